@@ -1,0 +1,101 @@
+"""Strict reading of transactions from JSON: nothing is coerced, nothing is guessed.
+
+The fast path is one `msgspec` call on the raw bytes. Only what it refuses is read again, field by
+field, to name everything that is wrong with it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any, Final, get_type_hints
+
+import msgspec
+
+from models.records import FieldError, Transaction
+
+_decode: Final = msgspec.json.Decoder(Transaction).decode
+_decode_anything: Final = msgspec.json.Decoder().decode
+_TEXTS: Final = ("transaction_id", "nameOrig", "nameDest")
+_HINTS: Final[dict[str, Any]] = get_type_hints(Transaction, include_extras=True)
+_OPTIONAL: Final = frozenset(
+    field.name for field in msgspec.structs.fields(Transaction) if not field.required
+)
+
+
+class InvalidTransaction(ValueError):
+    """An input that is not a transaction; `errors` names each thing that is wrong with it."""
+
+    def __init__(self, errors: Iterable[FieldError]) -> None:
+        self.errors = list(errors)
+        super().__init__("; ".join(map(str, self.errors)))
+
+
+def parse(raw: bytes | None) -> Transaction:
+    """Read one message; raises `InvalidTransaction` for anything but a valid transaction.
+
+    `None` stands for a Kafka message without a value.
+    """
+    if not raw:
+        raise InvalidTransaction([FieldError("", "the message is empty")])
+    try:
+        transaction = _decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError) as exc:
+        raise InvalidTransaction(_explain(raw, exc)) from exc
+    return _printable(transaction)
+
+
+def from_mapping(fields: Any) -> Transaction:
+    """Check already decoded JSON (or a row of a file) as `parse` checks raw bytes."""
+    try:
+        transaction = msgspec.convert(fields, Transaction)
+    except msgspec.ValidationError as exc:
+        raise InvalidTransaction(_explain_fields(fields, exc)) from exc
+    return _printable(transaction)
+
+
+def _printable(transaction: Transaction) -> Transaction:
+    # Control characters would break logs, spreadsheets and (NUL) Postgres; no type can forbid them.
+    errors = [
+        FieldError(name, "must be printable: no control characters")
+        for name in _TEXTS
+        if not getattr(transaction, name).isprintable()
+    ]
+    if errors:
+        raise InvalidTransaction(errors)
+    return transaction
+
+
+def _explain(raw: bytes, failure: Exception) -> list[FieldError]:
+    try:
+        fields = _decode_anything(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
+        return [FieldError("", f"not valid JSON: {exc}")]
+    return _explain_fields(fields, failure)
+
+
+def _explain_fields(fields: Any, failure: Exception) -> list[FieldError]:
+    if not isinstance(fields, dict):
+        return [FieldError("", f"must be a JSON object, got {_json_type(fields)}")]
+    problems = [error for name in _HINTS for error in _explain_field(name, fields)]
+    return problems or [FieldError("", str(failure))]
+
+
+def _explain_field(name: str, fields: dict[str, Any]) -> list[FieldError]:
+    if name not in fields:
+        return [] if name in _OPTIONAL else [FieldError(name, "is missing")]
+    problem = _problem(lambda: msgspec.convert(fields[name], _HINTS[name]))
+    return [FieldError(name, problem)] if problem else []
+
+
+def _problem(check: Callable[[], object]) -> str | None:
+    try:
+        check()
+    except msgspec.ValidationError as exc:
+        text = str(exc)
+        return text[0].lower() + text[1:]
+    return None
+
+
+def _json_type(value: Any) -> str:
+    names = {list: "an array", str: "a string", bool: "a boolean", type(None): "null"}
+    return names.get(type(value), "a number")

@@ -1,0 +1,41 @@
+"""From a probability to an outcome: the thresholds, and what overrides them."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from msgspec import Struct
+
+from models.records import Outcome, Reason
+
+FLAGGED_UPSTREAM: Final = Reason(
+    "FLAGGED_UPSTREAM", "The sender's own rule flagged this transaction (isFlaggedFraud).", 0.0
+)
+
+
+class Policy(Struct, frozen=True):
+    """The thresholds in force: probabilities from which on a transaction is flagged or blocked."""
+
+    flag_at: float = 0.5
+    block_at: float = 0.8
+
+    def __post_init__(self) -> None:
+        """Raise `ValueError` unless 0 <= flag_at <= block_at <= 1."""
+        if not 0.0 <= self.flag_at <= self.block_at <= 1.0:
+            raise ValueError(
+                f"thresholds must satisfy 0 <= flag_at <= block_at <= 1, "
+                f"got flag_at={self.flag_at}, block_at={self.block_at}"
+            )
+
+    @property
+    def version(self) -> str:
+        """Name of this policy in every decision; two policies with one name decide alike."""
+        return f"flag-{self.flag_at:g}-block-{self.block_at:g}"
+
+    def decide(self, score: float, *, flagged_upstream: bool) -> Outcome:
+        """Map a fraud probability to an outcome; a tie takes the stricter one."""
+        if not 0.0 <= score <= 1.0:  # NaN fails this comparison too
+            raise ValueError(f"score must be in 0..1, got {score!r}")
+        if flagged_upstream or score >= self.block_at:
+            return Outcome.BLOCK
+        return Outcome.FLAG if score >= self.flag_at else Outcome.APPROVE

@@ -1,0 +1,94 @@
+"""The two records of the system: the transaction that comes in and the decision that goes out."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import Enum
+from typing import Annotated, Any, Literal
+
+from msgspec import Meta, Struct
+
+LARGEST_STEP = 2**31 - 1  # fits a 32-bit column; PaySim's own steps end at 743
+LONGEST_TEXT = 128
+
+Amount = Annotated[float, Meta(ge=0, description="account currency, finite")]
+Text = Annotated[str, Meta(max_length=LONGEST_TEXT)]
+Label = Literal[0, 1]
+TransactionType = Literal["CASH_IN", "CASH_OUT", "DEBIT", "PAYMENT", "TRANSFER"]
+
+
+class Transaction(Struct, frozen=True, kw_only=True, gc=False):
+    """One mobile-money transaction, as PaySim describes it.
+
+    Built by `models.parsing`, which checks what types alone cannot: that texts are printable.
+    """
+
+    transaction_id: Annotated[str, Meta(min_length=1, max_length=LONGEST_TEXT)]
+    """The producer's id; the idempotency key everywhere."""
+    step: Annotated[int, Meta(ge=1, le=LARGEST_STEP)]
+    """Hour since the start of the simulation, from 1."""
+    type: TransactionType
+    amount: Amount
+    nameOrig: Text
+    oldbalanceOrg: Amount
+    newbalanceOrig: Amount
+    nameDest: Text
+    oldbalanceDest: Amount
+    newbalanceDest: Amount
+    isFraud: Label = 0
+    """The label, where it is known; never a model input."""
+    isFlaggedFraud: Label = 0
+    """The sender's own rule has flagged it: the policy's business, never a model input."""
+
+
+class Outcome(str, Enum):
+    """What is done with a transaction, from the most lenient to the strictest."""
+
+    APPROVE = "APPROVE"
+    FLAG = "FLAG"
+    BLOCK = "BLOCK"
+
+
+class Reason(Struct, frozen=True, gc=False):
+    """Why a score or a decision is what it is."""
+
+    code: str
+    """Stable name for programs, e.g. `FLAGGED_UPSTREAM`."""
+    text: str
+    """A sentence for people."""
+    contribution: float
+    """What it added to the model's raw score, in log-odds; 0 for reasons of the policy."""
+
+
+class Decision(Struct, frozen=True, kw_only=True):
+    """The one answer to a transaction, with all that is needed to explain it later."""
+
+    transaction_id: str
+    decision: Outcome
+    score: float
+    """Probability of fraud, 0..1."""
+    reasons: list[Reason]
+    model_version: str
+    policy_version: str
+    decided_at: datetime
+    """UTC; written as ISO 8601."""
+    topic: str
+    partition: int
+    offset: int
+    """Where the transaction was read: topic, partition and offset of the input message."""
+    transaction: Transaction
+
+
+class FieldError(Struct, frozen=True):
+    """One thing wrong with an input, and where."""
+
+    field: str
+    """Name of the field; empty if the message as a whole is wrong."""
+    problem: str
+
+    def __str__(self) -> str:
+        return f"{self.field}: {self.problem}" if self.field else self.problem
+
+    def as_json(self) -> dict[str, Any]:
+        """The form of it in a problem+json answer."""
+        return {"field": self.field, "problem": self.problem}
