@@ -1,0 +1,187 @@
+"""Every setting, with its unit and default: environment variables named `FRAUD_*`."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+import click
+from pydantic import AfterValidator, Field, SecretStr, ValidationError, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+from typing_extensions import Self
+
+from fraudapp.local.session import running_settings
+from models.policy import Policy
+
+PREFIX = "FRAUD_"
+TEST_PREFIX = "FRAUD_TEST_"
+
+
+class SettingsError(click.ClickException):
+    """A setting is wrong; the message names the variable, the value and what is allowed."""
+
+
+def _url(*schemes: str) -> AfterValidator:
+    def check(value: str | SecretStr) -> str | SecretStr:
+        text = value.get_secret_value() if isinstance(value, SecretStr) else value
+        if urlsplit(text).scheme not in schemes:
+            raise ValueError(
+                f"use a URL that starts with {' or '.join(f'{s}://' for s in schemes)}"
+            )
+        return value
+
+    return AfterValidator(check)
+
+
+Probability = Annotated[float, Field(ge=0, le=1)]
+Topic = Annotated[str, Field(pattern=r"^[a-zA-Z0-9._-]{1,249}$")]
+Port = Annotated[int, Field(ge=1, le=65535)]
+
+
+class Settings(BaseSettings):
+    """What the application is told from outside; frozen once read."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="ignore")
+
+    # Kafka
+    app_id: Topic = "fraudapp"
+    """Consumer group, and prefix of the changelog topics."""
+    broker_url: Annotated[str, _url("kafka", "aiokafka")] = "kafka://127.0.0.1:9092"
+    """Bootstrap servers: `kafka://HOST:PORT`, more of them separated by `;`."""
+    transactions_topic: Topic = "transactions"
+    decisions_topic: Topic = "decisions"
+    dead_letters_topic: Topic = "dead-letters"
+    topic_partitions: Annotated[int, Field(ge=1, le=10_000)] = 4
+    """Partitions of topics which the worker creates; of an existing `transactions`, its own."""
+    topic_replicas: Annotated[int, Field(ge=1, le=100)] = 1
+    """Copies of each partition in topics which the worker creates."""
+    max_message_bytes: Annotated[int, Field(ge=1_024, le=100_000_000)] = 4_000_000
+    """Largest input message in topics which the worker creates, bytes."""
+    broker_session_timeout: Annotated[float, Field(ge=1, le=300)] = 10.0
+    """Seconds without a heartbeat after which a worker counts as dead."""
+    broker_heartbeat_interval: Annotated[float, Field(ge=0.1, le=100)] = 3.0
+    """Seconds between heartbeats; at most a third of the session timeout."""
+
+    # Decisions
+    flag_at: Probability = 0.5
+    """Score from which on a transaction is flagged."""
+    block_at: Probability = 0.8
+    """Score from which on a transaction is blocked."""
+    batch_size: Annotated[int, Field(ge=1, le=10_000)] = 500
+    """Most transactions scored and kept at once."""
+    batch_wait: Annotated[float, Field(gt=0, le=10)] = 0.01
+    """Seconds a transaction may wait for company in its batch."""
+
+    # Model
+    model_kind: Literal["gradient_boosting", "logistic"] = "gradient_boosting"
+    """What is trained when there is no model yet."""
+    training_file: Path | None = None
+    """CSV to train on; unset: the sample that comes with the package."""
+
+    # Stores
+    redis_url: Annotated[SecretStr, _url("redis", "rediss", "unix")] = SecretStr(
+        "redis://127.0.0.1:6379/0"
+    )
+    redis_ttl: Annotated[int, Field(ge=1)] = 7 * 24 * 3600
+    """Seconds the latest decisions stay in Redis."""
+    postgres_url: Annotated[SecretStr, _url("postgresql+asyncpg")] = SecretStr(
+        "postgresql+asyncpg://fraud:fraud@127.0.0.1:5432/fraud"
+    )
+    """SQLAlchemy URL of the history: `postgresql+asyncpg://USER:PASSWORD@HOST:PORT/DATABASE`."""
+    postgres_pool: Annotated[int, Field(ge=1, le=1_000)] = 8
+    """Most connections to Postgres per worker."""
+    archive_url: Annotated[str, _url("file", "s3")] | None = None
+    """`s3://BUCKET/PREFIX` or `file:///FOLDER`; unset: the folder `archive` in the data folder."""
+    s3_endpoint_url: Annotated[str, _url("http", "https")] | None = None
+    """For S3 servers other than Amazon's."""
+    s3_region: str = "us-east-1"
+    s3_access_key_id: SecretStr | None = None
+    """Unset, as the secret key: the usual AWS chain (environment, profile, role)."""
+    s3_secret_access_key: SecretStr | None = None
+
+    # This worker
+    data_dir: Path = Path(".fraudapp")
+    """Folder of models, RocksDB tables and the local archive; one for each worker."""
+    web_bind: str = "127.0.0.1"
+    """Address the web server listens on."""
+    web_port: Port = 8000
+    max_body_bytes: Annotated[int, Field(ge=1_024, le=100_000_000)] = 2_000_000
+    """Largest HTTP request body, bytes."""
+
+    @model_validator(mode="after")
+    def _agree(self) -> Self:
+        Policy(self.flag_at, self.block_at)
+        if self.broker_heartbeat_interval * 3 > self.broker_session_timeout:
+            raise ValueError(
+                "FRAUD_BROKER_HEARTBEAT_INTERVAL must be at most a third of "
+                "FRAUD_BROKER_SESSION_TIMEOUT"
+            )
+        return self
+
+    @property
+    def policy(self) -> Policy:
+        """The thresholds as the policy the decisions are made by."""
+        return Policy(self.flag_at, self.block_at)
+
+    @property
+    def model_dir(self) -> Path:
+        """Folder of the model versions."""
+        return self.data_dir / "models"
+
+    @property
+    def archive(self) -> str:
+        """URL of the archive, with the default filled in."""
+        return self.archive_url or (self.data_dir.resolve() / "archive").as_uri()
+
+    @property
+    def bootstrap_servers(self) -> list[str]:
+        """The brokers as `HOST:PORT`, for clients other than Faust."""
+        return [part.partition("://")[2] or part for part in self.broker_url.split(";")]
+
+
+def load(environ: Mapping[str, str] | None = None) -> Settings:
+    """Read the environment, and below it what a running embedded stack has left in its folder.
+
+    Raises `SettingsError` with one line for each wrong value.
+    """
+    given = dict(os.environ if environ is None else environ)
+    data_dir = Path(given.get(PREFIX + "DATA_DIR") or Settings.model_fields["data_dir"].default)
+    merged = {**running_settings(data_dir), **given}
+    values = {
+        name: merged[PREFIX + name.upper()]
+        for name in Settings.model_fields
+        if merged.get(PREFIX + name.upper())  # set but empty means unset, as compose files do it
+    }
+    try:
+        return Settings.model_validate(values)
+    except ValidationError as exc:
+        raise SettingsError("\n".join(_sentence(error) for error in exc.errors())) from None
+
+
+def unknown_variables(environ: Mapping[str, str] | None = None) -> list[str]:
+    """A sentence for each `FRAUD_*` variable that is not a setting: most likely misspelt."""
+    known = [PREFIX + name.upper() for name in Settings.model_fields]
+    sentences = []
+    for name in sorted(os.environ if environ is None else environ):
+        if name.startswith(PREFIX) and name not in known and not name.startswith(TEST_PREFIX):
+            close = difflib.get_close_matches(name, known, n=1)
+            hint = f"; did you mean {close[0]}?" if close else ""
+            sentences.append(f"{name} is not a setting and is ignored{hint}")
+    return sentences
+
+
+def _sentence(error: Mapping[str, Any]) -> str:
+    problem = str(error["msg"]).removeprefix("Value error, ")
+    if not error["loc"]:
+        return problem
+    name = str(error["loc"][0])
+    field = Settings.model_fields[name]
+    secret = "SecretStr" in str(field.annotation)
+    shown = "(hidden)" if secret else repr(error["input"])
+    allowed = problem[0].lower() + problem[1:]
+    default = "" if secret else f"; unset it for {field.default}"
+    return f"{PREFIX}{name.upper()}={shown}: {allowed}{default}"

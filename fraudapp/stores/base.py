@@ -1,0 +1,64 @@
+"""What every store promises, and the batch that is handed to it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import cached_property
+from typing import Protocol
+
+import msgspec
+
+from models.records import Decision
+
+encode = msgspec.json.Encoder().encode
+"""A decision as JSON, in the one form it has everywhere."""
+
+decode = msgspec.json.Decoder(Decision).decode
+"""The decision such JSON holds; raises `msgspec.DecodeError` for anything else."""
+
+
+class StoreUnavailable(Exception):
+    """A store could not do it now; nothing is lost, and the same call may be made again."""
+
+
+class Batch:
+    """Decisions that are kept together; written as JSON once, whoever asks."""
+
+    def __init__(self, decisions: Sequence[Decision]) -> None:
+        self.decisions = decisions
+
+    @cached_property
+    def encoded(self) -> list[bytes]:
+        """JSON of each decision, in step with `decisions`."""
+        return [encode(decision) for decision in self.decisions]
+
+
+class DecisionStore(Protocol):
+    """A place where decisions are kept; saving one twice is harmless."""
+
+    name: str
+
+    async def open(self) -> None:
+        """Connect and make ready; raises `StoreUnavailable`. To be called once, before all else."""
+
+    async def close(self) -> None:
+        """Let go of connections; harmless if never opened."""
+
+    async def ping(self) -> None:
+        """Return if the store answers now; raises `StoreUnavailable` if not."""
+
+    async def save(self, batch: Batch) -> None:
+        """Keep all of them, or raise `StoreUnavailable` having lost none.
+
+        A decision already kept under its transaction's id stays as it was.
+        """
+
+
+@contextmanager
+def unavailable(store: str, *failures: type[BaseException]) -> Iterator[None]:
+    """Turn a client's own failures into `StoreUnavailable`, naming the store."""
+    try:
+        yield
+    except failures as exc:
+        raise StoreUnavailable(f"{store}: {type(exc).__name__}: {exc}") from exc

@@ -1,0 +1,71 @@
+"""Between decisions and rows of the history; the order of columns is that of the table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timezone
+from typing import Any
+
+import msgspec
+
+from models.records import Decision, Outcome, Reason, Transaction
+
+_encode = msgspec.json.Encoder().encode
+
+
+def to_row(decision: Decision) -> tuple[Any, ...]:
+    """Values of `DecisionRow`'s columns, in their order."""
+    transaction = decision.transaction
+    return (
+        decision.transaction_id,
+        decision.decision.value,
+        decision.score,
+        _encode(decision.reasons).decode(),
+        decision.model_version,
+        decision.policy_version,
+        decision.decided_at,
+        decision.topic,
+        decision.partition,
+        decision.offset,
+        transaction.step,
+        transaction.type,
+        transaction.amount,
+        transaction.nameOrig,
+        transaction.oldbalanceOrg,
+        transaction.newbalanceOrig,
+        transaction.nameDest,
+        transaction.oldbalanceDest,
+        transaction.newbalanceDest,
+        transaction.isFraud,
+        transaction.isFlaggedFraud,
+    )
+
+
+def from_row(row: Mapping[str, Any]) -> Decision:
+    """Return the decision that `to_row` made this row of."""
+    return Decision(
+        transaction_id=row["transaction_id"],
+        decision=Outcome(row["decision"]),
+        score=row["score"],
+        reasons=msgspec.convert(row["reasons"], list[Reason]),
+        model_version=row["model_version"],
+        policy_version=row["policy_version"],
+        decided_at=row["decided_at"].astimezone(timezone.utc),
+        topic=row["input_topic"],
+        partition=row["input_partition"],
+        offset=row["input_offset"],
+        transaction=Transaction(
+            transaction_id=row["transaction_id"],
+            step=row["step"],
+            type=row["type"],
+            amount=row["amount"],
+            nameOrig=row["name_orig"],
+            oldbalanceOrg=row["oldbalance_org"],
+            newbalanceOrig=row["newbalance_orig"],
+            nameDest=row["name_dest"],
+            oldbalanceDest=row["oldbalance_dest"],
+            newbalanceDest=row["newbalance_dest"],
+            isFraud=row["is_fraud"],
+            isFlaggedFraud=row["is_flagged_fraud"],
+        ),
+    )

@@ -1,0 +1,43 @@
+"""The tables of the history, as SQLAlchemy models."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import BigInteger, DateTime, Double, Index, Integer, SmallInteger, Text
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+
+class Base(DeclarativeBase):
+    """Holds the metadata which migrations are checked against."""
+
+
+class DecisionRow(Base):
+    """One decision with its transaction; the primary key makes it the only one for ever."""
+
+    __tablename__ = "decisions"
+    __table_args__ = (Index("ix_decisions_decided_at", "decided_at"),)
+
+    transaction_id: Mapped[str] = mapped_column(Text, primary_key=True)
+    decision: Mapped[str] = mapped_column(Text)
+    score: Mapped[float] = mapped_column(Double)
+    reasons: Mapped[list[dict[str, Any]]] = mapped_column(JSONB)
+    model_version: Mapped[str] = mapped_column(Text)
+    policy_version: Mapped[str] = mapped_column(Text)
+    decided_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+    input_topic: Mapped[str] = mapped_column(Text)
+    input_partition: Mapped[int] = mapped_column(Integer)
+    input_offset: Mapped[int] = mapped_column(BigInteger)
+    step: Mapped[int] = mapped_column(Integer)
+    type: Mapped[str] = mapped_column(Text)
+    amount: Mapped[float] = mapped_column(Double)
+    name_orig: Mapped[str] = mapped_column(Text)
+    oldbalance_org: Mapped[float] = mapped_column(Double)
+    newbalance_orig: Mapped[float] = mapped_column(Double)
+    name_dest: Mapped[str] = mapped_column(Text)
+    oldbalance_dest: Mapped[float] = mapped_column(Double)
+    newbalance_dest: Mapped[float] = mapped_column(Double)
+    is_fraud: Mapped[int] = mapped_column(SmallInteger)
+    is_flagged_fraud: Mapped[int] = mapped_column(SmallInteger)
