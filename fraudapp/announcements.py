@@ -1,0 +1,60 @@
+"""Hears of the decisions of every worker, by reading the topic of decisions from its end."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from mode import Service
+
+from fraudapp.settings import Settings
+from fraudapp.stores.base import decode
+from fraudapp.waiting import Waiting
+
+_POLL_MS: Final = 1_000
+"""Longest wait for the next records, which also bounds how long stopping takes."""
+
+
+class Announcements(Service):
+    """Wakes callers who wait on this worker for a decision that another one makes.
+
+    Only keys are looked at, unless somebody waits for one: 1 us an event of the whole cluster.
+    """
+
+    def __init__(self, settings: Settings, waiting: Waiting) -> None:
+        self._waiting = waiting
+        self._topic = settings.decisions_topic
+        self._consumer = AIOKafkaConsumer(
+            bootstrap_servers=settings.bootstrap_servers,
+            group_id=None,
+            enable_auto_commit=False,
+            auto_offset_reset="latest",
+        )
+        super().__init__()
+
+    async def on_start(self) -> None:
+        """Find the ends of the partitions: what is decided from here on is heard."""
+        await self._consumer.start()
+        partitions = await self._consumer._client._wait_on_metadata(self._topic)
+        assigned = [TopicPartition(self._topic, number) for number in partitions]
+        self._consumer.assign(assigned)
+        await self._consumer.seek_to_end(*assigned)
+
+    @Service.task
+    async def _listen(self) -> None:
+        while not self.should_stop:
+            records = await self._consumer.getmany(timeout_ms=_POLL_MS)
+            for batch in records.values():
+                self._hear(batch)
+
+    def _hear(self, records: list[ConsumerRecord]) -> None:
+        if self._waiting.anybody():
+            self._waiting.announce(
+                decode(record.value)
+                for record in records
+                if record.key is not None and self._waiting.expects(record.key.decode())
+            )
+
+    async def on_stop(self) -> None:
+        """Leave the topic."""
+        await self._consumer.stop()

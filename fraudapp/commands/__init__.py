@@ -1,0 +1,18 @@
+"""Commands of our own, beside those of Faust: each module has one, under its own name."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+
+import click
+from faust.cli.faust import cli
+
+
+def register() -> None:
+    """Add every command in this package to Faust's command line."""
+    for info in pkgutil.iter_modules(__path__, f"{__name__}."):
+        module = importlib.import_module(info.name)
+        command = module.command
+        assert isinstance(command, click.Command)
+        cli.add_command(command)

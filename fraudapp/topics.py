@@ -1,0 +1,66 @@
+"""The topics of the application: made where missing, checked where they exist."""
+
+from __future__ import annotations
+
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.errors import KafkaError, TopicAlreadyExistsError
+
+from fraudapp.settings import Settings
+
+# Headers of a dead letter come on top of the message it holds.
+ROOM_FOR_HEADERS = 64_000
+
+
+class BrokerUnavailable(Exception):
+    """The broker does not answer, or refuses the topics; the message says what to do."""
+
+
+async def ensure(settings: Settings) -> int:
+    """Create the topics that are missing; return the number of partitions of `transactions`.
+
+    Raises `BrokerUnavailable`.
+    """
+    admin = AIOKafkaAdminClient(bootstrap_servers=settings.bootstrap_servers)
+    try:
+        await admin.start()
+        existing = set(await admin.list_topics())
+        for topic in _wanted(settings):
+            if topic.name not in existing:
+                await _create(admin, topic)
+        described = await admin.describe_topics([settings.transactions_topic])
+        return len(described[0]["partitions"]) or settings.topic_partitions
+    except (KafkaError, OSError) as exc:
+        raise BrokerUnavailable(
+            f"FRAUD_BROKER_URL={settings.broker_url}: {type(exc).__name__}: {exc}; "
+            f"is the broker running, and reachable from here?"
+        ) from exc
+    finally:
+        await admin.close()
+
+
+async def _create(admin: AIOKafkaAdminClient, topic: NewTopic) -> None:
+    try:
+        response = await admin.create_topics([topic])
+    except TopicAlreadyExistsError:
+        return
+    for name, code, *message in response.topic_errors:
+        if code not in (0, TopicAlreadyExistsError.errno):  # another worker was quicker
+            raise BrokerUnavailable(f"cannot create topic {name}: error {code} {message}")
+
+
+def _wanted(settings: Settings) -> list[NewTopic]:
+    largest = settings.max_message_bytes
+    sizes = {
+        settings.transactions_topic: largest,
+        settings.decisions_topic: largest,
+        settings.dead_letters_topic: largest + ROOM_FOR_HEADERS,
+    }
+    return [
+        NewTopic(
+            name=name,
+            num_partitions=settings.topic_partitions,
+            replication_factor=settings.topic_replicas,
+            topic_configs={"max.message.bytes": str(size)},
+        )
+        for name, size in sizes.items()
+    ]

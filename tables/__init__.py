@@ -1,0 +1,1 @@
+"""Tables: state kept in RocksDB and in changelog topics."""

@@ -1,0 +1,1 @@
+"""The HTTP API, on Faust's own web server."""

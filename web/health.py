@@ -1,0 +1,35 @@
+"""Whether this worker is alive, and whether it is ready."""
+
+from __future__ import annotations
+
+from faust import web
+
+from fraudapp.app import app, runtime
+from web.problems import Problem
+from web.views import View
+
+
+@app.page("/healthz", name="healthz")
+class Healthz(View):
+    """Alive: the event loop answers."""
+
+    async def get(self, request: web.Request) -> web.Response:
+        """Answer 200."""
+        return self.answer({"status": "alive"})
+
+
+@app.page("/readyz", name="readyz")
+class Readyz(View):
+    """Ready: a model is loaded, partitions are assigned and tables recovered."""
+
+    async def get(self, request: web.Request) -> web.Response:
+        """Answer 200, or 503 naming what is missing."""
+        checks = {
+            "model": hasattr(runtime, "scorer"),
+            "assigned": app._assignment is not None and not app.rebalancing,
+            "recovered": app.tables.recovery.completed.is_set() and not app.in_recovery,
+        }
+        missing = [name for name, passed in checks.items() if not passed]
+        if missing:
+            raise Problem(503, f"not ready: {', '.join(missing)}", checks=checks)
+        return self.answer({"status": "ready", "checks": checks})

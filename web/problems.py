@@ -1,0 +1,88 @@
+"""Every error as `application/problem+json` (RFC 9457), on every path."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from http import HTTPStatus
+from typing import Any
+
+from aiohttp import web as aiohttp_web
+from aiokafka.errors import KafkaError
+from msgspec import json
+
+from fraudapp.app import middlewares
+from fraudapp.stores.base import StoreUnavailable
+
+log = logging.getLogger(__name__)
+RETRY_AFTER_SECONDS = 2
+
+Handler = Callable[[aiohttp_web.Request], Awaitable[aiohttp_web.StreamResponse]]
+
+
+class Problem(Exception):
+    """An answer other than success; `extra` members are added to the document."""
+
+    def __init__(
+        self,
+        status: int,
+        detail: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        **extra: Any,
+    ) -> None:
+        self.status = status
+        self.detail = detail
+        self.headers = dict(headers or {})
+        self.extra = extra
+        super().__init__(detail)
+
+    def response(self) -> aiohttp_web.Response:
+        """Return the problem as a response."""
+        document = {
+            "type": "about:blank",
+            "title": HTTPStatus(self.status).phrase,
+            "status": self.status,
+            "detail": self.detail,
+            **self.extra,
+        }
+        return aiohttp_web.Response(
+            body=json.encode(document),
+            status=self.status,
+            content_type="application/problem+json",
+            headers=self.headers,
+        )
+
+
+@aiohttp_web.middleware
+async def problems(request: aiohttp_web.Request, handler: Handler) -> aiohttp_web.StreamResponse:
+    """Answer whatever a handler raises with a problem document; nothing else leaves the server."""
+    try:
+        return await handler(request)
+    except Problem as problem:
+        return problem.response()
+    except aiohttp_web.HTTPException as exc:
+        return _of_http(exc, request).response()
+    except (StoreUnavailable, KafkaError) as exc:
+        log.warning("%s %s: %s", request.method, request.path, exc)
+        return _unavailable(exc).response()
+    except Exception:
+        log.exception("%s %s failed", request.method, request.path)
+        return Problem(500, "an error on our side; it is in the log of this worker").response()
+
+
+def _of_http(exc: aiohttp_web.HTTPException, request: aiohttp_web.Request) -> Problem:
+    details = {
+        404: f"there is nothing at {request.path}",
+        405: f"{request.method} is not allowed at {request.path}",
+    }
+    kept = {name: exc.headers[name] for name in ("Allow", "Location") if name in exc.headers}
+    return Problem(exc.status, details.get(exc.status) or exc.text or exc.reason, headers=kept)
+
+
+def _unavailable(exc: Exception) -> Problem:
+    what = str(exc) if isinstance(exc, StoreUnavailable) else "the broker does not answer"
+    return Problem(503, f"{what}; try again", headers={"Retry-After": str(RETRY_AFTER_SECONDS)})
+
+
+middlewares.append(problems)

@@ -1,0 +1,101 @@
+"""Transactions in, by HTTP, and what became of them."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, Final
+
+import msgspec
+from faust import web
+
+from fraudapp.app import app, runtime
+from fraudapp.intake import accept, find, is_accepted
+from models.parsing import InvalidTransaction, parse
+from models.records import Decision, FieldError, Transaction
+from web.problems import Problem
+from web.views import View, pending, status_url, wait_seconds
+
+MOST_AT_ONCE: Final = 1_000
+_items: Final = msgspec.json.Decoder(list[msgspec.Raw]).decode
+
+
+@app.page("/transactions", name="transactions")
+class Transactions(View):
+    """Accepts transactions: one JSON object, or an array of them."""
+
+    async def post(self, request: web.Request) -> web.Response:
+        """Answer 202 once Kafka has them, or 200 with the decisions if asked to wait for them."""
+        wait = wait_seconds(request)
+        body = await request.read()
+        if body.lstrip()[:1] == b"[":
+            transactions = _read_many(body)
+            await accept(app, runtime, transactions)
+            answers = await asyncio.gather(*(_outcome(each, wait) for each in transactions))
+            decided = all(isinstance(answer, Decision) for answer in answers)
+            return self.answer(answers, status=200 if decided and answers else 202)
+        transaction = _read_one(body)
+        await accept(app, runtime, [transaction])
+        answer = await _outcome(transaction, wait)
+        if isinstance(answer, Decision):
+            return self.answer(answer)
+        location = {"Location": status_url(transaction.transaction_id)}
+        return self.answer(answer, status=202, headers=location)
+
+
+@app.page("/transaction/{transaction_id}/status", name="transaction-status")
+class TransactionStatus(View):
+    """Tells the decision of a transaction, waiting for it if asked."""
+
+    async def get(self, request: web.Request, transaction_id: str) -> web.Response:
+        """Answer 200 with the decision, 202 if it is still to be made, 404 if there is no such."""
+        decision = await find(runtime, transaction_id, wait=wait_seconds(request))
+        if decision is not None:
+            return self.answer(decision)
+        if await is_accepted(runtime, transaction_id):
+            return self.answer(pending(transaction_id), status=202)
+        raise Problem(404, f"no transaction {transaction_id[:128]!r} is known")
+
+
+async def _outcome(transaction: Transaction, wait: float) -> Decision | dict[str, str]:
+    transaction_id = transaction.transaction_id
+    if wait == 0:
+        return pending(transaction_id)
+    decision = await find(runtime, transaction_id, wait=wait)
+    if decision is None:
+        return pending(transaction_id)
+    if decision.transaction != transaction:
+        raise Problem(
+            409,
+            f"transaction_id {transaction_id!r} was used before, with another payload",
+            status_url=status_url(transaction_id),
+        )
+    return decision
+
+
+def _read_one(body: bytes) -> Transaction:
+    try:
+        return parse(body)
+    except InvalidTransaction as exc:
+        raise _invalid([error.as_json() for error in exc.errors]) from exc
+
+
+def _read_many(body: bytes) -> list[Transaction]:
+    try:
+        items = _items(body)
+    except msgspec.DecodeError as exc:
+        raise _invalid([FieldError("", f"not valid JSON: {exc}").as_json()]) from exc
+    if len(items) > MOST_AT_ONCE:
+        raise Problem(413, f"at most {MOST_AT_ONCE} transactions at once, got {len(items)}")
+    transactions, errors = [], []
+    for index, item in enumerate(items):
+        try:
+            transactions.append(parse(bytes(item)))
+        except InvalidTransaction as exc:
+            errors.extend({"index": index, **error.as_json()} for error in exc.errors)
+    if errors:
+        raise _invalid(errors)
+    return transactions
+
+
+def _invalid(errors: list[dict[str, Any]]) -> Problem:
+    return Problem(422, "nothing was accepted: the body has errors", errors=errors)
