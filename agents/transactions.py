@@ -1,8 +1,8 @@
 """The decision path: topic → record → score → decision → stores and table → acknowledgement.
 
-Nothing is acknowledged before everything about it is kept: decisions in every store and in the topic
-of decisions, rejected inputs in the topic of dead letters, counts in the changelog. A crash at any
-point is followed by a replay, and each of these steps can be repeated without harm.
+Nothing is acknowledged before everything about it is kept: decisions in every store and in the
+topic of decisions, rejected inputs in the topic of dead letters, counts in the changelog. A crash
+at any point is followed by a replay, and each of these steps can be repeated without harm.
 """
 
 from __future__ import annotations
@@ -12,8 +12,9 @@ import logging
 from collections import defaultdict
 from collections.abc import Sequence
 from datetime import datetime, timezone
-from typing import Any, Final
+from typing import Any, Final, cast
 
+from faust import Stream
 from faust.types import EventT, StreamT
 
 from fraudapp.app import app, runtime, settings
@@ -38,7 +39,9 @@ transactions_topic: Final = app.topic(
 @app.agent(transactions_topic, concurrency=1)
 async def transactions(stream: StreamT[Any]) -> None:
     """Decide transactions in micro-batches."""
-    async for events in stream.noack_take(settings.batch_size, within=settings.batch_wait):
+    # Faust's interface of streams leaves this method out.
+    take = cast(Stream[Any], stream).noack_take
+    async for events in take(settings.batch_size, within=settings.batch_wait):
         await process(events)
 
 

@@ -33,7 +33,7 @@ middlewares: Final[list[Any]] = []
 
 
 class OnlyOurSettings(FaustSettings):
-    """Faust's settings as given below: its own environment variables would override them silently."""
+    """Faust's settings as given below; its own environment variables would override them."""
 
     def getenv(self, env_name: str) -> Any:
         """Nothing: settings of the application are `FRAUD_*` and read by `fraudapp.settings`."""

@@ -46,7 +46,7 @@ def _json_rows(path: Path) -> Iterator[dict[str, Any] | InvalidTransaction]:
                 continue
             try:
                 fields = _decode(line)
-            except (msgspec.DecodeError, UnicodeDecodeError) as exc:
+            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
                 yield InvalidTransaction([FieldError("", f"not valid JSON: {exc}")])
                 continue
             if isinstance(fields, dict):

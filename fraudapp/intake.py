@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Sequence
 from time import monotonic
+from typing import Any
 
 from faust import App
 
@@ -41,8 +42,9 @@ async def find(runtime: Runtime, transaction_id: str, *, wait: float) -> Decisio
     until = monotonic() + wait
     with runtime.waiting.expecting(transaction_id) as announced:
         looked_up = asyncio.ensure_future(_look_up(runtime, transaction_id))
-        done, _ = await asyncio.wait([announced, looked_up], return_when=asyncio.FIRST_COMPLETED)
-        if announced in done:
+        either: list[asyncio.Future[Any]] = [announced, looked_up]
+        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+        if announced.done():
             looked_up.cancel()
             return announced.result()
         failure = looked_up.exception()

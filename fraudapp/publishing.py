@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Awaitable, Iterable
 from typing import Final
 
 from faust import App
@@ -70,5 +70,5 @@ def dead_letter_headers(rejection: Rejection) -> dict[str, bytes]:
     return {name: text.encode() for name, text in texts.items()}
 
 
-async def _delivered(sent: list[asyncio.Future[RecordMetadata]]) -> None:
+async def _delivered(sent: list[Awaitable[RecordMetadata]]) -> None:
     await asyncio.gather(*sent)

@@ -20,7 +20,7 @@ class Cell(NamedTuple):
     type: str
     decision: str
     is_fraud: int
-    count: int
+    transactions: int
     amount: float
     """Sum of amounts, account currency."""
 
@@ -72,10 +72,10 @@ def summarise(day: date, cells: Iterable[Cell]) -> DailyReport:
     confusion = {outcome: {"fraud": 0, "legitimate": 0} for outcome in outcomes}
     types: dict[str, dict[str, int]] = {}
     for cell in cells:
-        counts[cell.decision] += cell.count
+        counts[cell.decision] += cell.transactions
         amounts[cell.decision] += cell.amount
-        confusion[cell.decision]["fraud" if cell.is_fraud else "legitimate"] += cell.count
-        types.setdefault(cell.type, dict.fromkeys(outcomes, 0))[cell.decision] += cell.count
+        confusion[cell.decision]["fraud" if cell.is_fraud else "legitimate"] += cell.transactions
+        types.setdefault(cell.type, dict.fromkeys(outcomes, 0))[cell.decision] += cell.transactions
     fraud = sum(row["fraud"] for row in confusion.values())
     blocked, flagged = confusion["BLOCK"]["fraud"], confusion["FLAG"]["fraud"]
     return DailyReport(

@@ -14,7 +14,7 @@ from faust.types import TP
 
 
 class SafeConsumer(aiokafka.Consumer):
-    """Commits up to the first message that was delivered and is not yet acknowledged, never past."""
+    """Commits up to the first message that was delivered and is not acknowledged, never past."""
 
     def _new_offset(self, tp: TP) -> int | None:
         acked = self._acked[tp]

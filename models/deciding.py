@@ -22,7 +22,7 @@ class BatchScorer(Protocol):
         """Name of the model in every decision."""
 
     def score(self, transactions: Sequence[Transaction]) -> NDArray[np.float64]:
-        """Fraud probabilities, shape (n,), each in 0..1; of one row the same alone as in a batch."""
+        """Fraud probabilities, shape (n,), each in 0..1; a row's does not depend on the others."""
 
     def explain(
         self, transactions: Sequence[Transaction], rows: Sequence[int]

@@ -17,6 +17,8 @@ _decode: Final = msgspec.json.Decoder(Transaction).decode
 _decode_anything: Final = msgspec.json.Decoder().decode
 _TEXTS: Final = ("transaction_id", "nameOrig", "nameDest")
 _HINTS: Final[dict[str, Any]] = get_type_hints(Transaction, include_extras=True)
+# What decoding raises; a RecursionError where unknown fields nest a thousand levels deep.
+_UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _OPTIONAL: Final = frozenset(
     field.name for field in msgspec.structs.fields(Transaction) if not field.required
 )
@@ -39,7 +41,7 @@ def parse(raw: bytes | None) -> Transaction:
         raise InvalidTransaction([FieldError("", "the message is empty")])
     try:
         transaction = _decode(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError) as exc:
+    except _UNREADABLE as exc:
         raise InvalidTransaction(_explain(raw, exc)) from exc
     return _printable(transaction)
 
@@ -68,7 +70,7 @@ def _printable(transaction: Transaction) -> Transaction:
 def _explain(raw: bytes, failure: Exception) -> list[FieldError]:
     try:
         fields = _decode_anything(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
+    except _UNREADABLE as exc:
         return [FieldError("", f"not valid JSON: {exc}")]
     return _explain_fields(fields, failure)
 

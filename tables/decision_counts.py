@@ -13,6 +13,7 @@ from typing import Any, Final, cast
 import msgspec
 from faust.streams import _current_event
 from faust.tables.globaltable import GlobalTable
+from faust.tables.manager import TableManager
 from faust.types import EventT, FutureMessage
 
 from fraudapp.app import app
@@ -81,7 +82,7 @@ async def count(inputs: Mapping[EventT[Any], Iterable[Counted]]) -> None:
 
 def totals() -> Totals:
     """Counts of the whole cluster, as far as this worker has heard."""
-    app.tables.recovery.flush_buffers()
+    cast(TableManager, app.tables).recovery.flush_buffers()
     return total(
         {
             int(partition): msgspec.convert(value, Counts)

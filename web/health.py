@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 from faust import web
+from faust.tables.manager import TableManager
 
 from fraudapp.app import app, runtime
 from web.problems import Problem
@@ -24,10 +27,11 @@ class Readyz(View):
 
     async def get(self, request: web.Request) -> web.Response:
         """Answer 200, or 503 naming what is missing."""
+        recovery = cast(TableManager, app.tables).recovery
         checks = {
             "model": hasattr(runtime, "scorer"),
             "assigned": app._assignment is not None and not app.rebalancing,
-            "recovered": app.tables.recovery.completed.is_set() and not app.in_recovery,
+            "recovered": recovery.completed.is_set() and not app.in_recovery,
         }
         missing = [name for name, passed in checks.items() if not passed]
         if missing:

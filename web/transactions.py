@@ -86,7 +86,8 @@ def _read_many(body: bytes) -> list[Transaction]:
         raise _invalid([FieldError("", f"not valid JSON: {exc}").as_json()]) from exc
     if len(items) > MOST_AT_ONCE:
         raise Problem(413, f"at most {MOST_AT_ONCE} transactions at once, got {len(items)}")
-    transactions, errors = [], []
+    transactions: list[Transaction] = []
+    errors: list[dict[str, Any]] = []
     for index, item in enumerate(items):
         try:
             transactions.append(parse(bytes(item)))

@@ -12,7 +12,5 @@ from faust.cli.faust import cli
 def register() -> None:
     """Add every command in this package to Faust's command line."""
     for info in pkgutil.iter_modules(__path__, f"{__name__}."):
-        module = importlib.import_module(info.name)
-        command = module.command
-        assert isinstance(command, click.Command)
+        command: click.Command = importlib.import_module(info.name).command
         cli.add_command(command)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from pathlib import Path
+from typing import Any, TypeVar
 
 import click
 from aiokafka.errors import KafkaError
@@ -13,6 +14,8 @@ from msgspec import json
 from fraudapp.dead_letters import DeadLetter, read_dead_letters, replay
 from fraudapp.settings import Settings, load
 from models.parsing import InvalidTransaction, parse
+
+T = TypeVar("T")
 
 SHOWN = 60
 """Characters of raw input shown in a listing."""
@@ -74,7 +77,7 @@ def replay_letters(
         letters = [_only(settings, name) for name in names]
     else:
         letters = _select(settings, lambda letter: everything or letter.reason == reason)
-    sent = _kafka(settings, lambda: asyncio.run(replay(settings, letters, repaired)))
+    sent = _kafka(settings, replay(settings, letters, repaired))
     click.echo(f"{sent} messages sent")
 
 
@@ -104,12 +107,12 @@ def _select(settings: Settings, wanted: Callable[[DeadLetter], bool]) -> list[De
     async def read() -> list[DeadLetter]:
         return [letter async for letter in read_dead_letters(settings) if wanted(letter)]
 
-    return _kafka(settings, lambda: asyncio.run(read()))
+    return _kafka(settings, read())
 
 
-def _kafka(settings, action):  # type: ignore[no-untyped-def]
+def _kafka(settings: Settings, action: Coroutine[Any, Any, T]) -> T:
     try:
-        return action()
+        return asyncio.run(action)
     except (KafkaError, OSError) as exc:
         raise click.ClickException(
             f"the broker at FRAUD_BROKER_URL={settings.broker_url} does not answer: {exc!r}"

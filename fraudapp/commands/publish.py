@@ -40,8 +40,8 @@ def command(
 ) -> None:
     """Send the transactions of FILE to be decided.
 
-    FILE is CSV with PaySim's columns (.csv), or JSON lines. Rows without transaction_id get one from
-    the row's number, so that sending the same file twice changes nothing.
+    FILE is CSV with PaySim's columns (.csv), or JSON lines. Rows without transaction_id get one
+    from the row's number, so that sending the same file twice changes nothing.
     """
     rows = read_file(file, id_prefix or file.stem)
     transactions = _skipping(rows) if skip_invalid else _stopping(rows)

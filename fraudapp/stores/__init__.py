@@ -1,1 +1,1 @@
-"""Where decisions are kept: Redis for the latest, Postgres for history, S3 or a folder for files."""
+"""Where decisions are kept: Redis (the latest), Postgres (history), S3 or a folder (files)."""

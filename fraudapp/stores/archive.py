@@ -1,4 +1,4 @@
-"""The archive: JSON lines in files, on S3 or in a folder, one object for each batch and partition."""
+"""The archive: files of JSON lines, on S3 or in a folder, one for each batch and partition."""
 
 from __future__ import annotations
 

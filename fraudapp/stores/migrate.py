@@ -25,7 +25,7 @@ def alembic_config(connection: Connection | None = None) -> Config:
 
 
 async def migrate(engine: AsyncEngine) -> None:
-    """Bring the schema up to date under a lock, so that any number of workers may call it at once."""
+    """Bring the schema up to date, under a lock: any number of workers may call it at once."""
     async with engine.begin() as connection:
         await connection.run_sync(_upgrade)
 

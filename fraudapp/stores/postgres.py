@@ -26,9 +26,10 @@ FAILURES = (
     OSError,
     asyncio.TimeoutError,
 )
+_DIALECT: Final = postgresql.dialect()  # type: ignore[no-untyped-call]
 _TABLE: Final = cast(Table, DecisionRow.__table__)
 _ARRAYS: Final = ", ".join(
-    f"${number}::{column.type.compile(postgresql.dialect())}[]"
+    f"${number}::{column.type.compile(dialect=_DIALECT)}[]"
     for number, column in enumerate(_TABLE.columns, start=1)
 )
 # One statement for a whole batch, with arrays for columns: 149,000 rows/s where executemany does
@@ -82,7 +83,7 @@ class PostgresStore:
         """Return the decisions there are for these ids, by id; or `StoreUnavailable`."""
         async with self._connection() as connection:
             rows = await connection.fetch(_FIND, transaction_ids)
-        return {row["transaction_id"]: from_row(row) for row in rows}
+        return {row["transaction_id"]: from_row(dict(row)) for row in rows}
 
     async def get(self, transaction_id: str) -> Decision | None:
         """Return the decision, or None if there is none; or `StoreUnavailable`."""
@@ -97,6 +98,6 @@ class PostgresStore:
                 try:
                     yield cast(asyncpg.Connection, raw.driver_connection)
                 except FAILURES:
-                    # The pool does not see what happens below it: never reuse a doubtful connection.
+                    # The pool does not see what happens below it: drop a doubtful connection.
                     await connection.invalidate()
                     raise

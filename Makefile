@@ -1,0 +1,35 @@
+# `make run` needs Python 3.10 or newer and make, nothing else; `make test` says what it installs.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+
+.PHONY: run test lint format clean
+
+run: $(VENV)/.local-stamp
+	@$(BIN)/fraudapp local $(ARGS)
+
+test: $(VENV)/.test-stamp
+	$(BIN)/python -m tests.servers.install
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: $(VENV)/.test-stamp
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy .
+
+format: $(VENV)/.test-stamp
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+$(VENV)/.local-stamp: setup.cfg pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[local]'
+	@touch $@
+
+$(VENV)/.test-stamp: setup.cfg pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[local,test,dev]'
+	@touch $@
+
+clean:
+	rm -rf $(VENV) .cache .fraudapp build dist *.egg-info

@@ -1,0 +1,50 @@
+"""Decisions for tests."""
+
+from __future__ import annotations
+
+from datetime import datetime, timezone
+from typing import Any
+
+from hypothesis import strategies as st
+
+from models.records import Decision, Outcome, Reason
+from tests.unit.transactions import transaction, transactions
+
+DECIDED_AT = datetime(2026, 3, 4, 5, 6, 7, 890123, tzinfo=timezone.utc)
+
+
+def decision(transaction_id: str = "t1", *, offset: int = 0, **changes: Any) -> Decision:
+    """A decision on a valid transaction."""
+    fields: dict[str, Any] = {
+        "transaction_id": transaction_id,
+        "decision": Outcome.BLOCK,
+        "score": 0.875,
+        "reasons": [Reason("DRAINED", "It empties the account.", 2.5)],
+        "model_version": "m1",
+        "policy_version": "p1",
+        "decided_at": DECIDED_AT,
+        "topic": "transactions",
+        "partition": 0,
+        "offset": offset,
+        "transaction": transaction(transaction_id),
+    }
+    return Decision(**{**fields, **changes})
+
+
+decisions = st.builds(
+    lambda each, outcome, score, partition, offset, moment: decision(
+        each.transaction_id,
+        transaction=each,
+        decision=outcome,
+        score=score,
+        partition=partition,
+        offset=offset,
+        decided_at=moment.replace(tzinfo=timezone.utc, fold=0),
+    ),
+    transactions,
+    st.sampled_from(Outcome),
+    st.floats(0, 1),
+    st.integers(0, 100),
+    st.integers(0, 2**62),
+    st.datetimes(min_value=datetime(2000, 1, 1), max_value=datetime(2100, 1, 1)),
+)

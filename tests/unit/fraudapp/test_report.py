@@ -1,0 +1,53 @@
+"""The report adds up."""
+
+from __future__ import annotations
+
+from datetime import date
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fraudapp.report import Cell, as_text, summarise
+
+DAY = date(2026, 1, 2)
+cells = st.lists(
+    st.builds(
+        Cell,
+        type=st.sampled_from(["TRANSFER", "PAYMENT"]),
+        decision=st.sampled_from(["APPROVE", "FLAG", "BLOCK"]),
+        is_fraud=st.sampled_from([0, 1]),
+        transactions=st.integers(1, 10),
+        amount=st.floats(0, 1e9),
+    ),
+    max_size=12,
+)
+
+
+@given(cells)
+def test_every_transaction_is_counted_once_in_every_table(day: list[Cell]) -> None:
+    report = summarise(DAY, day)
+    total = sum(cell.transactions for cell in day)
+    assert report.total == sum(report.by_decision.values()) == total
+    assert sum(sum(row.values()) for row in report.by_type.values()) == total
+    assert sum(sum(row.values()) for row in report.confusion.values()) == total
+    assert report.labelled_fraud == sum(cell.transactions for cell in day if cell.is_fraud)
+    assert f"{total:,}" in as_text(report) or not total
+
+
+def test_ratios_are_those_of_the_definition() -> None:
+    day = [
+        Cell("TRANSFER", "BLOCK", 1, 8, 80.0),
+        Cell("TRANSFER", "BLOCK", 0, 2, 20.0),
+        Cell("PAYMENT", "FLAG", 1, 1, 5.0),
+        Cell("PAYMENT", "APPROVE", 1, 1, 5.0),
+        Cell("PAYMENT", "APPROVE", 0, 88, 5.0),
+    ]
+    report = summarise(DAY, day)
+    assert (report.precision_block, report.recall_block, report.recall_stopped) == (0.8, 0.8, 0.9)
+    assert report.amount_by_decision == {"APPROVE": 10.0, "FLAG": 5.0, "BLOCK": 100.0}
+
+
+def test_a_day_without_decisions_is_said_to_be_one() -> None:
+    report = summarise(DAY, [])
+    assert (report.total, report.precision_block) == (0, None)
+    assert as_text(report) == "No decisions were made on 2026-01-02 (UTC)."

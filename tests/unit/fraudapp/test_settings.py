@@ -1,0 +1,94 @@
+"""A wrong setting stops the start with a sentence that names it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from fraudapp.local import session
+from fraudapp.settings import Settings, SettingsError, load, unknown_variables
+
+
+def test_defaults_are_valid_and_settings_are_frozen() -> None:
+    settings = load({})
+    assert settings.policy.version == "flag-0.5-block-0.8"
+    with pytest.raises(ValueError, match="frozen"):
+        settings.block_at = 0.1  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("BLOCK_AT", "2"),
+        ("BLOCK_AT", "nan"),
+        ("FLAG_AT", "high"),
+        ("WEB_PORT", "0"),
+        ("WEB_PORT", "eighty"),
+        ("BROKER_URL", "127.0.0.1:9092"),
+        ("ARCHIVE_URL", "gs://bucket"),
+        ("TOPIC_PARTITIONS", "0"),
+        ("TRANSACTIONS_TOPIC", "a b"),
+        ("MODEL_KIND", "magic"),
+        ("BATCH_WAIT", "-1"),
+    ],
+)
+def test_a_wrong_value_is_named_with_its_variable(name: str, value: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        load({f"FRAUD_{name}": value})
+    assert caught.value.message.startswith(f"FRAUD_{name}={value!r}: ")
+
+
+def test_a_secret_is_never_shown() -> None:
+    with pytest.raises(SettingsError) as caught:
+        load({"FRAUD_POSTGRES_URL": "mysql://user:hunter2@host/db"})
+    assert "hunter2" not in caught.value.message
+    secret = "postgresql+asyncpg://user:hunter2@host/db"
+    settings = load({"FRAUD_POSTGRES_URL": secret, "FRAUD_REDIS_URL": "redis://:hunter2@host/0"})
+    assert "hunter2" not in repr(settings) + str(settings)
+
+
+def test_all_wrong_values_are_told_at_once() -> None:
+    with pytest.raises(SettingsError) as caught:
+        load({"FRAUD_BLOCK_AT": "2", "FRAUD_WEB_PORT": "x"})
+    assert len(caught.value.message.splitlines()) == 2
+
+
+def test_values_that_contradict_each_other_are_refused() -> None:
+    with pytest.raises(SettingsError, match="flag_at=0.9"):
+        load({"FRAUD_FLAG_AT": "0.9"})
+    with pytest.raises(SettingsError, match="FRAUD_BROKER_HEARTBEAT_INTERVAL"):
+        load({"FRAUD_BROKER_SESSION_TIMEOUT": "5"})
+
+
+def test_an_empty_variable_counts_as_unset() -> None:
+    assert load({"FRAUD_BLOCK_AT": ""}) == load({})
+
+
+def test_a_misspelt_variable_is_told_with_the_likely_name() -> None:
+    (sentence,) = unknown_variables({"FRAUD_BLOK_AT": "1", "FRAUD_TEST_X": "1", "HOME": "/"})
+    assert "FRAUD_BLOK_AT" in sentence
+    assert "did you mean FRAUD_BLOCK_AT?" in sentence
+
+
+def test_every_setting_is_documented() -> None:
+    # A docstring below each field, or a name and type that leave no question.
+    obvious = {
+        "transactions_topic",
+        "decisions_topic",
+        "dead_letters_topic",
+        "web_port",
+        "s3_region",
+    }
+    source = Path(load.__code__.co_filename).read_text()
+    for name, field in Settings.model_fields.items():
+        after = source.split(f"\n    {name}: ", 1)[1].split("\n    ", 1)[1:]
+        documented = name in obvious or name == "s3_secret_access_key"
+        assert documented or '"""' in "".join(after)[:400], (name, field)
+
+
+def test_a_running_embedded_stack_is_found_and_the_environment_wins(tmp_path: Path) -> None:
+    with session.announced(tmp_path, {"FRAUD_WEB_PORT": "8123", "FRAUD_BLOCK_AT": "0.9"}):
+        settings = load({"FRAUD_DATA_DIR": str(tmp_path), "FRAUD_BLOCK_AT": "0.7"})
+        assert (settings.web_port, settings.block_at) == (8123, 0.7)
+    assert load({"FRAUD_DATA_DIR": str(tmp_path)}).web_port == 8000

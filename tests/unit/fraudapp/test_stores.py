@@ -1,0 +1,51 @@
+"""What stores make of decisions, before any server is asked."""
+
+from __future__ import annotations
+
+import msgspec
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fraudapp.stores.archive import objects
+from fraudapp.stores.base import Batch, decode
+from fraudapp.stores.rows import from_row, to_row
+from fraudapp.stores.schema import DecisionRow
+from models.records import Decision
+from tests.unit.decisions import decision, decisions
+
+
+@given(decisions)
+def test_a_decision_survives_json(each: Decision) -> None:
+    assert decode(Batch([each]).encoded[0]) == each
+
+
+@given(decisions)
+def test_a_decision_survives_a_row(each: Decision) -> None:
+    row = dict(zip(DecisionRow.__table__.columns.keys(), to_row(each), strict=True))
+    row["reasons"] = msgspec.json.decode(row["reasons"])  # as the driver reads JSONB
+    assert from_row(row) == each
+
+
+@given(st.lists(decisions, max_size=20))
+def test_every_decision_is_in_exactly_one_object_of_its_day_and_partition(
+    batch: list[Decision],
+) -> None:
+    found = []
+    keys = []
+    for key, content in objects(Batch(batch)):
+        lines = [decode(line) for line in content.splitlines()]
+        days = {f"date={each.decided_at.date()}" for each in lines}
+        parts = {f"partition={each.partition}" for each in lines}
+        assert all(part in key for part in days | parts)
+        assert len(days) == len(parts) == 1
+        first, last = key.rpartition("/")[2].removesuffix(".jsonl").split("-")
+        assert (int(first), int(last)) == (lines[0].offset, lines[-1].offset)
+        keys.append(key)
+        found += lines
+    assert len(set(keys)) == len(keys)
+    assert sorted(map(repr, found)) == sorted(map(repr, batch))
+
+
+def test_the_same_batch_has_the_same_keys_in_any_order() -> None:
+    batch = [decision(f"t{number}", offset=number) for number in range(5)]
+    assert list(objects(Batch(batch))) == list(objects(Batch(batch[::-1])))

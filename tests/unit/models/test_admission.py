@@ -1,0 +1,93 @@
+"""Every input of a batch has exactly one fate, and an id is decided once."""
+
+from __future__ import annotations
+
+from datetime import datetime, timezone
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from models.admission import Candidate, Input, Position, admit, read
+from models.records import Decision, Outcome, Transaction
+from tests.unit.transactions import candidate, transaction
+
+
+def decided(each: Transaction, offset: int, partition: int = 0) -> Decision:
+    return Decision(
+        transaction_id=each.transaction_id,
+        decision=Outcome.FLAG,
+        score=0.6,
+        reasons=[],
+        model_version="m",
+        policy_version="p",
+        decided_at=datetime(2026, 1, 1, tzinfo=timezone.utc),
+        topic="transactions",
+        partition=partition,
+        offset=offset,
+        transaction=each,
+    )
+
+
+def test_a_bad_input_costs_its_neighbours_nothing() -> None:
+    good = b'{"transaction_id":"a","step":1,"type":"DEBIT","amount":1,"nameOrig":"C1",'
+    good += b'"oldbalanceOrg":0,"newbalanceOrig":0,"nameDest":"C2","oldbalanceDest":0,'
+    good += b'"newbalanceDest":0}'
+    raws = [good, b"{", None, good.replace(b'"a"', b'"b"'), b"\xff"]
+    inputs = [Input(None, raw, Position("t", 0, offset)) for offset, raw in enumerate(raws)]
+    candidates, rejected = read(inputs)
+    assert [each.input.position.offset for each in candidates] == [0, 3]
+    assert [each.input.position.offset for each in rejected] == [1, 2, 4]
+    assert all(each.reason == "invalid" and each.detail for each in rejected)
+
+
+def test_the_same_message_again_is_replayed() -> None:
+    stored = decided(transaction("a"), offset=5)
+    admission = admit([candidate(transaction("a"), offset=5)], {"a": stored})
+    assert admission.replayed == [stored]
+
+
+def test_another_message_with_the_same_payload_is_a_duplicate() -> None:
+    stored = decided(transaction("a"), offset=5)
+    for again in (candidate(transaction("a"), 6), candidate(transaction("a"), 5, partition=1)):
+        assert admit([again], {"a": stored}).repeated == [again]
+
+
+def test_another_payload_under_a_used_id_is_a_conflict_that_names_the_difference() -> None:
+    stored = decided(transaction("a"), offset=5)
+    admission = admit([candidate(transaction("a", amount=1.0), 6)], {"a": stored})
+    (rejection,) = admission.rejected
+    assert rejection.reason == "conflict"
+    assert "amount: 1.0 here, 250000.0 before" in rejection.detail
+
+
+def test_of_several_with_one_id_in_a_batch_the_first_is_decided() -> None:
+    first, again = candidate(transaction("a"), 1), candidate(transaction("a"), 2)
+    other = candidate(transaction("a", step=9), 3)
+    admission = admit([first, again, other], {})
+    assert admission.new == [first]
+    assert admission.repeated == [again]
+    assert [each.input for each in admission.rejected] == [other.input]
+
+
+ids = st.sampled_from(["a", "b", "c"])
+candidates = st.lists(st.tuples(ids, st.integers(1, 2)), max_size=12).map(
+    lambda rows: [candidate(transaction(id_, step=step), n) for n, (id_, step) in enumerate(rows)]
+)
+stores = st.dictionaries(ids, st.tuples(st.integers(1, 2), st.integers(0, 14)))
+
+
+@given(candidates, stores)
+def test_every_candidate_has_exactly_one_fate(
+    batch: list[Candidate], stored: dict[str, tuple[int, int]]
+) -> None:
+    known = {
+        id_: decided(transaction(id_, step=step), offset) for id_, (step, offset) in stored.items()
+    }
+    admission = admit(batch, known)
+    offsets = [each.input.position.offset for each in (*admission.new, *admission.repeated)]
+    offsets += [each.offset for each in admission.replayed]
+    offsets += [each.input.position.offset for each in admission.rejected]
+    assert sorted(offsets) == list(range(len(batch)))
+    new = [each.transaction.transaction_id for each in admission.new]
+    assert len(set(new)) == len(new)
+    assert not set(new) & set(known)

@@ -1,0 +1,63 @@
+"""Decisions follow scores and policy, in the order of the batch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timezone
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from models.deciding import decide
+from models.policy import FLAGGED_UPSTREAM, Policy
+from models.records import Outcome, Reason, Transaction
+from tests.unit.transactions import candidate, transaction
+
+NOW = datetime(2026, 1, 2, 3, 4, 5, 6, tzinfo=timezone.utc)
+
+
+class AmountScorer:
+    """Takes the amount for the score."""
+
+    version = "amount"
+
+    def score(self, transactions: Sequence[Transaction]) -> NDArray[np.float64]:
+        return np.array([each.amount for each in transactions])
+
+    def explain(
+        self, transactions: Sequence[Transaction], rows: Sequence[int]
+    ) -> list[list[Reason]]:
+        return [[Reason(f"AMOUNT_{transactions[row].amount}", "", 1.0)] * 3 for row in rows]
+
+
+@given(st.lists(st.tuples(st.floats(0, 1), st.sampled_from([0, 1])), max_size=20))
+def test_each_decision_is_of_its_own_transaction(rows: list[tuple[float, int]]) -> None:
+    candidates = [
+        candidate(transaction(f"t{number}", amount=amount, isFlaggedFraud=flag), number)
+        for number, (amount, flag) in enumerate(rows)
+    ]
+    decisions = decide(candidates, scorer=AmountScorer(), policy=Policy(), now=NOW)
+    assert [each.transaction for each in decisions] == [each.transaction for each in candidates]
+    for number, (decision, (amount, flag)) in enumerate(zip(decisions, rows, strict=True)):
+        assert (decision.score, decision.offset, decision.decided_at) == (amount, number, NOW)
+        assert decision.decision is Policy().decide(amount, flagged_upstream=bool(flag))
+        codes = [reason.code for reason in decision.reasons]
+        if decision.decision is Outcome.APPROVE:
+            assert codes == []
+        else:
+            assert len(codes) == 3
+            assert f"AMOUNT_{amount}" in codes
+            assert (codes[0] == FLAGGED_UPSTREAM.code) == bool(flag)
+
+
+def test_a_score_that_is_not_a_number_stops_the_batch() -> None:
+    with pytest.raises(ValueError, match="score"):
+        decide(
+            [candidate(transaction(amount=float("nan")))],
+            scorer=AmountScorer(),
+            policy=Policy(),
+            now=NOW,
+        )

@@ -1,0 +1,54 @@
+"""Transactions for tests, by hand and by hypothesis."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import strategies as st
+
+from models.admission import Candidate, Input, Position
+from models.records import LARGEST_STEP, Transaction
+
+FIELDS: dict[str, Any] = {
+    "transaction_id": "t1",
+    "step": 1,
+    "type": "TRANSFER",
+    "amount": 250_000.0,
+    "nameOrig": "C1",
+    "oldbalanceOrg": 0.0,
+    "newbalanceOrig": 0.0,
+    "nameDest": "C2",
+    "oldbalanceDest": 0.0,
+    "newbalanceDest": 0.0,
+}
+
+amounts = st.floats(min_value=0, allow_nan=False, allow_infinity=False)
+# What str.isprintable() accepts: none of Unicode's "other" categories, no space but one.
+printable = st.characters(exclude_categories=("C", "Z"), include_characters=" ")
+texts = st.text(printable, max_size=128)
+
+transactions = st.builds(
+    Transaction,
+    transaction_id=st.text(printable, min_size=1, max_size=128),
+    step=st.integers(1, LARGEST_STEP),
+    type=st.sampled_from(["CASH_IN", "CASH_OUT", "DEBIT", "PAYMENT", "TRANSFER"]),
+    amount=amounts,
+    nameOrig=texts,
+    oldbalanceOrg=amounts,
+    newbalanceOrig=amounts,
+    nameDest=texts,
+    oldbalanceDest=amounts,
+    newbalanceDest=amounts,
+    isFraud=st.sampled_from([0, 1]),
+    isFlaggedFraud=st.sampled_from([0, 1]),
+)
+
+
+def transaction(transaction_id: str = "t1", **changes: Any) -> Transaction:
+    """A valid transaction."""
+    return Transaction(**{**FIELDS, "transaction_id": transaction_id, **changes})
+
+
+def candidate(each: Transaction, offset: int = 0, partition: int = 0) -> Candidate:
+    """A transaction as if it had been read at that offset."""
+    return Candidate(each, Input(None, b"raw", Position("transactions", partition, offset)))
