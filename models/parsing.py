@@ -15,6 +15,7 @@ from models.records import FieldError, Transaction
 
 _decode: Final = msgspec.json.Decoder(Transaction).decode
 _decode_anything: Final = msgspec.json.Decoder().decode
+_decode_items: Final = msgspec.json.Decoder(list[msgspec.Raw]).decode
 _TEXTS: Final = ("transaction_id", "nameOrig", "nameDest")
 _HINTS: Final[dict[str, Any]] = get_type_hints(Transaction, include_extras=True)
 # What decoding raises; a RecursionError where unknown fields nest a thousand levels deep.
@@ -53,6 +54,14 @@ def from_mapping(fields: Any) -> Transaction:
     except msgspec.ValidationError as exc:
         raise InvalidTransaction(_explain_fields(fields, exc)) from exc
     return _printable(transaction)
+
+
+def split(raw: bytes) -> list[bytes]:
+    """Return the items of a JSON array, each still to be parsed; raises `InvalidTransaction`."""
+    try:
+        return [bytes(item) for item in _decode_items(raw)]
+    except _UNREADABLE as exc:
+        raise InvalidTransaction([FieldError("", f"not valid JSON: {exc}")]) from exc
 
 
 def _printable(transaction: Transaction) -> Transaction:

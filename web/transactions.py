@@ -5,18 +5,16 @@ from __future__ import annotations
 import asyncio
 from typing import Any, Final
 
-import msgspec
 from faust import web
 
 from fraudapp.app import app, runtime
 from fraudapp.intake import accept, find, is_accepted
-from models.parsing import InvalidTransaction, parse
-from models.records import Decision, FieldError, Transaction
+from models.parsing import InvalidTransaction, parse, split
+from models.records import Decision, Transaction
 from web.problems import Problem
 from web.views import View, pending, status_url, wait_seconds
 
 MOST_AT_ONCE: Final = 1_000
-_items: Final = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
 
 @app.page("/transactions", name="transactions")
@@ -81,16 +79,16 @@ def _read_one(body: bytes) -> Transaction:
 
 def _read_many(body: bytes) -> list[Transaction]:
     try:
-        items = _items(body)
-    except msgspec.DecodeError as exc:
-        raise _invalid([FieldError("", f"not valid JSON: {exc}").as_json()]) from exc
+        items = split(body)
+    except InvalidTransaction as exc:
+        raise _invalid([error.as_json() for error in exc.errors]) from exc
     if len(items) > MOST_AT_ONCE:
         raise Problem(413, f"at most {MOST_AT_ONCE} transactions at once, got {len(items)}")
     transactions: list[Transaction] = []
     errors: list[dict[str, Any]] = []
     for index, item in enumerate(items):
         try:
-            transactions.append(parse(bytes(item)))
+            transactions.append(parse(item))
         except InvalidTransaction as exc:
             errors.extend({"index": index, **error.as_json()} for error in exc.errors)
     if errors:

@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
@@ -18,6 +18,9 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from fraudapp.settings import Settings
 from fraudapp.stores.base import Batch, DecisionStore, unavailable
+
+TIMEOUT: Final = 10.0
+"""Seconds S3 may take for a batch."""
 
 
 def archive_at(settings: Settings) -> DecisionStore:
@@ -107,9 +110,9 @@ class S3Archive:
                 aws_secret_access_key=secret.get_secret_value() if secret else None,
                 # Retrying is the caller's, with backoff, for all stores alike.
                 config=AioConfig(
-                    connect_timeout=5,
-                    read_timeout=10,
-                    retries={"max_attempts": 0},
+                    connect_timeout=TIMEOUT / 2,
+                    read_timeout=TIMEOUT,
+                    retries={"total_max_attempts": 1},
                     s3={"addressing_style": "path"},
                 ),
             )
@@ -128,7 +131,9 @@ class S3Archive:
     async def save(self, batch: Batch) -> None:
         """See `DecisionStore.save`."""
         with unavailable(self.name, BotoCoreError, ClientError, OSError, asyncio.TimeoutError):
-            await asyncio.gather(*(self._put(key, body) for key, body in objects(batch)))
+            puts = (self._put(key, body) for key, body in objects(batch))
+            # The client's own timeouts do not cover the wait for "100 Continue" (it hung for ever).
+            await asyncio.wait_for(asyncio.gather(*puts), TIMEOUT)
 
     async def _put(self, key: str, body: bytes) -> None:
         await self._client.put_object(

@@ -1,0 +1,81 @@
+"""Nothing is lost and nothing is doubled when a worker dies."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable
+
+from tests.e2e import kept
+from tests.e2e.messages import send_transactions, transaction
+from tests.e2e.worker import Worker
+
+
+async def test_a_worker_killed_in_the_middle_loses_and_doubles_nothing(worker: Worker) -> None:
+    rows = [transaction(f"t{number}") for number in range(12_000)]
+    sending = asyncio.create_task(send_transactions(worker.environment, rows))
+    for share in (0.1, 0.5):
+        reached = share * len(rows)
+        await kept.eventually(lambda at=reached: worker.stats()["decisions"]["total"] > at)  # type: ignore[misc]
+        worker.kill()
+        await asyncio.to_thread(worker.start)
+    await sending
+    await kept.eventually(lambda: worker.stats()["decisions"]["total"] >= len(rows))
+
+    history = await kept.in_postgres(worker.environment)
+    assert set(history) == {row["transaction_id"] for row in rows}
+    assert worker.stats()["decisions"] == kept.outcomes(history)
+    assert worker.stats()["duplicates"] == 0
+    in_redis = kept.in_redis(worker.environment)
+    assert set(in_redis) == set(history)
+    archived = {each["transaction_id"]: each for each in await kept.in_s3(worker.environment)}
+    published = await kept.in_topic(worker.environment, "decisions")
+    # A crash may leave a line or a record twice, but never two versions of one decision.
+    assert archived == in_redis
+    for record in published:
+        assert json.loads(record.value) == in_redis[record.key.decode()]
+    assert {record.key.decode() for record in published} == set(in_redis)
+
+
+async def test_a_worker_asked_to_stop_leaves_in_good_order(worker: Worker) -> None:
+    rows = [transaction(f"t{number}") for number in range(2_000)]
+    await send_transactions(worker.environment, rows)
+    await kept.eventually(lambda: worker.stats()["decisions"]["total"] > 100)
+    assert await asyncio.to_thread(worker.terminate) == 0
+    await asyncio.to_thread(worker.start)
+    await kept.eventually(lambda: worker.stats()["decisions"]["total"] == len(rows))
+    assert worker.stats()["duplicates"] == 0
+
+
+async def test_two_workers_share_the_work_and_both_know_all_of_it(
+    new_worker: Callable[..., Worker],
+) -> None:
+    one = await asyncio.to_thread(new_worker)
+    other = await asyncio.to_thread(new_worker)
+    rows = [transaction(f"t{number}") for number in range(2_000)]
+    await send_transactions(one.environment, rows)
+    for worker in (one, other):
+        await kept.eventually(
+            lambda each=worker: each.stats()["decisions"]["total"] == len(rows)  # type: ignore[misc]
+        )
+    assert one.stats() == other.stats()
+
+    # Whoever decides it, both workers answer, waiting for it or not, as often as asked.
+    for number in range(8):
+        id_ = f"late-{number}"
+        waiting = [
+            asyncio.to_thread(each.get, f"/transaction/{id_}/status?wait_seconds=20")
+            for each in (one, other, one, other)
+        ]
+        answers = asyncio.gather(*waiting)
+        await send_transactions(one.environment, [transaction(id_)])
+        statuses = await answers
+        assert [status for status, _ in statuses] == [200] * 4
+        assert all(decision == statuses[0][1] for _, decision in statuses)
+        assert one.get(f"/transaction/{id_}/status") == other.get(f"/transaction/{id_}/status")
+
+    one.kill()
+    more = [transaction(f"more{number}") for number in range(500)]
+    await send_transactions(other.environment, more)
+    await kept.eventually(lambda: other.stats()["decisions"]["total"] == len(rows) + 8 + len(more))
+    assert other.stats()["decisions"] == kept.outcomes(await kept.in_postgres(other.environment))

@@ -1,0 +1,111 @@
+"""What a worker does at its start: it works, or it says why not and ends."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from fraudapp.local.processes import free_port
+from tests.e2e.messages import encoded, transaction
+from tests.e2e.worker import Worker, run
+
+ROOT = Path(__file__).parents[2]
+PACKAGES = ("agents", "data", "fraudapp", "models", "tables", "web")
+FAUST = ("-m", "faust", "-A", "fraudapp.app")
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A copy of the project, to be damaged."""
+    folder = tmp_path / "project"
+    for package in PACKAGES:
+        shutil.copytree(ROOT / package, folder / package, ignore=shutil.ignore_patterns("*.csv"))
+    return folder
+
+
+@pytest.fixture
+def plain_environment() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if not name.startswith("FRAUD_")}
+
+
+@pytest.mark.parametrize("package", ["agents", "tables", "web"])
+def test_an_error_in_any_module_that_registers_stops_the_worker(
+    project: Path, package: str, plain_environment: dict[str, str]
+) -> None:
+    (project / package / "broken.py").write_text("import a_module_that_is_missing\n")
+    done = run([*FAUST, "worker"], plain_environment, cwd=project)
+    assert done.returncode != 0
+    assert "No module named 'a_module_that_is_missing'" in done.stderr
+    assert str(project / package / "broken.py") in done.stderr
+
+
+def test_a_wrong_setting_stops_every_command_with_its_sentence(
+    plain_environment: dict[str, str],
+) -> None:
+    environment = plain_environment | {"FRAUD_BLOCK_AT": "eighty"}
+    for command in ([*FAUST, "worker"], ["-m", "fraudapp", "daily-report"]):
+        done = run(command, environment)
+        assert done.returncode == 1
+        assert "FRAUD_BLOCK_AT='eighty'" in done.stderr
+        assert "Traceback" not in done.stderr
+
+
+def test_a_broker_that_is_not_there_is_named(
+    worker_environment: dict[str, str], trained_models: Path
+) -> None:
+    shutil.copytree(trained_models, Path(worker_environment["FRAUD_DATA_DIR"]) / "models")
+    environment = worker_environment | {"FRAUD_BROKER_URL": f"kafka://127.0.0.1:{free_port()}"}
+    done = run([*FAUST, "worker", "-l", "info"], environment)
+    assert done.returncode == 1
+    assert "cannot start: FRAUD_BROKER_URL=kafka://127.0.0.1:" in done.stdout + done.stderr
+
+
+def test_without_a_model_one_is_trained_and_used(
+    worker_environment: dict[str, str], tmp_path: Path
+) -> None:
+    worker = Worker(worker_environment, tmp_path)
+    try:
+        worker.start()
+        body = encoded(transaction("first"))
+        status, decision = worker.post("/transactions?wait_seconds=10", body)
+        assert status == 200
+        assert decision["model_version"] == worker.stats()["model_version"]
+        assert "Training gradient_boosting" in worker.log.read_text()
+    finally:
+        worker.kill()
+
+
+def test_faust_variables_of_the_environment_do_not_override_ours(
+    new_worker: Callable[..., Worker],
+) -> None:
+    worker = new_worker(WEB_PORT="1", BROKER_URL="kafka://127.0.0.1:1", NODE_HOSTNAME="x")
+    assert worker.get("/readyz")[0] == 200
+
+
+def test_a_wheel_of_the_project_has_all_it_needs(tmp_path: Path) -> None:
+    subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "--no-deps",
+            "--target",
+            tmp_path,
+            ROOT,
+        ],
+        check=True,
+        timeout=120,
+    )
+    for package in PACKAGES:
+        sources = {path.relative_to(ROOT) for path in (ROOT / package).rglob("*.py")}
+        installed = {path.relative_to(tmp_path) for path in (tmp_path / package).rglob("*.py")}
+        assert sources == installed
+    assert (tmp_path / "data" / "transactions.csv").stat().st_size > 1_000_000

@@ -1,0 +1,206 @@
+"""One contract for every store, against the real servers."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from fraudapp.local.server import Server
+from fraudapp.settings import load
+from fraudapp.stores.archive import archive_at
+from fraudapp.stores.base import Batch, DecisionStore, StoreUnavailable, decode
+from fraudapp.stores.keeping import Stores
+from fraudapp.stores.postgres import PostgresStore
+from fraudapp.stores.redis import RedisStore
+from models.records import Decision
+from tests.e2e.kept import in_s3
+from tests.unit.decisions import decision
+
+STORES = ("redis", "postgres", "s3", "folder")
+
+
+@dataclass
+class Case:
+    """A store, how to see what is in it, and how to take its server away."""
+
+    store: DecisionStore
+    read: Callable[[], Awaitable[dict[str, Decision]]]
+    server: Server | None = None
+    folder: Path | None = None
+
+    def down(self) -> None:
+        if self.server:
+            self.server.kill()
+        elif self.folder:
+            self.folder.rename(self.folder.with_name("elsewhere"))
+            self.folder.write_text("a file where the folder was")
+
+    def back(self) -> None:
+        if self.server:
+            self.server.restart()
+        elif self.folder:
+            self.folder.unlink()
+            self.folder.with_name("elsewhere").rename(self.folder)
+
+
+def _redis(request: pytest.FixtureRequest) -> Case:
+    store = RedisStore(request.getfixturevalue("redis_url"), prefix="test", ttl=60)
+    ids = [f"t{number}" for number in range(100)]
+
+    async def read() -> dict[str, Decision]:
+        found = await asyncio.gather(*(store.get(each) for each in ids))
+        return {each.transaction_id: each for each in found if each}
+
+    return Case(store, read, request.getfixturevalue("redis_server"))
+
+
+def _postgres(request: pytest.FixtureRequest) -> Case:
+    store = PostgresStore(request.getfixturevalue("postgres_url"), timeout=5)
+    ids = [f"t{number}" for number in range(100)]
+    return Case(store, lambda: store.find(ids), request.getfixturevalue("postgres"))
+
+
+def _s3(request: pytest.FixtureRequest) -> Case:
+    server = request.getfixturevalue("s3")
+    bucket = request.getfixturevalue("s3_bucket")
+    environment = {**server.settings, "FRAUD_ARCHIVE_URL": f"s3://{bucket}/some/prefix"}
+
+    async def read() -> dict[str, Decision]:
+        lines = await in_s3(environment)
+        found = [decode(json.dumps(line).encode()) for line in lines]
+        assert len({each.transaction_id for each in found}) == len(found)
+        return {each.transaction_id: each for each in found}
+
+    return Case(archive_at(load(environment)), read, server)
+
+
+def _folder(request: pytest.FixtureRequest) -> Case:
+    folder = request.getfixturevalue("tmp_path") / "archive with space"
+
+    async def read() -> dict[str, Decision]:
+        files = sorted(folder.rglob("*.jsonl"))
+        found = [decode(line) for file in files for line in file.read_bytes().splitlines()]
+        assert len({each.transaction_id for each in found}) == len(found)
+        return {each.transaction_id: each for each in found}
+
+    return Case(archive_at(load({"FRAUD_ARCHIVE_URL": folder.as_uri()})), read, folder=folder)
+
+
+@pytest.fixture(params=STORES)
+def prepared(request: pytest.FixtureRequest) -> Case:
+    # Not in the async fixture below: fixtures can only be asked for outside of the event loop.
+    case: Case = globals()[f"_{request.param}"](request)
+    return case
+
+
+@pytest.fixture
+async def case(prepared: Case) -> AsyncIterator[Case]:
+    await prepared.store.open()
+    yield prepared
+    await prepared.store.close()
+
+
+BATCH = Batch([decision(f"t{number}", offset=number) for number in range(100)])
+KEPT = {each.transaction_id: each for each in BATCH.decisions}
+
+
+async def test_what_is_saved_is_there_as_it_was(case: Case) -> None:
+    await case.store.save(BATCH)
+    assert await case.read() == KEPT
+
+
+async def test_saving_twice_changes_nothing(case: Case) -> None:
+    await case.store.save(BATCH)
+    await case.store.save(BATCH)
+    assert await case.read() == KEPT
+
+
+async def test_saving_nothing_is_harmless(case: Case) -> None:
+    await case.store.save(Batch([]))
+    assert await case.read() == {}
+
+
+async def test_the_store_says_that_it_is_down_and_keeps_all_once_it_is_back(case: Case) -> None:
+    first, rest = Batch(BATCH.decisions[:50]), Batch(BATCH.decisions[50:])
+    await case.store.save(first)
+    case.down()
+    with pytest.raises(StoreUnavailable, match=case.store.name):
+        await case.store.ping()
+    with pytest.raises(StoreUnavailable, match=case.store.name):
+        await case.store.save(rest)
+    case.back()
+    await case.store.ping()
+    await case.store.save(rest)
+    if case.store.name == "redis":  # its test server keeps nothing over a restart
+        await case.store.save(first)
+    assert await case.read() == KEPT
+
+
+@pytest.mark.parametrize("prepared", ["redis", "postgres", "s3"], indirect=True)
+async def test_a_store_that_hangs_is_given_up_in_time(case: Case) -> None:
+    assert case.server
+    case.server.pause()
+    try:
+        with pytest.raises(StoreUnavailable):
+            await asyncio.wait_for(case.store.save(BATCH), 30)
+    finally:
+        case.server.resume()
+    await case.store.save(BATCH)
+    assert await case.read() == KEPT
+
+
+@pytest.mark.parametrize("prepared", ["redis", "postgres"], indirect=True)
+async def test_the_first_decision_under_an_id_stays(case: Case) -> None:
+    await case.store.save(Batch([decision("t1", score=0.25)]))
+    await case.store.save(Batch([decision("t1", score=0.75), decision("t2")]))
+    kept = await case.read()
+    assert kept["t1"].score == 0.25
+    assert "t2" in kept
+
+
+async def test_redis_forgets_after_its_time(redis_url: str) -> None:
+    store = RedisStore(redis_url, prefix="test", ttl=1)
+    await store.save(BATCH)
+    assert await store.get("t1")
+    await asyncio.sleep(1.1)  # what is tested is time itself
+    assert await store.get("t1") is None
+    await store.accept(["a"])
+    assert await store.is_accepted("a")
+    assert not await store.is_accepted("b")
+    await store.close()
+
+
+async def test_many_workers_may_migrate_at_once(postgres_url: str) -> None:
+    stores = [PostgresStore(postgres_url) for _ in range(8)]
+    await asyncio.gather(*(store.open() for store in stores))
+    await stores[0].save(BATCH)
+    assert await stores[7].get("t1") == decision("t1", offset=1)
+    await asyncio.gather(*(store.close() for store in stores))
+
+
+async def test_all_stores_keep_a_batch_although_one_is_down_for_a_while(
+    redis_server: Server, postgres_url: str, redis_url: str, tmp_path: Path
+) -> None:
+    settings = load(
+        {
+            "FRAUD_POSTGRES_URL": postgres_url,
+            "FRAUD_REDIS_URL": redis_url,
+            "FRAUD_DATA_DIR": str(tmp_path),
+        }
+    )
+    stores = Stores(settings)
+    await stores.open()
+    redis_server.kill()
+    saving = asyncio.create_task(stores.save(BATCH))
+    while len(await stores.postgres.find(list(KEPT))) < len(KEPT):
+        assert not saving.done()
+    redis_server.restart()
+    await asyncio.wait_for(saving, 30)
+    assert await stores.redis.get("t7") == KEPT["t7"]
+    assert await stores.decided(["t7", "none"]) == {"t7": KEPT["t7"]}
+    await stores.close()
