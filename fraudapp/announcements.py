@@ -29,6 +29,7 @@ class Announcements(Service):
             group_id=None,
             enable_auto_commit=False,
             auto_offset_reset="latest",
+            fetch_max_wait_ms=int(settings.broker_fetch_wait * 1_000),
         )
         super().__init__()
 

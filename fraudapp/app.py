@@ -104,7 +104,9 @@ def build(settings: Settings) -> FraudApp:
         },
         worker_redirect_stdouts=False,
     )
-    app.transport = SafeTransport([URL(url) for url in settings.broker_url.split(";")], app)
+    transport = SafeTransport([URL(url) for url in settings.broker_url.split(";")], app)
+    transport.fetch_wait_ms = int(settings.broker_fetch_wait * 1_000)
+    app.transport = transport
     return app
 
 

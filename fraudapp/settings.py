@@ -66,6 +66,9 @@ class Settings(BaseSettings):
     broker_heartbeat_interval: Annotated[float, Field(ge=0.1, le=100)] = 3.0
     """Seconds between heartbeats; at most a third of the session timeout."""
 
+    broker_fetch_wait: Annotated[float, Field(ge=0.001, le=30)] = 0.5
+    """Seconds the broker may wait for messages before it answers that there are none."""
+
     # Decisions
     flag_at: Probability = 0.5
     """Score from which on a transaction is flagged."""

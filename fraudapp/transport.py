@@ -9,6 +9,8 @@ fails when they change.
 
 from __future__ import annotations
 
+from typing import Any, cast
+
 from faust.transport.drivers import aiokafka
 from faust.types import TP
 
@@ -34,8 +36,25 @@ class SafeConsumer(aiokafka.Consumer):
     async def _add_gap(self, tp: TP, offset_from: int, offset_to: int) -> None:
         """Offsets that never arrive (compaction, transactions) need no entry: see `_new_offset`."""
 
+    def _new_consumer_thread(self) -> aiokafka.AIOKafkaConsumerThread:
+        return _FetchWaitThread(self, loop=self.loop, beacon=self.beacon)
+
+
+class _FetchWaitThread(aiokafka.AIOKafkaConsumerThread):
+    """Tells the broker how long it may wait for messages; Faust has 1.5 s, and no setting.
+
+    Apache Kafka answers as soon as there is one. A broker that answers only when the wait is over
+    adds half of it to every decision (410 ms in the median, measured on the embedded one).
+    """
+
+    def _create_worker_consumer(self, transport: aiokafka.Transport) -> Any:
+        consumer = super()._create_worker_consumer(transport)
+        consumer._fetch_max_wait_ms = cast(SafeTransport, transport).fetch_wait_ms
+        return consumer
+
 
 class SafeTransport(aiokafka.Transport):
     """Faust's aiokafka transport with `SafeConsumer`."""
 
     Consumer = SafeConsumer
+    fetch_wait_ms = 500

@@ -1,1 +1,1 @@
-"""The pure core: what a transaction is, how it is scored and what is decided. No network, no clock."""
+"""The pure core: what a transaction is, how it is scored, what is decided. No network or clock."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from aiokafka import AIOKafkaProducer
@@ -60,7 +60,7 @@ def bad_messages(count: int) -> Iterator[bytes | None]:
 
 
 async def send(
-    environment: Mapping[str, str], messages: list[tuple[bytes | None, bytes | None]]
+    environment: Mapping[str, str], messages: Sequence[tuple[bytes | None, bytes | None]]
 ) -> None:
     """Send (key, value) pairs to the topic of transactions, in order."""
     async with AIOKafkaProducer(

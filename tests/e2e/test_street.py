@@ -70,8 +70,8 @@ async def test_bad_messages_become_dead_letters_and_cost_good_ones_nothing(
 ) -> None:
     good = [transaction(f"good-{number}") for number in range(1_000)]
     bad = list(bad_messages(200))
-    messages = [(each["transaction_id"].encode(), encoded(each)) for each in good]
-    mixed = messages + [(None, raw) for raw in bad]
+    mixed: list[tuple[bytes | None, bytes | None]] = [(None, raw) for raw in bad]
+    mixed += [(each["transaction_id"].encode(), encoded(each)) for each in good]
     random.Random(7).shuffle(mixed)
     await send(worker.environment, mixed)
 

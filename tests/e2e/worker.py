@@ -59,8 +59,8 @@ class Worker:
                 return answer.status, _json(answer.read())
         except urllib.error.HTTPError as exc:
             with exc:
-                assert exc.headers["Content-Type"] == "application/problem+json"
-                return exc.code, _json(exc.read())
+                problem = exc.headers["Content-Type"] == "application/problem+json"
+                return exc.code, _json(exc.read()) if problem else None
         except (urllib.error.URLError, ConnectionError, TimeoutError):
             return 0, None
 

@@ -16,8 +16,6 @@ from models.training import TrainedModel, train
 from tests.unit.transactions import transaction
 
 
-
-
 @pytest.fixture(scope="module")
 def trained() -> list[TrainedModel]:
     """Two quick models that differ."""
@@ -55,9 +53,7 @@ def test_an_added_model_serves_only_once_activated(
     assert registry.card(version).metrics == trained[0].metrics
 
 
-def test_activation_can_be_taken_back(
-    registry: ModelRegistry, trained: list[TrainedModel]
-) -> None:
+def test_activation_can_be_taken_back(registry: ModelRegistry, trained: list[TrainedModel]) -> None:
     one, other = map(registry.add, trained)
     assert one != other
     for version in (one, other, one):
@@ -65,9 +61,7 @@ def test_activation_can_be_taken_back(
         assert registry.load_active().version == version
 
 
-def test_a_damaged_model_never_takes_over(
-    tmp_path: Path, trained: list[TrainedModel]
-) -> None:
+def test_a_damaged_model_never_takes_over(tmp_path: Path, trained: list[TrainedModel]) -> None:
     registry = ModelRegistry(tmp_path)
     good, bad = map(registry.add, trained)
     registry.activate(good)
@@ -87,9 +81,7 @@ def test_an_unknown_version_is_refused_and_the_known_ones_are_named(
         registry.activate(version)
 
 
-def test_a_draft_left_by_a_crash_is_no_version(
-    tmp_path: Path, trained: list[TrainedModel]
-) -> None:
+def test_a_draft_left_by_a_crash_is_no_version(tmp_path: Path, trained: list[TrainedModel]) -> None:
     registry = ModelRegistry(tmp_path)
     version = registry.add(trained[0])
     draft = tmp_path / ".draft-123"

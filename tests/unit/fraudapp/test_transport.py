@@ -6,7 +6,9 @@ import inspect
 from collections import defaultdict
 from dataclasses import dataclass
 
+from aiokafka import AIOKafkaConsumer
 from faust.transport import consumer
+from faust.transport.drivers import aiokafka
 from faust.types import TP
 from hypothesis import given
 from hypothesis import strategies as st
@@ -93,4 +95,9 @@ def test_faust_still_has_the_private_names_this_leans_on() -> None:
         assert name in source, f"Faust has changed: {name} is gone; see fraudapp/transport.py"
     assert list(inspect.signature(consumer.Consumer._new_offset).parameters) == ["self", "tp"]
     assert "self._new_offset(tp)" in source
+    assert hasattr(aiokafka.Consumer, "_new_consumer_thread")
+    assert "fetch_max_wait_ms" in inspect.getsource(
+        aiokafka.AIOKafkaConsumerThread._create_worker_consumer
+    )
+    assert "fetch_max_wait_ms=self._fetch_max_wait_ms" in inspect.getsource(AIOKafkaConsumer.start)
     assert "await self._add_gap(tp" in source

@@ -1,0 +1,39 @@
+"""`local`: everything on one machine, from wheels."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+PORT = click.IntRange(1, 65535)
+
+
+@click.command("local")
+@click.option("--web-port", type=PORT, default=8000, show_default=True)
+@click.option("--broker-port", type=PORT, default=9092, show_default=True)
+@click.option(
+    "--rate",
+    type=click.FloatRange(min=0),
+    default=200.0,
+    show_default=True,
+    help="Sample transactions a second; 0 for none.",
+)
+@click.option(
+    "--data-dir",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path(".fraudapp"),
+    show_default=True,
+)
+def command(web_port: int, broker_port: int, rate: float, data_dir: Path) -> None:
+    """Run the embedded stack: broker, Postgres, Redis, a worker and a sample of transactions.
+
+    Ctrl-C stops everything. Each run begins empty; only models are kept.
+    """
+    try:
+        from fraudapp.local.stack import Options, run
+    except ImportError as exc:
+        raise click.ClickException(str(exc)) from exc
+    options = Options(data_dir=data_dir, broker_port=broker_port, web_port=web_port, rate=rate)
+    sys.exit(run(options))
