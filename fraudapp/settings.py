@@ -45,7 +45,9 @@ Port = Annotated[int, Field(ge=1, le=65535)]
 class Settings(BaseSettings):
     """What the application is told from outside; frozen once read."""
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, frozen=True, extra="ignore", use_attribute_docstrings=True
+    )
 
     # Kafka
     app_id: Topic = "fraudapp"
@@ -53,10 +55,13 @@ class Settings(BaseSettings):
     broker_url: Annotated[str, _url("kafka", "aiokafka")] = "kafka://127.0.0.1:9092"
     """Bootstrap servers: `kafka://HOST:PORT`, more of them separated by `;`."""
     transactions_topic: Topic = "transactions"
+    """Where transactions come from."""
     decisions_topic: Topic = "decisions"
+    """Where decisions go, keyed by transaction id."""
     dead_letters_topic: Topic = "dead-letters"
+    """Where rejected messages go, as they were."""
     topic_partitions: Annotated[int, Field(ge=1, le=10_000)] = 4
-    """Partitions of topics which the worker creates; of an existing `transactions`, its own."""
+    """Partitions of `transactions`, and of topics which the worker creates."""
     topic_replicas: Annotated[int, Field(ge=1, le=100)] = 1
     """Copies of each partition in topics which the worker creates."""
     max_message_bytes: Annotated[int, Field(ge=1_024, le=100_000_000)] = 4_000_000
@@ -89,6 +94,7 @@ class Settings(BaseSettings):
     redis_url: Annotated[SecretStr, _url("redis", "rediss", "unix")] = SecretStr(
         "redis://127.0.0.1:6379/0"
     )
+    """Redis of the latest decisions: `redis://:PASSWORD@HOST:PORT/NUMBER`, `rediss://` with TLS."""
     redis_ttl: Annotated[int, Field(ge=1)] = 7 * 24 * 3600
     """Seconds the latest decisions stay in Redis."""
     postgres_url: Annotated[SecretStr, _url("postgresql+asyncpg")] = SecretStr(
@@ -102,9 +108,11 @@ class Settings(BaseSettings):
     s3_endpoint_url: Annotated[str, _url("http", "https")] | None = None
     """For S3 servers other than Amazon's."""
     s3_region: str = "us-east-1"
+    """Region of the bucket."""
     s3_access_key_id: SecretStr | None = None
-    """Unset, as the secret key: the usual AWS chain (environment, profile, role)."""
+    """Unset: the usual AWS chain (environment, profile, role)."""
     s3_secret_access_key: SecretStr | None = None
+    """Goes with the access key."""
 
     # This worker
     data_dir: Path = Path(".fraudapp")
@@ -112,6 +120,7 @@ class Settings(BaseSettings):
     web_bind: str = "127.0.0.1"
     """Address the web server listens on."""
     web_port: Port = 8000
+    """Port of the web server."""
     max_body_bytes: Annotated[int, Field(ge=1_024, le=100_000_000)] = 2_000_000
     """Largest HTTP request body, bytes."""
 
@@ -163,6 +172,18 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
         return Settings.model_validate(values)
     except ValidationError as exc:
         raise SettingsError("\n".join(_sentence(error) for error in exc.errors())) from None
+
+
+def described() -> list[tuple[str, str, str]]:
+    """Return name, default and meaning of every setting, in their order."""
+    rows = []
+    for name, field in Settings.model_fields.items():
+        default = field.default
+        if isinstance(default, SecretStr):
+            default = default.get_secret_value()
+        meaning = " ".join((field.description or "").split())
+        rows.append((PREFIX + name.upper(), "" if default is None else str(default), meaning))
+    return rows
 
 
 def unknown_variables(environ: Mapping[str, str] | None = None) -> list[str]:

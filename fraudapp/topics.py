@@ -15,11 +15,8 @@ class BrokerUnavailable(Exception):
     """The broker does not answer, or refuses the topics; the message says what to do."""
 
 
-async def ensure(settings: Settings) -> int:
-    """Create the topics that are missing; return the number of partitions of `transactions`.
-
-    Raises `BrokerUnavailable`.
-    """
+async def ensure(settings: Settings) -> None:
+    """Create the topics that are missing; raises `BrokerUnavailable`."""
     admin = AIOKafkaAdminClient(bootstrap_servers=settings.bootstrap_servers)
     try:
         await admin.start()
@@ -28,7 +25,7 @@ async def ensure(settings: Settings) -> int:
             if topic.name not in existing:
                 await _create(admin, topic)
         described = await admin.describe_topics([settings.transactions_topic])
-        return len(described[0]["partitions"]) or settings.topic_partitions
+        _check(settings, len(described[0]["partitions"]))
     except (KafkaError, OSError) as exc:
         raise BrokerUnavailable(
             f"FRAUD_BROKER_URL={settings.broker_url}: {type(exc).__name__}: {exc}; "
@@ -36,6 +33,15 @@ async def ensure(settings: Settings) -> int:
         ) from exc
     finally:
         await admin.close()
+
+
+def _check(settings: Settings, partitions: int) -> None:
+    # The counts have a partition for each of the input's, and are made with this setting.
+    if partitions not in (0, settings.topic_partitions):  # 0: made a moment ago
+        raise BrokerUnavailable(
+            f"topic {settings.transactions_topic} has {partitions} partitions, and "
+            f"FRAUD_TOPIC_PARTITIONS is {settings.topic_partitions}; set it to {partitions}"
+        )
 
 
 async def _create(admin: AIOKafkaAdminClient, topic: NewTopic) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
 import subprocess
@@ -12,6 +13,8 @@ from pathlib import Path
 import pytest
 
 from fraudapp.local.processes import free_port
+from fraudapp.settings import load
+from fraudapp.topics import ensure
 from tests.e2e.messages import encoded, transaction
 from tests.e2e.worker import Worker, run
 
@@ -64,6 +67,16 @@ def test_a_broker_that_is_not_there_is_named(
     done = run([*FAUST, "worker", "-l", "info"], environment)
     assert done.returncode == 1
     assert "cannot start: FRAUD_BROKER_URL=kafka://127.0.0.1:" in done.stdout + done.stderr
+
+
+async def test_a_topic_with_other_partitions_is_named_with_the_setting(
+    worker_environment: dict[str, str], trained_models: Path
+) -> None:
+    shutil.copytree(trained_models, Path(worker_environment["FRAUD_DATA_DIR"]) / "models")
+    await ensure(load(worker_environment | {"FRAUD_TOPIC_PARTITIONS": "3"}))
+    done = await asyncio.to_thread(run, [*FAUST, "worker", "-l", "info"], worker_environment)
+    assert done.returncode == 1
+    assert "set it to 3" in done.stdout + done.stderr
 
 
 def test_without_a_model_one_is_trained_and_used(

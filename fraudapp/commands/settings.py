@@ -1,0 +1,20 @@
+"""`settings`: every setting there is."""
+
+from __future__ import annotations
+
+import click
+
+from fraudapp.settings import described
+
+
+@click.command("settings")
+@click.option("--markdown", is_flag=True, help="As the table in the README.")
+def command(markdown: bool) -> None:
+    """List every environment variable that is read, with its default and meaning."""
+    if markdown:
+        click.echo("| variable | default | meaning |\n| --- | --- | --- |")
+    for name, default, meaning in described():
+        if markdown:
+            click.echo(f"| `{name}` | {default and f'`{default}`'} | {meaning} |")
+        else:
+            click.echo(f"{name}={default}\n    {meaning}")
