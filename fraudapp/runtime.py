@@ -14,7 +14,7 @@ from fraudapp.first_model import ready_scorer
 from fraudapp.settings import Settings, unknown_variables
 from fraudapp.stores.base import StoreUnavailable
 from fraudapp.stores.keeping import Stores
-from fraudapp.topics import BrokerUnavailable
+from fraudapp.topics import BrokerUnavailable, TopicsMisfit
 from fraudapp.waiting import Waiting
 from models.artifact import ModelFileError
 from models.deciding import BatchScorer
@@ -23,6 +23,7 @@ log = logging.getLogger(__name__)
 
 CANNOT_START: Final = (
     BrokerUnavailable,
+    TopicsMisfit,
     StoreUnavailable,
     ModelFileError,
     ValueError,  # of training, whose module is too heavy to import for its class

@@ -117,6 +117,8 @@ class Settings(BaseSettings):
     # This worker
     data_dir: Path = Path(".fraudapp")
     """Folder of models, RocksDB tables and the local archive; one for each worker."""
+    start_timeout: Annotated[float, Field(ge=0, le=3_600)] = 30.0
+    """Seconds the broker and the stores may take to answer at start."""
     web_bind: str = "127.0.0.1"
     """Address the web server listens on."""
     web_port: Port = 8000

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stamina
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError
 
@@ -12,11 +13,26 @@ ROOM_FOR_HEADERS = 64_000
 
 
 class BrokerUnavailable(Exception):
-    """The broker does not answer, or refuses the topics; the message says what to do."""
+    """The broker does not answer, or refuses a topic; the message says what to do."""
+
+
+class TopicsMisfit(Exception):
+    """The topics there are do not fit the settings; the message says what to do."""
 
 
 async def ensure(settings: Settings) -> None:
-    """Create the topics that are missing; raises `BrokerUnavailable`."""
+    """Create the topics that are missing; raises `BrokerUnavailable`.
+
+    A broker that is just being started itself is waited for.
+    """
+    async for attempt in stamina.retry_context(
+        on=BrokerUnavailable, attempts=None, timeout=settings.start_timeout, wait_max=2.0
+    ):
+        with attempt:
+            await _ensure(settings)
+
+
+async def _ensure(settings: Settings) -> None:
     admin = AIOKafkaAdminClient(bootstrap_servers=settings.bootstrap_servers)
     try:
         await admin.start()
@@ -38,7 +54,7 @@ async def ensure(settings: Settings) -> None:
 def _check(settings: Settings, partitions: int) -> None:
     # The counts have a partition for each of the input's, and are made with this setting.
     if partitions not in (0, settings.topic_partitions):  # 0: made a moment ago
-        raise BrokerUnavailable(
+        raise TopicsMisfit(
             f"topic {settings.transactions_topic} has {partitions} partitions, and "
             f"FRAUD_TOPIC_PARTITIONS is {settings.topic_partitions}; set it to {partitions}"
         )

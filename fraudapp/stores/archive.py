@@ -100,8 +100,13 @@ class S3Archive:
 
     async def open(self) -> None:
         """See `DecisionStore.open`."""
+        if self._client is None:
+            self._client = await self._connect()
+        await self.ping()
+
+    async def _connect(self) -> Any:
         key, secret = self._settings.s3_access_key_id, self._settings.s3_secret_access_key
-        self._client = await self._stack.enter_async_context(
+        return await self._stack.enter_async_context(
             get_session().create_client(
                 "s3",
                 endpoint_url=self._settings.s3_endpoint_url,
@@ -117,7 +122,6 @@ class S3Archive:
                 ),
             )
         )
-        await self.ping()
 
     async def close(self) -> None:
         """See `DecisionStore.close`."""

@@ -6,7 +6,6 @@ import asyncio
 import logging
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
-from typing import Final, TypeVar
 
 import stamina
 
@@ -18,10 +17,6 @@ from fraudapp.stores.redis import RedisStore
 from models.records import Decision
 
 log = logging.getLogger(__name__)
-T = TypeVar("T")
-
-OPENING_TIMEOUT: Final = 30.0
-"""Seconds a store may take to answer at start; servers are often started together with us."""
 
 
 class Stores:
@@ -37,6 +32,7 @@ class Stores:
             settings.postgres_url.get_secret_value(), pool_size=settings.postgres_pool
         )
         self.archive: DecisionStore = archive_at(settings)
+        self._start_timeout = settings.start_timeout
         self._stack = AsyncExitStack()
 
     @property
@@ -68,7 +64,7 @@ class Stores:
 
     async def _open(self, store: DecisionStore) -> None:
         async for attempt in stamina.retry_context(
-            on=StoreUnavailable, attempts=None, timeout=OPENING_TIMEOUT, wait_max=2.0
+            on=StoreUnavailable, attempts=None, timeout=self._start_timeout, wait_max=2.0
         ):
             with attempt:
                 await store.open()

@@ -64,6 +64,7 @@ def test_a_broker_that_is_not_there_is_named(
 ) -> None:
     shutil.copytree(trained_models, Path(worker_environment["FRAUD_DATA_DIR"]) / "models")
     environment = worker_environment | {"FRAUD_BROKER_URL": f"kafka://127.0.0.1:{free_port()}"}
+    environment["FRAUD_START_TIMEOUT"] = "2"
     done = run([*FAUST, "worker", "-l", "info"], environment)
     assert done.returncode == 1
     assert "cannot start: FRAUD_BROKER_URL=kafka://127.0.0.1:" in done.stdout + done.stderr
