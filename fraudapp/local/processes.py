@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import os
 import pwd
@@ -10,22 +11,29 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import IO
+from typing import IO, Final, cast
 
 import psutil
 
 from fraudapp.local import guard
 
-HOST = "127.0.0.1"
-POLL = 0.05  # seconds between two probes of a server that is starting
+HOST: Final = "127.0.0.1"
+POLL: Final = 0.05  # seconds between two probes of a server that is starting
+
+_guard_lock = threading.Lock()
 
 
 class ProcessError(RuntimeError):
     """A child process did not do what was asked of it; the message has the end of its log."""
+
+
+class Ended(ProcessError):
+    """It ended before it was ready."""
 
 
 class Child:
@@ -95,14 +103,14 @@ class Child:
         _tell_guard("+", self.pid)
 
     def wait_until(self, ready: Callable[[], bool], timeout: float) -> None:
-        """Return once `ready` says so; raises `ProcessError` if it ends before, or time is up.
+        """Return once `ready`; raises `Ended` if it ends before, `ProcessError` if time is up.
 
         `timeout` in seconds. `ready` is called again and again and must come back soon.
         """
         deadline = time.monotonic() + timeout
         while not ready():
             if self.wait(POLL):
-                raise ProcessError(f"{self.name} ended with {self.returncode}{self.tail()}")
+                raise Ended(f"{self.name} ended with {self.returncode}{self.tail()}")
             if time.monotonic() > deadline:
                 self.kill()
                 raise ProcessError(f"{self.name} not ready after {timeout:g} s{self.tail()}")
@@ -136,6 +144,8 @@ class Child:
     def pause(self) -> None:
         """Freeze it and all below it: connections stay, answers do not come."""
         self._signal(signal.SIGSTOP)
+        # Returns once its last thread has stopped, and leaves its state for `Popen` to collect.
+        os.waitid(os.P_PID, self.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
 
     def resume(self) -> None:
         """Undo `pause`."""
@@ -183,18 +193,19 @@ def port_in_use(port: int) -> bool:
 
 
 def _tell_guard(sign: str, pid: int) -> None:
-    pipe = _guard().stdin
-    assert pipe is not None
-    pipe.write(f"{sign}{pid}\n".encode())
+    with _guard_lock:
+        cast(IO[bytes], _guard().stdin).write(f"{sign}{pid}\n".encode())
 
 
 @lru_cache(maxsize=1)
 def _guard() -> subprocess.Popen[bytes]:
     # Unlike Linux's "signal on parent's death", this works on macOS too, and whichever thread of
     # this process starts a child.
-    return subprocess.Popen(  # noqa: S603
+    process = subprocess.Popen(  # noqa: S603
         [sys.executable, "-I", guard.__file__],
         stdin=subprocess.PIPE,
         bufsize=0,
         start_new_session=True,
     )
+    atexit.register(process.communicate)  # ends its input, and waits until it has cleaned up
+    return process

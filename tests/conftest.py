@@ -1,0 +1,160 @@
+"""Fixtures that every test may ask for: the real servers, and a fresh corner of each.
+
+`kafka`, `postgres`, `redis_server` and `s3` start once a session, when first asked for, and have
+`kill()`, `pause()`, `resume()`, `stop()`, `restart()`: whatever a test has done to a server, the
+next one finds it running.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import shutil
+import tempfile
+import uuid
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+from typing import cast
+
+import asyncpg
+import pytest
+import redis as redis_client
+
+from fraudapp.local.postgres import Postgres
+from fraudapp.local.processes import free_port
+from fraudapp.local.redis import Redis
+from fraudapp.local.server import Server
+from tests.servers.choice import make
+from tests.servers.s3proxy import S3Proxy
+
+REDIS_DATABASES = 16
+
+_running: dict[str, Server] = {}
+_redis_numbers = itertools.cycle(range(REDIS_DATABASES))
+
+
+@pytest.fixture(scope="session")
+def servers() -> Iterator[Callable[[str], Server]]:
+    """Starts a server of a kind, once; all are stopped at the end, and their folders removed."""
+    folder = Path(tempfile.mkdtemp(prefix="fraudapp-tests-"))
+    folder.chmod(0o711)  # PostgreSQL may run as another user
+
+    def started(kind: str) -> Server:
+        if kind not in _running:
+            server = make(kind, folder / kind)
+            server.start()
+            _running[kind] = server
+        return _running[kind]
+
+    yield started
+    for server in reversed(_running.values()):
+        server.stop()
+    _running.clear()
+    shutil.rmtree(folder)
+
+
+@pytest.fixture(autouse=True)
+def _servers_alive_for_the_next_test() -> Iterator[None]:
+    yield
+    for server in _running.values():
+        server.revive()
+
+
+@pytest.fixture(scope="session")
+def kafka(servers: Callable[[str], Server]) -> Server:
+    """Apache Kafka (else the broker of the embedded stack, which is in memory)."""
+    return servers("kafka")
+
+
+@pytest.fixture(scope="session")
+def postgres(servers: Callable[[str], Server]) -> Postgres:
+    """PostgreSQL."""
+    return cast(Postgres, servers("postgres"))
+
+
+@pytest.fixture(scope="session")
+def redis_server(servers: Callable[[str], Server]) -> Redis:
+    """Redis, which keeps nothing over a restart."""
+    return cast(Redis, servers("redis"))
+
+
+@pytest.fixture(scope="session")
+def s3(servers: Callable[[str], Server]) -> S3Proxy:
+    """An S3 server that checks signatures."""
+    return cast(S3Proxy, servers("s3"))
+
+
+@pytest.fixture
+def unique() -> str:
+    """A name that no other test has: lower-case letters, digits and hyphens."""
+    return f"t-{uuid.uuid4().hex[:12]}"
+
+
+@pytest.fixture
+async def postgres_url(postgres: Postgres, unique: str) -> AsyncIterator[str]:
+    """URL (`postgresql+asyncpg://`) of an empty database."""
+    await _execute(postgres, f'CREATE DATABASE "{unique}"')
+    yield postgres.url_of(unique)
+    postgres.revive()
+    await _execute(postgres, f'DROP DATABASE "{unique}" WITH (FORCE)')
+
+
+@pytest.fixture
+def redis_url(redis_server: Redis) -> str:
+    """URL (`redis://`) of an empty database."""
+    number = next(_redis_numbers)
+    with redis_client.Redis(port=redis_server.port, db=number) as client:
+        client.flushdb()
+    return redis_server.url_of(number)
+
+
+@pytest.fixture
+def s3_bucket(s3: S3Proxy, unique: str) -> str:
+    """Name of an empty bucket."""
+    s3.make_bucket(unique)
+    return unique
+
+
+@pytest.fixture
+def topics(unique: str) -> dict[str, str]:
+    """Settings that give a test its own consumer group and topics."""
+    return {
+        "FRAUD_APP_ID": unique,
+        "FRAUD_TRANSACTIONS_TOPIC": f"{unique}-transactions",
+        "FRAUD_DECISIONS_TOPIC": f"{unique}-decisions",
+        "FRAUD_DEAD_LETTERS_TOPIC": f"{unique}-dead-letters",
+    }
+
+
+@pytest.fixture
+def worker_environment(
+    kafka: Server,
+    postgres_url: str,
+    redis_url: str,
+    s3: S3Proxy,
+    s3_bucket: str,
+    topics: dict[str, str],
+    tmp_path: Path,
+) -> dict[str, str]:
+    """Environment of a worker process with a corner of every server to itself."""
+    inherited = {name: value for name, value in os.environ.items() if name[:6] != "FRAUD_"}
+    return {
+        **inherited,
+        **topics,
+        **s3.settings,
+        "FRAUD_BROKER_URL": kafka.url,
+        "FRAUD_POSTGRES_URL": postgres_url,
+        "FRAUD_REDIS_URL": redis_url,
+        "FRAUD_ARCHIVE_URL": f"s3://{s3_bucket}",
+        "FRAUD_DATA_DIR": str(tmp_path / "data"),
+        "FRAUD_WEB_PORT": str(free_port()),
+    }
+
+
+async def _execute(postgres: Postgres, statement: str) -> None:
+    url = postgres.url.replace("+asyncpg", "")
+    connection = await asyncpg.connect(url, timeout=10)
+    try:
+        await connection.execute(statement)
+    finally:
+        await connection.close()

