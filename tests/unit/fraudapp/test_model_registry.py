@@ -9,7 +9,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from data.generator import Plan, generate
+from data.generator import generate
+from data.plan import Plan
 from fraudapp.model_registry import ModelRegistry
 from models.artifact import MODEL_FILE, ModelFileError
 from models.training import TrainedModel, train

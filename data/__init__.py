@@ -1,0 +1,10 @@
+"""The sample transactions that ship with the project, and the generator that made them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+def sample_path() -> Path:
+    """Where the packaged `transactions.csv` is; see `PROVENANCE.md` beside it."""
+    return Path(__file__).with_name("transactions.csv")

@@ -1,0 +1,78 @@
+"""`train`: a new model version."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+import data
+from fraudapp.model_registry import ModelRegistry
+from fraudapp.settings import load
+from models.artifact import Kind
+
+
+@click.command("train")
+@click.argument("file", required=False, type=click.Path(path_type=Path))
+@click.option(
+    "--kind",
+    type=click.Choice(["gradient_boosting", "logistic"]),
+    help="Default: FRAUD_MODEL_KIND.",
+)
+@click.option("--seed", type=click.IntRange(min=0), default=7, show_default=True)
+@click.option(
+    "--seeds",
+    type=click.IntRange(1, 50),
+    default=1,
+    show_default=True,
+    help="Judge so many seeds, to see how much the luck of the seed matters.",
+)
+@click.option(
+    "--weight-legit",
+    type=click.FloatRange(min=0, min_open=True),
+    default=1.0,
+    show_default=True,
+    help="How many transactions each legitimate row stands for, if FILE holds a sample of them.",
+)
+@click.option("--activate/--no-activate", default=True, help="Let it serve from the next start on.")
+def command(
+    file: Path | None,
+    kind: Kind | None,
+    seed: int,
+    seeds: int,
+    weight_legit: float,
+    activate: bool,
+) -> None:
+    """Train a model on FILE, a CSV with PaySim's columns and labels.
+
+    Without FILE it is FRAUD_TRAINING_FILE, or else the transactions that come with the program.
+    """
+    from models.training import TrainingDataError, train  # scikit-learn takes a second to import
+
+    settings = load()
+    registry = ModelRegistry(settings.model_dir)
+    try:
+        trained = train(
+            file or settings.training_file or data.sample_path(),
+            kind or settings.model_kind,
+            seed=seed,
+            seeds=seeds,
+            weight_legit=weight_legit,
+            progress=click.echo,
+        )
+        version = registry.add(trained)
+    except TrainingDataError as exc:
+        raise click.ClickException(str(exc)) from exc
+    except OSError as exc:
+        raise click.ClickException(
+            f"the model cannot be kept in {settings.model_dir} ({exc}); see FRAUD_DATA_DIR"
+        ) from exc
+    if spread := trained.metrics.get("across_seeds"):
+        precision = spread["average_precision"]
+        click.echo(
+            f"Average precision over {seeds} seeds: mean {precision['mean']:.3f}, "
+            f"worst {precision['least']:.3f}"
+        )
+    if activate:
+        registry.activate(version)
+    click.echo(f"{version} is kept{' and active; workers use it when they start' * activate}")

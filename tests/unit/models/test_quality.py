@@ -1,0 +1,128 @@
+"""How good the default model is: each number here is a promise, kept for each of five seeds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from data import sample_path
+from models.dataset import Labelled, labelled
+from models.export import log_odds
+from models.metrics import metrics
+from models.policy import Policy
+from models.records import Outcome, Transaction
+from models.scorer import Scorer, probability
+from models.training import TrainedModel, train
+from tests.unit.models.conftest import generated, scorer_of
+from tests.unit.transactions import transaction
+
+SEEDS = range(5)
+
+
+@pytest.fixture(scope="module")
+def by_seed() -> dict[int, TrainedModel]:
+    """The default model, trained on the packaged transactions with each seed."""
+    return {seed: train(sample_path(), seed=seed) for seed in SEEDS}
+
+
+@pytest.fixture(scope="module", params=SEEDS)
+def seeded(request: pytest.FixtureRequest, by_seed: dict[int, TrainedModel]) -> TrainedModel:
+    return by_seed[request.param]
+
+
+@pytest.fixture(scope="module")
+def another_world() -> Labelled:
+    """Transactions of another seed, with all knobs on."""
+    return labelled(generated(rows=300_000, seed=77))
+
+
+def outcome(trained: TrainedModel, each: Transaction) -> Outcome:
+    (score,) = scorer_of(trained).score([each])
+    return Policy().decide(float(score), flagged_upstream=False)
+
+
+def test_a_drained_million_is_blocked(seeded: TrainedModel) -> None:
+    drained = transaction(amount=1e6, oldbalanceOrg=1e6)
+    assert outcome(seeded, drained) is Outcome.BLOCK
+
+
+def test_an_everyday_payment_is_approved(seeded: TrainedModel) -> None:
+    payment = transaction(
+        type="PAYMENT", amount=9839.64, oldbalanceOrg=170_136.0, nameDest="M1979787155"
+    )
+    assert outcome(seeded, payment) is Outcome.APPROVE
+
+
+@pytest.mark.parametrize("balance", [60e6, 75e6, 100e6, 500e6])
+@pytest.mark.parametrize("held", [0.0, 2e6])
+def test_a_large_transfer_that_leaves_much_is_not_blocked(
+    seeded: TrainedModel, balance: float, held: float
+) -> None:
+    large = transaction(amount=51.7e6, oldbalanceOrg=balance, oldbalanceDest=held)
+    assert outcome(seeded, large) is not Outcome.BLOCK
+
+
+def test_the_card_tells_of_a_later_period_judged_better_than_by_the_drain_rule(
+    seeded: TrainedModel,
+) -> None:
+    told = seeded.metrics  # some fifty frauds: the bounds are wide
+    assert told["average_precision"] >= told["drain_rule_average_precision"] + 0.10
+    assert told["precision_block"] >= 0.9
+    assert told["recall_block"] >= 0.65
+    assert 0.8 <= told["sum_p_over_sum_y"] <= 1.25
+
+
+def test_another_world_is_judged_better_than_by_the_drain_rule(
+    seeded: TrainedModel, another_world: Labelled
+) -> None:
+    judged = metrics(another_world, scorer_of(seeded).score_matrix(another_world.matrix))
+    assert judged["average_precision"] >= judged["drain_rule_average_precision"] + 0.12
+    assert judged["precision_block"] >= 0.9
+    assert judged["recall_block"] >= 0.8
+    assert 0.8 <= judged["sum_p_over_sum_y"] <= 1.25
+
+
+def test_real_rows_it_never_saw_are_judged_well(seeded: TrainedModel, real_rows: Labelled) -> None:
+    judged = metrics(real_rows, scorer_of(seeded).score_matrix(real_rows.matrix))
+    assert judged["average_precision"] >= 0.97
+    assert judged["average_precision"] > judged["drain_rule_average_precision"]
+    assert judged["precision_block"] >= 0.95
+    assert judged["recall_block"] >= 0.90
+
+
+def test_trained_on_earlier_real_rows_it_judges_later_ones(real_path: Path) -> None:
+    frame = pd.read_csv(real_path)
+    later = labelled(frame[frame.step >= 96], weight_legit=21.2)
+    judged = []
+    for seed in SEEDS:
+        trained = train(frame[frame.step <= 80], seed=seed, weight_legit=21.2)
+        judged.append(metrics(later, scorer_of(trained).score_matrix(later.matrix)))
+    precision = [each["average_precision"] for each in judged]
+    assert np.mean(precision) >= 0.99
+    assert min(precision) >= 0.98
+    assert min(precision) > judged[0]["drain_rule_average_precision"]
+    assert all(0.8 <= each["sum_p_over_sum_y"] <= 1.25 for each in judged)
+
+
+def test_serving_equals_scikit_learn_and_flips_no_decision_on_50_000_rows(
+    by_seed: dict[int, TrainedModel],
+) -> None:
+    trained = by_seed[0]
+    rows = labelled(generated(rows=50_000, seed=99))
+    slope, shift = trained.calibration
+    reference = probability(slope * log_odds(trained.pipeline, rows.matrix) + shift)
+    served = scorer_of(trained).score_matrix(rows.matrix)
+    assert np.abs(served - reference).max() <= 1e-6
+    for threshold in (0.5, 0.8):
+        assert ((served >= threshold) == (reference >= threshold)).all()
+
+
+def test_reasons_of_a_drain_name_the_drain(seeded: TrainedModel) -> None:
+    drained = transaction(amount=1e6, oldbalanceOrg=1e6)
+    scorer: Scorer = scorer_of(seeded)
+    (reasons,) = scorer.explain([drained], [0])
+    assert reasons[0].code == "TAKES_WHOLE_BALANCE"
+    assert reasons[0].contribution > 0.0

@@ -1,0 +1,41 @@
+"""Reasons say what is the case, with a stable code."""
+
+from __future__ import annotations
+
+import pytest
+
+from models.reasons import GROUPS, strongest
+from tests.unit.transactions import transaction
+
+
+@pytest.mark.parametrize(
+    ("amount", "balance", "code", "words"),
+    [
+        (100.0, 0.0, "EMPTY_ORIGIN", "account is empty"),
+        (1e6, 1e6, "TAKES_WHOLE_BALANCE", "whole balance, 1,000,000.00"),
+        (200.0, 100.0, "EXCEEDS_BALANCE", "exceeds the sender's balance, 100.00"),
+        (50.0, 200.0, "SHARE_OF_BALANCE", "25.0% of the sender's balance"),
+    ],
+)
+def test_the_amount_is_compared_with_the_balance_in_words(
+    amount: float, balance: float, code: str, words: str
+) -> None:
+    (reason,) = strongest(
+        transaction(amount=amount, oldbalanceOrg=balance), [0.0, 0.0, 0.0, 2.5, 0.0]
+    )
+    assert (reason.code, reason.contribution) == (code, 2.5)
+    assert words in reason.text
+
+
+def test_reasons_against_fraud_are_told_with_their_sign() -> None:
+    codes = [
+        (reason.code, reason.contribution)
+        for reason in strongest(transaction(oldbalanceDest=7.0), [0.5, -0.1, 0.0, 0.0, -3.0])
+    ]
+    assert codes == [("DESTINATION_BALANCE", -3.0), ("TYPE_TRANSFER", 0.5), ("AMOUNT", -0.1)]
+
+
+def test_only_the_three_weightiest_are_told() -> None:
+    reasons = strongest(transaction(), [1.0, 2.0, 3.0, 4.0, 5.0])
+    assert [reason.contribution for reason in reasons] == [5.0, 4.0, 3.0]
+    assert len(GROUPS) == 5
