@@ -1,8 +1,9 @@
-"""The decision path: topic → record → score → decision → stores and table → acknowledgement.
+"""The decision path: topic → record → score → decision → log, stores and table → acknowledgement.
 
-Nothing is acknowledged before everything about it is kept: decisions in every store and in the
-topic of decisions, rejected inputs in the topic of dead letters, counts in the changelog. A crash
-at any point is followed by a replay, and each of these steps can be repeated without harm.
+The topic of decisions is the truth: a decision is made when it is in there, as the first one under
+its id. Nothing is acknowledged before its decision is in the log, or its dead letter in theirs, and
+the counts are in the changelog. A crash at any point is followed by a replay, and each of these
+steps can be repeated without harm. Stores follow the log at their own pace, fed from here.
 """
 
 from __future__ import annotations
@@ -12,21 +13,29 @@ import logging
 from collections import defaultdict
 from collections.abc import Sequence
 from datetime import datetime, timezone
+from itertools import islice
 from typing import Any, Final, cast
 
 from faust import Stream
-from faust.types import EventT, StreamT
+from faust.types import TP, AppT, EventT, StreamT
 
+from agents.inputs import input_of
 from fraudapp.app import app, runtime, settings
-from fraudapp.publishing import publish_dead_letters, publish_decisions
-from fraudapp.stores.base import Batch
-from models.admission import Admission, Input, Position, admit, read
+from fraudapp.ledger import Ledger
+from fraudapp.publishing import publish_dead_letters, send_home
+from models.admission import Admission, Candidate, Rejection, admit, read
 from models.counts import DUPLICATE, Counted
 from models.deciding import decide
 from models.records import Decision
-from tables.decision_counts import count
+from tables.decision_counts import OwnCounts, Progress
 
 log = logging.getLogger(__name__)
+
+REFRESH_INTERVAL: Final = 5.0
+"""Seconds between two writings of unchanged counts; see `OwnCounts`."""
+
+STOP_TIMEOUT: Final = 2.0
+"""Seconds that a batch in hand may take when the worker is asked to stop."""
 
 transactions_topic: Final = app.topic(
     settings.transactions_topic,
@@ -34,6 +43,7 @@ transactions_topic: Final = app.topic(
     # Raw bytes: what Faust cannot decode it acknowledges, and the message is gone.
     value_serializer="raw",
 )
+own_counts: Final = OwnCounts()
 
 
 @app.agent(transactions_topic, concurrency=1)
@@ -42,7 +52,43 @@ async def transactions(stream: StreamT[Any]) -> None:
     # Faust's interface of streams leaves this method out.
     take = cast(Stream[Any], stream).noack_take
     async for events in take(settings.batch_size, within=settings.batch_wait):
-        await process(events)
+        await _unless_stopped(events)
+
+
+@app.timer(REFRESH_INTERVAL)  # type: ignore[untyped-decorator]
+async def refresh_counts() -> None:
+    """Write the counts of this worker's partitions again; see `OwnCounts`."""
+    await own_counts.refresh(app.consumer_generation_id)
+
+
+@app.on_before_shutdown.connect  # type: ignore[arg-type]
+async def let_callers_go(sender: AppT, **kwargs: Any) -> None:
+    """Answer those who still wait; the server does not close before they have gone."""
+    runtime.waiting.close()
+
+
+@app.on_partitions_assigned.connect  # type: ignore[arg-type]
+async def take_over(sender: AppT, assigned: set[TP], **kwargs: Any) -> None:
+    """Let the stores follow the partitions that are this worker's from now on."""
+    numbers = sorted(tp.partition for tp in assigned if tp.topic == settings.transactions_topic)
+    runtime.take_over(numbers, app.consumer_generation_id)
+
+
+async def _unless_stopped(events: Sequence[EventT[Any]]) -> None:
+    """Process a batch; if the worker is stopped and it takes too long, leave it to the next one."""
+    processing = asyncio.ensure_future(process(events))
+    stopped = asyncio.ensure_future(app._stopped.wait())
+    await asyncio.wait([processing, stopped], return_when=asyncio.FIRST_COMPLETED)
+    stopped.cancel()
+    if not processing.done():
+        await asyncio.wait([processing], timeout=STOP_TIMEOUT)
+    if processing.done():
+        processing.result()
+        return
+    processing.cancel()
+    log.warning("%d inputs are left to the next worker: the broker is in trouble", len(events))
+    for event in events:
+        app.consumer.unacked.discard(event.message)
 
 
 async def process(events: Sequence[EventT[Any]]) -> None:
@@ -50,63 +96,97 @@ async def process(events: Sequence[EventT[Any]]) -> None:
 
     Raises whatever went wrong with nothing acknowledged: the worker ends, the batch is replayed.
     """
-    admission, known = await _admit([_input(event) for event in events])
-    decided = decide(
-        admission.new,
+    generation = app.consumer_generation_id
+    events = _of_generation(events, generation)
+    last = {event.message.partition: event.message.offset for event in events}
+    ledgers = {number: await runtime.decisions.ready(number, generation) for number in last}
+    reading = read([input_of(event) for event in events], settings.topic_partitions)
+    admissions = _admit(reading.candidates, ledgers)
+    # Before anything else: what is decided has to be known as soon as possible.
+    await _decide(admissions)
+    rejected = [*reading.rejected, *(each for one in admissions.values() for each in one.rejected)]
+    await asyncio.gather(
+        publish_dead_letters(app, settings.dead_letters_topic, rejected),
+        send_home(app, settings.transactions_topic, reading.misplaced),
+    )
+    if not _of_generation(events, app.consumer_generation_id):
+        return
+    counted = _counted(rejected, admissions)
+    await own_counts.add(
+        generation,
+        {
+            number: Progress(counted[number], last[number], ledger.counts)
+            for number, ledger in ledgers.items()
+        },
+    )
+    for event in events:
+        event.ack()
+
+
+def _of_generation(events: Sequence[EventT[Any]], generation: int) -> list[EventT[Any]]:
+    """Leave out events of partitions that have been assigned anew since; they are read again."""
+    kept = [event for event in events if event.message.generation_id == generation]
+    if len(kept) < len(events):
+        log.info("%d inputs were assigned anew, and are read again", len(events) - len(kept))
+        for event in events:
+            if event.message.generation_id != generation:
+                app.consumer.unacked.discard(event.message)
+    return kept
+
+
+def _admit(candidates: Sequence[Candidate], ledgers: dict[int, Ledger]) -> dict[int, Admission]:
+    """Sort the candidates of each partition by what its ledger has, and tell who waits for that."""
+    grouped: dict[int, list[Candidate]] = {number: [] for number in ledgers}
+    for candidate in candidates:
+        grouped[candidate.input.position.partition].append(candidate)
+    admissions = {}
+    for number, group in grouped.items():
+        known = ledgers[number].find([each.transaction.transaction_id for each in group])
+        runtime.waiting.announce(known.values())
+        admissions[number] = admit(group, known)
+    return admissions
+
+
+async def _decide(admissions: dict[int, Admission]) -> None:
+    """Decide what is new, with one scoring call for all partitions, and append it to the log."""
+    decisions = decide(
+        [candidate for admission in admissions.values() for candidate in admission.new],
         scorer=runtime.scorer,
         policy=runtime.policy,
         now=datetime.now(timezone.utc),
     )
-    decisions = admission.replayed + decided
-    await _keep(decisions, admission)
-    if any(event.message.generation_id != app.consumer_generation_id for event in events):
-        log.info("%d inputs now belong to another worker, which replays them", len(events))
-        return
-    await count(_by_partition(events, _counted(decisions, admission)))
-    for event in events:
-        event.ack()
-    runtime.waiting.announce([*decisions, *known.values()])
-
-
-async def _admit(inputs: Sequence[Input]) -> tuple[Admission, dict[str, Decision]]:
-    candidates, invalid = read(inputs)
-    ids = [candidate.transaction.transaction_id for candidate in candidates]
-    known = await runtime.stores.decided(ids) if ids else {}
-    admission = admit(candidates, known)
-    admission.rejected.extend(invalid)
-    return admission, known
-
-
-async def _keep(decisions: Sequence[Decision], admission: Admission) -> None:
-    batch = Batch(decisions)
+    remaining = iter(decisions)
     await asyncio.gather(
-        runtime.stores.save(batch),
-        publish_decisions(app, settings.decisions_topic, batch),
-        publish_dead_letters(app, settings.dead_letters_topic, admission.rejected),
+        *(
+            _append(number, admission, list(islice(remaining, len(admission.new))))
+            for number, admission in admissions.items()
+            if admission.new
+        )
     )
 
 
-def _input(event: EventT[Any]) -> Input:
-    message = event.message
-    position = Position(message.topic, message.partition, message.offset)
-    return Input(message.key, message.value, position)
+async def _append(number: int, admission: Admission, decisions: list[Decision]) -> None:
+    if await runtime.append(number, decisions):
+        runtime.waiting.announce(decisions)
+        return
+    # Somebody else wrote to this partition of the log: what came first under each id counts.
+    ledger = await runtime.decisions.ready(number, app.consumer_generation_id)
+    first = ledger.find([decision.transaction_id for decision in decisions])
+    again = admit(admission.new, first)
+    admission.repeated += again.repeated
+    admission.rejected += again.rejected
+    runtime.waiting.announce(first.values())
 
 
-def _counted(decisions: Sequence[Decision], admission: Admission) -> dict[int, list[Counted]]:
-    """What became of each input, by partition."""
-    fates = [(each.partition, each.offset, each.decision.value) for each in decisions]
-    for candidate in admission.repeated:
-        fates.append((*candidate.input.position[1:], DUPLICATE))
-    for rejection in admission.rejected:
-        fates.append((*rejection.input.position[1:], rejection.reason))
+def _counted(
+    rejected: Sequence[Rejection], admissions: dict[int, Admission]
+) -> dict[int, list[Counted]]:
+    """What became of the inputs that led to no decision, by partition."""
     counted = defaultdict(list)
-    for partition, offset, fate in fates:
-        counted[partition].append(Counted(offset, fate))
+    for number, admission in admissions.items():
+        for candidate in admission.repeated:
+            counted[number].append(Counted(candidate.input.position.offset, DUPLICATE))
+    for each in rejected:
+        position = each.input.position
+        counted[position.partition].append(Counted(position.offset, each.reason))
     return counted
-
-
-def _by_partition(
-    events: Sequence[EventT[Any]], counted: dict[int, list[Counted]]
-) -> dict[EventT[Any], list[Counted]]:
-    last = {event.message.partition: event for event in events}
-    return {event: counted[partition] for partition, event in last.items()}

@@ -7,8 +7,8 @@ from typing import Final
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from mode import Service
 
+from fraudapp.log_reader import log_record
 from fraudapp.settings import Settings
-from fraudapp.stores.base import decode
 from fraudapp.waiting import Waiting
 
 _POLL_MS: Final = 1_000
@@ -50,11 +50,12 @@ class Announcements(Service):
 
     def _hear(self, records: list[ConsumerRecord]) -> None:
         if self._waiting.anybody():
-            self._waiting.announce(
-                decode(record.value)
-                for record in records
-                if record.key is not None and self._waiting.expects(record.key.decode())
-            )
+            expected = (record for record in records if self._expects(record.key))
+            self._waiting.announce(each.decision for each in map(log_record, expected) if each)
+
+    def _expects(self, key: bytes | None) -> bool:
+        # Anybody may write anything to a topic.
+        return key is not None and self._waiting.expects(key.decode(errors="replace"))
 
     async def on_stop(self) -> None:
         """Leave the topic."""

@@ -27,7 +27,6 @@ from fraudapp.transport import SafeTransport
 REGISTERING: Final = ("tables", "agents", "web")
 
 settings: Final = load()
-runtime: Final = Runtime(settings)
 middlewares: Final[list[Any]] = []
 """aiohttp middlewares of the web server, outermost first; filled by `web`."""
 
@@ -119,5 +118,6 @@ def register() -> None:
 
 
 app: Final = build(settings)
+runtime: Final = Runtime(settings, app)
 register()
 commands.register()

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from models.parsing import InvalidTransaction, from_mapping
+from models.parsing import UNREADABLE, InvalidTransaction, from_mapping
 from models.records import FieldError, Transaction
 
 _decode = msgspec.json.Decoder().decode
@@ -46,7 +46,7 @@ def _json_rows(path: Path) -> Iterator[dict[str, Any] | InvalidTransaction]:
                 continue
             try:
                 fields = _decode(line)
-            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
+            except UNREADABLE as exc:
                 yield InvalidTransaction([FieldError("", f"not valid JSON: {exc}")])
                 continue
             if isinstance(fields, dict):
@@ -56,23 +56,40 @@ def _json_rows(path: Path) -> Iterator[dict[str, Any] | InvalidTransaction]:
 
 
 def _csv_rows(path: Path) -> Iterator[dict[str, Any] | InvalidTransaction]:
-    # utf-8-sig: spreadsheets write a byte order mark.
-    with path.open(newline="", encoding="utf-8-sig", errors="replace") as file:
-        for row in csv.DictReader(file):
+    # utf-8-sig: spreadsheets write a byte order mark. Bytes that are not UTF-8 become surrogates,
+    # which no valid text has.
+    with path.open(newline="", encoding="utf-8-sig", errors="surrogateescape") as file:
+        rows = csv.DictReader(file)
+        while True:
+            try:
+                row = next(rows)
+            except StopIteration:
+                return
+            except csv.Error as exc:
+                yield InvalidTransaction([FieldError("", f"not valid CSV: {exc}")])
+                continue
             yield _typed({name: text for name, text in row.items() if name and text is not None})
 
 
 def _typed(row: dict[str, str]) -> dict[str, Any] | InvalidTransaction:
     # CSV has no types: the columns that hold numbers are read as JSON would write them.
     fields: dict[str, Any] = dict(row)
-    errors = []
+    errors = [FieldError(name, "is not UTF-8") for name, text in row.items() if not _is_utf8(text)]
     for name, read in _NUMBERS.items():
         if name in row:
             try:
                 fields[name] = read(row[name])
-            except msgspec.DecodeError:
+            except UNREADABLE:
                 errors.append(FieldError(name, f"{row[name][:64]!r} is not a number"))
     return InvalidTransaction(errors) if errors else fields
+
+
+def _is_utf8(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _number(text: str) -> Any:

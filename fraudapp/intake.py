@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import Sequence
 from time import monotonic
-from typing import Any
+from typing import Any, Final
 
 from faust import App
 
@@ -16,6 +16,9 @@ from fraudapp.stores.base import StoreUnavailable
 from models.records import Decision, Transaction
 
 log = logging.getLogger(__name__)
+
+LOOK_UP_TIMEOUT: Final = 3.0
+"""Seconds the stores may take to answer a question over HTTP."""
 
 
 async def accept(app: App, runtime: Runtime, transactions: Sequence[Transaction]) -> None:
@@ -41,25 +44,21 @@ async def find(runtime: Runtime, transaction_id: str, *, wait: float) -> Decisio
     """
     until = monotonic() + wait
     with runtime.waiting.expecting(transaction_id) as announced:
-        looked_up = asyncio.ensure_future(_look_up(runtime, transaction_id))
-        either: list[asyncio.Future[Any]] = [announced, looked_up]
-        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
-        if announced.done():
-            looked_up.cancel()
-            return announced.result()
-        failure = looked_up.exception()
-        if failure is None and (decision := looked_up.result()) is not None:
-            return decision
-        left = until - monotonic()
-        if left > 0:
-            await asyncio.wait([announced], timeout=left)
+        looking = asyncio.ensure_future(_look_up(runtime, transaction_id))
+        either: list[asyncio.Future[Any]] = [announced, looking]
+        try:
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+            found = None if announced.done() or looking.exception() else looking.result()
+            if found is None and not announced.done():
+                await asyncio.wait([announced], timeout=max(0.0, until - monotonic()))
             if announced.done():
                 return announced.result()
-            # An announcement can be missed while the connection to the broker is down.
-            return await _look_up(runtime, transaction_id)
-        if failure is not None:
-            raise failure
-        return None
+            if found is None and wait > 0:
+                # An announcement is missed while there is no connection to the broker.
+                return await _look_up(runtime, transaction_id)
+            return looking.result()
+        finally:
+            looking.cancel()
 
 
 async def is_accepted(runtime: Runtime, transaction_id: str) -> bool:
@@ -70,13 +69,21 @@ async def is_accepted(runtime: Runtime, transaction_id: str) -> bool:
 
 
 async def _look_up(runtime: Runtime, transaction_id: str) -> Decision | None:
-    latest = runtime.waiting.latest(transaction_id)
-    if latest is not None:
-        return latest
+    known = runtime.waiting.latest(transaction_id) or runtime.decided_here(transaction_id)
+    if known is not None:
+        return known
+    try:
+        async with runtime.lookups:
+            return await asyncio.wait_for(_ask_stores(runtime, transaction_id), LOOK_UP_TIMEOUT)
+    except asyncio.TimeoutError as exc:
+        raise StoreUnavailable("redis, postgres: no answer in time") from exc
+
+
+async def _ask_stores(runtime: Runtime, transaction_id: str) -> Decision | None:
     try:
         recent = await runtime.stores.redis.get(transaction_id)
         if recent is not None:
             return recent
     except StoreUnavailable as exc:
-        log.warning("asking Postgres for a decision: %s", exc)
+        log.debug("asking Postgres for a decision: %s", exc)
     return await runtime.stores.postgres.get(transaction_id)

@@ -1,65 +1,135 @@
-"""What a worker holds while it runs: model, stores and waiting callers, opened before Kafka."""
+"""What a worker holds while it runs: model, decision log, stores and waiting callers."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Sequence
 from typing import Final
 
+from aiokafka.errors import KafkaError
+from faust import App
 from mode import Service
 
 from fraudapp import topics
 from fraudapp.announcements import Announcements
+from fraudapp.decision_log import DecisionLog
 from fraudapp.first_model import ready_scorer
+from fraudapp.keeper import Keeper
+from fraudapp.ledger import LedgerInUse
+from fraudapp.patience import patiently
+from fraudapp.publishing import publish_dead_letters
 from fraudapp.settings import Settings, unknown_variables
-from fraudapp.stores.base import StoreUnavailable
-from fraudapp.stores.keeping import Stores
+from fraudapp.stores.base import Batch, StoreRefused, encode
+from fraudapp.stores.stores import Stores
 from fraudapp.topics import BrokerUnavailable, TopicsMisfit
 from fraudapp.waiting import Waiting
+from models.admission import Input, Position, Rejection
 from models.artifact import ModelFileError
 from models.deciding import BatchScorer
+from models.partitioning import home_partitions
+from models.records import Decision
 
 log = logging.getLogger(__name__)
+
+LOOKUPS: Final = 4
+"""Questions to the stores at a time, over HTTP: the rest of their connections is for keeping."""
 
 CANNOT_START: Final = (
     BrokerUnavailable,
     TopicsMisfit,
-    StoreUnavailable,
+    KafkaError,
+    LedgerInUse,
     ModelFileError,
     ValueError,  # of training, whose module is too heavy to import for its class
 )
 
 
 class Runtime(Service):
-    """The first service of a worker to be opened, and the last to be closed.
+    """The first service of a worker to be opened, before all that consumes; the last to be closed.
 
-    `scorer` and `stores` are there once it has started.
+    `scorer` is there once it has started. Stores may be down, at the start as at any time.
     """
 
     scorer: BatchScorer
-    stores: Stores
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, app: App) -> None:
         self.settings = settings
+        self.app = app
         self.policy = settings.policy
         self.waiting = Waiting()
+        self.lookups = asyncio.Semaphore(LOOKUPS)
+        self._taking_over: asyncio.Task[None] | None = None
         super().__init__()
 
     async def on_start(self) -> None:
-        """Train the first model if there is none, make topics and tables, connect to the stores."""
+        """Train the first model if there is none, make topics, connect to the broker."""
         for sentence in unknown_variables():
             log.warning(sentence)
         try:
-            self.scorer = await asyncio.to_thread(ready_scorer, self.settings, log.info)
-            self.stores = Stores(self.settings)
-            await asyncio.gather(topics.ensure(self.settings), self.stores.open())
+            await self._open()
         except CANNOT_START as exc:
             log.critical("cannot start: %s", exc)
             # The sentence above says what to do; a stack trace would bury it.
             raise SystemExit(1) from exc
-        await self.add_runtime_dependency(Announcements(self.settings, self.waiting))
 
     async def on_stop(self) -> None:
         """Disconnect."""
-        if hasattr(self, "stores"):  # on a failed start there may be none
-            await self.stores.close()
+        if self._taking_over:
+            self._taking_over.cancel()
+        if hasattr(self, "decisions"):  # on a failed start there may be none
+            await self.decisions.close()
+
+    def take_over(self, numbers: Sequence[int], generation: int) -> None:
+        """Let the stores follow these partitions of the log from now on, and no others."""
+        if self._taking_over:
+            self._taking_over.cancel()
+        self._taking_over = asyncio.create_task(self._take_over(numbers, generation))
+
+    def decided_here(self, transaction_id: str) -> Decision | None:
+        """Return the decision if its partition is or was this worker's: from the ledger."""
+        (number,) = home_partitions([transaction_id], self.settings.topic_partitions)
+        ledger = self.decisions.ledger(number)
+        return ledger.find([transaction_id]).get(transaction_id) if ledger else None
+
+    async def append(self, number: int, decisions: list[Decision]) -> bool:
+        """Append decisions to the log and hand them to the stores; see `DecisionLog.append`."""
+        ledger = self.decisions.ledger(number)
+        start = ledger.cursor if ledger else 0
+        batch = Batch(decisions)
+        undisturbed = await self.decisions.append(self.app, number, batch)
+        for keeper in self.keepers:
+            if undisturbed:
+                keeper.hand(number, start, start + len(decisions), batch)
+            else:
+                keeper.wake()
+        return undisturbed
+
+    async def _open(self) -> None:
+        self.scorer = await asyncio.to_thread(ready_scorer, self.settings, log.info)
+        await topics.ensure(self.settings)
+        self.stores = Stores(self.settings)
+        self.decisions = DecisionLog(self.settings)
+        await self.decisions.open()
+        self.keepers = [
+            Keeper(self.settings, store, self.decisions, self._refused)
+            for store in self.stores.each
+        ]
+        for service in (*self.keepers, Announcements(self.settings, self.waiting)):
+            await self.add_runtime_dependency(service)
+
+    async def _take_over(self, numbers: Sequence[int], generation: int) -> None:
+        for number in numbers:
+            await self.decisions.ready(number, generation)
+        for keeper in self.keepers:
+            async for attempt in patiently(f"asking how far {keeper.store.name} has come"):
+                with attempt:
+                    await keeper.assign(numbers)
+
+    async def _refused(self, store: str, decision: Decision, exc: StoreRefused) -> None:
+        log.error("%s refuses the decision on %r: %s", store, decision.transaction_id, exc)
+        origin = Position(decision.topic, decision.partition, decision.offset)
+        key = decision.transaction_id.encode()
+        source = Input(key, encode(decision), origin, origin)
+        rejection = Rejection(source, "refused", f"{store}: {exc}")
+        await publish_dead_letters(self.app, self.settings.dead_letters_topic, [rejection])

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import difflib
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 import click
 from pydantic import AfterValidator, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
-from typing_extensions import Self
 
 from fraudapp.local.session import running_settings
 from models.policy import Policy
@@ -25,16 +24,43 @@ class SettingsError(click.ClickException):
     """A setting is wrong; the message names the variable, the value and what is allowed."""
 
 
+def _check_url(text: str, schemes: Sequence[str]) -> SplitResult:
+    # No part of the text is repeated: it may hold a password, at an unexpected place.
+    url = urlsplit(text)
+    if url.scheme not in schemes or "://" not in text:
+        raise ValueError(f"use a URL that starts with {' or '.join(f'{s}://' for s in schemes)}")
+    try:
+        url.port  # noqa: B018 - raises if it is no number
+    except ValueError:
+        raise ValueError(
+            "the port is not a number; in user and password, write special characters as %XX"
+        ) from None
+    return url
+
+
 def _url(*schemes: str) -> AfterValidator:
     def check(value: str | SecretStr) -> str | SecretStr:
-        text = value.get_secret_value() if isinstance(value, SecretStr) else value
-        if urlsplit(text).scheme not in schemes:
-            raise ValueError(
-                f"use a URL that starts with {' or '.join(f'{s}://' for s in schemes)}"
-            )
+        _check_url(value.get_secret_value() if isinstance(value, SecretStr) else value, schemes)
         return value
 
     return AfterValidator(check)
+
+
+def _brokers(text: str) -> str:
+    for part in text.split(";"):
+        url = _check_url(part, ("kafka", "aiokafka"))
+        if not url.hostname or "," in part:
+            raise ValueError("write kafka://HOST:PORT; several as kafka://A:9092;kafka://B:9092")
+    return text
+
+
+def _archive_url(text: str) -> str:
+    url = _check_url(text, ("file", "s3"))
+    if url.scheme == "s3" and not url.netloc:
+        raise ValueError("name the bucket: s3://BUCKET/PREFIX")
+    if url.scheme == "file" and (url.netloc or not url.path.strip("/")):
+        raise ValueError("write the whole path, after three slashes: file:///FOLDER")
+    return text
 
 
 Probability = Annotated[float, Field(ge=0, le=1)]
@@ -52,7 +78,7 @@ class Settings(BaseSettings):
     # Kafka
     app_id: Topic = "fraudapp"
     """Consumer group, and prefix of the changelog topics."""
-    broker_url: Annotated[str, _url("kafka", "aiokafka")] = "kafka://127.0.0.1:9092"
+    broker_url: Annotated[str, AfterValidator(_brokers)] = "kafka://127.0.0.1:9092"
     """Bootstrap servers: `kafka://HOST:PORT`, more of them separated by `;`."""
     transactions_topic: Topic = "transactions"
     """Where transactions come from."""
@@ -103,7 +129,7 @@ class Settings(BaseSettings):
     """SQLAlchemy URL of the history: `postgresql+asyncpg://USER:PASSWORD@HOST:PORT/DATABASE`."""
     postgres_pool: Annotated[int, Field(ge=1, le=1_000)] = 8
     """Most connections to Postgres per worker."""
-    archive_url: Annotated[str, _url("file", "s3")] | None = None
+    archive_url: Annotated[str, AfterValidator(_archive_url)] | None = None
     """`s3://BUCKET/PREFIX` or `file:///FOLDER`; unset: the folder `archive` in the data folder."""
     s3_endpoint_url: Annotated[str, _url("http", "https")] | None = None
     """For S3 servers other than Amazon's."""
@@ -127,8 +153,13 @@ class Settings(BaseSettings):
     """Largest HTTP request body, bytes."""
 
     @model_validator(mode="after")
-    def _agree(self) -> Self:
+    def _agree(self) -> Settings:
         Policy(self.flag_at, self.block_at)
+        if (self.s3_access_key_id is None) != (self.s3_secret_access_key is None):
+            raise ValueError(
+                "FRAUD_S3_ACCESS_KEY_ID and FRAUD_S3_SECRET_ACCESS_KEY go together: "
+                "set both or none"
+            )
         if self.broker_heartbeat_interval * 3 > self.broker_session_timeout:
             raise ValueError(
                 "FRAUD_BROKER_HEARTBEAT_INTERVAL must be at most a third of "

@@ -40,8 +40,9 @@ async def _ensure(settings: Settings) -> None:
         for topic in _wanted(settings):
             if topic.name not in existing:
                 await _create(admin, topic)
-        described = await admin.describe_topics([settings.transactions_topic])
-        _check(settings, len(described[0]["partitions"]))
+        names = [settings.transactions_topic, settings.decisions_topic]
+        for topic in await admin.describe_topics(names):
+            _check(settings, topic["topic"], len(topic["partitions"]))
     except (KafkaError, OSError) as exc:
         raise BrokerUnavailable(
             f"FRAUD_BROKER_URL={settings.broker_url}: {type(exc).__name__}: {exc}; "
@@ -51,11 +52,11 @@ async def _ensure(settings: Settings) -> None:
         await admin.close()
 
 
-def _check(settings: Settings, partitions: int) -> None:
-    # The counts have a partition for each of the input's, and are made with this setting.
+def _check(settings: Settings, name: str, partitions: int) -> None:
+    # Log and counts have a partition for each of the input's.
     if partitions not in (0, settings.topic_partitions):  # 0: made a moment ago
         raise TopicsMisfit(
-            f"topic {settings.transactions_topic} has {partitions} partitions, and "
+            f"topic {name} has {partitions} partitions, and "
             f"FRAUD_TOPIC_PARTITIONS is {settings.topic_partitions}; set it to {partitions}"
         )
 
@@ -72,17 +73,18 @@ async def _create(admin: AIOKafkaAdminClient, topic: NewTopic) -> None:
 
 def _wanted(settings: Settings) -> list[NewTopic]:
     largest = settings.max_message_bytes
-    sizes = {
-        settings.transactions_topic: largest,
-        settings.decisions_topic: largest,
-        settings.dead_letters_topic: largest + ROOM_FOR_HEADERS,
+    configurations: dict[str, dict[str, object]] = {
+        settings.transactions_topic: {"max.message.bytes": largest},
+        # Compacted and never deleted: what is decided stays decided.
+        settings.decisions_topic: {"cleanup.policy": "compact"},
+        settings.dead_letters_topic: {"max.message.bytes": largest + ROOM_FOR_HEADERS},
     }
     return [
         NewTopic(
             name=name,
             num_partitions=settings.topic_partitions,
             replication_factor=settings.topic_replicas,
-            topic_configs={"max.message.bytes": str(size)},
+            topic_configs={option: str(value) for option, value in configuration.items()},
         )
-        for name, size in sizes.items()
+        for name, configuration in configurations.items()
     ]

@@ -22,7 +22,8 @@ class Waiting:
     def __init__(self, remembered: int = REMEMBERED) -> None:
         self._latest: _Recent[Decision] = _Recent(remembered)
         self._accepted: _Recent[None] = _Recent(remembered)
-        self._waiters: dict[str, set[asyncio.Future[Decision]]] = {}
+        self._waiters: dict[str, set[asyncio.Future[Decision | None]]] = {}
+        self._closed = False
 
     def announce(self, decisions: Iterable[Decision]) -> None:
         """Wake everybody who waits for one of these."""
@@ -46,12 +47,14 @@ class Waiting:
         return transaction_id in self._accepted
 
     @contextmanager
-    def expecting(self, transaction_id: str) -> Iterator[asyncio.Future[Decision]]:
-        """Yield a future that holds the decision once it is announced.
+    def expecting(self, transaction_id: str) -> Iterator[asyncio.Future[Decision | None]]:
+        """Yield a future that holds the decision once it is announced; None after `close`.
 
         Enter it before looking anywhere else, or a decision made in between goes unnoticed.
         """
-        waiter: asyncio.Future[Decision] = asyncio.get_running_loop().create_future()
+        waiter: asyncio.Future[Decision | None] = asyncio.get_running_loop().create_future()
+        if self._closed:
+            waiter.set_result(None)
         self._waiters.setdefault(transaction_id, set()).add(waiter)
         try:
             yield waiter
@@ -60,6 +63,14 @@ class Waiting:
             waiters.discard(waiter)
             if not waiters:
                 del self._waiters[transaction_id]
+
+    def close(self) -> None:
+        """Let everybody go who waits, now and from now on: there is no decision for them."""
+        self._closed = True
+        for waiters in self._waiters.values():
+            for waiter in waiters:
+                if not waiter.done():
+                    waiter.set_result(None)
 
     def expects(self, transaction_id: str) -> bool:
         """Whether somebody waits for this one."""

@@ -1,12 +1,13 @@
-"""Which inputs are to be decided: neither invalid, nor decided before."""
+"""Which inputs are to be decided: neither invalid, nor elsewhere at home, nor decided before."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
 from models.parsing import InvalidTransaction, parse
+from models.partitioning import home_partitions
 from models.records import Decision, FieldError, Transaction
 
 
@@ -17,6 +18,9 @@ class Position(NamedTuple):
     partition: int
     offset: int
 
+    def __str__(self) -> str:
+        return f"{self.topic}/{self.partition}/{self.offset}"
+
 
 class Input(NamedTuple):
     """One message as it was read."""
@@ -24,13 +28,16 @@ class Input(NamedTuple):
     key: bytes | None
     raw: bytes | None
     position: Position
+    """Where it was read."""
+    origin: Position
+    """Where its producer had put it; another place if it was sent on to its home."""
 
 
 class Rejection(NamedTuple):
     """An input that ends as a dead letter."""
 
     input: Input
-    reason: Literal["invalid", "conflict"]
+    reason: Literal["invalid", "conflict", "refused"]
     detail: str
 
 
@@ -42,32 +49,55 @@ class Candidate(NamedTuple):
 
 
 @dataclass
+class Reading:
+    """What the messages of a batch are, before anything is known of earlier ones."""
+
+    candidates: list[Candidate] = field(default_factory=list)
+    """Valid, and at home in the partition they were read from."""
+    misplaced: list[tuple[Candidate, int]] = field(default_factory=list)
+    """Valid, and to be sent on to their home partition."""
+    rejected: list[Rejection] = field(default_factory=list)
+    """No transactions."""
+
+
+@dataclass
 class Admission:
-    """What becomes of each input of a batch; every input is in exactly one of the lists."""
+    """What becomes of the candidates of a batch; each of them is in exactly one of the lists."""
 
     new: list[Candidate] = field(default_factory=list)
     """To be decided now."""
-    replayed: list[Decision] = field(default_factory=list)
-    """Decided before, from this very message: kept and counted again, which is harmless."""
+    replayed: list[Candidate] = field(default_factory=list)
+    """Decided before, from this very message, by a worker that did not live to acknowledge it."""
     repeated: list[Candidate] = field(default_factory=list)
     """Decided before, or a moment ago in this batch, from another message with the same payload."""
     rejected: list[Rejection] = field(default_factory=list)
-    """Invalid, or another payload under a used id."""
+    """Another payload under a used id."""
 
 
-def read(inputs: Iterable[Input]) -> tuple[list[Candidate], list[Rejection]]:
-    """Parse each input: what is valid, and what is not with the reasons."""
-    candidates, rejected = [], []
+def read(inputs: Sequence[Input], partitions: int) -> Reading:
+    """Parse each input of a topic with so many partitions.
+
+    All messages under one id have to meet in one partition, to be decided one after the other. A
+    producer that uses no key, or another partitioner than Kafka's own, puts them anywhere.
+    """
+    reading = Reading()
+    valid = []
     for each in inputs:
         try:
-            candidates.append(Candidate(parse(each.raw), each))
+            valid.append(Candidate(parse(each.raw), each))
         except InvalidTransaction as exc:
-            rejected.append(Rejection(each, "invalid", str(exc)))
-    return candidates, rejected
+            reading.rejected.append(Rejection(each, "invalid", str(exc)))
+    homes = home_partitions([each.transaction.transaction_id for each in valid], partitions)
+    for candidate, home in zip(valid, homes, strict=True):
+        if home == candidate.input.position.partition:
+            reading.candidates.append(candidate)
+        else:
+            reading.misplaced.append((candidate, home))
+    return reading
 
 
 def admit(candidates: Iterable[Candidate], decided: Mapping[str, Decision]) -> Admission:
-    """Sort candidates by what is already `decided` under their ids (stored decisions by id).
+    """Sort candidates by what is already `decided` under their ids.
 
     Of several candidates under one new id, the first is decided.
     """
@@ -76,17 +106,16 @@ def admit(candidates: Iterable[Candidate], decided: Mapping[str, Decision]) -> A
     for candidate in candidates:
         transaction, source = candidate
         stored = decided.get(transaction.transaction_id)
-        if stored is not None and _position(stored) == source.position:
-            admission.replayed.append(stored)
-            continue
         known = stored.transaction if stored else first.get(transaction.transaction_id)
         if known is None:
             first[transaction.transaction_id] = transaction
             admission.new.append(candidate)
-        elif known == transaction:
-            admission.repeated.append(candidate)
-        else:
+        elif known != transaction:
             admission.rejected.append(Rejection(source, "conflict", _conflict(known, transaction)))
+        elif stored is not None and _position(stored) == source.origin:
+            admission.replayed.append(candidate)
+        else:
+            admission.repeated.append(candidate)
     return admission
 
 

@@ -54,9 +54,9 @@ def decide(
             model_version=model_version,
             policy_version=policy_version,
             decided_at=now,
-            topic=source.position.topic,
-            partition=source.position.partition,
-            offset=source.position.offset,
+            topic=source.origin.topic,
+            partition=source.origin.partition,
+            offset=source.origin.offset,
             transaction=transaction,
         )
         for row, ((transaction, source), score, outcome) in enumerate(

@@ -11,15 +11,15 @@ from typing import Any, Final, get_type_hints
 
 import msgspec
 
-from models.records import FieldError, Transaction
+from models.records import LONGEST_TEXT, FieldError, Transaction
 
 _decode: Final = msgspec.json.Decoder(Transaction).decode
 _decode_anything: Final = msgspec.json.Decoder().decode
 _decode_items: Final = msgspec.json.Decoder(list[msgspec.Raw]).decode
 _TEXTS: Final = ("transaction_id", "nameOrig", "nameDest")
 _HINTS: Final[dict[str, Any]] = get_type_hints(Transaction, include_extras=True)
-# What decoding raises; a RecursionError where unknown fields nest a thousand levels deep.
-_UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What decoding raises; a RecursionError where things nest a thousand levels deep."""
 _OPTIONAL: Final = frozenset(
     field.name for field in msgspec.structs.fields(Transaction) if not field.required
 )
@@ -42,7 +42,7 @@ def parse(raw: bytes | None) -> Transaction:
         raise InvalidTransaction([FieldError("", "the message is empty")])
     try:
         transaction = _decode(raw)
-    except _UNREADABLE as exc:
+    except UNREADABLE as exc:
         raise InvalidTransaction(_explain(raw, exc)) from exc
     return _printable(transaction)
 
@@ -56,11 +56,16 @@ def from_mapping(fields: Any) -> Transaction:
     return _printable(transaction)
 
 
+def valid_id(text: str) -> bool:
+    """Whether a transaction can have this id."""
+    return 0 < len(text) <= LONGEST_TEXT and text.isprintable()
+
+
 def split(raw: bytes) -> list[bytes]:
     """Return the items of a JSON array, each still to be parsed; raises `InvalidTransaction`."""
     try:
         return [bytes(item) for item in _decode_items(raw)]
-    except _UNREADABLE as exc:
+    except UNREADABLE as exc:
         raise InvalidTransaction([FieldError("", f"not valid JSON: {exc}")]) from exc
 
 
@@ -79,7 +84,7 @@ def _printable(transaction: Transaction) -> Transaction:
 def _explain(raw: bytes, failure: Exception) -> list[FieldError]:
     try:
         fields = _decode_anything(raw)
-    except _UNREADABLE as exc:
+    except UNREADABLE as exc:
         return [FieldError("", f"not valid JSON: {exc}")]
     return _explain_fields(fields, failure)
 

@@ -30,7 +30,7 @@ class Policy(Struct, frozen=True):
     @property
     def version(self) -> str:
         """Name of this policy in every decision; two policies with one name decide alike."""
-        return f"flag-{self.flag_at:g}-block-{self.block_at:g}"
+        return f"flag-{self.flag_at!r}-block-{self.block_at!r}"
 
     def decide(self, score: float, *, flagged_upstream: bool) -> Outcome:
         """Map a fraud probability to an outcome; a tie takes the stricter one."""

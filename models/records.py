@@ -9,9 +9,10 @@ from typing import Annotated, Any, Literal
 from msgspec import Meta, Struct
 
 LARGEST_STEP = 2**31 - 1  # fits a 32-bit column; PaySim's own steps end at 743
+LARGEST_AMOUNT = 1e15  # far above any transfer, and whole days of them can still be added up
 LONGEST_TEXT = 128
 
-Amount = Annotated[float, Meta(ge=0, description="account currency, finite")]
+Amount = Annotated[float, Meta(ge=0, le=LARGEST_AMOUNT, description="account currency")]
 Text = Annotated[str, Meta(max_length=LONGEST_TEXT)]
 Label = Literal[0, 1]
 TransactionType = Literal["CASH_IN", "CASH_OUT", "DEBIT", "PAYMENT", "TRANSFER"]

@@ -1,4 +1,4 @@
-"""The decision counts of every input partition: in RocksDB, backed by a changelog topic.
+"""The counts of every partition: in RocksDB, backed by a changelog topic.
 
 A global table: every worker holds the counts of the whole cluster.
 """
@@ -8,15 +8,16 @@ from __future__ import annotations
 import asyncio
 import weakref
 from collections.abc import Iterable, Mapping
-from typing import Any, Final, cast
+from types import SimpleNamespace
+from typing import Any, Final, NamedTuple, cast
 
 import msgspec
 from faust.streams import _current_event
 from faust.tables.globaltable import GlobalTable
 from faust.tables.manager import TableManager
-from faust.types import EventT, FutureMessage
+from faust.types import FutureMessage
 
-from fraudapp.app import app
+from fraudapp.app import app, settings
 from models.counts import Counted, Counts, Totals, total
 
 
@@ -49,7 +50,7 @@ decision_counts: Final = cast(
         DeliveredTable(
             app,
             name="decision-counts",
-            help="Counts of decisions, duplicates and dead letters, by input partition.",
+            help="Counts of decisions, duplicates and dead letters, by partition.",
             beacon=app.tables.beacon,
             key_type=int,
             is_global=True,
@@ -63,21 +64,45 @@ decision_counts: Final = cast(
 )
 
 
-async def count(inputs: Mapping[EventT[Any], Iterable[Counted]]) -> None:
-    """Count what became of inputs, by the last event of each partition; see `Counts.plus`.
+class Progress(NamedTuple):
+    """What became of inputs of one partition."""
 
-    Returns once the changelog has it. Every value is written even if all of its inputs were counted
-    before: after a crash RocksDB can be ahead of the changelog, and this is what mends it.
+    inputs: Iterable[Counted]
+    offset: int
+    """The last of them."""
+    decisions: Mapping[str, int]
+    """Totals by outcome, from the ledger."""
+
+
+class OwnCounts:
+    """Writes the counts of the partitions this worker owns.
+
+    The value is read from the table when a partition is taken over, and kept in memory from then
+    on: a worker that was paused and does not know yet that its partitions have gone may still write
+    an old value into the table. `refresh` writes over it.
     """
-    for event, counted in inputs.items():
-        partition = event.message.partition
-        # Faust finds the table's partition by the current event, which micro-batches do not set.
-        token = _current_event.set(weakref.ref(event))
-        try:
-            decision_counts[partition] = msgspec.to_builtins(_of(partition).plus(counted))
-        finally:
-            _current_event.reset(token)
-    await decision_counts.delivered()
+
+    def __init__(self) -> None:
+        self._taken_over: dict[int, int] = {}
+        self._counts: dict[int, Counts] = {}
+
+    async def add(self, generation: int, progress: Mapping[int, Progress]) -> None:
+        """Count inputs, by partition; returns once the changelog topic has the counts."""
+        for partition, (inputs, offset, decisions) in progress.items():
+            if self._taken_over.get(partition) != generation:
+                self._counts[partition] = _read(partition)
+                self._taken_over[partition] = generation
+            counts = self._counts[partition].plus(inputs, offset=offset, decisions=decisions)
+            self._counts[partition] = counts
+            _write(partition, counts)
+        await decision_counts.delivered()
+
+    async def refresh(self, generation: int) -> None:
+        """Write the counts of every partition again that this worker owns in this generation."""
+        for partition, taken_over in self._taken_over.items():
+            if taken_over == generation:
+                _write(partition, self._counts[partition])
+        await decision_counts.delivered()
 
 
 def totals() -> Totals:
@@ -91,6 +116,23 @@ def totals() -> Totals:
     )
 
 
-def _of(partition: int) -> Counts:
+class _Event:
+    """As much of an event as Faust's tables ask for: the partition that is written to."""
+
+    def __init__(self, partition: int) -> None:
+        self.message = SimpleNamespace(topic=settings.transactions_topic, partition=partition)
+
+
+def _read(partition: int) -> Counts:
     value = decision_counts.get(partition)
     return Counts() if value is None else msgspec.convert(value, Counts)
+
+
+def _write(partition: int, counts: Counts) -> None:
+    # Faust finds the partition by the current event, which micro-batches and timers do not have.
+    event = _Event(partition)
+    token = _current_event.set(weakref.ref(cast(Any, event)))
+    try:
+        decision_counts[partition] = msgspec.to_builtins(counts)
+    finally:
+        _current_event.reset(token)

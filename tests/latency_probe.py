@@ -60,7 +60,7 @@ async def probe(options: argparse.Namespace) -> list[float]:
             async with await answer as response:
                 decision = await response.json()
                 assert response.status == 200, decision
-            return perf_counter() - due
+            return float(perf_counter() - due)
 
         return await asyncio.gather(*(one(number) for number in range(options.count)))
 

@@ -14,11 +14,15 @@ from web.views import View
 
 @app.page("/healthz", name="healthz")
 class Healthz(View):
-    """Alive: the event loop answers."""
+    """Alive: the event loop answers. Whether the stores keep up is told beside it."""
 
     async def get(self, request: web.Request) -> web.Response:
-        """Answer 200."""
-        return self.answer({"status": "alive"})
+        """Answer 200, with how many decisions each store does not have yet, and if it is down."""
+        stores = {
+            keeper.store.name: {"behind": keeper.behind, "down": keeper.failure is not None}
+            for keeper in runtime.keepers
+        }
+        return self.answer({"status": "alive", "stores": stores})
 
 
 @app.page("/readyz", name="readyz")

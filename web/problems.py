@@ -64,10 +64,10 @@ async def problems(request: aiohttp_web.Request, handler: Handler) -> aiohttp_we
     except aiohttp_web.HTTPException as exc:
         return _of_http(exc, request).response()
     except (StoreUnavailable, KafkaError) as exc:
-        log.warning("%s %s: %s", request.method, request.path, exc)
+        log.warning("%s %s: %s", request.method, request.raw_path, exc)
         return _unavailable(exc).response()
     except Exception:
-        log.exception("%s %s failed", request.method, request.path)
+        log.exception("%s %s failed", request.method, request.raw_path)
         return Problem(500, "an error on our side; it is in the log of this worker").response()
 
 
@@ -81,8 +81,10 @@ def _of_http(exc: aiohttp_web.HTTPException, request: aiohttp_web.Request) -> Pr
 
 
 def _unavailable(exc: Exception) -> Problem:
-    what = str(exc) if isinstance(exc, StoreUnavailable) else "the broker does not answer"
-    return Problem(503, f"{what}; try again", headers={"Retry-After": str(RETRY_AFTER_SECONDS)})
+    # What exactly is in the log; addresses and driver messages are not for callers.
+    what = "a store" if isinstance(exc, StoreUnavailable) else "the broker"
+    headers = {"Retry-After": str(RETRY_AFTER_SECONDS)}
+    return Problem(503, f"{what} does not answer; try again", headers=headers)
 
 
 middlewares.append(problems)

@@ -9,10 +9,10 @@ from faust import web
 
 from fraudapp.app import app, runtime
 from fraudapp.intake import accept, find, is_accepted
-from models.parsing import InvalidTransaction, parse, split
+from models.parsing import InvalidTransaction, parse, split, valid_id
 from models.records import Decision, Transaction
 from web.problems import Problem
-from web.views import View, pending, status_url, wait_seconds
+from web.views import View, is_state, state, status_url, wait_seconds
 
 MOST_AT_ONCE: Final = 1_000
 
@@ -29,15 +29,18 @@ class Transactions(View):
             transactions = _read_many(body)
             await accept(app, runtime, transactions)
             answers = await asyncio.gather(*(_outcome(each, wait) for each in transactions))
-            decided = all(isinstance(answer, Decision) for answer in answers)
-            return self.answer(answers, status=200 if decided and answers else 202)
+            settled = wait > 0 and not any(is_state(each, "PENDING") for each in answers)
+            return self.answer(answers, status=200 if settled else 202)
         transaction = _read_one(body)
         await accept(app, runtime, [transaction])
         answer = await _outcome(transaction, wait)
         if isinstance(answer, Decision):
             return self.answer(answer)
-        location = {"Location": status_url(transaction.transaction_id)}
-        return self.answer(answer, status=202, headers=location)
+        where = status_url(transaction.transaction_id)
+        if is_state(answer, "CONFLICT"):
+            detail = "this transaction_id was used before, with another payload"
+            raise Problem(409, detail, status_url=where)
+        return self.answer(answer, status=202, headers={"Location": where})
 
 
 @app.page("/transaction/{transaction_id}/status", name="transaction-status")
@@ -46,27 +49,25 @@ class TransactionStatus(View):
 
     async def get(self, request: web.Request, transaction_id: str) -> web.Response:
         """Answer 200 with the decision, 202 if it is still to be made, 404 if there is no such."""
-        decision = await find(runtime, transaction_id, wait=wait_seconds(request))
+        wait = wait_seconds(request)
+        if not valid_id(transaction_id):
+            raise Problem(404, "no transaction has such an id: 1 to 128 printable characters")
+        decision = await find(runtime, transaction_id, wait=wait)
         if decision is not None:
             return self.answer(decision)
         if await is_accepted(runtime, transaction_id):
-            return self.answer(pending(transaction_id), status=202)
-        raise Problem(404, f"no transaction {transaction_id[:128]!r} is known")
+            return self.answer(state(transaction_id, "PENDING"), status=202)
+        raise Problem(404, f"no transaction {transaction_id!r} is known")
 
 
 async def _outcome(transaction: Transaction, wait: float) -> Decision | dict[str, str]:
-    transaction_id = transaction.transaction_id
-    if wait == 0:
-        return pending(transaction_id)
-    decision = await find(runtime, transaction_id, wait=wait)
+    decision = None
+    if wait > 0:
+        decision = await find(runtime, transaction.transaction_id, wait=wait)
     if decision is None:
-        return pending(transaction_id)
+        return state(transaction.transaction_id, "PENDING")
     if decision.transaction != transaction:
-        raise Problem(
-            409,
-            f"transaction_id {transaction_id!r} was used before, with another payload",
-            status_url=status_url(transaction_id),
-        )
+        return state(transaction.transaction_id, "CONFLICT")
     return decision
 
 

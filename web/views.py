@@ -54,10 +54,15 @@ def status_url(transaction_id: str) -> str:
     return f"/transaction/{quote(transaction_id, safe='')}/status"
 
 
-def pending(transaction_id: str) -> dict[str, str]:
-    """Return what is said of a transaction that is accepted and not decided."""
+def state(transaction_id: str, status: str) -> dict[str, str]:
+    """Return what is said of a transaction without decision: `PENDING`, or `CONFLICT`."""
     return {
         "transaction_id": transaction_id,
-        "status": "PENDING",
+        "status": status,
         "status_url": status_url(transaction_id),
     }
+
+
+def is_state(answer: object, status: str) -> bool:
+    """Whether an answer is that state, and no decision."""
+    return isinstance(answer, dict) and answer["status"] == status

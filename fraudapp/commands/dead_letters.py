@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -11,14 +11,21 @@ import click
 from aiokafka.errors import KafkaError
 from msgspec import json
 
-from fraudapp.dead_letters import DeadLetter, read_dead_letters, replay
+from fraudapp.dead_letters import (
+    CannotReplay,
+    DeadLetter,
+    read_all,
+    read_one,
+    replay,
+    replay_new,
+)
 from fraudapp.settings import Settings, load
 from models.parsing import InvalidTransaction, parse
 
 T = TypeVar("T")
 
 SHOWN = 60
-"""Characters of raw input shown in a listing."""
+"""Bytes of raw input shown in a listing."""
 
 
 @click.group("dead-letters")
@@ -32,25 +39,33 @@ def command() -> None:
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 def list_letters(reason: str | None, limit: int, as_json: bool) -> None:
     """List letters: name (PARTITION:OFFSET), reason, source, size and beginning."""
-    letters = _select(load(), lambda letter: reason in (None, letter.reason))
-    for letter in letters[:limit]:
-        click.echo(_as_json(letter) if as_json else _as_line(letter))
+    settings = load()
+
+    async def show_all() -> int:
+        count = 0
+        async for letter in read_all(settings):
+            if reason in (None, letter.reason):
+                count += 1
+                if count <= limit:
+                    click.echo(_as_json(letter) if as_json else _as_line(letter))
+        return count
+
+    count = _kafka(settings, show_all())
     if not as_json:
-        more = f", {limit} shown" if len(letters) > limit else ""
-        click.echo(f"{len(letters)} dead letters{more}")
+        click.echo(f"{count} dead letters" + (f", {limit} shown" if count > limit else ""))
 
 
 @command.command("show")
 @click.argument("name")
 def show(name: str) -> None:
     """Write the raw bytes of letter NAME (PARTITION:OFFSET) to standard output."""
-    click.get_binary_stream("stdout").write(_only(load(), name).raw or b"")
+    click.get_binary_stream("stdout").write(_one(load(), name).raw or b"")
 
 
 @command.command("replay")
 @click.argument("names", nargs=-1)
-@click.option("--all", "everything", is_flag=True, help="Every letter there is.")
-@click.option("--reason", help="Every letter with this reason.")
+@click.option("--all", "everything", is_flag=True, help="All that came since the last --all.")
+@click.option("--reason", help="All with this reason that came since this was last done.")
 @click.option("--value", help="The repaired transaction, as JSON; for one letter.")
 @click.option(
     "--value-file",
@@ -69,15 +84,15 @@ def replay_letters(
     Sent as they are, or repaired with --value or --value-file. A transaction that was decided
     meanwhile is not decided again.
     """
-    if not names and not everything and reason is None:
+    if bool(names) + everything + (reason is not None) != 1:
         raise click.UsageError("name the letters (PARTITION:OFFSET), or use --reason or --all")
     settings = load()
     repaired = _repaired(names, value, value_file)
     if names:
-        letters = [_only(settings, name) for name in names]
+        letters = [_one(settings, name) for name in names]
+        sent = _kafka(settings, replay(settings, letters, repaired))
     else:
-        letters = _select(settings, lambda letter: everything or letter.reason == reason)
-    sent = _kafka(settings, replay(settings, letters, repaired))
+        sent = _kafka(settings, replay_new(settings, reason))
     click.echo(f"{sent} messages sent")
 
 
@@ -94,25 +109,23 @@ def _repaired(names: tuple[str, ...], value: str | None, value_file: Path | None
     return raw
 
 
-def _only(settings: Settings, name: str) -> DeadLetter:
-    found = _select(settings, lambda letter: letter.name == name)
-    if not found:
+def _one(settings: Settings, name: str) -> DeadLetter:
+    partition, _, offset = name.partition(":")
+    if not (partition.isdecimal() and offset.isdecimal()):
+        raise click.ClickException(f"{name!r} is no name of a dead letter: use PARTITION:OFFSET")
+    letter = _kafka(settings, read_one(settings, int(partition), int(offset)))
+    if letter is None:
         raise click.ClickException(
-            f"there is no dead letter {name!r}; `dead-letters list` shows the names"
+            f"there is no dead letter {name}; `dead-letters list` shows the names"
         )
-    return found[0]
-
-
-def _select(settings: Settings, wanted: Callable[[DeadLetter], bool]) -> list[DeadLetter]:
-    async def read() -> list[DeadLetter]:
-        return [letter async for letter in read_dead_letters(settings) if wanted(letter)]
-
-    return _kafka(settings, read())
+    return letter
 
 
 def _kafka(settings: Settings, action: Coroutine[Any, Any, T]) -> T:
     try:
         return asyncio.run(action)
+    except CannotReplay as exc:
+        raise click.ClickException(str(exc)) from exc
     except (KafkaError, OSError) as exc:
         raise click.ClickException(
             f"the broker at FRAUD_BROKER_URL={settings.broker_url} does not answer: {exc!r}"
@@ -122,8 +135,8 @@ def _kafka(settings: Settings, action: Coroutine[Any, Any, T]) -> T:
 def _as_line(letter: DeadLetter) -> str:
     raw = letter.raw or b""
     return (
-        f"{letter.name:>10}  {letter.reason:10} {letter.source}  {len(raw):,} bytes  "
-        f"{letter.detail[:200]}  {raw[:SHOWN]!r}"
+        f"{letter.name:>10}  {letter.reason:10} {letter.topic} {letter.source}  "
+        f"{len(raw):,} bytes  {letter.detail[:200]}  {raw[:SHOWN]!r}"
     )
 
 

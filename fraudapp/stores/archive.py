@@ -71,8 +71,9 @@ class FolderArchive:
 
     async def save(self, batch: Batch) -> None:
         """See `DecisionStore.save`."""
-        with unavailable(self.name, OSError):
-            await asyncio.to_thread(self._write, list(objects(batch)))
+        with unavailable(self.name, OSError, asyncio.TimeoutError):
+            writing = asyncio.to_thread(self._write, list(objects(batch)))
+            await asyncio.wait_for(writing, TIMEOUT)
 
     def _write(self, contents: list[tuple[str, bytes]]) -> None:
         for key, content in contents:
@@ -84,6 +85,12 @@ class FolderArchive:
                 file.flush()
                 os.fsync(file.fileno())
             part.replace(path)
+            # The name too has to survive a power cut.
+            folder = os.open(path.parent, os.O_RDONLY)
+            try:
+                os.fsync(folder)
+            finally:
+                os.close(folder)
 
 
 class S3Archive:

@@ -22,6 +22,10 @@ class StoreUnavailable(Exception):
     """A store could not do it now; nothing is lost, and the same call may be made again."""
 
 
+class StoreRefused(Exception):
+    """A store will never take this, however often it is asked."""
+
+
 class Batch:
     """Decisions that are kept together; written as JSON once, whoever asks."""
 
@@ -49,7 +53,7 @@ class DecisionStore(Protocol):
         """Return if the store answers now; raises `StoreUnavailable` if not."""
 
     async def save(self, batch: Batch) -> None:
-        """Keep all of them, or raise `StoreUnavailable` having lost none.
+        """Keep all of them, or raise `StoreUnavailable` having lost none, or `StoreRefused`.
 
         A decision already kept under its transaction's id stays as it was.
         """

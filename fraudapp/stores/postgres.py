@@ -13,7 +13,7 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-from fraudapp.stores.base import Batch, unavailable
+from fraudapp.stores.base import Batch, StoreRefused, unavailable
 from fraudapp.stores.migrate import migrate
 from fraudapp.stores.rows import from_row, to_row
 from fraudapp.stores.schema import DecisionRow
@@ -27,6 +27,7 @@ FAILURES = (
     asyncio.TimeoutError,
 )
 _DIALECT: Final = postgresql.dialect()  # type: ignore[no-untyped-call]
+REFUSALS = (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError)
 _TABLE: Final = cast(Table, DecisionRow.__table__)
 _ARRAYS: Final = ", ".join(
     f"${number}::{column.type.compile(dialect=_DIALECT)}[]"
@@ -97,6 +98,8 @@ class PostgresStore:
                 raw = await connection.get_raw_connection()
                 try:
                     yield cast(asyncpg.Connection, raw.driver_connection)
+                except REFUSALS as exc:
+                    raise StoreRefused(f"{type(exc).__name__}: {exc}") from exc
                 except FAILURES:
                     # The pool does not see what happens below it: drop a doubtful connection.
                     await connection.invalidate()

@@ -13,8 +13,6 @@ from fraudapp.stores.base import Batch, decode, unavailable
 from models.records import Decision
 
 FAILURES = (RedisError, OSError, asyncio.TimeoutError)
-ACCEPTED_TTL = 3600
-"""Seconds an accepted transaction counts as pending; the worst delay of a decision is far below."""
 
 
 class RedisStore:
@@ -66,7 +64,7 @@ class RedisStore:
         with unavailable(self.name, *FAILURES):
             async with self._redis.pipeline(transaction=False) as pipe:
                 for transaction_id in transaction_ids:
-                    pipe.set(self._accepted_key(transaction_id), b"", ex=ACCEPTED_TTL)
+                    pipe.set(self._accepted_key(transaction_id), b"", ex=self._ttl)
                 await pipe.execute()
 
     async def is_accepted(self, transaction_id: str) -> bool:

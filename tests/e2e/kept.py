@@ -28,6 +28,18 @@ async def eventually(check: Callable[[], Any], timeout: float = 60.0) -> Any:
     return value
 
 
+async def everywhere(environment: Environment, count: int) -> None:
+    """Return when every store has so many decisions; they follow the log at their own pace."""
+
+    def stored() -> bool:
+        ids = {each["transaction_id"] for each in asyncio.run(in_s3(environment))}
+        numbers = [len(asyncio.run(in_postgres(environment))), len(in_redis(environment)), len(ids)]
+        assert max(numbers) <= count, numbers
+        return numbers == [count] * 3
+
+    await eventually(stored)
+
+
 async def in_postgres(environment: Environment) -> dict[str, dict[str, Any]]:
     """Rows of the history, by id."""
     url = environment["FRAUD_POSTGRES_URL"].replace("+asyncpg", "")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable
+from datetime import datetime
 
 from tests.e2e import kept
 from tests.e2e.messages import send_transactions, transaction
@@ -22,6 +23,7 @@ async def test_a_worker_killed_in_the_middle_loses_and_doubles_nothing(worker: W
     await sending
     await kept.eventually(lambda: worker.stats()["decisions"]["total"] >= len(rows))
 
+    await kept.everywhere(worker.environment, len(rows))
     history = await kept.in_postgres(worker.environment)
     assert set(history) == {row["transaction_id"] for row in rows}
     assert worker.stats()["decisions"] == kept.outcomes(history)
@@ -32,6 +34,10 @@ async def test_a_worker_killed_in_the_middle_loses_and_doubles_nothing(worker: W
     published = await kept.in_topic(worker.environment, "decisions")
     # A crash may leave a line or a record twice, but never two versions of one decision.
     assert archived == in_redis
+    assert {id_: row["decided_at"].timestamp() for id_, row in history.items()} == {
+        id_: datetime.fromisoformat(each["decided_at"].replace("Z", "+00:00")).timestamp()
+        for id_, each in in_redis.items()
+    }
     for record in published:
         assert json.loads(record.value) == in_redis[record.key.decode()]
     assert {record.key.decode() for record in published} == set(in_redis)
@@ -78,4 +84,5 @@ async def test_two_workers_share_the_work_and_both_know_all_of_it(
     more = [transaction(f"more{number}") for number in range(500)]
     await send_transactions(other.environment, more)
     await kept.eventually(lambda: other.stats()["decisions"]["total"] == len(rows) + 8 + len(more))
+    await kept.everywhere(other.environment, len(rows) + 8 + len(more))
     assert other.stats()["decisions"] == kept.outcomes(await kept.in_postgres(other.environment))

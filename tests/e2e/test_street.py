@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tests.e2e import kept
 from tests.e2e.messages import bad_messages, encoded, send, send_transactions, transaction
-from tests.e2e.worker import Worker
+from tests.e2e.worker import Worker, run
 
 DEMO = (
     '{"transaction_id":"demo1","step":1,"type":"TRANSFER","amount":250000,"nameOrig":"C1",'
@@ -39,6 +39,7 @@ async def test_every_decision_is_in_every_store_and_counted(worker: Worker, tmp_
     file.write_bytes(b"\n".join(map(encoded, rows)))
     assert "3000 transactions sent" in worker.run("publish", str(file), "--quiet")
     await kept.eventually(lambda: worker.stats()["decisions"]["total"] == len(rows))
+    await kept.everywhere(worker.environment, len(rows))
 
     sent = {row["transaction_id"]: row for row in rows}
     in_redis = kept.in_redis(worker.environment)
@@ -80,6 +81,7 @@ async def test_bad_messages_become_dead_letters_and_cost_good_ones_nothing(
         return (stats["decisions"]["total"], stats["dead_letters"]["total"]) == (1_000, 200)
 
     await kept.eventually(settled)
+    await kept.everywhere(worker.environment, len(good))
     assert set(await kept.in_postgres(worker.environment)) == {
         each["transaction_id"] for each in good
     }
@@ -108,6 +110,16 @@ async def test_bad_messages_become_dead_letters_and_cost_good_ones_nothing(
     assert status == 200
     assert decision["transaction"] == repaired
 
+    # All at once: what is still bad comes back as new letters, and is not sent for ever.
+    assert "200 messages sent" in worker.run("dead-letters", "replay", "--all")
+    await kept.eventually(lambda: worker.stats()["dead_letters"]["total"] == 400)
+    shown = worker.run("dead-letters", "list", "--limit", "1", "--json")
+    assert json.loads(shown)["reason"] == "invalid"
+    assert (
+        "no name of a dead letter"
+        in run(["-m", "fraudapp", "dead-letters", "show", "x"], worker.environment).stderr
+    )
+
 
 async def test_an_id_is_decided_once_whatever_is_sent_under_it(worker: Worker) -> None:
     first, other = transaction("same"), transaction("same", seed=1)
@@ -122,4 +134,5 @@ async def test_an_id_is_decided_once_whatever_is_sent_under_it(worker: Worker) -
     assert worker.get("/transaction/same/status") == (200, decision)
     assert worker.stats()["dead_letters"] == {"total": 8, "conflict": 8}
     assert worker.stats()["decisions"]["total"] == 1
+    await kept.everywhere(worker.environment, 1)
     assert list(await kept.in_postgres(worker.environment)) == ["same"]

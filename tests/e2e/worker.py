@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -24,6 +25,7 @@ class Worker:
         self.environment = dict(environment)
         self.log = folder / f"worker-{self.environment['FRAUD_WEB_PORT']}.log"
         self.url = f"http://127.0.0.1:{self.environment['FRAUD_WEB_PORT']}"
+        self.data_dir = Path(self.environment["FRAUD_DATA_DIR"])
         self.child = self._child()
 
     def start(self) -> None:
@@ -38,7 +40,7 @@ class Worker:
 
     def terminate(self, timeout: float = 30.0) -> int | None:
         """Ask it to stop, and return its exit code; None if it did not stop in time."""
-        self.child._signal(signal.SIGTERM)
+        os.kill(self.child.pid, signal.SIGTERM)
         return self.child.returncode if self.child.wait(timeout) else None
 
     def get(self, path: str, timeout: float = 40.0) -> tuple[int, Any]:

@@ -10,16 +10,17 @@ from pathlib import Path
 
 import pytest
 
+from fraudapp.keeper import save_isolating
 from fraudapp.local.server import Server
 from fraudapp.settings import load
 from fraudapp.stores.archive import archive_at
-from fraudapp.stores.base import Batch, DecisionStore, StoreUnavailable, decode
-from fraudapp.stores.keeping import Stores
+from fraudapp.stores.base import Batch, DecisionStore, StoreRefused, StoreUnavailable, decode
 from fraudapp.stores.postgres import PostgresStore
 from fraudapp.stores.redis import RedisStore
 from models.records import Decision
 from tests.e2e.kept import in_s3
 from tests.unit.decisions import decision
+from tests.unit.transactions import transaction
 
 STORES = ("redis", "postgres", "s3", "folder")
 
@@ -183,24 +184,22 @@ async def test_many_workers_may_migrate_at_once(postgres_url: str) -> None:
     await asyncio.gather(*(store.close() for store in stores))
 
 
-async def test_all_stores_keep_a_batch_although_one_is_down_for_a_while(
-    redis_server: Server, postgres_url: str, redis_url: str, tmp_path: Path
+async def test_what_postgres_refuses_is_isolated_and_its_neighbours_are_kept(
+    postgres_url: str,
 ) -> None:
-    settings = load(
-        {
-            "FRAUD_POSTGRES_URL": postgres_url,
-            "FRAUD_REDIS_URL": redis_url,
-            "FRAUD_DATA_DIR": str(tmp_path),
-        }
-    )
-    stores = Stores(settings)
-    await stores.open()
-    redis_server.kill()
-    saving = asyncio.create_task(stores.save(BATCH))
-    while len(await stores.postgres.find(list(KEPT))) < len(KEPT):
-        assert not saving.done()
-    redis_server.restart()
-    await asyncio.wait_for(saving, 30)
-    assert await stores.redis.get("t7") == KEPT["t7"]
-    assert await stores.decided(["t7", "none"]) == {"t7": KEPT["t7"]}
-    await stores.close()
+    store = PostgresStore(postgres_url)
+    await store.open()
+    poison = transaction("t3", nameOrig="no\x00text")
+    batch = [decision(f"t{number}", offset=number) for number in range(10)]
+    batch[3] = decision("t3", offset=3, transaction=poison)
+    with pytest.raises(StoreRefused):
+        await store.save(Batch(batch))
+    refused: list[str] = []
+
+    async def refuse(name: str, each: Decision, exc: StoreRefused) -> None:
+        refused.append(each.transaction_id)
+
+    await save_isolating(store, batch, refuse)
+    assert refused == ["t3"]
+    assert set(await store.find(list(KEPT))) == {f"t{n}" for n in range(10) if n != 3}
+    await store.close()

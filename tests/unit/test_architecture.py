@@ -17,7 +17,17 @@ MAY_IMPORT = {
     "agents": {"agents", "tables", "fraudapp", "models"},
     "web": {"web", "tables", "fraudapp", "models"},
 }
-PURE = {"asyncio", "socket", "time", "faust", "aiokafka", "redis", "asyncpg", "sqlalchemy", "aiohttp"}
+PURE = {
+    "asyncio",
+    "socket",
+    "time",
+    "faust",
+    "aiokafka",
+    "redis",
+    "asyncpg",
+    "sqlalchemy",
+    "aiohttp",
+}
 
 
 def imports(package: str) -> Iterator[tuple[Path, str]]:

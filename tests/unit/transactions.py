@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from models.admission import Candidate, Input, Position
-from models.records import LARGEST_STEP, Transaction
+from models.records import LARGEST_AMOUNT, LARGEST_STEP, Transaction
 
 FIELDS: dict[str, Any] = {
     "transaction_id": "t1",
@@ -22,7 +22,7 @@ FIELDS: dict[str, Any] = {
     "newbalanceDest": 0.0,
 }
 
-amounts = st.floats(min_value=0, allow_nan=False, allow_infinity=False)
+amounts = st.floats(min_value=0, max_value=LARGEST_AMOUNT)
 # What str.isprintable() accepts: none of Unicode's "other" categories, no space but one.
 printable = st.characters(exclude_categories=("C", "Z"), include_characters=" ")
 texts = st.text(printable, max_size=128)
@@ -51,4 +51,5 @@ def transaction(transaction_id: str = "t1", **changes: Any) -> Transaction:
 
 def candidate(each: Transaction, offset: int = 0, partition: int = 0) -> Candidate:
     """A transaction as if it had been read at that offset."""
-    return Candidate(each, Input(None, b"raw", Position("transactions", partition, offset)))
+    position = Position("transactions", partition, offset)
+    return Candidate(each, Input(None, b"raw", position, position))

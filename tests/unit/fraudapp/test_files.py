@@ -43,7 +43,7 @@ def test_a_byte_order_mark_and_labels_as_floats_are_read(tmp_path: Path) -> None
 
 
 def test_a_wrong_row_is_told_and_its_neighbours_are_read(tmp_path: Path) -> None:
-    for wrong in ("1,000", "1_000", "NaN", "", "１０", "inf"):
+    for wrong in ("1,000", "1_000", "NaN", "", "\uff11\uff10", "inf"):
         bad = ROW.replace("250000.0", f'"{wrong}"')
         first, second, third = rows(tmp_path / "a.csv", f"{HEADER}\n{ROW}\n{bad}\n{ROW}\n")
         assert first == transaction("p-1")
@@ -76,3 +76,16 @@ def test_a_wrong_line_is_told(tmp_path: Path) -> None:
     first, second = rows(tmp_path / "a.jsonl", '{"x":\n[1]\n')
     assert "row 1: not valid JSON" in str(first)
     assert "row 2: must be a JSON object" in str(second)
+
+
+def test_what_no_reader_expects_is_a_wrong_row(tmp_path: Path) -> None:
+    nested = ROW.replace("250000.0", "[" * 5_000)
+    long = ROW.replace("C1", "C" * 200_000)
+    first, second, third = rows(tmp_path / "a.csv", f"{HEADER}\n{nested}\n{long}\n{ROW}\n")
+    assert "row 1: amount: " in str(first)
+    assert "row 2: " in str(second)
+    assert third == transaction("p-3")
+    path = tmp_path / "latin.csv"
+    path.write_bytes(f"{HEADER}\n{ROW}\n".replace("C1", "Müller").encode("latin-1"))
+    (row,) = read_file(path, "p")
+    assert "row 1: nameOrig: is not UTF-8" in str(row)

@@ -26,7 +26,14 @@ def test_defaults_are_valid_and_settings_are_frozen() -> None:
         ("WEB_PORT", "0"),
         ("WEB_PORT", "eighty"),
         ("BROKER_URL", "127.0.0.1:9092"),
+        ("BROKER_URL", "kafka://"),
+        ("BROKER_URL", "kafka://a:9092;http://b"),
+        ("BROKER_URL", "kafka://a:9092,b:9092"),
+        ("BROKER_URL", "kafka://a:port"),
         ("ARCHIVE_URL", "gs://bucket"),
+        ("ARCHIVE_URL", "file://archive"),
+        ("ARCHIVE_URL", "file://archive/sub"),
+        ("ARCHIVE_URL", "s3://"),
         ("TOPIC_PARTITIONS", "0"),
         ("TRANSACTIONS_TOPIC", "a b"),
         ("MODEL_KIND", "magic"),
@@ -39,10 +46,40 @@ def test_a_wrong_value_is_named_with_its_variable(name: str, value: str) -> None
     assert caught.value.message.startswith(f"FRAUD_{name}={value!r}: ")
 
 
-def test_a_secret_is_never_shown() -> None:
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("FRAUD_POSTGRES_URL", "mysql://user:hunter2@host/db"),
+        ("FRAUD_POSTGRES_URL", "postgresql+asyncpg://user:hunter2@host:hunter2/db"),
+        ("FRAUD_REDIS_URL", "redis://:hunter2/ss@host"),
+    ],
+)
+def test_a_wrong_secret_is_never_shown(name: str, value: str) -> None:
     with pytest.raises(SettingsError) as caught:
-        load({"FRAUD_POSTGRES_URL": "mysql://user:hunter2@host/db"})
+        load({name: value})
+    assert caught.value.message.startswith(f"{name}=(hidden)")
     assert "hunter2" not in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("FRAUD_POSTGRES_URL", "postgresql+asyncpg://postgres@/postgres?host=/folder"),
+        ("FRAUD_REDIS_URL", "unix:///run/redis.sock"),
+        ("FRAUD_BROKER_URL", "kafka://a:9092;kafka://b"),
+        ("FRAUD_ARCHIVE_URL", "file:///folder/with%20space"),
+    ],
+)
+def test_unusual_but_valid_urls_are_accepted(name: str, value: str) -> None:
+    load({name: value})
+
+
+def test_one_s3_key_without_the_other_is_refused() -> None:
+    with pytest.raises(SettingsError, match="FRAUD_S3_SECRET_ACCESS_KEY"):
+        load({"FRAUD_S3_ACCESS_KEY_ID": "id"})
+
+
+def test_a_secret_is_never_shown() -> None:
     secret = "postgresql+asyncpg://user:hunter2@host/db"
     settings = load({"FRAUD_POSTGRES_URL": secret, "FRAUD_REDIS_URL": "redis://:hunter2@host/0"})
     assert "hunter2" not in repr(settings) + str(settings)
@@ -55,7 +92,7 @@ def test_all_wrong_values_are_told_at_once() -> None:
 
 
 def test_values_that_contradict_each_other_are_refused() -> None:
-    with pytest.raises(SettingsError, match="flag_at=0.9"):
+    with pytest.raises(SettingsError, match=r"flag_at=0\.9"):
         load({"FRAUD_FLAG_AT": "0.9"})
     with pytest.raises(SettingsError, match="FRAUD_BROKER_HEARTBEAT_INTERVAL"):
         load({"FRAUD_BROKER_SESSION_TIMEOUT": "5"})

@@ -10,11 +10,23 @@ from tests.unit.decisions import decision
 
 async def test_everybody_who_waits_for_an_id_gets_its_decision() -> None:
     waiting = Waiting()
-    with waiting.expecting("a") as one, waiting.expecting("a") as other:
-        with waiting.expecting("b") as stranger:
-            waiting.announce([decision("a")])
-            assert one.result() == other.result() == decision("a")
-            assert not stranger.done()
+    with (
+        waiting.expecting("a") as one,
+        waiting.expecting("a") as other,
+        waiting.expecting("b") as stranger,
+    ):
+        waiting.announce([decision("a")])
+        assert one.result() == other.result() == decision("a")
+        assert not stranger.done()
+
+
+async def test_nobody_waits_any_longer_once_it_is_closed() -> None:
+    waiting = Waiting()
+    with waiting.expecting("a") as early:
+        waiting.close()
+        assert early.result() is None
+    with waiting.expecting("a") as late:
+        assert late.result() is None
 
 
 async def test_a_waiter_who_has_gone_is_no_obstacle() -> None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from datetime import datetime, timezone
 
+import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
 from models.admission import Candidate, Input, Position, admit, read
+from models.partitioning import home_partitions
 from models.records import Decision, Outcome, Transaction
-from tests.unit.transactions import candidate, transaction
+from tests.unit.transactions import candidate, transaction, transactions
 
 
 def decided(each: Transaction, offset: int, partition: int = 0) -> Decision:
@@ -33,17 +35,42 @@ def test_a_bad_input_costs_its_neighbours_nothing() -> None:
     good += b'"oldbalanceOrg":0,"newbalanceOrig":0,"nameDest":"C2","oldbalanceDest":0,'
     good += b'"newbalanceDest":0}'
     raws = [good, b"{", None, good.replace(b'"a"', b'"b"'), b"\xff"]
-    inputs = [Input(None, raw, Position("t", 0, offset)) for offset, raw in enumerate(raws)]
-    candidates, rejected = read(inputs)
-    assert [each.input.position.offset for each in candidates] == [0, 3]
-    assert [each.input.position.offset for each in rejected] == [1, 2, 4]
-    assert all(each.reason == "invalid" and each.detail for each in rejected)
+    places = [Position("t", 0, offset) for offset in range(len(raws))]
+    reading = read([Input(None, raw, at, at) for raw, at in zip(raws, places, strict=True)], 1)
+    assert [each.input.position.offset for each in reading.candidates] == [0, 3]
+    assert [each.input.position.offset for each in reading.rejected] == [1, 2, 4]
+    assert all(each.reason == "invalid" and each.detail for each in reading.rejected)
+
+
+@given(st.lists(transactions, max_size=8), st.integers(1, 9))
+def test_a_transaction_is_decided_at_home_and_nowhere_else(
+    batch: list[Transaction], partitions: int
+) -> None:
+    inputs = [
+        Input(None, msgspec.json.encode(each), Position("t", number, 0), Position("t", number, 0))
+        for each in batch
+        for number in range(partitions)
+    ]
+    reading = read(inputs, partitions)
+    assert len(reading.candidates) == len(batch)
+    for candidate_, home in reading.misplaced:
+        assert home_partitions([candidate_.transaction.transaction_id], partitions) == [home]
+        assert candidate_.input.position.partition != home
 
 
 def test_the_same_message_again_is_replayed() -> None:
     stored = decided(transaction("a"), offset=5)
     admission = admit([candidate(transaction("a"), offset=5)], {"a": stored})
-    assert admission.replayed == [stored]
+    assert [each.transaction for each in admission.replayed] == [stored.transaction]
+
+
+def test_a_message_that_was_sent_home_is_known_by_its_origin() -> None:
+    stored = decided(transaction("a"), offset=5, partition=3)
+    origin = Position("transactions", 3, 5)
+    for offset in (9, 10):  # sent home twice: its first worker did not live to acknowledge it
+        home = Position("transactions", 0, offset)
+        again = Candidate(transaction("a"), Input(None, b"raw", home, origin))
+        assert admit([again], {"a": stored}).replayed == [again]
 
 
 def test_another_message_with_the_same_payload_is_a_duplicate() -> None:
@@ -84,8 +111,8 @@ def test_every_candidate_has_exactly_one_fate(
         id_: decided(transaction(id_, step=step), offset) for id_, (step, offset) in stored.items()
     }
     admission = admit(batch, known)
-    offsets = [each.input.position.offset for each in (*admission.new, *admission.repeated)]
-    offsets += [each.offset for each in admission.replayed]
+    settled = (*admission.new, *admission.repeated, *admission.replayed)
+    offsets = [each.input.position.offset for each in settled]
     offsets += [each.input.position.offset for each in admission.rejected]
     assert sorted(offsets) == list(range(len(batch)))
     new = [each.transaction.transaction_id for each in admission.new]

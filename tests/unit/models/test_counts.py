@@ -7,41 +7,58 @@ from hypothesis import strategies as st
 
 from models.counts import Counted, Counts, total
 
-fates = st.sampled_from(["APPROVE", "FLAG", "BLOCK", "duplicate", "invalid"])
-logs = st.lists(fates, max_size=30).map(
+fates = st.sampled_from(["duplicate", "invalid", "conflict"])
+logs = st.lists(fates, min_size=1, max_size=30).map(
     lambda log: [Counted(offset, fate) for offset, fate in enumerate(log)]
 )
+outcomes = st.dictionaries(st.sampled_from(["APPROVE", "FLAG", "BLOCK"]), st.integers(0, 99))
 
 
-@given(logs, st.data())
+def whole(log: list[Counted], decisions: dict[str, int]) -> Counts:
+    return Counts().plus(log, offset=log[-1].offset, decisions=decisions)
+
+
+@given(logs, outcomes, st.data())
 def test_any_crashes_and_replays_end_at_the_same_counts(
-    log: list[Counted], data: st.DataObject
+    log: list[Counted], decisions: dict[str, int], data: st.DataObject
 ) -> None:
-    counts, position = Counts(), 0
+    counts, position, crashes = Counts(), 0, 0
     while position < len(log):
         end = data.draw(st.integers(position + 1, len(log)))
-        counts = counts.plus(log[position:end])
-        # A crash: reading goes on at any offset that was already counted.
-        position = data.draw(st.integers(0, end)) if data.draw(st.booleans()) else end
-        if data.draw(st.integers(0, 4)) == 0:
-            position = end
-    assert counts == Counts().plus(log)
-    assert sum(counts.fates.values()) == len(log)
+        counts = counts.plus(log[position:end], offset=end - 1, decisions=decisions)
+        position = end
+        if crashes < 5 and data.draw(st.booleans()):  # read again from anywhere before
+            crashes += 1
+            position = data.draw(st.integers(0, end))
+    assert counts == whole(log, decisions)
+    assert sum(counts.fates.values()) == len(log) + sum(decisions.values())
 
 
 def test_without_the_offset_a_replay_would_count_twice() -> None:
-    log = [Counted(0, "APPROVE"), Counted(1, "BLOCK")]
-    once = Counts().plus(log)
-    assert once.plus(log) is once
-    assert Counts(-1, once.fates).plus(log).fates == {"APPROVE": 2, "BLOCK": 2}
+    log = [Counted(0, "invalid"), Counted(1, "duplicate")]
+    once = whole(log, {})
+    assert once.plus(log, offset=1, decisions={}) == once
+    forgetful = Counts(-1, once.fates)
+    assert forgetful.plus(log, offset=1, decisions={}).fates == {"invalid": 2, "duplicate": 2}
 
 
-@given(logs, logs)
+def test_decisions_are_totals_and_replace_what_was_there() -> None:
+    counts = Counts(3, {"APPROVE": 7, "BLOCK": 2, "duplicate": 1})
+    assert counts.plus([], offset=4, decisions={"APPROVE": 8}) == Counts(
+        4, {"duplicate": 1, "APPROVE": 8}
+    )
+
+
+@given(logs, outcomes, logs, outcomes)
 def test_totals_add_up_partitions_and_show_every_outcome(
-    one: list[Counted], other: list[Counted]
+    one: list[Counted],
+    decisions: dict[str, int],
+    other: list[Counted],
+    more: dict[str, int],
 ) -> None:
-    totals = total({0: Counts().plus(one), 7: Counts().plus(other)})
+    totals = total({0: whole(one, decisions), 7: whole(other, more)})
     assert set(totals.decisions) == {"APPROVE", "FLAG", "BLOCK"}
-    counted = sum(totals.decisions.values()) + totals.duplicates
-    assert counted + sum(totals.dead_letters.values()) == len(one) + len(other)
+    assert sum(totals.decisions.values()) == sum(decisions.values()) + sum(more.values())
+    rest = totals.duplicates + sum(totals.dead_letters.values())
+    assert rest == len(one) + len(other)
     assert set(totals.offsets) == {0, 7}

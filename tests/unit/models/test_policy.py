@@ -65,3 +65,9 @@ def test_thresholds_out_of_order_are_refused(flag: float, block: float) -> None:
 
 def test_the_version_tells_the_thresholds() -> None:
     assert Policy(0.25, 0.75).version == "flag-0.25-block-0.75"
+
+
+@given(policies, policies)
+def test_two_policies_share_a_version_only_if_they_are_the_same(one: Policy, other: Policy) -> None:
+    assert (one.version == other.version) == (one == other)
+    assert Policy(0.5, 0.8000001).version != Policy().version

@@ -1,0 +1,101 @@
+"""The topic of decisions: the one truth about what was decided, which all else follows."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from pathlib import Path
+
+from faust import App
+
+from fraudapp.ledger import Ledger, LogRecord
+from fraudapp.log_reader import LogReader
+from fraudapp.patience import patiently
+from fraudapp.publishing import publish_decisions
+from fraudapp.settings import Settings
+from fraudapp.stores.base import Batch
+
+log = logging.getLogger(__name__)
+
+
+class DecisionLog:
+    """Appends decisions of the partitions this worker owns, and keeps a ledger of each."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._topic = settings.decisions_topic
+        self._folder: Path = settings.data_dir / "ledger"
+        self._reader = LogReader(settings)
+        self._ledgers: dict[int, Ledger] = {}
+        self._read_in: dict[int, int] = {}
+        self._turn = asyncio.Lock()
+
+    async def open(self) -> None:
+        """Connect; raises `KafkaError`."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        await self._reader.start()
+
+    async def close(self) -> None:
+        """Disconnect, and close the ledgers."""
+        await self._reader.stop()
+        for ledger in self._ledgers.values():
+            ledger.close()
+        self._ledgers.clear()
+
+    def ledger(self, number: int) -> Ledger | None:
+        """Return the ledger of a partition, if it was opened here; it may be behind."""
+        return self._ledgers.get(number)
+
+    async def ready(self, number: int, generation: int) -> Ledger:
+        """Return the ledger of a partition, with all that others wrote before this generation.
+
+        `generation` is that of the consumer group: with each, somebody else may have written.
+        Raises `LedgerInUse`.
+        """
+        async with self._turn:
+            if number not in self._ledgers:
+                self._ledgers[number] = Ledger(self._folder / f"partition-{number}")
+            ledger = self._ledgers[number]
+            if self._read_in.get(number) != generation:
+                async for attempt in patiently(f"reading partition {number} of the decision log"):
+                    with attempt:
+                        await self._read_all(number, ledger)
+                self._read_in[number] = generation
+            return ledger
+
+    async def append(self, app: App, number: int, batch: Batch) -> bool:
+        """Write decisions on ids that the ledger does not have, and take them into it.
+
+        Returns once the broker has them all, however long that takes. True if nobody else has
+        written meanwhile; if not, the ledger has taken what came first, and says what was decided.
+        """
+        ledger = self._ledgers[number]
+        offsets = await publish_decisions(app, self._topic, number, batch)
+        end = ledger.cursor + len(offsets)
+        if offsets == list(range(ledger.cursor, end)):
+            ledger.apply(map(LogRecord, offsets, batch.decisions, batch.encoded), end)
+            return True
+        async for attempt in patiently(f"reading partition {number} of the decision log"):
+            with attempt:
+                await self._catch_up(number, max(offsets) + 1)
+        return False
+
+    async def _read_all(self, number: int, ledger: Ledger) -> None:
+        end = await self._reader.end(number)
+        if ledger.cursor > end:
+            log.warning(
+                "partition %d of the decision log ends at %d, before what was read of it (%d): "
+                "the ledger is made anew from the log",
+                *(number, end, ledger.cursor),
+            )
+            ledger.clear()
+        await self._catch_up(number, end)
+
+    async def _catch_up(self, number: int, end: int) -> None:
+        ledger = self._ledgers[number]
+        missing = end - ledger.cursor
+        if missing <= 0:
+            return
+        async for records in self._reader.read(number, ledger.cursor, end):
+            ledger.apply(records, records[-1].offset + 1)
+        ledger.apply([], end)
+        log.info("read %d records of partition %d of the decision log", missing, number)

@@ -1,0 +1,200 @@
+"""What brings decisions from the log into one store, and how far it has come."""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from functools import partial
+from typing import Final, NamedTuple
+
+from aiokafka.errors import KafkaError
+from mode import Service
+from mode.utils.locks import Event
+
+from fraudapp.decision_log import DecisionLog
+from fraudapp.log_reader import AT_ONCE, LogReader
+from fraudapp.patience import patiently
+from fraudapp.settings import Settings
+from fraudapp.stores.base import Batch, DecisionStore, StoreRefused, StoreUnavailable
+from models.records import Decision
+
+log = logging.getLogger(__name__)
+
+QUEUED: Final = 5_000
+"""Decisions that wait in memory for a store, at most; more are read from the log again later."""
+COMMIT_INTERVAL: Final = 1.0
+"""Seconds between two commits of how far a store has come."""
+
+Refused = Callable[[str, Decision, StoreRefused], Awaitable[None]]
+
+
+class Handed(NamedTuple):
+    """Decisions on their way to the store: of one partition, from one offset up to another."""
+
+    number: int
+    end: int
+    batch: Batch
+
+
+class Keeper(Service):
+    """Saves what the log holds of this worker's partitions, at the pace of one store.
+
+    The agent hands it each batch as it is decided. While the store is slow or down, it lets go of
+    what does not fit into `QUEUED` and reads it from the log once the store is back. How far it has
+    come is the committed offset of a consumer group of its own, `APP-STORE`: whoever owns a
+    partition next goes on from there. Saving twice is harmless, so no more is needed.
+    """
+
+    def __init__(
+        self, settings: Settings, store: DecisionStore, decisions: DecisionLog, refused: Refused
+    ) -> None:
+        """`refused` is called with the store's name and what it will never take."""
+        self.store = store
+        self.failure: str | None = None
+        """Why the store takes nothing now; None if it does."""
+        self._decisions = decisions
+        self._refused = refused
+        self._reader = LogReader(settings, group=f"{settings.app_id}-{store.name}")
+        self._kept: dict[int, int] = {}  # offset up to which the store has a partition
+        self._handed: dict[int, int] = {}  # the same, with all that is queued
+        self._committed: dict[int, int] = {}
+        self._queue: deque[Handed] = deque()
+        self._queued = 0
+        self._work = Event()
+        super().__init__()
+
+    @property
+    def behind(self) -> int:
+        """How many decisions of this worker's partitions the store does not have yet."""
+        return sum(max(0, self._end(number) - kept) for number, kept in self._kept.items())
+
+    def hand(self, number: int, start: int, end: int, batch: Batch) -> None:
+        """Take decisions that were just appended to the log, from offset `start` up to `end`."""
+        fits = self._queued + len(batch.decisions) <= QUEUED
+        if fits and self._handed.get(number) == start:
+            self._handed[number] = end
+            self._queue.append(Handed(number, end, batch))
+            self._queued += len(batch.decisions)
+        self.wake()
+
+    def wake(self) -> None:
+        """Look whether the log has something for the store."""
+        self._work.set()
+
+    async def assign(self, numbers: Iterable[int]) -> None:
+        """Care for these partitions from now on, and for no others. Raises `KafkaError`."""
+        await self._commit()
+        self._queue.clear()
+        self._queued = 0
+        self._kept, self._handed = {}, {}
+        kept = await self._reader.committed(list(numbers))
+        self._kept, self._handed, self._committed = dict(kept), dict(kept), dict(kept)
+        self._work.set()
+
+    async def on_start(self) -> None:
+        """Connect to the broker; the store may be down."""
+        await self._reader.start()
+
+    async def on_stop(self) -> None:
+        """Leave how far this has come to whoever comes next."""
+        await self._commit()
+        await self._reader.stop()
+        await self.store.close()
+
+    @Service.task
+    async def _keep(self) -> None:
+        await self._until_it_does(self.store.open)
+        while not self.should_stop:
+            await self._work.wait()
+            self._work.clear()
+            while self._queue or self._late():
+                if self._queue:
+                    await self._save(self._queue.popleft())
+                for number in self._late():
+                    await self._read(number)
+
+    def _late(self) -> list[int]:
+        """Partitions with decisions that are not in the queue and have to be read from the log."""
+        return [number for number, handed in self._handed.items() if handed < self._end(number)]
+
+    def _end(self, number: int) -> int:
+        ledger = self._decisions.ledger(number)
+        return ledger.cursor if ledger else 0
+
+    async def _read(self, number: int) -> None:
+        if self._handed.get(number) != self._kept.get(number):
+            return  # what is queued of this partition comes first
+        ledger = self._decisions.ledger(number)
+        start = self._kept.get(number)
+        if ledger is None or start is None:
+            return
+        end = min(ledger.cursor, start + AT_ONCE)
+        async for records in self._reader.read(number, start, end):
+            first = [record.decision for record in records if ledger.is_first(record)]
+            await self._until_it_does(partial(save_isolating, self.store, first, self._refused))
+        if self._kept.get(number) == start:
+            self._kept[number] = self._handed[number] = end
+
+    async def _save(self, handed: Handed) -> None:
+        self._queued -= len(handed.batch.decisions)
+        await self._until_it_does(
+            partial(save_isolating, self.store, handed.batch.decisions, self._refused, handed.batch)
+        )
+        if handed.number in self._kept:
+            self._kept[handed.number] = max(self._kept[handed.number], handed.end)
+
+    async def _until_it_does(self, action: Callable[[], Awaitable[None]]) -> None:
+        async for attempt in patiently(f"saving to {self.store.name}", on=StoreUnavailable):
+            with attempt:
+                try:
+                    await action()
+                except StoreUnavailable as exc:
+                    if self.failure is None:
+                        log.warning("decisions wait in the log for %s: %s", self.store.name, exc)
+                    self.failure = str(exc)
+                    raise
+        if self.failure is not None:
+            log.info("%s is back; %d decisions behind", self.store.name, self.behind)
+            self.failure = None
+
+    @Service.timer(COMMIT_INTERVAL)
+    async def _commit_now_and_then(self) -> None:
+        await self._commit()
+
+    async def _commit(self) -> None:
+        progress = {
+            number: kept
+            for number, kept in self._kept.items()
+            if kept > self._committed.get(number, 0)
+        }
+        if not progress:
+            return
+        try:
+            await self._reader.commit(progress)
+        except KafkaError as exc:
+            # Only what is saved again after a restart depends on it.
+            log.warning("cannot note how far %s has come: %r", self.store.name, exc)
+        else:
+            self._committed.update(progress)
+
+
+async def save_isolating(
+    store: DecisionStore,
+    decisions: Sequence[Decision],
+    refused: Refused,
+    batch: Batch | None = None,
+) -> None:
+    """Save decisions; what the store refuses is handed to `refused`, and the rest saved without it.
+
+    `batch` holds the same decisions, if there is one already. Raises `StoreUnavailable`.
+    """
+    try:
+        await store.save(batch or Batch(decisions))
+    except StoreRefused as exc:
+        if len(decisions) == 1:
+            await refused(store.name, decisions[0], exc)
+            return
+        half = len(decisions) // 2
+        await save_isolating(store, decisions[:half], refused)
+        await save_isolating(store, decisions[half:], refused)

@@ -1,0 +1,121 @@
+"""What was decided in one partition, by transaction id: a local copy of the decision log."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from msgspec import json
+from rocksdict import BlockBasedOptions, Cache, Options, Rdict, WriteBatch
+
+from fraudapp.stores.base import decode
+from models.records import Decision
+
+log = logging.getLogger(__name__)
+
+# No transaction id holds a control character, so these keys are no ids.
+_CURSOR: Final = b"\x00cursor"
+_COUNTS: Final = b"\x00counts"
+_OFFSET_BYTES: Final = 8
+_decode_counts: Final = json.Decoder(dict[str, int]).decode
+
+
+class LogRecord(NamedTuple):
+    """A decision and where it is in the log."""
+
+    offset: int
+    decision: Decision
+    encoded: bytes
+
+
+class LedgerInUse(Exception):
+    """Another process has this folder open; each worker needs its own."""
+
+
+class Ledger:
+    """The decisions of one partition up to a position in the log.
+
+    Of several decisions under one id the first in the log is the one that counts; whoever wrote the
+    others was mistaken, such as a worker that woke up after its partitions had gone to another.
+    So a ledger is a function of the log, and every process that has read as far agrees with it.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._db = _open(folder)
+        cursor = self._db.get(_CURSOR)
+        self.cursor: int = 0 if cursor is None else int(cursor)
+        """Offset in the log up to which this is a copy: of the first record that is not in it."""
+        counts = self._db.get(_COUNTS)
+        self.counts: Counter[str] = Counter(_decode_counts(counts) if counts else {})
+        """Decisions by outcome."""
+
+    def find(self, transaction_ids: Sequence[str]) -> dict[str, Decision]:
+        """Return the decisions there are for these ids, by id."""
+        return {id_: decode(value[_OFFSET_BYTES:]) for id_, value in self._values(transaction_ids)}
+
+    def is_first(self, record: LogRecord) -> bool:
+        """Whether a record of the log that was applied is the one that counts for its id."""
+        value = self._db.get(record.decision.transaction_id.encode())
+        return value is not None and int.from_bytes(value[:_OFFSET_BYTES], "big") == record.offset
+
+    def apply(self, records: Iterable[LogRecord], end: int) -> None:
+        """Take in the records of the log from the cursor up to, not including, offset `end`."""
+        first: dict[str, LogRecord] = {}
+        for record in records:
+            if record.offset >= self.cursor:
+                first.setdefault(record.decision.transaction_id, record)
+        for known, _ in self._values(list(first)):
+            del first[known]
+        self.counts.update(record.decision.decision.value for record in first.values())
+        batch = WriteBatch(raw_mode=True)
+        for id_, record in first.items():
+            batch.put(id_.encode(), record.offset.to_bytes(_OFFSET_BYTES, "big") + record.encoded)
+        batch.put(_COUNTS, json.encode(self.counts))
+        batch.put(_CURSOR, b"%d" % end)
+        self._db.write(batch)
+        self.cursor = end
+
+    def clear(self) -> None:
+        """Forget everything; to be read from the log again."""
+        self._db.close()
+        shutil.rmtree(self._folder)
+        self.__init__(self._folder)  # type: ignore[misc]
+
+    def close(self) -> None:
+        """Close the files."""
+        self._db.close()
+
+    def _values(self, ids: Sequence[str]) -> list[tuple[str, bytes]]:
+        if not ids:
+            return []
+        values: list[bytes | None] = self._db.get([id_.encode() for id_ in ids])  # type: ignore[assignment]
+        return [(id_, value) for id_, value in zip(ids, values, strict=True) if value is not None]
+
+
+def _open(folder: Path) -> Rdict:
+    try:
+        return Rdict(str(folder), _options())
+    except Exception as exc:  # rocksdict raises nothing more precise
+        if "lock" in str(exc).lower():
+            raise LedgerInUse(
+                f"{folder} is in use by another worker; give each its own FRAUD_DATA_DIR"
+            ) from exc
+        log.warning("%s is damaged and is read from the log again: %s", folder, exc)
+        shutil.rmtree(folder)
+        return Rdict(str(folder), _options())
+
+
+def _options() -> Options:
+    table = BlockBasedOptions()
+    table.set_bloom_filter(10, False)  # most ids that are looked for are new
+    table.set_block_cache(Cache(8 << 20))
+    options = Options(raw_mode=True)
+    options.create_if_missing(True)
+    options.set_write_buffer_size(8 << 20)
+    options.set_block_based_table_factory(table)
+    return options

@@ -1,0 +1,104 @@
+"""Reads stretches of the decision log, and remembers for others how far they have come."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Final
+
+import msgspec
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+
+from fraudapp.ledger import LogRecord
+from fraudapp.settings import Settings
+from fraudapp.stores.base import decode
+
+log = logging.getLogger(__name__)
+
+POLL_MS: Final = 200
+"""Longest wait for records that are there."""
+AT_ONCE: Final = 1_000
+"""Records handed out at once, at most."""
+
+
+class LogReader:
+    """A consumer that belongs to no group of others; every method raises `KafkaError`."""
+
+    def __init__(self, settings: Settings, group: str | None = None) -> None:
+        """`group` names whose progress `committed` and `commit` are about."""
+        self._topic = settings.decisions_topic
+        self._turn = asyncio.Lock()
+        self._consumer = AIOKafkaConsumer(
+            bootstrap_servers=settings.bootstrap_servers,
+            group_id=group,
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            fetch_max_wait_ms=min(POLL_MS, int(settings.broker_fetch_wait * 1_000)),
+        )
+
+    async def start(self) -> None:
+        """Connect."""
+        await self._consumer.start()
+
+    async def stop(self) -> None:
+        """Disconnect."""
+        await self._consumer.stop()
+
+    async def end(self, number: int) -> int:
+        """Return the offset which the next record of a partition will get."""
+        partition = self._partition(number)
+        return int((await self._consumer.end_offsets([partition]))[partition])
+
+    async def committed(self, numbers: Sequence[int]) -> dict[int, int]:
+        """Assign partitions, and return up to which offset each is done with; 0 if never noted."""
+        async with self._turn:
+            partitions = [self._partition(number) for number in numbers]
+            self._consumer.assign(partitions)
+            self._consumer.pause(*partitions)
+            return {
+                number: await self._consumer.committed(partition) or 0
+                for number, partition in zip(numbers, partitions, strict=True)
+            }
+
+    async def commit(self, progress: Mapping[int, int]) -> None:
+        """Note up to which offset assigned partitions are done with."""
+        await self._consumer.commit(
+            {self._partition(number): offset for number, offset in progress.items()}
+        )
+
+    async def read(self, number: int, start: int, end: int) -> AsyncIterator[list[LogRecord]]:
+        """Yield the records from offset `start` up to, not including, `end`, in their order.
+
+        What is no decision is left out, and logged.
+        """
+        partition = self._partition(number)
+        async with self._turn:
+            if partition not in self._consumer.assignment():
+                self._consumer.assign([partition])
+            self._consumer.seek(partition, start)
+            self._consumer.resume(partition)
+            try:
+                while await self._consumer.position(partition) < end:
+                    fetched = await self._consumer.getmany(
+                        partition, timeout_ms=POLL_MS, max_records=AT_ONCE
+                    )
+                    raw = [each for each in fetched.get(partition, ()) if each.offset < end]
+                    records = [record for each in raw if (record := log_record(each))]
+                    if records:
+                        yield records
+            finally:
+                self._consumer.pause(partition)
+
+    def _partition(self, number: int) -> TopicPartition:
+        return TopicPartition(self._topic, number)
+
+
+def log_record(raw: ConsumerRecord) -> LogRecord | None:
+    """Return the decision in a record of the log; None, and a line in our log, if there is none."""
+    try:
+        return LogRecord(raw.offset, decode(raw.value), raw.value)
+    except (msgspec.DecodeError, TypeError) as exc:
+        where = f"{raw.topic}/{raw.partition}/{raw.offset}"
+        log.warning("record %s is no decision, and is passed over: %s", where, exc)
+        return None

@@ -1,0 +1,217 @@
+"""Stores and brokers that are down, workers that are paused, messages that no limit foresaw."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from aiokafka import AIOKafkaProducer
+
+from fraudapp.local.postgres import Postgres
+from fraudapp.local.redis import Redis
+from fraudapp.local.server import Server
+from tests.e2e import kept
+from tests.e2e.messages import encoded, send, send_transactions, transaction
+from tests.e2e.worker import Worker
+from tests.servers.kafka import Kafka
+from tests.servers.s3proxy import S3Proxy
+
+AT_ONCE = 1.0  # seconds; far below every time-out that could answer in an event's place
+
+
+@pytest.mark.parametrize("down", ["redis_server", "postgres", "s3", "all"])
+async def test_decisions_go_on_while_stores_are_down_and_arrive_when_they_are_back(
+    worker: Worker, down: str, redis_server: Redis, postgres: Postgres, s3: S3Proxy
+) -> None:
+    stores: dict[str, Server] = {"redis_server": redis_server, "postgres": postgres, "s3": s3}
+    broken = list(stores.values()) if down == "all" else [stores[down]]
+    await send_transactions(worker.environment, [transaction("before")])
+    await kept.everywhere(worker.environment, 1)
+    for server in broken:
+        server.kill()
+    for number in range(20):
+        body = encoded(transaction(f"t{number}"))
+        status, decision = worker.post("/transactions?wait_seconds=10", body)
+        assert (status, decision["transaction_id"]) == (200, f"t{number}")
+        assert worker.get(f"/transaction/t{number}/status") == (200, decision)
+    assert worker.stats()["decisions"]["total"] == 21
+    for server in broken:
+        await asyncio.to_thread(server.restart)
+    history = 21 if down not in ("redis_server", "all") else 20  # a Redis that keeps nothing
+    await kept.eventually(lambda: len(kept.in_redis(worker.environment)) >= history)
+    await kept.eventually(lambda: len(asyncio.run(kept.in_postgres(worker.environment))) == 21)
+    await kept.eventually(lambda: len(asyncio.run(kept.in_s3(worker.environment))) == 21)
+
+
+async def test_a_worker_killed_while_a_store_is_down_leaves_nothing_behind(
+    worker: Worker, postgres: Postgres
+) -> None:
+    postgres.kill()
+    rows = [transaction(f"t{number}") for number in range(300)]
+    await send_transactions(worker.environment, rows)
+    await kept.eventually(lambda: worker.stats()["decisions"]["total"] == len(rows))
+    worker.kill()
+    await asyncio.to_thread(worker.start)
+    assert worker.stats()["decisions"]["total"] == len(rows)
+    await asyncio.to_thread(postgres.restart)
+    await kept.everywhere(worker.environment, len(rows))
+
+
+async def test_one_id_in_every_partition_of_two_workers_is_decided_once(
+    new_worker: Callable[..., Worker],
+) -> None:
+    one = await asyncio.to_thread(new_worker)
+    other = await asyncio.to_thread(new_worker)
+    topic = one.environment["FRAUD_TRANSACTIONS_TOPIC"]
+    async with AIOKafkaProducer(
+        bootstrap_servers=one.environment["FRAUD_BROKER_URL"].removeprefix("kafka://")
+    ) as producer:
+        for number in range(40):
+            for partition in range(4):
+                row = transaction(f"dup{number}", seed=partition % 2)
+                await producer.send(topic, encoded(row), partition=partition)
+
+    def settled() -> bool:
+        stats = one.stats()
+        fates = stats["decisions"]["total"], stats["duplicates"], stats["dead_letters"]["total"]
+        return fates == (40, 40, 80)
+
+    await kept.eventually(settled)
+    await kept.everywhere(one.environment, 40)
+    assert other.stats() == one.stats()
+
+
+async def test_a_worker_paused_until_its_partitions_are_gone_doubles_nothing(
+    new_worker: Callable[..., Worker],
+) -> None:
+    quick = {"FRAUD_BROKER_SESSION_TIMEOUT": "6", "FRAUD_BROKER_HEARTBEAT_INTERVAL": "1"}
+    one = await asyncio.to_thread(lambda: new_worker(**quick))
+    other = await asyncio.to_thread(lambda: new_worker(**quick))
+    rows = [transaction(f"t{number}") for number in range(6_000)]
+    sending = asyncio.create_task(send_transactions(one.environment, rows))
+    await kept.eventually(lambda: other.stats()["decisions"]["total"] > 500)
+    one.child.pause()
+    await sending
+    await kept.eventually(lambda: other.stats()["decisions"]["total"] >= len(rows), timeout=90)
+    one.child.resume()
+    late = [transaction(f"late{number}") for number in range(200)]
+    await send_transactions(one.environment, late)
+    total = len(rows) + len(late)
+    for worker in (one, other):
+        await kept.eventually(
+            lambda each=worker: (
+                each.get("/readyz")[0] == 200  # type: ignore[misc]
+                and each.stats()["decisions"]["total"] == total
+            )
+        )
+    await kept.everywhere(other.environment, total)
+    history = await kept.in_postgres(other.environment)
+    assert other.stats()["decisions"] == one.stats()["decisions"] == kept.outcomes(history)
+
+
+async def test_partitions_that_nobody_has_committed_anything_of_are_taken_over_whole(
+    new_worker: Callable[..., Worker],
+) -> None:
+    quick = {"FRAUD_BROKER_SESSION_TIMEOUT": "6", "FRAUD_BROKER_HEARTBEAT_INTERVAL": "1"}
+    one = await asyncio.to_thread(lambda: new_worker(**quick))
+    other = await asyncio.to_thread(lambda: new_worker(**quick))
+    one.child.pause()
+    rows = [transaction(f"t{number}") for number in range(2_000)]
+    await send_transactions(one.environment, rows)
+    await kept.eventually(lambda: other.stats()["decisions"]["total"] == len(rows))
+    one.child.resume()
+
+
+async def test_the_broker_may_be_away_for_a_while(worker: Worker, kafka: Kafka) -> None:
+    rows = [transaction(f"t{number}") for number in range(3_000)]
+    await send_transactions(worker.environment, rows)
+    await kept.eventually(lambda: worker.stats()["decisions"]["total"] > 100)
+    kafka.kill()
+    await asyncio.to_thread(kafka.restart)
+    await kept.eventually(lambda: worker.stats()["decisions"]["total"] == len(rows))
+    await kept.everywhere(worker.environment, len(rows))
+    assert worker.child.running
+
+
+async def test_a_ledger_that_is_lost_or_damaged_is_made_anew(worker: Worker) -> None:
+    rows = [transaction(f"t{number}") for number in range(500)]
+    await send_transactions(worker.environment, rows)
+    await kept.everywhere(worker.environment, len(rows))
+    worker.kill()
+    damaged = 0
+    for path in worker.data_dir.glob("ledger/*/MANIFEST*"):
+        path.write_bytes(b"garbage")
+        damaged += 1
+    assert damaged == 4
+    await asyncio.to_thread(worker.start)
+    await send_transactions(worker.environment, rows)
+    await kept.eventually(lambda: worker.stats()["duplicates"] == len(rows))
+    assert worker.stats()["decisions"]["total"] == len(rows)
+    assert "made anew" in worker.log.read_text() or "read from the log" in worker.log.read_text()
+
+
+async def test_messages_that_no_limit_foresaw_stop_nobody(worker: Worker) -> None:
+    topics = {
+        name: worker.environment[f"FRAUD_{name}_TOPIC"] for name in ("TRANSACTIONS", "DECISIONS")
+    }
+    async with AIOKafkaProducer(
+        bootstrap_servers=worker.environment["FRAUD_BROKER_URL"].removeprefix("kafka://"),
+        max_request_size=20_000_000,
+        compression_type="gzip",
+    ) as producer:
+        bomb = b"x" * 9_000_000  # far smaller on its way, and far above every limit here
+        await producer.send_and_wait(topics["TRANSACTIONS"], bomb)
+        with ThreadPoolExecutor(1) as pool:
+            waiting = pool.submit(worker.get, "/transaction/t/status?wait_seconds=20")
+            for key in (b"\xff", b"t", b"t"):
+                await producer.send_and_wait(topics["DECISIONS"], b"junk", key=key, partition=0)
+            await producer.send_and_wait(topics["DECISIONS"], None, key=b"t", partition=1)
+            await send(worker.environment, [(b"k", encoded(transaction("t")))])
+            assert (await asyncio.wrap_future(waiting))[0] == 200
+    await kept.eventually(lambda: worker.stats()["dead_letters"]["total"] == 1)
+    (letter,) = await kept.in_topic(worker.environment, "dead_letters")
+    headers = {name: value.decode() for name, value in letter.headers}
+    assert headers["raw-bytes"] == str(len(bomb))
+    assert bomb.startswith(letter.value)
+
+
+async def test_whoever_waits_is_answered_at_once_when_the_decision_is_made(worker: Worker) -> None:
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(worker.get, "/transaction/soon/status?wait_seconds=30")
+        await asyncio.sleep(AT_ONCE)  # long enough for the request to wait
+        sent = time.monotonic()
+        await send_transactions(worker.environment, [transaction("soon")])
+        status, _ = await asyncio.wrap_future(waiting)
+        assert status == 200
+        assert time.monotonic() - sent < 10
+
+
+@pytest.mark.parametrize("store_down", [False, True])
+async def test_a_worker_asked_to_stop_does_so_soon_whoever_waits(
+    worker: Worker, redis_server: Redis, store_down: bool
+) -> None:
+    if store_down:
+        redis_server.kill()
+        await send_transactions(worker.environment, [transaction("t")])
+        await kept.eventually(lambda: worker.stats()["decisions"]["total"] == 1)
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(worker.get, "/transaction/never/status?wait_seconds=30")
+        await asyncio.sleep(AT_ONCE)
+        began = time.monotonic()
+        os.kill(worker.child.pid, signal.SIGTERM)
+        assert await asyncio.to_thread(worker.child.wait, 20)
+        assert time.monotonic() - began < 15
+        assert worker.child.returncode == 0
+        assert (await asyncio.wrap_future(waiting))[0] in (404, 503)
+
+
+def test_ids_that_no_transaction_can_have_are_unknown(worker: Worker) -> None:
+    for path in ("a%00b", "a%0A[CRITICAL]%20forged", "x" * 129, "%F0%9F%98%80" * 129):
+        status, problem = worker.get(f"/transaction/{path}/status")
+        assert status == 404, problem
+    assert "\n[CRITICAL]" not in worker.log.read_text()

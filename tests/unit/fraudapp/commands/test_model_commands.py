@@ -1,0 +1,116 @@
+"""`train`, `evaluate` and `models`: the model's life from the command line."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from data.generator import write_csv
+from data.plan import Plan
+from fraudapp.commands import evaluate, models, train
+from fraudapp.model_registry import ModelRegistry
+from models.artifact import MODEL_FILE
+
+COMMANDS = {"train": train.command, "evaluate": evaluate.command, "models": models.command}
+
+
+@pytest.fixture(scope="module")
+def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file to train and judge on."""
+    path = tmp_path_factory.mktemp("sample") / "rows.csv"
+    write_csv(Plan(rows=8_000, fraud_rate=0.05, seed=3), path)
+    return path
+
+
+@pytest.fixture(autouse=True)
+def own_data_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FRAUD_DATA_DIR", str(tmp_path))
+    monkeypatch.setenv("FRAUD_MODEL_KIND", "logistic")
+
+
+@pytest.fixture
+def registry(tmp_path: Path) -> ModelRegistry:
+    return ModelRegistry(tmp_path / "models")
+
+
+def run(name: str, *arguments: object) -> Result:
+    return CliRunner().invoke(COMMANDS[name], [str(each) for each in arguments])
+
+
+def test_a_trained_model_is_kept_and_serves(sample: Path, registry: ModelRegistry) -> None:
+    done = run("train", sample)
+    assert done.exit_code == 0, done.output
+    (version,) = registry.versions()
+    assert registry.active() == version
+    assert f"{version} is kept and active" in done.output
+
+
+def test_a_model_can_be_kept_without_serving(sample: Path, registry: ModelRegistry) -> None:
+    done = run("train", sample, "--no-activate", "--kind", "gradient_boosting", "--seeds", 2)
+    assert done.exit_code == 0, done.output
+    assert "over 2 seeds" in done.output
+    assert registry.versions()[0].startswith("gradient_boosting-")
+    assert registry.active() is None
+
+
+def test_a_bad_training_file_leaves_what_serves(
+    sample: Path, registry: ModelRegistry, tmp_path: Path
+) -> None:
+    run("train", sample)
+    before = registry.active()
+    bad = tmp_path / "bad.csv"
+    bad.write_text("step,type\n1,PAYMENT\n")
+    done = run("train", bad)
+    assert done.exit_code == 1
+    assert "bad.csv: column amount" in done.output
+    assert registry.active() == before
+
+
+def test_an_evaluation_is_printed_and_written(sample: Path, tmp_path: Path) -> None:
+    run("train", sample)
+    done = run("evaluate", sample, "--weight-legit", "2", "--out", tmp_path / "out", "--no-plots")
+    assert done.exit_code == 0, done.output
+    report = json.loads((tmp_path / "out" / "evaluation.json").read_text())
+    assert report["weight_legit"] == 2.0
+    assert f"{report['average_precision']:.4f}" in done.output
+    assert report["drain_rule_average_precision"] < report["average_precision"]
+
+
+def test_a_file_that_cannot_be_judged_is_an_error_with_its_name(
+    sample: Path, tmp_path: Path
+) -> None:
+    run("train", sample)
+    done = run("evaluate", tmp_path / "absent.csv", "--out", tmp_path / "out")
+    assert done.exit_code == 1
+    assert "absent.csv cannot be read" in done.output
+
+
+def test_models_are_listed_with_a_star_at_the_active_one(
+    sample: Path, registry: ModelRegistry
+) -> None:
+    assert "no models yet" in run("models", "list").output
+    run("train", sample)
+    run("train", sample, "--kind", "gradient_boosting", "--no-activate")
+    lines = run("models", "list").output.splitlines()
+    assert [line[:3] for line in lines] == ["  g", "* l"]
+    assert all("average precision 0." in line and "rows.csv" in line for line in lines)
+
+
+def test_another_version_can_be_activated_and_a_damaged_one_cannot(
+    sample: Path, registry: ModelRegistry, tmp_path: Path
+) -> None:
+    run("train", sample)
+    run("train", sample, "--kind", "gradient_boosting", "--no-activate")
+    boosted, logistic = registry.versions()
+    assert run("models", "activate", boosted).exit_code == 0
+    assert registry.active() == boosted
+    path = tmp_path / "models" / logistic / MODEL_FILE
+    path.write_bytes(path.read_bytes()[:-1])
+    refused = run("models", "activate", logistic)
+    assert refused.exit_code == 1
+    assert "changed or damaged" in refused.output
+    assert registry.active() == boosted
+    assert "unusable" in run("models", "list").output
