@@ -81,6 +81,8 @@ def _run(options: Options, stack: ExitStack) -> int:
         # This broker lets a group wait half the session timeout before it gets its partitions.
         "FRAUD_BROKER_SESSION_TIMEOUT": "6",
         "FRAUD_BROKER_HEARTBEAT_INTERVAL": "1",
+        # Nor does it answer a fetch before the wait is over.
+        "FRAUD_BROKER_FETCH_WAIT": "0.01",
     }
     stack.enter_context(announced(data_dir, settings))
     # The log is in memory. Without it, tables that know its offsets and stores that know its
@@ -93,7 +95,9 @@ def _run(options: Options, stack: ExitStack) -> int:
         click.echo(f"{server.name:8}  {server.url}")
     click.echo("worker    starting; the first time, it trains a model")
     environment = {**os.environ, **settings}
-    worker = Child("worker", [sys.executable, "-m", "fraudapp", "worker"], env=environment)
+    worker = Child(
+        "worker", [sys.executable, "-m", "fraudapp", "worker", "-l", "info"], env=environment
+    )
     stack.callback(worker.stop)
     worker.start()
     try:
