@@ -41,7 +41,9 @@ class SafeConsumer(aiokafka.Consumer):
         async for tp, message in super().getmany(timeout):
             if acks_enabled_for(tp.topic):
                 if self._seeks != seeks:
-                    break  # fetched before the seek
+                    # Fetched before the seek or after it: nobody can tell. All of it comes again.
+                    await self.perform_seek()
+                    return
                 self._open[tp][message.offset] = message
             yield tp, message
 
