@@ -58,7 +58,13 @@ async def transactions(stream: StreamT[Any]) -> None:
 @app.timer(REFRESH_INTERVAL)  # type: ignore[untyped-decorator]
 async def refresh_counts() -> None:
     """Write the counts of this worker's partitions again; see `OwnCounts`."""
-    await own_counts.refresh(app.consumer_generation_id)
+    if app.rebalancing or app.in_recovery:
+        return
+    generation, numbers = runtime.owned
+    if generation == app.consumer_generation_id:
+        ledgers = {number: runtime.decisions.ledger(number) for number in numbers}
+        totals = {number: dict(ledger.counts) for number, ledger in ledgers.items() if ledger}
+        await own_counts.refresh(generation, totals)
 
 
 @app.on_before_shutdown.connect  # type: ignore[arg-type]

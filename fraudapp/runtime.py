@@ -58,6 +58,8 @@ class Runtime(Service):
         self.app = app
         self.policy = settings.policy
         self.waiting = Waiting()
+        self.owned: tuple[int, list[int]] = (-1, [])
+        """Generation of the consumer group, and the partitions that are this worker's in it."""
         self.lookups = asyncio.Semaphore(LOOKUPS)
         self._taking_over: asyncio.Task[None] | None = None
         super().__init__()
@@ -121,6 +123,7 @@ class Runtime(Service):
     async def _take_over(self, numbers: Sequence[int], generation: int) -> None:
         for number in numbers:
             await self.decisions.ready(number, generation)
+        self.owned = generation, list(numbers)
         for keeper in self.keepers:
             async for attempt in patiently(f"asking how far {keeper.store.name} has come"):
                 with attempt:

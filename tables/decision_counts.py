@@ -97,12 +97,10 @@ class OwnCounts:
             _write(partition, counts)
         await decision_counts.delivered()
 
-    async def refresh(self, generation: int) -> None:
-        """Write the counts of every partition again that this worker owns in this generation."""
-        for partition, taken_over in self._taken_over.items():
-            if taken_over == generation:
-                _write(partition, self._counts[partition])
-        await decision_counts.delivered()
+    async def refresh(self, generation: int, decisions: Mapping[int, Mapping[str, int]]) -> None:
+        """Write the counts of these partitions again, with these totals of their ledgers."""
+        unchanged = {number: Progress((), -1, totals) for number, totals in decisions.items()}
+        await self.add(generation, unchanged)
 
 
 def totals() -> Totals:
