@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test lint format clean
+.PHONY: run test lint format torture clean
 
 run: $(VENV)/.local-stamp
 	@$(BIN)/fraudapp local $(ARGS)
@@ -11,6 +11,11 @@ run: $(VENV)/.local-stamp
 test: $(VENV)/.test-stamp
 	$(BIN)/python -m tests.servers.install
 	$(BIN)/python -m pytest $(ARGS)
+
+# `make torture MINUTES=30 SEED=1`: everything is broken again and again, and nothing may be lost.
+torture: $(VENV)/.test-stamp
+	@$(BIN)/python -m tests.servers.install
+	@$(BIN)/python -m tests.torture --minutes $(or $(MINUTES),30) --seed $(or $(SEED),1) $(ARGS)
 
 lint: $(VENV)/.test-stamp
 	$(BIN)/ruff check .

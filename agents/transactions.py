@@ -1,33 +1,18 @@
-"""The decision path: topic → record → score → decision → log, stores and table → acknowledgement.
-
-The topic of decisions is the truth: a decision is made when it is in there, as the first one under
-its id. Nothing is acknowledged before its decision is in the log, or its dead letter in theirs, and
-the counts are in the changelog. A crash at any point is followed by a replay, and each of these
-steps can be repeated without harm. Stores follow the log at their own pace, fed from here.
-"""
+"""The transactions agent: hands the runs of each partition to its lane, and minds its end."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections import defaultdict
-from collections.abc import Sequence
-from datetime import datetime, timezone
-from itertools import islice
-from typing import Any, Final, cast
+from typing import Any, Final
 
-from faust import Stream
-from faust.types import TP, AppT, EventT, StreamT
+from faust.types import TP, AppT, StreamT
 
-from agents.inputs import input_of
+from agents.lanes import Events, Lane
+from agents.pace import Pace
+from agents.street import leave, own_counts, process
 from fraudapp.app import app, runtime, settings
-from fraudapp.ledger import Ledger
-from fraudapp.publishing import publish_dead_letters, send_home
-from models.admission import Admission, Candidate, Rejection, admit, read
-from models.counts import DUPLICATE, Counted
-from models.deciding import decide
-from models.records import Decision
-from tables.decision_counts import OwnCounts, Progress
+from fraudapp.transport import RunSchema
 
 log = logging.getLogger(__name__)
 
@@ -39,20 +24,24 @@ STOP_TIMEOUT: Final = 2.0
 
 transactions_topic: Final = app.topic(
     settings.transactions_topic,
-    key_serializer="raw",
     # Raw bytes: what Faust cannot decode it acknowledges, and the message is gone.
-    value_serializer="raw",
+    schema=RunSchema(key_serializer="raw", value_serializer="raw"),
 )
-own_counts: Final = OwnCounts()
+pace: Final = Pace(settings.batch_seconds)
 
 
 @app.agent(transactions_topic, concurrency=1)
 async def transactions(stream: StreamT[Any]) -> None:
-    """Decide transactions in micro-batches."""
-    # Faust's interface of streams leaves this method out.
-    take = cast(Stream[Any], stream).noack_take
-    async for events in take(settings.batch_size, within=settings.batch_wait):
-        await _unless_stopped(events)
+    """Decide transactions, those of each partition in their order."""
+    # An exception would acknowledge what is in hand.
+    stream.enable_acks = False
+    lanes: dict[int, Lane] = {}
+    async for event in stream.events():
+        number = event.message.partition
+        if number not in lanes:
+            lanes[number] = Lane(_unless_stopped, pace)
+            lanes[number].work.add_done_callback(_ended)
+        await lanes[number].put(event)
 
 
 @app.timer(REFRESH_INTERVAL)  # type: ignore[untyped-decorator]
@@ -80,8 +69,21 @@ async def take_over(sender: AppT, assigned: set[TP], **kwargs: Any) -> None:
     runtime.take_over(numbers, app.consumer_generation_id)
 
 
-async def _unless_stopped(events: Sequence[EventT[Any]]) -> None:
-    """Process a batch; if the worker is stopped and it takes too long, leave it to the next one."""
+def _ended(work: asyncio.Task[None]) -> None:
+    """End the worker if a lane has failed: nothing of it is finished, and all is replayed."""
+    if not work.cancelled() and (exc := work.exception()):
+        log.critical("a batch of transactions failed", exc_info=exc)
+        app.add_future(app.crash(exc))
+
+
+async def _unless_stopped(events: Events) -> None:
+    """Process a batch, unless the worker is asked to stop, or is about to be rebalanced.
+
+    What has begun then may take a little longer; the rest is left to whoever reads it next.
+    """
+    if app.should_stop or not app.flow_control.is_active():
+        leave(events)
+        return
     processing = asyncio.ensure_future(process(events))
     stopped = asyncio.ensure_future(app._stopped.wait())
     await asyncio.wait([processing, stopped], return_when=asyncio.FIRST_COMPLETED)
@@ -92,107 +94,5 @@ async def _unless_stopped(events: Sequence[EventT[Any]]) -> None:
         processing.result()
         return
     processing.cancel()
-    log.warning("%d inputs are left to the next worker: the broker is in trouble", len(events))
-    for event in events:
-        app.consumer.unacked.discard(event.message)
-
-
-async def process(events: Sequence[EventT[Any]]) -> None:
-    """Take one batch the whole way, then acknowledge it.
-
-    Raises whatever went wrong with nothing acknowledged: the worker ends, the batch is replayed.
-    """
-    generation = app.consumer_generation_id
-    events = _of_generation(events, generation)
-    last = {event.message.partition: event.message.offset for event in events}
-    ledgers = {number: await runtime.decisions.ready(number, generation) for number in last}
-    reading = read([input_of(event) for event in events], settings.topic_partitions)
-    admissions = _admit(reading.candidates, ledgers)
-    # Before anything else: what is decided has to be known as soon as possible.
-    await _decide(admissions)
-    rejected = [*reading.rejected, *(each for one in admissions.values() for each in one.rejected)]
-    await asyncio.gather(
-        publish_dead_letters(app, settings.dead_letters_topic, rejected),
-        send_home(app, settings.transactions_topic, reading.misplaced),
-    )
-    if not _of_generation(events, app.consumer_generation_id):
-        return
-    counted = _counted(rejected, admissions)
-    await own_counts.add(
-        generation,
-        {
-            number: Progress(counted[number], last[number], ledger.counts)
-            for number, ledger in ledgers.items()
-        },
-    )
-    for event in events:
-        event.ack()
-
-
-def _of_generation(events: Sequence[EventT[Any]], generation: int) -> list[EventT[Any]]:
-    """Leave out events of partitions that have been assigned anew since; they are read again."""
-    kept = [event for event in events if event.message.generation_id == generation]
-    if len(kept) < len(events):
-        log.info("%d inputs were assigned anew, and are read again", len(events) - len(kept))
-        for event in events:
-            if event.message.generation_id != generation:
-                app.consumer.unacked.discard(event.message)
-    return kept
-
-
-def _admit(candidates: Sequence[Candidate], ledgers: dict[int, Ledger]) -> dict[int, Admission]:
-    """Sort the candidates of each partition by what its ledger has, and tell who waits for that."""
-    grouped: dict[int, list[Candidate]] = {number: [] for number in ledgers}
-    for candidate in candidates:
-        grouped[candidate.input.position.partition].append(candidate)
-    admissions = {}
-    for number, group in grouped.items():
-        known = ledgers[number].find([each.transaction.transaction_id for each in group])
-        runtime.waiting.announce(known.values())
-        admissions[number] = admit(group, known)
-    return admissions
-
-
-async def _decide(admissions: dict[int, Admission]) -> None:
-    """Decide what is new, with one scoring call for all partitions, and append it to the log."""
-    decisions = decide(
-        [candidate for admission in admissions.values() for candidate in admission.new],
-        scorer=runtime.scorer,
-        policy=runtime.policy,
-        now=datetime.now(timezone.utc),
-    )
-    remaining = iter(decisions)
-    await asyncio.gather(
-        *(
-            _append(number, admission, list(islice(remaining, len(admission.new))))
-            for number, admission in admissions.items()
-            if admission.new
-        )
-    )
-
-
-async def _append(number: int, admission: Admission, decisions: list[Decision]) -> None:
-    if await runtime.append(number, decisions):
-        runtime.waiting.announce(decisions)
-        return
-    # Somebody else wrote to this partition of the log: what came first under each id counts.
-    ledger = await runtime.decisions.ready(number, app.consumer_generation_id)
-    first = ledger.find([decision.transaction_id for decision in decisions])
-    again = admit(admission.new, first)
-    admission.repeated += again.repeated
-    admission.rejected += again.rejected
-    runtime.waiting.announce(first.values())
-
-
-def _counted(
-    rejected: Sequence[Rejection], admissions: dict[int, Admission]
-) -> dict[int, list[Counted]]:
-    """What became of the inputs that led to no decision, by partition."""
-    counted = defaultdict(list)
-    for number, admission in admissions.items():
-        for candidate in admission.repeated:
-            counted[number].append(Counted(candidate.input.position.offset, DUPLICATE))
-    for each in rejected:
-        position = each.input.position
-        counted[position.partition].append(Counted(position.offset, each.reason))
-    return counted
+    log.warning("%d runs are left to the next worker: the broker is in trouble", len(events))
+    leave(events)

@@ -7,8 +7,10 @@ them: an error in any of their modules is raised here, so that no worker starts 
 
 from __future__ import annotations
 
+import asyncio
 import importlib
 import pkgutil
+import sys
 from collections.abc import Iterable
 from typing import Any, Final
 
@@ -25,6 +27,11 @@ from fraudapp.settings import Settings, load
 from fraudapp.transport import SafeTransport
 
 REGISTERING: Final = ("tables", "agents", "web")
+
+if sys.platform != "win32":  # Faust would want `-L uvloop` on every command line
+    import uvloop
+
+    asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
 
 settings: Final = load()
 middlewares: Final[list[Any]] = []
@@ -81,8 +88,10 @@ def build(settings: Settings) -> FraudApp:
         # aiokafka would leave the group and never come back. A week is never.
         broker_max_poll_interval=604_800.0,
         broker_commit_interval=1.0,
-        broker_commit_every=1_000,
-        stream_buffer_maxsize=512,
+        broker_commit_every=20_000,
+        broker_max_poll_records=8_000,
+        # Messages are runs of up to 500 transactions, and wait for room in the agent's lanes.
+        stream_buffer_maxsize=16,
         stream_wait_empty=True,
         consumer_auto_offset_reset="earliest",
         producer_acks=-1,

@@ -6,12 +6,10 @@ import asyncio
 import logging
 from pathlib import Path
 
-from faust import App
-
+from fraudapp.appender import Appender, NewRecord
 from fraudapp.ledger import Ledger, LogRecord
 from fraudapp.log_reader import LogReader
 from fraudapp.patience import patiently
-from fraudapp.publishing import publish_decisions
 from fraudapp.settings import Settings
 from fraudapp.stores.base import Batch
 
@@ -21,10 +19,11 @@ log = logging.getLogger(__name__)
 class DecisionLog:
     """Appends decisions of the partitions this worker owns, and keeps a ledger of each."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, appender: Appender) -> None:
         self._topic = settings.decisions_topic
         self._folder: Path = settings.data_dir / "ledger"
         self._reader = LogReader(settings)
+        self._appender = appender
         self._ledgers: dict[int, Ledger] = {}
         self._read_in: dict[int, int] = {}
         self._turn = asyncio.Lock()
@@ -51,6 +50,8 @@ class DecisionLog:
         `generation` is that of the consumer group: with each, somebody else may have written.
         Raises `LedgerInUse`.
         """
+        if self._read_in.get(number) == generation:
+            return self._ledgers[number]
         async with self._turn:
             if number not in self._ledgers:
                 self._ledgers[number] = Ledger(self._folder / f"partition-{number}")
@@ -62,14 +63,16 @@ class DecisionLog:
                 self._read_in[number] = generation
             return ledger
 
-    async def append(self, app: App, number: int, batch: Batch) -> bool:
+    async def append(self, number: int, batch: Batch) -> bool:
         """Write decisions on ids that the ledger does not have, and take them into it.
 
-        Returns once the broker has them all, however long that takes. True if nobody else has
-        written meanwhile; if not, the ledger has taken what came first, and says what was decided.
+        Returns once the broker has them all, however long that takes; some may then be in the log
+        twice. True if nobody else has written meanwhile; if not, the ledger has taken what came
+        first, and says what was decided. At most one call at a time for each partition.
         """
         ledger = self._ledgers[number]
-        offsets = await publish_decisions(app, self._topic, number, batch)
+        records = map(NewRecord, batch.keys, batch.encoded)
+        offsets = await self._appender.append(self._topic, number, records, "publishing decisions")
         end = ledger.cursor + len(offsets)
         if offsets == list(range(ledger.cursor, end)):
             ledger.apply(map(LogRecord, offsets, batch.decisions, batch.encoded), end)

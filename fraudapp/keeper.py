@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import logging
-from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from functools import partial
-from typing import Final, NamedTuple
+from typing import Final
 
 from aiokafka.errors import KafkaError
 from mode import Service
 from mode.utils.locks import Event
 
 from fraudapp.decision_log import DecisionLog
+from fraudapp.handed import Handed, HandedQueue
 from fraudapp.log_reader import AT_ONCE, LogReader
 from fraudapp.patience import patiently
 from fraudapp.settings import Settings
@@ -21,29 +21,22 @@ from models.records import Decision
 
 log = logging.getLogger(__name__)
 
-QUEUED: Final = 5_000
-"""Decisions that wait in memory for a store, at most; more are read from the log again later."""
+PATIENCE: Final = 0.25
+"""Seconds that decisions wait for a store to make room, before it is left behind."""
 COMMIT_INTERVAL: Final = 1.0
 """Seconds between two commits of how far a store has come."""
 
 Refused = Callable[[str, Decision, StoreRefused], Awaitable[None]]
 
 
-class Handed(NamedTuple):
-    """Decisions on their way to the store: of one partition, from one offset up to another."""
-
-    number: int
-    end: int
-    batch: Batch
-
-
 class Keeper(Service):
     """Saves what the log holds of this worker's partitions, at the pace of one store.
 
-    The agent hands it each batch as it is decided. While the store is slow or down, it lets go of
-    what does not fit into `QUEUED` and reads it from the log once the store is back. How far it has
-    come is the committed offset of a consumer group of its own, `APP-STORE`: whoever owns a
-    partition next goes on from there. Saving twice is harmless, so no more is needed.
+    The agent hands it each batch as it is decided, and waits a moment for `room` while the store
+    keeps up. One that does not keep up, or is down, is left behind: nobody waits for it, and what
+    does not fit into the queue is let go of, to be read from the log until it has caught up. How
+    far it has come is the committed offset of a consumer group of its own, `APP-STORE`: whoever
+    owns a partition next goes on from there. Saving twice is harmless, so no more is needed.
     """
 
     def __init__(
@@ -59,9 +52,9 @@ class Keeper(Service):
         self._kept: dict[int, int] = {}  # offset up to which the store has a partition
         self._handed: dict[int, int] = {}  # the same, with all that is queued
         self._committed: dict[int, int] = {}
-        self._queue: deque[Handed] = deque()
-        self._queued = 0
+        self._queue = HandedQueue()
         self._work = Event()
+        self._full = Event()
         super().__init__()
 
     @property
@@ -69,28 +62,31 @@ class Keeper(Service):
         """How many decisions of this worker's partitions the store does not have yet."""
         return sum(max(0, self._end(number) - kept) for number, kept in self._kept.items())
 
+    async def room(self, count: int) -> None:
+        """Wait a moment until so many more fit in; not for a store that is down, or behind."""
+        if self.failure is None and not self._late():
+            await self._queue.room(count, PATIENCE)
+
     def hand(self, number: int, start: int, end: int, batch: Batch) -> None:
         """Take decisions that were just appended to the log, from offset `start` up to `end`."""
-        fits = self._queued + len(batch.decisions) <= QUEUED
-        if fits and self._handed.get(number) == start:
+        if self._handed.get(number) == start and self._queue.offer(Handed(number, end, batch)):
             self._handed[number] = end
-            self._queue.append(Handed(number, end, batch))
-            self._queued += len(batch.decisions)
         self.wake()
 
     def wake(self) -> None:
         """Look whether the log has something for the store."""
         self._work.set()
+        if len(self._queue) >= self.store.at_once or self._late():
+            self._full.set()
 
     async def assign(self, numbers: Iterable[int]) -> None:
         """Care for these partitions from now on, and for no others. Raises `KafkaError`."""
         await self._commit()
         self._queue.clear()
-        self._queued = 0
         self._kept, self._handed = {}, {}
         kept = await self._reader.committed(list(numbers))
         self._kept, self._handed, self._committed = dict(kept), dict(kept), dict(kept)
-        self._work.set()
+        self.wake()
 
     async def on_start(self) -> None:
         """Connect to the broker; the store may be down."""
@@ -108,9 +104,12 @@ class Keeper(Service):
         while not self.should_stop:
             await self._work.wait()
             self._work.clear()
-            while self._queue or self._late():
-                if self._queue:
-                    await self._save(self._queue.popleft())
+            if self.store.gather:
+                await self.wait_for_stopped(self._full, timeout=self.store.gather)
+                self._full.clear()
+            while len(self._queue) or self._late():
+                if taken := self._queue.take(self.store.at_once):
+                    await self._save(taken)
                 for number in self._late():
                     await self._read(number)
 
@@ -136,13 +135,17 @@ class Keeper(Service):
         if self._kept.get(number) == start:
             self._kept[number] = self._handed[number] = end
 
-    async def _save(self, handed: Handed) -> None:
-        self._queued -= len(handed.batch.decisions)
-        await self._until_it_does(
-            partial(save_isolating, self.store, handed.batch.decisions, self._refused, handed.batch)
-        )
-        if handed.number in self._kept:
-            self._kept[handed.number] = max(self._kept[handed.number], handed.end)
+    async def _save(self, taken: Sequence[Handed]) -> None:
+        batch = Batch.of([each.batch for each in taken])
+        try:
+            await self._until_it_does(
+                partial(save_isolating, self.store, batch.decisions, self._refused, batch)
+            )
+        finally:
+            self._queue.done(taken)
+        for each in taken:
+            if each.number in self._kept:
+                self._kept[each.number] = max(self._kept[each.number], each.end)
 
     async def _until_it_does(self, action: Callable[[], Awaitable[None]]) -> None:
         async for attempt in patiently(f"saving to {self.store.name}", on=StoreUnavailable):

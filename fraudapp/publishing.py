@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from typing import Final, cast
 
 from aiokafka.errors import MessageSizeTooLargeError
@@ -13,8 +14,7 @@ from faust.exceptions import ProducerSendError
 from faust.types import RecordMetadata
 from msgspec import json
 
-from fraudapp.patience import patiently
-from fraudapp.stores.base import Batch
+from fraudapp.appender import Appender, NewRecord
 from models.admission import Candidate, Rejection
 from models.records import Transaction
 
@@ -35,55 +35,67 @@ async def publish_transactions(app: App, topic: str, transactions: Iterable[Tran
     await asyncio.gather(*sent)
 
 
-async def publish_decisions(app: App, topic: str, partition: int, batch: Batch) -> list[int]:
-    """Append decisions to a partition of the decision log, and return their offsets.
-
-    Tries again until it goes well; some may then be in the log twice.
-    """
-    async for attempt in patiently("publishing decisions"):
-        with attempt:
-            sent = [
-                await _send(app, topic, decision.transaction_id.encode(), encoded, partition)
-                for decision, encoded in zip(batch.decisions, batch.encoded, strict=True)
-            ]
-            return [metadata.offset for metadata in await asyncio.gather(*sent)]
-    raise AssertionError("attempts without limit ended")
-
-
-async def send_home(app: App, topic: str, misplaced: Iterable[tuple[Candidate, int]]) -> None:
-    """Send transactions on to their home partitions, noting their origin; see `patiently`."""
-
-    async def send(candidate: Candidate, home: int) -> None:
-        key, source = candidate.transaction.transaction_id.encode(), candidate.input
+async def send_home(
+    appender: Appender, topic: str, misplaced: Iterable[tuple[Candidate, int]]
+) -> None:
+    """Send transactions on to their home partitions, noting their origin; see `Appender`."""
+    by_home = defaultdict(list)
+    for candidate, home in misplaced:
+        transaction, source = candidate
+        raw = source.raw or b""
+        # Blown up by spaces or unknown fields, it may be too large to be sent as it is.
+        value = raw if len(raw) <= CUT_TO else json.encode(transaction)
         headers = {ORIGIN: str(source.origin).encode()}
-        async for attempt in patiently("sending transactions to their home partitions"):
-            with attempt:
-                await (await _send(app, topic, key, source.raw, home, headers))
+        by_home[home].append(NewRecord(transaction.transaction_id.encode(), value, headers))
+    what = "sending transactions to their home partitions"
+    await asyncio.gather(
+        *(appender.append(topic, home, records, what) for home, records in by_home.items())
+    )
 
-    await asyncio.gather(*(send(*each) for each in misplaced))
 
-
-async def publish_dead_letters(app: App, topic: str, rejections: Iterable[Rejection]) -> None:
+async def publish_dead_letters(
+    appender: Appender, topic: str, rejections: Sequence[Rejection]
+) -> None:
     """Send rejected inputs as they were: the value is the raw bytes, headers say why and whence.
 
     Tries until it goes well. What is too large to be sent again (a message that was compressed may
     be larger than the limit) is cut to `CUT_TO` bytes, with size and hash of the whole in headers.
     """
+    if not rejections:
+        return
+    partitions = await appender.partitions(topic)
+    by_partition = defaultdict(list)
+    for each in rejections:
+        by_partition[each.input.position.partition % partitions].append(each)
+    await asyncio.gather(*(_bury(appender, topic, *each) for each in by_partition.items()))
 
-    async def send(rejection: Rejection) -> None:
-        headers = dead_letter_headers(rejection)
-        async for attempt in patiently("publishing dead letters"):
-            with attempt:
-                key, raw = rejection.input.key, rejection.input.raw
-                try:
-                    await (await _send(app, topic, key, raw, None, headers))
-                except MessageSizeTooLargeError:
-                    whole = raw or b""
-                    headers["raw-bytes"] = str(len(whole)).encode()
-                    headers["raw-sha256"] = hashlib.sha256(whole).hexdigest().encode()
-                    await (await _send(app, topic, None, whole[:CUT_TO], None, headers))
 
-    await asyncio.gather(*(send(rejection) for rejection in rejections))
+async def _bury(
+    appender: Appender, topic: str, partition: int, rejections: Sequence[Rejection]
+) -> None:
+    what = "publishing dead letters"
+    letters = [
+        NewRecord(each.input.key, each.input.raw, dead_letter_headers(each)) for each in rejections
+    ]
+    try:
+        await appender.append(topic, partition, letters, what)
+    except MessageSizeTooLargeError:
+        if len(letters) == 1:
+            await appender.append(topic, partition, map(_cut, letters), what)
+            return
+        half = len(letters) // 2
+        await _bury(appender, topic, partition, rejections[:half])
+        await _bury(appender, topic, partition, rejections[half:])
+
+
+def _cut(letter: NewRecord) -> NewRecord:
+    whole = letter.value or b""
+    headers = {
+        **letter.headers,
+        "raw-bytes": str(len(whole)).encode(),
+        "raw-sha256": hashlib.sha256(whole).hexdigest().encode(),
+    }
+    return NewRecord(None, whole[:CUT_TO], headers)
 
 
 def dead_letter_headers(rejection: Rejection) -> dict[str, bytes]:
@@ -99,16 +111,9 @@ def dead_letter_headers(rejection: Rejection) -> dict[str, bytes]:
     return {name: text.encode() for name, text in texts.items()}
 
 
-async def _send(
-    app: App,
-    topic: str,
-    key: bytes | None,
-    value: bytes | None,
-    partition: int | None = None,
-    headers: dict[str, bytes] | None = None,
-) -> asyncio.Future[RecordMetadata]:
+async def _send(app: App, topic: str, key: bytes, value: bytes) -> asyncio.Future[RecordMetadata]:
     try:
-        sent = await app.producer.send(topic, key, value, partition, None, headers)
+        sent = await app.producer.send(topic, key, value, None, None, None)
     except ProducerSendError as exc:
         # Faust's wrapping tells nothing that its cause does not tell better.
         raise exc.__cause__ or exc from None

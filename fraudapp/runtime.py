@@ -13,6 +13,7 @@ from mode import Service
 
 from fraudapp import topics
 from fraudapp.announcements import Announcements
+from fraudapp.appender import Appender
 from fraudapp.decision_log import DecisionLog
 from fraudapp.first_model import ready_scorer
 from fraudapp.keeper import Keeper
@@ -81,6 +82,7 @@ class Runtime(Service):
             self._taking_over.cancel()
         if hasattr(self, "decisions"):  # on a failed start there may be none
             await self.decisions.close()
+            await self.appender.stop()
 
     def take_over(self, numbers: Sequence[int], generation: int) -> None:
         """Let the stores follow these partitions of the log from now on, and no others."""
@@ -94,15 +96,16 @@ class Runtime(Service):
         ledger = self.decisions.ledger(number)
         return ledger.find([transaction_id]).get(transaction_id) if ledger else None
 
-    async def append(self, number: int, decisions: list[Decision]) -> bool:
+    async def append(self, number: int, batch: Batch) -> bool:
         """Append decisions to the log and hand them to the stores; see `DecisionLog.append`."""
+        for keeper in self.keepers:
+            await keeper.room(len(batch.decisions))
         ledger = self.decisions.ledger(number)
         start = ledger.cursor if ledger else 0
-        batch = Batch(decisions)
-        undisturbed = await self.decisions.append(self.app, number, batch)
+        undisturbed = await self.decisions.append(number, batch)
         for keeper in self.keepers:
             if undisturbed:
-                keeper.hand(number, start, start + len(decisions), batch)
+                keeper.hand(number, start, start + len(batch.decisions), batch)
             else:
                 keeper.wake()
         return undisturbed
@@ -111,7 +114,9 @@ class Runtime(Service):
         self.scorer = await asyncio.to_thread(ready_scorer, self.settings, log.info)
         await topics.ensure(self.settings)
         self.stores = Stores(self.settings)
-        self.decisions = DecisionLog(self.settings)
+        self.appender = Appender(self.settings)
+        await self.appender.start()
+        self.decisions = DecisionLog(self.settings, self.appender)
         await self.decisions.open()
         self.keepers = [
             Keeper(self.settings, store, self.decisions, self._refused)
@@ -135,4 +140,4 @@ class Runtime(Service):
         key = decision.transaction_id.encode()
         source = Input(key, encode(decision), origin, origin)
         rejection = Rejection(source, "refused", f"{store}: {exc}")
-        await publish_dead_letters(self.app, self.settings.dead_letters_topic, [rejection])
+        await publish_dead_letters(self.appender, self.settings.dead_letters_topic, [rejection])

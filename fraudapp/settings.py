@@ -105,10 +105,8 @@ class Settings(BaseSettings):
     """Score from which on a transaction is flagged."""
     block_at: Probability = 0.8
     """Score from which on a transaction is blocked."""
-    batch_size: Annotated[int, Field(ge=1, le=10_000)] = 500
-    """Most transactions scored and kept at once."""
-    batch_wait: Annotated[float, Field(gt=0, le=10)] = 0.01
-    """Seconds a transaction may wait for company in its batch."""
+    batch_seconds: Annotated[float, Field(gt=0, le=10)] = 0.05
+    """Seconds a batch may take: its size follows, and grows with the load up to that."""
 
     # Model
     model_kind: Literal["gradient_boosting", "logistic"] = "gradient_boosting"

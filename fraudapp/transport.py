@@ -1,29 +1,79 @@
-"""Faust's Kafka consumer with its commit made safe.
+"""Faust's Kafka consumer, made safe and quick: runs of records, and books of its own.
 
-Measured on Faust 0.15.3: the stock consumer looks for holes among acknowledged offsets with a
-comparison that is off by one, skips it while the committed offset is 0, counts offsets as
+**Quick.** Stock Faust spends 70 us on each record before any work is done with it. Here records of
+topics that are acknowledged are delivered as `Run`s, the consecutive records of one partition that
+one fetch has brought: one Faust message each. Other topics, such as changelogs, are delivered
+record by record as ever.
+
+**Safe.** Measured on Faust 0.15.3: the stock consumer looks for holes among acknowledged offsets
+with a comparison that is off by one, skips it while the committed offset is 0, counts offsets as
 acknowledged that nobody processed, and after a rebalance drops messages which it takes for read:
 those it fetched before it went back to the committed offsets. With a slow event and a kill it lost
-messages in 3 of 3 runs. This consumer keeps books of its own. They lean on private names, so the
-version is pinned, and a test fails when they change.
+messages in 3 of 3 runs. This consumer commits up to the first run delivered since the last seek
+that nobody has declared `finished`, and never on Faust's own account.
+
+Both lean on private names, so the version is pinned, and a test fails when they change.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import AsyncIterator, Mapping
-from typing import Any, cast
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from typing import Any, Final, NamedTuple, cast
 
+from aiokafka import ConsumerRecord
+from faust import Schema
 from faust.transport.consumer import ensure_TP
 from faust.transport.drivers import aiokafka
-from faust.types import TP, AppT, Message
+from faust.types import TP, AppT, EventT, Message
+from mode.utils.futures import notify
+
+LONGEST_RUN: Final = 500
+"""Records in a run, at most."""
+LARGEST_RUN: Final = 1_000_000
+"""Bytes in a run, at most, unless a single record is larger."""
+
+
+class Run(NamedTuple):
+    """Consecutive records of one partition; what a message of an acknowledged topic holds."""
+
+    records: Sequence[ConsumerRecord]
+    size: int
+    """Bytes of their values."""
+
+    @property
+    def start(self) -> int:
+        """Offset of the first record."""
+        return int(self.records[0].offset)
+
+    @property
+    def end(self) -> int:
+        """Offset after the last record."""
+        return int(self.records[-1].offset) + 1
+
+
+def run_of(message: Message) -> Run:
+    """Return the run that a message of an acknowledged topic holds."""
+    return cast(Run, message.value)
+
+
+class RunSchema(Schema):  # type: ignore[type-arg]
+    """How a topic whose messages hold runs is read: as they are."""
+
+    def compile(self, app: AppT, **kwargs: Any) -> Any:
+        """See `faust.Schema.compile`; nothing is decoded here, so nothing can be wrong."""
+
+        async def decode(message: Message, *, propagate: bool = False) -> EventT[Any]:
+            return app.create_event(None, message.value, {}, message)
+
+        return decode
 
 
 class SafeConsumer(aiokafka.Consumer):
-    """Commits up to the first message delivered since the last seek that is not acknowledged.
+    """Delivers runs, and commits up to the first one that is not finished.
 
     The broker delivers all from a seek on, in order; so what was delivered before it will come
-    again, and acknowledging it now means nothing.
+    again, and finishing it now means nothing.
     """
 
     def on_init(self) -> None:
@@ -32,30 +82,82 @@ class SafeConsumer(aiokafka.Consumer):
         self._open: defaultdict[TP, dict[int, Message]] = defaultdict(dict)
         self._done: dict[TP, int] = {}
         self._seeks = 0
+        self._dropped_at: int | None = None  # number of seeks when something was last dropped
         self._read_offset = _ReadOffsets(self.app)
 
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, Message]]:
-        """Fetch messages, and enter those in the books that have to be acknowledged."""
+        """Fetch records, and yield them: runs of them, entered in the books, where it matters."""
+        if self.flow_active and self._dropped_at == self._seeks:
+            await self._go_back()
         seeks = self._seeks
+        fetched, active = await self._wait_next_records(timeout)
+        if fetched is None or self.should_stop:
+            return
+        if not self.flow_active:
+            await self._go_back()
+            return
+        generation = self.app.consumer_generation_id
         acks_enabled_for = self.app.topics.acks_enabled_for
-        async for tp, message in super().getmany(timeout):
-            if acks_enabled_for(tp.topic):
-                if self._seeks != seeks:
-                    # Fetched before the seek or after it: nobody can tell. All of it comes again.
-                    await self.perform_seek()
-                    return
-                self._open[tp][message.offset] = message
+        pieces = {
+            tp: list(runs(records)) if acks_enabled_for(tp.topic) else records
+            for tp, records in fetched.items()
+        }
+        for tp, piece in self.scheduler.iterate(cast(Any, pieces)):
+            if not self.flow_active or self.app.consumer_generation_id != generation:
+                self._dropped_at = self._seeks
+                return
+            if active is not None and tp not in active:
+                self._dropped_at = self._seeks
+                continue
+            self.app.monitor.track_tp_end_offset(tp, self.highwater(tp))
+            if not isinstance(piece, Run):
+                yield tp, self._to_message(tp, piece)
+                continue
+            if self._seeks != seeks:
+                # Fetched before the seek or after it: nobody can tell. All of it comes again.
+                await self._go_back()
+                return
+            message = self._to_message(tp, piece.records[-1])
+            message.value = cast(Any, piece)
+            self._open[tp][piece.start] = message
             yield tp, message
 
-    def ack(self, message: Message) -> bool:
-        """Take a message as processed; see `faust.transport.consumer.Consumer.ack`."""
+    def finished(self, message: Message) -> None:
+        """Take a run as processed: it may be committed, once all before it are finished too."""
+        run = run_of(message)
         delivered = self._open[message.tp]
-        if delivered.get(message.offset) is message:
-            del delivered[message.offset]
-            self._done[message.tp] = max(self._done.get(message.tp, 0), message.offset + 1)
-        acknowledged: bool = super().ack(message)
+        if delivered.get(run.start) is message:
+            del delivered[run.start]
+            self._done[message.tp] = max(self._done.get(message.tp, 0), run.end)
+            # What makes Faust ask for the offset to commit, and when.
+            self._acked[message.tp].append(run.end - 1)
+            self._n_acked += len(run.records)
+        self.let_go(message)
+
+    def let_go(self, message: Message) -> None:
+        """Stop holding up a rebalance or shutdown for a run, which is to be delivered again."""
+        if self._open[message.tp].get(run_of(message).start) is message:
+            self._dropped_at = self._seeks
         self._unacked_messages.discard(message)
-        return acknowledged
+        notify(self._waiting_for_ack)
+
+    def ack(self, message: Message) -> bool:
+        """See `faust.transport.consumer.Consumer.ack`.
+
+        Faust itself calls it for what it has skipped in a rebalance: that nobody has processed.
+        """
+        if self.app.topics.acks_enabled_for(message.topic):
+            message.acked = True
+            self.let_go(message)
+            return True
+        return super().ack(message)
+
+    def on_buffer_full(self, tp: TP) -> None:
+        """Fetch on: the queue is bounded, and full it holds up the fetcher by itself.
+
+        The stock consumer stops fetching the partition, and sleeps for a second once it has stopped
+        all of them.
+        """
 
     async def seek_to_committed(self) -> Mapping[TP, int]:
         """Go back to the committed offsets, and to the beginning where nothing is committed yet.
@@ -79,6 +181,12 @@ class SafeConsumer(aiokafka.Consumer):
         await super().perform_seek()
         self._forget()
 
+    async def _go_back(self) -> None:
+        try:
+            await self.perform_seek()
+        except Exception as exc:  # as the stock consumer does; the rebalance that follows seeks too
+            self.log.warning("cannot go back to the committed offsets now: %r", exc)
+
     def _forget(self) -> None:
         self._seeks += 1
         self._open.clear()
@@ -91,7 +199,7 @@ class SafeConsumer(aiokafka.Consumer):
         self._acked[tp].clear()
         self._acked_index[tp].clear()
         done = self._done.get(tp)
-        # Messages are delivered, and so entered, in the order of their offsets.
+        # Runs are delivered, and so entered, in the order of their offsets.
         return done if done is None else min(done, next(iter(self._open[tp]), done))
 
     async def _add_gap(self, tp: TP, offset_from: int, offset_to: int) -> None:
@@ -99,6 +207,24 @@ class SafeConsumer(aiokafka.Consumer):
 
     def _new_consumer_thread(self) -> aiokafka.AIOKafkaConsumerThread:
         return _FetchWaitThread(self, loop=self.loop, beacon=self.beacon)
+
+
+def runs(records: Sequence[ConsumerRecord]) -> Iterator[Run]:
+    """Cut the records of one fetch of one partition into runs, in their order."""
+    for start in range(0, len(records), LONGEST_RUN):
+        yield from _of_bounded_size(records[start : start + LONGEST_RUN])
+
+
+def _of_bounded_size(records: Sequence[ConsumerRecord]) -> Iterator[Run]:
+    sizes = [len(record.value or b"") for record in records]
+    start = total = 0
+    if sum(sizes) > LARGEST_RUN:
+        for number, size in enumerate(sizes):
+            if total + size > LARGEST_RUN and number > start:
+                yield Run(records[start:number], total)
+                start, total = number, 0
+            total += size
+    yield Run(records[start:], sum(sizes[start:]))
 
 
 class _ReadOffsets(defaultdict[TP, "int | None"]):

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import cast
 
 import asyncpg
+import hypothesis
 import pytest
 import redis as redis_client
 
@@ -26,6 +27,10 @@ from fraudapp.local.redis import Redis
 from fraudapp.local.server import Server
 from tests.servers.choice import make
 from tests.servers.s3proxy import S3Proxy
+
+# Machines are noisy: no test fails because something took its time.
+hypothesis.settings.register_profile("untimed", deadline=None)
+hypothesis.settings.load_profile("untimed")
 
 REDIS_DATABASES = 16
 

@@ -130,9 +130,13 @@ class Child:
         """Ask it to end, and kill it after `timeout` seconds; harmless if it does not run."""
         if self.running:
             self.resume()  # a paused process does not hear the request
-            os.kill(self.pid, self._stop_signal)
+            self.send(self._stop_signal)
         if not self.wait(timeout):
             self.kill()
+
+    def send(self, number: signal.Signals) -> None:
+        """Send a signal to it alone."""
+        os.kill(self.pid, number)
 
     def kill(self) -> None:
         """End it and all below it at once, with no chance to tidy up."""

@@ -1,4 +1,4 @@
-"""The archive: files of JSON lines, on S3 or in a folder, one for each batch and partition."""
+"""The archive: compressed files of JSON lines, on S3 or in a folder, of some seconds each."""
 
 from __future__ import annotations
 
@@ -15,12 +15,16 @@ from urllib.request import url2pathname
 from aiobotocore.config import AioConfig
 from aiobotocore.session import get_session
 from botocore.exceptions import BotoCoreError, ClientError
+from isal import igzip
 
 from fraudapp.settings import Settings
 from fraudapp.stores.base import Batch, DecisionStore, unavailable
 
 TIMEOUT: Final = 10.0
 """Seconds S3 may take for a batch."""
+AT_ONCE: Final = 4_000
+GATHER: Final = 2.0
+"""Seconds of decisions in a file: a file for each batch would be a hundred a second."""
 
 
 def archive_at(settings: Settings) -> DecisionStore:
@@ -34,8 +38,8 @@ def archive_at(settings: Settings) -> DecisionStore:
 def objects(batch: Batch) -> Iterator[tuple[str, bytes]]:
     """Yield key and content of each object which holds this batch.
 
-    `decisions/date=D/topic=T/partition=P/FIRST-LAST.jsonl`, with the UTC day of the decisions and
-    the range of input offsets: the same batch saved again overwrites itself.
+    `decisions/date=D/topic=T/partition=P/FIRST-LAST.jsonl.gz`, with the UTC day of the decisions
+    and the range of input offsets: the same batch saved again overwrites itself.
     """
     groups: dict[tuple[str, str, int], list[tuple[int, bytes]]] = defaultdict(list)
     for decision, encoded in zip(batch.decisions, batch.encoded, strict=True):
@@ -44,14 +48,22 @@ def objects(batch: Batch) -> Iterator[tuple[str, bytes]]:
     for (day, topic, partition), lines in groups.items():
         lines.sort()
         span = f"{lines[0][0]:020d}-{lines[-1][0]:020d}"
-        key = f"decisions/date={day}/topic={topic}/partition={partition}/{span}.jsonl"
-        yield key, b"".join(line + b"\n" for _, line in lines)
+        key = f"decisions/date={day}/topic={topic}/partition={partition}/{span}.jsonl.gz"
+        yield key, compress(b"".join(line + b"\n" for _, line in lines))
+
+
+def compress(content: bytes) -> bytes:
+    """Return it as gzip, the same bytes for the same content."""
+    compressed: bytes = igzip.compress(content, 1, mtime=0)
+    return compressed
 
 
 class FolderArchive:
     """The archive in a local folder; each file appears whole or not at all."""
 
     name = "archive"
+    at_once = AT_ONCE
+    gather = GATHER
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -72,11 +84,10 @@ class FolderArchive:
     async def save(self, batch: Batch) -> None:
         """See `DecisionStore.save`."""
         with unavailable(self.name, OSError, asyncio.TimeoutError):
-            writing = asyncio.to_thread(self._write, list(objects(batch)))
-            await asyncio.wait_for(writing, TIMEOUT)
+            await asyncio.wait_for(asyncio.to_thread(self._write, batch), TIMEOUT)
 
-    def _write(self, contents: list[tuple[str, bytes]]) -> None:
-        for key, content in contents:
+    def _write(self, batch: Batch) -> None:
+        for key, content in objects(batch):
             path = self._folder / key
             path.parent.mkdir(parents=True, exist_ok=True)
             part = path.with_suffix(f".{os.getpid()}.part")
@@ -97,6 +108,8 @@ class S3Archive:
     """The archive in a bucket, which must exist."""
 
     name = "archive"
+    at_once = AT_ONCE
+    gather = GATHER
 
     def __init__(self, bucket: str, prefix: str, settings: Settings) -> None:
         self._bucket = bucket
@@ -142,7 +155,8 @@ class S3Archive:
     async def save(self, batch: Batch) -> None:
         """See `DecisionStore.save`."""
         with unavailable(self.name, BotoCoreError, ClientError, OSError, asyncio.TimeoutError):
-            puts = (self._put(key, body) for key, body in objects(batch))
+            contents = await asyncio.to_thread(lambda: list(objects(batch)))
+            puts = (self._put(key, body) for key, body in contents)
             # The client's own timeouts do not cover the wait for "100 Continue" (it hung for ever).
             await asyncio.wait_for(asyncio.gather(*puts), TIMEOUT)
 
@@ -151,5 +165,5 @@ class S3Archive:
             Bucket=self._bucket,
             Key=self._prefix + key,
             Body=body,
-            ContentType="application/x-ndjson",
+            ContentType="application/gzip",
         )

@@ -32,6 +32,21 @@ class Batch:
     def __init__(self, decisions: Sequence[Decision]) -> None:
         self.decisions = decisions
 
+    @classmethod
+    def of(cls, batches: Sequence[Batch]) -> Batch:
+        """Return several as one, without writing anything again."""
+        if len(batches) == 1:
+            return batches[0]
+        whole = cls([decision for batch in batches for decision in batch.decisions])
+        whole.keys = [key for batch in batches for key in batch.keys]
+        whole.encoded = [encoded for batch in batches for encoded in batch.encoded]
+        return whole
+
+    @cached_property
+    def keys(self) -> list[bytes]:
+        """Transaction id of each decision as bytes, in step with `decisions`."""
+        return [decision.transaction_id.encode() for decision in self.decisions]
+
     @cached_property
     def encoded(self) -> list[bytes]:
         """JSON of each decision, in step with `decisions`."""
@@ -42,6 +57,10 @@ class DecisionStore(Protocol):
     """A place where decisions are kept; saving one twice is harmless."""
 
     name: str
+    at_once: int
+    """Decisions that are best saved at once, at most."""
+    gather: float
+    """Seconds that decisions may wait to be saved together; 0 where it makes little difference."""
 
     async def open(self) -> None:
         """Connect and make ready; raises `StoreUnavailable`. To be called once, before all else."""

@@ -47,6 +47,8 @@ class PostgresStore:
     """Decisions in the table `decisions`; opening it migrates the schema."""
 
     name = "postgres"
+    at_once = 2_000
+    gather = 0.0
 
     def __init__(self, url: str, *, pool_size: int = 8, timeout: float = 10.0) -> None:
         self._url = url

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Final
 
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
@@ -13,12 +14,21 @@ from fraudapp.stores.base import Batch, decode, unavailable
 from models.records import Decision
 
 FAILURES = (RedisError, OSError, asyncio.TimeoutError)
+# One command for a whole batch: a pipeline costs the client three times as much for packing and
+# reading answers, and MSET knows no time to live.
+_KEEP: Final = """
+for place, key in ipairs(KEYS) do
+    redis.call('SET', key, ARGV[place + 1], 'EX', ARGV[1], 'NX')
+end
+"""
 
 
 class RedisStore:
     """Decisions by transaction id, each for `ttl` seconds."""
 
     name = "redis"
+    at_once = 1_000
+    gather = 0.0
 
     def __init__(self, url: str, *, prefix: str, ttl: int, timeout: float = 2.0) -> None:
         self._prefix = prefix
@@ -30,6 +40,7 @@ class RedisStore:
             socket_connect_timeout=timeout,
             retry=Retry(NoBackoff(), 1),
         )
+        self._keep = self._redis.register_script(_KEEP)
 
     async def open(self) -> None:
         """See `DecisionStore.open`."""
@@ -46,12 +57,12 @@ class RedisStore:
 
     async def save(self, batch: Batch) -> None:
         """See `DecisionStore.save`."""
+        if not batch.decisions:
+            return
+        prefix = self._decision_key("").encode()
+        keys = [prefix + key for key in batch.keys]
         with unavailable(self.name, *FAILURES):
-            async with self._redis.pipeline(transaction=False) as pipe:
-                for decision, encoded in zip(batch.decisions, batch.encoded, strict=True):
-                    key = self._decision_key(decision.transaction_id)
-                    pipe.set(key, encoded, ex=self._ttl, nx=True)
-                await pipe.execute()
+            await self._keep(keys, [self._ttl, *batch.encoded])
 
     async def get(self, transaction_id: str) -> Decision | None:
         """Return the decision, or None if there is none or it is too old; or `StoreUnavailable`."""

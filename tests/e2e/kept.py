@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import json
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -75,7 +76,7 @@ async def in_s3(environment: Environment) -> list[dict[str, Any]]:
         for key in keys:
             answer = await client.get_object(Bucket=bucket, Key=key)
             async with answer["Body"] as body:
-                lines += map(json.loads, (await body.read()).splitlines())
+                lines += map(json.loads, gzip.decompress(await body.read()).splitlines())
     return lines
 
 

@@ -29,10 +29,14 @@ class Worker:
         self.child = self._child()
 
     def start(self) -> None:
-        """Return when it is ready."""
+        """Start it, and return when it is ready."""
+        self.launch()
+        self.child.wait_until(lambda: self.get("/readyz")[0] == 200, START_TIMEOUT)
+
+    def launch(self) -> None:
+        """Start it."""
         self.child = self._child()
         self.child.start()
-        self.child.wait_until(lambda: self.get("/readyz")[0] == 200, START_TIMEOUT)
 
     def kill(self) -> None:
         """Crash it."""

@@ -37,7 +37,7 @@ def test_defaults_are_valid_and_settings_are_frozen() -> None:
         ("TOPIC_PARTITIONS", "0"),
         ("TRANSACTIONS_TOPIC", "a b"),
         ("MODEL_KIND", "magic"),
-        ("BATCH_WAIT", "-1"),
+        ("BATCH_SECONDS", "-1"),
     ],
 )
 def test_a_wrong_value_is_named_with_its_variable(name: str, value: str) -> None:

@@ -1,61 +1,83 @@
-"""The commit never passes a message that is not acknowledged."""
+"""The commit never passes a run that is not finished."""
 
 from __future__ import annotations
 
+import asyncio
 import inspect
+import itertools
 from collections import defaultdict
-from collections.abc import AsyncIterator
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from aiokafka import AIOKafkaConsumer
+from aiokafka import AIOKafkaConsumer, ConsumerRecord
 from faust.transport import consumer
 from faust.transport.drivers import aiokafka
-from faust.types import TP, ConsumerMessage
+from faust.transport.utils import DefaultSchedulingStrategy
+from faust.types import TP, Message
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fraudapp.transport import SafeConsumer, SafeTransport
+from fraudapp.transport import (
+    LARGEST_RUN,
+    LONGEST_RUN,
+    SafeConsumer,
+    SafeTransport,
+    run_of,
+    runs,
+)
 
 PARTITION = TP("transactions", 0)
+OTHER = TP("transactions", 1)
+CHANGELOG = TP("changelog", 0)
 
 
-def message(offset: int) -> ConsumerMessage:
-    return ConsumerMessage(
-        "transactions", 0, offset, 0.0, 0, {}, b"", b"", None, tp=PARTITION, generation_id=1
-    )
+def record(offset: int, value: bytes = b"", tp: TP = PARTITION) -> ConsumerRecord:
+    return ConsumerRecord(tp.topic, tp.partition, offset, 0, 0, None, value, 0, 0, len(value), ())
 
 
 class Books(SafeConsumer):
     """The consumer's books, with Faust's own acknowledgement below, without a broker."""
 
-    def __init__(self, fetched: list[list[int]]) -> None:
+    def __init__(self, *fetched: dict[TP, list[int]]) -> None:
         topics = SimpleNamespace(acks_enabled_for=lambda topic: topic == "transactions")
-        self.app: Any = SimpleNamespace(topics=topics)
+        monitor = SimpleNamespace(track_tp_end_offset=lambda tp, offset: None)
+        self.app: Any = SimpleNamespace(topics=topics, monitor=monitor, consumer_generation_id=1)
+        self.scheduler = DefaultSchedulingStrategy()  # type: ignore[abstract]
         self._acked = defaultdict(list)
         self._acked_index = defaultdict(set)
         self._unacked_messages = set()
         self._committed_offset = defaultdict(lambda: None)
         self._waiting_for_ack = None
         self._n_acked = 0
-        self._fetched = fetched
+        self._stopped: Any = asyncio.Event()
+        self._crashed: Any = asyncio.Event()
+        self._fetched = list(fetched)
+        self.active: set[TP] | None = None
+        self.went_back = 0
         self.on_init()
 
-    async def deliver(self) -> list[ConsumerMessage]:
-        return [each async for _, each in self.getmany(1.0)]  # type: ignore[misc]
+    async def _wait_next_records(self, timeout: float) -> Any:
+        fetched = self._fetched.pop(0) if self._fetched else {}
+        return {
+            tp: [record(offset, tp=tp) for offset in offsets] for tp, offsets in fetched.items()
+        }, self.active
+
+    def highwater(self, tp: TP) -> int:
+        return 0
+
+    async def deliver(self) -> list[Message]:
+        delivered = [message async for _, message in self.getmany(1.0)]
+        for message in delivered:
+            self._unacked_messages.add(message)
+        return delivered
 
 
 @pytest.fixture(autouse=True)
-def _faust_fetches_what_the_test_says(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def getmany(self: Books, timeout: float) -> AsyncIterator[tuple[TP, ConsumerMessage]]:
-        for offset in self._fetched.pop(0):
-            yield PARTITION, message(offset)
-
+def _going_back_needs_no_broker(monkeypatch: pytest.MonkeyPatch) -> None:
     async def perform_seek(self: Books) -> None:
-        pass
+        self.went_back += 1
 
-    monkeypatch.setattr(consumer.Consumer, "getmany", getmany)
     monkeypatch.setattr(consumer.Consumer, "perform_seek", perform_seek)
 
 
@@ -63,81 +85,156 @@ def _faust_fetches_what_the_test_says(monkeypatch: pytest.MonkeyPatch) -> None:
 offsets = st.sets(st.integers(0, 60), min_size=1, max_size=30).map(sorted)
 
 
+def cut(data: st.DataObject, log: list[int]) -> list[dict[TP, list[int]]]:
+    """One partition's log, as any number of fetches."""
+    cuts = sorted(data.draw(st.sets(st.integers(0, len(log)), max_size=6)) | {0, len(log)})
+    return [{PARTITION: log[a:b]} for a, b in itertools.pairwise(cuts)]
+
+
 @given(log=offsets, data=st.data())
-async def test_in_any_order_of_acknowledgement_no_commit_passes_an_open_message(
+async def test_in_any_order_of_finishing_no_commit_passes_an_open_run(
     log: list[int], data: st.DataObject
 ) -> None:
-    books = Books([log])
-    delivered = await books.deliver()
+    fetches = cut(data, log)
+    books = Books(*fetches)
+    delivered = [message for _ in fetches for message in await books.deliver()]
+    assert [each.offset for run in map(run_of, delivered) for each in run.records] == log
     committed = 0
     while delivered:
-        assert books.ack(delivered.pop(data.draw(st.integers(0, len(delivered) - 1))))
+        books.finished(delivered.pop(data.draw(st.integers(0, len(delivered) - 1))))
         if data.draw(st.booleans()):
             offset = books._new_offset(PARTITION)
             assert offset is not None
-            assert all(each.offset >= offset for each in delivered)
+            assert all(run_of(each).start >= offset for each in delivered)
             committed = max(committed, offset)
     assert max(committed, books._new_offset(PARTITION) or 0) == log[-1] + 1
+    assert not books._unacked_messages
 
 
-@given(data=st.data())
+@given(log=offsets, data=st.data())
 async def test_whatever_was_delivered_before_a_seek_commits_nothing_after_it(
-    data: st.DataObject,
+    log: list[int], data: st.DataObject
 ) -> None:
-    books = Books([list(range(10)), list(range(10))])
-    before = await books.deliver()
-    for each in before[: data.draw(st.integers(0, 10))]:
-        books.ack(each)
+    fetches = cut(data, log)
+    books = Books(*fetches, *fetches)
+    before = [message for _ in fetches for message in await books.deliver()]
+    for each in before[: data.draw(st.integers(0, len(before)))]:
+        books.finished(each)
     await books.perform_seek()
-    late = data.draw(st.lists(st.sampled_from(before), unique=True))
-    for each in late:
-        books.ack(each)
+    for each in data.draw(st.lists(st.sampled_from(before), unique_by=id)):
+        books.finished(each)
     assert books._new_offset(PARTITION) is None
-    after = await books.deliver()
+    after = [message for _ in fetches for message in await books.deliver()]
     for each in before:
-        books.ack(each)
+        books.finished(each)
     assert books._new_offset(PARTITION) is None
-    for number, each in enumerate(after):
-        books.ack(each)
-        assert books._new_offset(PARTITION) == number + 1
+    for each in after:
+        books.finished(each)
+        assert books._new_offset(PARTITION) == run_of(each).end
 
 
 async def test_what_was_fetched_while_a_seek_went_on_is_left_and_fetched_again() -> None:
-    books = Books([[7, 8, 9], [0, 1]])
+    books = Books({PARTITION: [7], OTHER: [8, 9]}, {PARTITION: [0, 1]})
     fetch = books.getmany(1.0)
-    assert (await fetch.__anext__())[1].offset == 7
+    assert run_of((await fetch.__anext__())[1]).start == 7
     await books.perform_seek()
     before = books._seeks
     assert [each async for each in fetch] == []
     # It may have been fetched after the seek, so without another one it would never come again.
     assert books._seeks > before
-    assert [each.offset for each in await books.deliver()] == [0, 1]
+    assert [run_of(each).end for each in await books.deliver()] == [2]
 
 
-async def test_a_message_that_faust_skipped_holds_the_commit_until_it_comes_again() -> None:
-    books = Books([[0, 1, 2, 3], [0, 1]])
-    *_, last = await books.deliver()
-    books.ack(last)  # the others were dropped on their way, as Faust does in a rebalance
+@pytest.mark.parametrize("how", ["suspended", "generation", "inactive"])
+async def test_what_is_dropped_on_its_way_is_fetched_again(how: str) -> None:
+    books = Books({PARTITION: [0], OTHER: [5]}, {PARTITION: [0], OTHER: [5]})
+    fetch = books.getmany(1.0)
+    await fetch.__anext__()
+    if how == "suspended":
+        books.flow_active = False
+    elif how == "generation":
+        books.app.consumer_generation_id = 2
+    else:
+        books = Books({PARTITION: [0], OTHER: [5]}, {PARTITION: [0], OTHER: [5]})
+        books.active = {PARTITION}
+        fetch = books.getmany(1.0)
+        await fetch.__anext__()
+    assert [each async for each in fetch] == []
+    assert books.went_back == 0
+    books.flow_active, books.active = True, None
+    assert {each.partition for each in await books.deliver()} == {0, 1}
+    assert books.went_back == 1
+
+
+async def test_a_run_that_faust_skipped_holds_the_commit_until_it_comes_again() -> None:
+    books = Books({PARTITION: [0, 1]}, {PARTITION: [2, 3]})
+    (skipped,), (last,) = await books.deliver(), await books.deliver()
+    books.finished(last)
+    assert books.ack(skipped)  # as Faust does in a rebalance with what it will not process
     assert books._new_offset(PARTITION) == 0
+    assert not books._unacked_messages  # a rebalance is not held up by it
+    assert books.went_back == 0
+    await books.deliver()
+    assert books.went_back == 1
+    await books.deliver()
+    assert books.went_back == 1
+
+
+async def test_changelogs_are_delivered_record_by_record() -> None:
+    books = Books({CHANGELOG: [3, 4], PARTITION: [0, 1]})
+    delivered = await books.deliver()
+    assert sorted((each.topic, each.offset) for each in delivered) == [
+        ("changelog", 3),
+        ("changelog", 4),
+        ("transactions", 1),
+    ]
+
+
+@given(
+    sizes=st.lists(st.sampled_from([0, 10, LARGEST_RUN // 2, LARGEST_RUN, 3 * LARGEST_RUN])),
+    small=st.integers(0, 3 * LONGEST_RUN),
+)
+def test_runs_are_bounded_in_length_and_size_and_leave_nothing_out(
+    sizes: list[int], small: int
+) -> None:
+    value = bytes(3 * LARGEST_RUN)
+    records = [record(n, value[:size]) for n, size in enumerate([*sizes, *[0] * small])]
+    cut = list(runs(records))
+    assert [each for run in cut for each in run.records] == records
+    for run in cut:
+        assert 0 < len(run.records) <= LONGEST_RUN
+        assert run.size == sum(len(each.value) for each in run.records)
+        assert run.size <= LARGEST_RUN or len(run.records) == 1
+        assert (run.start, run.end) == (run.records[0].offset, run.records[-1].offset + 1)
 
 
 def test_faust_may_not_drop_what_it_takes_for_read() -> None:
-    books = Books([])
-    other = TP("changelog", 0)
-    for tp in (PARTITION, other):
+    books = Books()
+    for tp in (PARTITION, CHANGELOG):
         books._read_offset[tp] = 9
     assert books._read_offset[PARTITION] is None
-    assert books._read_offset[other] == 9
+    assert books._read_offset[CHANGELOG] == 9
 
 
-def test_nothing_acknowledged_is_nothing_to_commit() -> None:
-    assert Books([])._new_offset(PARTITION) is None
+def test_nothing_finished_is_nothing_to_commit() -> None:
+    assert Books()._new_offset(PARTITION) is None
 
 
 def test_faust_still_has_the_private_names_this_leans_on() -> None:
     assert SafeTransport.Consumer is SafeConsumer
     source = inspect.getsource(consumer.Consumer)
-    for name in ("_acked_index", "_unacked_messages", "_acked", "perform_seek", "self.on_init()"):
+    for name in (
+        "_acked_index",
+        "_unacked_messages",
+        "_acked",
+        "_n_acked >= commit_every",
+        "notify(self._waiting_for_ack)",
+        "perform_seek",
+        "self.on_init()",
+        "records, active_partitions = await self._wait_next_records(timeout)",
+        "self.scheduler.iterate(records)",
+        "def on_buffer_full(self, tp: TP)",
+    ):
         assert name in source, f"Faust has changed: {name} is gone; see fraudapp/transport.py"
     assert list(inspect.signature(consumer.Consumer._new_offset).parameters) == ["self", "tp"]
     assert "self._new_offset(tp)" in source

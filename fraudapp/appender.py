@@ -1,0 +1,93 @@
+"""Appends many records to one partition at once, at a tenth of the cost of sending each."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Final, NamedTuple
+
+from aiokafka import AIOKafkaProducer
+
+from fraudapp.patience import patiently
+from fraudapp.settings import Settings
+
+LARGEST_BATCH: Final = 900_000
+"""Bytes of a batch, at most, unless one record is larger; brokers take 1 MiB by default."""
+
+
+class NewRecord(NamedTuple):
+    """A record to be appended."""
+
+    key: bytes | None
+    value: bytes | None
+    headers: Mapping[str, bytes] = {}
+
+
+class Appender:
+    """A producer of batches which the caller has put together; Faust's sends record by record."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._producer = AIOKafkaProducer(
+            bootstrap_servers=settings.bootstrap_servers,
+            acks="all",
+            enable_idempotence=True,
+            max_batch_size=LARGEST_BATCH,
+            max_request_size=2 * settings.max_message_bytes,
+            request_timeout_ms=60_000,
+        )
+
+    async def start(self) -> None:
+        """Connect; raises `KafkaError`."""
+        await self._producer.start()
+
+    async def stop(self) -> None:
+        """Disconnect."""
+        await self._producer.stop()
+
+    async def partitions(self, topic: str) -> int:
+        """Return how many partitions a topic has; raises `KafkaError`."""
+        return len(await self._producer.partitions_for(topic))
+
+    async def append(
+        self, topic: str, partition: int, records: Iterable[NewRecord], what: str
+    ) -> list[int]:
+        """Append records in their order, and return their offsets, which need not be consecutive.
+
+        Tries again until it goes well (see `patiently`), and says `what` in the log when it does
+        not; some records may then be there twice. Raises `MessageSizeTooLargeError`.
+        """
+        kept = list(records)
+        async for attempt in patiently(what):
+            with attempt:
+                sent = [
+                    (batch.record_count(), await self._send(batch, topic, partition))
+                    for batch in self._batches(kept)
+                ]
+                metadata = await asyncio.gather(*(future for _, future in sent))
+                return [
+                    first.offset + place
+                    for (count, _), first in zip(sent, metadata, strict=True)
+                    for place in range(count)
+                ]
+        raise AssertionError("attempts without limit ended")
+
+    async def _send(self, batch: Any, topic: str, partition: int) -> asyncio.Future[Any]:
+        batch.close()
+        sent: asyncio.Future[Any] = await self._producer.send_batch(
+            batch, topic, partition=partition
+        )
+        return sent
+
+    def _batches(self, records: Iterable[NewRecord]) -> Iterator[Any]:
+        now = int(time.time() * 1_000)
+        batch = self._producer.create_batch()
+        for key, value, headers in records:
+            written = list(headers.items())
+            # A batch takes its first record whatever the size, and then no more than fit.
+            if batch.append(timestamp=now, key=key, value=value, headers=written) is None:
+                yield batch
+                batch = self._producer.create_batch()
+                batch.append(timestamp=now, key=key, value=value, headers=written)
+        if batch.record_count():
+            yield batch

@@ -1,0 +1,77 @@
+"""Decisions on their way from the agent to one store: a bounded queue."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Final, NamedTuple
+
+from fraudapp.stores.base import Batch
+
+MOST: Final = 8_000
+"""Decisions held in memory for a store, at most, unless a single batch has more."""
+
+
+class Handed(NamedTuple):
+    """Decisions of one partition, up to an offset of the log."""
+
+    number: int
+    end: int
+    batch: Batch
+
+
+class HandedQueue:
+    """First in, first out; what is being saved counts as held until it is `done`."""
+
+    def __init__(self) -> None:
+        self._waiting: deque[Handed] = deque()
+        self._held = 0
+        self._left = asyncio.Event()
+
+    def __len__(self) -> int:
+        """Decisions that wait; not those being saved."""
+        return sum(len(each.batch.decisions) for each in self._waiting)
+
+    def offer(self, handed: Handed) -> bool:
+        """Add a batch if it fits, and tell whether it did."""
+        if not self._fits(len(handed.batch.decisions)):
+            return False
+        self._waiting.append(handed)
+        self._held += len(handed.batch.decisions)
+        return True
+
+    def take(self, most: int) -> Sequence[Handed]:
+        """Take out the next batches: of so many decisions at most, or a single larger one."""
+        taken: list[Handed] = []
+        count = 0
+        while self._waiting and (
+            not taken or count + len(self._waiting[0].batch.decisions) <= most
+        ):
+            taken.append(self._waiting.popleft())
+            count += len(taken[-1].batch.decisions)
+        return taken
+
+    def done(self, taken: Sequence[Handed]) -> None:
+        """Make room for as many as were taken."""
+        self._held -= sum(len(each.batch.decisions) for each in taken)
+        self._left.set()
+
+    def clear(self) -> None:
+        """Let go of what waits."""
+        self.done(self.take(self._held))
+
+    async def room(self, count: int, patience: float) -> None:
+        """Return once so many more fit, or after `patience` seconds."""
+        if not self._fits(count):
+            with suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(self._until_fits(count), patience)
+
+    async def _until_fits(self, count: int) -> None:
+        while not self._fits(count):
+            self._left.clear()
+            await self._left.wait()
+
+    def _fits(self, count: int) -> bool:
+        return not self._held or self._held + count <= MOST

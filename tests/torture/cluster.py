@@ -1,0 +1,102 @@
+"""The whole system on this machine: real servers, and workers which a supervisor keeps running."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from fraudapp.first_model import train_and_activate
+from fraudapp.local.processes import free_port
+from fraudapp.local.server import Server
+from fraudapp.settings import load
+from tests.e2e.worker import Worker
+from tests.servers.kafka import Kafka
+from tests.servers.postgres import SystemPostgres
+from tests.servers.redis import SystemRedis
+from tests.servers.s3proxy import S3Proxy
+
+BUCKET: Final = "torture"
+SUPERVISION: Final = 0.2
+"""Seconds between two looks whether a worker has ended."""
+
+
+class Cluster:
+    """Kafka, Redis, Postgres, S3 and workers, in one folder."""
+
+    def __init__(self, folder: Path, workers: int) -> None:
+        self.folder = folder
+        self.kafka = Kafka(folder / "kafka")
+        self.redis = SystemRedis(folder / "redis", appendonly=True)
+        self.postgres = SystemPostgres(folder / "postgres")
+        self.s3 = S3Proxy(folder / "s3")
+        self.servers: Mapping[str, Server] = {
+            "kafka": self.kafka,
+            "redis": self.redis,
+            "postgres": self.postgres,
+            "s3": self.s3,
+        }
+        self.environment: dict[str, str] = {}
+        self.workers: list[Worker] = []
+        self.ended_by_itself = 0
+        """Workers that ended unasked, as they do on purpose when they cannot go on."""
+        self.expected_down: set[int] = set()
+        """Numbers of workers that a fault holds down."""
+        self._count = workers
+
+    def start(self) -> None:
+        """Start everything, and return when every worker is ready."""
+        self.folder.chmod(0o711)  # PostgreSQL may run as another user
+        for server in self.servers.values():
+            server.start()
+        self.s3.make_bucket(BUCKET)
+        inherited = {name: value for name, value in os.environ.items() if name[:6] != "FRAUD_"}
+        self.environment = {
+            **inherited,
+            **self.s3.settings,
+            "FRAUD_APP_ID": "torture",
+            "FRAUD_TRANSACTIONS_TOPIC": "transactions",
+            "FRAUD_DECISIONS_TOPIC": "decisions",
+            "FRAUD_DEAD_LETTERS_TOPIC": "dead-letters",
+            "FRAUD_BROKER_URL": self.kafka.url,
+            "FRAUD_POSTGRES_URL": self.postgres.url,
+            "FRAUD_REDIS_URL": self.redis.url,
+            "FRAUD_ARCHIVE_URL": f"s3://{BUCKET}",
+            "FRAUD_BROKER_SESSION_TIMEOUT": "6",
+            "FRAUD_BROKER_HEARTBEAT_INTERVAL": "1",
+        }
+        model = self.folder / "trained"
+        train_and_activate(load({"FRAUD_DATA_DIR": str(model)}), lambda line: None)
+        for number in range(self._count):
+            data = self.folder / f"worker-{number}"
+            shutil.copytree(model / "models", data / "models")
+            changes = {"FRAUD_DATA_DIR": str(data), "FRAUD_WEB_PORT": str(free_port())}
+            self.workers.append(Worker({**self.environment, **changes}, self.folder))
+            self.workers[-1].start()
+
+    async def supervise(self) -> None:
+        """Start a worker again whenever it has ended, until cancelled."""
+        while True:
+            for number, worker in enumerate(self.workers):
+                if not worker.child.running and number not in self.expected_down:
+                    self.ended_by_itself += 1
+                    worker.launch()
+            await asyncio.sleep(SUPERVISION)
+
+    def heal(self) -> None:
+        """Bring everything back to life."""
+        for server in self.servers.values():
+            server.revive()
+        for worker in self.workers:
+            if worker.child.running:
+                worker.child.resume()
+
+    def stop(self) -> None:
+        """Stop everything."""
+        for worker in self.workers:
+            worker.child.kill()
+        for server in reversed(list(self.servers.values())):
+            server.stop()
