@@ -31,7 +31,6 @@ class Appender:
         self._producer = AIOKafkaProducer(
             bootstrap_servers=settings.bootstrap_servers,
             acks="all",
-            enable_idempotence=True,
             max_batch_size=LARGEST_BATCH,
             max_request_size=2 * settings.max_message_bytes,
             request_timeout_ms=60_000,

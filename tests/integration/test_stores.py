@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
@@ -84,8 +85,9 @@ def _folder(request: pytest.FixtureRequest) -> Case:
     folder = request.getfixturevalue("tmp_path") / "archive with space"
 
     async def read() -> dict[str, Decision]:
-        files = sorted(folder.rglob("*.jsonl"))
-        found = [decode(line) for file in files for line in file.read_bytes().splitlines()]
+        files = sorted(folder.rglob("*.jsonl.gz"))
+        contents = [gzip.decompress(file.read_bytes()) for file in files]
+        found = [decode(line) for content in contents for line in content.splitlines()]
         assert len({each.transaction_id for each in found}) == len(found)
         return {each.transaction_id: each for each in found}
 

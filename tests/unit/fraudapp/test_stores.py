@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+
 import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
@@ -33,12 +35,12 @@ def test_every_decision_is_in_exactly_one_object_of_its_day_and_partition(
     found = []
     keys = []
     for key, content in objects(Batch(batch)):
-        lines = [decode(line) for line in content.splitlines()]
+        lines = [decode(line) for line in gzip.decompress(content).splitlines()]
         days = {f"date={each.decided_at.date()}" for each in lines}
         parts = {f"partition={each.partition}" for each in lines}
         assert all(part in key for part in days | parts)
         assert len(days) == len(parts) == 1
-        first, last = key.rpartition("/")[2].removesuffix(".jsonl").split("-")
+        first, last = key.rpartition("/")[2].removesuffix(".jsonl.gz").split("-")
         assert (int(first), int(last)) == (lines[0].offset, lines[-1].offset)
         keys.append(key)
         found += lines
