@@ -22,6 +22,7 @@ from faust.types import TP, AppT, EventT, StreamT
 from agents.inputs import input_of
 from fraudapp.app import app, runtime, settings
 from fraudapp.ledger import Ledger
+from fraudapp.metrics import batch_messages, latency, stage
 from fraudapp.publishing import publish_dead_letters, send_home
 from models.admission import Admission, Candidate, Rejection, admit, read
 from models.counts import DUPLICATE, Counted
@@ -104,27 +105,34 @@ async def process(events: Sequence[EventT[Any]]) -> None:
     """
     generation = app.consumer_generation_id
     events = _of_generation(events, generation)
+    batch_messages.observe(len(events))
     last = {event.message.partition: event.message.offset for event in events}
-    ledgers = {number: await runtime.decisions.ready(number, generation) for number in last}
-    reading = read([input_of(event) for event in events], settings.topic_partitions)
-    admissions = _admit(reading.candidates, ledgers)
+    with stage("ledger"):
+        ledgers = {number: await runtime.decisions.ready(number, generation) for number in last}
+    with stage("read"):
+        reading = read([input_of(event) for event in events], settings.topic_partitions)
+    with stage("admit"):
+        admissions = _admit(reading.candidates, ledgers)
     # Before anything else: what is decided has to be known as soon as possible.
     await _decide(admissions)
     rejected = [*reading.rejected, *(each for one in admissions.values() for each in one.rejected)]
-    await asyncio.gather(
-        publish_dead_letters(app, settings.dead_letters_topic, rejected),
-        send_home(app, settings.transactions_topic, reading.misplaced),
-    )
+    with stage("reject"):
+        await asyncio.gather(
+            publish_dead_letters(app, settings.dead_letters_topic, rejected),
+            send_home(app, settings.transactions_topic, reading.misplaced),
+        )
+    latency.observe_since(event.message.timestamp for event in events)
     if not _of_generation(events, app.consumer_generation_id):
         return
     counted = _counted(rejected, admissions)
-    await own_counts.add(
-        generation,
-        {
-            number: Progress(counted[number], last[number], ledger.counts)
-            for number, ledger in ledgers.items()
-        },
-    )
+    with stage("count"):
+        await own_counts.add(
+            generation,
+            {
+                number: Progress(counted[number], last[number], ledger.counts)
+                for number, ledger in ledgers.items()
+            },
+        )
     for event in events:
         event.ack()
 
@@ -155,20 +163,22 @@ def _admit(candidates: Sequence[Candidate], ledgers: dict[int, Ledger]) -> dict[
 
 async def _decide(admissions: dict[int, Admission]) -> None:
     """Decide what is new, with one scoring call for all partitions, and append it to the log."""
-    decisions = decide(
-        [candidate for admission in admissions.values() for candidate in admission.new],
-        scorer=runtime.scorer,
-        policy=runtime.policy,
-        now=datetime.now(timezone.utc),
-    )
-    remaining = iter(decisions)
-    await asyncio.gather(
-        *(
-            _append(number, admission, list(islice(remaining, len(admission.new))))
-            for number, admission in admissions.items()
-            if admission.new
+    with stage("score"):
+        decisions = decide(
+            [candidate for admission in admissions.values() for candidate in admission.new],
+            scorer=runtime.scorer,
+            policy=runtime.policy,
+            now=datetime.now(timezone.utc),
         )
-    )
+    remaining = iter(decisions)
+    with stage("append"):
+        await asyncio.gather(
+            *(
+                _append(number, admission, list(islice(remaining, len(admission.new))))
+                for number, admission in admissions.items()
+                if admission.new
+            )
+        )
 
 
 async def _append(number: int, admission: Admission, decisions: list[Decision]) -> None:
