@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+import msgspec
+
+from models.policy import FLAGGED_UPSTREAM
+
 TRANSACTION: Final[dict[str, Any]] = {
     "transaction_id": "demo-1",
     "step": 1,
@@ -30,13 +34,7 @@ DECISION: Final[dict[str, Any]] = {
     "transaction_id": "demo-1",
     "decision": "BLOCK",
     "score": 0.98,
-    "reasons": [
-        {
-            "code": "FLAGGED_UPSTREAM",
-            "text": "The sender's own rule has flagged it.",
-            "contribution": 0.0,
-        }
-    ],
+    "reasons": [msgspec.to_builtins(FLAGGED_UPSTREAM)],
     "model_version": "gradient_boosting-0123456789ab",
     "policy_version": "flag-0.5-block-0.8",
     "decided_at": "2026-03-04T05:06:07.890123Z",

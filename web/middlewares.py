@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from typing import Final
 
 from aiohttp import hdrs
 from aiohttp import web as aiohttp_web
+from aiohttp.web_protocol import RequestHandler
 
 from fraudapp.metrics import http_requests, http_seconds
 from web.access import access
-from web.problems import Handler, problems
+from web.problems import Handler, Problem, problems
 from web.server import web_app
+
+log = logging.getLogger(__name__)
 
 CONTENT_SECURITY_POLICY: Final = "; ".join(
     (
@@ -62,6 +66,25 @@ async def add_headers(request: aiohttp_web.Request, response: aiohttp_web.Stream
     response.headers.setdefault("Cache-Control", "no-cache" if static else "no-store")
 
 
+def refuse(
+    handler: RequestHandler,
+    request: aiohttp_web.BaseRequest,
+    status: int = 500,
+    exc: BaseException | None = None,
+    message: str | None = None,
+) -> aiohttp_web.StreamResponse:
+    """Answer what cannot be read as HTTP at all; it never comes to a middleware."""
+    log.info("%s sent what is no HTTP request: %s", request.remote, type(exc).__name__)
+    if request.writer.output_size > 0:
+        raise ConnectionError("a part of the answer was sent already")
+    detail = "this is not a valid HTTP request" if status < 500 else "an error on our side"
+    response = Problem(status, detail, headers=HEADERS).response()
+    response.force_close()
+    return response
+
+
+# The default answers in plain text, and there is no way to give Faust's server another handler.
+RequestHandler.handle_error = refuse  # type: ignore[assignment, method-assign]
 # Faust makes the application before this is imported, so its option for them would come too late.
 web_app.middlewares.extend([observed, problems, access])
 web_app.on_response_prepare.append(add_headers)

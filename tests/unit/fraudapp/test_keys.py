@@ -17,8 +17,8 @@ def test_keys_have_names_and_scopes() -> None:
     reader, writer = keys.find("SECRET"), keys.find("S:with:colons")
     assert reader is not None
     assert writer is not None
-    assert (reader.name, reader.scopes) == ("reader", {"read"})
-    assert (writer.name, writer.scopes) == ("writer", {"read", "write"})
+    assert (reader.name, reader.scopes) == ("reader", frozenset({"read"}))
+    assert (writer.name, writer.scopes) == ("writer", frozenset({"read", "write"}))
     for wrong in ("", "secret", "SECRET ", "SECRE", "SECRETS", "reader", "\udcff"):
         assert keys.find(wrong) is None
     assert keys

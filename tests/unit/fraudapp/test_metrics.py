@@ -70,7 +70,7 @@ def test_counts_are_told_by_partition_so_that_workers_add_up() -> None:
     registry, collector = CollectorRegistry(), WorkerCollector()
     registry.register(collector)
     assert list(registry.collect()) == []
-    collector.source = lambda: WorkerState(  # type: ignore[method-assign]
+    collector.source = lambda: WorkerState(
         counts={3: Counts(9, {"BLOCK": 2, "duplicate": 1, "invalid": 4})},
         lags={3: 7},
         stores={"redis": StoreState(5, True)},
