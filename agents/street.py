@@ -18,6 +18,7 @@ from agents.inputs import input_of
 from agents.lanes import Events
 from fraudapp.app import app, runtime, settings
 from fraudapp.ledger import Ledger
+from fraudapp.metrics import batch_messages, latency, stage
 from fraudapp.publishing import publish_dead_letters, send_home
 from fraudapp.stores.base import Batch
 from fraudapp.transport import SafeConsumer, run_of
@@ -40,25 +41,30 @@ async def process(events: Events) -> None:
     if not is_current(events, generation):
         return
     number = events[0].message.partition
-    ledger = await runtime.decisions.ready(number, generation)
     records = [record for event in events for record in run_of(event.message).records]
-    reading = read([input_of(record) for record in records], settings.topic_partitions)
-    admission = _admit(reading.candidates, ledger)
+    batch_messages.observe(len(records))
+    with stage("ledger"):
+        ledger = await runtime.decisions.ready(number, generation)
+    with stage("read"):
+        reading = read([input_of(record) for record in records], settings.topic_partitions)
+    with stage("admit"):
+        admission = _admit(reading.candidates, ledger)
     # Before anything else: what is decided has to be known as soon as possible.
     if admission.new:
         await _decide(number, admission)
     rejected = [*reading.rejected, *admission.rejected]
     if rejected or reading.misplaced:
-        await asyncio.gather(
-            publish_dead_letters(runtime.appender, settings.dead_letters_topic, rejected),
-            send_home(runtime.appender, settings.transactions_topic, reading.misplaced),
-        )
+        with stage("reject"):
+            await asyncio.gather(
+                publish_dead_letters(runtime.appender, settings.dead_letters_topic, rejected),
+                send_home(runtime.appender, settings.transactions_topic, reading.misplaced),
+            )
+    latency.observe_since([record.timestamp / 1_000 for record in records])
     if not is_current(events, app.consumer_generation_id):
         return
-    progress = Progress(
-        _counted(rejected, admission), run_of(events[-1].message).end - 1, ledger.counts
-    )
-    await own_counts.add(generation, {number: progress})
+    progress = Progress(_counted(rejected, admission), records[-1].offset, ledger.counts)
+    with stage("count"):
+        await own_counts.add(generation, {number: progress})
     for event in events:
         cast(SafeConsumer, app.consumer).finished(event.message)
 
@@ -87,13 +93,16 @@ def _admit(candidates: Sequence[Candidate], ledger: Ledger) -> Admission:
 
 async def _decide(number: int, admission: Admission) -> None:
     """Decide what is new, with one scoring call, and append it to the log."""
-    decisions = decide(
-        admission.new,
-        scorer=runtime.scorer,
-        policy=runtime.policy,
-        now=datetime.now(timezone.utc),
-    )
-    if await runtime.append(number, Batch(decisions)):
+    with stage("score"):
+        decisions = decide(
+            admission.new,
+            scorer=runtime.scorer,
+            policy=runtime.policy,
+            now=datetime.now(timezone.utc),
+        )
+    with stage("append"):
+        undisturbed = await runtime.append(number, Batch(decisions))
+    if undisturbed:
         runtime.waiting.announce(decisions)
         return
     # Somebody else wrote to this partition of the log: what came first under each id counts.

@@ -17,6 +17,7 @@ from typing import Any, Final
 import faust
 from faust.app.base import BootStrategy
 from faust.types.settings import Settings as FaustSettings
+from faust.web.drivers.aiohttp import Web
 from mode import CrashingSupervisor
 from mode.types import ServiceT
 from yarl import URL
@@ -34,8 +35,6 @@ if sys.platform != "win32":  # Faust would want `-L uvloop` on every command lin
     asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
 
 settings: Final = load()
-middlewares: Final[list[Any]] = []
-"""aiohttp middlewares of the web server, outermost first; filled by `web`."""
 
 
 class OnlyOurSettings(FaustSettings):
@@ -106,12 +105,11 @@ def build(settings: Settings) -> FraudApp:
         web_graph_enabled=False,
         web_stats_enabled=False,
         web_metrics_enabled=False,
-        web_application_options={
-            "middlewares": middlewares,
-            "client_max_size": settings.max_body_bytes,
-        },
+        web_application_options={"client_max_size": settings.max_body_bytes},
         worker_redirect_stdouts=False,
     )
+    # Faust's own page at "/" says OK whatever the matter is; ours is in its place.
+    Web.production_blueprints = ()
     transport = SafeTransport([URL(url) for url in settings.broker_url.split(";")], app)
     transport.fetch_wait_ms = int(settings.broker_fetch_wait * 1_000)
     app.transport = transport

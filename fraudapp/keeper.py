@@ -14,6 +14,7 @@ from mode.utils.locks import Event
 from fraudapp.decision_log import DecisionLog
 from fraudapp.handed import Handed, HandedQueue
 from fraudapp.log_reader import AT_ONCE, LogReader
+from fraudapp.metrics import store_call
 from fraudapp.patience import patiently
 from fraudapp.settings import Settings
 from fraudapp.stores.base import Batch, DecisionStore, StoreRefused, StoreUnavailable
@@ -151,7 +152,8 @@ class Keeper(Service):
         async for attempt in patiently(f"saving to {self.store.name}", on=StoreUnavailable):
             with attempt:
                 try:
-                    await action()
+                    with store_call(self.store.name):
+                        await action()
                 except StoreUnavailable as exc:
                     if self.failure is None:
                         log.warning("decisions wait in the log for %s: %s", self.store.name, exc)

@@ -9,10 +9,11 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from msgspec import json
+from msgspec import json, msgpack
 from rocksdict import BlockBasedOptions, Cache, Options, Rdict, WriteBatch
 
 from fraudapp.stores.base import decode
+from models.activity import Activity, by_outcome
 from models.records import Decision
 
 log = logging.getLogger(__name__)
@@ -20,8 +21,10 @@ log = logging.getLogger(__name__)
 # No transaction id holds a control character, so these keys are no ids.
 _CURSOR: Final = b"\x00cursor"
 _COUNTS: Final = b"\x00counts"
+_ACTIVITY: Final = b"\x00activity"
 _OFFSET_BYTES: Final = 8
 _decode_counts: Final = json.Decoder(dict[str, int]).decode
+_decode_activity: Final = msgpack.Decoder(Activity).decode
 
 
 class LogRecord(NamedTuple):
@@ -53,6 +56,12 @@ class Ledger:
         counts = self._db.get(_COUNTS)
         self.counts: Counter[str] = Counter(_decode_counts(counts) if counts else {})
         """Decisions by outcome."""
+        activity = self._db.get(_ACTIVITY)
+        self.activity = _decode_activity(activity) if activity else Activity()
+        """Rates, scores and latest blocks."""
+        if cursor is not None and activity is None:
+            log.info("%s was written by an older version; it is read from the log again", folder)
+            self.clear()
 
     def find(self, transaction_ids: Sequence[str]) -> dict[str, Decision]:
         """Return the decisions there are for these ids, by id."""
@@ -71,11 +80,13 @@ class Ledger:
                 first.setdefault(record.decision.transaction_id, record)
         for known, _ in self._values(list(first)):
             del first[known]
-        self.counts.update(record.decision.decision.value for record in first.values())
+        added = self.activity.add([record.decision for record in first.values()])
+        self.counts.update(by_outcome(added))
         batch = WriteBatch(raw_mode=True)
         for id_, record in first.items():
             batch.put(id_.encode(), record.offset.to_bytes(_OFFSET_BYTES, "big") + record.encoded)
         batch.put(_COUNTS, json.encode(self.counts))
+        batch.put(_ACTIVITY, msgpack.encode(self.activity))
         batch.put(_CURSOR, b"%d" % end)
         self._db.write(batch)
         self.cursor = end

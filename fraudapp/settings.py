@@ -10,9 +10,12 @@ from typing import Annotated, Any, Literal
 from urllib.parse import SplitResult, urlsplit
 
 import click
+import limits
 from pydantic import AfterValidator, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from fraudapp.keys import Keys
+from fraudapp.keys import parse as parse_keys
 from fraudapp.local.session import running_settings
 from models.policy import Policy
 
@@ -60,6 +63,19 @@ def _archive_url(text: str) -> str:
         raise ValueError("name the bucket: s3://BUCKET/PREFIX")
     if url.scheme == "file" and (url.netloc or not url.path.strip("/")):
         raise ValueError("write the whole path, after three slashes: file:///FOLDER")
+    return text
+
+
+def _keys(text: SecretStr) -> SecretStr:
+    parse_keys(text.get_secret_value())
+    return text
+
+
+def _rate(text: str) -> str:
+    try:
+        limits.parse(text)
+    except ValueError:
+        raise ValueError("write N/second, N/minute or N/hour, such as 100/second") from None
     return text
 
 
@@ -149,6 +165,10 @@ class Settings(BaseSettings):
     """Port of the web server."""
     max_body_bytes: Annotated[int, Field(ge=1_024, le=100_000_000)] = 2_000_000
     """Largest HTTP request body, bytes."""
+    api_keys: Annotated[SecretStr, AfterValidator(_keys)] = SecretStr("")
+    """Keys of the HTTP API: `NAME:SCOPES:SECRET,...`, scopes `read`, `write`, `read+write`."""
+    rate_limit: Annotated[str, AfterValidator(_rate)] | None = None
+    """Most HTTP requests of each key, or address without one, such as `100/second`; unset: any."""
 
     @model_validator(mode="after")
     def _agree(self) -> Settings:
@@ -169,6 +189,11 @@ class Settings(BaseSettings):
     def policy(self) -> Policy:
         """The thresholds as the policy the decisions are made by."""
         return Policy(self.flag_at, self.block_at)
+
+    @property
+    def keys(self) -> Keys:
+        """The keys of the HTTP API; false if there are none and it is open."""
+        return parse_keys(self.api_keys.get_secret_value())
 
     @property
     def model_dir(self) -> Path:
@@ -238,5 +263,5 @@ def _sentence(error: Mapping[str, Any]) -> str:
     secret = "SecretStr" in str(field.annotation)
     shown = "(hidden)" if secret else repr(error["input"])
     allowed = problem[0].lower() + problem[1:]
-    default = "" if secret else f"; unset it for {field.default}"
+    default = "" if secret or field.default is None else f"; unset it for {field.default}"
     return f"{PREFIX}{name.upper()}={shown}: {allowed}{default}"

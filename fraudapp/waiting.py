@@ -23,7 +23,8 @@ class Waiting:
         self._latest: _Recent[Decision] = _Recent(remembered)
         self._accepted: _Recent[None] = _Recent(remembered)
         self._waiters: dict[str, set[asyncio.Future[Decision | None]]] = {}
-        self._closed = False
+        self.closed = asyncio.Event()
+        """Set once nobody is to wait any more: the worker stops."""
 
     def announce(self, decisions: Iterable[Decision]) -> None:
         """Wake everybody who waits for one of these."""
@@ -53,7 +54,7 @@ class Waiting:
         Enter it before looking anywhere else, or a decision made in between goes unnoticed.
         """
         waiter: asyncio.Future[Decision | None] = asyncio.get_running_loop().create_future()
-        if self._closed:
+        if self.closed.is_set():
             waiter.set_result(None)
         self._waiters.setdefault(transaction_id, set()).add(waiter)
         try:
@@ -66,7 +67,7 @@ class Waiting:
 
     def close(self) -> None:
         """Let everybody go who waits, now and from now on: there is no decision for them."""
-        self._closed = True
+        self.closed.set()
         for waiters in self._waiters.values():
             for waiter in waiters:
                 if not waiter.done():
@@ -79,6 +80,10 @@ class Waiting:
     def anybody(self) -> bool:
         """Whether somebody waits at all."""
         return bool(self._waiters)
+
+    def __len__(self) -> int:
+        """How many wait now."""
+        return sum(map(len, self._waiters.values()))
 
 
 class _Recent(OrderedDict[str, T], Generic[T]):

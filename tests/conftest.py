@@ -98,10 +98,10 @@ def unique() -> str:
 @pytest.fixture
 async def postgres_url(postgres: Postgres, unique: str) -> AsyncIterator[str]:
     """URL (`postgresql+asyncpg://`) of an empty database."""
-    await _execute(postgres, f'CREATE DATABASE "{unique}"')
+    await execute(postgres, f'CREATE DATABASE "{unique}"')
     yield postgres.url_of(unique)
     postgres.revive()
-    await _execute(postgres, f'DROP DATABASE "{unique}" WITH (FORCE)')
+    await execute(postgres, f'DROP DATABASE "{unique}" WITH (FORCE)')
 
 
 @pytest.fixture
@@ -123,12 +123,22 @@ def s3_bucket(s3: S3Proxy, unique: str) -> str:
 @pytest.fixture
 def topics(unique: str) -> dict[str, str]:
     """Settings that give a test its own consumer group and topics."""
+    return topics_of(unique)
+
+
+def topics_of(name: str) -> dict[str, str]:
+    """Settings of the consumer group and the topics of that name."""
     return {
-        "FRAUD_APP_ID": unique,
-        "FRAUD_TRANSACTIONS_TOPIC": f"{unique}-transactions",
-        "FRAUD_DECISIONS_TOPIC": f"{unique}-decisions",
-        "FRAUD_DEAD_LETTERS_TOPIC": f"{unique}-dead-letters",
+        "FRAUD_APP_ID": name,
+        "FRAUD_TRANSACTIONS_TOPIC": f"{name}-transactions",
+        "FRAUD_DECISIONS_TOPIC": f"{name}-decisions",
+        "FRAUD_DEAD_LETTERS_TOPIC": f"{name}-dead-letters",
     }
+
+
+def inherited_environment() -> dict[str, str]:
+    """The environment without any of the application's settings."""
+    return {name: value for name, value in os.environ.items() if name[:6] != "FRAUD_"}
 
 
 @pytest.fixture
@@ -142,9 +152,8 @@ def worker_environment(
     tmp_path: Path,
 ) -> dict[str, str]:
     """Environment of a worker process with a corner of every server to itself."""
-    inherited = {name: value for name, value in os.environ.items() if name[:6] != "FRAUD_"}
     return {
-        **inherited,
+        **inherited_environment(),
         **topics,
         **s3.settings,
         "FRAUD_BROKER_URL": kafka.url,
@@ -156,7 +165,8 @@ def worker_environment(
     }
 
 
-async def _execute(postgres: Postgres, statement: str) -> None:
+async def execute(postgres: Postgres, statement: str) -> None:
+    """Execute a statement as the owner of the server."""
     url = postgres.url.replace("+asyncpg", "")
     connection = await asyncpg.connect(url, timeout=10)
     try:

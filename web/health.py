@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
-from typing import cast
+from typing import Final, cast
 
 from faust import web
 from faust.tables.manager import TableManager
 
+from fraudapp import state
 from fraudapp.app import app, runtime
+from tables.partition_reports import StoreReport
+from web.answers import Health, Ready
 from web.problems import Problem
 from web.views import View
+
+MEANINGS: Final = {
+    "model": "no model is loaded yet",
+    "assigned": "partitions are being assigned",
+    "recovered": "tables are being recovered from their changelogs",
+    "running": "the worker is stopping",
+}
 
 
 @app.page("/healthz", name="healthz")
@@ -18,11 +28,8 @@ class Healthz(View):
 
     async def get(self, request: web.Request) -> web.Response:
         """Answer 200, with how many decisions each store does not have yet, and if it is down."""
-        stores = {
-            keeper.store.name: {"behind": keeper.behind, "down": keeper.failure is not None}
-            for keeper in runtime.keepers
-        }
-        return self.answer({"status": "alive", "stores": stores})
+        stores = {name: StoreReport(*each) for name, each in state.stores().items()}
+        return self.answer(Health("alive", stores))
 
 
 @app.page("/readyz", name="readyz")
@@ -36,8 +43,9 @@ class Readyz(View):
             "model": hasattr(runtime, "scorer"),
             "assigned": app._assignment is not None and not app.rebalancing,
             "recovered": recovery.completed.is_set() and not app.in_recovery,
+            "running": not runtime.waiting.closed.is_set(),
         }
-        missing = [name for name, passed in checks.items() if not passed]
+        missing = [MEANINGS[name] for name, passed in checks.items() if not passed]
         if missing:
-            raise Problem(503, f"not ready: {', '.join(missing)}", checks=checks)
-        return self.answer({"status": "ready", "checks": checks})
+            raise Problem(503, f"not ready: {'; '.join(missing)}", checks=checks)
+        return self.answer(Ready("ready", checks))

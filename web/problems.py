@@ -11,7 +11,6 @@ from aiohttp import web as aiohttp_web
 from aiokafka.errors import KafkaError
 from msgspec import json
 
-from fraudapp.app import middlewares
 from fraudapp.stores.base import StoreUnavailable
 
 log = logging.getLogger(__name__)
@@ -85,6 +84,3 @@ def _unavailable(exc: Exception) -> Problem:
     what = "a store" if isinstance(exc, StoreUnavailable) else "the broker"
     headers = {"Retry-After": str(RETRY_AFTER_SECONDS)}
     return Problem(503, f"{what} does not answer; try again", headers=headers)
-
-
-middlewares.append(problems)

@@ -11,8 +11,9 @@ from fraudapp.app import app, runtime
 from fraudapp.intake import accept, find, is_accepted
 from models.parsing import InvalidTransaction, parse, split, valid_id
 from models.records import Decision, Transaction
+from web.answers import Conflict, Pending
 from web.problems import Problem
-from web.views import View, is_state, state, status_url, wait_seconds
+from web.views import View, status_url, wait_seconds
 
 MOST_AT_ONCE: Final = 1_000
 
@@ -29,7 +30,7 @@ class Transactions(View):
             transactions = _read_many(body)
             await accept(app, runtime, transactions)
             answers = await asyncio.gather(*(_outcome(each, wait) for each in transactions))
-            settled = wait > 0 and not any(is_state(each, "PENDING") for each in answers)
+            settled = wait > 0 and not any(isinstance(each, Pending) for each in answers)
             return self.answer(answers, status=200 if settled else 202)
         transaction = _read_one(body)
         await accept(app, runtime, [transaction])
@@ -37,7 +38,7 @@ class Transactions(View):
         if isinstance(answer, Decision):
             return self.answer(answer)
         where = status_url(transaction.transaction_id)
-        if is_state(answer, "CONFLICT"):
+        if isinstance(answer, Conflict):
             detail = "this transaction_id was used before, with another payload"
             raise Problem(409, detail, status_url=where)
         return self.answer(answer, status=202, headers={"Location": where})
@@ -56,19 +57,24 @@ class TransactionStatus(View):
         if decision is not None:
             return self.answer(decision)
         if await is_accepted(runtime, transaction_id):
-            return self.answer(state(transaction_id, "PENDING"), status=202)
+            return self.answer(_pending(transaction_id), status=202)
         raise Problem(404, f"no transaction {transaction_id!r} is known")
 
 
-async def _outcome(transaction: Transaction, wait: float) -> Decision | dict[str, str]:
+async def _outcome(transaction: Transaction, wait: float) -> Decision | Pending | Conflict:
     decision = None
     if wait > 0:
         decision = await find(runtime, transaction.transaction_id, wait=wait)
     if decision is None:
-        return state(transaction.transaction_id, "PENDING")
+        return _pending(transaction.transaction_id)
     if decision.transaction != transaction:
-        return state(transaction.transaction_id, "CONFLICT")
+        id_ = transaction.transaction_id
+        return Conflict(id_, "CONFLICT", status_url(id_))
     return decision
+
+
+def _pending(transaction_id: str) -> Pending:
+    return Pending(transaction_id, "PENDING", status_url(transaction_id))
 
 
 def _read_one(body: bytes) -> Transaction:

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import math
-from typing import Any, Final
+from typing import Any, Final, cast
 from urllib.parse import quote
 
 from faust import web
 from faust.web.exceptions import WebError
+from jinja2 import Environment, PackageLoader, StrictUndefined
 from msgspec import json
 
+from fraudapp import __version__
+from fraudapp.app import settings
 from web.problems import Problem
 
+TEMPLATES: Final = Environment(
+    loader=PackageLoader("web"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+)
 LONGEST_WAIT: Final = 30.0
 """Seconds a request may ask to wait for a decision."""
 
@@ -21,7 +27,20 @@ class View(web.View):
 
     async def on_request_error(self, request: web.Request, exc: WebError) -> web.Response:
         """See `faust.web.View`; only Faust's own "method not allowed" comes this way."""
-        raise Problem(exc.code or 500, str(exc.detail or exc))
+        methods = self.get_methods()
+        if "GET" not in methods:
+            methods.discard("HEAD")
+        allowed = {"Allow": ",".join(sorted(methods))} if exc.code == 405 else None
+        raise Problem(exc.code or 500, str(exc.detail or exc), headers=allowed)
+
+    async def head(self, request: web.Request, **kwargs: Any) -> web.Response:
+        """Answer as to GET; the server leaves the body out."""
+        return cast(web.Response, await self.get(request, **kwargs))
+
+    def page(self, template: str) -> web.Response:
+        """Return a page for a browser."""
+        context = {"version": __version__, "keys": bool(settings.keys)}
+        return self.html(TEMPLATES.get_template(template).render(context))
 
     def answer(
         self, value: Any, *, status: int = 200, headers: dict[str, str] | None = None
@@ -30,6 +49,11 @@ class View(web.View):
         return self.bytes(
             json.encode(value), content_type="application/json", status=status, headers=headers
         )
+
+
+def wants_page(request: Any) -> bool:
+    """Whether a browser asks, for a page; programs ask for JSON or for anything."""
+    return "text/html" in request.headers.get("Accept", "")
 
 
 def wait_seconds(request: web.Request) -> float:
@@ -52,17 +76,3 @@ def wait_seconds(request: web.Request) -> float:
 def status_url(transaction_id: str) -> str:
     """Return where the status of a transaction is found."""
     return f"/transaction/{quote(transaction_id, safe='')}/status"
-
-
-def state(transaction_id: str, status: str) -> dict[str, str]:
-    """Return what is said of a transaction without decision: `PENDING`, or `CONFLICT`."""
-    return {
-        "transaction_id": transaction_id,
-        "status": status,
-        "status_url": status_url(transaction_id),
-    }
-
-
-def is_state(answer: object, status: str) -> bool:
-    """Whether an answer is that state, and no decision."""
-    return isinstance(answer, dict) and answer["status"] == status

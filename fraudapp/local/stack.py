@@ -150,7 +150,8 @@ def _welcome(options: Options, seconds: float) -> str:
     return f"""
 Ready after {seconds:.1f} s{sample}. Ctrl-C stops everything.
 
-  counts    {base}/stats
+  watch     {base}/stats
+  API       {base}/docs
   health    {base}/readyz
   files     {options.data_dir}
 

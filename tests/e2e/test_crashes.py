@@ -85,4 +85,19 @@ async def test_two_workers_share_the_work_and_both_know_all_of_it(
     await send_transactions(other.environment, more)
     await kept.eventually(lambda: other.stats()["decisions"]["total"] == len(rows) + 8 + len(more))
     await kept.everywhere(other.environment, len(rows) + 8 + len(more))
-    assert other.stats()["decisions"] == kept.outcomes(await kept.in_postgres(other.environment))
+    history = await kept.in_postgres(other.environment)
+    assert other.stats()["decisions"] == kept.outcomes(history)
+    # What the dead worker had told of its partitions is now told by the one that is left, and is
+    # complete: it is a function of the log.
+    await kept.eventually(lambda: _recent(other) == kept.outcomes(history))
+    details = other.get("/stats/details")[1]
+    blocked = {id_ for id_, row in history.items() if row["decision"] == "BLOCK"}
+    assert len(details["recent"]["blocked"]) == min(20, len(blocked))
+    assert {each["transaction_id"] for each in details["recent"]["blocked"]} <= blocked
+    assert [each["partitions"] for each in details["workers"]] == [[0, 1, 2, 3]]
+
+
+def _recent(worker: Worker) -> dict[str, int]:
+    """What the page shows as decided in the last hour, if that is what the scores say as well."""
+    recent = worker.get("/stats/details")[1]["recent"]
+    return {"total": sum(recent["scores"]), **recent["hour"]}

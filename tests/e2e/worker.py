@@ -10,6 +10,7 @@ import sys
 import urllib.error
 import urllib.request
 from collections.abc import Iterable, Mapping
+from email.message import Message
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,16 @@ class Worker:
     def get(self, path: str, timeout: float = 40.0) -> tuple[int, Any]:
         """Status and JSON of an answer; status 0 if there is none."""
         return self.request("GET", path, timeout=timeout)
+
+    def text(self, path: str, **headers: str) -> tuple[int, str, Message]:
+        """Status, body and headers of an answer to GET, whatever it is."""
+        request = urllib.request.Request(self.url + path, headers=headers)
+        try:
+            with urllib.request.urlopen(request, timeout=40.0) as answer:
+                return answer.status, answer.read().decode(), answer.headers
+        except urllib.error.HTTPError as exc:
+            with exc:
+                return exc.code, exc.read().decode(), exc.headers
 
     def post(self, path: str, body: bytes) -> tuple[int, Any]:
         """The same, of a POST."""

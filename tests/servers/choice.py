@@ -47,7 +47,7 @@ CANDIDATES: dict[str, Sequence[Maker]] = {
 
 def make(kind: str, folder: Path) -> Server:
     """Return a server of this kind, not started; without one, skip the test or fail it."""
-    return _first(CANDIDATES[kind][:1] if _required() else CANDIDATES[kind], folder)
+    return _first(CANDIDATES[kind][:1] if required() else CANDIDATES[kind], folder)
 
 
 def real(maker: Maker, folder: Path) -> Server:
@@ -63,10 +63,11 @@ def _first(makers: Sequence[Maker], folder: Path) -> Server:
         except (Missing, ImportError) as exc:
             reasons.append(str(exc))
     reason = f"no {folder.name} server: {'; '.join(reasons)}"
-    if _required():
+    if required():
         pytest.fail(reason, pytrace=False)
     pytest.skip(reason)
 
 
-def _required() -> bool:
+def required() -> bool:
+    """Whether anything but the real server is a failure."""
     return os.environ.get("FRAUD_TEST_REQUIRE_SERVERS") == "1"

@@ -38,6 +38,8 @@ def test_defaults_are_valid_and_settings_are_frozen() -> None:
         ("TRANSACTIONS_TOPIC", "a b"),
         ("MODEL_KIND", "magic"),
         ("BATCH_SECONDS", "-1"),
+        ("RATE_LIMIT", "100"),
+        ("RATE_LIMIT", "many/second"),
     ],
 )
 def test_a_wrong_value_is_named_with_its_variable(name: str, value: str) -> None:

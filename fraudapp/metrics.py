@@ -1,0 +1,262 @@
+"""Every metric of a worker, declared once: what `/metrics` shows to Prometheus.
+
+Nothing is observed per event: stages and batches once a batch, latencies as a vector. Counts of
+decisions are not counted here but told from the counts of the partitions this worker owns, which
+are exact after any crash; summed over workers they are those of the cluster.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from typing import Final, Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Histogram,
+    PlatformCollector,
+    ProcessCollector,
+    disable_created_metrics,
+)
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    Metric,
+)
+from prometheus_client.registry import Collector
+
+from models.counts import Counts, total
+
+Stage = Literal["ledger", "read", "admit", "score", "append", "reject", "count"]
+
+FINE: Final = (0.0001, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0)
+LATENCIES: Final = tuple(
+    factor * scale
+    for scale in (0.001, 0.01, 0.1, 1.0, 10.0)
+    for factor in (1.0, 1.5, 2.0, 3.0, 5.0, 7.5)
+)
+"""Seconds; close together, since percentiles are read from them."""
+WINDOW: Final = 60.0
+"""Seconds that percentiles look back."""
+
+# Or each would have a second series with the time of its making.
+disable_created_metrics()  # type: ignore[no-untyped-call]
+registry: Final = CollectorRegistry()
+ProcessCollector(registry=registry)
+PlatformCollector(registry=registry)
+
+_stage_seconds: Final = Histogram(
+    "fraud_stage_seconds",
+    "Time a batch spends in a stage of the decision path: bringing the ledger up to date, reading, "
+    "looking up what was decided, scoring and deciding, appending to the log, sending dead "
+    "letters, writing counts.",
+    ["stage"],
+    buckets=FINE,
+    registry=registry,
+)
+batch_messages: Final = Histogram(
+    "fraud_batch_messages",
+    "Messages taken at once.",
+    buckets=(1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000),
+    registry=registry,
+)
+_store_seconds: Final = Histogram(
+    "fraud_store_save_seconds",
+    "Time a store takes to save what it is given at once, whether it succeeds or not.",
+    ["store"],
+    buckets=FINE,
+    registry=registry,
+)
+_store_errors: Final = Counter(
+    "fraud_store_errors",
+    "Attempts to save that failed; each is made again.",
+    ["store"],
+    registry=registry,
+)
+http_requests: Final = Counter(
+    "fraud_http_requests",
+    "HTTP requests by route, method and status of the answer.",
+    ["route", "method", "status"],
+    registry=registry,
+)
+http_seconds: Final = Histogram(
+    "fraud_http_request_seconds",
+    "Time until a request was answered, waiting for decisions and streaming included.",
+    ["route"],
+    registry=registry,
+)
+
+
+def stage(name: Stage) -> AbstractContextManager[object]:
+    """Time what a batch does in the body of `with`."""
+    return _stage_seconds.labels(name).time()
+
+
+@contextmanager
+def store_call(store: str) -> Iterator[None]:
+    """Time one attempt to save to a store, and count it if it raises."""
+    with _store_seconds.labels(store).time(), _store_errors.labels(store).count_exceptions():
+        yield
+
+
+class Latencies(Collector):
+    """A histogram that takes vectors, and tells percentiles of the last minute."""
+
+    def __init__(self) -> None:
+        self._counts: NDArray[np.int64] = np.zeros(len(LATENCIES) + 1, dtype=np.int64)
+        self._sum = 0.0
+        self._before: deque[tuple[float, NDArray[np.int64]]] = deque()
+
+    def observe_since(self, timestamps: Iterable[float | None]) -> None:
+        """Take the seconds from each timestamp (since 1970; None and below 0: unknown) to now."""
+        began = np.array([each for each in timestamps if each is not None and each >= 0])
+        self.observe(time.time() - began)
+
+    def observe(self, seconds: NDArray[np.float64]) -> None:
+        """Take latencies; what is below 0, by clocks that disagree, counts as 0."""
+        seconds = np.maximum(seconds, 0.0)
+        places = np.searchsorted(LATENCIES, seconds, side="left")
+        self._counts += np.bincount(places, minlength=len(LATENCIES) + 1)
+        self._sum += float(seconds.sum())
+
+    def percentiles(self, now: float) -> dict[str, float]:
+        """Seconds at `p50`, `p95` and `p99` of what came in the last minute; empty if nothing did.
+
+        Each is the upper end of its bucket. To be called every second or so: what is looked back
+        to is the state at earlier calls. `now` is in seconds on any steady clock.
+        """
+        while len(self._before) > 1 and self._before[1][0] <= now - WINDOW:
+            self._before.popleft()
+        before = self._before[0][1] if self._before else np.zeros_like(self._counts)
+        sums = np.cumsum(self._counts - before)
+        self._before.append((now, self._counts.copy()))
+        if not sums[-1]:
+            return {}
+        ends = [*LATENCIES, LATENCIES[-1]]
+        return {
+            f"p{percent}": ends[int(np.searchsorted(sums, sums[-1] * percent / 100))]
+            for percent in (50, 95, 99)
+        }
+
+    def collect(self) -> Iterator[Metric]:
+        """See `prometheus_client`."""
+        sums = np.cumsum(self._counts).tolist()
+        names = [*map(str, LATENCIES), "+Inf"]
+        family = HistogramMetricFamily(
+            "fraud_decision_latency_seconds",
+            "Time from the timestamp of a message to its decision, or to its rejection.",
+        )
+        family.add_metric([], list(zip(names, sums, strict=True)), self._sum)
+        yield family
+
+
+class StoreState(NamedTuple):
+    """How a store does."""
+
+    behind: int
+    down: bool
+
+
+class WorkerState(NamedTuple):
+    """What is told of a worker at the moment it is asked."""
+
+    counts: Mapping[int, Counts]
+    """Of the partitions it owns."""
+    lags: Mapping[int, int]
+    """Messages of its partitions that it has not dealt with; unknown ones are left out."""
+    stores: Mapping[str, StoreState]
+    model_version: str
+    policy_version: str
+    waiting: int
+
+
+class WorkerCollector(Collector):
+    """Metrics that are looked up when they are asked for."""
+
+    source: Callable[[], WorkerState | None] = staticmethod(lambda: None)
+    """Where the state comes from; None while the worker starts. Set by whoever knows it."""
+
+    def collect(self) -> Iterator[Metric]:
+        """See `prometheus_client`."""
+        state = self.source()
+        if state is not None:
+            yield from _of_counts(state.counts)
+            yield from _of_stores(state.stores)
+            yield _gauge(
+                "fraud_consumer_lag_messages",
+                "Messages of a partition that are not dealt with yet.",
+                ["partition"],
+                [([str(number)], lag) for number, lag in state.lags.items()],
+            )
+            yield _gauge(
+                "fraud_model_info",
+                "The model and the policy that decide; always 1.",
+                ["version", "policy"],
+                [([state.model_version, state.policy_version], 1)],
+            )
+            yield _gauge(
+                "fraud_waiting_callers",
+                "HTTP requests that wait for a decision now.",
+                [],
+                [([], state.waiting)],
+            )
+
+
+def _of_counts(partitions: Mapping[int, Counts]) -> Iterator[Metric]:
+    decisions = CounterMetricFamily(
+        "fraud_decisions",
+        "Distinct decisions in the partitions this worker owns, since the log began.",
+        labels=["partition", "outcome"],
+    )
+    duplicates = CounterMetricFamily(
+        "fraud_duplicates",
+        "Messages that were answered with an earlier decision.",
+        labels=["partition"],
+    )
+    dead_letters = CounterMetricFamily(
+        "fraud_dead_letters", "Rejected messages by reason.", labels=["partition", "reason"]
+    )
+    for number, counts in partitions.items():
+        sums, partition = total({number: counts}), str(number)
+        duplicates.add_metric([partition], sums.duplicates)
+        for outcome, n in sums.decisions.items():
+            decisions.add_metric([partition, outcome], n)
+        for reason, n in sums.dead_letters.items():
+            dead_letters.add_metric([partition, reason], n)
+    yield from (decisions, duplicates, dead_letters)
+
+
+def _of_stores(stores: Mapping[str, StoreState]) -> Iterator[Metric]:
+    yield _gauge(
+        "fraud_store_behind_decisions",
+        "Decisions of this worker's partitions that a store does not have yet.",
+        ["store"],
+        [([name], state.behind) for name, state in stores.items()],
+    )
+    yield _gauge(
+        "fraud_store_up",
+        "Whether a store takes what it is given: 1 or 0.",
+        ["store"],
+        [([name], int(not state.down)) for name, state in stores.items()],
+    )
+
+
+def _gauge(
+    name: str, meaning: str, labels: Sequence[str], rows: Iterable[tuple[list[str], float]]
+) -> Metric:
+    family = GaugeMetricFamily(name, meaning, labels=labels)
+    for values, value in rows:
+        family.add_metric(values, value)
+    return family
+
+
+latency: Final = Latencies()
+worker: Final = WorkerCollector()
+registry.register(latency)
+registry.register(worker)

@@ -1,0 +1,54 @@
+"""How this worker does, as its metrics, its reports and its health answers tell it."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterable, Mapping
+
+from faust.types import TP
+
+from fraudapp.app import app, runtime, settings
+from fraudapp.metrics import StoreState
+from models.counts import Counts
+
+
+def worker_name() -> str:
+    """HOST:PORT of the web server: no two workers have the same."""
+    return f"{socket.gethostname()}:{settings.web_port}"
+
+
+def owned() -> list[int]:
+    """Partitions that are this worker's now; none while they are being assigned."""
+    generation, numbers = runtime.owned
+    steady = not app.rebalancing and not app.in_recovery
+    return list(numbers) if steady and generation == app.consumer_generation_id else []
+
+
+def stores() -> dict[str, StoreState]:
+    """How each store does, by name."""
+    return {
+        keeper.store.name: StoreState(keeper.behind, keeper.failure is not None)
+        for keeper in runtime.keepers
+    }
+
+
+def high_waters(numbers: Iterable[int]) -> dict[int, int]:
+    """Offset the next message of each input partition will get, where it is known already."""
+    topic = settings.transactions_topic
+    assigned = app.consumer.assignment()
+    known = {
+        number: app.consumer.highwater(TP(topic, number))
+        for number in numbers
+        if TP(topic, number) in assigned
+    }
+    return {number: offset for number, offset in known.items() if offset is not None}
+
+
+def lag(high_water: int, counts: Counts | None) -> int:
+    """Messages of a partition that are not dealt with yet."""
+    return max(0, high_water - (counts.offset if counts else -1) - 1)
+
+
+def lags(counts: Mapping[int, Counts]) -> dict[int, int]:
+    """The same, of each partition with counts, where it is known."""
+    return {number: lag(end, counts[number]) for number, end in high_waters(counts).items()}

@@ -1,0 +1,174 @@
+"""What a stretch of the decision log says about the recent past: rates, scores, latest blocks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import groupby
+from operator import attrgetter
+from typing import Final
+
+import numpy as np
+from msgspec import Struct, field
+
+from models.records import Decision, Outcome, Reason
+
+OUTCOMES: Final = (Outcome.APPROVE, Outcome.FLAG, Outcome.BLOCK)
+"""The order in which a bucket counts them."""
+SCORE_BINS: Final = 20
+"""Bins of equal width from 0 to 1 in the histogram of scores."""
+LATEST: Final = 20
+"""Blocked transactions that are remembered."""
+
+_moment: Final = attrgetter("decided_at")
+_outcome: Final = attrgetter("decision")
+_score: Final = attrgetter("score")
+
+
+class Blocked(Struct, frozen=True):
+    """A blocked transaction, as a list of them shows it: accounts are masked."""
+
+    transaction_id: str
+    decided_at: float
+    """Seconds since 1970."""
+    score: float
+    reasons: list[Reason]
+    type: str
+    amount: float
+    origin: str
+    destination: str
+
+
+class Buckets(Struct):
+    """Decisions by outcome in intervals of time, of which the latest are kept."""
+
+    width: int
+    """Seconds."""
+    kept: int
+    counts: dict[int, list[int]] = {}
+    """By number of the interval since 1970: how many of each of `OUTCOMES`."""
+
+    def add(self, moment: float, counts: Sequence[int]) -> None:
+        """Count decisions made at one moment; those older than what is kept are forgotten."""
+        number = int(moment) // self.width
+        bucket = self.counts.get(number)
+        if bucket is None:
+            first = max([number, *self.counts]) - self.kept + 1
+            bucket = [0] * len(OUTCOMES)
+            kept = {**self.counts, number: bucket}
+            self.counts = {each: kept[each] for each in kept if each >= first}
+        for place, count in enumerate(counts):
+            bucket[place] += count
+
+
+class Activity(Struct):
+    """The recent past of one partition.
+
+    A function of the set of decisions alone: whoever has read as much of the log agrees with it, in
+    whatever portions it was read. Time is that of the decisions; no clock is read.
+    """
+
+    seconds: Buckets = field(default_factory=lambda: Buckets(width=10, kept=90))
+    minutes: Buckets = field(default_factory=lambda: Buckets(width=60, kept=120))
+    scores: list[int] = field(default_factory=lambda: [0] * SCORE_BINS)
+    blocked: list[Blocked] = field(default_factory=list)
+    """The latest, in the order of the log."""
+    first_decided_at: float | None = None
+    """Seconds since 1970; None if there is no decision."""
+
+    def add(self, decisions: Sequence[Decision]) -> list[int]:
+        """Take in decisions in the order of the log; returns how many of each of `OUTCOMES`."""
+        total = [0] * len(OUTCOMES)
+        if not decisions:
+            return total
+        # A batch is decided at one moment, and then this loop runs once.
+        for moment, same in groupby(decisions, key=_moment):
+            outcomes = list(map(_outcome, same))
+            counts = [outcomes.count(outcome) for outcome in OUTCOMES]
+            total = [a + b for a, b in zip(total, counts, strict=True)]
+            seconds = moment.timestamp()
+            self.seconds.add(seconds, counts)
+            self.minutes.add(seconds, counts)
+            self.first_decided_at = min(seconds, self.first_decided_at or seconds)
+        scores = np.fromiter(map(_score, decisions), dtype=np.float64, count=len(decisions))
+        bins = np.minimum(scores * SCORE_BINS, SCORE_BINS - 1).astype(np.intp)
+        added = np.bincount(bins, minlength=SCORE_BINS).tolist()
+        self.scores = [a + b for a, b in zip(self.scores, added, strict=True)]
+        if total[OUTCOMES.index(Outcome.BLOCK)]:
+            blocked = [each for each in decisions if each.decision is Outcome.BLOCK]
+            self.blocked = [*self.blocked, *map(_blocked, blocked[-LATEST:])][-LATEST:]
+        return total
+
+
+class Recent(Struct, frozen=True):
+    """The recent past of the whole cluster."""
+
+    since: float | None
+    """When the first decision was made, seconds since 1970."""
+    hour: dict[str, int]
+    """Decisions by outcome in the last 60 minutes."""
+    seconds: list[list[int]]
+    """Rows of: begin of an interval of 10 s (seconds since 1970), then counts by outcome."""
+    minutes: list[list[int]]
+    """The same, of a minute."""
+    scores: list[int]
+    """How many scores are in each of the bins."""
+    blocked: list[Blocked]
+    """The latest, newest first."""
+
+
+def recent(partitions: Iterable[Activity], now: float) -> Recent:
+    """Add up the activity of all partitions, as seen at a moment (seconds since 1970)."""
+    each = list(partitions)
+    begun = [one.first_decided_at for one in each if one.first_decided_at is not None]
+    minutes = _rows([one.minutes for one in each], now)
+    hour = [row for row in minutes if row[0] > now - 3_600]
+    return Recent(
+        since=min(begun, default=None),
+        hour={
+            outcome.value: sum(row[1 + place] for row in hour)
+            for place, outcome in enumerate(OUTCOMES)
+        },
+        seconds=_rows([one.seconds for one in each], now),
+        minutes=minutes,
+        scores=[sum(bins) for bins in zip(*(one.scores for one in each), strict=True)]
+        or [0] * SCORE_BINS,
+        blocked=sorted(
+            (one for activity in each for one in activity.blocked),
+            key=lambda one: (-one.decided_at, one.transaction_id),
+        )[:LATEST],
+    )
+
+
+def mask(account: str) -> str:
+    """An account id of which only the first and the last two characters are told."""
+    return f"{account[:1]}•••{account[-2:]}" if len(account) > 5 else "•••"
+
+
+def _blocked(decision: Decision) -> Blocked:
+    transaction = decision.transaction
+    return Blocked(
+        transaction_id=decision.transaction_id,
+        decided_at=decision.decided_at.timestamp(),
+        score=decision.score,
+        reasons=decision.reasons,
+        type=transaction.type,
+        amount=transaction.amount,
+        origin=mask(transaction.nameOrig),
+        destination=mask(transaction.nameDest),
+    )
+
+
+def _rows(buckets: Sequence[Buckets], now: float) -> list[list[int]]:
+    sums: dict[int, list[int]] = {}
+    for one in buckets:
+        first = int(now) // one.width - one.kept + 1
+        for number, counts in one.counts.items():
+            if number >= first:
+                so_far = sums.get(number * one.width, [0] * len(OUTCOMES))
+                sums[number * one.width] = [a + b for a, b in zip(so_far, counts, strict=True)]
+    return [[begin, *sums[begin]] for begin in sorted(sums)]
+
+
+def by_outcome(counts: Sequence[int]) -> Mapping[str, int]:
+    """Name the counts of `OUTCOMES`, leaving out what there is none of."""
+    return {outcome.value: n for outcome, n in zip(OUTCOMES, counts, strict=True) if n}

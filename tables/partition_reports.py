@@ -1,0 +1,49 @@
+"""What the owner of each partition tells the other workers about it, about once a second.
+
+Counts are exact with every batch and are in `decision_counts`. What is here may be a second late;
+its `activity` is a function of the decision log, so that no crash can falsify it.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from msgspec import Struct
+
+from models.activity import Activity
+from tables.cluster import ByPartition
+
+
+class StoreReport(Struct, frozen=True):
+    """How one store does at one worker."""
+
+    behind: int
+    """Decisions of the worker's partitions that it does not have yet."""
+    down: bool
+
+
+class Report(Struct, frozen=True):
+    """A partition, and the worker that owns it, at one moment."""
+
+    worker: str
+    """Name of the worker: HOST:PORT of its web server, and its process id."""
+    at: float
+    """Seconds since 1970."""
+    cursor: int
+    """Offset in the decision log up to which `activity` tells."""
+    high_water: int | None
+    """Offset the next message of the input partition will get; None if not known yet."""
+    latency: dict[str, float]
+    """Seconds from a message's timestamp to its decision at that worker, in the last minute: `p50`,
+    `p95`, `p99`; empty if there was none."""
+    stores: dict[str, StoreReport]
+    model_version: str
+    policy_version: str
+    activity: Activity
+
+
+partition_reports: Final = ByPartition(
+    "partition-reports",
+    value=Report,
+    help="Recent activity of each partition, and how its owner does.",
+)

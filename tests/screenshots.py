@@ -1,0 +1,59 @@
+"""Makes the pictures of the README from a running instance, such as that of `make run`.
+
+    python -m tests.screenshots [--url URL]
+
+Let it run for some minutes before, so that the charts have something to show.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+from pathlib import Path
+from typing import Final
+
+from playwright.sync_api import Page, expect, sync_playwright
+
+FOLDER: Final = Path(__file__).parents[1] / ".github" / "images"
+SIZES: Final = {
+    "stats-light": (1280, 820, "light"),
+    "stats-dark": (1280, 820, "dark"),
+    "stats-phone": (375, 812, "light"),
+}
+
+
+def _settled(page: Page, url: str) -> None:
+    page.goto(f"{url}/stats")
+    expect(page.locator("#status")).to_have_text("Live", timeout=30_000)
+    expect(page.locator("#rates")).not_to_have_attribute("aria-label", "No decisions yet")
+    expect(page.locator("#blocked tbody button").first).to_be_visible(timeout=30_000)
+
+
+def main() -> None:
+    """Write the pictures."""
+    parser = argparse.ArgumentParser(description="Make the pictures of the README.")
+    parser.add_argument("--url", default="http://127.0.0.1:8000")
+    url = parser.parse_args().url
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=shutil.which("chromium"), args=["--no-sandbox"]
+        )
+        for name, (width, height, scheme) in SIZES.items():
+            context = browser.new_context(
+                viewport={"width": width, "height": height},
+                color_scheme="dark" if scheme == "dark" else "light",
+            )
+            page = context.new_page()
+            _settled(page, url)
+            page.screenshot(path=FOLDER / f"{name}.png")
+            if name == "stats-dark":
+                page.locator("#blocked tbody button").first.click()
+                expect(page.get_by_role("dialog")).to_be_visible()
+                page.screenshot(path=FOLDER / "decision-dark.png")
+            context.close()
+        browser.close()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,113 @@
+"""Who may do what: API keys with scopes, and how often."""
+
+from __future__ import annotations
+
+import ipaddress
+import logging
+import math
+import time
+from typing import Final
+
+import limits
+from aiohttp import web as aiohttp_web
+from limits.aio.storage import MemoryStorage
+from limits.aio.strategies import FixedWindowRateLimiter
+
+from fraudapp.app import settings
+from fraudapp.keys import Key
+from web.problems import Handler, Problem
+from web.server import web_app
+from web.views import wants_page
+
+log = logging.getLogger(__name__)
+
+ALWAYS_OPEN: Final = ("/healthz", "/readyz")
+STATIC: Final = "/static"
+PAGES: Final = ("/", "/stats", "/docs")
+"""As pages for a browser they are open: they hold no data, and ask for the key to fetch it."""
+READING: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+
+_keys: Final = settings.keys
+_limit: Final = limits.parse(settings.rate_limit) if settings.rate_limit else None
+_limiter: Final = FixedWindowRateLimiter(MemoryStorage())
+
+
+@aiohttp_web.middleware
+async def access(request: aiohttp_web.Request, handler: Handler) -> aiohttp_web.StreamResponse:
+    """Let a request through if its key, where one is needed, opens what it asks for."""
+    if request.path in ALWAYS_OPEN:
+        return await handler(request)
+    key = _keys.find(_secret(request))
+    await _throttle(f"key {key.name}" if key else f"address {request.remote}")
+    if _keys and not _is_open(request):
+        _check(key, "read" if request.method in READING else "write")
+    return await handler(request)
+
+
+def _secret(request: aiohttp_web.Request) -> str:
+    scheme, _, secret = request.headers.get("Authorization", "").partition(" ")
+    if scheme.lower() == "bearer":
+        return secret.strip()
+    return request.headers.get("X-API-Key", "")
+
+
+def _is_open(request: aiohttp_web.Request) -> bool:
+    resource = request.match_info.route.resource
+    if resource is None or request.method not in READING:
+        return False  # what does not exist is told only to those who have a key
+    if resource.canonical == STATIC:
+        return True
+    return resource.canonical in PAGES and wants_page(request)
+
+
+def _check(key: Key | None, scope: str) -> None:
+    if key is None:
+        raise Problem(
+            401,
+            "this needs an API key, as `Authorization: Bearer KEY` or as `X-API-Key: KEY`",
+            headers={"WWW-Authenticate": 'Bearer realm="fraudapp"'},
+        )
+    if scope not in key.scopes:
+        challenge = f'Bearer realm="fraudapp", error="insufficient_scope", scope="{scope}"'
+        raise Problem(
+            403,
+            f"the key {key.name!r} has not the scope {scope!r}",
+            headers={"WWW-Authenticate": challenge},
+        )
+
+
+async def _throttle(caller: str) -> None:
+    if _limit is None or await _limiter.hit(_limit, caller):
+        return
+    until, _ = await _limiter.get_window_stats(_limit, caller)
+    wait = max(1, math.ceil(until - time.time()))
+    raise Problem(
+        429,
+        f"more than {settings.rate_limit} requests; try again in {wait} s",
+        headers={"Retry-After": str(wait)},
+    )
+
+
+async def say_who_may(_: aiohttp_web.Application) -> None:
+    """Say in the log who may use the API."""
+    where = f"{settings.web_bind}:{settings.web_port}"
+    if _keys:
+        log.info("the API on %s asks for a key", where)
+    elif _is_loopback(settings.web_bind):
+        log.info("no FRAUD_API_KEYS are set: the API is open, on this machine only (%s)", where)
+    else:
+        log.warning(
+            "no FRAUD_API_KEYS are set: the API on %s is open to everybody who reaches it; "
+            "set keys, or unset FRAUD_WEB_BIND",
+            where,
+        )
+
+
+def _is_loopback(address: str) -> bool:
+    try:
+        return ipaddress.ip_address(address).is_loopback
+    except ValueError:
+        return address == "localhost"
+
+
+web_app.on_startup.append(say_who_may)

@@ -1,0 +1,105 @@
+"""The topics described as AsyncAPI 3, from the types that validate."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import msgspec
+from faust import web
+
+from fraudapp import __version__
+from fraudapp.app import app, settings
+from models.records import Decision, Transaction
+from web import examples
+from web.views import View
+
+REF: Final = "#/components/schemas/{name}"
+
+
+@app.page("/asyncapi.json", name="asyncapi")
+class AsyncApi(View):
+    """The description, as JSON."""
+
+    async def get(self, request: web.Request) -> web.Response:
+        """Answer the document."""
+        return self.answer(document())
+
+
+def document() -> dict[str, Any]:
+    """Return the AsyncAPI document of this application."""
+    _, components = msgspec.json.schema_components((Transaction, Decision), ref_template=REF)
+    return {
+        "asyncapi": "3.0.0",
+        "info": {
+            "title": "fraudapp",
+            "version": __version__,
+            "description": "Transactions in, decisions out. Keys of all messages are transaction "
+            "ids; delivery is at least once, and of several decisions under one id the first "
+            "counts.",
+        },
+        "defaultContentType": "application/json",
+        "channels": {
+            "transactions": _channel(
+                settings.transactions_topic, "Transaction", "Transactions to decide."
+            ),
+            "decisions": _channel(
+                settings.decisions_topic, "Decision", "The decisions; the log is compacted."
+            ),
+            "deadLetters": _channel(
+                settings.dead_letters_topic, "DeadLetter", "Rejected messages, as they were."
+            ),
+        },
+        "operations": {
+            "decide": _operation("receive", "transactions"),
+            "publishDecisions": _operation("send", "decisions"),
+            "publishDeadLetters": _operation("send", "deadLetters"),
+        },
+        "components": {
+            "messages": {
+                "Transaction": _message("Transaction", examples.TRANSACTION),
+                "Decision": _message("Decision", examples.DECISION),
+                "DeadLetter": {
+                    "contentType": "application/octet-stream",
+                    "headers": _DEAD_LETTER_HEADERS,
+                    "payload": {"description": "The bytes of the rejected message."},
+                },
+            },
+            "schemas": components,
+        },
+    }
+
+
+_DEAD_LETTER_HEADERS: Final[dict[str, Any]] = {
+    "type": "object",
+    "required": ["reason", "detail", "topic", "partition", "offset"],
+    "properties": {
+        "reason": {"type": "string", "description": "Such as `invalid` or `conflict`."},
+        "detail": {"type": "string", "description": "What is wrong, as a sentence."},
+        "topic": {"type": "string", "description": "Where the message was read first."},
+        "partition": {"type": "string", "pattern": "^[0-9]+$"},
+        "offset": {"type": "string", "pattern": "^[0-9]+$"},
+        "raw-bytes": {"type": "string", "description": "Size of a message that was cut."},
+        "raw-sha256": {"type": "string", "description": "SHA-256 of a message that was cut."},
+    },
+}
+
+
+def _channel(topic: str, message: str, description: str) -> dict[str, Any]:
+    return {
+        "address": topic,
+        "description": description,
+        "messages": {message: {"$ref": f"#/components/messages/{message}"}},
+        "bindings": {"kafka": {"topic": topic, "partitions": settings.topic_partitions}},
+    }
+
+
+def _operation(action: str, channel: str) -> dict[str, Any]:
+    return {"action": action, "channel": {"$ref": f"#/channels/{channel}"}}
+
+
+def _message(name: str, example: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "payload": {"$ref": REF.format(name=name)},
+        "bindings": {"kafka": {"key": {"type": "string", "description": "transaction_id"}}},
+        "examples": [{"payload": example}],
+    }

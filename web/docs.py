@@ -1,0 +1,17 @@
+"""The description of the API as a page, where it can be tried."""
+
+from __future__ import annotations
+
+from faust import web
+
+from fraudapp.app import app
+from web.views import View
+
+
+@app.page("/docs", name="docs")
+class Docs(View):
+    """Swagger UI, from this server."""
+
+    async def get(self, request: web.Request) -> web.Response:
+        """Answer the page."""
+        return self.page("docs.html")

@@ -1,0 +1,45 @@
+"""The examples of the API's descriptions; the tests send and check these very ones."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import msgspec
+
+from models.policy import FLAGGED_UPSTREAM
+
+TRANSACTION: Final[dict[str, Any]] = {
+    "transaction_id": "demo-1",
+    "step": 1,
+    "type": "TRANSFER",
+    "amount": 250000.0,
+    "nameOrig": "C1231006815",
+    "oldbalanceOrg": 250000.0,
+    "newbalanceOrig": 0.0,
+    "nameDest": "C1979787155",
+    "oldbalanceDest": 0.0,
+    "newbalanceDest": 0.0,
+    "isFraud": 0,
+    "isFlaggedFraud": 1,
+}
+"""Flagged by its sender, so that the decision is BLOCK whatever the model says."""
+
+PENDING: Final[dict[str, Any]] = {
+    "transaction_id": "demo-1",
+    "status": "PENDING",
+    "status_url": "/transaction/demo-1/status",
+}
+
+DECISION: Final[dict[str, Any]] = {
+    "transaction_id": "demo-1",
+    "decision": "BLOCK",
+    "score": 0.98,
+    "reasons": [msgspec.to_builtins(FLAGGED_UPSTREAM)],
+    "model_version": "gradient_boosting-0123456789ab",
+    "policy_version": "flag-0.5-block-0.8",
+    "decided_at": "2026-03-04T05:06:07.890123Z",
+    "topic": "transactions",
+    "partition": 0,
+    "offset": 42,
+    "transaction": TRANSACTION,
+}

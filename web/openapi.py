@@ -1,0 +1,200 @@
+"""The API described as OpenAPI 3.1, from the types that validate and answer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import msgspec
+from faust import web
+
+from fraudapp import __version__
+from fraudapp.app import app, settings
+from models.records import LONGEST_TEXT, Decision, Transaction
+from web import answers, examples
+from web.transactions import MOST_AT_ONCE
+from web.views import LONGEST_WAIT, View
+
+REF: Final = "#/components/schemas/{name}"
+ANSWERS: Final = (
+    Transaction,
+    Decision,
+    answers.Pending,
+    answers.Conflict,
+    answers.ProblemDocument,
+    answers.InvalidBody,
+    answers.NotReady,
+    answers.Health,
+    answers.Ready,
+    answers.Stats,
+    answers.Details,
+)
+WAIT: Final[dict[str, Any]] = {
+    "name": "wait_seconds",
+    "in": "query",
+    "description": "Seconds to wait for the decision. The answer comes as soon as it is made.",
+    "schema": {"type": "number", "minimum": 0, "maximum": LONGEST_WAIT, "default": 0},
+    "example": 5,
+}
+ID: Final[dict[str, Any]] = {
+    "name": "transaction_id",
+    "in": "path",
+    "required": True,
+    "description": "As its producer gave it; printable characters.",
+    "schema": {"type": "string", "minLength": 1, "maxLength": LONGEST_TEXT},
+    "example": "demo-1",
+}
+
+
+@app.page("/openapi.json", name="openapi")
+class OpenApi(View):
+    """The description, as JSON."""
+
+    async def get(self, request: web.Request) -> web.Response:
+        """Answer the document."""
+        return self.answer(document())
+
+
+def document() -> dict[str, Any]:
+    """Return the OpenAPI document of this worker."""
+    _, components = msgspec.json.schema_components(ANSWERS, ref_template=REF)
+    schemes = {"bearer": {"type": "http", "scheme": "bearer"}}
+    schemes["header"] = {"type": "apiKey", "in": "header", "name": "X-API-Key"}
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "fraudapp",
+            "version": __version__,
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+            "description": "Decisions on payments: APPROVE, FLAG or BLOCK. Every error is "
+            "`application/problem+json`. Where API keys are set, reading needs one with the scope "
+            "`read`, and sending one with `write`.",
+        },
+        "servers": [{"url": "/"}],
+        "security": [{"bearer": []}, {"header": []}] if settings.keys else [],
+        "paths": _paths(),
+        "components": {"schemas": components, "securitySchemes": schemes},
+    }
+
+
+def _paths() -> dict[str, Any]:
+    status = _get(
+        "Tell what was decided",
+        {
+            "200": _json("The decision.", "Decision", examples.DECISION),
+            "202": _json("Accepted, and not decided yet.", "Pending", examples.PENDING),
+            "404": _problem("No such transaction is known."),
+            "422": _problem("`wait_seconds` is no number from 0 to 30.", "InvalidBody"),
+            "503": _problem("The stores do not answer."),
+        },
+        tag="Transactions",
+        parameters=[ID, WAIT],
+    )
+    ready = {"200": _json("Ready.", "Ready"), "503": _problem("Not ready, and why.", "NotReady")}
+    stream = {"200": {"description": "Events of `Details` as JSON.", "content": _sse()}}
+    prometheus = {"200": _content("Prometheus text.", "text/plain", {"type": "string"})}
+    anything = {"200": _content("The document.", "application/json", {"type": "object"})}
+    page = {"200": _content("HTML.", "text/html", {"type": "string"})}
+    found = {"302": _problem("To `/stats`.")}
+    return {
+        "/transactions": {"post": _post()},
+        "/transaction/{transaction_id}/status": status,
+        "/stats": _get("Count decisions of the whole cluster, exactly", _stats(), tag="Stats"),
+        "/stats/details": _get(
+            "Tell all that the page shows", {"200": _json("The details.", "Details")}, tag="Stats"
+        ),
+        "/stats/stream": _get("The same about every second", stream, tag="Stats"),
+        "/healthz": _open("Whether the worker lives", {"200": _json("It does.", "Health")}),
+        "/readyz": _open("Whether the worker is ready", ready),
+        "/metrics": _get("Metrics of this worker", prometheus),
+        "/openapi.json": _get("This description", anything),
+        "/asyncapi.json": _get("The topics described as AsyncAPI 3", anything),
+        "/docs": _get("This description as a page", page),
+        "/": _get("Go to the stats", found),
+    }
+
+
+def _post() -> dict[str, Any]:
+    one = {"$ref": REF.format(name="Transaction")}
+    outcome = {"anyOf": [_ref("Decision"), _ref("Pending"), _ref("Conflict")]}
+    example = {"one": {"value": examples.TRANSACTION}, "many": {"value": [examples.TRANSACTION]}}
+    several = {"type": "array", "items": one, "maxItems": MOST_AT_ONCE}
+    answer = {"anyOf": [outcome, {"type": "array", "items": outcome}]}
+    return _operation(
+        "Send a transaction, or an array of them",
+        {
+            "200": _content(
+                "The decisions, if they were waited for and all are there; in an array an item "
+                "can be a conflict.",
+                "application/json",
+                answer,
+            ),
+            "202": _content("Accepted: Kafka has them.", "application/json", answer),
+            "409": _problem("The id was used before, with another payload."),
+            "413": _problem("The body is too large."),
+            "422": _problem("Nothing was accepted; each wrong field is named.", "InvalidBody"),
+            "503": _problem("The broker does not answer."),
+        },
+        tag="Transactions",
+        parameters=[WAIT],
+        requestBody={
+            "required": True,
+            "content": {
+                "application/json": {"schema": {"anyOf": [one, several]}, "examples": example}
+            },
+        },
+    )
+
+
+def _stats() -> dict[str, Any]:
+    answer = _json("The counts; a page for browsers.", "Stats")
+    answer["content"]["text/html"] = {"schema": {"type": "string"}}
+    return {"200": answer}
+
+
+def _get(
+    summary: str, responses: Mapping[str, Any], *, tag: str = "Worker", **more: Any
+) -> dict[str, Any]:
+    return {"get": _operation(summary, responses, tag=tag, **more)}
+
+
+def _open(summary: str, responses: Mapping[str, Any]) -> dict[str, Any]:
+    return {"get": {"summary": summary, "tags": ["Worker"], "security": [], "responses": responses}}
+
+
+def _operation(
+    summary: str, responses: Mapping[str, Any], *, tag: str, **more: Any
+) -> dict[str, Any]:
+    refusals = {
+        "401": _problem("A key is needed, or this one is wrong."),
+        "403": _problem("The key has not the scope."),
+        "429": _problem("Too many requests; `Retry-After` tells when to try again."),
+        "500": _problem("An error on our side."),
+    }
+    return {
+        "summary": summary,
+        "tags": [tag],
+        **more,
+        "responses": {**responses, **refusals},
+    }
+
+
+def _ref(name: str) -> dict[str, str]:
+    return {"$ref": REF.format(name=name)}
+
+
+def _content(description: str, media_type: str, schema: Any, **more: Any) -> dict[str, Any]:
+    return {"description": description, "content": {media_type: {"schema": schema, **more}}}
+
+
+def _json(description: str, schema: str, example: Any = None) -> dict[str, Any]:
+    more = {} if example is None else {"example": example}
+    return _content(description, "application/json", _ref(schema), **more)
+
+
+def _problem(description: str, schema: str = "ProblemDocument") -> dict[str, Any]:
+    return _content(description, "application/problem+json", _ref(schema))
+
+
+def _sse() -> dict[str, Any]:
+    return {"text/event-stream": {"schema": {"type": "string"}}}

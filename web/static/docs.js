@@ -1,0 +1,33 @@
+// Swagger UI over this server's own description.
+
+import { ask, authorized, storedKey } from "./api.js";
+import { askForKey } from "./key.js";
+
+const dark = matchMedia("(prefers-color-scheme: dark)");
+const follow = () => document.documentElement.classList.toggle("dark-mode", dark.matches);
+dark.addEventListener("change", follow);
+follow();
+
+async function description() {
+  for (;;) {
+    try {
+      return (await ask("/openapi.json")).document;
+    } catch (problem) {
+      if (problem.status !== 401 && problem.status !== 403) throw problem;
+      await askForKey();
+    }
+  }
+}
+
+const spec = await description();
+window.SwaggerUIBundle({
+  spec,
+  domNode: document.getElementById("docs"),
+  deepLinking: true,
+  tryItOutEnabled: true,
+  requestInterceptor: (request) => {
+    const given = request.headers.Authorization || request.headers["X-API-Key"];
+    if (storedKey() && !given) request.headers = authorized(request.headers);
+    return request;
+  },
+});
