@@ -15,12 +15,13 @@ from fraudapp import topics
 from fraudapp.announcements import Announcements
 from fraudapp.decision_log import DecisionLog
 from fraudapp.first_model import ready_scorer
+from fraudapp.kafka_clients import BrokerRefuses
 from fraudapp.keeper import Keeper
 from fraudapp.ledger import LedgerInUse
 from fraudapp.patience import patiently
 from fraudapp.publishing import publish_dead_letters
 from fraudapp.settings import Settings, unknown_variables
-from fraudapp.stores.base import Batch, StoreRefused, encode
+from fraudapp.stores.base import AccessRefused, Batch, StoreRefused, encode
 from fraudapp.stores.stores import Stores
 from fraudapp.topics import BrokerUnavailable, TopicsMisfit
 from fraudapp.waiting import Waiting
@@ -36,6 +37,8 @@ LOOKUPS: Final = 4
 """Questions to the stores at a time, over HTTP: the rest of their connections is for keeping."""
 
 CANNOT_START: Final = (
+    AccessRefused,
+    BrokerRefuses,
     BrokerUnavailable,
     TopicsMisfit,
     KafkaError,
@@ -111,6 +114,7 @@ class Runtime(Service):
         self.scorer = await asyncio.to_thread(ready_scorer, self.settings, log.info)
         await topics.ensure(self.settings)
         self.stores = Stores(self.settings)
+        await self.stores.check_access()
         self.decisions = DecisionLog(self.settings)
         await self.decisions.open()
         self.keepers = [

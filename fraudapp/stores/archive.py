@@ -7,6 +7,7 @@ import os
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import AsyncExitStack
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -14,13 +15,14 @@ from urllib.request import url2pathname
 
 from aiobotocore.config import AioConfig
 from aiobotocore.session import get_session
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, SSLError
 
 from fraudapp.settings import Settings
 from fraudapp.stores.base import Batch, DecisionStore, unavailable
 
 TIMEOUT: Final = 10.0
 """Seconds S3 may take for a batch."""
+S3_FAILURES: Final = (BotoCoreError, ClientError, OSError, asyncio.TimeoutError)
 
 
 def archive_at(settings: Settings) -> DecisionStore:
@@ -107,17 +109,17 @@ class S3Archive:
 
     async def open(self) -> None:
         """See `DecisionStore.open`."""
-        if self._client is None:
-            self._client = await self._connect()
         await self.ping()
 
     async def _connect(self) -> Any:
+        ca_file = self._settings.s3_ca_file
         key, secret = self._settings.s3_access_key_id, self._settings.s3_secret_access_key
         return await self._stack.enter_async_context(
             get_session().create_client(
                 "s3",
                 endpoint_url=self._settings.s3_endpoint_url,
                 region_name=self._settings.s3_region,
+                verify=ca_file and str(ca_file),
                 aws_access_key_id=key.get_secret_value() if key else None,
                 aws_secret_access_key=secret.get_secret_value() if secret else None,
                 # Retrying is the caller's, with backoff, for all stores alike.
@@ -136,12 +138,14 @@ class S3Archive:
 
     async def ping(self) -> None:
         """See `DecisionStore.ping`."""
-        with unavailable(self.name, BotoCoreError, ClientError, OSError, asyncio.TimeoutError):
+        with unavailable(self.name, *S3_FAILURES, refusal=self._refusal):
+            if self._client is None:
+                self._client = await self._connect()
             await self._client.head_bucket(Bucket=self._bucket)
 
     async def save(self, batch: Batch) -> None:
         """See `DecisionStore.save`."""
-        with unavailable(self.name, BotoCoreError, ClientError, OSError, asyncio.TimeoutError):
+        with unavailable(self.name, *S3_FAILURES, refusal=self._refusal):
             puts = (self._put(key, body) for key, body in objects(batch))
             # The client's own timeouts do not cover the wait for "100 Continue" (it hung for ever).
             await asyncio.wait_for(asyncio.gather(*puts), TIMEOUT)
@@ -153,3 +157,27 @@ class S3Archive:
             Body=body,
             ContentType="application/x-ndjson",
         )
+
+    def _refusal(self, exc: BaseException) -> str | None:
+        if isinstance(exc, SSLError):
+            return (
+                f"the certificate is not trusted ({exc}); name in FRAUD_S3_CA_FILE the file of the "
+                "authority that issued it"
+            )
+        if isinstance(exc, NoCredentialsError):
+            return "there are no credentials; set FRAUD_S3_ACCESS_KEY_ID"
+        status = _status(exc) if isinstance(exc, ClientError) else 0
+        if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
+            return (
+                f"{exc}; FRAUD_S3_ACCESS_KEY_ID and FRAUD_S3_SECRET_ACCESS_KEY must be those of "
+                f"somebody who may use the bucket {self._bucket}"
+            )
+        if status == HTTPStatus.NOT_FOUND:
+            return f"there is no bucket {self._bucket}; make it, or set FRAUD_ARCHIVE_URL"
+        if status == HTTPStatus.MOVED_PERMANENTLY:
+            return f"the bucket {self._bucket} is elsewhere; set FRAUD_S3_REGION"
+        return None
+
+
+def _status(exc: ClientError) -> int:
+    return int(exc.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from typing import Protocol
@@ -20,6 +20,13 @@ decode = msgspec.json.Decoder(Decision).decode
 
 class StoreUnavailable(Exception):
     """A store could not do it now; nothing is lost, and the same call may be made again."""
+
+
+class AccessRefused(StoreUnavailable):
+    """The store will not have us, or we not it; the message names the setting to look at.
+
+    It stops a start. Of a worker that runs, the store is down like any other until it is put right.
+    """
 
 
 class StoreRefused(Exception):
@@ -44,13 +51,13 @@ class DecisionStore(Protocol):
     name: str
 
     async def open(self) -> None:
-        """Connect and make ready; raises `StoreUnavailable`. To be called once, before all else."""
+        """Connect and make ready; raises `StoreUnavailable`. To be called until it does, once."""
 
     async def close(self) -> None:
         """Let go of connections; harmless if never opened."""
 
     async def ping(self) -> None:
-        """Return if the store answers now; raises `StoreUnavailable` if not."""
+        """Return if the store answers now, opened or not; raises `StoreUnavailable` if not."""
 
     async def save(self, batch: Batch) -> None:
         """Keep all of them, or raise `StoreUnavailable` having lost none, or `StoreRefused`.
@@ -60,9 +67,18 @@ class DecisionStore(Protocol):
 
 
 @contextmanager
-def unavailable(store: str, *failures: type[BaseException]) -> Iterator[None]:
-    """Turn a client's own failures into `StoreUnavailable`, naming the store."""
+def unavailable(
+    store: str,
+    *failures: type[BaseException],
+    refusal: Callable[[BaseException], str | None] = lambda exc: None,
+) -> Iterator[None]:
+    """Turn a client's own failures into `StoreUnavailable`, naming the store.
+
+    `refusal` returns the sentence of an `AccessRefused` for those which waiting does not help.
+    """
     try:
         yield
     except failures as exc:
+        if sentence := refusal(exc):
+            raise AccessRefused(f"{store}: {sentence}") from exc
         raise StoreUnavailable(f"{store}: {type(exc).__name__}: {exc}") from exc

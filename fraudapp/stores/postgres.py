@@ -2,30 +2,22 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import Final, cast
+from typing import Any, Final, cast
 
 import asyncpg
 from sqlalchemy import Table
 from sqlalchemy.dialects import postgresql
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from fraudapp.stores.base import Batch, StoreRefused, unavailable
+from fraudapp.stores.connecting import FAILURES, refusal
 from fraudapp.stores.migrate import migrate
 from fraudapp.stores.rows import from_row, to_row
 from fraudapp.stores.schema import DecisionRow
 from models.records import Decision
 
-FAILURES = (
-    asyncpg.PostgresError,
-    asyncpg.InterfaceError,
-    SQLAlchemyError,
-    OSError,
-    asyncio.TimeoutError,
-)
 _DIALECT: Final = postgresql.dialect()  # type: ignore[no-untyped-call]
 REFUSALS = (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError)
 _TABLE: Final = cast(Table, DecisionRow.__table__)
@@ -48,19 +40,26 @@ class PostgresStore:
 
     name = "postgres"
 
-    def __init__(self, url: str, *, pool_size: int = 8, timeout: float = 10.0) -> None:
-        self._url = url
+    def __init__(
+        self,
+        url: str,
+        *,
+        pool_size: int = 8,
+        timeout: float = 10.0,
+        connecting: Mapping[str, Any] | None = None,
+    ) -> None:
+        """`connecting` are further arguments of asyncpg's connections; see `connecting.tls`."""
         self._engine: AsyncEngine = create_async_engine(
             url,
             pool_size=pool_size,
             max_overflow=0,
             pool_timeout=timeout,
-            connect_args={"timeout": timeout, "command_timeout": timeout},
+            connect_args={"timeout": timeout, "command_timeout": timeout, **(connecting or {})},
         )
 
     async def open(self) -> None:
         """See `DecisionStore.open`; several workers may start at once."""
-        with unavailable(self.name, *FAILURES):
+        with unavailable(self.name, *FAILURES, refusal=refusal):
             await migrate(self._engine)
 
     async def close(self) -> None:
@@ -93,7 +92,7 @@ class PostgresStore:
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator[asyncpg.Connection]:
         # asyncpg itself, from SQLAlchemy's pool: bulk statements at the driver's own speed.
-        with unavailable(self.name, *FAILURES):
+        with unavailable(self.name, *FAILURES, refusal=refusal):
             async with self._engine.connect() as connection:
                 raw = await connection.get_raw_connection()
                 try:

@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
+from typing import Any
 
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
+from redis.exceptions import (
+    AuthenticationError,
+    NoPermissionError,
+    RedisError,
+    ResponseError,
+)
 
 from fraudapp.stores.base import Batch, decode, unavailable
+from fraudapp.tls import causes, untrusted
 from models.records import Decision
 
 FAILURES = (RedisError, OSError, asyncio.TimeoutError)
@@ -20,7 +28,17 @@ class RedisStore:
 
     name = "redis"
 
-    def __init__(self, url: str, *, prefix: str, ttl: int, timeout: float = 2.0) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        prefix: str,
+        ttl: int,
+        ca_file: Path | None = None,
+        timeout: float = 2.0,
+    ) -> None:
+        """`ca_file` has the authorities trusted where the URL is `rediss://`."""
+        tls: dict[str, Any] = {"ssl_ca_certs": str(ca_file)} if ca_file else {}
         self._prefix = prefix
         self._ttl = ttl
         # One retry: a connection that the server has closed while idle fails once.
@@ -29,6 +47,7 @@ class RedisStore:
             socket_timeout=timeout,
             socket_connect_timeout=timeout,
             retry=Retry(NoBackoff(), 1),
+            **tls,
         )
 
     async def open(self) -> None:
@@ -41,12 +60,12 @@ class RedisStore:
 
     async def ping(self) -> None:
         """See `DecisionStore.ping`."""
-        with unavailable(self.name, *FAILURES):
+        with unavailable(self.name, *FAILURES, refusal=_refusal):
             await self._redis.ping()
 
     async def save(self, batch: Batch) -> None:
         """See `DecisionStore.save`."""
-        with unavailable(self.name, *FAILURES):
+        with unavailable(self.name, *FAILURES, refusal=_refusal):
             async with self._redis.pipeline(transaction=False) as pipe:
                 for decision, encoded in zip(batch.decisions, batch.encoded, strict=True):
                     key = self._decision_key(decision.transaction_id)
@@ -55,13 +74,13 @@ class RedisStore:
 
     async def get(self, transaction_id: str) -> Decision | None:
         """Return the decision, or None if there is none or it is too old; or `StoreUnavailable`."""
-        with unavailable(self.name, *FAILURES):
+        with unavailable(self.name, *FAILURES, refusal=_refusal):
             encoded = await self._redis.get(self._decision_key(transaction_id))
         return None if encoded is None else decode(encoded)
 
     async def accept(self, transaction_ids: list[str]) -> None:
         """Note that these were accepted and wait for their decision; or `StoreUnavailable`."""
-        with unavailable(self.name, *FAILURES):
+        with unavailable(self.name, *FAILURES, refusal=_refusal):
             async with self._redis.pipeline(transaction=False) as pipe:
                 for transaction_id in transaction_ids:
                     pipe.set(self._accepted_key(transaction_id), b"", ex=self._ttl)
@@ -69,7 +88,7 @@ class RedisStore:
 
     async def is_accepted(self, transaction_id: str) -> bool:
         """Whether it was accepted of late; or `StoreUnavailable`."""
-        with unavailable(self.name, *FAILURES):
+        with unavailable(self.name, *FAILURES, refusal=_refusal):
             return bool(await self._redis.exists(self._accepted_key(transaction_id)))
 
     def _decision_key(self, transaction_id: str) -> str:
@@ -77,3 +96,18 @@ class RedisStore:
 
     def _accepted_key(self, transaction_id: str) -> str:
         return f"{self._prefix}:accepted:{transaction_id}"
+
+
+def _refusal(exc: BaseException) -> str | None:
+    if distrust := untrusted(exc):
+        return (
+            f"the certificate is not trusted ({distrust.verify_message}); name in "
+            "FRAUD_REDIS_CA_FILE the file of the authority that issued it, and in FRAUD_REDIS_URL "
+            "a host that it was issued for"
+        )
+    for each in causes(exc):
+        if isinstance(each, AuthenticationError | NoPermissionError):
+            return f"{each}; FRAUD_REDIS_URL must hold the right user and password"
+        if isinstance(each, ResponseError) and "DB index" in str(each):
+            return f"{each}; FRAUD_REDIS_URL must end with the number of a database there is"
+    return None
