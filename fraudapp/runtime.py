@@ -20,6 +20,7 @@ from fraudapp.keeper import Keeper
 from fraudapp.ledger import LedgerInUse
 from fraudapp.patience import patiently
 from fraudapp.publishing import publish_dead_letters
+from fraudapp.retention import Retention
 from fraudapp.settings import Settings, unknown_variables
 from fraudapp.stores.base import AccessRefused, Batch, StoreRefused, encode
 from fraudapp.stores.stores import Stores
@@ -121,7 +122,8 @@ class Runtime(Service):
             Keeper(self.settings, store, self.decisions, self._refused)
             for store in self.stores.each
         ]
-        for service in (*self.keepers, Announcements(self.settings, self.waiting)):
+        retention = Retention(self.settings, self.stores)
+        for service in (*self.keepers, Announcements(self.settings, self.waiting), retention):
             await self.add_runtime_dependency(service)
 
     async def _take_over(self, numbers: Sequence[int], generation: int) -> None:

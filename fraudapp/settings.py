@@ -168,8 +168,12 @@ class Settings(BaseSettings):
     """PEM file of the authorities trusted with `verify-…`; unset: those of the system."""
     postgres_pool: Annotated[int, Field(ge=1, le=1_000)] = 8
     """Most connections to Postgres per worker."""
+    postgres_days: Annotated[int, Field(ge=1, le=36_500)] | None = None
+    """Days for which Postgres keeps decisions, besides today; unset: for ever."""
     archive_url: Annotated[str, AfterValidator(_archive_url)] | None = None
     """`s3://BUCKET/PREFIX` or `file:///FOLDER`; unset: the folder `archive` in the data folder."""
+    archive_days: Annotated[int, Field(ge=1, le=36_500)] | None = None
+    """Days for which the archive keeps decisions, besides today; unset: for ever."""
     s3_endpoint_url: Annotated[str, _url("http", "https")] | None = None
     """For S3 servers other than Amazon's."""
     s3_ca_file: AuthorityFile | None = None

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
+from datetime import date
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Protocol
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
@@ -18,14 +20,23 @@ from aiobotocore.session import get_session
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, SSLError
 
 from fraudapp.settings import Settings
-from fraudapp.stores.base import Batch, DecisionStore, unavailable
+from fraudapp.stores.base import Batch, DecisionStore, StoreUnavailable, unavailable
 
 TIMEOUT: Final = 10.0
 """Seconds S3 may take for a batch."""
+DECISIONS: Final = "decisions"
+_DAY: Final = "date="
 S3_FAILURES: Final = (BotoCoreError, ClientError, OSError, asyncio.TimeoutError)
 
 
-def archive_at(settings: Settings) -> DecisionStore:
+class Archive(DecisionStore, Protocol):
+    """The archive as more than a store of decisions: it takes other files too."""
+
+    async def write(self, key: str, body: bytes, content_type: str) -> None:
+        """Keep one file, in place of one under the same key; or raise `StoreUnavailable`."""
+
+
+def archive_at(settings: Settings) -> Archive:
     """Return the archive which the settings name, not yet opened."""
     url = urlsplit(settings.archive)
     if url.scheme == "file":
@@ -46,7 +57,7 @@ def objects(batch: Batch) -> Iterator[tuple[str, bytes]]:
     for (day, topic, partition), lines in groups.items():
         lines.sort()
         span = f"{lines[0][0]:020d}-{lines[-1][0]:020d}"
-        key = f"decisions/date={day}/topic={topic}/partition={partition}/{span}.jsonl"
+        key = f"{DECISIONS}/{_DAY}{day}/topic={topic}/partition={partition}/{span}.jsonl"
         yield key, b"".join(line + b"\n" for _, line in lines)
 
 
@@ -76,6 +87,25 @@ class FolderArchive:
         with unavailable(self.name, OSError, asyncio.TimeoutError):
             writing = asyncio.to_thread(self._write, list(objects(batch)))
             await asyncio.wait_for(writing, TIMEOUT)
+
+    async def write(self, key: str, body: bytes, content_type: str) -> None:
+        """See `Archive.write`."""
+        with unavailable(self.name, OSError):
+            await asyncio.to_thread(self._write, [(key, body)])
+
+    async def purge(self, before: date, *, dry_run: bool = False) -> int:
+        """See `DecisionStore.purge`."""
+        with unavailable(self.name, OSError):
+            return await asyncio.to_thread(self._purge, before, dry_run)
+
+    def _purge(self, before: date, dry_run: bool) -> int:
+        count = 0
+        for day in sorted((self._folder / DECISIONS).glob(f"{_DAY}*")):
+            if _is_before(day.name, before):
+                count += sum(1 for _ in day.rglob("*.jsonl"))
+                if not dry_run:
+                    shutil.rmtree(day)
+        return count
 
     def _write(self, contents: list[tuple[str, bytes]]) -> None:
         for key, content in contents:
@@ -158,6 +188,42 @@ class S3Archive:
             ContentType="application/x-ndjson",
         )
 
+    async def write(self, key: str, body: bytes, content_type: str) -> None:
+        """See `Archive.write`."""
+        with unavailable(self.name, *S3_FAILURES, refusal=self._refusal):
+            put = self._client.put_object(
+                Bucket=self._bucket, Key=self._prefix + key, Body=body, ContentType=content_type
+            )
+            await asyncio.wait_for(put, TIMEOUT)
+
+    async def purge(self, before: date, *, dry_run: bool = False) -> int:
+        """See `DecisionStore.purge`."""
+        count = 0
+        root = f"{self._prefix}{DECISIONS}/"
+        with unavailable(self.name, *S3_FAILURES, refusal=self._refusal):
+            async for page in self._pages(Prefix=f"{root}{_DAY}", Delimiter="/"):
+                for day in page.get("CommonPrefixes", ()):
+                    if _is_before(day["Prefix"].removeprefix(root).rstrip("/"), before):
+                        count += await self._purge_below(day["Prefix"], dry_run)
+        return count
+
+    async def _purge_below(self, prefix: str, dry_run: bool) -> int:
+        count = 0
+        async for page in self._pages(Prefix=prefix):
+            keys = [{"Key": item["Key"]} for item in page.get("Contents", ())]
+            count += len(keys)
+            if keys and not dry_run:
+                delete = {"Objects": keys, "Quiet": True}
+                answer = await self._client.delete_objects(Bucket=self._bucket, Delete=delete)
+                if errors := answer.get("Errors"):
+                    raise StoreUnavailable(f"{self.name}: {len(errors)} not deleted: {errors[0]}")
+        return count
+
+    async def _pages(self, **options: str) -> AsyncIterator[dict[str, Any]]:
+        paginator = self._client.get_paginator("list_objects_v2")
+        async for page in paginator.paginate(Bucket=self._bucket, **options):
+            yield page
+
     def _refusal(self, exc: BaseException) -> str | None:
         if isinstance(exc, SSLError):
             return (
@@ -177,6 +243,14 @@ class S3Archive:
         if status == HTTPStatus.MOVED_PERMANENTLY:
             return f"the bucket {self._bucket} is elsewhere; set FRAUD_S3_REGION"
         return None
+
+
+def _is_before(folder: str, day: date) -> bool:
+    """Whether `date=D` is a day before; what is no day was not put there by us."""
+    try:
+        return date.fromisoformat(folder.removeprefix(_DAY)) < day
+    except ValueError:
+        return False
 
 
 def _status(exc: ClientError) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import date
 from functools import cached_property
 from typing import Protocol
 
@@ -63,6 +64,13 @@ class DecisionStore(Protocol):
         """Keep all of them, or raise `StoreUnavailable` having lost none, or `StoreRefused`.
 
         A decision already kept under its transaction's id stays as it was.
+        """
+
+    async def purge(self, before: date, *, dry_run: bool = False) -> int:
+        """Delete what was decided on UTC days before this one, and return how much that was.
+
+        In decisions, of an archive in files. A dry run only counts. Raises `StoreUnavailable`;
+        what is left then is deleted by the next call.
         """
 
 

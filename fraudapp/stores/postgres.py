@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from datetime import date, datetime, timezone
 from typing import Any, Final, cast
 
 import asyncpg
 from sqlalchemy import Table
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.pool import NullPool
 
+from fraudapp.stores import partitions
 from fraudapp.stores.base import Batch, StoreRefused, unavailable
 from fraudapp.stores.connecting import FAILURES, refusal
 from fraudapp.stores.migrate import migrate
@@ -30,13 +33,18 @@ _ARRAYS: Final = ", ".join(
 _INSERT: Final = f"""
     INSERT INTO decisions ({", ".join(_TABLE.columns.keys())})
     SELECT * FROM unnest({_ARRAYS})
-    ON CONFLICT (transaction_id) DO NOTHING
+    ON CONFLICT (transaction_id, decided_at) DO NOTHING
 """  # noqa: S608 - made of the model's own column names
-_FIND: Final = "SELECT * FROM decisions WHERE transaction_id = ANY($1::text[])"
+# Should there be several under an id, the last row wins below: the first decision.
+_FIND: Final = """
+    SELECT * FROM decisions WHERE transaction_id = ANY($1::text[]) ORDER BY decided_at DESC
+"""
+_LONG: Final = 3_600.0
+"""Seconds a statement may take that changes the tables."""
 
 
 class PostgresStore:
-    """Decisions in the table `decisions`; opening it migrates the schema."""
+    """Decisions in the table `decisions`; opening it migrates the schema and makes partitions."""
 
     name = "postgres"
 
@@ -46,21 +54,40 @@ class PostgresStore:
         *,
         pool_size: int = 8,
         timeout: float = 10.0,
+        keep_days: int | None = None,
         connecting: Mapping[str, Any] | None = None,
     ) -> None:
-        """`connecting` are further arguments of asyncpg's connections; see `connecting.tls`."""
+        """`keep_days` is how many days are kept, None for all of them.
+
+        `connecting` are further arguments of asyncpg's connections; see `connecting.tls`.
+        """
+        self._keep_days = keep_days
+        connect_args = {"timeout": timeout, "command_timeout": timeout, **(connecting or {})}
+        self._long = create_async_engine(
+            url, poolclass=NullPool, connect_args={**connect_args, "command_timeout": _LONG}
+        )
         self._engine: AsyncEngine = create_async_engine(
             url,
             pool_size=pool_size,
             max_overflow=0,
             pool_timeout=timeout,
-            connect_args={"timeout": timeout, "command_timeout": timeout, **(connecting or {})},
+            connect_args=connect_args,
         )
 
     async def open(self) -> None:
         """See `DecisionStore.open`; several workers may start at once."""
         with unavailable(self.name, *FAILURES, refusal=refusal):
-            await migrate(self._engine)
+            await migrate(self._long)
+        await self.maintain(datetime.now(timezone.utc))
+
+    async def maintain(self, now: datetime) -> None:
+        """Make partitions for the coming days and drop expired ones; or `StoreUnavailable`.
+
+        To be called once a day at least; any number of workers may do so.
+        """
+        with unavailable(self.name, *FAILURES, refusal=refusal):
+            async with self._long.begin() as connection:
+                await connection.run_sync(partitions.maintain, now.date(), self._keep_days)
 
     async def close(self) -> None:
         """See `DecisionStore.close`."""
@@ -78,6 +105,14 @@ class PostgresStore:
         columns = list(zip(*map(to_row, batch.decisions), strict=True))
         async with self._connection() as connection:
             await connection.execute(_INSERT, *columns)
+
+    async def purge(self, before: date, *, dry_run: bool = False) -> int:
+        """See `DecisionStore.purge`."""
+        with unavailable(self.name, *FAILURES, refusal=refusal):
+            async with self._long.begin() as connection:
+                return await connection.run_sync(
+                    lambda each: partitions.purge(each, before, dry_run=dry_run)
+                )
 
     async def find(self, transaction_ids: Sequence[str]) -> dict[str, Decision]:
         """Return the decisions there are for these ids, by id; or `StoreUnavailable`."""

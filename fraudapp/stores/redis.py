@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
@@ -20,6 +21,7 @@ from fraudapp.stores.base import Batch, decode, unavailable
 from fraudapp.tls import causes, untrusted
 from models.records import Decision
 
+_AT_ONCE: Final = 1_000  # keys looked at in one round trip
 FAILURES = (RedisError, OSError, asyncio.TimeoutError)
 
 
@@ -90,6 +92,26 @@ class RedisStore:
         """Whether it was accepted of late; or `StoreUnavailable`."""
         with unavailable(self.name, *FAILURES, refusal=_refusal):
             return bool(await self._redis.exists(self._accepted_key(transaction_id)))
+
+    async def purge(self, before: date, *, dry_run: bool = False) -> int:
+        """See `DecisionStore.purge`."""
+        count = 0
+        with unavailable(self.name, *FAILURES, refusal=_refusal):
+            pattern = self._decision_key("*")
+            cursor = 0
+            while True:
+                cursor, keys = await self._redis.scan(cursor, match=pattern, count=_AT_ONCE)
+                values = await self._redis.mget(keys) if keys else []
+                old = [
+                    key
+                    for key, value in zip(keys, values, strict=True)
+                    if value is not None and decode(value).decided_at.date() < before
+                ]
+                if old and not dry_run:
+                    await self._redis.unlink(*old)
+                count += len(old)
+                if cursor == 0:
+                    return count
 
     def _decision_key(self, transaction_id: str) -> str:
         return f"{self._prefix}:decision:{transaction_id}"

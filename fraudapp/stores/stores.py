@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Sequence
 
 from fraudapp.settings import Settings
-from fraudapp.stores.archive import archive_at
+from fraudapp.stores.archive import Archive, archive_at
 from fraudapp.stores.base import AccessRefused, DecisionStore, StoreUnavailable
 from fraudapp.stores.connecting import tls
 from fraudapp.stores.postgres import PostgresStore
@@ -26,9 +26,10 @@ class Stores:
         self.postgres = PostgresStore(
             settings.postgres_url.get_secret_value(),
             pool_size=settings.postgres_pool,
+            keep_days=settings.postgres_days,
             connecting=tls(settings),
         )
-        self.archive: DecisionStore = archive_at(settings)
+        self.archive: Archive = archive_at(settings)
 
     @property
     def each(self) -> Sequence[DecisionStore]:
