@@ -7,6 +7,7 @@ from typing import Final
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from mode import Service
 
+from fraudapp.kafka_clients import client_options
 from fraudapp.log_reader import log_record
 from fraudapp.settings import Settings
 from fraudapp.waiting import Waiting
@@ -25,7 +26,7 @@ class Announcements(Service):
         self._waiting = waiting
         self._topic = settings.decisions_topic
         self._consumer = AIOKafkaConsumer(
-            bootstrap_servers=settings.bootstrap_servers,
+            **client_options(settings),
             group_id=None,
             enable_auto_commit=False,
             auto_offset_reset="latest",

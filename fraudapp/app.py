@@ -23,6 +23,7 @@ from mode.types import ServiceT
 from yarl import URL
 
 from fraudapp import commands
+from fraudapp.kafka_clients import faust_credentials
 from fraudapp.runtime import Runtime
 from fraudapp.settings import Settings, load
 from fraudapp.transport import SafeTransport
@@ -71,6 +72,7 @@ def build(settings: Settings) -> FraudApp:
         settings.app_id,
         origin="fraudapp",
         broker=settings.broker_url,
+        broker_credentials=faust_credentials(settings),
         datadir=str(settings.data_dir / "faust"),
         store="rocksdb://?driver=rocksdict",
         topic_partitions=settings.topic_partitions,

@@ -9,6 +9,7 @@ from typing import Any, Final, NamedTuple
 
 from aiokafka import AIOKafkaProducer
 
+from fraudapp.kafka_clients import client_options
 from fraudapp.patience import patiently
 from fraudapp.settings import Settings
 
@@ -29,7 +30,7 @@ class Appender:
 
     def __init__(self, settings: Settings) -> None:
         self._producer = AIOKafkaProducer(
-            bootstrap_servers=settings.bootstrap_servers,
+            **client_options(settings),
             acks="all",
             max_batch_size=LARGEST_BATCH,
             max_request_size=2 * settings.max_message_bytes,

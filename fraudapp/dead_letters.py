@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
 
+from fraudapp.kafka_clients import client_options
 from fraudapp.settings import Settings
 
 POLL_MS = 1_000
@@ -76,7 +77,7 @@ async def replay(
                 f"not from {settings.transactions_topic}"
             )
     async with AIOKafkaProducer(
-        bootstrap_servers=settings.bootstrap_servers,
+        **client_options(settings),
         max_request_size=2 * settings.max_message_bytes,
     ) as producer:
         sent = [
@@ -118,7 +119,7 @@ async def _consumer(
     settings: Settings, group: str | None = None
 ) -> AsyncIterator[AIOKafkaConsumer]:
     async with AIOKafkaConsumer(
-        bootstrap_servers=settings.bootstrap_servers,
+        **client_options(settings),
         group_id=group,
         enable_auto_commit=False,
         auto_offset_reset="earliest",

@@ -10,6 +10,7 @@ from typing import Final
 import msgspec
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
+from fraudapp.kafka_clients import client_options
 from fraudapp.ledger import LogRecord
 from fraudapp.settings import Settings
 from fraudapp.stores.base import decode
@@ -30,7 +31,7 @@ class LogReader:
         self._topic = settings.decisions_topic
         self._turn = asyncio.Lock()
         self._consumer = AIOKafkaConsumer(
-            bootstrap_servers=settings.bootstrap_servers,
+            **client_options(settings),
             group_id=group,
             enable_auto_commit=False,
             auto_offset_reset="earliest",

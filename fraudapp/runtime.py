@@ -16,12 +16,14 @@ from fraudapp.announcements import Announcements
 from fraudapp.appender import Appender
 from fraudapp.decision_log import DecisionLog
 from fraudapp.first_model import ready_scorer
+from fraudapp.kafka_clients import BrokerRefuses
 from fraudapp.keeper import Keeper
 from fraudapp.ledger import LedgerInUse
 from fraudapp.patience import patiently
 from fraudapp.publishing import publish_dead_letters
+from fraudapp.retention import Retention
 from fraudapp.settings import Settings, unknown_variables
-from fraudapp.stores.base import Batch, StoreRefused, encode
+from fraudapp.stores.base import AccessRefused, Batch, StoreRefused, encode
 from fraudapp.stores.stores import Stores
 from fraudapp.topics import BrokerUnavailable, TopicsMisfit
 from fraudapp.waiting import Waiting
@@ -37,6 +39,8 @@ LOOKUPS: Final = 4
 """Questions to the stores at a time, over HTTP: the rest of their connections is for keeping."""
 
 CANNOT_START: Final = (
+    AccessRefused,
+    BrokerRefuses,
     BrokerUnavailable,
     TopicsMisfit,
     KafkaError,
@@ -114,6 +118,7 @@ class Runtime(Service):
         self.scorer = await asyncio.to_thread(ready_scorer, self.settings, log.info)
         await topics.ensure(self.settings)
         self.stores = Stores(self.settings)
+        await self.stores.check_access()
         self.appender = Appender(self.settings)
         await self.appender.start()
         self.decisions = DecisionLog(self.settings, self.appender)
@@ -122,7 +127,8 @@ class Runtime(Service):
             Keeper(self.settings, store, self.decisions, self._refused)
             for store in self.stores.each
         ]
-        for service in (*self.keepers, Announcements(self.settings, self.waiting)):
+        retention = Retention(self.settings, self.stores)
+        for service in (*self.keepers, Announcements(self.settings, self.waiting), retention):
             await self.add_runtime_dependency(service)
 
     async def _take_over(self, numbers: Sequence[int], generation: int) -> None:

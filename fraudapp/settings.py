@@ -17,6 +17,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from fraudapp.keys import Keys
 from fraudapp.keys import parse as parse_keys
 from fraudapp.local.session import running_settings
+from fraudapp.tls import client_context
 from models.policy import Policy
 
 PREFIX = "FRAUD_"
@@ -79,6 +80,24 @@ def _rate(text: str) -> str:
     return text
 
 
+def _readable(path: Path) -> Path:
+    try:
+        path.open("rb").close()
+    except OSError as exc:
+        raise ValueError(f"the file cannot be read ({exc.strerror}); name a PEM file") from exc
+    return path
+
+
+def _authorities(path: Path) -> Path:
+    try:
+        client_context(_readable(path))
+    except OSError as exc:
+        raise ValueError(f"the file holds no certificates ({exc}); name a PEM file") from exc
+    return path
+
+
+AuthorityFile = Annotated[Path, AfterValidator(_authorities)]
+PemFile = Annotated[Path, AfterValidator(_readable)]
 Probability = Annotated[float, Field(ge=0, le=1)]
 Topic = Annotated[str, Field(pattern=r"^[a-zA-Z0-9._-]{1,249}$")]
 Port = Annotated[int, Field(ge=1, le=65535)]
@@ -96,6 +115,20 @@ class Settings(BaseSettings):
     """Consumer group, and prefix of the changelog topics."""
     broker_url: Annotated[str, AfterValidator(_brokers)] = "kafka://127.0.0.1:9092"
     """Bootstrap servers: `kafka://HOST:PORT`, more of them separated by `;`."""
+    broker_security: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
+    """Security protocol: TLS with `SSL`, user and password with `SASL`."""
+    broker_sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "SCRAM-SHA-512"
+    """How user and password are proven."""
+    broker_user: str | None = None
+    """User, with a `SASL` protocol."""
+    broker_password: SecretStr | None = None
+    """Password of the user."""
+    broker_ca_file: AuthorityFile | None = None
+    """PEM file of the authorities trusted over TLS; unset: those of the system."""
+    broker_cert_file: PemFile | None = None
+    """PEM file of our own certificate, if the broker asks for one."""
+    broker_key_file: PemFile | None = None
+    """PEM file of its key, without a password."""
     transactions_topic: Topic = "transactions"
     """Where transactions come from."""
     decisions_topic: Topic = "decisions"
@@ -135,18 +168,30 @@ class Settings(BaseSettings):
         "redis://127.0.0.1:6379/0"
     )
     """Redis of the latest decisions: `redis://:PASSWORD@HOST:PORT/NUMBER`, `rediss://` with TLS."""
+    redis_ca_file: AuthorityFile | None = None
+    """PEM file of the authorities trusted with `rediss://`; unset: those of the system."""
     redis_ttl: Annotated[int, Field(ge=1)] = 7 * 24 * 3600
     """Seconds the latest decisions stay in Redis."""
     postgres_url: Annotated[SecretStr, _url("postgresql+asyncpg")] = SecretStr(
         "postgresql+asyncpg://fraud:fraud@127.0.0.1:5432/fraud"
     )
     """SQLAlchemy URL of the history: `postgresql+asyncpg://USER:PASSWORD@HOST:PORT/DATABASE`."""
+    postgres_sslmode: Literal["disable", "require", "verify-ca", "verify-full"] | None = None
+    """TLS of Postgres, in libpq's words; unset: TLS if the server offers it, unchecked."""
+    postgres_ca_file: AuthorityFile | None = None
+    """PEM file of the authorities trusted with `verify-…`; unset: those of the system."""
     postgres_pool: Annotated[int, Field(ge=1, le=1_000)] = 8
     """Most connections to Postgres per worker."""
+    postgres_days: Annotated[int, Field(ge=1, le=36_500)] | None = None
+    """Days for which Postgres keeps decisions, besides today; unset: for ever."""
     archive_url: Annotated[str, AfterValidator(_archive_url)] | None = None
     """`s3://BUCKET/PREFIX` or `file:///FOLDER`; unset: the folder `archive` in the data folder."""
+    archive_days: Annotated[int, Field(ge=1, le=36_500)] | None = None
+    """Days for which the archive keeps decisions, besides today; unset: for ever."""
     s3_endpoint_url: Annotated[str, _url("http", "https")] | None = None
     """For S3 servers other than Amazon's."""
+    s3_ca_file: AuthorityFile | None = None
+    """PEM file of the authorities trusted with `https://`; unset: those that botocore brings."""
     s3_region: str = "us-east-1"
     """Region of the bucket."""
     s3_access_key_id: SecretStr | None = None
@@ -178,12 +223,48 @@ class Settings(BaseSettings):
                 "FRAUD_S3_ACCESS_KEY_ID and FRAUD_S3_SECRET_ACCESS_KEY go together: "
                 "set both or none"
             )
+        if problem := self._misfit():
+            raise ValueError(problem)
         if self.broker_heartbeat_interval * 3 > self.broker_session_timeout:
             raise ValueError(
                 "FRAUD_BROKER_HEARTBEAT_INTERVAL must be at most a third of "
                 "FRAUD_BROKER_SESSION_TIMEOUT"
             )
         return self
+
+    def _misfit(self) -> str | None:
+        """What does not fit together in the settings of connections."""
+        named = self.broker_user is not None, self.broker_password is not None
+        if self.broker_security.startswith("SASL") != any(named) or any(named) != all(named):
+            return (
+                "FRAUD_BROKER_USER and FRAUD_BROKER_PASSWORD go with FRAUD_BROKER_SECURITY="
+                "SASL_SSL or SASL_PLAINTEXT: set all of them or none"
+            )
+        files = self.broker_ca_file, self.broker_cert_file, self.broker_key_file
+        if any(files) and not self.broker_tls:
+            return (
+                "FRAUD_BROKER_CA_FILE, FRAUD_BROKER_CERT_FILE and FRAUD_BROKER_KEY_FILE need "
+                "FRAUD_BROKER_SECURITY=SSL or SASL_SSL"
+            )
+        if (self.broker_cert_file is None) != (self.broker_key_file is None):
+            return "FRAUD_BROKER_CERT_FILE and FRAUD_BROKER_KEY_FILE go together: set both or none"
+        try:
+            if self.broker_cert_file:
+                client_context(*files)
+        except OSError as exc:
+            return f"FRAUD_BROKER_CERT_FILE and FRAUD_BROKER_KEY_FILE cannot be used: {exc}"
+        if self.postgres_ca_file and self.postgres_sslmode not in ("verify-ca", "verify-full"):
+            return "FRAUD_POSTGRES_CA_FILE needs FRAUD_POSTGRES_SSLMODE=verify-full or verify-ca"
+        if self.redis_ca_file and not self.redis_url.get_secret_value().startswith("rediss://"):
+            return "FRAUD_REDIS_CA_FILE needs a FRAUD_REDIS_URL that starts with rediss://"
+        if self.s3_ca_file and (self.s3_endpoint_url or "https").startswith("http://"):
+            return "FRAUD_S3_CA_FILE needs a FRAUD_S3_ENDPOINT_URL that starts with https://"
+        return None
+
+    @property
+    def broker_tls(self) -> bool:
+        """Whether Kafka is spoken over TLS."""
+        return self.broker_security.endswith("SSL")
 
     @property
     def policy(self) -> Policy:

@@ -6,6 +6,7 @@ import stamina
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError
 
+from fraudapp.kafka_clients import check_access, client_options
 from fraudapp.settings import Settings
 
 # Headers of a dead letter come on top of the message it holds.
@@ -21,7 +22,9 @@ class TopicsMisfit(Exception):
 
 
 async def ensure(settings: Settings) -> None:
-    """Create the topics that are missing; raises `BrokerUnavailable`.
+    """Create the topics that are missing.
+
+    Raises `BrokerUnavailable`, `TopicsMisfit`, or `kafka_clients.BrokerRefuses`.
 
     A broker that is just being started itself is waited for.
     """
@@ -33,7 +36,7 @@ async def ensure(settings: Settings) -> None:
 
 
 async def _ensure(settings: Settings) -> None:
-    admin = AIOKafkaAdminClient(bootstrap_servers=settings.bootstrap_servers)
+    admin = AIOKafkaAdminClient(**client_options(settings))
     try:
         await admin.start()
         existing = set(await admin.list_topics())
@@ -44,9 +47,11 @@ async def _ensure(settings: Settings) -> None:
         for topic in await admin.describe_topics(names):
             _check(settings, topic["topic"], len(topic["partitions"]))
     except (KafkaError, OSError) as exc:
+        await check_access(settings)
         raise BrokerUnavailable(
             f"FRAUD_BROKER_URL={settings.broker_url}: {type(exc).__name__}: {exc}; "
-            f"is the broker running, and reachable from here?"
+            f"is the broker running, and reachable from here with "
+            f"FRAUD_BROKER_SECURITY={settings.broker_security}?"
         ) from exc
     finally:
         await admin.close()

@@ -15,6 +15,7 @@ from msgspec import json
 from tqdm import tqdm
 
 from fraudapp.files import InvalidRow, read_file
+from fraudapp.kafka_clients import client_options
 from fraudapp.settings import Settings, load
 from models.records import Transaction
 
@@ -76,7 +77,7 @@ async def _publish(
 ) -> None:
     batch_size = min(BATCH, max(1, int(rate / 10))) if rate else BATCH
     async with AIOKafkaProducer(
-        bootstrap_servers=settings.bootstrap_servers,
+        **client_options(settings),
         max_request_size=settings.max_message_bytes,
         linger_ms=5,
     ) as producer:

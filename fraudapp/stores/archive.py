@@ -4,30 +4,43 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
+from datetime import date
+from http import HTTPStatus
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Protocol
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 from aiobotocore.config import AioConfig
 from aiobotocore.session import get_session
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, SSLError
 from isal import igzip
 
 from fraudapp.settings import Settings
-from fraudapp.stores.base import Batch, DecisionStore, unavailable
+from fraudapp.stores.base import Batch, DecisionStore, StoreUnavailable, unavailable
 
 TIMEOUT: Final = 10.0
 """Seconds S3 may take for a batch."""
 AT_ONCE: Final = 4_000
 GATHER: Final = 2.0
 """Seconds of decisions in a file: a file for each batch would be a hundred a second."""
+DECISIONS: Final = "decisions"
+_DAY: Final = "date="
+S3_FAILURES: Final = (BotoCoreError, ClientError, OSError, asyncio.TimeoutError)
 
 
-def archive_at(settings: Settings) -> DecisionStore:
+class Archive(DecisionStore, Protocol):
+    """The archive as more than a store of decisions: it takes other files too."""
+
+    async def write(self, key: str, body: bytes, content_type: str) -> None:
+        """Keep one file, in place of one under the same key; or raise `StoreUnavailable`."""
+
+
+def archive_at(settings: Settings) -> Archive:
     """Return the archive which the settings name, not yet opened."""
     url = urlsplit(settings.archive)
     if url.scheme == "file":
@@ -48,7 +61,7 @@ def objects(batch: Batch) -> Iterator[tuple[str, bytes]]:
     for (day, topic, partition), lines in groups.items():
         lines.sort()
         span = f"{lines[0][0]:020d}-{lines[-1][0]:020d}"
-        key = f"decisions/date={day}/topic={topic}/partition={partition}/{span}.jsonl.gz"
+        key = f"{DECISIONS}/{_DAY}{day}/topic={topic}/partition={partition}/{span}.jsonl.gz"
         yield key, compress(b"".join(line + b"\n" for _, line in lines))
 
 
@@ -84,24 +97,46 @@ class FolderArchive:
     async def save(self, batch: Batch) -> None:
         """See `DecisionStore.save`."""
         with unavailable(self.name, OSError, asyncio.TimeoutError):
-            await asyncio.wait_for(asyncio.to_thread(self._write, batch), TIMEOUT)
+            await asyncio.wait_for(asyncio.to_thread(self._save, batch), TIMEOUT)
 
-    def _write(self, batch: Batch) -> None:
+    async def write(self, key: str, body: bytes, content_type: str) -> None:
+        """See `Archive.write`."""
+        with unavailable(self.name, OSError):
+            await asyncio.to_thread(self._write, key, body)
+
+    async def purge(self, before: date, *, dry_run: bool = False) -> int:
+        """See `DecisionStore.purge`."""
+        with unavailable(self.name, OSError):
+            return await asyncio.to_thread(self._purge, before, dry_run)
+
+    def _purge(self, before: date, dry_run: bool) -> int:
+        count = 0
+        for day in sorted((self._folder / DECISIONS).glob(f"{_DAY}*")):
+            if _is_before(day.name, before):
+                count += sum(1 for _ in day.rglob("*.jsonl.gz"))
+                if not dry_run:
+                    shutil.rmtree(day)
+        return count
+
+    def _save(self, batch: Batch) -> None:
         for key, content in objects(batch):
-            path = self._folder / key
-            path.parent.mkdir(parents=True, exist_ok=True)
-            part = path.with_suffix(f".{os.getpid()}.part")
-            with part.open("wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            part.replace(path)
-            # The name too has to survive a power cut.
-            folder = os.open(path.parent, os.O_RDONLY)
-            try:
-                os.fsync(folder)
-            finally:
-                os.close(folder)
+            self._write(key, content)
+
+    def _write(self, key: str, content: bytes) -> None:
+        path = self._folder / key
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = path.with_suffix(f".{os.getpid()}.part")
+        with part.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+        # The name too has to survive a power cut.
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
 
 
 class S3Archive:
@@ -120,17 +155,17 @@ class S3Archive:
 
     async def open(self) -> None:
         """See `DecisionStore.open`."""
-        if self._client is None:
-            self._client = await self._connect()
         await self.ping()
 
     async def _connect(self) -> Any:
+        ca_file = self._settings.s3_ca_file
         key, secret = self._settings.s3_access_key_id, self._settings.s3_secret_access_key
         return await self._stack.enter_async_context(
             get_session().create_client(
                 "s3",
                 endpoint_url=self._settings.s3_endpoint_url,
                 region_name=self._settings.s3_region,
+                verify=ca_file and str(ca_file),
                 aws_access_key_id=key.get_secret_value() if key else None,
                 aws_secret_access_key=secret.get_secret_value() if secret else None,
                 # Retrying is the caller's, with backoff, for all stores alike.
@@ -149,12 +184,14 @@ class S3Archive:
 
     async def ping(self) -> None:
         """See `DecisionStore.ping`."""
-        with unavailable(self.name, BotoCoreError, ClientError, OSError, asyncio.TimeoutError):
+        with unavailable(self.name, *S3_FAILURES, refusal=self._refusal):
+            if self._client is None:
+                self._client = await self._connect()
             await self._client.head_bucket(Bucket=self._bucket)
 
     async def save(self, batch: Batch) -> None:
         """See `DecisionStore.save`."""
-        with unavailable(self.name, BotoCoreError, ClientError, OSError, asyncio.TimeoutError):
+        with unavailable(self.name, *S3_FAILURES, refusal=self._refusal):
             contents = await asyncio.to_thread(lambda: list(objects(batch)))
             puts = (self._put(key, body) for key, body in contents)
             # The client's own timeouts do not cover the wait for "100 Continue" (it hung for ever).
@@ -167,3 +204,71 @@ class S3Archive:
             Body=body,
             ContentType="application/gzip",
         )
+
+    async def write(self, key: str, body: bytes, content_type: str) -> None:
+        """See `Archive.write`."""
+        with unavailable(self.name, *S3_FAILURES, refusal=self._refusal):
+            put = self._client.put_object(
+                Bucket=self._bucket, Key=self._prefix + key, Body=body, ContentType=content_type
+            )
+            await asyncio.wait_for(put, TIMEOUT)
+
+    async def purge(self, before: date, *, dry_run: bool = False) -> int:
+        """See `DecisionStore.purge`."""
+        count = 0
+        root = f"{self._prefix}{DECISIONS}/"
+        with unavailable(self.name, *S3_FAILURES, refusal=self._refusal):
+            async for page in self._pages(Prefix=f"{root}{_DAY}", Delimiter="/"):
+                for day in page.get("CommonPrefixes", ()):
+                    if _is_before(day["Prefix"].removeprefix(root).rstrip("/"), before):
+                        count += await self._purge_below(day["Prefix"], dry_run)
+        return count
+
+    async def _purge_below(self, prefix: str, dry_run: bool) -> int:
+        count = 0
+        async for page in self._pages(Prefix=prefix):
+            keys = [{"Key": item["Key"]} for item in page.get("Contents", ())]
+            count += len(keys)
+            if keys and not dry_run:
+                delete = {"Objects": keys, "Quiet": True}
+                answer = await self._client.delete_objects(Bucket=self._bucket, Delete=delete)
+                if errors := answer.get("Errors"):
+                    raise StoreUnavailable(f"{self.name}: {len(errors)} not deleted: {errors[0]}")
+        return count
+
+    async def _pages(self, **options: str) -> AsyncIterator[dict[str, Any]]:
+        paginator = self._client.get_paginator("list_objects_v2")
+        async for page in paginator.paginate(Bucket=self._bucket, **options):
+            yield page
+
+    def _refusal(self, exc: BaseException) -> str | None:
+        if isinstance(exc, SSLError):
+            return (
+                f"the certificate is not trusted ({exc}); name in FRAUD_S3_CA_FILE the file of the "
+                "authority that issued it"
+            )
+        if isinstance(exc, NoCredentialsError):
+            return "there are no credentials; set FRAUD_S3_ACCESS_KEY_ID"
+        status = _status(exc) if isinstance(exc, ClientError) else 0
+        if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
+            return (
+                f"{exc}; FRAUD_S3_ACCESS_KEY_ID and FRAUD_S3_SECRET_ACCESS_KEY must be those of "
+                f"somebody who may use the bucket {self._bucket}"
+            )
+        if status == HTTPStatus.NOT_FOUND:
+            return f"there is no bucket {self._bucket}; make it, or set FRAUD_ARCHIVE_URL"
+        if status == HTTPStatus.MOVED_PERMANENTLY:
+            return f"the bucket {self._bucket} is elsewhere; set FRAUD_S3_REGION"
+        return None
+
+
+def _is_before(folder: str, day: date) -> bool:
+    """Whether `date=D` is a day before; what is no day was not put there by us."""
+    try:
+        return date.fromisoformat(folder.removeprefix(_DAY)) < day
+    except ValueError:
+        return False
+
+
+def _status(exc: ClientError) -> int:
+    return int(exc.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))

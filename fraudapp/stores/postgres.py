@@ -2,30 +2,25 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import Final, cast
+from datetime import date, datetime, timezone
+from typing import Any, Final, cast
 
 import asyncpg
 from sqlalchemy import Table
 from sqlalchemy.dialects import postgresql
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.pool import NullPool
 
+from fraudapp.stores import partitions
 from fraudapp.stores.base import Batch, StoreRefused, unavailable
+from fraudapp.stores.connecting import FAILURES, refusal
 from fraudapp.stores.migrate import migrate
 from fraudapp.stores.rows import from_row, to_row
 from fraudapp.stores.schema import DecisionRow
 from models.records import Decision
 
-FAILURES = (
-    asyncpg.PostgresError,
-    asyncpg.InterfaceError,
-    SQLAlchemyError,
-    OSError,
-    asyncio.TimeoutError,
-)
 _DIALECT: Final = postgresql.dialect()  # type: ignore[no-untyped-call]
 REFUSALS = (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError)
 _TABLE: Final = cast(Table, DecisionRow.__table__)
@@ -38,32 +33,63 @@ _ARRAYS: Final = ", ".join(
 _INSERT: Final = f"""
     INSERT INTO decisions ({", ".join(_TABLE.columns.keys())})
     SELECT * FROM unnest({_ARRAYS})
-    ON CONFLICT (transaction_id) DO NOTHING
+    ON CONFLICT (transaction_id, decided_at) DO NOTHING
 """  # noqa: S608 - made of the model's own column names
-_FIND: Final = "SELECT * FROM decisions WHERE transaction_id = ANY($1::text[])"
+# Should there be several under an id, the last row wins below: the first decision.
+_FIND: Final = """
+    SELECT * FROM decisions WHERE transaction_id = ANY($1::text[]) ORDER BY decided_at DESC
+"""
+_LONG: Final = 3_600.0
+"""Seconds a statement may take that changes the tables."""
 
 
 class PostgresStore:
-    """Decisions in the table `decisions`; opening it migrates the schema."""
+    """Decisions in the table `decisions`; opening it migrates the schema and makes partitions."""
 
     name = "postgres"
     at_once = 2_000
     gather = 0.0
 
-    def __init__(self, url: str, *, pool_size: int = 8, timeout: float = 10.0) -> None:
-        self._url = url
+    def __init__(
+        self,
+        url: str,
+        *,
+        pool_size: int = 8,
+        timeout: float = 10.0,
+        keep_days: int | None = None,
+        connecting: Mapping[str, Any] | None = None,
+    ) -> None:
+        """`keep_days` is how many days are kept, None for all of them.
+
+        `connecting` are further arguments of asyncpg's connections; see `connecting.tls`.
+        """
+        self._keep_days = keep_days
+        connect_args = {"timeout": timeout, "command_timeout": timeout, **(connecting or {})}
+        self._long = create_async_engine(
+            url, poolclass=NullPool, connect_args={**connect_args, "command_timeout": _LONG}
+        )
         self._engine: AsyncEngine = create_async_engine(
             url,
             pool_size=pool_size,
             max_overflow=0,
             pool_timeout=timeout,
-            connect_args={"timeout": timeout, "command_timeout": timeout},
+            connect_args=connect_args,
         )
 
     async def open(self) -> None:
         """See `DecisionStore.open`; several workers may start at once."""
-        with unavailable(self.name, *FAILURES):
-            await migrate(self._engine)
+        with unavailable(self.name, *FAILURES, refusal=refusal):
+            await migrate(self._long)
+        await self.maintain(datetime.now(timezone.utc))
+
+    async def maintain(self, now: datetime) -> None:
+        """Make partitions for the coming days and drop expired ones; or `StoreUnavailable`.
+
+        To be called once a day at least; any number of workers may do so.
+        """
+        with unavailable(self.name, *FAILURES, refusal=refusal):
+            async with self._long.begin() as connection:
+                await connection.run_sync(partitions.maintain, now.date(), self._keep_days)
 
     async def close(self) -> None:
         """See `DecisionStore.close`."""
@@ -82,6 +108,14 @@ class PostgresStore:
         async with self._connection() as connection:
             await connection.execute(_INSERT, *columns)
 
+    async def purge(self, before: date, *, dry_run: bool = False) -> int:
+        """See `DecisionStore.purge`."""
+        with unavailable(self.name, *FAILURES, refusal=refusal):
+            async with self._long.begin() as connection:
+                return await connection.run_sync(
+                    lambda each: partitions.purge(each, before, dry_run=dry_run)
+                )
+
     async def find(self, transaction_ids: Sequence[str]) -> dict[str, Decision]:
         """Return the decisions there are for these ids, by id; or `StoreUnavailable`."""
         async with self._connection() as connection:
@@ -95,7 +129,7 @@ class PostgresStore:
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator[asyncpg.Connection]:
         # asyncpg itself, from SQLAlchemy's pool: bulk statements at the driver's own speed.
-        with unavailable(self.name, *FAILURES):
+        with unavailable(self.name, *FAILURES, refusal=refusal):
             async with self._engine.connect() as connection:
                 raw = await connection.get_raw_connection()
                 try:

@@ -15,10 +15,18 @@ class Base(DeclarativeBase):
 
 
 class DecisionRow(Base):
-    """One decision with its transaction; the primary key makes it the only one for ever."""
+    """One decision with its transaction, in the partition of its UTC day.
+
+    That there is one for each id is what the decision log makes sure of, in which the moment of
+    deciding is part of the decision; the key, which must hold what partitions go by, keeps one that
+    is saved again from being there twice.
+    """
 
     __tablename__ = "decisions"
-    __table_args__ = (Index("ix_decisions_decided_at", "decided_at"),)
+    __table_args__ = (
+        Index("ix_decisions_decided_at", "decided_at"),
+        {"postgresql_partition_by": "RANGE (decided_at)"},
+    )
 
     transaction_id: Mapped[str] = mapped_column(Text, primary_key=True)
     decision: Mapped[str] = mapped_column(Text)
@@ -26,7 +34,7 @@ class DecisionRow(Base):
     reasons: Mapped[list[dict[str, Any]]] = mapped_column(JSONB)
     model_version: Mapped[str] = mapped_column(Text)
     policy_version: Mapped[str] = mapped_column(Text)
-    decided_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+    decided_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), primary_key=True)
     input_topic: Mapped[str] = mapped_column(Text)
     input_partition: Mapped[int] = mapped_column(Integer)
     input_offset: Mapped[int] = mapped_column(BigInteger)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 
 from fraudapp.settings import Settings
-from fraudapp.stores.archive import archive_at
-from fraudapp.stores.base import DecisionStore
+from fraudapp.stores.archive import Archive, archive_at
+from fraudapp.stores.base import AccessRefused, DecisionStore, StoreUnavailable
+from fraudapp.stores.connecting import tls
 from fraudapp.stores.postgres import PostgresStore
 from fraudapp.stores.redis import RedisStore
 
@@ -19,13 +21,26 @@ class Stores:
             settings.redis_url.get_secret_value(),
             prefix=settings.app_id,
             ttl=settings.redis_ttl,
+            ca_file=settings.redis_ca_file,
         )
         self.postgres = PostgresStore(
-            settings.postgres_url.get_secret_value(), pool_size=settings.postgres_pool
+            settings.postgres_url.get_secret_value(),
+            pool_size=settings.postgres_pool,
+            keep_days=settings.postgres_days,
+            connecting=tls(settings),
         )
-        self.archive: DecisionStore = archive_at(settings)
+        self.archive: Archive = archive_at(settings)
 
     @property
     def each(self) -> Sequence[DecisionStore]:
         """The stores a decision is kept in."""
         return self.redis, self.postgres, self.archive
+
+    async def check_access(self) -> None:
+        """Raise `AccessRefused` if one of them refuses us; one that is down may be so."""
+        pings = (store.ping() for store in self.each)
+        for failure in await asyncio.gather(*pings, return_exceptions=True):
+            if isinstance(failure, AccessRefused) or (
+                isinstance(failure, BaseException) and not isinstance(failure, StoreUnavailable)
+            ):
+                raise failure

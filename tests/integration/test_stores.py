@@ -7,6 +7,7 @@ import gzip
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
@@ -126,6 +127,28 @@ async def test_saving_twice_changes_nothing(case: Case) -> None:
 async def test_saving_nothing_is_harmless(case: Case) -> None:
     await case.store.save(Batch([]))
     assert await case.read() == {}
+
+
+async def test_a_purge_deletes_the_days_before_and_nothing_else(case: Case) -> None:
+    day = datetime(2026, 3, 4, tzinfo=timezone.utc)
+    moments = [day - timedelta(microseconds=1), day, day + timedelta(days=40), day - timedelta(40)]
+    batch = Batch(
+        [
+            decision(f"t{number}", offset=number, decided_at=moments[number % 4])
+            for number in range(100)
+        ]
+    )
+    await case.store.save(batch)
+    files = case.store.name == "archive"
+    expected = 2 if files else 50
+    assert await case.store.purge(day.date(), dry_run=True) == expected
+    assert len(await case.read()) == 100
+    assert await case.store.purge(day.date()) == expected
+    kept = {each.transaction_id: each for each in batch.decisions if each.decided_at >= day}
+    assert await case.read() == kept
+    assert await case.store.purge(day.date()) == 0
+    await case.store.save(batch)  # the store goes on, also about days that are gone
+    assert len(await case.read()) == 100
 
 
 async def test_the_store_says_that_it_is_down_and_keeps_all_once_it_is_back(case: Case) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import subprocess
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from fraudapp.local.probes import kafka_answers
@@ -18,6 +18,7 @@ class Kafka(Server):
     """A Kafka broker; `properties` are added to its configuration."""
 
     name = "kafka"
+    formatting: Sequence[str] = ()  # further arguments of the storage tool
 
     def __init__(
         self, folder: Path, port: int | None = None, *, properties: Mapping[str, str] | None = None
@@ -59,7 +60,7 @@ class Kafka(Server):
         cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
         argv = self._java("kafka.tools.StorageTool", "format", "--standalone")
         # Not as two words: an id may begin with a hyphen.
-        argv += [f"--cluster-id={cluster}", f"--config={self._configuration}"]
+        argv += [f"--cluster-id={cluster}", f"--config={self._configuration}", *self.formatting]
         done = subprocess.run(argv, check=False, capture_output=True, text=True)
         if done.returncode != 0:
             raise ProcessError(f"cannot format Kafka's folder: {done.stdout}{done.stderr}")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
+import trustme
 
 from fraudapp.local import session
 from fraudapp.settings import SettingsError, described, load, unknown_variables
@@ -79,6 +81,51 @@ def test_unusual_but_valid_urls_are_accepted(name: str, value: str) -> None:
 def test_one_s3_key_without_the_other_is_refused() -> None:
     with pytest.raises(SettingsError, match="FRAUD_S3_SECRET_ACCESS_KEY"):
         load({"FRAUD_S3_ACCESS_KEY_ID": "id"})
+
+
+@pytest.mark.parametrize(
+    ("wrong", "named"),
+    [
+        ({"BROKER_USER": "u", "BROKER_PASSWORD": "p"}, "FRAUD_BROKER_SECURITY=SASL_SSL"),
+        ({"BROKER_SECURITY": "SASL_SSL"}, "FRAUD_BROKER_PASSWORD"),
+        ({"BROKER_SECURITY": "SASL_PLAINTEXT", "BROKER_USER": "u"}, "FRAUD_BROKER_PASSWORD"),
+        ({"BROKER_CA_FILE": "ca.pem"}, "FRAUD_BROKER_SECURITY=SSL"),
+        ({"BROKER_SECURITY": "SSL", "BROKER_CERT_FILE": "ca.pem"}, "FRAUD_BROKER_KEY_FILE"),
+        (
+            {
+                "BROKER_SECURITY": "SSL",
+                "BROKER_CERT_FILE": "ca.pem",
+                "BROKER_KEY_FILE": "ca.pem",
+            },
+            "FRAUD_BROKER_KEY_FILE cannot be used",
+        ),
+        ({"POSTGRES_CA_FILE": "ca.pem"}, "FRAUD_POSTGRES_SSLMODE=verify-full"),
+        ({"REDIS_CA_FILE": "ca.pem"}, "rediss://"),
+        ({"S3_CA_FILE": "ca.pem", "S3_ENDPOINT_URL": "http://s3"}, "https://"),
+    ],
+)
+def test_connection_settings_that_do_not_go_together_are_refused(
+    wrong: dict[str, str], named: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    trustme.CA().cert_pem.write_to_path("ca.pem")
+    with pytest.raises(SettingsError, match=re.escape(named)):
+        load({f"FRAUD_{name}": value for name, value in wrong.items()})
+
+
+@pytest.mark.parametrize(
+    "name", ["BROKER_CA_FILE", "BROKER_KEY_FILE", "POSTGRES_CA_FILE", "REDIS_CA_FILE", "S3_CA_FILE"]
+)
+def test_a_file_that_is_not_there_or_holds_something_else_is_named(
+    name: str, tmp_path: Path
+) -> None:
+    missing = tmp_path / "missing.pem"
+    with pytest.raises(SettingsError, match=f"^FRAUD_{name}=.*missing.pem.*cannot be read"):
+        load({f"FRAUD_{name}": str(missing)})
+    if "CA" in name:
+        missing.write_text("no certificate")
+        with pytest.raises(SettingsError, match=f"^FRAUD_{name}=.*holds no certificates"):
+            load({f"FRAUD_{name}": str(missing)})
 
 
 def test_a_secret_is_never_shown() -> None:

@@ -1,0 +1,111 @@
+"""How every Kafka client of the application connects: where, over TLS or not, and as whom."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from typing import Any, Final
+
+from aiokafka.conn import create_conn
+from aiokafka.errors import (
+    AuthenticationFailedError,
+    AuthenticationMethodNotSupported,
+    IllegalSaslStateError,
+    KafkaError,
+    SaslAuthenticationFailed,
+    UnsupportedSaslMechanismError,
+)
+from faust.auth import Credentials, SASLCredentials, SSLCredentials
+
+from fraudapp.settings import Settings
+from fraudapp.tls import client_context, untrusted
+
+PROBE_TIMEOUT_MS: Final = 10_000
+
+
+class BrokerRefuses(Exception):
+    """The broker will not have us, or we not it; the message names the setting to look at."""
+
+
+def client_options(settings: Settings) -> dict[str, Any]:
+    """Keyword arguments that each consumer, producer and admin client of aiokafka is made with."""
+    options: dict[str, Any] = {
+        "bootstrap_servers": settings.bootstrap_servers,
+        "security_protocol": settings.broker_security,
+    }
+    if settings.broker_tls:
+        options["ssl_context"] = client_context(
+            settings.broker_ca_file, settings.broker_cert_file, settings.broker_key_file
+        )
+    if settings.broker_user is not None and settings.broker_password is not None:
+        options |= {
+            "sasl_mechanism": settings.broker_sasl_mechanism,
+            "sasl_plain_username": settings.broker_user,
+            "sasl_plain_password": settings.broker_password.get_secret_value(),
+        }
+    return options
+
+
+def faust_credentials(settings: Settings) -> Credentials | None:
+    """The same for Faust's own clients; None for a connection in the clear."""
+    options = client_options(settings)
+    if "sasl_mechanism" in options:
+        return SASLCredentials(
+            username=options["sasl_plain_username"],
+            password=options["sasl_plain_password"],
+            mechanism=options["sasl_mechanism"],
+            ssl_context=options.get("ssl_context"),
+        )
+    return SSLCredentials(options["ssl_context"]) if settings.broker_tls else None
+
+
+async def check_access(settings: Settings) -> None:
+    """Raise `BrokerRefuses` if a broker answers, and one of the two does not trust the other.
+
+    A broker that does not answer is no matter of this: aiokafka tells both by the same error.
+    """
+    options = client_options(settings)
+    for server in options.pop("bootstrap_servers"):
+        host, _, port = server.rpartition(":") if ":" in server else (server, "", "9092")
+        try:
+            connection = await create_conn(
+                host.strip("[]"), int(port), request_timeout_ms=PROBE_TIMEOUT_MS, **options
+            )
+        except (KafkaError, OSError, asyncio.TimeoutError) as exc:
+            if refusal := _refusal(settings, server, exc):
+                raise BrokerRefuses(refusal) from exc
+        else:
+            connection.close()
+
+
+_REFUSED: Final = (SaslAuthenticationFailed, AuthenticationFailedError)
+_MISMATCH: Final = (
+    UnsupportedSaslMechanismError,
+    AuthenticationMethodNotSupported,
+    IllegalSaslStateError,
+)
+
+
+def _refusal(settings: Settings, server: str, exc: BaseException) -> str | None:
+    if distrust := untrusted(exc):
+        return (
+            f"FRAUD_BROKER_CA_FILE={settings.broker_ca_file or ''}: the certificate of {server} is "
+            f"not trusted ({distrust.verify_message}); name the file of the authority that issued "
+            "it, and in FRAUD_BROKER_URL a host that it was issued for"
+        )
+    if isinstance(exc, ssl.SSLError):
+        return (
+            f"FRAUD_BROKER_SECURITY={settings.broker_security}: {server} does not speak TLS with "
+            f"us ({exc}); does it speak it at all, and does it take FRAUD_BROKER_CERT_FILE?"
+        )
+    if isinstance(exc, _REFUSED):
+        return (
+            f"FRAUD_BROKER_USER={settings.broker_user} or FRAUD_BROKER_PASSWORD: {server} refuses "
+            f"them over {settings.broker_sasl_mechanism} ({exc})"
+        )
+    if isinstance(exc, _MISMATCH):
+        return (
+            f"FRAUD_BROKER_SASL_MECHANISM={settings.broker_sasl_mechanism}: {server} does not take "
+            f"it ({exc})"
+        )
+    return None

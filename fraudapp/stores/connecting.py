@@ -1,0 +1,60 @@
+"""How connections to Postgres are made, and what their failures mean."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, Final
+
+import asyncpg
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from fraudapp.settings import Settings
+from fraudapp.tls import causes, client_context, untrusted
+
+FAILURES: Final = (
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    SQLAlchemyError,
+    OSError,
+    asyncio.TimeoutError,
+)
+_REFUSED: Final = (
+    asyncpg.InvalidAuthorizationSpecificationError,  # of which a wrong password is one
+    asyncpg.InvalidCatalogNameError,
+    asyncpg.InsufficientPrivilegeError,
+)
+
+
+def tls(settings: Settings) -> dict[str, Any]:
+    """Arguments of asyncpg's connections; none where the URL alone decides."""
+    mode = settings.postgres_sslmode
+    if mode is None or mode in ("disable", "require"):
+        return {} if mode is None else {"ssl": mode}
+    context = client_context(settings.postgres_ca_file)
+    context.check_hostname = mode == "verify-full"
+    return {"ssl": context}
+
+
+def engine(settings: Settings, timeout: float = 10.0) -> AsyncEngine:
+    """Return an engine for a command, whose statements may take long; `timeout` is to connect."""
+    return create_async_engine(
+        settings.postgres_url.get_secret_value(),
+        connect_args={"timeout": timeout, **tls(settings)},
+    )
+
+
+def refusal(exc: BaseException) -> str | None:
+    """What to do about a failure that waiting does not help; None for any other."""
+    if distrust := untrusted(exc):
+        return (
+            f"the certificate is not trusted ({distrust.verify_message}); name in "
+            "FRAUD_POSTGRES_CA_FILE the file of the authority that issued it, and in "
+            "FRAUD_POSTGRES_URL a host that it was issued for"
+        )
+    for each in causes(exc):
+        if isinstance(each, _REFUSED):
+            return f"{each}; FRAUD_POSTGRES_URL must hold a user who may use that database"
+        if isinstance(each, ConnectionError) and "rejected SSL upgrade" in str(each):
+            return f"{each}; see FRAUD_POSTGRES_SSLMODE"
+    return None

@@ -1,0 +1,46 @@
+"""TLS as the settings want it: which authorities are trusted, and who we say we are."""
+
+from __future__ import annotations
+
+import ssl
+from pathlib import Path
+
+
+def client_context(
+    ca_file: Path | None, cert_file: Path | None = None, key_file: Path | None = None
+) -> ssl.SSLContext:
+    """Return a context that checks the server's certificate and name.
+
+    Without `ca_file` the system's authorities are trusted. Raises `OSError`, of which `SSLError` is
+    one, for files that cannot be used.
+    """
+    context = ssl.create_default_context(cafile=ca_file)
+    if cert_file is not None:
+        context.load_cert_chain(cert_file, key_file, password=_no_password)
+    return context
+
+
+def untrusted(exc: BaseException) -> ssl.SSLCertVerificationError | None:
+    """Return the failure to trust a certificate which an exception stems from, if it does."""
+    for each in causes(exc):
+        if isinstance(each, ssl.SSLCertVerificationError):
+            return each
+    return None
+
+
+def causes(exc: BaseException | None) -> list[BaseException]:
+    """Return an exception and what it stems from, the outermost first.
+
+    Clients hide the reason of a failure at different depths, and in different attributes.
+    """
+    found: list[BaseException] = []
+    while exc is not None and exc not in found:
+        found.append(exc)
+        hidden = getattr(exc, "orig", None) or getattr(exc, "kwargs", {}).get("error")
+        exc = exc.__cause__ or (hidden if isinstance(hidden, BaseException) else exc.__context__)
+    return found
+
+
+def _no_password() -> str:
+    # Without this, OpenSSL would ask on the terminal, and a worker would wait there for ever.
+    raise ssl.SSLError("the key is encrypted; use one without a password")

@@ -1,0 +1,50 @@
+"""How quick the history is: `python -m tests.benchmarks.history POSTGRES_URL [DAYS]`.
+
+Saves batches of 1,000 decisions and looks ids up, in an empty database, with a partition for each
+of so many days.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from datetime import datetime, timedelta, timezone
+from statistics import median
+from time import perf_counter
+
+import click
+
+from fraudapp.stores.base import Batch
+from fraudapp.stores.postgres import PostgresStore
+from tests.unit.decisions import decision
+
+BATCHES = 60
+SIZE = 1_000
+
+
+async def measure(url: str, days: int) -> str:
+    store = PostgresStore(url)
+    await store.open()
+    today = datetime.now(timezone.utc)
+    for day in range(0, days, 5) if hasattr(store, "maintain") else ():
+        await store.maintain(today - timedelta(days=day))
+    batches = [
+        Batch([decision(f"{number}-{n}", decided_at=today) for n in range(SIZE)])
+        for number in range(BATCHES)
+    ]
+    took = []
+    for batch in batches:
+        start = perf_counter()
+        await store.save(batch)
+        took.append(perf_counter() - start)
+    found = []
+    for number in range(400):
+        start = perf_counter()
+        await store.get(f"{number % BATCHES}-{number}")
+        found.append(perf_counter() - start)
+    await store.close()
+    return f"{SIZE / median(took):,.0f} rows/s, {median(found) * 1e3:.2f} ms a lookup"
+
+
+if __name__ == "__main__":
+    click.echo(asyncio.run(measure(sys.argv[1], int(sys.argv[2]) if len(sys.argv) > 2 else 0)))

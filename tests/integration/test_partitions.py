@@ -1,0 +1,175 @@
+"""The history by days: none is ever missing, none stays longer than it should."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import datetime, timedelta, timezone
+
+import pytest
+from alembic import command
+from sqlalchemy import Connection, text
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from fraudapp.stores.base import Batch
+from fraudapp.stores.migrate import alembic_config
+from fraudapp.stores.partitions import AHEAD, REST
+from fraudapp.stores.postgres import PostgresStore
+from fraudapp.stores.rows import to_row
+from fraudapp.stores.schema import DecisionRow
+from models.records import Decision
+from tests.unit.decisions import decision
+
+NOON = datetime(2026, 3, 4, 12, tzinfo=timezone.utc)
+DAY = timedelta(days=1)
+COLUMNS = DecisionRow.__table__.columns.keys()
+
+
+@pytest.fixture
+async def engine(postgres_url: str) -> AsyncIterator[AsyncEngine]:
+    engine = create_async_engine(postgres_url)
+    yield engine
+    await engine.dispose()
+
+
+@pytest.fixture
+async def store(postgres_url: str) -> AsyncIterator[PostgresStore]:
+    store = PostgresStore(postgres_url, keep_days=10)
+    await store.open()
+    yield store
+    await store.close()
+
+
+def on_days(*days: int, moment: datetime = NOON) -> list[Decision]:
+    """A decision on each of some days, counted from that of `moment`."""
+    return [
+        decision(f"t{number}", offset=number, decided_at=moment + day * DAY)
+        for number, day in enumerate(days)
+    ]
+
+
+async def tables(engine: AsyncEngine) -> dict[str, int]:
+    """Rows by partition."""
+    query = "SELECT tableoid::regclass::text, count(*) FROM decisions GROUP BY 1"
+    async with engine.connect() as connection:
+        rows = await connection.execute(text(query))
+        return {row[0]: row[1] for row in rows}
+
+
+def move(connection: Connection, up: bool, revision: str) -> None:
+    go = command.upgrade if up else command.downgrade
+    go(alembic_config(connection), revision)
+
+
+def insert(connection: Connection, decisions: list[Decision]) -> None:
+    names = ", ".join(COLUMNS)
+    values = ", ".join(f":{name}" for name in COLUMNS).replace(":reasons", "(:reasons)::jsonb")
+    rows = [dict(zip(COLUMNS, to_row(each), strict=True)) for each in decisions]
+    connection.execute(text(f"INSERT INTO decisions ({names}) VALUES ({values})"), rows)
+
+
+async def test_rows_from_before_the_partitions_are_kept(
+    engine: AsyncEngine, postgres_url: str
+) -> None:
+    before = [
+        decision(f"t{number}", offset=number, decided_at=NOON + number % 3 * DAY)
+        for number in range(300)
+    ]
+    async with engine.begin() as connection:
+        await connection.run_sync(move, True, "0001")
+        await connection.run_sync(insert, before)
+    store = PostgresStore(postgres_url)
+    await store.open()
+    assert await store.find([each.transaction_id for each in before]) == {
+        each.transaction_id: each for each in before
+    }
+    counts = {f"decisions_2026030{day}": 100 for day in (4, 5, 6)}
+    assert await tables(engine) == counts
+    await store.save(Batch(before[:150]))  # as after a restart, from the log
+    assert await tables(engine) == counts
+    await store.close()
+
+
+async def test_the_migration_can_be_undone_and_done_again(
+    engine: AsyncEngine, store: PostgresStore
+) -> None:
+    kept = on_days(0, 1, 40)
+    await store.save(Batch(kept))
+    async with engine.begin() as connection:
+        await connection.run_sync(move, False, "0001")
+    async with engine.begin() as connection:
+        await connection.run_sync(move, True, "head")
+    assert len(await store.find([each.transaction_id for each in kept])) == 3
+
+
+async def test_partitions_are_made_ahead_and_late_rows_move_into_their_own(
+    engine: AsyncEngine, store: PostgresStore
+) -> None:
+    await store.maintain(NOON)
+    await store.save(Batch(on_days(0, AHEAD, AHEAD + 1, -9, -9)))
+    assert await tables(engine) == {
+        "decisions_20260304": 1,
+        "decisions_20260311": 1,
+        REST: 3,
+    }
+    await store.maintain(NOON)
+    assert await tables(engine) == {
+        "decisions_20260223": 2,
+        "decisions_20260304": 1,
+        "decisions_20260311": 1,
+        "decisions_20260312": 1,
+    }
+
+
+async def test_expired_days_go_and_the_last_one_to_be_kept_stays(
+    engine: AsyncEngine, store: PostgresStore
+) -> None:
+    await store.maintain(NOON - 20 * DAY)
+    decisions = on_days(0, -9, -10, -11, -15, moment=NOON.replace(hour=0, minute=0))
+    await store.save(Batch(decisions))
+    await store.maintain(NOON)
+    kept = await store.find([each.transaction_id for each in decisions])
+    assert sorted(kept) == ["t0", "t1", "t2"]
+    assert all(each.decided_at >= NOON - 11 * DAY for each in kept.values())
+
+
+async def test_nothing_is_lost_while_partitions_are_made_under_load(
+    engine: AsyncEngine, postgres_url: str
+) -> None:
+    stores = [PostgresStore(postgres_url) for _ in range(4)]
+    await asyncio.gather(*(store.open() for store in stores))
+
+    async def save(store: PostgresStore, number: int) -> None:
+        for day in range(40):
+            ids = range(20)
+            await store.save(
+                Batch([decision(f"{number}-{day}-{n}", decided_at=NOON + day * DAY) for n in ids])
+            )
+
+    async def maintain(store: PostgresStore) -> None:
+        for day in range(0, 40, 4):
+            await store.maintain(NOON + day * DAY)
+
+    await asyncio.gather(
+        *(save(store, number) for number, store in enumerate(stores)),
+        *(maintain(store) for store in stores[:2]),
+    )
+    await stores[0].maintain(NOON)
+    counts = await tables(engine)
+    assert REST not in counts
+    assert list(counts.values()) == [80] * 40
+    await asyncio.gather(*(store.close() for store in stores))
+
+
+async def test_looking_for_an_id_uses_the_index_of_every_partition(
+    engine: AsyncEngine, store: PostgresStore
+) -> None:
+    await store.maintain(NOON)
+    async with engine.begin() as connection:
+        await connection.execute(text("SET LOCAL enable_seqscan = off"))
+        plan = await connection.execute(
+            text("EXPLAIN SELECT * FROM decisions WHERE transaction_id = ANY(ARRAY['t1'])")
+        )
+        lines = [line for (line,) in plan]
+    assert not [line for line in lines if "Seq Scan" in line]
+    assert sum("Index Cond: (transaction_id" in line for line in lines) > AHEAD

@@ -1,0 +1,88 @@
+"""`fraudapp purge`, as an operator runs it."""
+
+from __future__ import annotations
+
+import os
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from fraudapp.commands.purge import command
+from fraudapp.local.processes import free_port
+from fraudapp.settings import load
+from fraudapp.stores.base import Batch
+from fraudapp.stores.stores import Stores
+from tests.unit.decisions import decision
+
+NOON = datetime(2026, 3, 4, 12, tzinfo=timezone.utc)
+
+
+@pytest.fixture
+def environment(
+    postgres_url: str, redis_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in [name for name in os.environ if name.startswith("FRAUD_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("FRAUD_POSTGRES_URL", postgres_url)
+    monkeypatch.setenv("FRAUD_REDIS_URL", redis_url)
+    monkeypatch.setenv("FRAUD_ARCHIVE_URL", (tmp_path / "archive").as_uri())
+
+
+@pytest.fixture
+async def filled(environment: None) -> None:
+    stores = Stores(load())
+    batch = Batch(
+        [
+            decision(f"t{n}", offset=n, decided_at=NOON + (n % 4) * timedelta(days=1))
+            for n in range(40)
+        ]
+    )
+    for store in stores.each:
+        await store.open()
+        await store.save(batch)
+        await store.close()
+
+
+def purge(*arguments: str, answer: str = "") -> Result:
+    return CliRunner().invoke(command, arguments, input=answer)
+
+
+def test_only_what_is_confirmed_is_deleted_and_what_stays_is_said(filled: None) -> None:
+    counts = "redis: 20 decisions", "postgres: 20 decisions", "archive: 2 files"
+    for arguments, answer, code, done in (
+        (["--dry-run"], "", 0, False),
+        ([], "n\n", 1, False),
+        ([], "", 1, False),  # nobody there to answer
+        ([], "y\n", 0, True),
+    ):
+        result = purge("--before", "2026-03-06", *arguments, answer=answer)
+        assert result.exit_code == code
+        assert all(each in result.output for each in counts)
+        assert ("UTC) deleted" in result.output) == done
+    assert "Not purged" in result.output
+    again = purge("--before", "2026-03-06", "--yes")
+    assert again.exit_code == 0
+    assert again.output.count(": 0 ") == 3
+
+
+def test_a_store_that_is_down_has_its_exit_code_and_the_others_are_purged(
+    filled: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = f"postgresql+asyncpg://x:hunter2@127.0.0.1:{free_port()}/x"
+    monkeypatch.setenv("FRAUD_POSTGRES_URL", url)
+    result = purge("--before", "2026-03-06", "--yes")
+    assert result.exit_code == 3
+    assert "FRAUD_POSTGRES_URL" in result.output
+    assert "hunter2" not in result.output
+    assert "redis: 20 decisions" in result.output
+    monkeypatch.setenv("FRAUD_REDIS_URL", f"redis://127.0.0.1:{free_port()}/0")
+    result = purge("--before", "2026-03-06", "--yes")
+    assert "FRAUD_REDIS_URL" in result.output
+    assert result.exit_code == 5
+
+
+@pytest.mark.parametrize("arguments", [[], ["--before", "today"], ["--before", "2999-01-01"]])
+def test_a_wrong_date_is_refused_before_anything_is_asked(arguments: list[str]) -> None:
+    assert purge(*arguments).exit_code == 2
