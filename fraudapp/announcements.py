@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from typing import Final
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
@@ -19,7 +20,8 @@ _POLL_MS: Final = 1_000
 class Announcements(Service):
     """Wakes callers who wait on this worker for a decision that another one makes.
 
-    Only keys are looked at, unless somebody waits for one: 1 us an event of the whole cluster.
+    Only keys are looked at, unless somebody waits for one: 1 us an event of the other workers. What
+    this one decides it announces by itself.
     """
 
     def __init__(self, settings: Settings, waiting: Waiting) -> None:
@@ -41,6 +43,19 @@ class Announcements(Service):
         assigned = [TopicPartition(self._topic, number) for number in partitions]
         self._consumer.assign(assigned)
         await self._consumer.seek_to_end(*assigned)
+
+    def take_over(self, cursors: Mapping[int, int], own: Collection[int]) -> None:
+        """Stop listening to the partitions that are this worker's own, and listen to all others.
+
+        `cursors` has the offset up to which this worker knows a partition that was its own before.
+        """
+        for partition in self._consumer.assignment():
+            number = partition.partition
+            if number in own:
+                self._consumer.pause(partition)
+            elif partition in self._consumer.paused():
+                self._consumer.seek(partition, cursors[number])
+                self._consumer.resume(partition)
 
     @Service.task
     async def _listen(self) -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
+from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.conn import create_conn
 from aiokafka.errors import (
     AuthenticationFailedError,
@@ -16,6 +18,7 @@ from aiokafka.errors import (
     UnsupportedSaslMechanismError,
 )
 from faust.auth import Credentials, SASLCredentials, SSLCredentials
+from faust.types import TP
 
 from fraudapp.settings import Settings
 from fraudapp.tls import client_context, untrusted
@@ -57,6 +60,14 @@ def faust_credentials(settings: Settings) -> Credentials | None:
             ssl_context=options.get("ssl_context"),
         )
     return SSLCredentials(options["ssl_context"]) if settings.broker_tls else None
+
+
+async def end_offsets(settings: Settings, partitions: Iterable[TP]) -> dict[TP, int]:
+    """Return the offset that the next record of each partition will get; raises `KafkaError`."""
+    wanted = [TopicPartition(*partition) for partition in partitions]
+    async with AIOKafkaConsumer(**client_options(settings)) as consumer:
+        ends: Mapping[TopicPartition, int] = await consumer.end_offsets(wanted)
+    return {TP(*partition): end for partition, end in ends.items()}
 
 
 async def check_access(settings: Settings) -> None:

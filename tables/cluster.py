@@ -12,12 +12,15 @@ from types import SimpleNamespace
 from typing import Any, Final, Generic, TypeVar, cast
 
 import msgspec
+from faust.stores.rocksdb import Store
 from faust.streams import _current_event
 from faust.tables.globaltable import GlobalTable
 from faust.tables.manager import TableManager
-from faust.types import FutureMessage
+from faust.types import TP, FutureMessage
 
 from fraudapp.app import app, settings
+from fraudapp.kafka_clients import end_offsets
+from tables.mending import mend
 
 Value = TypeVar("Value", bound=msgspec.Struct)
 
@@ -32,6 +35,14 @@ class DeliveredTable(GlobalTable):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._undelivered: list[FutureMessage] = []
+
+    async def on_start(self) -> None:
+        """Start with what is on disk, but for what would keep the worker from ever starting."""
+        await super().on_start()
+        topic = self.changelog_topic_name
+        partitions = [TP(topic, number) for number in range(settings.topic_partitions)]
+        store = cast(Store, self.data)
+        await mend(store, partitions, await end_offsets(settings, partitions))
 
     def send_changelog(self, *args: Any, **kwargs: Any) -> FutureMessage:
         """See `Collection.send_changelog`."""

@@ -11,6 +11,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from aiokafka import AIOKafkaProducer
+from faust.stores.rocksdb import Store
+from rocksdict import Options, Rdict
 
 from fraudapp.local.postgres import Postgres
 from fraudapp.local.redis import Redis
@@ -215,3 +217,25 @@ def test_ids_that_no_transaction_can_have_are_unknown(worker: Worker) -> None:
         status, problem = worker.get(f"/transaction/{path}/status")
         assert status == 404, problem
     assert "\n[CRITICAL]" not in worker.log.read_text()
+
+
+async def test_a_table_that_is_damaged_or_ahead_of_its_changelog_is_made_anew(
+    worker: Worker,
+) -> None:
+    rows = [transaction(f"t{number}") for number in range(500)]
+    await send_transactions(worker.environment, rows + rows[:50])
+    await kept.eventually(lambda: worker.stats()["duplicates"] == 50)
+    expected = worker.stats()
+    worker.kill()
+    databases = sorted(worker.data_dir.glob("faust/**/decision-counts-*.db"))
+    assert len(databases) == 4
+    for path in databases[0].glob("MANIFEST*"):
+        path.write_bytes(b"garbage")
+    ahead = Rdict(str(databases[1]), Options(raw_mode=True))
+    ahead[Store.offset_key] = b"1000000"
+    ahead.close()
+    await asyncio.to_thread(worker.start)
+    assert worker.stats() == expected
+    written = worker.log.read_text()
+    assert "decision-counts-0.db is damaged" in written
+    assert "has offset 1000000, and the changelog ends at" in written
