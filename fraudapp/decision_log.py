@@ -44,6 +44,11 @@ class DecisionLog:
         """Return the ledger of a partition, if it was opened here; it may be behind."""
         return self._ledgers.get(number)
 
+    @property
+    def cursors(self) -> dict[int, int]:
+        """Offset up to which each partition that was opened here is known."""
+        return {number: ledger.cursor for number, ledger in self._ledgers.items()}
+
     async def ready(self, number: int, generation: int) -> Ledger:
         """Return the ledger of a partition, with all that others wrote before this generation.
 

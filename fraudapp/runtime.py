@@ -128,13 +128,15 @@ class Runtime(Service):
             for store in self.stores.each
         ]
         retention = Retention(self.settings, self.stores)
-        for service in (*self.keepers, Announcements(self.settings, self.waiting), retention):
+        self.announcements = Announcements(self.settings, self.waiting)
+        for service in (*self.keepers, self.announcements, retention):
             await self.add_runtime_dependency(service)
 
     async def _take_over(self, numbers: Sequence[int], generation: int) -> None:
         for number in numbers:
             await self.decisions.ready(number, generation)
         self.owned = generation, list(numbers)
+        self.announcements.take_over(self.decisions.cursors, numbers)
         for keeper in self.keepers:
             async for attempt in patiently(f"asking how far {keeper.store.name} has come"):
                 with attempt:
