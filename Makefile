@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test lint format clean
+.PHONY: run test bench lint format clean
 
 run: $(VENV)/.local-stamp
 	@$(BIN)/fraudapp local $(ARGS)
@@ -11,6 +11,11 @@ run: $(VENV)/.local-stamp
 test: $(VENV)/.test-stamp
 	$(BIN)/python -m tests.servers.install
 	$(BIN)/python -m pytest $(ARGS)
+
+# `QUICK=1` for under ten minutes. In an environment of its own: its contenders have their own needs.
+bench: .cache/bench-venv/.stamp
+	@.cache/bench-venv/bin/python -m tests.servers.install
+	@.cache/bench-venv/bin/python -m tests.benchmarks --plan $(if $(QUICK),quick,full) $(ARGS)
 
 lint: $(VENV)/.test-stamp
 	$(BIN)/ruff check .
@@ -29,6 +34,11 @@ $(VENV)/.local-stamp: setup.cfg pyproject.toml
 $(VENV)/.test-stamp: setup.cfg pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[local,test,dev]'
+	@touch $@
+
+.cache/bench-venv/.stamp: setup.cfg pyproject.toml
+	$(PYTHON) -m venv .cache/bench-venv
+	.cache/bench-venv/bin/pip install --quiet --disable-pip-version-check --editable '.[test,bench]'
 	@touch $@
 
 clean:
