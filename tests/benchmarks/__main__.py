@@ -10,6 +10,8 @@ Prints what it finds as it goes, and writes it as JSON and as a plot. The last l
 from __future__ import annotations
 
 import json
+import signal
+import sys
 import time
 from collections.abc import Callable
 from datetime import datetime, timezone
@@ -43,6 +45,8 @@ def main(size: str, out: Path | None, plot: Path | None, readme: bool, result: P
     if readme:
         click.echo(report.markdown(json.loads((result or _latest()).read_text())))
         return
+    # As Ctrl-C: the servers are stopped, and their folders removed.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     measured = {"plan": size, **_measure(PLANS[size])}
     started = datetime.now(timezone.utc).strftime("%Y%m%d-%H%M%S")
     out = out or RESULTS / f"{started}-{size}.json"

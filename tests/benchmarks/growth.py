@@ -60,9 +60,9 @@ def rate_of_group(stack: Stack, plan: Plan, partitions: int, workers: int) -> fl
             for started in group:
                 started.expect_alive()
 
-        seen, complete = observers(own, OURS, partitions, plan.events)
+        seen, kept = observers(own, OURS, partitions)
         return measure_rate(
-            seen, complete, count=plan.events, limit=plan.seconds, alive=alive
+            seen, kept, count=plan.events, limit=plan.seconds, alive=alive
         ).events_per_s
 
 

@@ -65,7 +65,7 @@ def compare(stack: Stack, plan: Plan, say: Say) -> dict[str, Any]:
 
 
 def ratios(rates: Rates, rounds: Rates, best: str) -> dict[str, float]:
-    """Medians over the rounds of our rate to others; to those that ran once, of our median to it."""
+    """Our rate to that of others: median of the rounds, or median to what ran once."""
 
     def against(name: str, other: str) -> float:
         return median_ratio(rounds.get(name, []), rounds.get(other, []))

@@ -1,7 +1,7 @@
 """The servers under every measurement, and a fresh corner of each for every run.
 
 Apache Kafka, PostgreSQL, Redis and S3Proxy: the same real processes as in the tests. A corner has a
-database, a Redis database, a bucket, a data folder and a consumer group of its own; when it is left,
+database, an empty Redis, a bucket, a data folder and a consumer group of its own; when it is left,
 all that was kept in it is dropped, so that no run pays for the one before it.
 """
 
@@ -60,7 +60,7 @@ class Stack:
 
 @contextmanager
 def running(say: Callable[[str], None]) -> Iterator[Stack]:
-    """Start the servers and train the model; stop them all, and remove their folders, at the end."""
+    """Train the model and start the servers; stop them and remove their folders at the end."""
     folder = Path(tempfile.mkdtemp(prefix="fraudapp-bench-"))
     folder.chmod(0o711)  # PostgreSQL may run as another user
     with ExitStack() as cleanup:

@@ -32,7 +32,7 @@ class Rate(NamedTuple):
     seconds: float
     """The same, in time."""
     complete: bool
-    """Whether all events were kept everywhere within the time that there was."""
+    """Whether all events were kept within the time that there was."""
 
 
 class Stalled(RuntimeError):
@@ -63,9 +63,9 @@ class Stores:
         self._lines = {each: self._lines.get(each) or _lines(each[0]) for each in sized}
         return sum(self._lines.values())
 
-    def complete(self, count: int) -> bool:
-        """Whether each store has so many; asked in the order of what asking costs."""
-        return self.in_redis() >= count and self.in_s3() >= count and self.in_postgres() >= count
+    def in_each(self) -> int:
+        """What every one of them has: each may follow at its own pace."""
+        return min(self.in_redis(), self.in_s3(), self.in_postgres())
 
     async def _rows(self) -> int:
         connection = await asyncpg.connect(self._url)
@@ -98,17 +98,20 @@ class Log:
 
 def measure(
     seen: Callable[[], int],
-    complete: Callable[[], bool],
+    kept: Callable[[], int],
     *,
     count: int,
     limit: float,
     alive: Callable[[], None],
     start_within: float = 60.0,
 ) -> Rate:
-    """Wait until a run is complete or `limit` seconds after its first event have gone.
+    """Wait until `count` events are kept or `limit` seconds after the first have gone.
+
+    `seen` is cheap and asked often, `kept` is what counts, and asked only at the end.
 
     The clock starts at the first look that sees events, and those are not counted: neither the
-    start of a process nor its first batch is part of the rate. `alive` raises if the process has ended.
+    start of a process nor its first batch is part of the rate. `alive` raises if the process is no
+    more.
     """
     begin = time.monotonic()
     while not (first := seen()):
@@ -118,25 +121,18 @@ def measure(
         time.sleep(POLL)
     begin = time.monotonic()
     end = begin + limit
-    while time.monotonic() < end:
-        time.sleep(POLL)
-        now = seen()
-        if now >= count:
-            break
+    while seen() < count and time.monotonic() < end:
         alive()
-    if now >= count:
-        while time.monotonic() < end:
-            asked = time.monotonic()
-            if complete():
-                return _rate(count - first, asked - begin, complete=True)
-            alive()
-            # Counting is work for the servers: at most a fifth of the time.
-            time.sleep(max(POLL, 4 * (time.monotonic() - asked)))
-    return _rate(seen() - first, time.monotonic() - begin, complete=False)
-
-
-def _rate(count: int, seconds: float, *, complete: bool) -> Rate:
-    return Rate(count / seconds, count, seconds, complete)
+        time.sleep(POLL)
+    while True:
+        asked = time.monotonic()
+        done = kept()
+        if done >= count or asked >= end:
+            events, seconds = max(0, done - first), asked - begin
+            return Rate(events / seconds, events, seconds, done >= count)
+        alive()
+        # Counting is work for the servers: at most a fifth of the time.
+        time.sleep(max(POLL, 4 * (time.monotonic() - asked)))
 
 
 def _lines(path: Path) -> int:

@@ -121,7 +121,7 @@ class Bulk:
 
 
 class Progress:
-    """Tells whoever measures how many events are done, through a file; at most 50 times a second."""
+    """Tells whoever measures, through a file, how many events are done; 50 times a second."""
 
     def __init__(self) -> None:
         self._path = Path(os.environ["BENCH_PROGRESS"])

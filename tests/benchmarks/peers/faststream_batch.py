@@ -1,4 +1,4 @@
-"""FastStream with a batch subscriber on aiokafka, as its documentation shows it, and bulk stores."""
+"""FastStream: a batch subscriber on aiokafka, as documented, and bulk stores."""
 
 from __future__ import annotations
 
