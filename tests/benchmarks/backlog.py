@@ -18,7 +18,7 @@ from msgspec import json
 from data.generator import generate
 from data.plan import Plan
 
-DISTINCT = 100_000
+DISTINCT = 50_000
 """Rows that are generated; from there on they come again under new ids."""
 
 
@@ -37,8 +37,9 @@ def drop_topic(broker: str, topic: str) -> None:
     admin.delete_topics([topic])[topic].result(30)
 
 
-def fill(broker: str, topic: str, count: int) -> None:
-    """Write so many transactions to a topic; raises `RuntimeError` if the broker refuses one."""
+def fill(broker: str, topic: str, count: int, prefix: str = "t") -> None:
+    """Write so many transactions; raises `RuntimeError` if the broker does not take them all."""
+    refused: list[object] = []
     producer = Producer(
         {
             "bootstrap.servers": broker,
@@ -46,18 +47,22 @@ def fill(broker: str, topic: str, count: int) -> None:
             "linger.ms": 20,
             "batch.num.messages": 10_000,
             "queue.buffering.max.messages": 500_000,
+            "delivery.report.only.error": True,
         }
     )
-    for key, value in messages(count):
+    for key, value in messages(count, prefix):
         while True:
             try:
-                producer.produce(topic, value, key)
+                producer.produce(
+                    topic, value, key, on_delivery=lambda error, _: refused.append(error)
+                )
             except BufferError:
                 producer.poll(0.1)
             else:
                 break
-    if left := producer.flush(120):
-        raise RuntimeError(f"the broker has not taken {left} of {count} transactions")
+    left = producer.flush(120)
+    if left or refused:
+        raise RuntimeError(f"of {count} transactions, {left} are left, refused: {refused[:3]}")
 
 
 def messages(count: int, prefix: str = "t") -> Iterator[tuple[bytes, bytes]]:

@@ -94,7 +94,7 @@ def memory(stack: Stack, plan: Plan, say: Callable[[str], None]) -> Figures:
 
 
 def recovery(stack: Stack, plan: Plan, size: int, say: Callable[[str], None]) -> Figures:
-    """Seconds from start to ready with so many decisions in the ledger, and with it lost."""
+    """Seconds from start to the next decision: with so many in the ledger, and with it lost."""
     topic = make_topic(stack.broker, plan.partitions)
     figures: Figures = {}
     with ExitStack() as cleanup:
@@ -110,12 +110,15 @@ def recovery(stack: Stack, plan: Plan, size: int, say: Callable[[str], None]) ->
                 say(f"recovery: {exc}")
                 return {}
             started.child.stop()
-        for name, prepare in (("kept", _keep), ("lost", _lose)):
+        for number, (name, prepare) in enumerate((("kept", _keep), ("lost", _lose)), start=1):
             prepare(own.folder / "data-0")
+            fill(stack.broker, topic, 1, prefix=f"after-{name}")
             with process(own, OURS) as started:
-                seconds = wait_for(started.ready, ANSWER, "the worker is ready again")
+                more = size + number
+                seconds = wait_for(lambda more=more: log.decided() >= more, ANSWER, "a decision")
                 started.child.stop()
-            figures[f"s to ready, ledger of {size:,} {name}"] = seconds
+            figures[f"s from start to decision, ledger of {size:,} {name}"] = seconds
+            say(f"{seconds:.1f} s from start to decision with a ledger of {size:,} {name}")
     return figures
 
 

@@ -41,9 +41,9 @@ QUICK: Final = Plan(
     events=200_000, rounds=3, seconds=20.0, latency_seconds=8.0, growth=((4, 1), (4, 2))
 )
 TINY: Final = Plan(
-    events=5_000,
+    events=20_000,
     rounds=1,
-    seconds=3.0,
+    seconds=4.0,
     latency_seconds=1.0,
     rates=(500,),
     partitions=2,

@@ -19,7 +19,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from tests.benchmarks.stack import Corner
 
-POLL: Final = 0.05  # seconds between two looks
+POLL: Final = 0.02  # seconds between two looks
 _NO_TOPIC: Final = (KafkaError._UNKNOWN_PARTITION, KafkaError.UNKNOWN_TOPIC_OR_PART)
 
 
