@@ -69,7 +69,7 @@ def _measure(plan: Plan) -> dict[str, Any]:
     where = surroundings()
     for name, value in where.items():
         click.echo(f"{name:10} {value}")
-    with running(say) as stack:
+    with running(say, plan.training_rows) as stack:
         measured: dict[str, Any] = {"surroundings": where, **compare(stack, plan, say)}
         say("latency from produce to decision over HTTP")
         measured["latency"] = latencies(stack, plan.latency_seconds, say, plan.rates)

@@ -113,9 +113,13 @@ def recovery(stack: Stack, plan: Plan, size: int, say: Callable[[str], None]) ->
         for number, (name, prepare) in enumerate((("kept", _keep), ("lost", _lose)), start=1):
             prepare(own.folder / "data-0")
             fill(stack.broker, topic, 1, prefix=f"after-{name}")
+            awaited = size + number
+
+            def decided(awaited: int = awaited) -> bool:
+                return log.decided() >= awaited
+
             with process(own, OURS) as started:
-                more = size + number
-                seconds = wait_for(lambda more=more: log.decided() >= more, ANSWER, "a decision")
+                seconds = wait_for(decided, ANSWER, "a decision")
                 started.child.stop()
             figures[f"s from start to decision, ledger of {size:,} {name}"] = seconds
             say(f"{seconds:.1f} s from start to decision with a ledger of {size:,} {name}")

@@ -24,6 +24,8 @@ class Plan(NamedTuple):
     """Events during which the worker's memory is watched; 0 leaves it out."""
     ledgers: tuple[int, ...] = ()
     """Sizes of ledger whose recovery is timed."""
+    training_rows: int | None = None
+    """Train on so many generated rows instead of the packaged sample."""
     thorough: bool = True
     """With every contender and every stage; else with what the last line cannot do without."""
 
@@ -47,6 +49,7 @@ TINY: Final = Plan(
     latency_seconds=1.0,
     rates=(500,),
     partitions=2,
+    training_rows=30_000,
     thorough=False,
 )
 PLANS: Final = {"full": FULL, "quick": QUICK, "tiny": TINY}

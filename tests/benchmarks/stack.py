@@ -24,6 +24,8 @@ from confluent_kafka.admin import AdminClient
 from sqlalchemy.ext.asyncio import create_async_engine
 
 import data
+from data.generator import write_csv
+from data.plan import Plan
 from fraudapp.local.processes import free_port
 from fraudapp.model_registry import ModelRegistry
 from fraudapp.stores.migrate import migrate
@@ -59,14 +61,21 @@ class Stack:
 
 
 @contextmanager
-def running(say: Callable[[str], None]) -> Iterator[Stack]:
-    """Train the model and start the servers; stop them and remove their folders at the end."""
+def running(say: Callable[[str], None], training_rows: int | None) -> Iterator[Stack]:
+    """Train the model and start the servers; stop them and remove their folders at the end.
+
+    The model is trained on the packaged sample, or on so many generated rows, which is quicker.
+    """
     folder = Path(tempfile.mkdtemp(prefix="fraudapp-bench-"))
     folder.chmod(0o711)  # PostgreSQL may run as another user
     with ExitStack() as cleanup:
         cleanup.callback(shutil.rmtree, folder, ignore_errors=True)
         say("training the model")
-        trained = train(data.sample_path())
+        sample = data.sample_path()
+        if training_rows:
+            sample = folder / "sample.csv"
+            write_csv(Plan(rows=training_rows, seed=3), sample)
+        trained = train(sample)
         registry = ModelRegistry(folder / "models")
         registry.activate(registry.add(trained))
         stack = Stack(
