@@ -25,14 +25,6 @@ async def as_they_are(message: KafkaMessage) -> Any:
     return message.body
 
 
-@broker.subscriber(
-    settings.transactions_topic,
-    batch=True,
-    max_records=2_000,
-    group_id=settings.app_id,
-    auto_offset_reset="earliest",
-    decoder=as_they_are,
-)
 async def handle(values: Any, message: KafkaMessage) -> None:
     """Decide a batch; the broker is told once it is kept."""
     raws = message.raw_message
@@ -41,6 +33,17 @@ async def handle(values: Any, message: KafkaMessage) -> None:
             Record(each.topic, each.partition, each.offset, each.value) for each in raws
         )
     )
+
+
+# As `@broker.subscriber(...)`, which type checkers refuse where FastStream is not installed.
+broker.subscriber(
+    settings.transactions_topic,
+    batch=True,
+    max_records=2_000,
+    group_id=settings.app_id,
+    auto_offset_reset="earliest",
+    decoder=as_they_are,
+)(handle)
 
 
 async def main() -> None:
