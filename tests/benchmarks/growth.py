@@ -6,14 +6,16 @@ import shutil
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
+from fraudapp.local.processes import ProcessError
 from tests.benchmarks.backlog import drop_topic, fill, make_topic
 from tests.benchmarks.contenders import OURS
 from tests.benchmarks.plan import Plan
 from tests.benchmarks.stack import Stack, corner
 from tests.benchmarks.throughput import observers, process, resident, wait_for
-from tests.benchmarks.watch import Log
+from tests.benchmarks.watch import Log, Stalled
 from tests.benchmarks.watch import measure as measure_rate
 
 Figures = dict[str, float]
@@ -22,20 +24,27 @@ ANSWER = 900.0  # seconds a phase that does not end may take
 
 
 def measure(stack: Stack, plan: Plan, say: Callable[[str], None]) -> Figures:
-    """Everything that the plan asks for, by name."""
+    """Everything that the plan asks for, by name; what fails is told and left out."""
     figures: Figures = {}
-    for partitions, workers in plan.growth:
-        rate = rate_of_group(stack, plan, partitions, workers)
-        figures[f"events/s, {partitions} partitions, {workers} workers"] = rate
-        say(f"{workers} workers on {partitions} partitions: {rate:,.0f} events/s")
+    steps: list[Callable[[], Figures]] = [
+        partial(rate_of_group, stack, plan, *sizes) for sizes in plan.growth
+    ]
     if plan.memory_events:
-        figures |= memory(stack, plan, say)
-    for size in plan.ledgers:
-        figures |= recovery(stack, plan, size, say)
+        steps.append(partial(memory, stack, plan))
+    steps += [partial(recovery, stack, plan, size) for size in plan.ledgers]
+    for step in steps:
+        try:
+            measured = step()
+        except (ProcessError, Stalled, TimeoutError) as exc:
+            say(f"growth: failed: {exc}")
+            continue
+        for name, figure in measured.items():
+            say(f"{name}: {figure:,.4g}")
+        figures |= measured
     return figures
 
 
-def rate_of_group(stack: Stack, plan: Plan, partitions: int, workers: int) -> float:
+def rate_of_group(stack: Stack, plan: Plan, partitions: int, workers: int) -> Figures:
     """Events/s of workers that share a topic.
 
     They are ready before there is anything to do, and are frozen while the backlog is written: all
@@ -61,12 +70,11 @@ def rate_of_group(stack: Stack, plan: Plan, partitions: int, workers: int) -> fl
                 started.expect_alive()
 
         seen, kept = observers(own, OURS, partitions)
-        return measure_rate(
-            seen, kept, count=plan.events, limit=plan.seconds, alive=alive
-        ).events_per_s
+        rate = measure_rate(seen, kept, count=plan.events, limit=plan.seconds, alive=alive)
+    return {f"events/s, {partitions} partitions, {workers} workers": rate.events_per_s}
 
 
-def memory(stack: Stack, plan: Plan, say: Callable[[str], None]) -> Figures:
+def memory(stack: Stack, plan: Plan) -> Figures:
     """MiB that a worker holds after a million events and after all of them, all stores on."""
     topic = make_topic(stack.broker, plan.partitions)
     figures: Figures = {}
@@ -84,16 +92,12 @@ def memory(stack: Stack, plan: Plan, say: Callable[[str], None]) -> Figures:
                 time.sleep(0.2)
                 return log.decided() >= events
 
-            try:
-                wait_for(decided, ANSWER, f"{events} events are decided")
-            except TimeoutError as exc:
-                say(f"memory: {exc}")
-                break
+            wait_for(decided, ANSWER, f"{events} events are decided")
             figures[f"MiB after {events:,} events"] = resident(started.child)
     return figures
 
 
-def recovery(stack: Stack, plan: Plan, size: int, say: Callable[[str], None]) -> Figures:
+def recovery(stack: Stack, plan: Plan, size: int) -> Figures:
     """Seconds from start to the next decision: with so many in the ledger, and with it lost."""
     topic = make_topic(stack.broker, plan.partitions)
     figures: Figures = {}
@@ -103,12 +107,8 @@ def recovery(stack: Stack, plan: Plan, size: int, say: Callable[[str], None]) ->
         fill(stack.broker, topic, size)
         with process(own, OURS) as started:
             log = Log(own, plan.partitions)
-            try:
-                wait_for(started.ready, ANSWER, "the worker is ready")
-                wait_for(lambda: log.decided() >= size, ANSWER, f"{size} events are decided")
-            except TimeoutError as exc:
-                say(f"recovery: {exc}")
-                return {}
+            wait_for(started.ready, ANSWER, "the worker is ready")
+            wait_for(lambda: log.decided() >= size, ANSWER, f"{size} events are decided")
             started.child.stop()
         for number, (name, prepare) in enumerate((("kept", _keep), ("lost", _lose)), start=1):
             prepare(own.folder / "data-0")
@@ -122,7 +122,6 @@ def recovery(stack: Stack, plan: Plan, size: int, say: Callable[[str], None]) ->
                 seconds = wait_for(decided, ANSWER, "a decision")
                 started.child.stop()
             figures[f"s from start to decision, ledger of {size:,} {name}"] = seconds
-            say(f"{seconds:.1f} s from start to decision with a ledger of {size:,} {name}")
     return figures
 
 

@@ -7,6 +7,8 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import Final
 
+import aiohttp
+
 from tests.benchmarks.backlog import drop_topic, make_topic
 from tests.benchmarks.contenders import OURS
 from tests.benchmarks.stack import Stack, corner
@@ -45,7 +47,7 @@ def latencies(
                 for rate in rates:
                     measured[str(rate)] = probed(rate, int(rate * seconds))
                     say(f"{rate}/s: p99 {measured[str(rate)]['p99']:.1f} ms")
-            except (AssertionError, asyncio.TimeoutError, OSError) as exc:
+            except (AssertionError, asyncio.TimeoutError, aiohttp.ClientError, OSError) as exc:
                 say(f"the worker does not keep up: {exc!r}")
     finally:
         drop_topic(stack.broker, topic)
