@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test lint format torture clean
+.PHONY: run test bench torture lint format clean
 
 run: $(VENV)/.local-stamp
 	@$(BIN)/fraudapp local $(ARGS)
@@ -16,6 +16,11 @@ test: $(VENV)/.test-stamp
 torture: $(VENV)/.test-stamp
 	@$(BIN)/python -m tests.servers.install
 	@$(BIN)/python -m tests.torture --minutes $(or $(MINUTES),30) --seed $(or $(SEED),1) $(ARGS)
+
+# `QUICK=1` for under ten minutes. In an environment of its own: its contenders have their own needs.
+bench: .cache/bench-venv/.stamp
+	@.cache/bench-venv/bin/python -m tests.servers.install
+	@.cache/bench-venv/bin/python -m tests.benchmarks --plan $(if $(QUICK),quick,full) $(ARGS)
 
 lint: $(VENV)/.test-stamp
 	$(BIN)/ruff check .
@@ -34,6 +39,11 @@ $(VENV)/.local-stamp: setup.cfg pyproject.toml
 $(VENV)/.test-stamp: setup.cfg pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[local,test,dev]'
+	@touch $@
+
+.cache/bench-venv/.stamp: setup.cfg pyproject.toml
+	$(PYTHON) -m venv .cache/bench-venv
+	.cache/bench-venv/bin/pip install --quiet --disable-pip-version-check --editable '.[test,bench]'
 	@touch $@
 
 clean:

@@ -2,8 +2,11 @@
 
     python tests/latency_probe.py [--url URL] [--count N] [--rate R] [--broker HOST:PORT]
 
-Each transaction is sent to Kafka while a request already waits for its decision. Latency is from
-the moment it should have been sent, so that a stall counts for all that it delays.
+Transactions are sent to Kafka on a schedule that does not wait for answers. A request waits for the
+decision before its transaction is sent; latency is from the moment it should have been sent, so
+that a stall counts for all that it delays. Above `--samples` requests a second only a random sample
+of the transactions is asked for: one request each would cost more than what is measured. They are
+sent by a process of their own, and what both processes use of the CPU is told.
 """
 
 from __future__ import annotations
@@ -11,13 +14,21 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import multiprocessing
+import random
+import resource
 import statistics
+import time
 import uuid
-from time import perf_counter
+from collections.abc import Iterator
 from typing import Any
 
 import aiohttp
-from aiokafka import AIOKafkaProducer
+from confluent_kafka import Producer
+
+AHEAD = 0.1  # seconds between a request and the transaction that it waits for
+TICK = 0.001  # seconds between two looks at the schedule
+WAIT = 30  # seconds a request waits
 
 
 def transaction(transaction_id: str) -> dict[str, Any]:
@@ -36,33 +47,91 @@ def transaction(transaction_id: str) -> dict[str, Any]:
     }
 
 
-async def probe(options: argparse.Namespace) -> list[float]:
-    """Latencies of all transactions, in seconds."""
-    run = f"probe-{uuid.uuid4().hex[:8]}"
+def sampled(count: int, rate: float, samples: float) -> Iterator[int]:
+    """Numbers of the transactions that are asked for: at random, `samples` a second on average."""
+    chance = samples / rate
+    random_ = random.Random(20)
+    return (number for number in range(count) if random_.random() < chance)
+
+
+def send(options: argparse.Namespace, run: str, started: float, report: Any) -> None:
+    """Send every transaction at its time, and report how late the latest was, in seconds."""
+    producer = Producer(
+        {
+            "bootstrap.servers": options.broker,
+            "partitioner": "murmur2_random",  # as Kafka's Java client
+            "linger.ms": 0,
+            "acks": 1,
+        }
+    )
+    producer.list_topics(options.topic, timeout=30)
+    late, number = 0.0, 0
+    while number < options.count:
+        now = time.monotonic()
+        due = min(options.count, int((now - started) * options.rate) + 1) if now >= started else 0
+        if number < due:
+            late = max(late, now - started - number / options.rate)
+        for each in range(number, due):
+            transaction_id = f"{run}-{each}"
+            body = json.dumps(transaction(transaction_id)).encode()
+            producer.produce(options.topic, body, transaction_id.encode())
+        number = max(number, due)
+        producer.poll(0)
+        time.sleep(TICK)
+    if left := producer.flush(30):
+        raise SystemExit(f"the broker has not taken {left} transactions")
+    report.put((late, _cpu_seconds()))
+
+
+async def ask(options: argparse.Namespace, run: str, started: float) -> list[float]:
+    """Latencies of the sampled transactions, in seconds."""
     connector = aiohttp.TCPConnector(limit=0)
-    async with (
-        AIOKafkaProducer(bootstrap_servers=options.broker) as producer,
-        aiohttp.ClientSession(options.url, connector=connector) as session,
-    ):
-        started = perf_counter()
+    timeout = aiohttp.ClientTimeout(total=WAIT + 10)
+    async with aiohttp.ClientSession(options.url, connector=connector, timeout=timeout) as session:
 
         async def one(number: int) -> float:
-            transaction_id = f"{run}-{number}"
             due = started + number / options.rate
-            await asyncio.sleep(max(0.0, due - perf_counter()))
-            path = f"/transaction/{transaction_id}/status?wait_seconds=30"
-            answer = asyncio.ensure_future(session.get(path))
-            await producer.send(
-                options.topic,
-                json.dumps(transaction(transaction_id)).encode(),
-                key=transaction_id.encode(),
-            )
-            async with await answer as response:
+            await asyncio.sleep(max(0.0, due - AHEAD - time.monotonic()))
+            path = f"/transaction/{run}-{number}/status?wait_seconds={WAIT}"
+            async with session.get(path) as response:
                 decision = await response.json()
                 assert response.status == 200, decision
-            return float(perf_counter() - due)
+            return float(time.monotonic() - due)
 
-        return await asyncio.gather(*(one(number) for number in range(options.count)))
+        numbers = sampled(options.count, options.rate, options.samples)
+        return await asyncio.gather(*map(one, numbers))
+
+
+def probe(options: argparse.Namespace) -> dict[str, float]:
+    """Percentiles in milliseconds, and what the measuring itself cost."""
+    run = f"probe-{uuid.uuid4().hex[:8]}"
+    context = multiprocessing.get_context("spawn")
+    report = context.Queue()
+    started = time.monotonic() + 2.0  # both processes are ready by then; the clock is the machine's
+    sender = context.Process(target=send, args=(options, run, started, report), daemon=True)
+    before = _cpu_seconds()
+    sender.start()
+    try:
+        latencies = asyncio.run(ask(options, run, started))
+        late, cpu_of_sender = report.get(timeout=60)
+    finally:
+        sender.terminate()
+        sender.join()
+    seconds = options.count / options.rate
+    cuts = statistics.quantiles(latencies, n=1_000, method="inclusive")
+    percentiles = {f"p{name}": cuts[int(name * 10) - 1] * 1_000 for name in (50, 95, 99, 99.9)}
+    return percentiles | {
+        "max": max(latencies) * 1_000,
+        "samples": len(latencies),
+        "sent_late_ms": late * 1_000,
+        "cores_asking": (_cpu_seconds() - before) / seconds,
+        "cores_sending": cpu_of_sender / seconds,
+    }
+
+
+def _cpu_seconds() -> float:
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    return usage.ru_utime + usage.ru_stime
 
 
 def main() -> None:
@@ -73,13 +142,21 @@ def main() -> None:
     parser.add_argument("--topic", default="transactions")
     parser.add_argument("--count", type=int, default=2_000, help="transactions to send")
     parser.add_argument("--rate", type=float, default=200.0, help="transactions a second")
+    parser.add_argument("--samples", type=float, default=200.0, help="requests a second, at most")
+    parser.add_argument("--json", action="store_true", help="print a JSON object")
     options = parser.parse_args()
-    latencies = asyncio.run(probe(options))
-    cuts = statistics.quantiles(latencies, n=100, method="inclusive")
-    figures = {f"p{percent}": cuts[percent - 1] * 1_000 for percent in (50, 95, 99)}
-    figures["max"] = max(latencies) * 1_000
-    text = "  ".join(f"{name} {milliseconds:.1f} ms" for name, milliseconds in figures.items())
+    figures = probe(options)
+    if options.json:
+        print(json.dumps(figures))  # noqa: T201
+        return
+    names = ("p50", "p95", "p99", "p99.9", "max")
+    text = "  ".join(f"{name} {figures[name]:.1f} ms" for name in names)
     print(f"{options.count} transactions at {options.rate:g}/s: {text}")  # noqa: T201
+    print(  # noqa: T201
+        f"{figures['samples']:g} of them asked for; "
+        f"the latest was sent {figures['sent_late_ms']:.1f} ms late; "
+        f"cores: {figures['cores_asking']:.2f} asking, {figures['cores_sending']:.2f} sending"
+    )
 
 
 if __name__ == "__main__":

@@ -1,0 +1,134 @@
+"""What changes with more workers, with more events, and with a larger ledger."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
+
+from fraudapp.local.processes import ProcessError
+from tests.benchmarks.backlog import drop_topic, fill, make_topic
+from tests.benchmarks.contenders import OURS
+from tests.benchmarks.plan import Plan
+from tests.benchmarks.stack import Stack, corner
+from tests.benchmarks.throughput import observers, process, resident, wait_for
+from tests.benchmarks.watch import Log, Stalled
+from tests.benchmarks.watch import measure as measure_rate
+
+Figures = dict[str, float]
+FIRST_MEMORY = 1_000_000  # events after which memory is looked at first
+ANSWER = 900.0  # seconds a phase that does not end may take
+
+
+def measure(stack: Stack, plan: Plan, say: Callable[[str], None]) -> Figures:
+    """Everything that the plan asks for, by name; what fails is told and left out."""
+    figures: Figures = {}
+    steps: list[Callable[[], Figures]] = [
+        partial(rate_of_group, stack, plan, *sizes) for sizes in plan.growth
+    ]
+    if plan.memory_events:
+        steps.append(partial(memory, stack, plan))
+    steps += [partial(recovery, stack, plan, size) for size in plan.ledgers]
+    for step in steps:
+        try:
+            measured = step()
+        except (ProcessError, Stalled, TimeoutError) as exc:
+            say(f"growth: failed: {exc}")
+            continue
+        for name, figure in measured.items():
+            say(f"{name}: {figure:,.4g}")
+        figures |= measured
+    return figures
+
+
+def rate_of_group(stack: Stack, plan: Plan, partitions: int, workers: int) -> Figures:
+    """Events/s of workers that share a topic.
+
+    They are ready before there is anything to do, and are frozen while the backlog is written: all
+    begin at once, and nothing of a rebalance is measured.
+    """
+    topic = make_topic(stack.broker, partitions)
+    with ExitStack() as cleanup:
+        cleanup.callback(drop_topic, stack.broker, topic)
+        own = cleanup.enter_context(corner(stack, topic, partitions))
+        # Frozen, they send no heartbeats.
+        own.environment["FRAUD_BROKER_SESSION_TIMEOUT"] = "60"
+        group = [cleanup.enter_context(process(own, OURS, number)) for number in range(workers)]
+        for started in group:
+            wait_for(started.ready, 120, "all workers are ready")
+        for started in group:
+            started.child.pause()
+        fill(stack.broker, topic, plan.events)
+        for started in group:
+            started.child.resume()
+
+        def alive() -> None:
+            for started in group:
+                started.expect_alive()
+
+        seen, kept = observers(own, OURS, partitions)
+        rate = measure_rate(seen, kept, count=plan.events, limit=plan.seconds, alive=alive)
+    return {f"events/s, {partitions} partitions, {workers} workers": rate.events_per_s}
+
+
+def memory(stack: Stack, plan: Plan) -> Figures:
+    """MiB that a worker holds after a million events and after all of them, all stores on."""
+    topic = make_topic(stack.broker, plan.partitions)
+    figures: Figures = {}
+    with ExitStack() as cleanup:
+        cleanup.callback(drop_topic, stack.broker, topic)
+        fill(stack.broker, topic, plan.memory_events)
+        own = cleanup.enter_context(corner(stack, topic, plan.partitions))
+        own.environment["FRAUD_REDIS_TTL"] = "60"  # or the server's memory would be the limit
+        started = cleanup.enter_context(process(own, OURS))
+        log = Log(own, plan.partitions)
+        for events in (min(FIRST_MEMORY, plan.memory_events // 5), plan.memory_events):
+
+            def decided(events: int = events) -> bool:
+                started.expect_alive()
+                time.sleep(0.2)
+                return log.decided() >= events
+
+            wait_for(decided, ANSWER, f"{events} events are decided")
+            figures[f"MiB after {events:,} events"] = resident(started.child)
+    return figures
+
+
+def recovery(stack: Stack, plan: Plan, size: int) -> Figures:
+    """Seconds from start to the next decision: with so many in the ledger, and with it lost."""
+    topic = make_topic(stack.broker, plan.partitions)
+    figures: Figures = {}
+    with ExitStack() as cleanup:
+        cleanup.callback(drop_topic, stack.broker, topic)
+        own = cleanup.enter_context(corner(stack, topic, plan.partitions))
+        fill(stack.broker, topic, size)
+        with process(own, OURS) as started:
+            log = Log(own, plan.partitions)
+            wait_for(started.ready, ANSWER, "the worker is ready")
+            wait_for(lambda: log.decided() >= size, ANSWER, f"{size} events are decided")
+            started.child.stop()
+        for number, (name, prepare) in enumerate((("kept", _keep), ("lost", _lose)), start=1):
+            prepare(own.folder / "data-0")
+            fill(stack.broker, topic, 1, prefix=f"after-{name}")
+            awaited = size + number
+
+            def decided(awaited: int = awaited) -> bool:
+                return log.decided() >= awaited
+
+            with process(own, OURS) as started:
+                seconds = wait_for(decided, ANSWER, "a decision")
+                started.child.stop()
+            figures[f"s from start to decision, ledger of {size:,} {name}"] = seconds
+    return figures
+
+
+def _keep(folder: Path) -> None:
+    """Leave a worker's folder as it is."""
+
+
+def _lose(folder: Path) -> None:
+    """Remove a worker's folder, as the loss of its disk would."""
+    shutil.rmtree(folder)

@@ -1,0 +1,59 @@
+"""The first loop one writes: a message, a DataFrame, scikit-learn, each store in turn."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from datetime import datetime, timezone
+
+import joblib
+import pandas as pd
+from aiokafka import AIOKafkaConsumer
+
+from fraudapp.settings import load
+from models.features import from_columns
+from models.parsing import from_mapping
+from models.records import Decision
+from tests.benchmarks.peers.bulk import Bulk
+from tests.benchmarks.peers.single import Single
+
+
+async def main() -> None:
+    """Run until killed."""
+    settings = load()
+    model = joblib.load(os.environ["BENCH_PIPELINE"])
+    bulk = Bulk(settings)
+    await bulk.open()
+    single = Single(bulk, settings.app_id)
+    async with AIOKafkaConsumer(
+        settings.transactions_topic,
+        bootstrap_servers=settings.bootstrap_servers,
+        group_id=settings.app_id,
+        auto_offset_reset="earliest",
+    ) as consumer:
+        async for message in consumer:
+            fields = json.loads(message.value)
+            frame = pd.DataFrame([fields])
+            money = frame[["amount", "oldbalanceOrg", "oldbalanceDest"]].to_numpy().T
+            score = float(model.predict_proba(from_columns(frame["type"], money))[0, 1])
+            decision = Decision(
+                transaction_id=fields["transaction_id"],
+                decision=settings.policy.decide(
+                    score, flagged_upstream=fields["isFlaggedFraud"] == 1
+                ),
+                score=score,
+                reasons=[],
+                model_version="scikit-learn",
+                policy_version=settings.policy.version,
+                decided_at=datetime.now(timezone.utc),
+                topic=message.topic,
+                partition=message.partition,
+                offset=message.offset,
+                transaction=from_mapping(fields),
+            )
+            await single.save(decision)
+
+
+if __name__ == "__main__":
+    asyncio.run(main())

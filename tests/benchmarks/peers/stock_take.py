@@ -1,0 +1,37 @@
+"""Faust with `take`, its way to batches, and the stores in bulk.
+
+No table: one cannot be written from a batch (TypeError in 0.15.3).
+
+    python -m tests.benchmarks.peers.stock_take worker -l warn
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from models.parsing import from_mapping
+from tests.benchmarks.peers.bulk import Bulk
+from tests.benchmarks.peers.deciding import Decider, Record
+from tests.benchmarks.peers.faust_app import Payment, build, settings
+
+app = build()
+payments = app.topic(settings.transactions_topic, value_type=Payment)
+bulk = Bulk(settings)
+decider = Decider(settings)
+
+
+@app.agent(payments)
+async def decide(stream: Any) -> None:
+    """Decide batches."""
+    await bulk.open()
+    async for batch in stream.take(500, within=0.1):
+        where = Record(settings.transactions_topic, 0, 0, b"")
+        await bulk.save(
+            decider.transactions([(where, from_mapping(each.asdict())) for each in batch])
+        )
+
+
+if __name__ == "__main__":
+    asyncio.set_event_loop(asyncio.new_event_loop())
+    app.main()

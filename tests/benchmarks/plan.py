@@ -1,0 +1,55 @@
+"""How much is measured: enough for a figure (full), for a look (quick), or to see that it runs."""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+
+class Plan(NamedTuple):
+    """Sizes of one run of the benchmarks."""
+
+    events: int
+    """In the backlog."""
+    rounds: int
+    """Times that the worker, the raw loop and the best peer take turns."""
+    seconds: float
+    """Longest run of one contender, after its first event."""
+    latency_seconds: float
+    """Load at each rate."""
+    rates: tuple[int, ...] = (100, 500, 2_000, 10_000)
+    partitions: int = 4
+    growth: tuple[tuple[int, int], ...] = ()
+    """(partitions, workers) whose rates are compared."""
+    memory_events: int = 0
+    """Events during which the worker's memory is watched; 0 leaves it out."""
+    ledgers: tuple[int, ...] = ()
+    """Sizes of ledger whose recovery is timed."""
+    training_rows: int | None = None
+    """Train on so many generated rows instead of the packaged sample."""
+    thorough: bool = True
+    """With every contender and every stage; else with what the last line cannot do without."""
+
+
+FULL: Final = Plan(
+    events=1_000_000,
+    rounds=5,
+    seconds=120.0,
+    latency_seconds=60.0,
+    growth=((1, 1), (2, 1), (2, 2), (4, 1), (4, 2), (4, 4)),
+    memory_events=5_000_000,
+    ledgers=(0, 200_000, 1_000_000),
+)
+QUICK: Final = Plan(
+    events=200_000, rounds=3, seconds=20.0, latency_seconds=8.0, growth=((4, 1), (4, 2))
+)
+TINY: Final = Plan(
+    events=20_000,
+    rounds=1,
+    seconds=4.0,
+    latency_seconds=1.0,
+    rates=(500,),
+    partitions=2,
+    training_rows=30_000,
+    thorough=False,
+)
+PLANS: Final = {"full": FULL, "quick": QUICK, "tiny": TINY}

@@ -1,0 +1,159 @@
+"""What each stage of a decision costs, one thread, one batch after the other.
+
+    python -m tests.benchmarks.stages
+
+Without the stores it needs no server. The best of many repetitions, which is what the code costs
+when nothing disturbs it; of the stores the median, with the waiting. scikit-learn's `predict_proba`
+gets the feature matrix ready-made; ours starts from records.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import statistics
+import tempfile
+import time
+import timeit
+from collections.abc import Callable, Iterator
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Final
+
+import click
+import numpy as np
+from msgspec.structs import replace
+
+from data import sample_path
+from fraudapp.ledger import Ledger, LogRecord
+from fraudapp.settings import load
+from fraudapp.stores.base import Batch, encode
+from fraudapp.stores.stores import Stores
+from models.admission import Candidate, Input, Position
+from models.deciding import decide
+from models.features import FEATURE_NAMES, features
+from models.parsing import parse
+from models.partitioning import home_partitions
+from models.policy import Policy
+from models.records import Decision
+from models.scorer import Scorer
+from models.training import TrainedModel, train
+from tests.benchmarks.backlog import messages
+from tests.benchmarks.stack import Corner
+
+BATCH: Final = 500
+STORED: Final = 20  # batches that are saved to each store
+
+Costs = dict[str, float]
+
+
+def microseconds(call: Callable[[], object], number: int) -> float:
+    """Time of one call, the best of twenty rounds."""
+    return min(timeit.repeat(call, number=number, repeat=20)) / number * 1e6
+
+
+def computing(trained: TrainedModel) -> Costs:
+    """Microseconds an event of each stage that computes; in batches of `BATCH` where not said."""
+    scorer, policy = _scorer(trained), Policy()
+    raws = [value for _, value in messages(20_000)]
+    records = [parse(raw) for raw in raws]
+    candidates = _candidates(raws[:BATCH])
+    batch, one = records[:BATCH], records[:1]
+    ids = [record.transaction_id for record in batch]
+    matrix = features(batch).astype(np.float64)
+    now = datetime.now(timezone.utc)
+    decisions = decide(candidates, scorer=scorer, policy=policy, now=now)
+    predict = trained.pipeline.predict_proba
+    stopped = [row for row, record in enumerate(records) if record.isFraud]
+
+    def deciding(count: int) -> Callable[[], object]:
+        return lambda: decide(candidates[:count], scorer=scorer, policy=policy, now=now)
+
+    with tempfile.TemporaryDirectory() as folder:
+        looking, taking = _ledger(Path(folder) / "ledger", decisions)
+    return {
+        "parse": microseconds(lambda: [parse(raw) for raw in raws[:BATCH]], 20) / BATCH,
+        "home partition": microseconds(lambda: home_partitions(ids, 4), 20) / BATCH,
+        "ledger: find new ids": looking,
+        "features": microseconds(lambda: features(batch), 20) / BATCH,
+        "features and score": microseconds(lambda: scorer.score(batch), 20) / BATCH,
+        "features, score, decision": microseconds(deciding(BATCH), 20) / BATCH,
+        "encode": microseconds(lambda: [encode(each) for each in decisions], 20) / BATCH,
+        "ledger: take decisions": taking,
+        "reasons, each of many": microseconds(lambda: scorer.explain(records, stopped), 20)
+        / len(stopped),
+        "reasons, one row": microseconds(lambda: scorer.explain(records, stopped[:1]), 100),
+        "features and score, one row": microseconds(lambda: scorer.score(one), 200),
+        "features, score, decision, one row": microseconds(deciding(1), 200),
+        "scikit-learn": microseconds(lambda: predict(matrix), 5) / BATCH,
+        "scikit-learn, one row": microseconds(lambda: predict(matrix[:1]), 10),
+    }
+
+
+def storing(own: Corner, trained: TrainedModel) -> Costs:
+    """Microseconds an event of each store's `save`, with the time spent waiting for it."""
+    return asyncio.run(_storing(own, trained))
+
+
+async def _storing(own: Corner, trained: TrainedModel) -> Costs:
+    stores = Stores(load(own.with_data_folder()))
+    scorer, now = _scorer(trained), datetime.now(timezone.utc)
+    raws = [value for _, value in messages(BATCH * STORED)]
+    decisions = decide(_candidates(raws), scorer=scorer, policy=Policy(), now=now)
+    costs: Costs = {}
+    for store in stores.each:
+        await store.open()
+        spent = []
+        for start in range(0, len(decisions), BATCH):
+            batch = Batch(decisions[start : start + BATCH])
+            begin = time.perf_counter()
+            await store.save(batch)
+            spent.append(time.perf_counter() - begin)
+        costs[f"save to {store.name}"] = statistics.median(spent) / BATCH * 1e6
+        await store.close()
+    return costs
+
+
+def _scorer(trained: TrainedModel) -> Scorer:
+    return Scorer("benchmark", trained.model.body.compiled(len(FEATURE_NAMES)))
+
+
+def _candidates(raws: list[bytes]) -> list[Candidate]:
+    positions = (Position("transactions", 0, offset) for offset in range(len(raws)))
+    return [
+        Candidate(parse(raw), Input(None, raw, where, where))
+        for raw, where in zip(raws, positions, strict=True)
+    ]
+
+
+def _ledger(folder: Path, decisions: list[Decision]) -> tuple[float, float]:
+    """Cost of looking for ids that are new, and of taking decisions, with 100,000 in the ledger."""
+    ledger = Ledger(folder)
+    lines = [encode(each) for each in decisions]
+    ids = [each.transaction_id for each in decisions]
+
+    def renamed() -> Iterator[LogRecord]:
+        number = ledger.cursor
+        for decision, line in zip(decisions, lines, strict=True):
+            name = f"{decision.transaction_id}-{number}"
+            yield LogRecord(number, replace(decision, transaction_id=name), line)
+            number += 1
+
+    spent = []
+    for _ in range(100_000 // BATCH):
+        records = list(renamed())
+        begin = time.perf_counter()
+        ledger.apply(records, ledger.cursor + len(records))
+        spent.append(time.perf_counter() - begin)
+    looking = microseconds(lambda: ledger.find(ids), 20) / BATCH
+    ledger.close()
+    return looking, statistics.median(spent) / BATCH * 1e6
+
+
+def main() -> None:
+    """Measure what needs no server, and print it."""
+    for name, value in computing(train(sample_path())).items():
+        click.echo(f"{name:40} {value:8.2f} us")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,64 @@
+"""The benchmarks run from end to end, on the real servers, if on few events."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from math import isnan, nan
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from tests.benchmarks.__main__ import main
+from tests.benchmarks.report import last_line
+from tests.benchmarks.rounds import median_ratio
+from tests.servers.choice import real
+from tests.servers.kafka import Kafka
+from tests.servers.postgres import SystemPostgres
+from tests.servers.redis import SystemRedis
+from tests.servers.s3proxy import S3Proxy
+
+FIGURE = r"(?:nan|\d[\d.e+-]*)"
+LAST_LINE = re.compile(
+    rf"bench: of_raw=({FIGURE}) over_best_peer=({FIGURE}) over_naive=({FIGURE}) "
+    rf"over_stock_faust=({FIGURE}) p99_ms_at_500=({FIGURE})"
+)
+
+
+@pytest.mark.timeout(600)
+def test_a_tiny_run_measures_the_worker_and_ends_with_the_line_that_programs_read(
+    tmp_path: Path,
+) -> None:
+    for maker in (Kafka, SystemPostgres, SystemRedis, S3Proxy):
+        real(maker, tmp_path / maker.name)
+    out = tmp_path / "result.json"
+    argv = ["-m", "tests.benchmarks", "--plan", "tiny", "--out", str(out)]
+    done = subprocess.run([sys.executable, *argv], check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    match = LAST_LINE.fullmatch(done.stdout.splitlines()[-1])
+    assert match, done.stdout
+    assert float(match[1]) >= 0, done.stdout  # of the raw loop; NaN if one of the two failed
+    assert float(match[5]) > 0, done.stdout  # milliseconds at 500 events/s
+    assert "failed" not in done.stdout
+    assert out.with_suffix(".png").read_bytes().startswith(b"\x89PNG")
+    measured: dict[str, Any] = json.loads(out.read_text())
+    assert last_line(measured) == match[0]
+    tables = CliRunner().invoke(main, ["--readme", str(out)]).output
+    assert "| events/s | p50, ms |" in tables
+
+
+def test_only_rates_of_the_same_round_are_compared() -> None:
+    assert median_ratio([10.0, 40.0, 30.0], [10.0, 20.0, 10.0]) == 2.0
+
+
+@pytest.mark.parametrize("theirs", [[], [10.0, 0.0, 10.0]])
+def test_a_contender_that_failed_makes_no_ratio(theirs: list[float]) -> None:
+    assert isnan(median_ratio([1.0] * len(theirs), theirs))
+    assert "of_raw=nan" in last_line({"ratios": RATIOS | {"of_raw": nan}, "latency": {}})
+
+
+RATIOS = dict.fromkeys(("of_raw", "over_best_peer", "over_naive", "over_stock_faust"), 1.0)
