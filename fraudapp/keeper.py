@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from functools import partial
+from time import monotonic
 from typing import Final
 
 from aiokafka.errors import KafkaError
@@ -24,6 +25,8 @@ log = logging.getLogger(__name__)
 
 PATIENCE: Final = 0.25
 """Seconds that decisions wait for a store to make room, before it is left behind."""
+QUIET: Final = 0.2
+"""Seconds without a new decision, after which those at hand need not wait for more."""
 COMMIT_INTERVAL: Final = 1.0
 """Seconds between two commits of how far a store has come."""
 
@@ -105,14 +108,24 @@ class Keeper(Service):
         while not self.should_stop:
             await self._work.wait()
             self._work.clear()
-            if self.store.gather:
-                await self.wait_for_stopped(self._full, timeout=self.store.gather)
-                self._full.clear()
+            await self._gather()
             while len(self._queue) or self._late():
                 if taken := self._queue.take(self.store.at_once):
                     await self._save(taken)
                 for number in self._late():
                     await self._read(number)
+
+    async def _gather(self) -> None:
+        """Let decisions come together while they come, where the store wants many at once."""
+        self._full.clear()
+        began, before = monotonic(), -1
+        while (
+            before < len(self._queue) < self.store.at_once
+            and monotonic() - began < self.store.gather
+            and not (self.should_stop or self._late())
+        ):
+            before = len(self._queue)
+            await self.wait_for_stopped(self._full, timeout=QUIET)
 
     def _late(self) -> list[int]:
         """Partitions with decisions that are not in the queue and have to be read from the log."""

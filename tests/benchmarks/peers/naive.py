@@ -23,9 +23,8 @@ async def main() -> None:
     """Run until killed."""
     settings = load()
     model = joblib.load(os.environ["BENCH_PIPELINE"])
-    bulk = Bulk(settings)
-    await bulk.open()
-    single = Single(bulk, settings.app_id)
+    single = Single(Bulk(settings), settings)
+    await single.open()
     async with AIOKafkaConsumer(
         settings.transactions_topic,
         bootstrap_servers=settings.bootstrap_servers,

@@ -4,8 +4,14 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+import asyncpg
+from redis.asyncio import Redis
+
+from fraudapp.settings import Settings
+from fraudapp.stores.base import Batch
+from fraudapp.stores.rows import to_row
 from models.records import Decision
-from tests.benchmarks.peers.bulk import STORING, Bulk, columns
+from tests.benchmarks.peers.bulk import STORING, Bulk
 from tests.benchmarks.peers.deciding import encode
 
 OBJECT: Final = 500
@@ -18,22 +24,27 @@ INSERT: Final = f"INSERT INTO decisions VALUES ({_ROW}) ON CONFLICT DO NOTHING"
 class Single:
     """One SET, one INSERT, one line of an object for each decision."""
 
-    def __init__(self, bulk: Bulk, prefix: str) -> None:
+    def __init__(self, bulk: Bulk, settings: Settings) -> None:
         self._bulk = bulk
-        self._prefix = prefix
-        self._lines: list[bytes] = []
+        self._settings = settings
+        self._redis = Redis.from_url(settings.redis_url.get_secret_value())
+        self._postgres: Any = None
+        self._object: list[Decision] = []
+
+    async def open(self) -> None:
+        """Connect."""
+        await self._bulk.open()
+        url = self._settings.postgres_url.get_secret_value().replace("+asyncpg", "")
+        self._postgres = await asyncpg.create_pool(url, min_size=1, max_size=2)
 
     async def save(self, decision: Decision) -> None:
         """Keep one decision everywhere."""
         if STORING:
-            encoded = encode(decision)
-            await self._bulk.redis.set(
-                f"{self._prefix}:decision:{decision.transaction_id}", encoded
-            )
-            row: list[Any] = [column[0] for column in columns([decision])]
-            await self._bulk.postgres.execute(INSERT, *row)
-            self._lines.append(encoded)
-            if len(self._lines) >= OBJECT:
-                await self._bulk.to_s3(self._lines)
-                self._lines = []
+            key = f"{self._settings.app_id}:decision:{decision.transaction_id}"
+            await self._redis.set(key, encode(decision), ex=self._settings.redis_ttl)
+            await self._postgres.execute(INSERT, *to_row(decision))
+            self._object.append(decision)
+            if len(self._object) >= OBJECT:
+                await self._bulk.stores.archive.save(Batch(self._object))
+                self._object = []
         self._bulk.progress.add(1)

@@ -24,8 +24,8 @@ decider = Decider(settings)
 @app.agent(payments)
 async def decide(stream: Any) -> None:
     """Decide one transaction after the other."""
-    await bulk.open()
-    single = Single(bulk, settings.app_id)
+    single = Single(bulk, settings)
+    await single.open()
     async for event in stream.events():
         message = event.message
         where = Record(message.topic, message.partition, message.offset, b"")
