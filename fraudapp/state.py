@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Iterable, Mapping
 
+from faust.exceptions import ConsumerNotStarted
 from faust.types import TP
 
 from fraudapp.app import app, runtime, settings
@@ -34,14 +35,15 @@ def stores() -> dict[str, StoreState]:
 
 def high_waters(numbers: Iterable[int]) -> dict[int, int]:
     """Offset the next message of each input partition will get, where it is known already."""
-    topic = settings.transactions_topic
-    assigned = app.consumer.assignment()
-    known = {
-        number: app.consumer.highwater(TP(topic, number))
-        for number in numbers
-        if TP(topic, number) in assigned
-    }
+    known = {number: _high_water(TP(settings.transactions_topic, number)) for number in numbers}
     return {number: offset for number, offset in known.items() if offset is not None}
+
+
+def _high_water(partition: TP) -> int | None:
+    try:
+        return app.consumer.highwater(partition)
+    except (AssertionError, AttributeError, ConsumerNotStarted):
+        return None  # the consumer, in its thread, has just lost it, or stopped
 
 
 def lag(high_water: int, counts: Counts | None) -> int:

@@ -81,7 +81,7 @@ class Waiting:
         """Whether somebody waits at all."""
         return bool(self._waiters)
 
-    def __len__(self) -> int:
+    def count(self) -> int:
         """How many wait now."""
         return sum(map(len, self._waiters.values()))
 

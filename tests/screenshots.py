@@ -17,7 +17,7 @@ from playwright.sync_api import Page, expect, sync_playwright
 FOLDER: Final = Path(__file__).parents[1] / ".github" / "images"
 SIZES: Final = {
     "stats-light": (1280, 820, "light"),
-    "stats-dark": (1280, 820, "dark"),
+    "decision-dark": (1280, 820, "dark"),
     "stats-phone": (375, 812, "light"),
 }
 
@@ -46,11 +46,10 @@ def main() -> None:
             )
             page = context.new_page()
             _settled(page, url)
-            page.screenshot(path=FOLDER / f"{name}.png")
-            if name == "stats-dark":
+            if name.startswith("decision"):
                 page.locator("#blocked tbody button").first.click()
                 expect(page.get_by_role("dialog")).to_be_visible()
-                page.screenshot(path=FOLDER / "decision-dark.png")
+            page.screenshot(path=FOLDER / f"{name}.png")
             context.close()
         browser.close()
 

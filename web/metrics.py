@@ -33,7 +33,7 @@ def _state() -> metrics.WorkerState | None:
         stores=state.stores(),
         model_version=runtime.scorer.version,
         policy_version=runtime.policy.version,
-        waiting=len(runtime.waiting),
+        waiting=runtime.waiting.count(),
     )
 
 

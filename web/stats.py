@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from asyncio import FIRST_COMPLETED
 from contextlib import suppress
 from typing import Any, Final, cast
 
@@ -15,6 +16,8 @@ from web.views import View, wants_page
 
 STREAM_INTERVAL: Final = 1.0
 """Seconds between two events of the stream."""
+STALLED: Final = 10.0
+"""Seconds after which a caller who takes no events is let go."""
 
 
 @app.page("/stats", name="stats")
@@ -47,15 +50,25 @@ class Stream(View):
             headers={"Content-Type": "text/event-stream", "X-Accel-Buffering": "no"}
         )
         await response.prepare(cast(aiohttp_web.Request, request))
-        closed = runtime.waiting.closed
         if cast(Any, request).method != "HEAD":
             with suppress(ConnectionResetError):  # the caller has gone
-                while not closed.is_set():
-                    await response.write(b"data: %b\n\n" % encoded_details())
-                    await _pause(closed)
+                if not await _send_until_closed(response):
+                    cast(Any, request).transport.abort()
         return cast(web.Response, response)
 
 
-async def _pause(closed: asyncio.Event) -> None:
-    with suppress(asyncio.TimeoutError):
-        await asyncio.wait_for(closed.wait(), STREAM_INTERVAL)
+async def _send_until_closed(response: aiohttp_web.StreamResponse) -> bool:
+    """Send events until the worker stops; false if the caller does not take them."""
+    closing = asyncio.ensure_future(runtime.waiting.closed.wait())
+    try:
+        while not closing.done():
+            sending = asyncio.ensure_future(response.write(b"data: %b\n\n" % encoded_details()))
+            await asyncio.wait([sending, closing], timeout=STALLED, return_when=FIRST_COMPLETED)
+            if not sending.done():
+                sending.cancel()
+                return False
+            sending.result()
+            await asyncio.wait([closing], timeout=STREAM_INTERVAL)
+        return True
+    finally:
+        closing.cancel()

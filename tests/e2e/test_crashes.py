@@ -69,6 +69,9 @@ async def test_two_workers_share_the_work_and_both_know_all_of_it(
     # Whoever decides it, both workers answer, waiting for it or not, as often as asked.
     for number in range(8):
         id_ = f"late-{number}"
+        before = [each.get(f"/transaction/{id_}/status") for each in (one, other, one, other)]
+        assert before[0][0] == 404
+        assert before == [before[0]] * 4
         waiting = [
             asyncio.to_thread(each.get, f"/transaction/{id_}/status?wait_seconds=20")
             for each in (one, other, one, other)

@@ -34,7 +34,7 @@ def test_a_wheel_holds_the_pages_and_serves_them(tmp_path: Path) -> None:
                 copy = installed / path.relative_to(ROOT)
                 assert copy.read_bytes() == path.read_bytes(), path
     program = (
-        "import web.pages, web.views; print(web.pages.__file__); "
+        "import fraudapp.app, web.pages, web.views; print(web.pages.__file__); "
         "print(web.views.TEMPLATES.get_template('stats.html').render(version='1', keys=True))"
     )
     done = subprocess.run(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import statistics
-from datetime import datetime
+from datetime import datetime, timezone
 from typing import Any
 
 import aiohttp
@@ -28,9 +28,10 @@ async def test_500_wait_while_decisions_flow_and_all_are_answered(worker: Worker
         async with session.get(path) as answer:
             assert answer.status == 200, await answer.text()
             decision = await answer.json()
-        now = datetime.now().astimezone()
+        now = datetime.now(timezone.utc)
         assert decision["transaction"] == row
-        delays.append((now - datetime.fromisoformat(decision["decided_at"])).total_seconds())
+        decided_at = datetime.fromisoformat(decision["decided_at"].replace("Z", "+00:00"))
+        delays.append((now - decided_at).total_seconds())
 
     connector = aiohttp.TCPConnector(limit=0)
     async with aiohttp.ClientSession(worker.url, connector=connector) as session:
