@@ -1,16 +1,13 @@
-"""What was decided on one UTC day, from the history."""
+"""What a daily report says: the decisions of one UTC day, added up."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from datetime import date, datetime, timedelta, timezone
+from collections.abc import Iterable, Mapping
+from datetime import date
 from typing import NamedTuple
 
 from msgspec import Struct
-from sqlalchemy import func, select
-from sqlalchemy.ext.asyncio import create_async_engine
 
-from fraudapp.stores.schema import DecisionRow
 from models.records import Outcome
 
 
@@ -23,6 +20,30 @@ class Cell(NamedTuple):
     transactions: int
     amount: float
     """Sum of amounts, account currency."""
+
+
+class Drift(Struct, frozen=True):
+    """How the scores of one model's decisions differ from those on its training data."""
+
+    model_version: str
+    scores: list[int]
+    """Decisions in each bin of `models.drift.EDGES`."""
+    training: list[float] | None = None
+    """The training data's, as weights."""
+    stability_index: float | None = None
+    """`models.drift.stability_index`; None where the training data's scores are not known."""
+    unknown: str = ""
+    """Why they are not."""
+
+
+class Latency(Struct, frozen=True):
+    """Seconds from the moment a transaction was sent to Kafka until it was decided."""
+
+    sample: int
+    """Decisions it was measured on."""
+    p50: float
+    p95: float
+    p99: float
 
 
 class DailyReport(Struct, frozen=True):
@@ -44,24 +65,14 @@ class DailyReport(Struct, frozen=True):
     """Share of labelled fraud that was blocked."""
     recall_stopped: float | None
     """Share of labelled fraud that was blocked or flagged."""
-
-
-async def daily_report(postgres_url: str, day: date) -> DailyReport:
-    """Read and add up one day; raises what SQLAlchemy raises."""
-    begin = datetime(day.year, day.month, day.day, tzinfo=timezone.utc)
-    row = DecisionRow
-    query = (
-        select(row.type, row.decision, row.is_fraud, func.count(), func.sum(row.amount))
-        .where(row.decided_at >= begin, row.decided_at < begin + timedelta(days=1))
-        .group_by(row.type, row.decision, row.is_fraud)
-    )
-    engine = create_async_engine(postgres_url)
-    try:
-        async with engine.connect() as connection:
-            cells = [Cell(*cell) for cell in await connection.execute(query)]
-    finally:
-        await engine.dispose()
-    return summarise(day, cells)
+    reasons: dict[str, int] = {}
+    """Decisions by code of their reasons, the most frequent first."""
+    drift: list[Drift] = []
+    """One for each model that decided that day."""
+    dead_letters: dict[str, int] | None = None
+    """By reason; None if the broker could not be asked."""
+    latency: Latency | None = None
+    """None if the broker could not be asked, or has none of the transactions any more."""
 
 
 def summarise(day: date, cells: Iterable[Cell]) -> DailyReport:
@@ -95,7 +106,7 @@ def summarise(day: date, cells: Iterable[Cell]) -> DailyReport:
 def as_text(report: DailyReport) -> str:
     """Return the report for people."""
     if not report.total:
-        return f"No decisions were made on {report.date} (UTC)."
+        return "\n".join([f"No decisions were made on {report.date} (UTC).", _dead_letters(report)])
     lines = [f"Decisions of {report.date} (UTC): {report.total:,}", ""]
     lines.append(f"{'':10}{'count':>12}{'amount':>22}{'labelled fraud':>16}{'legitimate':>12}")
     for outcome, count in report.by_decision.items():
@@ -112,8 +123,51 @@ def as_text(report: DailyReport) -> str:
         f"Of {report.labelled_fraud:,} labelled as fraud, {_percent(report.recall_block)} were "
         f"blocked and {_percent(report.recall_stopped)} blocked or flagged.",
         f"Of those blocked, {_percent(report.precision_block)} are labelled as fraud.",
+        "",
+        *remarks(report),
     ]
     return "\n".join(lines)
+
+
+def by_count(counts: Mapping[str, int]) -> dict[str, int]:
+    """The same counts, the largest first."""
+    return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
+
+
+def remarks(report: DailyReport) -> list[str]:
+    """Sentences on reasons, drift, latency and dead letters."""
+    lines = [f"Reasons: {_listed(report.reasons) or 'none'}."]
+    for each in report.drift:
+        index = each.stability_index
+        said = each.unknown if index is None else f"{index:.3f} ({_reading(index)})"
+        lines.append(f"Drift of the scores of {each.model_version} (PSI): {said}.")
+    if report.latency is None:
+        lines.append("Latency: not available, the transactions are not in Kafka or it is down.")
+    else:
+        p50, p95, p99 = (
+            f"{seconds:.3f} s"
+            for seconds in (report.latency.p50, report.latency.p95, report.latency.p99)
+        )
+        lines.append(
+            f"Latency from being sent to being decided: median {p50}, 95% within {p95}, 99% within "
+            f"{p99} (a sample of {report.latency.sample:,})."
+        )
+    return [*lines, _dead_letters(report)]
+
+
+def _dead_letters(report: DailyReport) -> str:
+    letters = report.dead_letters
+    if letters is None:
+        return "Dead letters: unknown, the broker was not to be reached."
+    return f"Dead letters: {_listed(letters) or 'none'}."
+
+
+def _listed(counts: dict[str, int]) -> str:
+    return ", ".join(f"{name} {count:,}" for name, count in counts.items())
+
+
+def _reading(index: float) -> str:
+    return "stable" if index < 0.1 else "shifted" if index < 0.25 else "drifted"
 
 
 def _ratio(part: int, whole: int) -> float | None:

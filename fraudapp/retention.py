@@ -36,6 +36,7 @@ class Retention(Service):
             await self._stores.postgres.maintain(now)
             if self._settings.archive_days is not None:
                 expired = now.date() - timedelta(days=self._settings.archive_days)
+                await self._stores.archive.ping()  # which connects, if nothing has yet
                 await self._stores.archive.purge(expired)
         except StoreUnavailable as exc:
             log.warning("what has expired stays for now: %s", exc)

@@ -24,6 +24,7 @@ from sklearn.preprocessing import StandardScaler
 from models.artifact import Kind, Model
 from models.calibration import Calibration, calibrate
 from models.dataset import Labelled, Source, TrainingDataError, labelled
+from models.drift import EDGES, histogram
 from models.export import exported, log_odds
 from models.features import FEATURE_CONTRACT, FEATURE_NAMES
 from models.metrics import metrics
@@ -112,6 +113,10 @@ def train(
             "gap_steps": _gap(data),
             "seed": seed,
             "calibration": calibration._asdict(),
+            "score_edges": list(EDGES),
+            "score_histogram": histogram(
+                calibration.scores(log_odds(final, data.matrix)), data.weight
+            ),
             "parameters": _parameters(final),
             "libraries": {
                 "python": platform.python_version(),

@@ -3,29 +3,61 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import datetime, timezone
+from datetime import date, datetime, timedelta, timezone
 
 import click
-from asyncpg import PostgresError
 from msgspec import json
-from sqlalchemy.exc import SQLAlchemyError
 
-from fraudapp.report import as_text, daily_report
-from fraudapp.settings import load
+from fraudapp.failures import StoreFailed
+from fraudapp.report import DailyReport, as_text
+from fraudapp.report_files import as_csv, as_html
+from fraudapp.reporting import make, publish
+from fraudapp.settings import Settings, load
+from fraudapp.stores.base import StoreUnavailable
+
+
+def _as_json(report: DailyReport) -> str:
+    return json.format(json.encode(report)).decode()
+
+
+FORMATS = {"text": as_text, "json": _as_json, "csv": as_csv, "html": as_html}
 
 
 @click.command("daily-report")
 @click.option(
-    "--date", "day", type=click.DateTime(["%Y-%m-%d"]), help="UTC day, YYYY-MM-DD; default: today."
+    "--date",
+    "day",
+    type=click.DateTime(["%Y-%m-%d"]),
+    help="UTC day, YYYY-MM-DD; default: yesterday, the last that is over.",
 )
-@click.option("--format", "style", type=click.Choice(["text", "json"]), default="text")
+@click.option("--format", "style", type=click.Choice(list(FORMATS)), default="text")
 def command(day: datetime | None, style: str) -> None:
-    """Report the decisions of one UTC day, from Postgres."""
-    chosen = (day or datetime.now(timezone.utc)).date()
+    """Report the decisions of one UTC day, on the terminal, in Postgres and in the archive.
+
+    Running it again for a day replaces that day's report; nothing else changes.
+
+    Ends with 0 if it is written, 2 for a wrong date, 3 if Postgres and 4 if the archive cannot be
+    reached.
+    """
+    now = datetime.now(timezone.utc)
+    chosen = day.date() if day else now.date() - timedelta(days=1)
+    if chosen > now.date():
+        raise click.UsageError(f"--date {chosen} is in the future (it is {now:%Y-%m-%d} UTC)")
+    settings = load()
+    report, key = asyncio.run(_written(settings, chosen, now))
+    click.echo(FORMATS[style](report), nl=style != "csv")
+    click.echo(f"written to table daily_reports, and to {settings.archive}/{key}", err=True)
+    if chosen == now.date():
+        click.echo(f"{chosen} is not over (UTC): report it again tomorrow", err=True)
+
+
+async def _written(settings: Settings, day: date, now: datetime) -> tuple[DailyReport, str]:
     try:
-        report = asyncio.run(daily_report(load().postgres_url.get_secret_value(), chosen))
-    except (SQLAlchemyError, PostgresError, OSError) as exc:
-        raise click.ClickException(
-            f"Postgres (FRAUD_POSTGRES_URL) cannot be read: {exc}; has a worker ever run on it?"
-        ) from exc
-    click.echo(json.format(json.encode(report)).decode() if style == "json" else as_text(report))
+        report = await make(settings, day, now)
+    except StoreUnavailable as exc:
+        raise StoreFailed("postgres", exc, "Nothing was reported; run it again then.") from exc
+    try:
+        return report, await publish(settings, report)
+    except StoreUnavailable as exc:
+        advice = "The report is in table daily_reports already; run it again then."
+        raise StoreFailed("archive", exc, advice) from exc

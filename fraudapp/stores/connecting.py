@@ -36,11 +36,15 @@ def tls(settings: Settings) -> dict[str, Any]:
     return {"ssl": context}
 
 
+LONG: Final = 3_600.0
+"""Seconds a statement may take that goes through a whole table."""
+
+
 def engine(settings: Settings, timeout: float = 10.0) -> AsyncEngine:
-    """Return an engine for a command, whose statements may take long; `timeout` is to connect."""
+    """Return an engine for a command, whose statements may take `LONG`; `timeout` is to connect."""
     return create_async_engine(
         settings.postgres_url.get_secret_value(),
-        connect_args={"timeout": timeout, **tls(settings)},
+        connect_args={"timeout": timeout, "command_timeout": LONG, **tls(settings)},
     )
 
 

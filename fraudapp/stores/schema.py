@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, DateTime, Double, Index, Integer, SmallInteger, Text
+from sqlalchemy import BigInteger, Date, DateTime, Double, Index, Integer, SmallInteger, Text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
@@ -49,3 +49,14 @@ class DecisionRow(Base):
     newbalance_dest: Mapped[float] = mapped_column(Double)
     is_fraud: Mapped[int] = mapped_column(SmallInteger)
     is_flagged_fraud: Mapped[int] = mapped_column(SmallInteger)
+
+
+class DailyReportRow(Base):
+    """The report of one UTC day, as it was last written."""
+
+    __tablename__ = "daily_reports"
+
+    date: Mapped[date] = mapped_column(Date, primary_key=True)
+    decisions: Mapped[int] = mapped_column(BigInteger)
+    report: Mapped[dict[str, Any]] = mapped_column(JSONB)
+    written_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))

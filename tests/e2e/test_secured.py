@@ -128,6 +128,10 @@ async def test_a_decision_gets_everywhere_over_tls(
         await eventually(lambda: _in_redis(secured, key))
         await eventually(lambda: asyncio.run(in_s3(with_model)))
         assert "0 dead letters" in await asyncio.to_thread(worker.run, "dead-letters", "list")
+        day = answer["decided_at"][:10]
+        report = await asyncio.to_thread(worker.run, "daily-report", "--date", day)
+        assert "(UTC): 1" in report
+        assert "a sample of 1)" in report
     finally:
         await asyncio.to_thread(worker.kill)
 

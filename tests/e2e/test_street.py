@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from datetime import datetime, timezone
 from pathlib import Path
 
 from tests.e2e import kept
@@ -54,7 +55,8 @@ async def test_every_decision_is_in_every_store_and_counted(worker: Worker, tmp_
         id_: each["score"] for id_, each in in_redis.items()
     }
     assert worker.stats()["decisions"] == kept.outcomes(history)
-    report = json.loads(worker.run("daily-report", "--format", "json"))
+    today = str(datetime.now(timezone.utc).date())
+    report = json.loads(worker.run("daily-report", "--date", today, "--format", "json"))
     assert report["total"] == len(rows)
     assert report["by_decision"] == {
         outcome: count for outcome, count in kept.outcomes(history).items() if outcome != "total"

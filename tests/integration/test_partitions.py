@@ -5,18 +5,22 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from datetime import datetime, timedelta, timezone
+from pathlib import Path
 
 import pytest
 from alembic import command
 from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
+from fraudapp.retention import Retention
+from fraudapp.settings import load
 from fraudapp.stores.base import Batch
 from fraudapp.stores.migrate import alembic_config
 from fraudapp.stores.partitions import AHEAD, REST
 from fraudapp.stores.postgres import PostgresStore
 from fraudapp.stores.rows import to_row
 from fraudapp.stores.schema import DecisionRow
+from fraudapp.stores.stores import Stores
 from models.records import Decision
 from tests.unit.decisions import decision
 
@@ -173,3 +177,27 @@ async def test_looking_for_an_id_uses_the_index_of_every_partition(
         lines = [line for (line,) in plan]
     assert not [line for line in lines if "Seq Scan" in line]
     assert sum("Index Cond: (transaction_id" in line for line in lines) > AHEAD
+
+
+async def test_a_worker_drops_what_has_expired_from_postgres_and_the_archive(
+    postgres_url: str, tmp_path: Path
+) -> None:
+    environment = {
+        "FRAUD_POSTGRES_URL": postgres_url,
+        "FRAUD_POSTGRES_DAYS": "1",
+        "FRAUD_ARCHIVE_URL": tmp_path.as_uri(),
+        "FRAUD_ARCHIVE_DAYS": "2",
+    }
+    settings = load(environment)
+    stores = Stores(settings)
+    await Retention(settings, stores).look_after(NOON)  # there is no table yet: next time
+    decisions = on_days(0, -1, -2, -3)
+    for store in stores.each[1:]:
+        await store.open()
+        await store.save(Batch(decisions))
+    await Retention(settings, stores).look_after(NOON)
+    assert sorted(await stores.postgres.find(["t0", "t1", "t2", "t3"])) == ["t0", "t1"]
+    days = sorted(path.name for path in (tmp_path / "decisions").iterdir())
+    assert days == ["date=2026-03-02", "date=2026-03-03", "date=2026-03-04"]
+    for store in stores.each:
+        await store.close()

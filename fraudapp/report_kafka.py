@@ -1,0 +1,98 @@
+"""What only Kafka knows of a day: its dead letters, and when transactions were sent."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter, defaultdict
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from datetime import datetime
+from typing import Final
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from fraudapp.kafka_clients import client_options
+from fraudapp.report import Latency, by_count
+from fraudapp.report_history import Sampled
+from fraudapp.settings import Settings
+
+POLL_MS: Final = 1_000
+FETCH_BYTES: Final = 1 << 16  # one record is wanted; Kafka sends it whole if it is larger
+
+
+async def dead_letters(settings: Settings, begin: datetime, end: datetime) -> dict[str, int]:
+    """Count the dead letters written in a period, by reason; raises `KafkaError`.
+
+    By the time stamps of the records, which are the workers' clocks.
+    """
+    topic = settings.dead_letters_topic
+    counts: Counter[str] = Counter()
+    async with _consumer(settings, 2 * settings.max_message_bytes) as consumer:
+        numbers = await consumer._client._wait_on_metadata(topic)
+        partitions = [TopicPartition(topic, number) for number in sorted(numbers)]
+        first = await consumer.offsets_for_times(dict.fromkeys(partitions, _ms(begin)))
+        after = await consumer.offsets_for_times(dict.fromkeys(partitions, _ms(end)))
+        ends = await consumer.end_offsets(partitions)
+        for partition in partitions:
+            if (start := first[partition]) is None:
+                continue
+            following = after[partition]
+            stop = ends[partition] if following is None else following.offset
+            consumer.assign([partition])
+            consumer.seek(partition, start.offset)
+            while await consumer.position(partition) < stop:
+                fetched = await consumer.getmany(partition, timeout_ms=POLL_MS, max_records=100)
+                for record in fetched.get(partition, ()):
+                    if record.offset < stop:
+                        reason = dict(record.headers).get("reason", b"unknown")
+                        counts[reason.decode(errors="replace")] += 1
+    return by_count(counts)
+
+
+async def latency(settings: Settings, sample: Sequence[Sampled]) -> Latency | None:
+    """Measure a sample of decisions; None if none of their transactions is left in Kafka.
+
+    Raises `KafkaError`. Producers' clocks say when a transaction was sent, so this is as right as
+    they are; what seems to be decided before it was sent counts as 0.
+    """
+    wanted: defaultdict[TopicPartition, list[Sampled]] = defaultdict(list)
+    for each in sample:
+        if each.topic == settings.transactions_topic:
+            wanted[TopicPartition(each.topic, each.partition)].append(each)
+    took: list[float] = []
+    async with _consumer(settings, FETCH_BYTES) as consumer:
+        known = await consumer._client._wait_on_metadata(settings.transactions_topic)
+        for partition in [each for each in wanted if each.partition in known]:
+            begins = (await consumer.beginning_offsets([partition]))[partition]
+            ends = (await consumer.end_offsets([partition]))[partition]
+            consumer.assign([partition])
+            for each in wanted[partition]:
+                if not begins <= each.offset < ends:
+                    continue
+                consumer.seek(partition, each.offset)
+                fetched = await consumer.getmany(partition, timeout_ms=POLL_MS, max_records=1)
+                for record in fetched.get(partition, ()):
+                    if record.offset == each.offset:
+                        sent = record.timestamp / 1_000
+                        took.append(max(0.0, each.decided_at.timestamp() - sent))
+    took.sort()
+    return Latency(len(took), *(_percentile(took, q) for q in (50, 95, 99))) if took else None
+
+
+@asynccontextmanager
+async def _consumer(settings: Settings, fetch_bytes: int) -> AsyncIterator[AIOKafkaConsumer]:
+    consumer = AIOKafkaConsumer(**client_options(settings), max_partition_fetch_bytes=fetch_bytes)
+    try:  # its own context manager leaves it open when the start fails
+        await consumer.start()
+        yield consumer
+    finally:
+        await consumer.stop()
+
+
+def _percentile(values: Sequence[float], percent: int) -> float:
+    """The nearest rank, in milliseconds' precision: Kafka's time stamps have no more."""
+    return round(values[math.ceil(percent * len(values) / 100) - 1], 3)
+
+
+def _ms(moment: datetime) -> int:
+    return int(moment.timestamp() * 1_000)

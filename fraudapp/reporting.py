@@ -1,0 +1,89 @@
+"""Makes the report of a day: from Postgres, model cards and Kafka, to Postgres and the archive."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable
+from datetime import date, datetime, timedelta
+from typing import Final, TypeVar
+
+import msgspec
+from aiokafka.errors import KafkaError
+
+from fraudapp import report_history, report_kafka
+from fraudapp.model_registry import ModelRegistry
+from fraudapp.report import DailyReport, Drift
+from fraudapp.report_files import as_html
+from fraudapp.settings import Settings
+from fraudapp.stores.archive import archive_at
+from fraudapp.stores.base import unavailable
+from fraudapp.stores.connecting import FAILURES, engine, refusal
+from fraudapp.stores.migrate import migrate
+from fraudapp.stores.partitions import midnight
+from models.artifact import ModelFileError
+from models.drift import EDGES, stability_index
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+
+BROKER_TIMEOUT: Final = 60.0
+"""Seconds for each of the questions to Kafka, which the report can do without."""
+
+
+async def make(settings: Settings, day: date, now: datetime) -> DailyReport:
+    """Report on a UTC day and keep the report in Postgres, instead of an earlier one of that day.
+
+    Raises `StoreUnavailable`.
+    """
+    database = engine(settings)
+    try:
+        with unavailable("postgres", *FAILURES, refusal=refusal):
+            await migrate(database)
+            report, sample = await report_history.read(database, day)
+            begin, end = midnight(day), midnight(day + timedelta(days=1))
+            letters = await _asked(report_kafka.dead_letters(settings, begin, end))
+            report = msgspec.structs.replace(
+                report,
+                drift=[_compared(settings, each) for each in report.drift],
+                dead_letters=letters,
+                latency=await _asked(report_kafka.latency(settings, sample)) if sample else None,
+            )
+            return await report_history.keep(database, report, now)
+    finally:
+        await database.dispose()
+
+
+async def publish(settings: Settings, report: DailyReport) -> str:
+    """Write the report's page into the archive and return its key; raises `StoreUnavailable`."""
+    key = f"reports/date={report.date}/report.html"
+    archive = archive_at(settings)
+    try:
+        await archive.open()
+        await archive.write(key, as_html(report).encode(), "text/html; charset=utf-8")
+    finally:
+        await archive.close()
+    return key
+
+
+def _compared(settings: Settings, drift: Drift) -> Drift:
+    version = drift.model_version
+    try:
+        training = ModelRegistry(settings.model_dir).card(version).training
+    except ModelFileError:
+        unknown = f"there is no card of the model in {settings.model_dir}"
+        return msgspec.structs.replace(drift, unknown=unknown)
+    if training.get("score_edges") != list(EDGES):
+        unknown = "the model's card has no scores of the training data; train it again"
+        return msgspec.structs.replace(drift, unknown=unknown)
+    expected = training["score_histogram"]
+    index = stability_index(expected, drift.scores)
+    return msgspec.structs.replace(drift, training=expected, stability_index=index)
+
+
+async def _asked(question: Awaitable[T]) -> T | None:
+    try:
+        return await asyncio.wait_for(question, BROKER_TIMEOUT)
+    except (KafkaError, OSError, asyncio.TimeoutError) as exc:
+        log.warning("the broker does not answer, the report does without: %r", exc)
+        return None
