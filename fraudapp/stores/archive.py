@@ -94,7 +94,7 @@ class FolderArchive:
 
 
 class S3Archive:
-    """The archive in a bucket, which must exist."""
+    """The archive in a bucket, which must exist before it is opened."""
 
     name = "archive"
 
@@ -110,6 +110,30 @@ class S3Archive:
         if self._client is None:
             self._client = await self._connect()
         await self.ping()
+
+    async def make_bucket(self) -> None:
+        """Make the bucket if there is none; raises `StoreUnavailable`. To be called before `open`."""
+        if self._client is None:
+            self._client = await self._connect()
+        with unavailable(self.name, BotoCoreError, OSError, asyncio.TimeoutError, ClientError):
+            try:
+                await self._client.head_bucket(Bucket=self._bucket)
+            except ClientError as exc:
+                if exc.response["Error"]["Code"] not in ("404", "NoSuchBucket"):
+                    raise
+                await self._make_bucket()
+
+    async def _make_bucket(self) -> None:
+        region = self._settings.s3_region
+        # Amazon refuses the name of its default region here.
+        options = {"CreateBucketConfiguration": {"LocationConstraint": region}}
+        if region == "us-east-1":
+            options.clear()
+        try:
+            await self._client.create_bucket(Bucket=self._bucket, **options)
+        except ClientError as exc:
+            if exc.response["Error"]["Code"] != "BucketAlreadyOwnedByYou":  # another was quicker
+                raise
 
     async def _connect(self) -> Any:
         key, secret = self._settings.s3_access_key_id, self._settings.s3_secret_access_key
