@@ -112,7 +112,7 @@ class S3Archive:
         await self.ping()
 
     async def make_bucket(self) -> None:
-        """Make the bucket if there is none; raises `StoreUnavailable`. To be called before `open`."""
+        """Make the bucket if there is none; raises `StoreUnavailable`."""
         if self._client is None:
             self._client = await self._connect()
         with unavailable(self.name, BotoCoreError, OSError, asyncio.TimeoutError, ClientError):
