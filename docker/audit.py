@@ -1,8 +1,8 @@
 """Known vulnerabilities in the lock of the image: `python -m docker.audit`.
 
-Ends with 1 if one is known that `accepted-vulnerabilities.yaml` does not accept. If the service which
-knows them cannot be reached, that is said, package by package, and does not fail: no network is no
-vulnerability. With `FRAUD_AUDIT_REQUIRE=1` it does fail.
+Ends with 1 if one is known that `accepted-vulnerabilities.yaml` does not accept. If the service
+which knows them cannot be reached, that is said, package by package, and does not fail: no network
+is no vulnerability. With `FRAUD_AUDIT_REQUIRE=1` it does fail.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """Load the DAGs and run one: `AIRFLOW_PYTHON run_dag.py DATE...`, in an environment of Airflow.
 
-`NAME=VALUE` among the dates sets a variable of the environment for those that follow. Says on the last line, as JSON, what could not be imported and how each run ended.
+`NAME=VALUE` among the dates sets a variable of the environment for those that follow. Says on the
+last line, as JSON, what could not be imported and how each run ended.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import json
 import os
 import sys
 from datetime import datetime, timedelta, timezone
+from typing import Any
 
 from airflow.utils.db import initdb
 
@@ -25,7 +27,7 @@ def main(words: list[str]) -> None:
     initdb()
     bag = DagBag()
     dag = bag.dags.get(DAG_ID)
-    answer = {
+    answer: dict[str, Any] = {
         "import_errors": {str(path): error for path, error in bag.import_errors.items()},
         "dags": sorted(bag.dags),
         "states": [],
@@ -44,7 +46,7 @@ def main(words: list[str]) -> None:
     sys.stdout.write(f"\n{json.dumps(answer)}\n")
 
 
-def run(dag: object, number: int, text: str) -> str:
+def run(dag: Any, number: int, text: str) -> str:
     """Run the DAG as whoever starts it on the morning after a day; minutes tell runs apart."""
     morning = datetime.fromisoformat(text).replace(tzinfo=timezone.utc)
     morning += timedelta(days=1, hours=6, minutes=number)

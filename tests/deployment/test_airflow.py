@@ -65,7 +65,9 @@ def run_dag(tmp_path: Path, postgres_url: str, *words: object) -> Outcome:
 
 def test_the_dag_imports_nothing_heavy_where_it_is_parsed() -> None:
     tree = ast.parse(DAG_FILE.read_text())
-    names = {alias.name for node in tree.body if isinstance(node, ast.Import) for alias in node.names}
+    names = {
+        alias.name for node in tree.body if isinstance(node, ast.Import) for alias in node.names
+    }
     froms = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
     top = {node.module for node in froms if node.col_offset <= 4}
     light = {"__future__", "os", "shlex", "datetime", "typing", "urllib.parse"}

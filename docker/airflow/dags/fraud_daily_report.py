@@ -32,8 +32,8 @@ with DAG(
     description="Decisions of one UTC day, from Postgres into its report",
     doc_md=__doc__,
     start_date=datetime(2026, 1, 1, tzinfo=timezone.utc),
-    # Half an hour past midnight, when stores that were behind have caught up. As a timetable: from a
-    # cron expression Airflow 3 makes intervals of no length, which begin on the day that has just begun.
+    # Half an hour past midnight, when stores that were behind have caught up. As a timetable: from
+    # a cron expression Airflow 3 makes intervals of no length, on the day that has just begun.
     schedule=CronDataIntervalTimetable("30 0 * * *", timezone="UTC"),
     # Days on which Airflow did not run are made up for.
     catchup=True,
@@ -49,7 +49,7 @@ with DAG(
     tags=["fraud"],
 ) as dag:
 
-    @task(task_id="daily_report")
+    @task(task_id="daily_report")  # type: ignore[untyped-decorator]
     def daily_report(data_interval_start: Any = None) -> None:
         """Run `fraudapp daily-report` for the day on which the data interval starts."""
         # At run time only: the scheduler reads this file again and again.
