@@ -28,7 +28,7 @@ SETTINGS |= {"FRAUD_API_KEYS"}
 
 def test_the_compose_file_follows_the_specification() -> None:
     # In an environment of its own: it wants another click than Faust.
-    folder = environment("check-jsonschema", ["check-jsonschema==0.37.5"])
+    folder = environment("check-jsonschema", ["check-jsonschema==0.39.0"])
     said([folder / "bin" / "check-jsonschema", "--builtin-schema", "vendor.compose-spec", FILE])
 
 

@@ -177,7 +177,8 @@ def quick_start() -> tuple[str, str]:
     return body[1], url[1]
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.skipif(sys.version_info[:2] != (3, 11), reason="the lock is for the image's Python")
+@pytest.mark.timeout(900)
 async def test_the_quick_start_decides_its_transaction(
     hosts: dict[str, str], trained_models: Path, tmp_path: Path
 ) -> None:
