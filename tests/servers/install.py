@@ -1,8 +1,7 @@
 """Install the servers of the tests: `python -m tests.servers.install`. Does nothing twice.
 
-Redis, PostgreSQL, HAProxy and promtool come from Debian's packages, which takes root; Kafka and
-S3Proxy from Maven Central; kustomize is built with Go. Ends with 1 if one is missing and
-`FRAUD_TEST_REQUIRE_SERVERS` is 1.
+Redis and PostgreSQL come from Debian's packages, which takes root; Kafka and S3Proxy from Maven
+Central. Ends with 1 if a server is missing and `FRAUD_TEST_REQUIRE_SERVERS` is 1.
 """
 
 from __future__ import annotations
@@ -24,10 +23,11 @@ from tests.servers.postgres import find_programs
 def main() -> int:
     """Install what is missing, say so, and return the exit code."""
     missing = [
-        *_install("redis-server", _debian("redis-server", "redis-server")),
+        *_install("redis-server", partial(_package, "redis-server", _redis_there)),
         *_install("PostgreSQL", partial(_package, "postgresql", _postgres_there)),
         *_install("Apache Kafka", partial(fetch, "kafka")),
         *_install("S3Proxy", partial(fetch, "s3proxy")),
+        # What runs or judges parts of the deployment.
         *_install("HAProxy", _debian("haproxy", "haproxy")),
         *_install("promtool", _debian("prometheus", "promtool")),
         *_install("kustomize", fetch_kustomize),
@@ -67,6 +67,10 @@ def _package(name: str, there: Callable[[], bool]) -> bool:
     if not there():
         raise Missing(f"the package {name} was installed, but its programs are not found")
     return True
+
+
+def _redis_there() -> bool:
+    return shutil.which("redis-server") is not None
 
 
 def _postgres_there() -> bool:
