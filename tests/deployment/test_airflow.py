@@ -109,8 +109,8 @@ async def test_a_past_day_is_reported_as_often_as_asked_and_a_failure_is_seen(
     assert await reported_days(postgres_url) in (None, [DAY])
     # The last had no Postgres, and says so.
     assert ran.said["states"][2] != "success"
-    assert "Postgres (FRAUD_POSTGRES_URL) cannot be read" in ran.log
-    assert f"{DAY}: no report; the command ended with 1" in ran.log
+    assert "FRAUD_POSTGRES_URL" in ran.log
+    assert re.search(rf"{DAY}: no report; the command ended with [1-9]", ran.log)
 
 
 async def reported_days(postgres_url: str) -> list[date] | None:
