@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test bench torture lint format clean
+.PHONY: run test bench torture lint format lock audit clean
 
 run: $(VENV)/.local-stamp
 	@$(BIN)/fraudapp local $(ARGS)
@@ -30,6 +30,18 @@ lint: $(VENV)/.test-stamp
 format: $(VENV)/.test-stamp
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+# What the image is built from, with hashes, for the Python that docker/Dockerfile names. A dependency
+# stays at its version until `make lock ARGS=--upgrade`, or ARGS='--upgrade-package NAME'.
+LOCK := $(BIN)/uv pip compile --quiet --generate-hashes --python-version 3.11 \
+	--python-platform linux --custom-compile-command 'make lock'
+lock: $(VENV)/.test-stamp
+	$(LOCK) setup.cfg --output-file docker/requirements.lock $(ARGS)
+	$(LOCK) docker/build.in --output-file docker/build.lock $(ARGS)
+
+# Known vulnerabilities in the lock, but for those in docker/accepted-vulnerabilities.yaml.
+audit: $(VENV)/.test-stamp
+	$(BIN)/python -m docker.audit
 
 $(VENV)/.local-stamp: setup.cfg pyproject.toml
 	$(PYTHON) -m venv $(VENV)

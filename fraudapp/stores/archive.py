@@ -140,7 +140,7 @@ class FolderArchive:
 
 
 class S3Archive:
-    """The archive in a bucket, which must exist."""
+    """The archive in a bucket, which must exist before it is opened."""
 
     name = "archive"
     at_once = AT_ONCE
@@ -156,6 +156,30 @@ class S3Archive:
     async def open(self) -> None:
         """See `DecisionStore.open`."""
         await self.ping()
+
+    async def make_bucket(self) -> None:
+        """Make the bucket if there is none; raises `StoreUnavailable`."""
+        if self._client is None:
+            self._client = await self._connect()
+        with unavailable(self.name, BotoCoreError, OSError, asyncio.TimeoutError, ClientError):
+            try:
+                await self._client.head_bucket(Bucket=self._bucket)
+            except ClientError as exc:
+                if exc.response["Error"]["Code"] not in ("404", "NoSuchBucket"):
+                    raise
+                await self._make_bucket()
+
+    async def _make_bucket(self) -> None:
+        region = self._settings.s3_region
+        # Amazon refuses the name of its default region here.
+        options = {"CreateBucketConfiguration": {"LocationConstraint": region}}
+        if region == "us-east-1":
+            options.clear()
+        try:
+            await self._client.create_bucket(Bucket=self._bucket, **options)
+        except ClientError as exc:
+            if exc.response["Error"]["Code"] != "BucketAlreadyOwnedByYou":  # another was quicker
+                raise
 
     async def _connect(self) -> Any:
         ca_file = self._settings.s3_ca_file

@@ -15,6 +15,7 @@ from functools import partial
 
 import click
 
+from tests.deployment.programs import fetch_kustomize
 from tests.servers.jars import Missing, fetch
 from tests.servers.postgres import find_programs
 
@@ -27,11 +28,19 @@ def main() -> int:
         *_install("Chromium", partial(_package, "chromium", _chromium_there)),
         *_install("Apache Kafka", partial(fetch, "kafka")),
         *_install("S3Proxy", partial(fetch, "s3proxy")),
+        # What runs or judges parts of the deployment.
+        *_install("HAProxy", _debian("haproxy", "haproxy")),
+        *_install("promtool", _debian("prometheus", "promtool")),
+        *_install("kustomize", fetch_kustomize),
     ]
     if missing and os.environ.get("FRAUD_TEST_REQUIRE_SERVERS") == "1":
         click.echo(f"missing: {', '.join(missing)}", err=True)
         return 1
     return 0
+
+
+def _debian(package: str, program: str) -> Callable[[], bool]:
+    return partial(_package, package, lambda: shutil.which(program) is not None)
 
 
 def _install(what: str, step: Callable[[], bool]) -> list[str]:

@@ -1,0 +1,36 @@
+"""`init`: all that a worker needs before it starts."""
+
+from __future__ import annotations
+
+import asyncio
+
+import click
+
+from fraudapp.preparing import prepare_model, prepare_servers
+from fraudapp.settings import load
+from fraudapp.stores.base import StoreUnavailable
+from fraudapp.topics import BrokerUnavailable, TopicsMisfit
+from models.artifact import ModelFileError
+
+
+@click.command("init")
+@click.option("--model/--no-model", default=True, help="Train a model if none is active.")
+@click.option("--servers/--no-servers", default=True, help="Make topics, tables and the bucket.")
+def command(model: bool, servers: bool) -> None:
+    """Make what is missing: a model, the topics, the tables, the bucket of the archive.
+
+    A worker does most of this itself when it starts; here it is a step of its own, for deployments
+    where workers may not. Nothing that is there is changed, and many may do it at once.
+    """
+    settings = load()
+    try:
+        if model:
+            prepare_model(settings, click.echo)
+        if servers:
+            asyncio.run(prepare_servers(settings, click.echo))
+    except (BrokerUnavailable, TopicsMisfit, StoreUnavailable, ModelFileError, ValueError) as exc:
+        raise click.ClickException(str(exc)) from exc
+    except OSError as exc:
+        raise click.ClickException(
+            f"the model cannot be kept in {settings.model_dir} ({exc}); see FRAUD_DATA_DIR"
+        ) from exc

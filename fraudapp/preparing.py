@@ -1,0 +1,61 @@
+"""What has to be there before the first worker starts: a model, topics, tables and a bucket."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+import stamina
+
+from fraudapp import topics
+from fraudapp.first_model import train_and_activate
+from fraudapp.model_registry import ModelRegistry
+from fraudapp.settings import Settings
+from fraudapp.stores.archive import S3Archive
+from fraudapp.stores.base import StoreUnavailable
+from fraudapp.stores.stores import Stores
+
+Say = Callable[[str], None]
+
+
+def prepare_model(settings: Settings, say: Say) -> None:
+    """Train a model and let it serve, unless one serves already.
+
+    Raises `models.training.TrainingDataError`, `models.artifact.ModelFileError` or `OSError`.
+    """
+    registry = ModelRegistry(settings.model_dir)
+    if registry.active() is None:
+        train_and_activate(settings, say)
+    registry.load_active()
+    say(f"model: {registry.active()} is active")
+
+
+async def prepare_servers(settings: Settings, say: Say) -> None:
+    """Make the topics, the tables and the bucket that are missing; any number may do it at once.
+
+    Each server may take `settings.start_timeout` to answer. Raises `topics.BrokerUnavailable`,
+    `topics.TopicsMisfit` or `StoreUnavailable`.
+    """
+    await topics.ensure(settings)
+    say(f"topics: there, with {settings.topic_partitions} partitions")
+    stores = Stores(settings)
+    try:
+        await _in_time(settings, "FRAUD_POSTGRES_URL", stores.postgres.open)
+        say("postgres: tables are up to date")
+        if isinstance(stores.archive, S3Archive):
+            await _in_time(settings, "FRAUD_ARCHIVE_URL", stores.archive.make_bucket)
+        await _in_time(settings, "FRAUD_ARCHIVE_URL", stores.archive.open)
+        say(f"archive: {settings.archive} is there")
+    finally:
+        for store in stores.each:
+            await store.close()
+
+
+async def _in_time(settings: Settings, setting: str, action: Callable[[], Awaitable[None]]) -> None:
+    try:
+        async for attempt in stamina.retry_context(
+            on=StoreUnavailable, attempts=None, timeout=settings.start_timeout, wait_max=2.0
+        ):
+            with attempt:
+                await action()
+    except StoreUnavailable as exc:
+        raise StoreUnavailable(f"{exc} (see {setting})") from exc
