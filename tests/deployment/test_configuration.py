@@ -180,7 +180,7 @@ def judged(objects: list[dict[str, Any]], file: Path) -> tuple[int, int]:
     """The exit code of Kubernetes' schemas, strictly taken, and how many objects passed."""
     file.write_text(yaml.safe_dump_all(objects))
     validator = Path(sys.executable).parent / "kubernetes-validate"
-    argv = [validator, "--strict", file]
+    argv = [str(validator), "--strict", str(file)]
     done = subprocess.run(argv, check=False, capture_output=True, text=True)
     return done.returncode, (done.stdout + done.stderr).count(" passed for resource ")
 
