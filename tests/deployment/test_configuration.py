@@ -23,8 +23,6 @@ from tests.deployment.programs import program, said
 OBSERVABILITY = DOCKER / "observability"
 KUBERNETES = DOCKER / "kubernetes"
 SETTINGS = {f"FRAUD_{name.upper()}" for name in Settings.model_fields}
-# Of the application's, but not a `Settings` field before keys are merged.
-SETTINGS |= {"FRAUD_API_KEYS"}
 
 
 def test_the_compose_file_follows_the_specification() -> None:
