@@ -87,7 +87,7 @@ def leave(events: Events) -> None:
 def _admit(candidates: Sequence[Candidate], ledger: Ledger) -> Admission:
     """Sort the candidates by what the ledger has, and tell who waits for that."""
     known = ledger.find([each.transaction.transaction_id for each in candidates])
-    runtime.waiting.announce(known.values())
+    runtime.waiting.wake(known.values())
     return admit(candidates, known)
 
 
@@ -103,7 +103,7 @@ async def _decide(number: int, admission: Admission) -> None:
     with stage("append"):
         undisturbed = await runtime.append(number, Batch(decisions))
     if undisturbed:
-        runtime.waiting.announce(decisions)
+        runtime.waiting.wake(decisions)
         return
     # Somebody else wrote to this partition of the log: what came first under each id counts.
     ledger = await runtime.decisions.ready(number, app.consumer_generation_id)
@@ -111,7 +111,7 @@ async def _decide(number: int, admission: Admission) -> None:
     again = admit(admission.new, first)
     admission.repeated += again.repeated
     admission.rejected += again.rejected
-    runtime.waiting.announce(first.values())
+    runtime.waiting.wake(first.values())
 
 
 def _counted(rejected: Sequence[Rejection], admission: Admission) -> list[Counted]:

@@ -76,11 +76,14 @@ class DecisionLog:
         first, and says what was decided. At most one call at a time for each partition.
         """
         ledger = self._ledgers[number]
-        records = map(NewRecord, batch.keys, batch.encoded)
-        offsets = await self._appender.append(self._topic, number, records, "publishing decisions")
-        end = ledger.cursor + len(offsets)
-        if offsets == list(range(ledger.cursor, end)):
-            ledger.apply(map(LogRecord, offsets, batch.decisions, batch.encoded), end)
+        start = ledger.cursor
+        new = map(NewRecord, batch.keys, batch.encoded)
+        offsets = await self._appender.append(self._topic, number, new, "publishing decisions")
+        end = start + len(offsets)
+        # The ledger may have been brought up to date meanwhile, past what others have written.
+        if ledger.cursor == start and offsets == list(range(start, end)):
+            records = map(LogRecord, offsets, batch.decisions, batch.encoded)
+            ledger.apply(records, end, new=True)
             return True
         async for attempt in patiently(f"reading partition {number} of the decision log"):
             with attempt:

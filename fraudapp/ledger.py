@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from msgspec import json, msgpack
-from rocksdict import BlockBasedOptions, Cache, Options, Rdict, WriteBatch
+from rocksdict import BlockBasedOptions, Cache, Options, Rdict, WriteBatch, WriteOptions
 
 from fraudapp.stores.base import decode
 from models.activity import Activity, by_outcome
@@ -23,6 +23,10 @@ _CURSOR: Final = b"\x00cursor"
 _COUNTS: Final = b"\x00counts"
 _ACTIVITY: Final = b"\x00activity"
 _OFFSET_BYTES: Final = 8
+# No write-ahead log of RocksDB's: the decision log is one. After a crash, what was not on disk yet
+# (some megabytes; a batch is there as a whole or not at all) is read from it again.
+_UNLOGGED: Final = WriteOptions()
+_UNLOGGED.disable_wal = True  # type: ignore[assignment, method-assign]
 _decode_counts: Final = json.Decoder(dict[str, int]).decode
 _decode_activity: Final = msgpack.Decoder(Activity).decode
 
@@ -72,14 +76,18 @@ class Ledger:
         value = self._db.get(record.decision.transaction_id.encode())
         return value is not None and int.from_bytes(value[:_OFFSET_BYTES], "big") == record.offset
 
-    def apply(self, records: Iterable[LogRecord], end: int) -> None:
-        """Take in the records of the log from the cursor up to, not including, offset `end`."""
+    def apply(self, records: Iterable[LogRecord], end: int, *, new: bool = False) -> None:
+        """Take in the records of the log from the cursor up to, not including, offset `end`.
+
+        `new` says that there is nothing under their ids yet.
+        """
         first: dict[str, LogRecord] = {}
         for record in records:
             if record.offset >= self.cursor:
                 first.setdefault(record.decision.transaction_id, record)
-        for known, _ in self._values(list(first)):
-            del first[known]
+        if not new:
+            for known, _ in self._values(list(first)):
+                del first[known]
         added = self.activity.add([record.decision for record in first.values()])
         self.counts.update(by_outcome(added))
         batch = WriteBatch(raw_mode=True)
@@ -88,7 +96,7 @@ class Ledger:
         batch.put(_COUNTS, json.encode(self.counts))
         batch.put(_ACTIVITY, msgpack.encode(self.activity))
         batch.put(_CURSOR, b"%d" % end)
-        self._db.write(batch)
+        self._db.write(batch, _UNLOGGED)
         self.cursor = end
 
     def clear(self) -> None:
@@ -99,6 +107,7 @@ class Ledger:
 
     def close(self) -> None:
         """Close the files."""
+        self._db.flush()
         self._db.close()
 
     def _values(self, ids: Sequence[str]) -> list[tuple[str, bytes]]:

@@ -27,9 +27,16 @@ class Waiting:
         """Set once nobody is to wait any more: the worker stops."""
 
     def announce(self, decisions: Iterable[Decision]) -> None:
-        """Wake everybody who waits for one of these."""
+        """Wake everybody who waits for one of these, and remember them."""
         for decision in decisions:
             self._latest.add(decision.transaction_id, decision)
+            self.wake([decision])
+
+    def wake(self, decisions: Iterable[Decision]) -> None:
+        """Wake everybody who waits for one of these, which this worker's ledger remembers."""
+        if not self._waiters:
+            return
+        for decision in decisions:
             for waiter in self._waiters.get(decision.transaction_id, ()):
                 if not waiter.done():
                     waiter.set_result(decision)

@@ -71,14 +71,14 @@ def split(raw: bytes) -> list[bytes]:
 
 def _printable(transaction: Transaction) -> Transaction:
     # Control characters would break logs, spreadsheets and (NUL) Postgres; no type can forbid them.
+    if f"{transaction.transaction_id}{transaction.nameOrig}{transaction.nameDest}".isprintable():
+        return transaction
     errors = [
         FieldError(name, "must be printable: no control characters")
         for name in _TEXTS
         if not getattr(transaction, name).isprintable()
     ]
-    if errors:
-        raise InvalidTransaction(errors)
-    return transaction
+    raise InvalidTransaction(errors)
 
 
 def _explain(raw: bytes, failure: Exception) -> list[FieldError]:

@@ -20,7 +20,12 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from tests.benchmarks.stack import Corner
 
 POLL: Final = 0.02  # seconds between two looks
-_NO_TOPIC: Final = (KafkaError._UNKNOWN_PARTITION, KafkaError.UNKNOWN_TOPIC_OR_PART)
+_NO_TOPIC: Final = (
+    KafkaError._UNKNOWN_PARTITION,
+    KafkaError.UNKNOWN_TOPIC_OR_PART,
+    KafkaError.LEADER_NOT_AVAILABLE,
+    KafkaError.NOT_LEADER_FOR_PARTITION,
+)
 
 
 class Rate(NamedTuple):
