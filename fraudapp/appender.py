@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, Final, NamedTuple
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, Final
 
 from aiokafka import AIOKafkaProducer
 
@@ -17,12 +17,9 @@ LARGEST_BATCH: Final = 900_000
 """Bytes of a batch, at most, unless one record is larger; brokers take 1 MiB by default."""
 
 
-class NewRecord(NamedTuple):
-    """A record to be appended."""
-
-    key: bytes | None
-    value: bytes | None
-    headers: Mapping[str, bytes] = {}
+# A plain tuple: there is one for each decision, and a named one costs as much as its JSON.
+NewRecord = tuple["bytes | None", "bytes | None", Sequence[tuple[str, bytes]]]
+"""Key, value and headers of a record to be appended."""
 
 
 class Appender:
@@ -83,11 +80,10 @@ class Appender:
         now = int(time.time() * 1_000)
         batch = self._producer.create_batch()
         for key, value, headers in records:
-            written = list(headers.items())
             # A batch takes its first record whatever the size, and then no more than fit.
-            if batch.append(timestamp=now, key=key, value=value, headers=written) is None:
+            if batch.append(timestamp=now, key=key, value=value, headers=headers) is None:
                 yield batch
                 batch = self._producer.create_batch()
-                batch.append(timestamp=now, key=key, value=value, headers=written)
+                batch.append(timestamp=now, key=key, value=value, headers=headers)
         if batch.record_count():
             yield batch

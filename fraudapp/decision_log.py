@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from itertools import repeat
 from pathlib import Path
 
-from fraudapp.appender import Appender, NewRecord
-from fraudapp.ledger import Ledger, LogRecord
+from fraudapp.appender import Appender
+from fraudapp.ledger import Ledger
 from fraudapp.log_reader import LogReader
 from fraudapp.patience import patiently
 from fraudapp.settings import Settings
@@ -77,13 +78,12 @@ class DecisionLog:
         """
         ledger = self._ledgers[number]
         start = ledger.cursor
-        new = map(NewRecord, batch.keys, batch.encoded)
+        new = zip(batch.keys, batch.encoded, repeat(()), strict=False)
         offsets = await self._appender.append(self._topic, number, new, "publishing decisions")
         end = start + len(offsets)
         # The ledger may have been brought up to date meanwhile, past what others have written.
         if ledger.cursor == start and offsets == list(range(start, end)):
-            records = map(LogRecord, offsets, batch.decisions, batch.encoded)
-            ledger.apply(records, end, new=True)
+            ledger.extend(batch)
             return True
         async for attempt in patiently(f"reading partition {number} of the decision log"):
             with attempt:

@@ -10,9 +10,18 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from msgspec import json, msgpack
-from rocksdict import BlockBasedOptions, Cache, Options, Rdict, WriteBatch, WriteOptions
+from rocksdict import (
+    BlockBasedOptions,
+    Cache,
+    DBCompactionStyle,
+    DBCompressionType,
+    Options,
+    Rdict,
+    WriteBatch,
+    WriteOptions,
+)
 
-from fraudapp.stores.base import decode
+from fraudapp.stores.base import Batch, decode
 from models.activity import Activity, by_outcome
 from models.records import Decision
 
@@ -76,23 +85,30 @@ class Ledger:
         value = self._db.get(record.decision.transaction_id.encode())
         return value is not None and int.from_bytes(value[:_OFFSET_BYTES], "big") == record.offset
 
-    def apply(self, records: Iterable[LogRecord], end: int, *, new: bool = False) -> None:
-        """Take in the records of the log from the cursor up to, not including, offset `end`.
-
-        `new` says that there is nothing under their ids yet.
-        """
+    def apply(self, records: Iterable[LogRecord], end: int) -> None:
+        """Take in the records of the log from the cursor up to, not including, offset `end`."""
         first: dict[str, LogRecord] = {}
         for record in records:
             if record.offset >= self.cursor:
                 first.setdefault(record.decision.transaction_id, record)
-        if not new:
-            for known, _ in self._values(list(first)):
-                del first[known]
-        added = self.activity.add([record.decision for record in first.values()])
-        self.counts.update(by_outcome(added))
+        for known, _ in self._values(list(first)):
+            del first[known]
+        rows = ((id_.encode(), each.offset, each.encoded) for id_, each in first.items())
+        self._write([each.decision for each in first.values()], rows, end)
+
+    def extend(self, batch: Batch) -> None:
+        """Take in decisions on new ids, each once, that are in the log from the cursor on."""
+        end = self.cursor + len(batch.decisions)
+        rows = zip(batch.keys, range(self.cursor, end), batch.encoded, strict=True)
+        self._write(batch.decisions, rows, end)
+
+    def _write(
+        self, decisions: Sequence[Decision], rows: Iterable[tuple[bytes, int, bytes]], end: int
+    ) -> None:
+        self.counts.update(by_outcome(self.activity.add(decisions)))
         batch = WriteBatch(raw_mode=True)
-        for id_, record in first.items():
-            batch.put(id_.encode(), record.offset.to_bytes(_OFFSET_BYTES, "big") + record.encoded)
+        for key, offset, encoded in rows:
+            batch.put(key, offset.to_bytes(_OFFSET_BYTES, "big") + encoded)
         batch.put(_COUNTS, json.encode(self.counts))
         batch.put(_ACTIVITY, msgpack.encode(self.activity))
         batch.put(_CURSOR, b"%d" % end)
@@ -138,4 +154,7 @@ def _options() -> Options:
     options.create_if_missing(True)
     options.set_write_buffer_size(8 << 20)
     options.set_block_based_table_factory(table)
+    # Ids come once and are read seldom: what counts is how often they are written again.
+    options.set_compaction_style(DBCompactionStyle.universal())
+    options.set_compression_type(DBCompressionType.lz4())
     return options

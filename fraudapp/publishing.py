@@ -41,12 +41,12 @@ async def send_home(
     """Send transactions on to their home partitions, noting their origin; see `Appender`."""
     by_home = defaultdict(list)
     for candidate, home in misplaced:
-        transaction, source = candidate
+        transaction, source = candidate.transaction, candidate.input
         raw = source.raw or b""
         # Blown up by spaces or unknown fields, it may be too large to be sent as it is.
         value = raw if len(raw) <= CUT_TO else json.encode(transaction)
-        headers = {ORIGIN: str(source.origin).encode()}
-        by_home[home].append(NewRecord(transaction.transaction_id.encode(), value, headers))
+        headers = [(ORIGIN, str(source.origin).encode())]
+        by_home[home].append((transaction.transaction_id.encode(), value, headers))
     what = "sending transactions to their home partitions"
     await asyncio.gather(
         *(appender.append(topic, home, records, what) for home, records in by_home.items())
@@ -74,9 +74,7 @@ async def _bury(
     appender: Appender, topic: str, partition: int, rejections: Sequence[Rejection]
 ) -> None:
     what = "publishing dead letters"
-    letters = [
-        NewRecord(each.input.key, each.input.raw, dead_letter_headers(each)) for each in rejections
-    ]
+    letters = [(each.input.key, each.input.raw, _headers(each)) for each in rejections]
     try:
         await appender.append(topic, partition, letters, what)
     except MessageSizeTooLargeError:
@@ -89,17 +87,14 @@ async def _bury(
 
 
 def _cut(letter: NewRecord) -> NewRecord:
-    whole = letter.value or b""
-    headers = {
-        **letter.headers,
-        "raw-bytes": str(len(whole)).encode(),
-        "raw-sha256": hashlib.sha256(whole).hexdigest().encode(),
-    }
-    return NewRecord(None, whole[:CUT_TO], headers)
+    _, value, headers = letter
+    whole = value or b""
+    size, digest = str(len(whole)), hashlib.sha256(whole).hexdigest()
+    cut = [("raw-bytes", size.encode()), ("raw-sha256", digest.encode())]
+    return None, whole[:CUT_TO], [*headers, *cut]
 
 
-def dead_letter_headers(rejection: Rejection) -> dict[str, bytes]:
-    """Headers of a dead letter; all values are UTF-8 text."""
+def _headers(rejection: Rejection) -> list[tuple[str, bytes]]:
     source = rejection.input.origin
     texts = {
         "reason": rejection.reason,
@@ -108,7 +103,7 @@ def dead_letter_headers(rejection: Rejection) -> dict[str, bytes]:
         "partition": str(source.partition),
         "offset": str(source.offset),
     }
-    return {name: text.encode() for name, text in texts.items()}
+    return [(name, text.encode()) for name, text in texts.items()]
 
 
 async def _send(app: App, topic: str, key: bytes, value: bytes) -> asyncio.Future[RecordMetadata]:

@@ -6,12 +6,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
+from msgspec import Struct
+
 from models.parsing import InvalidTransaction, parse
 from models.partitioning import home_partitions
 from models.records import Decision, FieldError, Transaction
 
 
-class Position(NamedTuple):
+# Structs, not named tuples: one is made in a quarter of the time, and there are three an input.
+class Position(Struct, frozen=True, gc=False):
     """Where a message was read."""
 
     topic: str
@@ -22,7 +25,7 @@ class Position(NamedTuple):
         return f"{self.topic}/{self.partition}/{self.offset}"
 
 
-class Input(NamedTuple):
+class Input(Struct, frozen=True, gc=False):
     """One message as it was read."""
 
     key: bytes | None
@@ -41,7 +44,7 @@ class Rejection(NamedTuple):
     detail: str
 
 
-class Candidate(NamedTuple):
+class Candidate(Struct, frozen=True, gc=False):
     """A valid transaction and the input it came in."""
 
     transaction: Transaction
@@ -104,7 +107,7 @@ def admit(candidates: Iterable[Candidate], decided: Mapping[str, Decision]) -> A
     admission = Admission()
     first: dict[str, Transaction] = {}
     for candidate in candidates:
-        transaction, source = candidate
+        transaction, source = candidate.transaction, candidate.input
         stored = decided.get(transaction.transaction_id)
         known = stored.transaction if stored else first.get(transaction.transaction_id)
         if known is None:

@@ -38,6 +38,7 @@ def decide(
     Only what is not approved gets reasons of the model: they cost more than the score.
     """
     transactions = [candidate.transaction for candidate in candidates]
+    origins = [candidate.input.origin for candidate in candidates]
     scores = scorer.score(transactions).tolist()
     outcomes = [
         policy.decide(score, flagged_upstream=transaction.isFlaggedFraud == 1)
@@ -54,13 +55,13 @@ def decide(
             model_version=model_version,
             policy_version=policy_version,
             decided_at=now,
-            topic=source.origin.topic,
-            partition=source.origin.partition,
-            offset=source.origin.offset,
+            topic=origin.topic,
+            partition=origin.partition,
+            offset=origin.offset,
             transaction=transaction,
         )
-        for row, ((transaction, source), score, outcome) in enumerate(
-            zip(candidates, scores, outcomes, strict=True)
+        for row, (transaction, origin, score, outcome) in enumerate(
+            zip(transactions, origins, scores, outcomes, strict=True)
         )
     ]
 
