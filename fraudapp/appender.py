@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
 from aiokafka import AIOKafkaProducer
@@ -18,7 +18,7 @@ LARGEST_BATCH: Final = 900_000
 
 
 # A plain tuple: there is one for each decision, and a named one costs as much as its JSON.
-NewRecord = tuple["bytes | None", "bytes | None", Sequence[tuple[str, bytes]]]
+NewRecord = tuple["bytes | None", "bytes | None", list[tuple[str, bytes]]]
 """Key, value and headers of a record to be appended."""
 
 

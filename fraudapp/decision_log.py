@@ -78,7 +78,7 @@ class DecisionLog:
         """
         ledger = self._ledgers[number]
         start = ledger.cursor
-        new = zip(batch.keys, batch.encoded, repeat(()), strict=False)
+        new = zip(batch.keys, batch.encoded, repeat([]), strict=False)
         offsets = await self._appender.append(self._topic, number, new, "publishing decisions")
         end = start + len(offsets)
         # The ledger may have been brought up to date meanwhile, past what others have written.
