@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Iterator
 from itertools import repeat
 from pathlib import Path
 
-from fraudapp.appender import Appender
+from fraudapp.appender import Appender, NewRecord
 from fraudapp.ledger import Ledger
 from fraudapp.log_reader import LogReader
 from fraudapp.patience import patiently
@@ -78,7 +79,7 @@ class DecisionLog:
         """
         ledger = self._ledgers[number]
         start = ledger.cursor
-        new = zip(batch.keys, batch.encoded, repeat([]), strict=False)
+        new: Iterator[NewRecord] = zip(batch.keys, batch.encoded, repeat([]), strict=False)
         offsets = await self._appender.append(self._topic, number, new, "publishing decisions")
         end = start + len(offsets)
         # The ledger may have been brought up to date meanwhile, past what others have written.
