@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
+from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from functools import partial
 from time import monotonic
@@ -27,6 +29,8 @@ PATIENCE: Final = 0.25
 """Seconds that decisions wait for a store to make room, before it is left behind."""
 QUIET: Final = 0.2
 """Seconds without a new decision, after which those at hand need not wait for more."""
+AT_A_TIME: Final = 2
+"""Batches on their way to the store: one is made ready while the store is busy with another."""
 COMMIT_INTERVAL: Final = 1.0
 """Seconds between two commits of how far a store has come."""
 
@@ -110,10 +114,24 @@ class Keeper(Service):
             self._work.clear()
             await self._gather()
             while len(self._queue) or self._late():
-                if taken := self._queue.take(self.store.at_once):
-                    await self._save(taken)
+                await self._save_queued()
                 for number in self._late():
                     await self._read(number)
+
+    async def _save_queued(self) -> None:
+        """Save what is queued until nothing is, some batches at a time and noted in their order."""
+        saving: deque[tuple[Sequence[Handed], asyncio.Task[None]]] = deque()
+        try:
+            while saving or len(self._queue):
+                while len(saving) < AT_A_TIME and (taken := self._queue.take(self.store.at_once)):
+                    saving.append((taken, asyncio.create_task(self._save(taken))))
+                await saving[0][1]
+                for number, end, _ in saving.popleft()[0]:
+                    if number in self._kept:
+                        self._kept[number] = max(self._kept[number], end)
+        finally:
+            for _, task in saving:
+                task.cancel()
 
     async def _gather(self) -> None:
         """Let decisions come together while they come, where the store wants many at once."""
@@ -157,9 +175,6 @@ class Keeper(Service):
             )
         finally:
             self._queue.done(taken)
-        for each in taken:
-            if each.number in self._kept:
-                self._kept[each.number] = max(self._kept[each.number], each.end)
 
     async def _until_it_does(self, action: Callable[[], Awaitable[None]]) -> None:
         async for attempt in patiently(f"saving to {self.store.name}", on=StoreUnavailable):

@@ -64,7 +64,7 @@ class Stores:
     def in_s3(self) -> int:
         """Lines of all objects; each object is read once, unless it grows."""
         files = [path for path in self._bucket.rglob("*") if path.is_file()]
-        sized = [(path, path.stat().st_size) for path in files]
+        sized = [(path, path.stat().st_size) for path in files if path.exists()]
         self._lines = {each: self._lines.get(each) or _lines(each[0]) for each in sized}
         return sum(self._lines.values())
 
@@ -141,5 +141,8 @@ def measure(
 
 
 def _lines(path: Path) -> int:
-    content = path.read_bytes()
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:  # written under another name first
+        return 0
     return (gzip.decompress(content) if content[:2] == b"\x1f\x8b" else content).count(b"\n")
