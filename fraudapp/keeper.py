@@ -61,6 +61,7 @@ class Keeper(Service):
         self._handed: dict[int, int] = {}  # the same, with all that is queued
         self._committed: dict[int, int] = {}
         self._queue = HandedQueue()
+        self._keeping: asyncio.Future[None] | None = None
         self._work = Event()
         self._full = Event()
         super().__init__()
@@ -99,14 +100,17 @@ class Keeper(Service):
     async def on_start(self) -> None:
         """Connect to the broker; the store may be down."""
         await self._reader.start()
+        self._keeping = self.add_future(self._keep())
 
     async def on_stop(self) -> None:
         """Leave how far this has come to whoever comes next."""
+        if self._keeping:  # on a failed start there may be none
+            self._keeping.cancel()
+            await asyncio.wait([self._keeping])  # or it would find the store closed below it
         await self._commit()
         await self._reader.stop()
         await self.store.close()
 
-    @Service.task
     async def _keep(self) -> None:
         await self._until_it_does(self.store.open)
         while not self.should_stop:

@@ -69,6 +69,7 @@ class Runtime(Service):
         self.owned: tuple[int, list[int]] = (-1, [])
         """Generation of the consumer group, and the partitions that are this worker's in it."""
         self.lookups = asyncio.Semaphore(LOOKUPS)
+        self._services: list[Service] = []
         self._taking_over: asyncio.Task[None] | None = None
         super().__init__()
 
@@ -87,6 +88,8 @@ class Runtime(Service):
         """Disconnect."""
         if self._taking_over:
             self._taking_over.cancel()
+        for service in self._services:
+            await service.stop()  # before what they use
         if hasattr(self, "decisions"):  # on a failed start there may be none
             await self.decisions.close()
             await self.appender.stop()
@@ -132,7 +135,8 @@ class Runtime(Service):
         ]
         retention = Retention(self.settings, self.stores)
         self.announcements = Announcements(self.settings, self.waiting)
-        for service in (*self.keepers, self.announcements, retention):
+        self._services = [*self.keepers, self.announcements, retention]
+        for service in self._services:
             await self.add_runtime_dependency(service)
         # What is there now stays, and batches are full of objects that refer to nothing else: the
         # collector need not look through them at every seven hundred.

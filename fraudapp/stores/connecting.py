@@ -15,6 +15,7 @@ from fraudapp.tls import causes, client_context, untrusted
 FAILURES: Final = (
     asyncpg.PostgresError,
     asyncpg.InterfaceError,
+    asyncpg.InternalClientError,  # of a connection that is lost in the middle of a statement
     SQLAlchemyError,
     OSError,
     asyncio.TimeoutError,

@@ -48,6 +48,7 @@ async def test_a_worker_asked_to_stop_leaves_in_good_order(worker: Worker) -> No
     await send_transactions(worker.environment, rows)
     await kept.eventually(lambda: worker.stats()["decisions"]["total"] > 100)
     assert await asyncio.to_thread(worker.terminate) == 0
+    assert "Crashed" not in worker.log.read_text()
     await asyncio.to_thread(worker.start)
     await kept.eventually(lambda: worker.stats()["decisions"]["total"] == len(rows))
     assert worker.stats()["duplicates"] == 0

@@ -209,6 +209,7 @@ async def test_a_worker_asked_to_stop_does_so_soon_whoever_waits(
         assert await asyncio.to_thread(worker.child.wait, 20)
         assert time.monotonic() - began < 15
         assert worker.child.returncode == 0
+        assert "Crashed" not in worker.log.read_text()
         assert (await asyncio.wrap_future(waiting))[0] in (404, 503)
 
 

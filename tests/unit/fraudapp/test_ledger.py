@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
 from collections import Counter
 from contextlib import closing
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from hypothesis import given, settings
@@ -12,7 +16,7 @@ from hypothesis import strategies as st
 from rocksdict import Options, Rdict
 
 from fraudapp.ledger import Ledger, LedgerInUse, LogRecord
-from fraudapp.stores.base import encode
+from fraudapp.stores.base import Batch, encode
 from models.activity import Activity
 from models.records import Outcome
 from tests.unit.decisions import decision
@@ -86,3 +90,50 @@ def test_a_ledger_of_a_version_without_activity_is_read_again(tmp_path: Path) ->
     ledger = Ledger(tmp_path / "p")
     assert (ledger.cursor, ledger.counts, ledger.find(["a"])) == (0, {}, {})
     ledger.close()
+
+
+@given(sizes=st.lists(st.integers(0, 5), max_size=6))
+def test_extending_a_ledger_is_applying_the_same_records(sizes: list[int]) -> None:
+    with TemporaryDirectory() as folder:
+        one, other = Ledger(Path(folder) / "one"), Ledger(Path(folder) / "other")
+        for number, size in enumerate(sizes):
+            made = [decision(f"{number}-{place}") for place in range(size)]
+            batch = Batch(made)
+            start = one.cursor
+            records = map(LogRecord, range(start, start + size), made, batch.encoded)
+            one.apply(records, start + size)
+            other.extend(batch)
+            assert one.cursor == other.cursor
+            assert one.counts == other.counts
+            assert one.activity == other.activity
+            ids = [each.transaction_id for each in made]
+            assert one.find(ids) == other.find(ids) == dict(zip(ids, made, strict=True))
+            for offset, each in enumerate(made, start=start):
+                assert other.is_first(LogRecord(offset, each, b""))
+        one.close()
+        other.close()
+
+
+_KILLED = """
+import os, signal, sys
+from pathlib import Path
+from fraudapp.ledger import Ledger
+from fraudapp.stores.base import Batch
+from tests.unit.decisions import decision
+
+ledger = Ledger(Path(sys.argv[1]))
+for number in range(60):
+    ledger.extend(Batch([decision(f"{number}-{place}") for place in range(400)]))
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_after_a_crash_a_ledger_is_that_of_an_earlier_end_of_the_log(tmp_path: Path) -> None:
+    done = subprocess.run([sys.executable, "-c", _KILLED, str(tmp_path / "p")], check=False)
+    assert done.returncode == -signal.SIGKILL
+    with closing(Ledger(tmp_path / "p")) as ledger:
+        batches, rest = divmod(ledger.cursor, 400)
+        assert rest == 0
+        assert sum(ledger.counts.values()) == sum(ledger.activity.scores) == ledger.cursor
+        ids = [f"{number}-{place}" for number in range(60) for place in range(400)]
+        assert list(ledger.find(ids)) == ids[: batches * 400]
