@@ -117,22 +117,18 @@ class Keeper(Service):
             await self._work.wait()
             self._work.clear()
             await self._gather()
-            await self._save_queued()
-            for number in self._late():
-                await self._read(number)
-            if len(self._queue) or self._late():
-                self._work.set()
+            while len(self._queue) or self._late():
+                await self._save_queued()
+                for number in self._late():
+                    await self._read(number)
 
     async def _save_queued(self) -> None:
-        """Save what is queued until too little is, some at a time and noted in their order."""
+        """Save what is queued until nothing is, some batches at a time and noted in their order."""
         saving: deque[tuple[Sequence[Handed], asyncio.Task[None]]] = deque()
-        enough = 1  # what has been gathered is taken as it is
         try:
-            while saving or len(self._queue) >= enough:
-                while len(saving) < AT_A_TIME and len(self._queue) >= enough:
-                    taken = self._queue.take(self.store.at_once)
+            while saving or len(self._queue):
+                while len(saving) < AT_A_TIME and (taken := self._queue.take(self.store.at_once)):
                     saving.append((taken, asyncio.create_task(self._save(taken))))
-                    enough = self.store.at_once if self.store.gather else 1
                 await saving[0][1]
                 for number, end, _ in saving.popleft()[0]:
                     if number in self._kept:
@@ -151,7 +147,7 @@ class Keeper(Service):
             and not (self.should_stop or self._late())
         ):
             before = len(self._queue)
-            await self.wait_for_stopped(self._full, timeout=min(QUIET, self.store.gather))
+            await self.wait_for_stopped(self._full, timeout=QUIET)
 
     def _late(self) -> list[int]:
         """Partitions with decisions that are not in the queue and have to be read from the log."""
