@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from datetime import datetime, timezone
 from typing import Final, cast
 
+from agents.counting import Done, by_partition
 from agents.inputs import input_of
 from agents.lanes import Events
 from fraudapp.app import app, runtime, settings
@@ -32,14 +33,15 @@ log = logging.getLogger(__name__)
 own_counts: Final = OwnCounts()
 
 
-async def process(events: Events) -> None:
-    """Take runs of one partition the whole way, then declare them finished.
+async def process(events: Events) -> Done | None:
+    """Take runs of one partition up to where only their counts are missing; see `count`.
 
-    Raises whatever went wrong with nothing finished: the worker ends, the runs are replayed.
+    None if they were assigned anew meanwhile. Raises whatever went wrong with nothing finished: the
+    worker ends, the runs are replayed.
     """
     generation = app.consumer_generation_id
     if not is_current(events, generation):
-        return
+        return None
     number = events[0].message.partition
     records = [record for event in events for record in run_of(event.message).records]
     batch_messages.observe(len(records))
@@ -60,13 +62,24 @@ async def process(events: Events) -> None:
                 send_home(runtime.appender, settings.transactions_topic, reading.misplaced),
             )
     latency.observe_since([record.timestamp / 1_000 for record in records])
-    if not is_current(events, app.consumer_generation_id):
-        return
-    progress = Progress(_counted(rejected, admission), records[-1].offset, ledger.counts)
+    counted = _counted(rejected, admission)
+    return Done(number, events, counted, records[-1].offset, len(records))
+
+
+async def count(taken: Sequence[Done]) -> None:
+    """Write the counts of what is done, then declare the runs finished."""
+    generation = app.consumer_generation_id
+    current = [done for done in taken if is_current(done.events, generation)]
+    progress = {}
+    for number, (counted, offset) in by_partition(current).items():
+        ledger = await runtime.decisions.ready(number, generation)
+        progress[number] = Progress(counted, offset, ledger.counts)
     with stage("count"):
-        await own_counts.add(generation, {number: progress})
-    for event in events:
-        cast(SafeConsumer, app.consumer).finished(event.message)
+        await own_counts.add(generation, progress)
+    for done in current:
+        if is_current(done.events, app.consumer_generation_id):
+            for event in done.events:
+                cast(SafeConsumer, app.consumer).finished(event.message)
 
 
 def is_current(events: Events, generation: int) -> bool:

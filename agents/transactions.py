@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import Any, Final
+from collections.abc import Coroutine, Sequence
+from functools import partial
+from typing import Any, Final, TypeVar
 
 from faust.types import TP, AppT, StreamT
 
+from agents.counting import Counting, Done
 from agents.lanes import Events, Lane
 from agents.pace import Pace
-from agents.street import leave, own_counts, process
+from agents.street import count, leave, own_counts, process
 from fraudapp.app import app, runtime, settings
 from fraudapp.transport import RunSchema
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 REFRESH_INTERVAL: Final = 5.0
 """Seconds between two writings of unchanged counts; see `OwnCounts`."""
@@ -35,11 +40,13 @@ async def transactions(stream: StreamT[Any]) -> None:
     """Decide transactions, those of each partition in their order."""
     # An exception would acknowledge what is in hand.
     stream.enable_acks = False
+    counting = Counting(_count)
+    counting.work.add_done_callback(_ended)
     lanes: dict[int, Lane] = {}
     async for event in stream.events():
         number = event.message.partition
         if number not in lanes:
-            lanes[number] = Lane(_unless_stopped, pace)
+            lanes[number] = Lane(partial(_decide, counting), pace)
             lanes[number].work.add_done_callback(_ended)
         await lanes[number].put(event)
 
@@ -76,23 +83,32 @@ def _ended(work: asyncio.Task[None]) -> None:
         app.add_future(app.crash(exc))
 
 
-async def _unless_stopped(events: Events) -> None:
+async def _decide(counting: Counting, events: Events) -> None:
     """Process a batch, unless the worker is asked to stop, or is about to be rebalanced.
 
     What has begun then may take a little longer; the rest is left to whoever reads it next.
     """
     if app.should_stop or not app.flow_control.is_active():
         leave(events)
-        return
-    processing = asyncio.ensure_future(process(events))
+    elif done := await _unless_stopped(process(events), events):
+        await counting.put(done)
+
+
+async def _count(taken: Sequence[Done]) -> None:
+    await _unless_stopped(count(taken), [event for done in taken for event in done.events])
+
+
+async def _unless_stopped(work: Coroutine[Any, Any, T], events: Events) -> T | None:
+    """Do it; but when the worker is asked to stop and it takes too long, leave its runs."""
+    working = asyncio.ensure_future(work)
     stopped = asyncio.ensure_future(app._stopped.wait())
-    await asyncio.wait([processing, stopped], return_when=asyncio.FIRST_COMPLETED)
+    await asyncio.wait([working, stopped], return_when=asyncio.FIRST_COMPLETED)
     stopped.cancel()
-    if not processing.done():
-        await asyncio.wait([processing], timeout=STOP_TIMEOUT)
-    if processing.done():
-        processing.result()
-        return
-    processing.cancel()
+    if not working.done():
+        await asyncio.wait([working], timeout=STOP_TIMEOUT)
+    if working.done():
+        return working.result()
+    working.cancel()
     log.warning("%d runs are left to the next worker: the broker is in trouble", len(events))
     leave(events)
+    return None

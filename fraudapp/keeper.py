@@ -117,25 +117,34 @@ class Keeper(Service):
             await self._work.wait()
             self._work.clear()
             await self._gather()
-            while len(self._queue) or self._late():
-                await self._save_queued()
-                for number in self._late():
-                    await self._read(number)
+            await self._save_queued()
+            for number in self._late():
+                await self._read(number)
+            if len(self._queue) or self._late():
+                self._work.set()
 
     async def _save_queued(self) -> None:
-        """Save what is queued until nothing is, some batches at a time and noted in their order."""
+        """Save what is queued until too little is, some at a time and noted in their order."""
         saving: deque[tuple[Sequence[Handed], asyncio.Task[None]]] = deque()
+        enough = 1  # what has been gathered is taken as it is
         try:
-            while saving or len(self._queue):
-                while len(saving) < AT_A_TIME and (taken := self._queue.take(self.store.at_once)):
+            while saving or len(self._queue) >= enough:
+                while len(saving) < AT_A_TIME and len(self._queue) >= enough:
+                    taken = self._queue.take(self.store.at_once)
                     saving.append((taken, asyncio.create_task(self._save(taken))))
+                    enough = self.store.at_once if self.store.gather else 1
                 await saving[0][1]
-                for number, end, _ in saving.popleft()[0]:
-                    if number in self._kept:
-                        self._kept[number] = max(self._kept[number], end)
+                self._saved(saving.popleft()[0])
         finally:
             for _, task in saving:
                 task.cancel()
+
+    def _saved(self, taken: Sequence[Handed]) -> None:
+        for number, end, _ in taken:
+            if number in self._kept:
+                self._kept[number] = max(self._kept[number], end)
+                # Assigned anew while it was being saved, it was set back to what is committed.
+                self._handed[number] = max(self._handed[number], self._kept[number])
 
     async def _gather(self) -> None:
         """Let decisions come together while they come, where the store wants many at once."""
@@ -147,7 +156,7 @@ class Keeper(Service):
             and not (self.should_stop or self._late())
         ):
             before = len(self._queue)
-            await self.wait_for_stopped(self._full, timeout=QUIET)
+            await self.wait_for_stopped(self._full, timeout=min(QUIET, self.store.gather))
 
     def _late(self) -> list[int]:
         """Partitions with decisions that are not in the queue and have to be read from the log."""
@@ -165,7 +174,9 @@ class Keeper(Service):
         if ledger is None or start is None:
             return
         end = min(ledger.cursor, start + AT_ONCE)
-        async for records in self._reader.read(number, start, end):
+        # All of it before any is saved: the reader serves one at a time, and a store may take long.
+        read = [records async for records in self._reader.read(number, start, end)]
+        for records in read:
             first = [record.decision for record in records if ledger.is_first(record)]
             await self._until_it_does(partial(save_isolating, self.store, first, self._refused))
         if self._kept.get(number) == start:

@@ -148,10 +148,7 @@ class Runtime(Service):
             await self.decisions.ready(number, generation)
         self.owned = generation, list(numbers)
         self.announcements.take_over(self.decisions.cursors, numbers)
-        for keeper in self.keepers:
-            async for attempt in patiently(f"asking how far {keeper.store.name} has come"):
-                with attempt:
-                    await keeper.assign(numbers)
+        await asyncio.gather(*(_assign(keeper, numbers) for keeper in self.keepers))
 
     async def _refused(self, store: str, decision: Decision, exc: StoreRefused) -> None:
         log.error("%s refuses the decision on %r: %s", store, decision.transaction_id, exc)
@@ -160,3 +157,9 @@ class Runtime(Service):
         source = Input(key, encode(decision), origin, origin)
         rejection = Rejection(source, "refused", f"{store}: {exc}")
         await publish_dead_letters(self.appender, self.settings.dead_letters_topic, [rejection])
+
+
+async def _assign(keeper: Keeper, numbers: Sequence[int]) -> None:
+    async for attempt in patiently(f"asking how far {keeper.store.name} has come"):
+        with attempt:
+            await keeper.assign(numbers)

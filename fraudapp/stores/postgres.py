@@ -46,7 +46,7 @@ class PostgresStore:
 
     name = "postgres"
     at_once = 2_000
-    gather = 0.0
+    gather = 0.05
 
     def __init__(
         self,

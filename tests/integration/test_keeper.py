@@ -1,0 +1,158 @@
+"""A store follows the log whatever happens to it, and to the partitions, at the same time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from datetime import date
+from pathlib import Path
+from time import monotonic
+
+import pytest
+
+from fraudapp import topics as kafka_topics
+from fraudapp.appender import Appender
+from fraudapp.decision_log import DecisionLog
+from fraudapp.keeper import Keeper
+from fraudapp.local.server import Server
+from fraudapp.settings import Settings, load
+from fraudapp.stores.base import Batch, StoreRefused
+from models.records import Decision
+from tests.unit.decisions import decision
+
+PARTITIONS = 2
+PATIENCE = 30.0
+
+
+class HeldStore:
+    """A store that answers only while its gate is open, as one whose server is paused."""
+
+    name = "held"
+    at_once = 100
+
+    def __init__(self, gather: float) -> None:
+        self.gather = gather
+        self.kept: list[str] = []
+        self.saves = 0
+        self.asked = asyncio.Event()
+        self.gate = asyncio.Event()
+        self.gate.set()
+
+    async def open(self) -> None: ...
+
+    async def close(self) -> None: ...
+
+    async def ping(self) -> None: ...
+
+    async def save(self, batch: Batch) -> None:
+        self.asked.set()
+        await self.gate.wait()
+        self.saves += 1
+        self.kept += [each.transaction_id for each in batch.decisions]
+
+    async def purge(self, before: date, *, dry_run: bool = False) -> int:
+        return 0
+
+
+class Bench:
+    """A keeper of a held store on a log of its own."""
+
+    def __init__(self, settings: Settings, store: HeldStore) -> None:
+        self.store = store
+        self._appender = Appender(settings)
+        self._log = DecisionLog(settings, self._appender)
+        self.keeper = Keeper(settings, store, self._log, self._refused)
+        self._appended = 0
+
+    async def start(self) -> None:
+        await self._appender.start()
+        await self._log.open()
+        for number in range(PARTITIONS):
+            await self._log.ready(number, generation=1)
+        await self.keeper.start()
+        await self.keeper.assign(range(PARTITIONS))
+
+    async def stop(self) -> None:
+        self.store.gate.set()
+        await self.keeper.stop()
+        await self._log.close()
+        await self._appender.stop()
+
+    async def append(self, number: int, count: int = 1) -> None:
+        """Decide in this partition, and hand that on as the agent does."""
+        decisions = [decision(f"t{self._appended + each}") for each in range(count)]
+        self._appended += count
+        ledger = await self._log.ready(number, generation=1)
+        start, batch = ledger.cursor, Batch(decisions)
+        assert await self._log.append(number, batch)
+        self.keeper.hand(number, start, ledger.cursor, batch)
+
+    async def all_kept(self) -> None:
+        """Return once the store has everything; fail if it never does."""
+        expected = {f"t{number}" for number in range(self._appended)}
+        until = monotonic() + PATIENCE
+        while self.keeper.behind or set(self.store.kept) != expected:
+            assert monotonic() < until, f"{self.keeper.behind} decisions are kept by nobody"
+            await asyncio.sleep(0.01)
+
+    async def _refused(self, store: str, refused: Decision, exc: StoreRefused) -> None:
+        raise AssertionError(f"{store} refused {refused.transaction_id}")
+
+
+@pytest.fixture(params=[0.0, 0.3], ids=["at once", "gathered"])
+async def bench(
+    request: pytest.FixtureRequest, kafka: Server, topics: dict[str, str], tmp_path: Path
+) -> AsyncIterator[Bench]:
+    settings = load(
+        {
+            **topics,
+            "FRAUD_BROKER_URL": kafka.url,
+            "FRAUD_DATA_DIR": str(tmp_path),
+            "FRAUD_TOPIC_PARTITIONS": str(PARTITIONS),
+        }
+    )
+    await kafka_topics.ensure(settings)
+    bench = Bench(settings, HeldStore(request.param))
+    await bench.start()
+    yield bench
+    await bench.stop()
+
+
+@pytest.mark.parametrize("again", [[0, 1], [0]])
+async def test_partitions_assigned_while_the_store_is_busy_are_followed_on(
+    bench: Bench, again: Sequence[int]
+) -> None:
+    bench.store.gate.clear()
+    await bench.append(0, 3)
+    await bench.store.asked.wait()
+    await asyncio.wait_for(bench.keeper.assign(again), PATIENCE)
+    await bench.append(0, 3)
+    bench.store.gate.set()
+    await bench.all_kept()
+    await bench.append(0)
+    await bench.all_kept()
+
+
+async def test_partitions_are_assigned_while_the_store_does_not_take_what_was_read(
+    bench: Bench,
+) -> None:
+    bench.store.gate.clear()
+    await bench.keeper.assign([])
+    await bench.append(0, 3)
+    await bench.keeper.assign([0, 1])
+    await bench.store.asked.wait()
+    await asyncio.wait_for(bench.keeper.assign([0, 1]), PATIENCE)
+    bench.store.gate.set()
+    await bench.append(1)
+    await bench.all_kept()
+
+
+async def test_decisions_of_a_steady_trickle_are_saved_together_where_that_is_wanted(
+    bench: Bench,
+) -> None:
+    for _ in range(30):
+        await bench.append(0)
+        await asyncio.sleep(0.005)
+    await bench.all_kept()
+    assert bench.store.kept == [f"t{number}" for number in range(30)]
+    assert not bench.store.gather or bench.store.saves < 30
