@@ -48,6 +48,7 @@ TYPE_CODES: Final = {"CASH_IN": 0, "CASH_OUT": 1, "DEBIT": 2, "TRANSFER": 3, "PA
 CENT: Final = 0.005  # half the smallest unit: two amounts nearer than this are the same money
 
 _ONE_HOT: Final = np.eye(5, dtype=np.float32)[:, :4]
+_ONE_HOT_ROWS: Final = {kind: _ONE_HOT[code].tolist() for kind, code in TYPE_CODES.items()}
 _fields = attrgetter("type", "amount", "oldbalanceOrg", "oldbalanceDest")
 
 
@@ -59,6 +60,8 @@ def features(transactions: Sequence[Transaction]) -> Matrix:
     """
     if not transactions:
         return np.empty((0, len(FEATURE_NAMES)), dtype=np.float32)
+    if len(transactions) == 1:
+        return _of_one(*_fields(transactions[0]))
     kinds, *money = zip(*map(_fields, transactions), strict=True)
     return from_columns(kinds, money)
 
@@ -92,3 +95,22 @@ def from_columns(kinds: Iterable[str], money: ArrayLike) -> Matrix:
     matrix[11] = destination == 0.0
     columns_first: Matrix = matrix.T
     return columns_first
+
+
+def _of_one(kind: str, *money: float) -> Matrix:
+    """The same for a single row in plain Python, which takes 7 us; numpy's calls take 22."""
+    if kind not in TYPE_CODES or not all(0.0 <= value < np.inf for value in money):
+        return from_columns([kind], [[value] for value in money])  # knows what to say
+    amount, origin, destination = money
+    logs = np.log1p(money).tolist()
+    gap = amount - origin
+    row = [
+        *_ONE_HOT_ROWS[kind],
+        *logs,
+        logs[0] - logs[1],
+        abs(gap) <= CENT,
+        gap > CENT,
+        origin == 0.0,
+        destination == 0.0,
+    ]
+    return np.array([row], dtype=np.float32)
