@@ -12,6 +12,8 @@ from models.counts import Counted
 
 MOST: Final = 10_000
 """Records that wait to be counted, at most, unless a single batch has more."""
+INTERVAL: Final = 0.05
+"""Seconds from one lot to the next, at least: only the commit of offsets waits for it."""
 
 
 class Done(NamedTuple):
@@ -52,9 +54,11 @@ class Counting:
                 self._changed.clear()
                 await self._changed.wait()
             taken, self._waiting = self._waiting, []
+            pause = asyncio.create_task(asyncio.sleep(INTERVAL))
             await self._count(taken)
             self._records -= sum(done.records for done in taken)
             self._changed.set()
+            await pause
 
 
 def by_partition(taken: Sequence[Done]) -> dict[int, tuple[list[Counted], int]]:

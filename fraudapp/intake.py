@@ -44,21 +44,14 @@ async def find(runtime: Runtime, transaction_id: str, *, wait: float) -> Decisio
     """
     until = monotonic() + wait
     with runtime.waiting.expecting(transaction_id) as announced:
-        looking = asyncio.ensure_future(_look_up(runtime, transaction_id))
-        either: list[asyncio.Future[Any]] = [announced, looking]
-        try:
-            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
-            found = None if announced.done() or looking.exception() else looking.result()
+        if wait > 0:
+            found = await _seen(runtime, transaction_id, announced)
             if found is None and not announced.done():
                 await asyncio.wait([announced], timeout=max(0.0, until - monotonic()))
-            if announced.done():
-                return announced.result()
-            if found is None and wait > 0:
-                # An announcement is missed while there is no connection to the broker.
-                return await _look_up(runtime, transaction_id)
-            return looking.result()
-        finally:
-            looking.cancel()
+            if found is not None or announced.done():
+                return found or announced.result()
+        # An announcement is missed while there is no connection to the broker.
+        return _known(runtime, transaction_id) or await _look_up(runtime, transaction_id)
 
 
 async def is_accepted(runtime: Runtime, transaction_id: str) -> bool:
@@ -68,15 +61,40 @@ async def is_accepted(runtime: Runtime, transaction_id: str) -> bool:
     )
 
 
-async def _look_up(runtime: Runtime, transaction_id: str) -> Decision | None:
-    known = runtime.waiting.latest(transaction_id) or runtime.decided_here(transaction_id)
-    if known is not None:
+async def _seen(
+    runtime: Runtime, transaction_id: str, announced: asyncio.Future[Decision | None]
+) -> Decision | None:
+    """Return the decision if it was made before, as far as can be told now."""
+    known = _known(runtime, transaction_id)
+    if known is not None or runtime.decides(transaction_id):
         return known
+    looking = asyncio.ensure_future(_look_up(runtime, transaction_id))
+    either: list[asyncio.Future[Any]] = [announced, looking]
     try:
-        async with runtime.lookups:
-            return await asyncio.wait_for(_ask_stores(runtime, transaction_id), LOOK_UP_TIMEOUT)
+        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+        return looking.result() if looking.done() and not looking.exception() else None
+    finally:
+        looking.cancel()
+
+
+def _known(runtime: Runtime, transaction_id: str) -> Decision | None:
+    return runtime.waiting.latest(transaction_id) or runtime.decided_here(transaction_id)
+
+
+async def _look_up(runtime: Runtime, transaction_id: str) -> Decision | None:
+    await runtime.lookups.acquire()
+    # Whoever no longer needs the answer does not interrupt it: to cancel a query, asyncpg connects
+    # to the server anew, which costs more than any answer.
+    return await asyncio.shield(_ask_in_turn(runtime, transaction_id))
+
+
+async def _ask_in_turn(runtime: Runtime, transaction_id: str) -> Decision | None:
+    try:
+        return await asyncio.wait_for(_ask_stores(runtime, transaction_id), LOOK_UP_TIMEOUT)
     except asyncio.TimeoutError as exc:
         raise StoreUnavailable("redis, postgres: no answer in time") from exc
+    finally:
+        runtime.lookups.release()
 
 
 async def _ask_stores(runtime: Runtime, transaction_id: str) -> Decision | None:

@@ -102,9 +102,17 @@ class Runtime(Service):
 
     def decided_here(self, transaction_id: str) -> Decision | None:
         """Return the decision if its partition is or was this worker's: from the ledger."""
-        (number,) = home_partitions([transaction_id], self.settings.topic_partitions)
-        ledger = self.decisions.ledger(number)
+        ledger = self.decisions.ledger(self._home(transaction_id))
         return ledger.find([transaction_id]).get(transaction_id) if ledger else None
+
+    def decides(self, transaction_id: str) -> bool:
+        """Whether it is for this worker to decide: then what its ledger lacks is decided nowhere.
+
+        A worker that was paused may not know yet that its partitions have gone.
+        """
+        generation, numbers = self.owned
+        current = generation == self.app.consumer_generation_id
+        return current and self._home(transaction_id) in numbers
 
     async def append(self, number: int, batch: Batch) -> bool:
         """Append decisions to the log and hand them to the stores; see `DecisionLog.append`."""
@@ -119,6 +127,9 @@ class Runtime(Service):
             else:
                 keeper.wake()
         return undisturbed
+
+    def _home(self, transaction_id: str) -> int:
+        return home_partitions([transaction_id], self.settings.topic_partitions)[0]
 
     async def _open(self) -> None:
         self.scorer = await asyncio.to_thread(ready_scorer, self.settings, log.info)

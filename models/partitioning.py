@@ -11,26 +11,28 @@ from numpy.typing import NDArray
 _SEED: Final = np.uint32(0x9747B28C)
 _M: Final = np.uint32(0x5BD1E995)
 _WORD: Final = 4
+_FEW: Final = 12
+"""Ids up to which one by one is quicker: 7 us each, where any batch takes 85 us at least."""
 
 
 def home_partitions(ids: Sequence[str], partitions: int) -> list[int]:
     """Return the partition of each id as a key, out of `partitions`.
 
     The murmur2 hash of Kafka's Java client (org.apache.kafka.common.utils.Utils.murmur2), which
-    aiokafka and Faust share; for a batch at once, 30 times quicker than one by one in Python.
+    aiokafka and Faust share; for a large batch at once, 30 times quicker than one by one in Python.
     """
-    if not ids:
-        return []
     keys = [each.encode() for each in ids]
+    if len(keys) <= _FEW:
+        return [(_murmur2_of(key) & 0x7FFFFFFF) % partitions for key in keys]
     lengths = np.fromiter(map(len, keys), np.uint32, len(keys))
     words = -(-int(lengths.max()) // _WORD) or 1
     padded = b"".join(key.ljust(words * _WORD, b"\0") for key in keys)
     blocks = np.frombuffer(padded, "<u4").reshape(len(keys), words)
-    hashes = _murmur2(blocks, lengths)
+    hashes = _murmur2_of_all(blocks, lengths)
     return ((hashes & np.uint32(0x7FFFFFFF)) % np.uint32(partitions)).tolist()  # type: ignore[no-any-return]
 
 
-def _murmur2(blocks: NDArray[np.uint32], lengths: NDArray[np.uint32]) -> NDArray[np.uint32]:
+def _murmur2_of_all(blocks: NDArray[np.uint32], lengths: NDArray[np.uint32]) -> NDArray[np.uint32]:
     whole, rest = lengths // _WORD, lengths % _WORD
     hashes: NDArray[np.uint32] = _SEED ^ lengths
     for column in range(blocks.shape[1]):
@@ -49,3 +51,17 @@ def _murmur2(blocks: NDArray[np.uint32], lengths: NDArray[np.uint32]) -> NDArray
     hashes *= _M
     hashes ^= hashes >> np.uint32(15)
     return hashes
+
+
+def _murmur2_of(key: bytes) -> int:
+    m, modulus = int(_M), 0xFFFFFFFF
+    whole = len(key) & ~(_WORD - 1)
+    hash_ = int(_SEED) ^ len(key)
+    for start in range(0, whole, _WORD):
+        block = int.from_bytes(key[start : start + _WORD], "little") * m & modulus
+        block = (block ^ block >> 24) * m & modulus
+        hash_ = (hash_ * m & modulus) ^ block
+    if tail := key[whole:]:
+        hash_ = (hash_ ^ int.from_bytes(tail, "little")) * m & modulus
+    hash_ = (hash_ ^ hash_ >> 13) * m & modulus
+    return hash_ ^ hash_ >> 15

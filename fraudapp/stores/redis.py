@@ -37,7 +37,7 @@ class RedisStore:
 
     name = "redis"
     at_once = 1_000
-    gather = 0.0
+    gather = 0.02
 
     def __init__(
         self,
