@@ -27,18 +27,20 @@ class HandedQueue:
 
     def __init__(self) -> None:
         self._waiting: deque[Handed] = deque()
+        self._count = 0  # of decisions in them: asked for with every batch
         self._held = 0
         self._left = asyncio.Event()
 
     def __len__(self) -> int:
         """Decisions that wait; not those being saved."""
-        return sum(len(each.batch.decisions) for each in self._waiting)
+        return self._count
 
     def offer(self, handed: Handed) -> bool:
         """Add a batch if it fits, and tell whether it did."""
         if not self._fits(len(handed.batch.decisions)):
             return False
         self._waiting.append(handed)
+        self._count += len(handed.batch.decisions)
         self._held += len(handed.batch.decisions)
         return True
 
@@ -51,6 +53,7 @@ class HandedQueue:
         ):
             taken.append(self._waiting.popleft())
             count += len(taken[-1].batch.decisions)
+        self._count -= count
         return taken
 
     def done(self, taken: Sequence[Handed]) -> None:
