@@ -48,5 +48,6 @@ async def test_what_comes_while_counting_is_the_next_lot_and_there_is_a_limit_to
     await waiting
     while sum(map(len, lots)) < 3:
         await asyncio.sleep(0)
-    assert lots == [[0], [1, 2]]
+    assert lots[0] == [0]
+    assert [offset for lot in lots for offset in lot] == [0, 1, 2]
     counting.work.cancel()
