@@ -56,9 +56,9 @@ async def torture(cluster: Cluster, *, minutes: float, seed: int, rate: float) -
     log.info("workers: %s", dict(Counter(tally.kills)))
     log.info("servers: %s", dict(Counter(tally.faults)))
     log.info(
-        "%d answers compared, %d workers ended by themselves and were started again",
+        "%d answers compared; workers were started again %d times after they had ended",
         len(load.told),
-        cluster.ended_by_itself,
+        cluster.restarts,
     )
     verdict.kills, verdict.faults = len(tally.kills), len(tally.faults)
     return verdict

@@ -41,8 +41,8 @@ class Cluster:
         }
         self.environment: dict[str, str] = {}
         self.workers: list[Worker] = []
-        self.ended_by_itself = 0
-        """Workers that ended unasked, as they do on purpose when they cannot go on."""
+        self.restarts = 0
+        """Times that a worker was started again: after a kill, or when it could not go on."""
         self.expected_down: set[int] = set()
         """Numbers of workers that a fault holds down."""
         self._count = workers
@@ -82,7 +82,7 @@ class Cluster:
         while True:
             for number, worker in enumerate(self.workers):
                 if not worker.child.running and number not in self.expected_down:
-                    self.ended_by_itself += 1
+                    self.restarts += 1
                     worker.launch()
             await asyncio.sleep(SUPERVISION)
 
