@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, NamedTuple
 
 from agents.lanes import Events
+from fraudapp.changes import Changes
 from models.counts import Counted
 
 MOST: Final = 10_000
@@ -36,28 +37,24 @@ class Counting:
         self._count = count
         self._waiting: list[Done] = []
         self._records = 0
-        self._changed = asyncio.Event()
+        self._changes = Changes()
         self.work: Final = asyncio.create_task(self._work())
 
     async def put(self, done: Done) -> None:
         """Add a batch, once there is room for it."""
-        while self._records and self._records + done.records > MOST:
-            self._changed.clear()
-            await self._changed.wait()
+        await self._changes.until(lambda: not self._records or self._records + done.records <= MOST)
         self._waiting.append(done)
         self._records += done.records
-        self._changed.set()
+        self._changes.notify()
 
     async def _work(self) -> None:
         while True:
-            while not self._waiting:
-                self._changed.clear()
-                await self._changed.wait()
+            await self._changes.until(lambda: bool(self._waiting))
             taken, self._waiting = self._waiting, []
             pause = asyncio.create_task(asyncio.sleep(INTERVAL))
             await self._count(taken)
             self._records -= sum(done.records for done in taken)
-            self._changed.set()
+            self._changes.notify()
             await pause
 
 

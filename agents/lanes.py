@@ -11,6 +11,7 @@ from typing import Any, Final
 from faust.types import EventT
 
 from agents.pace import Pace
+from fraudapp.changes import Changes
 from fraudapp.transport import run_of
 
 Events = Sequence[EventT[Any]]
@@ -33,23 +34,19 @@ class Lane:
         self._waiting: deque[EventT[Any]] = deque()
         self._records = 0
         self._bytes = 0
-        self._changed = asyncio.Event()
+        self._changes = Changes()
         self.work: Final = asyncio.create_task(self._work())
 
     async def put(self, event: EventT[Any]) -> None:
         """Add a run, once there is room for it."""
-        while self._records >= 2 * self._pace.size or self._bytes >= LARGEST_WAIT:
-            self._changed.clear()
-            await self._changed.wait()
+        await self._changes.until(self._has_room)
         self._waiting.append(event)
         self._held(event, 1)
-        self._changed.set()
+        self._changes.notify()
 
     async def _work(self) -> None:
         while True:
-            while not self._waiting:
-                self._changed.clear()
-                await self._changed.wait()
+            await self._changes.until(lambda: bool(self._waiting))
             events = self._batch()
             started = perf_counter()
             await self._process(events)
@@ -66,8 +63,11 @@ class Lane:
             room -= records
             events.append(self._waiting.popleft())
             self._held(events[-1], -1)
-        self._changed.set()
+        self._changes.notify()
         return events
+
+    def _has_room(self) -> bool:
+        return self._records < 2 * self._pace.size and self._bytes < LARGEST_WAIT
 
     def _held(self, event: EventT[Any], sign: int) -> None:
         run = run_of(event.message)

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Final, NamedTuple
 
+from fraudapp.changes import Changes
 from fraudapp.stores.base import Batch
 
 MOST: Final = 8_000
@@ -29,7 +30,7 @@ class HandedQueue:
         self._waiting: deque[Handed] = deque()
         self._count = 0  # of decisions in them: asked for with every batch
         self._held = 0
-        self._left = asyncio.Event()
+        self._changes = Changes()
 
     def __len__(self) -> int:
         """Decisions that wait; not those being saved."""
@@ -59,7 +60,7 @@ class HandedQueue:
     def done(self, taken: Sequence[Handed]) -> None:
         """Make room for as many as were taken."""
         self._held -= sum(len(each.batch.decisions) for each in taken)
-        self._left.set()
+        self._changes.notify()
 
     def clear(self) -> None:
         """Let go of what waits."""
@@ -69,12 +70,8 @@ class HandedQueue:
         """Return once so many more fit, or after `patience` seconds."""
         if not self._fits(count):
             with suppress(asyncio.TimeoutError):
-                await asyncio.wait_for(self._until_fits(count), patience)
-
-    async def _until_fits(self, count: int) -> None:
-        while not self._fits(count):
-            self._left.clear()
-            await self._left.wait()
+                fits = self._changes.until(lambda: self._fits(count))
+                await asyncio.wait_for(fits, patience)
 
     def _fits(self, count: int) -> bool:
         return not self._held or self._held + count <= MOST

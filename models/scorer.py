@@ -67,9 +67,8 @@ def probability(log_odds: Floats) -> Floats:
 
     Log-odds are cut at +-40, where the probability is 1 - 4e-18: beyond, exp could overflow.
     """
-    cut = np.maximum(
-        np.minimum(log_odds, 40.0), -40.0
-    )  # a fifth of the time of np.clip for one row
+    # Of a single row, np.clip takes five times as long.
+    cut = np.maximum(np.minimum(log_odds, 40.0), -40.0)
     scores: Floats = 1.0 / (1.0 + np.exp(-cut))
     if not (scores <= 1.0).all():
         raise ValueError("the model returned a score that is not a number")
