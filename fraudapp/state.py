@@ -43,7 +43,7 @@ def _high_water(partition: TP) -> int | None:
     try:
         return app.consumer.highwater(partition)
     except (AssertionError, AttributeError, ConsumerNotStarted):
-        return None  # the consumer, in its thread, has just lost it, or stopped
+        return None  # the consumer has just lost it, or stopped
 
 
 def lag(high_water: int, counts: Counts | None) -> int:

@@ -77,7 +77,7 @@ def send(options: argparse.Namespace, run: str, started: float, report: Any) -> 
             producer.produce(options.topic, body, transaction_id.encode())
         number = max(number, due)
         producer.poll(0)
-        time.sleep(TICK)
+        time.sleep(max(TICK, started + number / options.rate - time.monotonic()))
     if left := producer.flush(30):
         raise SystemExit(f"the broker has not taken {left} transactions")
     report.put((late, _cpu_seconds()))

@@ -17,12 +17,15 @@ from faust.transport.utils import DefaultSchedulingStrategy
 from faust.types import TP, Message
 from hypothesis import given
 from hypothesis import strategies as st
+from mode import Service
+from mode.threads import ServiceThread
 
 from fraudapp.transport import (
     LARGEST_RUN,
     LONGEST_RUN,
     SafeConsumer,
     SafeTransport,
+    _InLoop,
     run_of,
     runs,
 )
@@ -246,3 +249,13 @@ def test_faust_still_has_the_private_names_this_leans_on() -> None:
         aiokafka.AIOKafkaConsumerThread._create_worker_consumer
     )
     assert "fetch_max_wait_ms=self._fetch_max_wait_ms" in inspect.getsource(AIOKafkaConsumer.start)
+
+
+def test_what_a_service_in_a_thread_does_its_own_way_is_undone() -> None:
+    own_way = {
+        name for name in vars(ServiceThread) if hasattr(Service, name) and not name.startswith("__")
+    }
+    every_class_has_its_own = {"_abc_impl", "_tasks", "abstract", "logger"}
+    makes_it_for_the_loop_which_is_the_same = {"_new_shutdown_event"}
+    for name in own_way - every_class_has_its_own - makes_it_for_the_loop_which_is_the_same:
+        assert getattr(_InLoop, name) is getattr(Service, name), name
