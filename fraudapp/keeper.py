@@ -16,7 +16,7 @@ from mode.utils.locks import Event
 
 from fraudapp.decision_log import DecisionLog
 from fraudapp.handed import Handed, HandedQueue
-from fraudapp.log_reader import AT_ONCE, LogReader
+from fraudapp.log_reader import LogReader
 from fraudapp.metrics import store_call
 from fraudapp.patience import patiently
 from fraudapp.settings import Settings
@@ -31,6 +31,8 @@ QUIET: Final = 0.2
 """Seconds without a new decision, after which those at hand need not wait for more."""
 AT_A_TIME: Final = 2
 """Batches on their way to the store: one is made ready while the store is busy with another."""
+STRETCH: Final = 4_000
+"""Records of the log read at once for a store that is behind, at most."""
 COMMIT_INTERVAL: Final = 1.0
 """Seconds between two commits of how far a store has come."""
 
@@ -62,6 +64,7 @@ class Keeper(Service):
         self._committed: dict[int, int] = {}
         self._queue = HandedQueue()
         self._keeping: asyncio.Future[None] | None = None
+        self._tried = asyncio.Event()
         self._work = Event()
         self._full = Event()
         super().__init__()
@@ -97,6 +100,10 @@ class Keeper(Service):
         self._kept, self._handed, self._committed = dict(kept), dict(kept), dict(kept)
         self.wake()
 
+    async def tried(self) -> None:
+        """Return once the store is open, or is found to be down."""
+        await self._tried.wait()
+
     async def on_start(self) -> None:
         """Connect to the broker; the store may be down."""
         await self._reader.start()
@@ -113,6 +120,7 @@ class Keeper(Service):
 
     async def _keep(self) -> None:
         await self._until_it_does(self.store.open)
+        self._tried.set()
         while not self.should_stop:
             await self._work.wait()
             self._work.clear()
@@ -173,12 +181,13 @@ class Keeper(Service):
         start = self._kept.get(number)
         if ledger is None or start is None:
             return
-        end = min(ledger.cursor, start + AT_ONCE)
+        end = min(ledger.cursor, start + STRETCH)
         # All of it before any is saved: the reader serves one at a time, and a store may take long.
         read = [records async for records in self._reader.read(number, start, end)]
-        for records in read:
-            first = [record.decision for record in records if ledger.is_first(record)]
-            await self._until_it_does(partial(save_isolating, self.store, first, self._refused))
+        first = [record.decision for records in read for record in ledger.first(records)]
+        for place in range(0, len(first), self.store.at_once):
+            some = first[place : place + self.store.at_once]
+            await self._until_it_does(partial(save_isolating, self.store, some, self._refused))
         if self._kept.get(number) == start:
             self._kept[number] = self._handed[number] = end
 
@@ -201,6 +210,7 @@ class Keeper(Service):
                     if self.failure is None:
                         log.warning("decisions wait in the log for %s: %s", self.store.name, exc)
                     self.failure = str(exc)
+                    self._tried.set()
                     raise
         if self.failure is not None:
             log.info("%s is back; %d decisions behind", self.store.name, self.behind)

@@ -7,7 +7,7 @@ import shutil
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, cast
 
 from msgspec import json, msgpack
 from rocksdict import (
@@ -80,10 +80,14 @@ class Ledger:
         """Return the decisions there are for these ids, by id."""
         return {id_: decode(value[_OFFSET_BYTES:]) for id_, value in self._values(transaction_ids)}
 
-    def is_first(self, record: LogRecord) -> bool:
-        """Whether a record of the log that was applied is the one that counts for its id."""
-        value = self._db.get(record.decision.transaction_id.encode())
-        return value is not None and int.from_bytes(value[:_OFFSET_BYTES], "big") == record.offset
+    def first(self, records: Sequence[LogRecord]) -> list[LogRecord]:
+        """Return those of the records, which were applied, that count for their ids."""
+        values = self._get([record.decision.transaction_id for record in records])
+        return [
+            record
+            for record, value in zip(records, values, strict=True)
+            if value is not None and int.from_bytes(value[:_OFFSET_BYTES], "big") == record.offset
+        ]
 
     def apply(self, records: Iterable[LogRecord], end: int) -> None:
         """Take in the records of the log from the cursor up to, not including, offset `end`."""
@@ -127,10 +131,13 @@ class Ledger:
         self._db.close()
 
     def _values(self, ids: Sequence[str]) -> list[tuple[str, bytes]]:
-        if not ids:
-            return []
-        values: list[bytes | None] = self._db.get([id_.encode() for id_ in ids])  # type: ignore[assignment]
+        values = self._get(ids)
         return [(id_, value) for id_, value in zip(ids, values, strict=True) if value is not None]
+
+    def _get(self, ids: Sequence[str]) -> list[bytes | None]:
+        return (
+            cast("list[bytes | None]", self._db.get([id_.encode() for id_ in ids])) if ids else []
+        )
 
 
 def _open(folder: Path) -> Rdict:

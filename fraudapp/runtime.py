@@ -6,6 +6,7 @@ import asyncio
 import gc
 import logging
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Final
 
 from aiokafka.errors import KafkaError
@@ -38,6 +39,10 @@ log = logging.getLogger(__name__)
 
 GC_THRESHOLD: Final = 50_000
 """Objects made since the last look of the garbage collector, after which it looks again."""
+OPENING: Final = 3.0
+"""Seconds that the start waits for stores to open: what is decided before is read from the log."""
+TAKING_OVER: Final = 0.25
+"""Seconds that a batch waits, at most, until it is known how far each store has come."""
 LOOKUPS: Final = 4
 """Questions to the stores at a time, over HTTP: the rest of their connections is for keeping."""
 
@@ -116,6 +121,8 @@ class Runtime(Service):
 
     async def append(self, number: int, batch: Batch) -> bool:
         """Append decisions to the log and hand them to the stores; see `DecisionLog.append`."""
+        if self._taking_over and not self._taking_over.done():
+            await asyncio.wait([self._taking_over], timeout=TAKING_OVER)
         for keeper in self.keepers:
             await keeper.room(len(batch.decisions))
         ledger = self.decisions.ledger(number)
@@ -149,6 +156,10 @@ class Runtime(Service):
         self._services = [*self.keepers, self.announcements, retention]
         for service in self._services:
             await self.add_runtime_dependency(service)
+        with suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(
+                asyncio.gather(*(keeper.tried() for keeper in self.keepers)), OPENING
+            )
         # What is there now stays, and batches are full of objects that refer to nothing else: the
         # collector need not look through them at every seven hundred.
         gc.freeze()

@@ -37,6 +37,7 @@ OURS_ALONE: Final = Contender(
 )
 RAW: Final = Contender("raw loop", f"{_PEERS}.raw")
 RAW_ALONE: Final = Contender("raw loop, no stores", f"{_PEERS}.raw", stores=False, watched="file")
+TUNED: Final = Contender("FastStream batch, our parser", f"{_PEERS}.faststream_tuned")
 BULK_PEERS: Final = (
     Contender("FastStream batch", f"{_PEERS}.faststream_batch"),
     Contender("Quix Streams", f"{_PEERS}.quix"),
@@ -56,4 +57,15 @@ LIMITS: Final = (
     Contender("confluent-kafka consume", f"{_PEERS}.consume_confluent", (), False, "file"),
     Contender("aiokafka getmany", f"{_PEERS}.consume_aiokafka", (), False, "file"),
 )
-EVERY: Final = (OURS, OURS_ALONE, RAW, RAW_ALONE, *BULK_PEERS, STOCK, STOCK_ALONE, NAIVE, *LIMITS)
+EVERY: Final = (
+    OURS,
+    OURS_ALONE,
+    RAW,
+    RAW_ALONE,
+    *BULK_PEERS,
+    TUNED,
+    STOCK,
+    STOCK_ALONE,
+    NAIVE,
+    *LIMITS,
+)

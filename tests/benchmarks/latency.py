@@ -43,7 +43,7 @@ def latencies(
                 return probe(argparse.Namespace(**options, **sizes))
 
             try:
-                probed(200, 400)  # warms up
+                probed(500, 2_500)  # warms up
                 for rate in rates:
                     measured[str(rate)] = probed(rate, int(rate * seconds))
                     say(f"{rate}/s: p99 {measured[str(rate)]['p99']:.1f} ms")

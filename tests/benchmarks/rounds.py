@@ -23,7 +23,13 @@ from tests.benchmarks.watch import Rate, Stalled
 
 Say = Callable[[str], None]
 Rates = dict[str, list[float]]
-ONCE: Final = (*contenders.LIMITS, contenders.NAIVE, contenders.STOCK, contenders.STOCK_ALONE)
+ONCE: Final = (
+    *contenders.LIMITS,
+    contenders.TUNED,
+    contenders.NAIVE,
+    contenders.STOCK,
+    contenders.STOCK_ALONE,
+)
 
 
 def compare(stack: Stack, plan: Plan, say: Say) -> dict[str, Any]:

@@ -1,17 +1,41 @@
-"""FastStream: a batch subscriber on aiokafka, as documented, and bulk stores."""
+"""FastStream: a batch subscriber with a list of models, as documented, and bulk stores."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Literal
 
 import uvloop
 from faststream import FastStream
 from faststream.kafka import KafkaBroker
 from faststream.kafka.annotations import KafkaMessage
+from pydantic import BaseModel, Field, StringConstraints
 
 from fraudapp.settings import load
+from models.parsing import from_mapping
+from models.records import LARGEST_AMOUNT, LARGEST_STEP, LONGEST_TEXT, TransactionType
 from tests.benchmarks.peers.bulk import Bulk
 from tests.benchmarks.peers.deciding import Decider, Record
+
+Amount = Annotated[float, Field(ge=0, le=LARGEST_AMOUNT)]
+Text = Annotated[str, StringConstraints(max_length=LONGEST_TEXT)]
+
+
+class Payment(BaseModel, strict=True):
+    """A transaction."""
+
+    transaction_id: Annotated[str, StringConstraints(min_length=1, max_length=LONGEST_TEXT)]
+    step: Annotated[int, Field(ge=1, le=LARGEST_STEP)]
+    type: TransactionType
+    amount: Amount
+    nameOrig: Text
+    oldbalanceOrg: Amount
+    newbalanceOrig: Amount
+    nameDest: Text
+    oldbalanceDest: Amount
+    newbalanceDest: Amount
+    isFraud: Literal[0, 1] = 0
+    isFlaggedFraud: Literal[0, 1] = 0
+
 
 settings = load()
 broker = KafkaBroker(",".join(settings.bootstrap_servers), logger=None)
@@ -20,17 +44,15 @@ bulk = Bulk(settings)
 decider = Decider(settings)
 
 
-async def as_they_are(message: KafkaMessage) -> Any:
-    """Leave parsing to the parser that all contenders share."""
-    return message.body
-
-
-async def handle(values: Any, message: KafkaMessage) -> None:
+async def handle(payments: list[Payment], message: KafkaMessage) -> None:
     """Decide a batch; the broker is told once it is kept."""
-    raws = message.raw_message
     await bulk.save(
-        decider.messages(
-            Record(each.topic, each.partition, each.offset, each.value) for each in raws
+        decider.transactions(
+            (
+                Record(raw.topic, raw.partition, raw.offset, b""),
+                from_mapping(payment.model_dump()),
+            )
+            for payment, raw in zip(payments, message.raw_message, strict=True)
         )
     )
 
@@ -42,7 +64,6 @@ broker.subscriber(
     max_records=2_000,
     group_id=settings.app_id,
     auto_offset_reset="earliest",
-    decoder=as_they_are,
 )(handle)
 
 

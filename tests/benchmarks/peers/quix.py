@@ -8,6 +8,7 @@ from quixstreams import Application
 from quixstreams.sinks import BatchingSink, SinkBatch
 
 from fraudapp.settings import load
+from models.parsing import from_mapping
 from tests.benchmarks.peers.bulk import Bulk
 from tests.benchmarks.peers.deciding import Decider, Record
 
@@ -29,8 +30,9 @@ class Deciding(BatchingSink):  # type: ignore[misc]
 
     def write(self, batch: SinkBatch) -> None:
         """Decide and keep a batch of one partition."""
-        decisions = self._decider.messages(
-            Record(batch.topic, batch.partition, item.offset, item.value) for item in batch
+        decisions = self._decider.transactions(
+            (Record(batch.topic, batch.partition, item.offset, b""), from_mapping(item.value))
+            for item in batch
         )
         self._loop.run_until_complete(self._bulk.save(decisions))
 
@@ -44,7 +46,7 @@ def main() -> None:
         commit_every=2_000,
         loglevel="WARNING",
     )
-    frame = app.dataframe(app.topic(settings.transactions_topic, value_deserializer="bytes"))
+    frame = app.dataframe(app.topic(settings.transactions_topic, value_deserializer="json"))
     frame.sink(Deciding())
     app.run()
 

@@ -1,4 +1,4 @@
-"""Faust with `take`, its way to batches, and the stores in bulk.
+"""Faust with `take_events`, its way to batches, and the stores in bulk.
 
 No table: one cannot be written from a batch (TypeError in 0.15.3).
 
@@ -25,10 +25,15 @@ decider = Decider(settings)
 async def decide(stream: Any) -> None:
     """Decide batches."""
     await bulk.open()
-    async for batch in stream.take(500, within=0.1):
-        where = Record(settings.transactions_topic, 0, 0, b"")
+    async for batch in stream.take_events(500, within=0.1):
         await bulk.save(
-            decider.transactions([(where, from_mapping(each.asdict())) for each in batch])
+            decider.transactions(
+                (
+                    Record(each.message.topic, each.message.partition, each.message.offset, b""),
+                    from_mapping(each.value.asdict()),
+                )
+                for each in batch
+            )
         )
 
 
