@@ -13,7 +13,7 @@ def last_line(measured: Measured) -> str:
     """The summary; `nan` stands for what could not be measured."""
     names = ("of_raw", "over_best_peer", "over_naive", "over_stock_faust")
     figures = " ".join(f"{name}={measured['ratios'][name]:.3g}" for name in names)
-    p99 = measured["latency"].get("500", {}).get("p99", float("nan"))
+    p99 = measured.get("latency", {}).get("500", {}).get("p99", float("nan"))
     return f"bench: {figures} p99_ms_at_500={p99:.1f}"
 
 
@@ -23,11 +23,10 @@ def markdown(measured: Measured) -> str:
     parts = [
         f"{where['cpu']}; {where['kafka']}, {where['postgres']}, {where['redis']}, {where['s3']}, "
         f"Python {where['python']}; commit {where['commit']}; load before: {where['load']}.",
-        _rates(measured),
-        _ratios(measured),
-        _latency(measured["latency"]),
-        _growth(measured["growth"]),
-        _stages(measured["stages"]),
+        *((_rates(measured), _ratios(measured)) if measured["rates"] else ()),
+        _latency(measured.get("latency", {})),
+        _growth(measured.get("growth", {})),
+        _stages(measured.get("stages", {})),
     ]
     return "\n\n".join(part for part in parts if part)
 

@@ -121,3 +121,12 @@ def _tried(stack: Stack, contender: Contender, topic: str, plan: Plan, say: Say)
         f"({rate.events} in {rate.seconds:.1f} s, {end})"
     )
     return rate.events_per_s
+
+
+NOT_COMPARED: Final[dict[str, Any]] = {
+    "rates": {},
+    "rounds": {},
+    "best_peer": "",
+    "ratios": ratios({}, {}, ""),
+}
+"""What `compare` returns, of no contender."""

@@ -16,7 +16,7 @@ from fraudapp.decision_log import DecisionLog
 from fraudapp.keeper import Keeper
 from fraudapp.local.server import Server
 from fraudapp.settings import Settings, load
-from fraudapp.stores.base import Batch, StoreRefused
+from fraudapp.stores.base import Batch, StoreRefused, StoreUnavailable
 from models.records import Decision
 from tests.unit.decisions import decision
 
@@ -37,8 +37,11 @@ class HeldStore:
         self.asked = asyncio.Event()
         self.gate = asyncio.Event()
         self.gate.set()
+        self.down = False
 
-    async def open(self) -> None: ...
+    async def open(self) -> None:
+        if self.down:
+            raise StoreUnavailable("held: down")
 
     async def close(self) -> None: ...
 
@@ -59,6 +62,7 @@ class Bench:
 
     def __init__(self, settings: Settings, store: HeldStore) -> None:
         self.store = store
+        self._settings = settings
         self._appender = Appender(settings)
         self._log = DecisionLog(settings, self._appender)
         self.keeper = Keeper(settings, store, self._log, self._refused)
@@ -71,6 +75,9 @@ class Bench:
             await self._log.ready(number, generation=1)
         await self.keeper.start()
         await self.keeper.assign(range(PARTITIONS))
+
+    def another_keeper(self) -> Keeper:
+        return Keeper(self._settings, self.store, self._log, self._refused)
 
     async def stop(self) -> None:
         self.store.gate.set()
@@ -156,3 +163,29 @@ async def test_decisions_of_a_steady_trickle_are_saved_together_where_that_is_wa
     await bench.all_kept()
     assert bench.store.kept == [f"t{number}" for number in range(30)]
     assert not bench.store.gather or bench.store.saves < 30
+
+
+@pytest.mark.parametrize("down", [False, True])
+async def test_a_start_learns_that_a_store_is_open_or_that_it_is_down(
+    bench: Bench, down: bool
+) -> None:
+    await bench.keeper.stop()
+    bench.store.down = down
+    again = bench.another_keeper()
+    await again.start()
+    await asyncio.wait_for(again.tried(), PATIENCE)
+    assert (again.failure is not None) == down
+    await again.stop()
+
+
+async def test_a_stretch_of_the_log_is_saved_as_much_at_once_as_the_store_likes(
+    bench: Bench,
+) -> None:
+    bench.store.gate.clear()
+    await bench.keeper.assign([])
+    await bench.append(0, 250)
+    bench.store.gate.set()
+    await bench.keeper.assign([0])
+    await bench.all_kept()
+    assert bench.store.saves == 3
+    assert bench.store.kept == [f"t{number}" for number in range(250)]

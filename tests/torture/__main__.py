@@ -12,14 +12,11 @@ import argparse
 import asyncio
 import logging
 import random
-import shutil
-import sys
-import tempfile
 from collections import Counter
 from contextlib import suppress
 from pathlib import Path
 
-from tests.torture.cluster import Cluster
+from tests.torture.cluster import Cluster, on_cluster
 from tests.torture.faults import Tally, break_servers, kill_workers
 from tests.torture.load import Load
 from tests.torture.verdict import Verdict, judge, settled
@@ -64,6 +61,13 @@ async def torture(cluster: Cluster, *, minutes: float, seed: int, rate: float) -
     return verdict
 
 
+async def held(cluster: Cluster, options: argparse.Namespace) -> bool:
+    """Torture, print the line that programs read, and return whether every promise was kept."""
+    verdict = await torture(cluster, minutes=options.minutes, seed=options.seed, rate=options.rate)
+    print(f"torture: {verdict}", flush=True)  # noqa: T201
+    return verdict.held
+
+
 async def _end(*tasks: asyncio.Task[None]) -> None:
     for task in tasks:
         task.cancel()
@@ -80,25 +84,7 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--keep", type=Path, help="keep logs and data in this folder")
     options = parser.parse_args()
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stdout)
-    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
-    folder = options.keep or Path(tempfile.mkdtemp(prefix="fraudapp-torture-"))
-    folder.mkdir(parents=True, exist_ok=True)
-    cluster = Cluster(folder, options.workers)
-    verdict = None
-    try:
-        cluster.start()
-        verdict = asyncio.run(
-            torture(cluster, minutes=options.minutes, seed=options.seed, rate=options.rate)
-        )
-    finally:
-        cluster.stop()
-        if verdict and verdict.held and not options.keep:
-            shutil.rmtree(folder)
-        else:
-            log.info("logs and data are in %s", folder)
-    print(f"torture: {verdict}", flush=True)  # noqa: T201
-    sys.exit(0 if verdict.held else 1)
+    on_cluster(options.workers, lambda cluster: held(cluster, options), options.keep)
 
 
 if __name__ == "__main__":

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import shutil
-from collections.abc import Mapping
+import sys
+import tempfile
+from collections.abc import Callable, Coroutine, Mapping
 from pathlib import Path
-from typing import Final
+from typing import Any, Final, NoReturn
 
 from fraudapp.first_model import train_and_activate
 from fraudapp.local.processes import free_port
@@ -18,6 +21,8 @@ from tests.servers.kafka import Kafka
 from tests.servers.postgres import SystemPostgres
 from tests.servers.redis import SystemRedis
 from tests.servers.s3proxy import S3Proxy
+
+log = logging.getLogger(__name__)
 
 BUCKET: Final = "torture"
 SUPERVISION: Final = 0.2
@@ -100,3 +105,26 @@ class Cluster:
             worker.child.kill()
         for server in reversed(list(self.servers.values())):
             server.stop()
+
+
+def on_cluster(
+    workers: int, work: Callable[[Cluster], Coroutine[Any, Any, bool]], keep: Path | None = None
+) -> NoReturn:
+    """Start a cluster, do the work on it, stop it, and end this process: with 0 if it went well.
+
+    Then its folder, with logs and data, is removed, unless it is one to `keep`.
+    """
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stdout)
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+    folder = keep or Path(tempfile.mkdtemp(prefix="fraudapp-torture-"))
+    folder.mkdir(parents=True, exist_ok=True)
+    log.info("logs and data are in %s", folder)
+    cluster = Cluster(folder, workers)
+    try:
+        cluster.start()
+        well = asyncio.run(work(cluster))
+    finally:
+        cluster.stop()
+    if well and not keep:
+        shutil.rmtree(folder)
+    sys.exit(0 if well else 1)

@@ -13,19 +13,15 @@ import asyncio
 import hashlib
 import logging
 import random
-import shutil
-import sys
-import tempfile
 import time
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import psutil
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
 
 from models.parsing import InvalidTransaction, parse
 from tests.e2e.messages import encoded, transaction
-from tests.torture.cluster import Cluster
+from tests.torture.cluster import Cluster, on_cluster
 from tests.torture.hostile import mutated
 
 log = logging.getLogger("flood")
@@ -118,19 +114,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
     parser.add_argument("--count", type=int, default=1_000_000, help="good ones, and bad ones")
     options = parser.parse_args()
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    folder = Path(tempfile.mkdtemp(prefix="fraudapp-flood-"))
-    cluster = Cluster(folder, workers=1)
-    try:
-        cluster.start()
-        well = asyncio.run(flood(cluster, options.count))
-    finally:
-        cluster.stop()
-    if well:
-        shutil.rmtree(folder)
-    else:
-        log.info("logs and data are in %s", folder)
-    sys.exit(0 if well else 1)
+    on_cluster(1, lambda cluster: flood(cluster, options.count))
 
 
 if __name__ == "__main__":

@@ -11,13 +11,8 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import logging
-import shutil
 import statistics
-import sys
-import tempfile
 import time
-from pathlib import Path
 from typing import Final
 
 import aiohttp
@@ -25,9 +20,7 @@ from aiokafka import AIOKafkaProducer
 
 from tests.e2e import kept
 from tests.e2e.messages import encoded, transaction
-from tests.torture.cluster import Cluster
-
-log = logging.getLogger("outage")
+from tests.torture.cluster import Cluster, on_cluster
 
 SAMPLE: Final = 10
 """One of so many transactions is asked for."""
@@ -75,20 +68,20 @@ async def outage(cluster: Cluster, down: list[str], seconds: float, rate: float)
     for name in down:
         await asyncio.to_thread(cluster.servers[name].restart)
     back = time.monotonic()
-    complete = await _complete(cluster, count)
+    all_kept = await complete(cluster, count)
     cuts = statistics.quantiles(latencies, n=1_000, method="inclusive")
     print(  # noqa: T201
         f"outage of {'+'.join(down)} for {seconds:g} s at {rate:g}/s: {len(latencies)} callers, "
         f"{len(lost)} without decision, p50={cuts[499] * 1e3:.0f} ms p99={cuts[989] * 1e3:.0f} ms "
         f"max={max(latencies) * 1e3:.0f} ms; "
-        f"all {count} in every store {complete - back:.1f} s after the return",
+        f"all {count} in every store {all_kept - back:.1f} s after the return",
         flush=True,
     )
-    return not lost and complete - back < CATCHING_UP
+    return not lost and all_kept - back < CATCHING_UP
 
 
-async def _complete(cluster: Cluster, count: int) -> float:
-    """The moment at which every store had every decision."""
+async def complete(cluster: Cluster, count: int) -> float:
+    """The moment at which every store had so many decisions, or that of giving up."""
     deadline = time.monotonic() + CATCHING_UP
     while time.monotonic() < deadline:
         stores = (cluster.workers[0].get("/healthz")[1] or {}).get("stores", {"": {"behind": 1}})
@@ -110,20 +103,8 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=120.0)
     parser.add_argument("--rate", type=float, default=200.0)
     options = parser.parse_args()
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    folder = Path(tempfile.mkdtemp(prefix="fraudapp-outage-"))
-    cluster = Cluster(folder, workers=1)
-    try:
-        cluster.start()
-        down = options.down or ["postgres"]
-        well = asyncio.run(outage(cluster, down, options.seconds, options.rate))
-    finally:
-        cluster.stop()
-    if well:
-        shutil.rmtree(folder)
-    else:
-        log.info("logs and data are in %s", folder)
-    sys.exit(0 if well else 1)
+    down = options.down or ["postgres"]
+    on_cluster(1, lambda cluster: outage(cluster, down, options.seconds, options.rate))
 
 
 if __name__ == "__main__":

@@ -1,0 +1,105 @@
+"""Slows every store to a tenth under a backlog, and watches what a worker holds in memory.
+
+    python -m tests.torture.slow [--count 500000]
+
+Each store is frozen for nine tenths of the time, all through the backlog; then they are let go. The
+exit code is 0 only if the worker never held `MOST` MiB and every decision is in every store in the
+end.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import time
+from typing import Final
+
+import psutil
+from aiokafka import AIOKafkaProducer
+
+from fraudapp.local.server import Server
+from tests.e2e.messages import encoded, transaction
+from tests.torture.cluster import Cluster, on_cluster
+from tests.torture.outage import complete
+
+log = logging.getLogger("slow")
+
+MOST: Final = 400.0
+"""MiB that a worker may hold."""
+PERIOD: Final = 0.2
+"""Seconds from one thaw to the next."""
+AT_ONCE: Final = 5_000
+
+
+async def slow(cluster: Cluster, count: int) -> bool:
+    """Slow the stores, work off a backlog, and let them go; prints what was measured."""
+    worker = cluster.workers[0]
+    process = psutil.Process(worker.child.pid)
+    memory = [0.0]
+    stores = [cluster.redis, cluster.postgres, cluster.s3]
+    slowing = [asyncio.create_task(_slow_down(store)) for store in stores]
+    watching = asyncio.create_task(_watch(process, memory))
+    began = time.monotonic()
+    try:
+        await _send(cluster, count)
+        while (decided := (await asyncio.to_thread(worker.stats))["decisions"]["total"]) < count:
+            log.info("%d decided; the worker held %.0f MiB at most", decided, max(memory))
+            await asyncio.sleep(5)
+    finally:
+        for task in slowing:
+            task.cancel()
+        await asyncio.gather(*slowing, return_exceptions=True)
+    took = time.monotonic() - began
+    behind = {name: store["behind"] for name, store in worker.get("/healthz")[1]["stores"].items()}
+    back = time.monotonic()
+    all_kept = await complete(cluster, count)
+    watching.cancel()
+    print(  # noqa: T201
+        f"slow stores: {count} events decided in {took:.0f} s, stores then behind by {behind}; "
+        f"all in every store {all_kept - back:.0f} s after the stores were let go; "
+        f"memory at most {max(memory):.0f} MiB",
+        flush=True,
+    )
+    return max(memory) < MOST and worker.child.running and worker.child.pid == process.pid
+
+
+async def _slow_down(store: Server) -> None:
+    try:
+        while True:
+            await asyncio.to_thread(store.pause)
+            await asyncio.sleep(0.9 * PERIOD)
+            await asyncio.to_thread(store.resume)
+            await asyncio.sleep(0.1 * PERIOD)
+    finally:
+        store.resume()
+
+
+async def _watch(process: psutil.Process, memory: list[float]) -> None:
+    while True:
+        memory.append(process.memory_info().rss / 2**20)
+        await asyncio.sleep(0.2)
+
+
+async def _send(cluster: Cluster, count: int) -> None:
+    broker = cluster.environment["FRAUD_BROKER_URL"][len("kafka://") :]
+    async with AIOKafkaProducer(bootstrap_servers=broker, linger_ms=5) as producer:
+        for start in range(0, count, AT_ONCE):
+            ids = [f"s{number}" for number in range(start, min(start + AT_ONCE, count))]
+            sent = [
+                await producer.send("transactions", encoded(transaction(id_)), key=id_.encode())
+                for id_ in ids
+            ]
+            await asyncio.gather(*sent)
+
+
+def main() -> None:
+    """Run it from the command line."""
+    parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
+    parser.add_argument("--count", type=int, default=500_000, help="transactions of the backlog")
+    options = parser.parse_args()
+    on_cluster(1, lambda cluster: slow(cluster, options.count))
+
+
+if __name__ == "__main__":
+    main()
