@@ -17,6 +17,7 @@ Both lean on private names, so the version is pinned, and a test fails when they
 
 from __future__ import annotations
 
+import asyncio
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple, cast
@@ -31,6 +32,8 @@ from mode.utils.futures import maybe_async, notify
 
 LONGEST_RUN: Final = 500
 """Records in a run, at most."""
+LEAVING: Final = 2.0
+"""Seconds that the broker may take to let a worker go; else the session ends by itself."""
 LARGEST_RUN: Final = 1_000_000
 """Bytes in a run, at most, unless a single record is larger."""
 
@@ -264,7 +267,11 @@ class _InLoop(aiokafka.AIOKafkaConsumerThread):
         """Leave the group and disconnect."""
         await super().on_stop()
         if self._consumer is not None:
-            await self._consumer.stop()
+            try:
+                await asyncio.wait_for(self._consumer.stop(), LEAVING)
+            except asyncio.TimeoutError:
+                self.log.warning("the broker is in trouble; that this worker left it learns later")
+                await self._consumer._client.close()
 
     async def call_thread(self, fun: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """Call it here and now."""

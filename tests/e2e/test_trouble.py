@@ -213,6 +213,20 @@ async def test_a_worker_asked_to_stop_does_so_soon_whoever_waits(
         assert (await asyncio.wrap_future(waiting))[0] in (404, 503)
 
 
+@pytest.mark.parametrize("trouble", ["kill", "pause"])
+async def test_a_worker_asked_to_stop_does_so_soon_whatever_the_broker_does(
+    worker: Worker, kafka: Kafka, trouble: str
+) -> None:
+    getattr(kafka, trouble)()
+    try:
+        os.kill(worker.child.pid, signal.SIGTERM)
+        assert await asyncio.to_thread(worker.child.wait, 15)
+    finally:
+        await asyncio.to_thread(kafka.revive)
+    assert worker.child.returncode == 0
+    assert "Traceback" not in worker.log.read_text()
+
+
 def test_ids_that_no_transaction_can_have_are_unknown(worker: Worker) -> None:
     for path in ("a%00b", "a%0A[CRITICAL]%20forged", "x" * 129, "%F0%9F%98%80" * 129):
         status, problem = worker.get(f"/transaction/{path}/status")
