@@ -10,8 +10,10 @@ from __future__ import annotations
 import asyncio
 import importlib
 import logging
+import os
 import pkgutil
 import sys
+import threading
 from collections.abc import Iterable
 from typing import Any, Final
 
@@ -36,6 +38,10 @@ if sys.platform != "win32":  # Faust would want `-L uvloop` on every command lin
 
     asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
 
+STOPPING: Final = 8.0
+"""Seconds that stopping in good order may take; Docker kills after ten."""
+
+log = logging.getLogger(__name__)
 settings: Final = load()
 
 
@@ -76,6 +82,22 @@ class FraudApp(faust.App):
         """Make the data folder, which Faust expects to have a parent."""
         settings.data_dir.mkdir(parents=True, exist_ok=True)
         await super().on_first_start()
+
+    async def on_stop(self) -> None:
+        """Stop in good order, or without it if that takes too long.
+
+        Faust and its client wait without end for a broker that does not answer, and nothing depends
+        on the order: what was not committed is replayed, as after a crash.
+        """
+        last_resort = threading.Timer(STOPPING, self._end)
+        last_resort.daemon = True
+        last_resort.start()
+        await super().on_stop()
+
+    def _end(self) -> None:
+        log.warning("still not stopped after %g s: this ends now, as by a crash", STOPPING)
+        logging.shutdown()
+        os._exit(1 if self._crashed.is_set() else 0)
 
 
 def build(settings: Settings) -> FraudApp:

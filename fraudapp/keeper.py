@@ -184,7 +184,10 @@ class Keeper(Service):
         end = min(ledger.cursor, start + STRETCH)
         # All of it before any is saved: the reader serves one at a time, and a store may take long.
         read = [records async for records in self._reader.read(number, start, end)]
-        first = [record.decision for records in read for record in ledger.first(records)]
+        first: list[Decision] = []
+        for records in read:
+            first += [record.decision for record in ledger.first(records)]
+            await asyncio.sleep(0)  # a disk may take its time, and others wait for the loop
         for place in range(0, len(first), self.store.at_once):
             some = first[place : place + self.store.at_once]
             await self._until_it_does(partial(save_isolating, self.store, some, self._refused))

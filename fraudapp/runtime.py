@@ -7,6 +7,7 @@ import gc
 import logging
 from collections.abc import Sequence
 from contextlib import suppress
+from time import monotonic
 from typing import Final
 
 from aiokafka.errors import KafkaError
@@ -42,7 +43,7 @@ GC_THRESHOLD: Final = 50_000
 OPENING: Final = 3.0
 """Seconds that the start waits for stores to open: what is decided before is read from the log."""
 TAKING_OVER: Final = 0.25
-"""Seconds that a batch waits, at most, until it is known how far each store has come."""
+"""Seconds after an assignment in which batches wait until it is known how far stores have come."""
 LOOKUPS: Final = 4
 """Questions to the stores at a time, over HTTP: the rest of their connections is for keeping."""
 
@@ -76,6 +77,7 @@ class Runtime(Service):
         self.lookups = asyncio.Semaphore(LOOKUPS)
         self._services: list[Service] = []
         self._taking_over: asyncio.Task[None] | None = None
+        self._taken_over = 0.0  # when that began
         super().__init__()
 
     async def on_start(self) -> None:
@@ -104,6 +106,7 @@ class Runtime(Service):
         if self._taking_over:
             self._taking_over.cancel()
         self._taking_over = asyncio.create_task(self._take_over(numbers, generation))
+        self._taken_over = monotonic()
 
     def decided_here(self, transaction_id: str) -> Decision | None:
         """Return the decision if its partition is or was this worker's: from the ledger."""
@@ -122,7 +125,8 @@ class Runtime(Service):
     async def append(self, number: int, batch: Batch) -> bool:
         """Append decisions to the log and hand them to the stores; see `DecisionLog.append`."""
         if self._taking_over and not self._taking_over.done():
-            await asyncio.wait([self._taking_over], timeout=TAKING_OVER)
+            left = self._taken_over + TAKING_OVER - monotonic()
+            await asyncio.wait([self._taking_over], timeout=max(0.0, left))
         for keeper in self.keepers:
             await keeper.room(len(batch.decisions))
         ledger = self.decisions.ledger(number)

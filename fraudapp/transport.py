@@ -163,6 +163,12 @@ class SafeConsumer(aiokafka.Consumer):
         all of them.
         """
 
+    def close(self) -> None:
+        """Do nothing: a rebalance while the worker stops is no reason to cut the connection.
+
+        Faust asks for it then, and what still waits to be committed would wait for ever.
+        """
+
     async def seek_to_committed(self) -> Mapping[TP, int]:
         """Go back to the committed offsets, and to the beginning where nothing is committed yet.
 

@@ -214,17 +214,38 @@ async def test_a_worker_asked_to_stop_does_so_soon_whoever_waits(
 
 
 @pytest.mark.parametrize("trouble", ["kill", "pause"])
+@pytest.mark.parametrize(("count", "seconds"), [(10, 0.0), (20_000, 6.0)], ids=["idle", "busy"])
 async def test_a_worker_asked_to_stop_does_so_soon_whatever_the_broker_does(
-    worker: Worker, kafka: Kafka, trouble: str
+    worker: Worker, kafka: Kafka, trouble: str, count: int, seconds: float
 ) -> None:
+    rows = [transaction(f"t{number}") for number in range(count)]
+    await send_transactions(worker.environment, rows)
+    await kept.eventually(lambda: worker.stats()["decisions"]["total"] > count // 100)
     getattr(kafka, trouble)()
     try:
+        await asyncio.sleep(seconds)
         os.kill(worker.child.pid, signal.SIGTERM)
-        assert await asyncio.to_thread(worker.child.wait, 15)
+        assert await asyncio.to_thread(worker.child.wait, 12)
     finally:
         await asyncio.to_thread(kafka.revive)
     assert worker.child.returncode == 0
-    assert "Traceback" not in worker.log.read_text()
+    await asyncio.to_thread(worker.start)
+    await kept.eventually(lambda: worker.stats()["decisions"]["total"] == len(rows))
+
+
+async def test_workers_asked_to_stop_together_leave_in_good_order(
+    new_worker: Callable[..., Worker],
+) -> None:
+    workers = [await asyncio.to_thread(new_worker) for _ in range(2)]
+    rows = [transaction(f"t{number}") for number in range(5_000)]
+    await send_transactions(workers[0].environment, rows)
+    await kept.eventually(lambda: workers[0].stats()["decisions"]["total"] > 100)
+    for worker in workers:
+        os.kill(worker.child.pid, signal.SIGTERM)
+    for worker in workers:
+        assert await asyncio.to_thread(worker.child.wait, 15)
+        assert worker.child.returncode == 0
+        assert "still not stopped" not in worker.log.read_text()
 
 
 def test_ids_that_no_transaction_can_have_are_unknown(worker: Worker) -> None:
