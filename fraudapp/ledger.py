@@ -36,6 +36,8 @@ _OFFSET_BYTES: Final = 8
 # (some megabytes; a batch is there as a whole or not at all) is read from it again.
 _UNLOGGED: Final = WriteOptions()
 _UNLOGGED.disable_wal = True  # type: ignore[assignment, method-assign]
+# Of all ledgers of a worker together: what is looked for is mostly new, and not in there.
+_CACHE: Final = Cache(8 << 20)
 _decode_counts: Final = json.Decoder(dict[str, int]).decode
 _decode_activity: Final = msgpack.Decoder(Activity).decode
 
@@ -156,7 +158,10 @@ def _open(folder: Path) -> Rdict:
 def _options() -> Options:
     table = BlockBasedOptions()
     table.set_bloom_filter(10, False)  # most ids that are looked for are new
-    table.set_block_cache(Cache(8 << 20))
+    table.set_block_cache(_CACHE)
+    # The index is held in memory, besides the filter: 2 MB for each million ids with both, where
+    # the default of 4 KiB takes 4 MB, and is no quicker.
+    table.set_block_size(16 << 10)
     options = Options(raw_mode=True)
     options.create_if_missing(True)
     options.set_write_buffer_size(8 << 20)
