@@ -25,7 +25,7 @@ from mode import CrashingSupervisor
 from mode.types import ServiceT
 from yarl import URL
 
-from fraudapp import commands
+from fraudapp import commands, memory
 from fraudapp.kafka_clients import faust_credentials
 from fraudapp.runtime import Runtime
 from fraudapp.settings import Settings, load
@@ -37,6 +37,8 @@ if sys.platform != "win32":  # Faust would want `-L uvloop` on every command lin
     import uvloop
 
     asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
+
+memory.spare()
 
 STOPPING: Final = 8.0
 """Seconds that stopping in good order may take; Docker kills after ten."""
