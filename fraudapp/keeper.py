@@ -183,11 +183,11 @@ class Keeper(Service):
             return
         end = min(ledger.cursor, start + STRETCH)
         # All of it before any is saved: the reader serves one at a time, and a store may take long.
-        read = [records async for records in self._reader.read(number, start, end)]
-        first: list[Decision] = []
-        for records in read:
-            first += [record.decision for record in ledger.first(records)]
-            await asyncio.sleep(0)  # a disk may take its time, and others wait for the loop
+        first = [
+            record.decision
+            async for records in self._reader.read(number, start, end)
+            for record in ledger.first(records)
+        ]
         for place in range(0, len(first), self.store.at_once):
             some = first[place : place + self.store.at_once]
             await self._until_it_does(partial(save_isolating, self.store, some, self._refused))

@@ -54,9 +54,9 @@ async def outage(cluster: Cluster, down: list[str], seconds: float, rate: float)
         for number in range(count):
             due = start + number / rate
             if began is None and due - start >= WARM_UP:
-                await asyncio.gather(
-                    *(asyncio.to_thread(cluster.servers[name].kill) for name in down)
-                )
+                # It takes a second to find all their processes: the schedule does not wait for that.
+                killing = [asyncio.to_thread(cluster.servers[name].kill) for name in down]
+                killed = asyncio.gather(*killing)
                 began = time.monotonic()
             await asyncio.sleep(max(0.0, due - time.monotonic()))
             id_ = f"o{number}"
@@ -64,6 +64,7 @@ async def outage(cluster: Cluster, down: list[str], seconds: float, rate: float)
                 asked.append(asyncio.create_task(ask(id_, due)))
             await producer.send("transactions", encoded(transaction(id_)), key=id_.encode())
         await producer.flush()
+        await killed
         await asyncio.gather(*asked)
     for name in down:
         await asyncio.to_thread(cluster.servers[name].restart)
