@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator, Sequence
 from datetime import date
 from pathlib import Path
 from time import monotonic
 
 import pytest
+from aiokafka.consumer.fetcher import PartitionRecords
 
 from fraudapp import topics as kafka_topics
 from fraudapp.appender import Appender
 from fraudapp.decision_log import DecisionLog
 from fraudapp.keeper import Keeper
 from fraudapp.local.server import Server
+from fraudapp.log_reader import LogReader
 from fraudapp.settings import Settings, load
 from fraudapp.stores.base import Batch, StoreRefused, StoreUnavailable
 from models.records import Decision
@@ -78,6 +81,9 @@ class Bench:
 
     def another_keeper(self) -> Keeper:
         return Keeper(self._settings, self.store, self._log, self._refused)
+
+    def another_reader(self) -> LogReader:
+        return LogReader(self._settings, group="another")
 
     async def stop(self) -> None:
         self.store.gate.set()
@@ -189,3 +195,33 @@ async def test_a_stretch_of_the_log_is_saved_as_much_at_once_as_the_store_likes(
     await bench.all_kept()
     assert bench.store.saves == 3
     assert bench.store.kept == [f"t{number}" for number in range(250)]
+
+
+async def test_reading_on_where_reading_ended_drops_nothing_that_was_fetched(bench: Bench) -> None:
+    for _ in range(10):
+        await bench.append(0, 300)
+    reader = bench.another_reader()
+    await reader.start()
+    await reader.committed([0])
+    gc.collect()
+    gc.disable()
+    try:
+        for start in range(0, 3_000, 100):
+            read = [each async for each in reader.read(0, start, start + 100)]
+            assert sum(map(len, read)) == 100
+        left = sum(isinstance(each, PartitionRecords) for each in gc.get_objects())
+    finally:
+        gc.enable()
+        await reader.stop()
+    assert left <= 3  # of this reader, the keeper's and the log's
+
+
+async def test_a_stretch_that_was_read_is_read_again_where_that_is_asked_for(bench: Bench) -> None:
+    await bench.append(0, 30)
+    reader = bench.another_reader()
+    await reader.start()
+    await reader.committed([0])
+    for start, end in [(0, 10), (10, 20), (5, 15), (15, 30), (0, 30)]:
+        read = [each async for records in reader.read(0, start, end) for each in records]
+        assert [each.offset for each in read] == list(range(start, end))
+    await reader.stop()

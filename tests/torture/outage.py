@@ -54,7 +54,7 @@ async def outage(cluster: Cluster, down: list[str], seconds: float, rate: float)
         for number in range(count):
             due = start + number / rate
             if began is None and due - start >= WARM_UP:
-                # It takes a second to find all their processes: the schedule does not wait for that.
+                # It takes a second to find all their processes, and the schedule does not wait.
                 killing = [asyncio.to_thread(cluster.servers[name].kill) for name in down]
                 killed = asyncio.gather(*killing)
                 began = time.monotonic()
