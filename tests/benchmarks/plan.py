@@ -32,7 +32,7 @@ class Plan(NamedTuple):
 
 FULL: Final = Plan(
     events=1_000_000,
-    rounds=5,
+    rounds=3,
     seconds=120.0,
     latency_seconds=60.0,
     growth=((1, 1), (2, 1), (2, 2), (4, 1), (4, 2), (4, 4)),
