@@ -137,9 +137,9 @@ class Ledger:
         return [(id_, value) for id_, value in zip(ids, values, strict=True) if value is not None]
 
     def _get(self, ids: Sequence[str]) -> list[bytes | None]:
-        return (
-            cast("list[bytes | None]", self._db.get([id_.encode() for id_ in ids])) if ids else []
-        )
+        if not ids:
+            return []
+        return cast("list[bytes | None]", self._db.get([id_.encode() for id_ in ids]))
 
 
 def _open(folder: Path) -> Rdict:

@@ -32,10 +32,10 @@ from mode.utils.futures import maybe_async, notify
 
 LONGEST_RUN: Final = 500
 """Records in a run, at most."""
-LEAVING: Final = 2.0
-"""Seconds that the broker may take to let a worker go; else the session ends by itself."""
 LARGEST_RUN: Final = 1_000_000
 """Bytes in a run, at most, unless a single record is larger."""
+LEAVING: Final = 2.0
+"""Seconds that the broker may take to let a worker go; else the session ends by itself."""
 
 
 class Run(NamedTuple):

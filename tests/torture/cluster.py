@@ -52,6 +52,11 @@ class Cluster:
         """Numbers of workers that a fault holds down."""
         self._count = workers
 
+    @property
+    def broker(self) -> str:
+        """`HOST:PORT` of the broker."""
+        return f"127.0.0.1:{self.kafka.port}"
+
     def start(self) -> None:
         """Start everything, and return when every worker is ready."""
         self.folder.chmod(0o711)  # PostgreSQL may run as another user

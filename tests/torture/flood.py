@@ -16,10 +16,10 @@ import random
 import time
 from collections.abc import AsyncIterator
 
-import psutil
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
 
 from models.parsing import InvalidTransaction, parse
+from tests.benchmarks.throughput import resident
 from tests.e2e.messages import encoded, transaction
 from tests.torture.cluster import Cluster, on_cluster
 from tests.torture.hostile import mutated
@@ -33,12 +33,11 @@ IDLE_TIMEOUT = 120.0
 
 async def flood(cluster: Cluster, count: int) -> bool:
     """Send, wait, and compare; prints the result, and returns whether all went well."""
-    broker = cluster.environment["FRAUD_BROKER_URL"][len("kafka://") :]
     worker = cluster.workers[0]
     pid, memory = worker.child.pid, []
     started = time.monotonic()
     random_ = random.Random("flood")
-    async with AIOKafkaProducer(bootstrap_servers=broker, linger_ms=5) as producer:
+    async with AIOKafkaProducer(bootstrap_servers=cluster.broker, linger_ms=5) as producer:
         for start in range(0, count, AT_ONCE):
             sent = []
             for number in range(start, min(start + AT_ONCE, count)):
@@ -47,12 +46,12 @@ async def flood(cluster: Cluster, count: int) -> bool:
                 sent.append(await producer.send("transactions", good, key=key))
                 sent.append(await producer.send("transactions", mutated(good, random_), key=key))
             await asyncio.gather(*sent)
-            memory.append(psutil.Process(pid).memory_info().rss / 2**20)
+            memory.append(resident(worker.child))
             if start % 100_000 == 0:
                 log.info("%d of each sent; the worker has %.0f MiB", start + AT_ONCE, memory[-1])
     decided, rejected = await _settled(cluster, count, memory)
     took = time.monotonic() - started
-    missing = await _missing(broker)
+    missing = await _missing(cluster.broker)
     alive = worker.child.running and worker.child.pid == pid
     quarter = max(1, len(memory) // 4)
     print(  # noqa: T201
@@ -73,7 +72,7 @@ async def _settled(cluster: Cluster, count: int, memory: list[float]) -> tuple[i
         now = stats["decisions"]["total"], stats["dead_letters"]["total"]
         if now != last:
             last, since = now, time.monotonic()
-        memory.append(psutil.Process(cluster.workers[0].child.pid).memory_info().rss / 2**20)
+        memory.append(resident(cluster.workers[0].child))
         await asyncio.sleep(1)
     return last
 

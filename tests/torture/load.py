@@ -45,7 +45,7 @@ class Load:
         """Send until cancelled; what a broken broker has not confirmed is sent again."""
         loop = asyncio.get_running_loop()
         async with AIOKafkaProducer(
-            bootstrap_servers=self._cluster.environment["FRAUD_BROKER_URL"][len("kafka://") :],
+            bootstrap_servers=self._cluster.broker,
             acks="all",
             request_timeout_ms=10_000,
         ) as producer:

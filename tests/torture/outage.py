@@ -35,10 +35,9 @@ async def outage(cluster: Cluster, down: list[str], seconds: float, rate: float)
     latencies: list[float] = []
     lost: list[str] = []
     asked: list[asyncio.Task[None]] = []
-    broker = cluster.environment["FRAUD_BROKER_URL"][len("kafka://") :]
     timeout = aiohttp.ClientTimeout(total=40)
     async with (
-        AIOKafkaProducer(bootstrap_servers=broker) as producer,
+        AIOKafkaProducer(bootstrap_servers=cluster.broker) as producer,
         aiohttp.ClientSession(cluster.workers[0].url, timeout=timeout) as session,
     ):
 

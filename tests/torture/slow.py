@@ -15,13 +15,12 @@ import logging
 import time
 from typing import Final
 
-import psutil
-from aiokafka import AIOKafkaProducer
-
+from fraudapp.local.processes import Child
 from fraudapp.local.server import Server
-from tests.e2e.messages import encoded, transaction
+from tests.benchmarks.throughput import resident
+from tests.e2e.messages import send_transactions, transaction
 from tests.torture.cluster import Cluster, on_cluster
-from tests.torture.outage import complete
+from tests.torture.outage import CATCHING_UP, complete
 
 log = logging.getLogger("slow")
 
@@ -35,11 +34,10 @@ AT_ONCE: Final = 5_000
 async def slow(cluster: Cluster, count: int) -> bool:
     """Slow the stores, work off a backlog, and let them go; prints what was measured."""
     worker = cluster.workers[0]
-    process = psutil.Process(worker.child.pid)
-    memory = [0.0]
+    pid, memory = worker.child.pid, [0.0]
     stores = [cluster.redis, cluster.postgres, cluster.s3]
     slowing = [asyncio.create_task(_slow_down(store)) for store in stores]
-    watching = asyncio.create_task(_watch(process, memory))
+    watching = asyncio.create_task(_watch(worker.child, memory))
     began = time.monotonic()
     try:
         await _send(cluster, count)
@@ -61,7 +59,8 @@ async def slow(cluster: Cluster, count: int) -> bool:
         f"memory at most {max(memory):.0f} MiB",
         flush=True,
     )
-    return max(memory) < MOST and worker.child.running and worker.child.pid == process.pid
+    alive = worker.child.running and worker.child.pid == pid
+    return alive and max(memory) < MOST and all_kept - back < CATCHING_UP
 
 
 async def _slow_down(store: Server) -> None:
@@ -75,22 +74,16 @@ async def _slow_down(store: Server) -> None:
         store.resume()
 
 
-async def _watch(process: psutil.Process, memory: list[float]) -> None:
+async def _watch(child: Child, memory: list[float]) -> None:
     while True:
-        memory.append(process.memory_info().rss / 2**20)
+        memory.append(resident(child))
         await asyncio.sleep(0.2)
 
 
 async def _send(cluster: Cluster, count: int) -> None:
-    broker = cluster.environment["FRAUD_BROKER_URL"][len("kafka://") :]
-    async with AIOKafkaProducer(bootstrap_servers=broker, linger_ms=5) as producer:
-        for start in range(0, count, AT_ONCE):
-            ids = [f"s{number}" for number in range(start, min(start + AT_ONCE, count))]
-            sent = [
-                await producer.send("transactions", encoded(transaction(id_)), key=id_.encode())
-                for id_ in ids
-            ]
-            await asyncio.gather(*sent)
+    for start in range(0, count, AT_ONCE):
+        numbers = range(start, min(start + AT_ONCE, count))
+        await send_transactions(cluster.environment, [transaction(f"s{each}") for each in numbers])
 
 
 def main() -> None:

@@ -4,17 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-import uvloop
-from faststream import FastStream
-from faststream.kafka import KafkaBroker
 from faststream.kafka.annotations import KafkaMessage
 from pydantic import BaseModel, Field, StringConstraints
 
-from fraudapp.settings import load
 from models.parsing import from_mapping
 from models.records import LARGEST_AMOUNT, LARGEST_STEP, LONGEST_TEXT, TransactionType
-from tests.benchmarks.peers.bulk import Bulk
-from tests.benchmarks.peers.deciding import Decider, Record
+from tests.benchmarks.peers.deciding import Record
+from tests.benchmarks.peers.faststream_app import bulk, decider, run
 
 Amount = Annotated[float, Field(ge=0, le=LARGEST_AMOUNT)]
 Text = Annotated[str, StringConstraints(max_length=LONGEST_TEXT)]
@@ -37,13 +33,6 @@ class Payment(BaseModel, strict=True):
     isFlaggedFraud: Literal[0, 1] = 0
 
 
-settings = load()
-broker = KafkaBroker(",".join(settings.bootstrap_servers), logger=None)
-app = FastStream(broker, logger=None)
-bulk = Bulk(settings)
-decider = Decider(settings)
-
-
 async def handle(payments: list[Payment], message: KafkaMessage) -> None:
     """Decide a batch; the broker is told once it is kept."""
     await bulk.save(
@@ -57,21 +46,5 @@ async def handle(payments: list[Payment], message: KafkaMessage) -> None:
     )
 
 
-# As `@broker.subscriber(...)`, which type checkers refuse where FastStream is not installed.
-broker.subscriber(
-    settings.transactions_topic,
-    batch=True,
-    max_records=2_000,
-    group_id=settings.app_id,
-    auto_offset_reset="earliest",
-)(handle)
-
-
-async def main() -> None:
-    """Run until killed."""
-    await bulk.open()
-    await app.run()
-
-
 if __name__ == "__main__":
-    uvloop.run(main())
+    run(handle)
