@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import asyncpg
+import psutil
 import pytest
 import redis as redis_client
 
@@ -152,6 +153,7 @@ async def test_a_broker_that_refuses_us_is_told_apart_from_one_that_is_down(
     changes = {variable: wrong, "FRAUD_BROKER_SASL_MECHANISM": mechanism}
     with pytest.raises(BrokerRefuses, match=variable):
         await ensure(load(environment | changes))
+    assert not _connected(secured.kafka.port)
     await ensure(load(environment | {"FRAUD_BROKER_SASL_MECHANISM": mechanism}))
 
 
@@ -240,6 +242,11 @@ async def test_every_client_of_the_broker_is_given_the_same_access(
         if "bootstrap_servers=" in path.read_text() and "local" not in path.parts
     ]
     assert offenders == []
+
+
+def _connected(port: int) -> bool:
+    connections = psutil.Process().net_connections("tcp")
+    return any(connection.raddr and connection.raddr.port == port for connection in connections)
 
 
 def _down() -> dict[str, str]:
