@@ -69,8 +69,8 @@ def rate_of_group(stack: Stack, plan: Plan, partitions: int, workers: int) -> Fi
             for started in group:
                 started.expect_alive()
 
-        seen, kept = observers(own, OURS, partitions)
-        rate = measure_rate(seen, kept, count=plan.events, limit=plan.seconds, alive=alive)
+        progress = observers(own, OURS, partitions)
+        rate = measure_rate(*progress, count=plan.events, limit=plan.seconds, alive=alive)
     return {f"events/s, {partitions} partitions, {workers} workers": rate.events_per_s}
 
 

@@ -34,10 +34,8 @@ def rate_of(
             "BENCH_PROGRESS": str(own.folder / "progress"),
         }
         with process(own, contender) as started:
-            seen, kept = observers(own, contender, partitions)
             return measure(
-                seen,
-                kept,
+                *observers(own, contender, partitions),
                 count=count,
                 limit=min(seconds, contender.seconds),
                 alive=started.expect_alive,
@@ -84,20 +82,22 @@ def process(own: Corner, contender: Contender, number: int = 0) -> Iterator[Star
 
 def observers(
     own: Corner, contender: Contender, partitions: int
-) -> tuple[Callable[[], int], Callable[[], int]]:
-    """A cheap look at how many events are done, and the count that is sure of it."""
+) -> tuple[Callable[[], int], Callable[[], int], Callable[[], int]]:
+    """How many events are done: at a glance, as far as counts, and beyond doubt; see `measure`."""
     if contender.watched == "log":
         decided = Log(own, partitions).decided
-        return decided, decided
+        return decided, decided, decided
     if contender.watched == "file":
         path = Path(own.environment["BENCH_PROGRESS"])
 
         def told() -> int:
             return int(path.read_text()) if path.exists() else 0
 
-        return told, told
+        return told, told, told
     stores = Stores(own)
-    return stores.in_redis, stores.in_each if contender.watched == "stores" else stores.in_redis
+    if contender.watched == "redis":
+        return stores.in_redis, stores.in_redis, stores.in_redis
+    return stores.in_redis, stores.in_each, stores.lines_in_s3
 
 
 def resident(child: Child) -> float:

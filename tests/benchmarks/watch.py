@@ -1,7 +1,8 @@
 """How far a contender has come, seen from outside: in the stores and the log, never by asking it.
 
 Asking costs the servers next to nothing: DBSIZE of Redis and the ends of a topic are numbers they
-have at hand. Rows of Postgres and lines on S3 are counted only once Redis has everything.
+have at hand. Rows of Postgres are counted only once Redis has everything, and objects on S3 by
+their names; that they hold what their names say is checked when the clock has stopped.
 """
 
 from __future__ import annotations
@@ -51,7 +52,6 @@ class Stores:
         self._url = corner.environment["FRAUD_POSTGRES_URL"].replace("+asyncpg", "")
         self._redis = redis.Redis(port=corner.stack.redis.port)
         self._bucket = corner.bucket
-        self._lines: dict[tuple[Path, int], int] = {}
 
     def in_redis(self) -> int:
         """Keys."""
@@ -62,11 +62,12 @@ class Stores:
         return asyncio.run(self._rows())
 
     def in_s3(self) -> int:
-        """Lines of all objects; each object is read once, unless it grows."""
-        files = [path for path in self._bucket.rglob("*") if path.is_file()]
-        sized = [(path, path.stat().st_size) for path in files if path.exists()]
-        self._lines = {each: self._lines.get(each) or _lines(each[0]) for each in sized}
-        return sum(self._lines.values())
+        """Decisions by the ranges of offsets in the names of all objects; see `archive.objects`."""
+        return sum(_named(path) for path in self._bucket.rglob("*.jsonl.gz"))
+
+    def lines_in_s3(self) -> int:
+        """Lines of all objects."""
+        return sum(_lines(path) for path in self._bucket.rglob("*.jsonl.gz"))
 
     def in_each(self) -> int:
         """What every one of them has: each may follow at its own pace."""
@@ -104,6 +105,7 @@ class Log:
 def measure(
     seen: Callable[[], int],
     kept: Callable[[], int],
+    sure: Callable[[], int],
     *,
     count: int,
     limit: float,
@@ -112,7 +114,8 @@ def measure(
 ) -> Rate:
     """Wait until `count` events are kept or `limit` seconds after the first have gone.
 
-    `seen` is cheap and asked often, `kept` is what counts, and asked only at the end.
+    `seen` is cheap and asked often, `kept` is what counts, and asked only at the end; `sure` takes
+    its time, and is asked once, after the last.
 
     The clock starts at the first look that sees events, and those are not counted: neither the
     start of a process nor its first batch is part of the rate. `alive` raises if the process is no
@@ -134,15 +137,17 @@ def measure(
         done = kept()
         if done >= count or asked >= end:
             events, seconds = max(0, done - first), asked - begin
-            return Rate(events / seconds, events, seconds, done >= count)
+            return Rate(events / seconds, events, seconds, done >= count and sure() >= count)
         alive()
         # Counting is work for the servers: at most a fifth of the time.
         time.sleep(max(POLL, 4 * (time.monotonic() - asked)))
 
 
+def _named(path: Path) -> int:
+    first, _, last = path.name.removesuffix(".jsonl.gz").partition("-")
+    return int(last) - int(first) + 1
+
+
 def _lines(path: Path) -> int:
-    try:
-        content = path.read_bytes()
-    except FileNotFoundError:  # written under another name first
-        return 0
+    content = path.read_bytes()
     return (gzip.decompress(content) if content[:2] == b"\x1f\x8b" else content).count(b"\n")
