@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 from fraudapp.changes import Changes
 from fraudapp.stores.base import Batch
 
-MOST: Final = 8_000
+MOST: Final = 20_000
 """Decisions held in memory for a store, at most, unless a single batch has more."""
 
 

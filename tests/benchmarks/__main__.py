@@ -92,7 +92,7 @@ def _measure(plan: Plan, parts: Sequence[str]) -> dict[str, Any]:
             measured |= compare(stack, plan, say)
         if "latency" in parts:
             say("latency from produce to decision over HTTP")
-            measured["latency"] = latencies(stack, plan.latency_seconds, say, plan.rates)
+            measured["latency"] = latencies(stack, plan, say)
         if "growth" in parts:
             measured["growth"] = growth.measure(stack, plan, say)
         if "stages" in parts and plan.thorough:

@@ -11,11 +11,11 @@ class Plan(NamedTuple):
     events: int
     """In the backlog."""
     rounds: int
-    """Times that the worker, the raw loop and the best peer take turns."""
+    """Turns of the worker, the raw loop and the best peer, and of each rate."""
     seconds: float
     """Longest run of one contender, after its first event."""
     latency_seconds: float
-    """Load at each rate."""
+    """Load at each rate in each round."""
     rates: tuple[int, ...] = (100, 500, 2_000, 10_000)
     partitions: int = 4
     growth: tuple[tuple[int, int], ...] = ()
@@ -34,13 +34,13 @@ FULL: Final = Plan(
     events=1_000_000,
     rounds=3,
     seconds=120.0,
-    latency_seconds=60.0,
+    latency_seconds=20.0,
     growth=((1, 1), (2, 1), (2, 2), (4, 1), (4, 2), (4, 4)),
     memory_events=5_000_000,
     ledgers=(0, 200_000, 1_000_000),
 )
 QUICK: Final = Plan(
-    events=200_000, rounds=3, seconds=20.0, latency_seconds=8.0, growth=((4, 1), (4, 2))
+    events=200_000, rounds=3, seconds=20.0, latency_seconds=6.0, growth=((4, 1), (4, 2))
 )
 TINY: Final = Plan(
     events=20_000,

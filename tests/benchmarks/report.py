@@ -62,7 +62,7 @@ def _latency(latency: Mapping[str, Mapping[str, float]]) -> str:
         (f"{int(rate):,}", *(f"{each[name]:.1f}" for name in columns), f"{each['samples']:.0f}")
         for rate, each in latency.items()
     )
-    head = ("events/s", *(f"{name}, ms" for name in columns), "requests asked")
+    head = ("events/s", *(f"{name}, ms" for name in columns), "requests asked a round")
     return _table(head, rows) if latency else ""
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaConsumer, ConsumerRecord
+from aiokafka.consumer.fetcher import Fetcher
 from faust.transport import consumer
 from faust.transport.drivers import aiokafka
 from faust.transport.utils import DefaultSchedulingStrategy
@@ -21,6 +22,7 @@ from mode import Service
 from mode.threads import ServiceThread
 
 from fraudapp.transport import (
+    ENOUGH,
     LARGEST_RUN,
     LONGEST_RUN,
     SafeConsumer,
@@ -249,6 +251,24 @@ def test_faust_still_has_the_private_names_this_leans_on() -> None:
         aiokafka.AIOKafkaConsumerThread._create_worker_consumer
     )
     assert "fetch_max_wait_ms=self._fetch_max_wait_ms" in inspect.getsource(AIOKafkaConsumer.start)
+    assert "self._fetcher = Fetcher(" in inspect.getsource(AIOKafkaConsumer.start)
+    requests = inspect.getsource(Fetcher._get_actions_per_node)
+    assert "self._fetch_max_wait_ms,\n                self._fetch_min_bytes," in requests
+
+
+@pytest.mark.parametrize(
+    ("held_back", "expected"), [(0.0, (1, 500)), (0.0101, (ENOUGH, 10)), (2.0, (ENOUGH, 500))]
+)
+def test_a_fetch_is_held_back_for_as_long_as_is_good_and_allowed(
+    held_back: float, expected: tuple[int, int]
+) -> None:
+    fetcher = SimpleNamespace(_fetch_min_bytes=0, _fetch_max_wait_ms=0)
+    client: Any = SimpleNamespace(
+        transport=SimpleNamespace(fetch_wait_ms=500),
+        _fetch_wait=SimpleNamespace(seconds=lambda: held_back),
+    )
+    _InLoop._hold_back(client, fetcher)
+    assert (fetcher._fetch_min_bytes, fetcher._fetch_max_wait_ms) == expected
 
 
 def test_what_a_service_in_a_thread_does_its_own_way_is_undone() -> None:

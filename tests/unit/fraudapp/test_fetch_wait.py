@@ -1,0 +1,75 @@
+"""Nothing is held back while there is time to spare, and nothing longer than it may be."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fraudapp.fetch_wait import BUSY, FULL, MEMORY, FetchWait
+
+LONGEST = 0.01
+shares = st.floats(0.0, 1.0)
+
+
+class Loop:
+    """A clock, and how much of its time the event loop was at work."""
+
+    def __init__(self) -> None:
+        self.now = self.worked = 0.0
+        self.wait = FetchWait(LONGEST, clock=lambda: self.now, worked=lambda: self.worked)
+
+    def spend(self, seconds: float, share: float, *, between: float = 0.005) -> float:
+        waits = [self.wait.seconds()]
+        for _ in range(max(1, round(seconds / between))):
+            self.now += between
+            self.worked += between * share
+            waits.append(self.wait.seconds())
+        assert all(0.0 <= each <= LONGEST for each in waits)
+        return waits[-1]
+
+
+@pytest.mark.parametrize("share", [0.0, 0.3, BUSY - 0.01])
+def test_with_time_to_spare_nothing_is_held_back(share: float) -> None:
+    assert Loop().spend(5.0, share) == 0.0
+
+
+def test_a_loop_that_is_always_at_work_holds_back_as_long_as_it_may() -> None:
+    assert Loop().spend(20 * MEMORY, 1.0) == LONGEST
+
+
+def test_a_moment_of_work_holds_nothing_back() -> None:
+    loop = Loop()
+    loop.spend(2.0, 0.2)
+    assert loop.spend(MEMORY / 4, 1.0) == 0.0
+
+
+def test_what_was_held_back_is_not_once_there_is_time_again() -> None:
+    loop = Loop()
+    loop.spend(5.0, 1.0)
+    assert loop.spend(5.0, 0.2) == 0.0
+
+
+def test_after_a_long_silence_only_the_silence_counts() -> None:
+    loop = Loop()
+    loop.spend(5.0, 1.0)
+    assert loop.spend(60.0, 0.0, between=60.0) == 0.0
+
+
+@given(less=shares, more=shares)
+def test_the_busier_the_longer(less: float, more: float) -> None:
+    less, more = sorted((less, more))
+    assert Loop().spend(5.0, less) <= Loop().spend(5.0, more)
+
+
+@given(st.floats(BUSY, FULL))
+def test_in_between_it_grows_in_proportion(share: float) -> None:
+    expected = LONGEST * (share - BUSY) / (FULL - BUSY)
+    assert Loop().spend(5.0, share) == pytest.approx(expected, abs=LONGEST / 100)
+
+
+@given(st.lists(st.tuples(st.floats(0.0, 3.0), shares), max_size=30))
+def test_whatever_happens_it_stays_within_its_bounds(phases: list[tuple[float, float]]) -> None:
+    loop = Loop()
+    for seconds, share in phases:
+        loop.spend(seconds, share)
