@@ -151,7 +151,7 @@ def build(settings: Settings) -> FraudApp:
     Web.production_blueprints = ()
     transport = SafeTransport([URL(url) for url in settings.broker_url.split(";")], app)
     transport.fetch_wait_ms = int(settings.broker_fetch_wait * 1_000)
-    transport.held_back = settings.batch_seconds / 5  # of the 50 ms of a batch, 10
+    transport.longest_rest = settings.batch_seconds / 5  # of the 50 ms of a batch, 10
     app.transport = transport
     return app
 

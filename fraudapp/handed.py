@@ -11,8 +11,10 @@ from typing import Final, NamedTuple
 from fraudapp.changes import Changes
 from fraudapp.stores.base import Batch
 
-MOST: Final = 20_000
+MOST: Final = 16_000
 """Decisions held in memory for a store, at most, unless a single batch has more."""
+LARGEST: Final = 16_000_000
+"""Bytes of their JSON, at most, unless a single batch has more; `MOST` ordinary ones have 9 MB."""
 
 
 class Handed(NamedTuple):
@@ -30,6 +32,7 @@ class HandedQueue:
         self._waiting: deque[Handed] = deque()
         self._count = 0  # of decisions in them: asked for with every batch
         self._held = 0
+        self._bytes = 0
         self._changes = Changes()
 
     def __len__(self) -> int:
@@ -38,11 +41,12 @@ class HandedQueue:
 
     def offer(self, handed: Handed) -> bool:
         """Add a batch if it fits, and tell whether it did."""
-        if not self._fits(len(handed.batch.decisions)):
+        if not self._fits(handed.batch):
             return False
         self._waiting.append(handed)
         self._count += len(handed.batch.decisions)
         self._held += len(handed.batch.decisions)
+        self._bytes += handed.batch.size
         return True
 
     def take(self, most: int) -> Sequence[Handed]:
@@ -60,18 +64,20 @@ class HandedQueue:
     def done(self, taken: Sequence[Handed]) -> None:
         """Make room for as many as were taken."""
         self._held -= sum(len(each.batch.decisions) for each in taken)
+        self._bytes -= sum(each.batch.size for each in taken)
         self._changes.notify()
 
     def clear(self) -> None:
         """Let go of what waits."""
         self.done(self.take(self._held))
 
-    async def room(self, count: int, patience: float) -> None:
-        """Return once so many more fit, or after `patience` seconds."""
-        if not self._fits(count):
+    async def room(self, batch: Batch, patience: float) -> None:
+        """Return once it fits, or after `patience` seconds."""
+        if not self._fits(batch):
             with suppress(asyncio.TimeoutError):
-                fits = self._changes.until(lambda: self._fits(count))
+                fits = self._changes.until(lambda: self._fits(batch))
                 await asyncio.wait_for(fits, patience)
 
-    def _fits(self, count: int) -> bool:
-        return not self._held or self._held + count <= MOST
+    def _fits(self, batch: Batch) -> bool:
+        within = self._held + len(batch.decisions) <= MOST and self._bytes + batch.size <= LARGEST
+        return within or not self._held

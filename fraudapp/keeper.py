@@ -74,10 +74,10 @@ class Keeper(Service):
         """How many decisions of this worker's partitions the store does not have yet."""
         return sum(max(0, self._end(number) - kept) for number, kept in self._kept.items())
 
-    async def room(self, count: int) -> None:
-        """Wait a moment until so many more fit in; not for a store that is down, or behind."""
+    async def room(self, batch: Batch) -> None:
+        """Wait a moment until it fits in; not for a store that is down, or behind."""
         if self.failure is None and not self._late():
-            await self._queue.room(count, PATIENCE)
+            await self._queue.room(batch, PATIENCE)
 
     def hand(self, number: int, start: int, end: int, batch: Batch) -> None:
         """Take decisions that were just appended to the log, from offset `start` up to `end`."""

@@ -128,7 +128,7 @@ class Runtime(Service):
             left = self._taken_over + TAKING_OVER - monotonic()
             await asyncio.wait([self._taking_over], timeout=max(0.0, left))
         for keeper in self.keepers:
-            await keeper.room(len(batch.decisions))
+            await keeper.room(batch)
         ledger = self.decisions.ledger(number)
         start = ledger.cursor if ledger else 0
         undisturbed = await self.decisions.append(number, batch)

@@ -155,7 +155,10 @@ class Settings(BaseSettings):
     block_at: Probability = 0.8
     """Score from which on a transaction is blocked."""
     batch_seconds: Annotated[float, Field(gt=0, le=10)] = 0.05
-    """Seconds a batch may take: its size follows, and grows with the load up to that."""
+    """Seconds a batch may take: its size follows, and grows with the load up to that.
+
+    A worker without time to spare waits up to a fifth of it from one fetch to the next.
+    """
 
     # Model
     model_kind: Literal["gradient_boosting", "logistic"] = "gradient_boosting"

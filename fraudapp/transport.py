@@ -19,10 +19,10 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, MutableMapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple, cast
 
-from aiokafka import ConsumerRecord
+from aiokafka import AIOKafkaConsumer, ConsumerRecord
 from faust import Schema
 from faust.transport.consumer import ensure_TP
 from faust.transport.drivers import aiokafka
@@ -30,14 +30,12 @@ from faust.types import TP, AppT, EventT, Message
 from mode import Service
 from mode.utils.futures import maybe_async, notify
 
-from fraudapp.fetch_wait import FetchWait
+from fraudapp.fetch_rest import FetchRest, rested
 
 LONGEST_RUN: Final = 500
 """Records in a run, at most."""
 LARGEST_RUN: Final = 1_000_000
 """Bytes in a run, at most, unless a single record is larger."""
-ENOUGH: Final = 200_000
-"""Bytes that a broker need not hold back any longer."""
 LEAVING: Final = 2.0
 """Seconds that the broker may take to let a worker go; else the session ends by itself."""
 
@@ -283,20 +281,12 @@ class _InLoop(aiokafka.AIOKafkaConsumerThread):
                 self.log.warning("the broker is in trouble; that this worker left it learns later")
                 await self._consumer._client.close()
 
-    async def getmany(
-        self, active_partitions: set[TP] | None, timeout: float
-    ) -> MutableMapping[TP, list[Any]]:
-        """See `AIOKafkaConsumerThread.getmany`; the fetches that follow are held back as needed."""
-        if self._consumer is not None:
-            self._hold_back(self._consumer._fetcher)
-        return cast(
-            "MutableMapping[TP, list[Any]]", await super().getmany(active_partitions, timeout)
-        )
-
-    def _hold_back(self, fetcher: Any) -> None:
-        most = cast(SafeTransport, self.transport).fetch_wait_ms
-        wait = min(most, round(self._fetch_wait.seconds() * 1_000))
-        fetcher._fetch_min_bytes, fetcher._fetch_max_wait_ms = (ENOUGH, wait) if wait else (1, most)
+    async def on_start(self) -> None:
+        """Connect, and let fetches rest as needed before they are sent."""
+        await super().on_start()
+        rest = FetchRest(cast(SafeTransport, self.transport).longest_rest)
+        fetcher = cast(AIOKafkaConsumer, self._consumer)._fetcher
+        fetcher._proc_fetch_request = rested(fetcher._proc_fetch_request, rest)
 
     async def call_thread(self, fun: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """Call it here and now."""
@@ -308,7 +298,6 @@ class _InLoop(aiokafka.AIOKafkaConsumerThread):
         # half of it to every decision (410 ms in the median, measured on the embedded one).
         consumer = super()._create_worker_consumer(transport)
         consumer._fetch_max_wait_ms = cast(SafeTransport, transport).fetch_wait_ms
-        self._fetch_wait = FetchWait(cast(SafeTransport, transport).held_back)
         return consumer
 
 
@@ -318,5 +307,5 @@ class SafeTransport(aiokafka.Transport):
     Consumer = SafeConsumer
     fetch_wait_ms = 500
     """Milliseconds the broker may take to answer that there is nothing."""
-    held_back = 0.01
-    """Seconds it may hold back what there is, for a worker without time to spare."""
+    longest_rest = 0.01
+    """Seconds from one fetch to the next, at most, of a worker without time to spare."""

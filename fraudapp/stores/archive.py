@@ -25,7 +25,7 @@ from fraudapp.stores.base import Batch, DecisionStore, StoreUnavailable, unavail
 
 TIMEOUT: Final = 10.0
 """Seconds S3 may take for a batch."""
-AT_ONCE: Final = 8_000
+AT_ONCE: Final = 6_000
 GATHER: Final = 2.0
 """Seconds of decisions in a file: a file for each batch would be a hundred a second."""
 DECISIONS: Final = "decisions"

@@ -60,6 +60,11 @@ class Batch:
         """JSON of each decision, in step with `decisions`."""
         return [encode(decision) for decision in self.decisions]
 
+    @cached_property
+    def size(self) -> int:
+        """Bytes of `encoded`."""
+        return sum(map(len, self.encoded))
+
 
 class DecisionStore(Protocol):
     """A place where decisions are kept; saving one twice is harmless."""

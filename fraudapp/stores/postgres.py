@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import date, datetime, timezone
@@ -22,6 +23,15 @@ from fraudapp.stores.schema import DecisionRow
 from models.records import Decision
 
 _DIALECT: Final = postgresql.dialect()  # type: ignore[no-untyped-call]
+# Why COPY did not take what INSERT may take, or refuses in a way that says so: a row is there
+# already, or asyncpg cannot write it in the types that it remembers of the columns.
+_NOT_BY_COPY: Final = (
+    asyncpg.UniqueViolationError,
+    asyncpg.DataError,
+    TypeError,
+    ValueError,
+    OverflowError,
+)
 REFUSALS = (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError)
 _TABLE: Final = cast(Table, DecisionRow.__table__)
 _COLUMNS: Final = list(_TABLE.columns.keys())
@@ -29,7 +39,6 @@ _ARRAYS: Final = ", ".join(
     f"${number}::{column.type.compile(dialect=_DIALECT)}[]"
     for number, column in enumerate(_TABLE.columns, start=1)
 )
-# For a batch of which some rows are there already: COPY knows no ON CONFLICT.
 _INSERT: Final = f"""
     INSERT INTO decisions ({", ".join(_COLUMNS)})
     SELECT * FROM unnest({_ARRAYS})
@@ -39,6 +48,15 @@ _INSERT: Final = f"""
 _FIND: Final = """
     SELECT * FROM decisions WHERE transaction_id = ANY($1::text[]) ORDER BY decided_at DESC
 """
+
+
+# A worker that is cut off in the middle of a COPY holds its rows' locks until Postgres notices; by
+# default that takes two hours. In seconds.
+_NOTICING: Final = {
+    "tcp_keepalives_idle": "10",
+    "tcp_keepalives_interval": "5",
+    "tcp_keepalives_count": "3",
+}
 
 
 class PostgresStore:
@@ -62,12 +80,13 @@ class PostgresStore:
         `connecting` are further arguments of asyncpg's connections; see `connecting.tls`.
         """
         self._keep_days = keep_days
+        self._timeout = timeout
         connect_args = {"timeout": timeout, "command_timeout": timeout, **(connecting or {})}
         self._long = create_async_engine(
             url, poolclass=NullPool, connect_args={**connect_args, "command_timeout": LONG}
         )
         # Planning a look-up anew takes 100 ms with the partitions of a year; with a plan kept, 9.
-        settings = {"plan_cache_mode": "force_generic_plan"}
+        settings = {"plan_cache_mode": "force_generic_plan", **_NOTICING}
         self._engine: AsyncEngine = create_async_engine(
             url,
             pool_size=pool_size,
@@ -109,8 +128,10 @@ class PostgresStore:
             try:
                 # A row costs 3 us here and 6 in Postgres; with INSERT and an array for each column
                 # 6.5 and 11, with a temporary table in between 3.4 and 10 (2,000 at once).
-                await connection.copy_records_to_table("decisions", records=rows, columns=_COLUMNS)
-            except asyncpg.UniqueViolationError:
+                copy = connection.copy_records_to_table("decisions", records=rows, columns=_COLUMNS)
+                # asyncpg's own time limit does not cover the wait for a server that stops reading.
+                await asyncio.wait_for(copy, self._timeout)
+            except _NOT_BY_COPY:
                 await connection.execute(_INSERT, *zip(*rows, strict=True))
 
     async def purge(self, before: date, *, dry_run: bool = False) -> int:

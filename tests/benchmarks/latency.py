@@ -29,7 +29,8 @@ Figures = dict[str, float]
 def latencies(stack: Stack, plan: Plan, say: Callable[[str], None]) -> dict[str, Figures]:
     """Percentiles in milliseconds by rate, of one warm worker: medians of the plan's rounds.
 
-    Ends at the first rate that the worker cannot keep up with: a request went without its answer.
+    Ends when the worker cannot keep up: a request went without its answer. A rate that did not have
+    all of its rounds by then is left out.
     """
     measured: defaultdict[str, list[Figures]] = defaultdict(list)
     topic = make_topic(stack.broker, plan.partitions)
@@ -54,7 +55,9 @@ def latencies(stack: Stack, plan: Plan, say: Callable[[str], None]) -> dict[str,
                 say(f"the worker does not keep up: {exc!r}")
     finally:
         drop_topic(stack.broker, topic)
-    return {rate: _medians(rounds) for rate, rounds in measured.items()}
+    return {
+        rate: _medians(rounds) for rate, rounds in measured.items() if len(rounds) == plan.rounds
+    }
 
 
 def _medians(rounds: Sequence[Figures]) -> Figures:

@@ -42,7 +42,7 @@ class Rate(NamedTuple):
 
 
 class Stalled(RuntimeError):
-    """A contender did nothing for so long that its rate means nothing."""
+    """A contender did nothing for so long, or not what it seemed to: its rate means nothing."""
 
 
 class Stores:
@@ -119,7 +119,7 @@ def measure(
 
     The clock starts at the first look that sees events, and those are not counted: neither the
     start of a process nor its first batch is part of the rate. `alive` raises if the process is no
-    more.
+    more. Raises `Stalled`.
     """
     begin = time.monotonic()
     while not (first := seen()):
@@ -137,7 +137,9 @@ def measure(
         done = kept()
         if done >= count or asked >= end:
             events, seconds = max(0, done - first), asked - begin
-            return Rate(events / seconds, events, seconds, done >= count and sure() >= count)
+            if done >= count > (found := sure()):
+                raise Stalled(f"{done} events seemed to be kept, and {found} are")
+            return Rate(events / seconds, events, seconds, done >= count)
         alive()
         # Counting is work for the servers: at most a fifth of the time.
         time.sleep(max(POLL, 4 * (time.monotonic() - asked)))

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fraudapp.handed import MOST, Handed, HandedQueue
+from fraudapp.handed import LARGEST, MOST, Handed, HandedQueue
 from fraudapp.stores.base import Batch
 from tests.unit.decisions import decision
 
@@ -62,9 +62,24 @@ async def test_who_waits_for_room_goes_on_when_there_is_some_or_patience_ends() 
     queue = HandedQueue()
     assert queue.offer(handed(MOST))
     assert not queue.offer(handed(1))
-    await queue.room(1, patience=0.01)  # returns, though there is none
+    one = handed(1).batch
+    await queue.room(one, patience=0.01)  # returns, though there is none
     assert not queue.offer(handed(1))
-    waiting = asyncio.create_task(queue.room(1, patience=3_600))
+    waiting = asyncio.create_task(queue.room(one, patience=3_600))
     queue.done(queue.take(MOST))
     await waiting
     assert queue.offer(handed(1))
+
+
+def test_large_decisions_are_bounded_by_their_size() -> None:
+    queue = HandedQueue()
+    large = [handed(1, end) for end in range(20)]
+    for each in large:
+        each.batch.encoded = [b" " * (LARGEST // 10)]
+    assert [queue.offer(each) for each in large] == [True] * 10 + [False] * 10
+    queue.done(queue.take(4))
+    assert [queue.offer(each) for each in large[:5]] == [True] * 4 + [False]
+    queue.clear()
+    larger = handed(1)
+    larger.batch.encoded = [b" " * (2 * LARGEST)]
+    assert queue.offer(larger)

@@ -21,8 +21,8 @@ from hypothesis import strategies as st
 from mode import Service
 from mode.threads import ServiceThread
 
+from fraudapp.app import app, settings
 from fraudapp.transport import (
-    ENOUGH,
     LARGEST_RUN,
     LONGEST_RUN,
     SafeConsumer,
@@ -252,23 +252,40 @@ def test_faust_still_has_the_private_names_this_leans_on() -> None:
     )
     assert "fetch_max_wait_ms=self._fetch_max_wait_ms" in inspect.getsource(AIOKafkaConsumer.start)
     assert "self._fetcher = Fetcher(" in inspect.getsource(AIOKafkaConsumer.start)
-    requests = inspect.getsource(Fetcher._get_actions_per_node)
-    assert "self._fetch_max_wait_ms,\n                self._fetch_min_bytes," in requests
+    sending = inspect.getsource(Fetcher._fetch_requests_routine)
+    assert "self._proc_fetch_request(assignment, node_id, request)," in sending
 
 
-@pytest.mark.parametrize(
-    ("held_back", "expected"), [(0.0, (1, 500)), (0.0101, (ENOUGH, 10)), (2.0, (ENOUGH, 500))]
-)
-def test_a_fetch_is_held_back_for_as_long_as_is_good_and_allowed(
-    held_back: float, expected: tuple[int, int]
+async def test_the_client_of_a_worker_rests_before_it_fetches(
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    fetcher = SimpleNamespace(_fetch_min_bytes=0, _fetch_max_wait_ms=0)
-    client: Any = SimpleNamespace(
-        transport=SimpleNamespace(fetch_wait_ms=500),
-        _fetch_wait=SimpleNamespace(seconds=lambda: held_back),
-    )
-    _InLoop._hold_back(client, fetcher)
-    assert (fetcher._fetch_min_bytes, fetcher._fetch_max_wait_ms) == expected
+    async def connect(self: _InLoop) -> None:
+        self._consumer = SimpleNamespace(_fetcher=fetcher)
+
+    async def fetch(*args: str) -> bool:
+        return args == ("assignment", "node", "request")
+
+    fetcher = SimpleNamespace(_proc_fetch_request=fetch)
+    made: list[float] = []
+
+    class Rest:
+        def __init__(self, longest: float) -> None:
+            made.append(longest)
+
+        def seconds(self) -> float:
+            made.append(0.0)
+            return 0.0
+
+    monkeypatch.setattr(aiokafka.AIOKafkaConsumerThread, "on_start", connect)
+    monkeypatch.setattr("fraudapp.transport.FetchRest", Rest)
+    client: Any = _InLoop.__new__(_InLoop)
+    client.transport = SimpleNamespace(longest_rest=0.025)
+    await client.on_start()
+    assert await fetcher._proc_fetch_request("assignment", "node", "request")
+    assert made == [0.025, 0.0]
+    transport = app.transport
+    assert isinstance(transport, SafeTransport)
+    assert transport.longest_rest == settings.batch_seconds / 5
 
 
 def test_what_a_service_in_a_thread_does_its_own_way_is_undone() -> None:

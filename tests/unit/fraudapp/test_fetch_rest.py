@@ -1,12 +1,14 @@
-"""Nothing is held back while there is time to spare, and nothing longer than it may be."""
+"""No rest while there is time to spare, and none longer than it may be."""
 
 from __future__ import annotations
+
+import asyncio
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fraudapp.fetch_wait import BUSY, FULL, MEMORY, FetchWait
+from fraudapp.fetch_rest import BUSY, FULL, MEMORY, FetchRest, rested
 
 LONGEST = 0.01
 shares = st.floats(0.0, 1.0)
@@ -17,34 +19,34 @@ class Loop:
 
     def __init__(self) -> None:
         self.now = self.worked = 0.0
-        self.wait = FetchWait(LONGEST, clock=lambda: self.now, worked=lambda: self.worked)
+        self.rest = FetchRest(LONGEST, clock=lambda: self.now, worked=lambda: self.worked)
 
     def spend(self, seconds: float, share: float, *, between: float = 0.005) -> float:
-        waits = [self.wait.seconds()]
+        rests = [self.rest.seconds()]
         for _ in range(max(1, round(seconds / between))):
             self.now += between
             self.worked += between * share
-            waits.append(self.wait.seconds())
-        assert all(0.0 <= each <= LONGEST for each in waits)
-        return waits[-1]
+            rests.append(self.rest.seconds())
+        assert all(0.0 <= each <= LONGEST for each in rests)
+        return rests[-1]
 
 
 @pytest.mark.parametrize("share", [0.0, 0.3, BUSY - 0.01])
-def test_with_time_to_spare_nothing_is_held_back(share: float) -> None:
+def test_with_time_to_spare_there_is_no_rest(share: float) -> None:
     assert Loop().spend(5.0, share) == 0.0
 
 
-def test_a_loop_that_is_always_at_work_holds_back_as_long_as_it_may() -> None:
+def test_a_loop_that_is_always_at_work_rests_as_long_as_it_may() -> None:
     assert Loop().spend(20 * MEMORY, 1.0) == LONGEST
 
 
-def test_a_moment_of_work_holds_nothing_back() -> None:
+def test_a_moment_of_work_is_no_reason_to_rest() -> None:
     loop = Loop()
     loop.spend(2.0, 0.2)
     assert loop.spend(MEMORY / 4, 1.0) == 0.0
 
 
-def test_what_was_held_back_is_not_once_there_is_time_again() -> None:
+def test_the_rest_ends_once_there_is_time_again() -> None:
     loop = Loop()
     loop.spend(5.0, 1.0)
     assert loop.spend(5.0, 0.2) == 0.0
@@ -73,3 +75,18 @@ def test_whatever_happens_it_stays_within_its_bounds(phases: list[tuple[float, f
     loop = Loop()
     for seconds, share in phases:
         loop.spend(seconds, share)
+
+
+async def test_a_fetch_rests_before_it_is_sent_and_is_then_the_same() -> None:
+    async def fetch(*args: str) -> bool:
+        sent.append((asyncio.get_running_loop().time(), args))
+        return True
+
+    sent: list[tuple[float, tuple[str, ...]]] = []
+    loop = Loop()
+    loop.spend(20 * MEMORY, 1.0)
+    began = asyncio.get_running_loop().time()
+    assert await rested(fetch, loop.rest)("assignment", "node", "request")
+    ((when, args),) = sent
+    assert when - began >= LONGEST
+    assert args == ("assignment", "node", "request")
