@@ -14,7 +14,7 @@ from aiokafka.errors import KafkaError
 from faust import App
 from mode import Service
 
-from fraudapp import topics
+from fraudapp import memory, topics
 from fraudapp.announcements import Announcements
 from fraudapp.appender import Appender
 from fraudapp.decision_log import DecisionLog
@@ -168,6 +168,10 @@ class Runtime(Service):
         # collector need not look through them at every seven hundred.
         gc.freeze()
         gc.set_threshold(GC_THRESHOLD)
+
+    @Service.timer(memory.GIVING_BACK)
+    async def _give_memory_back(self) -> None:
+        await asyncio.to_thread(memory.give_back)
 
     async def _take_over(self, numbers: Sequence[int], generation: int) -> None:
         for number in numbers:

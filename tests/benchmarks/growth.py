@@ -10,16 +10,18 @@ from functools import partial
 from pathlib import Path
 
 from fraudapp.local.processes import ProcessError
+from fraudapp.memory import GIVING_BACK
 from tests.benchmarks.backlog import drop_topic, fill, make_topic
 from tests.benchmarks.contenders import OURS
 from tests.benchmarks.plan import Plan
 from tests.benchmarks.stack import Stack, corner
 from tests.benchmarks.throughput import observers, process, resident, wait_for
-from tests.benchmarks.watch import Log, Stalled
+from tests.benchmarks.watch import Log, Stalled, Stores
 from tests.benchmarks.watch import measure as measure_rate
 
 Figures = dict[str, float]
 FIRST_MEMORY = 1_000_000  # events after which memory is looked at first
+RESTING = 2 * GIVING_BACK  # seconds from the last event to a worker that is at rest
 ANSWER = 900.0  # seconds a phase that does not end may take
 
 
@@ -75,25 +77,33 @@ def rate_of_group(stack: Stack, plan: Plan, partitions: int, workers: int) -> Fi
 
 
 def memory(stack: Stack, plan: Plan) -> Figures:
-    """MiB that a worker holds after a million events and after all of them, all stores on."""
+    """MiB that a worker holds at rest after a million events and after all, and at most."""
     topic = make_topic(stack.broker, plan.partitions)
     figures: Figures = {}
     with ExitStack() as cleanup:
         cleanup.callback(drop_topic, stack.broker, topic)
-        fill(stack.broker, topic, plan.memory_events)
         own = cleanup.enter_context(corner(stack, topic, plan.partitions))
         own.environment["FRAUD_REDIS_TTL"] = "60"  # or the server's memory would be the limit
         started = cleanup.enter_context(process(own, OURS))
-        log = Log(own, plan.partitions)
+        log, stores = Log(own, plan.partitions), Stores(own)
+        held: list[float] = []
+        written = 0
         for events in (min(FIRST_MEMORY, plan.memory_events // 5), plan.memory_events):
+            fill(stack.broker, topic, events - written, prefix=f"from-{written}")
+            written = events
 
-            def decided(events: int = events) -> bool:
+            def kept(events: int = events) -> bool:
                 started.expect_alive()
-                time.sleep(0.2)
-                return log.decided() >= events
+                time.sleep(0.5)
+                held.append(resident(started.child))
+                if log.decided() < events:
+                    return False
+                return min(stores.in_s3(), stores.in_postgres()) >= events
 
-            wait_for(decided, ANSWER, f"{events} events are decided")
-            figures[f"MiB after {events:,} events"] = resident(started.child)
+            wait_for(kept, ANSWER, f"{events} events are in the stores")
+            time.sleep(RESTING)
+            figures[f"MiB at rest after {events:,} events"] = resident(started.child)
+        figures["MiB at most"] = max(held)
     return figures
 
 
