@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -77,16 +75,21 @@ def test_whatever_happens_it_stays_within_its_bounds(phases: list[tuple[float, f
         loop.spend(seconds, share)
 
 
-async def test_a_fetch_rests_before_it_is_sent_and_is_then_the_same() -> None:
+async def test_a_fetch_rests_before_it_is_sent_and_is_then_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def sleep(seconds: float) -> None:
+        happened.append(seconds)
+
     async def fetch(*args: str) -> bool:
-        sent.append((asyncio.get_running_loop().time(), args))
+        happened.append(args)
         return True
 
-    sent: list[tuple[float, tuple[str, ...]]] = []
+    happened: list[object] = []
+    monkeypatch.setattr("fraudapp.fetch_rest.asyncio.sleep", sleep)
     loop = Loop()
+    rested_fetch = rested(fetch, loop.rest)
+    assert await rested_fetch("at", "once")
     loop.spend(20 * MEMORY, 1.0)
-    began = asyncio.get_running_loop().time()
-    assert await rested(fetch, loop.rest)("assignment", "node", "request")
-    ((when, args),) = sent
-    assert when - began >= LONGEST
-    assert args == ("assignment", "node", "request")
+    assert await rested_fetch("assignment", "node", "request")
+    assert happened == [("at", "once"), LONGEST, ("assignment", "node", "request")]
