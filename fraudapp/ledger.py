@@ -159,14 +159,18 @@ def _options() -> Options:
     table = BlockBasedOptions()
     table.set_bloom_filter(10, False)  # most ids that are looked for are new
     table.set_block_cache(_CACHE)
-    # The index is held in memory, besides the filter: 2 MB for each million ids with both, where
-    # the default of 4 KiB takes 4 MB, and is no quicker.
-    table.set_block_size(16 << 10)
+    # The index is held in memory, besides the filter: 1.3 MB for each million ids with both, where
+    # the defaults take 4 MB, and are no quicker.
+    table.set_block_size(32 << 10)
+    table.set_index_block_restart_interval(16)
     options = Options(raw_mode=True)
     options.create_if_missing(True)
-    options.set_write_buffer_size(8 << 20)
+    # Two of them a partition. With 8 MB four partitions held 20 MB more, for .2 us less an event.
+    options.set_write_buffer_size(4 << 20)
     options.set_block_based_table_factory(table)
     # Ids come once and are read seldom: what counts is how often they are written again.
     options.set_compaction_style(DBCompactionStyle.universal())
-    options.set_compression_type(DBCompressionType.lz4())
+    # Most that is flushed is soon merged into something larger: only what stays is compressed.
+    options.set_compression_type(DBCompressionType.none())
+    options.set_bottommost_compression_type(DBCompressionType.lz4())
     return options

@@ -10,6 +10,8 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
 from datetime import date
 from http import HTTPStatus
+from itertools import groupby
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, Final, Protocol
 from urllib.parse import urlsplit
@@ -29,6 +31,7 @@ AT_ONCE: Final = 6_000
 GATHER: Final = 2.0
 """Seconds of decisions in a file: a file for each batch would be a hundred a second."""
 DECISIONS: Final = "decisions"
+_GROUP: Final = attrgetter("decided_at", "topic", "partition")
 _DAY: Final = "date="
 S3_FAILURES: Final = (BotoCoreError, ClientError, OSError, asyncio.TimeoutError)
 
@@ -55,9 +58,11 @@ def objects(batch: Batch) -> Iterator[tuple[str, bytes]]:
     and the range of input offsets: the same batch saved again overwrites itself.
     """
     groups: dict[tuple[str, str, int], list[tuple[int, bytes]]] = defaultdict(list)
-    for decision, encoded in zip(batch.decisions, batch.encoded, strict=True):
-        day = decision.decided_at.date().isoformat()
-        groups[day, decision.topic, decision.partition].append((decision.offset, encoded))
+    # Those that were decided together come together.
+    encoded = iter(batch.encoded)
+    for (moment, topic, partition), together in groupby(batch.decisions, key=_GROUP):
+        lines = groups[moment.date().isoformat(), topic, partition]
+        lines.extend((decision.offset, next(encoded)) for decision in together)
     for (day, topic, partition), lines in groups.items():
         lines.sort()
         span = f"{lines[0][0]:020d}-{lines[-1][0]:020d}"

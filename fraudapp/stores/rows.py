@@ -18,9 +18,9 @@ def to_row(decision: Decision) -> tuple[Any, ...]:
     transaction = decision.transaction
     return (
         decision.transaction_id,
-        decision.decision.value,
+        decision.decision,
         decision.score,
-        _encode(decision.reasons).decode(),
+        _encode(decision.reasons).decode() if decision.reasons else "[]",
         decision.model_version,
         decision.policy_version,
         decision.decided_at,
