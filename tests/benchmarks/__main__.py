@@ -88,11 +88,12 @@ def _measure(plan: Plan, parts: Sequence[str]) -> dict[str, Any]:
         click.echo(f"{name:10} {value}")
     measured: dict[str, Any] = {"surroundings": where, **NOT_COMPARED}
     with running(say, plan.training_rows) as stack:
-        if "throughput" in parts:
-            measured |= compare(stack, plan, say)
+        # First: after the others the machine writes gigabytes to its disk for minutes.
         if "latency" in parts:
             say("latency from produce to decision over HTTP")
             measured["latency"] = latencies(stack, plan, say)
+        if "throughput" in parts:
+            measured |= compare(stack, plan, say)
         if "growth" in parts:
             measured["growth"] = growth.measure(stack, plan, say)
         if "stages" in parts and plan.thorough:
