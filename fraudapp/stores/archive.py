@@ -31,7 +31,8 @@ AT_ONCE: Final = 6_000
 GATHER: Final = 2.0
 """Seconds of decisions in a file: a file for each batch would be a hundred a second."""
 DECISIONS: Final = "decisions"
-_GROUP: Final = attrgetter("decided_at", "topic", "partition")
+SUFFIX: Final = ".jsonl.gz"
+_group: Final = attrgetter("decided_at", "topic", "partition")
 _DAY: Final = "date="
 S3_FAILURES: Final = (BotoCoreError, ClientError, OSError, asyncio.TimeoutError)
 
@@ -58,15 +59,15 @@ def objects(batch: Batch) -> Iterator[tuple[str, bytes]]:
     and the range of input offsets: the same batch saved again overwrites itself.
     """
     groups: dict[tuple[str, str, int], list[tuple[int, bytes]]] = defaultdict(list)
+    pairs = zip(batch.decisions, batch.encoded, strict=True)
     # Those that were decided together come together.
-    encoded = iter(batch.encoded)
-    for (moment, topic, partition), together in groupby(batch.decisions, key=_GROUP):
+    for (moment, topic, partition), together in groupby(pairs, key=lambda pair: _group(pair[0])):
         lines = groups[moment.date().isoformat(), topic, partition]
-        lines.extend((decision.offset, next(encoded)) for decision in together)
+        lines.extend((decision.offset, encoded) for decision, encoded in together)
     for (day, topic, partition), lines in groups.items():
         lines.sort()
         span = f"{lines[0][0]:020d}-{lines[-1][0]:020d}"
-        key = f"{DECISIONS}/{_DAY}{day}/topic={topic}/partition={partition}/{span}.jsonl.gz"
+        key = f"{DECISIONS}/{_DAY}{day}/topic={topic}/partition={partition}/{span}{SUFFIX}"
         yield key, compress(b"".join(line + b"\n" for _, line in lines))
 
 
@@ -118,7 +119,7 @@ class FolderArchive:
         count = 0
         for day in sorted((self._folder / DECISIONS).glob(f"{_DAY}*")):
             if _is_before(day.name, before):
-                count += sum(1 for _ in day.rglob("*.jsonl.gz"))
+                count += sum(1 for _ in day.rglob(f"*{SUFFIX}"))
                 if not dry_run:
                     shutil.rmtree(day)
         return count

@@ -49,8 +49,8 @@ def compare(stack: Stack, plan: Plan, say: Say) -> dict[str, Any]:
             # it, that took a third of the first run.
             say("warming up")
             _tried(stack, contenders.OURS, topic, plan, say)
-        for contender in ONCE if plan.thorough else ():
-            run(contender)
+            for contender in ONCE:
+                run(contender)
         peers = contenders.BULK_PEERS if plan.thorough else contenders.BULK_PEERS[-1:]
         for contender in peers:
             run(contender)

@@ -18,6 +18,7 @@ import asyncpg
 import redis
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
+from fraudapp.stores.archive import SUFFIX
 from tests.benchmarks.stack import Corner
 
 POLL: Final = 0.02  # seconds between two looks
@@ -63,11 +64,14 @@ class Stores:
 
     def in_s3(self) -> int:
         """Decisions by the ranges of offsets in the names of all objects; see `archive.objects`."""
-        return sum(_named(path) for path in self._bucket.rglob("*.jsonl.gz"))
+        return sum(_named(path) for path in self._bucket.rglob(f"*{SUFFIX}"))
 
     def lines_in_s3(self) -> int:
         """Lines of all objects."""
-        return sum(_lines(path) for path in self._bucket.rglob("*.jsonl.gz"))
+        return sum(
+            gzip.decompress(path.read_bytes()).count(b"\n")
+            for path in self._bucket.rglob(f"*{SUFFIX}")
+        )
 
     def in_each(self) -> int:
         """What every one of them has: each may follow at its own pace."""
@@ -146,10 +150,5 @@ def measure(
 
 
 def _named(path: Path) -> int:
-    first, _, last = path.name.removesuffix(".jsonl.gz").partition("-")
+    first, _, last = path.name.removesuffix(SUFFIX).partition("-")
     return int(last) - int(first) + 1
-
-
-def _lines(path: Path) -> int:
-    content = path.read_bytes()
-    return (gzip.decompress(content) if content[:2] == b"\x1f\x8b" else content).count(b"\n")
