@@ -24,7 +24,6 @@ from fraudapp.settings import Settings
 from fraudapp.tls import client_context, untrusted
 
 PROBE_TIMEOUT_MS: Final = 10_000
-CLOSING: Final = 0.5  # seconds
 
 
 class BrokerRefuses(Exception):
@@ -88,10 +87,7 @@ async def check_access(settings: Settings) -> None:
             if refusal := _refusal(settings, server, exc):
                 raise BrokerRefuses(refusal) from exc
         finally:
-            closed = connection.close()
-            # TLS is closed by both sides; a loop that ends before leaves an open socket behind.
-            if connection._protocol is not None:  # it has been connected
-                await asyncio.wait({closed}, timeout=CLOSING)
+            connection.close()
 
 
 _REFUSED: Final = (SaslAuthenticationFailed, AuthenticationFailedError)
