@@ -51,6 +51,11 @@ class DecisionLog:
         """Offset up to which each partition that was opened here is known."""
         return {number: ledger.cursor for number, ledger in self._ledgers.items()}
 
+    def settle(self) -> None:
+        """Begin to write the ledgers to disk to which nothing came since the last call."""
+        for ledger in self._ledgers.values():
+            ledger.settle()
+
     async def ready(self, number: int, generation: int) -> Ledger:
         """Return the ledger of a partition, with all that others wrote before this generation.
 

@@ -21,8 +21,8 @@ def spare() -> None:
     """Keep what threads and large blocks leave behind from piling up; of glibc, else nothing.
 
     By default each thread gets an arena of its own, and blocks up to 32 MB stay with the process
-    once such a one was let go of. A worker grew from 281 to 330 MiB between its first and its fifth
-    million transactions; so it has 248, and 262 (measured).
+    once such a one was let go of: a worker grew from 281 to 330 MiB between its first and its fifth
+    million transactions (measured).
     """
     if mallopt := _of_glibc("mallopt"):
         mallopt(_M_ARENA_MAX, ARENAS)

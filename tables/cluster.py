@@ -110,6 +110,7 @@ def _new_table(name: str, meaning: str) -> DeliveredTable:
         # Larger buffers hide the latest changes of other workers; `items` flushes the rest.
         # With a *recovery* buffer of 1 the table is corrupted (4,903 of 30,000, measured).
         standby_buffer_size=1,
-        # RocksDB's default is a cache of 2 GiB, for each partition.
-        options={"block_cache_size": 8 << 20, "write_buffer_size": 4 << 20},
+        # For each partition, whose one value is written again and again: RocksDB keeps every
+        # version until its buffer is full. By default that is 64 MB, and a cache of 2 GiB.
+        options={"block_cache_size": 1 << 20, "write_buffer_size": 128 << 10},
     )

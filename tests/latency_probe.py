@@ -21,11 +21,14 @@ import statistics
 import time
 import uuid
 from collections.abc import Iterator
+from multiprocessing.connection import Connection
 from typing import Any
 
 import aiohttp
 from confluent_kafka import Producer
 
+STARTING = 60  # seconds the sending process may take to start, and to end
+BEGINNING = 0.5  # seconds until the first transaction, once both processes are ready
 AHEAD = 0.1  # seconds between a request and the transaction that it waits for
 TICK = 0.001  # seconds between two looks at the schedule
 WAIT = 30  # seconds a request waits
@@ -54,8 +57,11 @@ def sampled(count: int, rate: float, samples: float) -> Iterator[int]:
     return (number for number in range(count) if random_.random() < chance)
 
 
-def send(options: argparse.Namespace, run: str, started: float, report: Any) -> None:
-    """Send every transaction at its time, and report how late the latest was, in seconds."""
+def send(options: argparse.Namespace, run: str, parent: Connection) -> None:
+    """Send every transaction at its time, and report how late the latest was, in seconds.
+
+    Says when it is ready, and is told when to begin: what a process takes to start is no latency.
+    """
     producer = Producer(
         {
             "bootstrap.servers": options.broker,
@@ -65,6 +71,8 @@ def send(options: argparse.Namespace, run: str, started: float, report: Any) -> 
         }
     )
     producer.list_topics(options.topic, timeout=30)
+    parent.send(None)
+    started: float = parent.recv()  # of the machine's clock, which is that of both processes
     late, number = 0.0, 0
     while number < options.count:
         now = time.monotonic()
@@ -80,7 +88,7 @@ def send(options: argparse.Namespace, run: str, started: float, report: Any) -> 
         time.sleep(max(TICK, started + number / options.rate - time.monotonic()))
     if left := producer.flush(30):
         raise SystemExit(f"the broker has not taken {left} transactions")
-    report.put((late, _cpu_seconds()))
+    parent.send((late, _cpu_seconds()))
 
 
 async def ask(options: argparse.Namespace, run: str, started: float) -> list[float]:
@@ -106,14 +114,17 @@ def probe(options: argparse.Namespace) -> dict[str, float]:
     """Percentiles in milliseconds, and what the measuring itself cost."""
     run = f"probe-{uuid.uuid4().hex[:8]}"
     context = multiprocessing.get_context("spawn")
-    report = context.Queue()
-    started = time.monotonic() + 2.0  # both processes are ready by then; the clock is the machine's
-    sender = context.Process(target=send, args=(options, run, started, report), daemon=True)
-    before = _cpu_seconds()
+    ours, theirs = context.Pipe()
+    sender = context.Process(target=send, args=(options, run, theirs), daemon=True)
     sender.start()
+    theirs.close()  # so that a sender which dies is no silence
     try:
+        _next(ours)
+        before = _cpu_seconds()
+        started = time.monotonic() + BEGINNING
+        ours.send(started)
         latencies = asyncio.run(ask(options, run, started))
-        late, cpu_of_sender = report.get(timeout=60)
+        late, cpu_of_sender = _next(ours)
     finally:
         sender.terminate()
         sender.join()
@@ -127,6 +138,12 @@ def probe(options: argparse.Namespace) -> dict[str, float]:
         "cores_asking": (_cpu_seconds() - before) / seconds,
         "cores_sending": cpu_of_sender / seconds,
     }
+
+
+def _next(sender: Connection) -> Any:
+    if not sender.poll(STARTING):
+        raise TimeoutError(f"no word from the process that sends, for {STARTING} seconds")
+    return sender.recv()
 
 
 def _cpu_seconds() -> float:

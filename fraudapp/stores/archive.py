@@ -30,6 +30,9 @@ TIMEOUT: Final = 10.0
 AT_ONCE: Final = 6_000
 GATHER: Final = 2.0
 """Seconds of decisions in a file: a file for each batch would be a hundred a second."""
+SPREAD: Final = 0.2
+"""Seconds over which the uploads of one save begin: each takes the event loop some milliseconds,
+and those of all partitions at once were felt in the latency of decisions."""
 DECISIONS: Final = "decisions"
 SUFFIX: Final = ".jsonl.gz"
 _group: Final = attrgetter("decided_at", "topic", "partition")
@@ -223,11 +226,13 @@ class S3Archive:
         """See `DecisionStore.save`."""
         with unavailable(self.name, *S3_FAILURES, refusal=self._refusal):
             contents = await asyncio.to_thread(lambda: list(objects(batch)))
-            puts = (self._put(key, body) for key, body in contents)
+            pause = SPREAD / max(1, len(contents))
+            puts = (self._put(*each, pause * number) for number, each in enumerate(contents))
             # The client's own timeouts do not cover the wait for "100 Continue" (it hung for ever).
             await asyncio.wait_for(asyncio.gather(*puts), TIMEOUT)
 
-    async def _put(self, key: str, body: bytes) -> None:
+    async def _put(self, key: str, body: bytes, pause: float) -> None:
+        await asyncio.sleep(pause)
         await self._client.put_object(
             Bucket=self._bucket,
             Key=self._prefix + key,

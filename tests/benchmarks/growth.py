@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import statistics
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -21,7 +22,7 @@ from tests.benchmarks.watch import measure as measure_rate
 
 Figures = dict[str, float]
 FIRST_MEMORY = 1_000_000  # events after which memory is looked at first
-RESTING = 2 * GIVING_BACK  # seconds from the last event to a worker that is at rest
+RESTING = 3 * GIVING_BACK  # seconds from the last event to a worker that is at rest
 ANSWER = 900.0  # seconds a phase that does not end may take
 
 
@@ -77,7 +78,7 @@ def rate_of_group(stack: Stack, plan: Plan, partitions: int, workers: int) -> Fi
 
 
 def memory(stack: Stack, plan: Plan) -> Figures:
-    """MiB that a worker holds at rest after a million events and after all, and at most."""
+    """MiB that a worker holds: at rest after a million events and after all, at work, at most."""
     topic = make_topic(stack.broker, plan.partitions)
     figures: Figures = {}
     with ExitStack() as cleanup:
@@ -86,24 +87,30 @@ def memory(stack: Stack, plan: Plan) -> Figures:
         own.environment["FRAUD_REDIS_TTL"] = "60"  # or the server's memory would be the limit
         started = cleanup.enter_context(process(own, OURS))
         log, stores = Log(own, plan.partitions), Stores(own)
-        held: list[float] = []
+        held: list[tuple[int, float]] = []
         written = 0
-        for events in (min(FIRST_MEMORY, plan.memory_events // 5), plan.memory_events):
+        first, last = min(FIRST_MEMORY, plan.memory_events // 5), plan.memory_events
+        for events in (first, last):
             fill(stack.broker, topic, events - written, prefix=f"from-{written}")
             written = events
 
             def kept(events: int = events) -> bool:
                 started.expect_alive()
                 time.sleep(0.5)
-                held.append(resident(started.child))
-                if log.decided() < events:
+                decided = log.decided()
+                held.append((decided, resident(started.child)))
+                if decided < events:
                     return False
                 return min(stores.in_s3(), stores.in_postgres()) >= events
 
             wait_for(kept, ANSWER, f"{events} events are in the stores")
             time.sleep(RESTING)
             figures[f"MiB at rest after {events:,} events"] = resident(started.child)
-        figures["MiB at most"] = max(held)
+        for start, end in ((first, 2 * first), (last - first, last)):
+            figures[f"MiB at work, from {start:,} to {end:,} events, median"] = statistics.median(
+                mib for decided, mib in held if start < decided < end
+            )
+        figures["MiB at most"] = max(mib for _, mib in held)
     return figures
 
 

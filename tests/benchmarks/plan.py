@@ -16,6 +16,8 @@ class Plan(NamedTuple):
     """Longest run of one contender, after its first event."""
     latency_seconds: float
     """Load at each rate in each round."""
+    warm_up_seconds: float
+    """Load before latency is measured."""
     rates: tuple[int, ...] = (100, 500, 2_000, 10_000)
     partitions: int = 4
     growth: tuple[tuple[int, int], ...] = ()
@@ -35,18 +37,25 @@ FULL: Final = Plan(
     rounds=3,
     seconds=120.0,
     latency_seconds=20.0,
+    warm_up_seconds=60.0,
     growth=((1, 1), (2, 1), (2, 2), (4, 1), (4, 2), (4, 4)),
     memory_events=5_000_000,
     ledgers=(0, 200_000, 1_000_000),
 )
 QUICK: Final = Plan(
-    events=200_000, rounds=3, seconds=20.0, latency_seconds=6.0, growth=((4, 1), (4, 2))
+    events=200_000,
+    rounds=3,
+    seconds=20.0,
+    latency_seconds=6.0,
+    warm_up_seconds=20.0,
+    growth=((4, 1), (4, 2)),
 )
 TINY: Final = Plan(
     events=20_000,
     rounds=1,
     seconds=4.0,
     latency_seconds=1.0,
+    warm_up_seconds=1.0,
     rates=(500,),
     partitions=2,
     training_rows=30_000,

@@ -137,3 +137,35 @@ def test_after_a_crash_a_ledger_is_that_of_an_earlier_end_of_the_log(tmp_path: P
         assert sum(ledger.counts.values()) == sum(ledger.activity.scores) == ledger.cursor
         ids = [f"{number}-{place}" for number in range(60) for place in range(400)]
         assert list(ledger.find(ids)) == ids[: batches * 400]
+
+
+_IN_MEMORY = ("rocksdb.num-entries-active-mem-table", "rocksdb.num-entries-imm-mem-tables")
+
+_KILLED_AT_REST = f"""
+import os, signal, sys
+from pathlib import Path
+from fraudapp.ledger import Ledger
+from fraudapp.stores.base import Batch
+from tests.unit.decisions import decision
+
+def in_memory():
+    return sum(map(ledger._db.property_int_value, {_IN_MEMORY}))
+
+ledger = Ledger(Path(sys.argv[1]))
+for number in range(3):
+    ledger.extend(Batch([decision(f"{{number}}-{{place}}") for place in range(4)]))
+    ledger.settle()
+    assert in_memory()  # something has just come
+ledger.settle()
+while in_memory():
+    pass
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_a_ledger_at_rest_has_nothing_to_lose(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", _KILLED_AT_REST, str(tmp_path / "p")]
+    done = subprocess.run(command, check=False, timeout=60)
+    assert done.returncode == -signal.SIGKILL
+    with closing(Ledger(tmp_path / "p")) as ledger:
+        assert ledger.cursor == sum(ledger.counts.values()) == 12
