@@ -53,8 +53,12 @@ class DecisionLog:
 
     def settle(self) -> None:
         """Begin to write the ledgers to disk to which nothing came since the last call."""
-        for ledger in self._ledgers.values():
-            ledger.settle()
+        for number, ledger in self._ledgers.items():
+            try:
+                ledger.settle()
+            except Exception as exc:  # rocksdict raises nothing more precise
+                # No decision depends on it; the next one will, and then the worker ends.
+                log.warning("the ledger of partition %d cannot be written: %s", number, exc)
 
     async def ready(self, number: int, generation: int) -> Ledger:
         """Return the ledger of a partition, with all that others wrote before this generation.

@@ -125,10 +125,13 @@ class Ledger:
     def settle(self) -> None:
         """Begin to write what is only in memory to disk, if nothing came since the last call.
 
-        So a worker at rest holds no write buffers, and has nothing to read again after a crash.
+        To be called every few seconds. So a worker at rest holds no write buffers, and has nothing
+        to read again after a crash. Raises what RocksDB does, on a full disk for one.
         """
         resting, self._looked_at = self.cursor == self._looked_at, self.cursor
-        if resting and self._settled != self.cursor:
+        # While an older buffer is being written, this would wait for it, and the event loop too.
+        writing = self._db.property_int_value("rocksdb.num-immutable-mem-table")
+        if resting and self._settled != self.cursor and not writing:
             self._db.flush(wait=False)
             self._settled = self.cursor
 
@@ -178,8 +181,8 @@ def _options() -> Options:
     options.create_if_missing(True)
     # Two of them a partition. With 8 MB four partitions held 20 MB more, for .2 us less an event.
     options.set_write_buffer_size(4 << 20)
-    # Taken from the system, not from the heap, and given back when they are on disk: holes in the
-    # heap grow with the number of events.
+    # Larger than `memory.LARGE`, so taken from the system and given back when they are on disk: the
+    # heap would keep holes, which grow with the number of events.
     options.set_arena_block_size(2 << 20)
     options.set_block_based_table_factory(table)
     # Ids come once and are read seldom: what counts is how often they are written again.

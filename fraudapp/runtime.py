@@ -171,7 +171,7 @@ class Runtime(Service):
 
     @Service.timer(memory.GIVING_BACK)
     async def _give_memory_back(self) -> None:
-        self.decisions.settle()
+        self.decisions.settle()  # their write buffers are given back at the next call
         await asyncio.to_thread(memory.give_back)
 
     async def _take_over(self, numbers: Sequence[int], generation: int) -> None:

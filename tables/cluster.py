@@ -111,6 +111,6 @@ def _new_table(name: str, meaning: str) -> DeliveredTable:
         # With a *recovery* buffer of 1 the table is corrupted (4,903 of 30,000, measured).
         standby_buffer_size=1,
         # For each partition, whose one value is written again and again: RocksDB keeps every
-        # version until its buffer is full. By default that is 64 MB, and a cache of 2 GiB.
-        options={"block_cache_size": 1 << 20, "write_buffer_size": 128 << 10},
+        # version until its buffer is full. Faust's defaults are 64 MB, and a cache of 2 GiB.
+        options={"block_cache_size": 1 << 20, "write_buffer_size": 256 << 10},
     )

@@ -73,6 +73,7 @@ def send(options: argparse.Namespace, run: str, parent: Connection) -> None:
     producer.list_topics(options.topic, timeout=30)
     parent.send(None)
     started: float = parent.recv()  # of the machine's clock, which is that of both processes
+    before = _cpu_seconds()
     late, number = 0.0, 0
     while number < options.count:
         now = time.monotonic()
@@ -88,7 +89,7 @@ def send(options: argparse.Namespace, run: str, parent: Connection) -> None:
         time.sleep(max(TICK, started + number / options.rate - time.monotonic()))
     if left := producer.flush(30):
         raise SystemExit(f"the broker has not taken {left} transactions")
-    parent.send((late, _cpu_seconds()))
+    parent.send((late, _cpu_seconds() - before))
 
 
 async def ask(options: argparse.Namespace, run: str, started: float) -> list[float]:
@@ -143,7 +144,10 @@ def probe(options: argparse.Namespace) -> dict[str, float]:
 def _next(sender: Connection) -> Any:
     if not sender.poll(STARTING):
         raise TimeoutError(f"no word from the process that sends, for {STARTING} seconds")
-    return sender.recv()
+    try:
+        return sender.recv()
+    except EOFError:
+        raise ConnectionError("the process that sends has ended; it says why above") from None
 
 
 def _cpu_seconds() -> float:

@@ -20,11 +20,12 @@ from tests.latency_probe import probe
 
 SAMPLES: Final = 150
 """Requests a second, at most: one for each event would cost more than what is measured."""
-WARM_UP: Final = 2_000
+WARM_UP_RATE: Final = 2_000
 """Transactions a second before anything is measured.
 
-A broker that has just started compiles itself under its first load: for a minute, in bursts of a
-second, a whole core is gone, and p99 is 60 to 100 ms where it is 30 afterwards.
+A broker that has just started compiles itself under its first load: for a minute (which the quick
+plan does not wait out) a whole core is gone in bursts of a second, and p99 is 60 to 100 ms where it
+is 30 afterwards.
 """
 
 Figures = dict[str, float]
@@ -49,14 +50,14 @@ def latencies(stack: Stack, plan: Plan, say: Callable[[str], None]) -> dict[str,
                 return probe(argparse.Namespace(**options, **sizes))
 
             try:
-                probed(WARM_UP, plan.warm_up_seconds)
+                probed(WARM_UP_RATE, plan.warm_up_seconds)
                 for _ in range(plan.rounds):
                     for rate in plan.rates:
                         figures = probed(rate, plan.latency_seconds)
                         measured[str(rate)].append(figures)
                         say(f"{rate}/s: p99 {figures['p99']:.1f} ms")
             except (AssertionError, asyncio.TimeoutError, aiohttp.ClientError, OSError) as exc:
-                say(f"the worker does not keep up: {exc!r}")
+                say(f"ended early; does the worker keep up? {exc!r}")
     finally:
         drop_topic(stack.broker, topic)
     return {

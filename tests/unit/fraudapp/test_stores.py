@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
+from types import SimpleNamespace
+from typing import Any
 
 import msgspec
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fraudapp.stores.archive import objects
-from fraudapp.stores.base import Batch, decode
+from fraudapp.settings import load
+from fraudapp.stores.archive import S3Archive, objects
+from fraudapp.stores.base import Batch, StoreUnavailable, decode
 from fraudapp.stores.rows import from_row, to_row
 from fraudapp.stores.schema import DecisionRow
 from models.records import Decision
@@ -51,3 +56,22 @@ def test_every_decision_is_in_exactly_one_object_of_its_day_and_partition(
 def test_the_same_batch_has_the_same_keys_in_any_order() -> None:
     batch = [decision(f"t{number}", offset=number) for number in range(5)]
     assert list(objects(Batch(batch))) == list(objects(Batch(batch[::-1])))
+
+
+async def test_after_a_failed_upload_none_of_the_others_begins(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    begun = []
+
+    async def put_object(**options: Any) -> None:
+        begun.append(options["Key"])
+        raise OSError("broken")
+
+    archive = S3Archive("bucket", "", load({}))
+    monkeypatch.setattr(archive, "_client", SimpleNamespace(put_object=put_object))
+    other = msgspec.structs.replace(decision("b"), partition=decision("a").partition + 1)
+    with pytest.raises(StoreUnavailable, match="broken"):
+        await archive.save(Batch([decision("a"), other]))
+    await asyncio.sleep(0)
+    assert len(begun) == 1
+    assert asyncio.all_tasks() == {asyncio.current_task()}

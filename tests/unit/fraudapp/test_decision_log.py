@@ -1,0 +1,27 @@
+"""What the decision log does without a broker."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from fraudapp.decision_log import DecisionLog
+from fraudapp.ledger import Ledger
+from fraudapp.stores.base import Batch
+from tests.unit.decisions import decision
+
+
+def test_a_ledger_that_cannot_be_written_is_told_and_the_others_are(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    broken, sound = Ledger(tmp_path / "0"), Ledger(tmp_path / "1")
+    broken.close()
+    log = DecisionLog.__new__(DecisionLog)  # its clients need a loop
+    log._ledgers = {0: broken, 1: sound}
+    sound.extend(Batch([decision("a")]))
+    log.settle()
+    assert "the ledger of partition 0 cannot be written" in caplog.text
+    log.settle()
+    assert sound._settled == sound.cursor == 1
+    sound.close()
