@@ -181,9 +181,6 @@ def _options() -> Options:
     options.create_if_missing(True)
     # Two of them a partition. With 8 MB four partitions held 20 MB more, for .2 us less an event.
     options.set_write_buffer_size(4 << 20)
-    # Larger than `memory.LARGE`, so taken from the system and given back when they are on disk: the
-    # heap would keep holes, which grow with the number of events.
-    options.set_arena_block_size(2 << 20)
     options.set_block_based_table_factory(table)
     # Ids come once and are read seldom: what counts is how often they are written again.
     options.set_compaction_style(DBCompactionStyle.universal())

@@ -31,8 +31,11 @@ AT_ONCE: Final = 6_000
 GATHER: Final = 2.0
 """Seconds of decisions in a file: a file for each batch would be a hundred a second."""
 SPREAD: Final = 0.2
-"""Seconds over which the uploads of one save begin, unless it is as large as may be: each takes the
-event loop some milliseconds, and those of all partitions at once held up decisions by 50 to 90."""
+"""Seconds over which the uploads of one save begin: each takes the event loop some milliseconds,
+and those of all partitions at once held up decisions by 50 to 90."""
+HURRY: Final = AT_ONCE * 3 // 4
+"""Decisions of a save from which its uploads begin at once: it was not time that made it, but a
+load that the archive has to keep up with."""
 DECISIONS: Final = "decisions"
 SUFFIX: Final = ".jsonl.gz"
 _group: Final = attrgetter("decided_at", "topic", "partition")
@@ -226,7 +229,7 @@ class S3Archive:
         """See `DecisionStore.save`."""
         with unavailable(self.name, *S3_FAILURES, refusal=self._refusal):
             contents = await asyncio.to_thread(lambda: list(objects(batch)))
-            spread = 0.0 if len(batch.decisions) >= AT_ONCE else SPREAD
+            spread = 0.0 if len(batch.decisions) >= HURRY else SPREAD
             # The client's own timeouts do not cover the wait for "100 Continue" (it hung for ever).
             await asyncio.wait_for(self._upload(contents, spread), TIMEOUT)
 
