@@ -77,7 +77,7 @@ class Ledger:
         if cursor is not None and activity is None:
             log.info("%s was written by an older version; it is read from the log again", folder)
             self.clear()
-        self._looked_at = self._settled = self.cursor
+        self._looked_at = self.cursor
 
     def find(self, transaction_ids: Sequence[str]) -> dict[str, Decision]:
         """Return the decisions there are for these ids, by id."""
@@ -129,11 +129,11 @@ class Ledger:
         to read again after a crash. Raises what RocksDB does, on a full disk for one.
         """
         resting, self._looked_at = self.cursor == self._looked_at, self.cursor
+        held = self._db.property_int_value("rocksdb.num-entries-active-mem-table")
         # While an older buffer is being written, this would wait for it, and the event loop too.
         writing = self._db.property_int_value("rocksdb.num-immutable-mem-table")
-        if resting and self._settled != self.cursor and not writing:
+        if resting and held and not writing:
             self._db.flush(wait=False)
-            self._settled = self.cursor
 
     def clear(self) -> None:
         """Forget everything; to be read from the log again."""

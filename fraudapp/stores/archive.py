@@ -234,10 +234,9 @@ class S3Archive:
             await asyncio.wait_for(self._upload(contents, spread), TIMEOUT)
 
     async def _upload(self, contents: Sequence[tuple[str, bytes]], spread: float) -> None:
-        waits = (spread * number / len(contents) for number in range(len(contents)))
         puts = [
-            asyncio.create_task(self._put(*each, wait))
-            for each, wait in zip(contents, waits, strict=True)
+            asyncio.create_task(self._put(*each, spread * number / len(contents)))
+            for number, each in enumerate(contents)
         ]
         try:
             await asyncio.gather(*puts)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -16,7 +16,7 @@ from tests.benchmarks.backlog import drop_topic, fill, make_topic
 from tests.benchmarks.contenders import OURS
 from tests.benchmarks.plan import Plan
 from tests.benchmarks.stack import Stack, corner
-from tests.benchmarks.throughput import observers, process, resident, wait_for
+from tests.benchmarks.throughput import Started, observers, process, resident, wait_for
 from tests.benchmarks.watch import Log, Stalled, Stores
 from tests.benchmarks.watch import measure as measure_rate
 
@@ -25,7 +25,8 @@ FIRST_MEMORY = 1_000_000  # events after which memory is looked at first
 # Seconds from the last event to a worker at rest: one call sees the last change, the next lets the
 # ledgers be written to disk, the third gives back what they held.
 RESTING = 3 * GIVING_BACK
-FILLING = 80  # seconds that a backlog may take to be written; Faust allows a session less than 90
+# Seconds that workers may be frozen, and send no heartbeats; Faust allows less than 90.
+FREEZABLE = {"FRAUD_BROKER_SESSION_TIMEOUT": "80"}
 ANSWER = 900.0  # seconds a phase that does not end may take
 
 
@@ -60,16 +61,11 @@ def rate_of_group(stack: Stack, plan: Plan, partitions: int, workers: int) -> Fi
     with ExitStack() as cleanup:
         cleanup.callback(drop_topic, stack.broker, topic)
         own = cleanup.enter_context(corner(stack, topic, partitions))
-        # Frozen, they send no heartbeats.
-        own.environment["FRAUD_BROKER_SESSION_TIMEOUT"] = "60"
+        own.environment.update(FREEZABLE)
         group = [cleanup.enter_context(process(own, OURS, number)) for number in range(workers)]
         for started in group:
             wait_for(started.ready, 120, "all workers are ready")
-        for started in group:
-            started.child.pause()
-        fill(stack.broker, topic, plan.events)
-        for started in group:
-            started.child.resume()
+        _fill_before(group, stack.broker, topic, plan.events)
 
         def alive() -> None:
             for started in group:
@@ -88,8 +84,7 @@ def memory(stack: Stack, plan: Plan) -> Figures:
         cleanup.callback(drop_topic, stack.broker, topic)
         own = cleanup.enter_context(corner(stack, topic, plan.partitions))
         own.environment["FRAUD_REDIS_TTL"] = "60"  # or the server's memory would be the limit
-        # Frozen while there is nothing to watch yet, it sends no heartbeats.
-        own.environment["FRAUD_BROKER_SESSION_TIMEOUT"] = str(FILLING)
+        own.environment.update(FREEZABLE)
         started = cleanup.enter_context(process(own, OURS))
         wait_for(started.ready, 60, "the worker is ready")
         log, stores = Log(own, plan.partitions), Stores(own)
@@ -97,9 +92,7 @@ def memory(stack: Stack, plan: Plan) -> Figures:
         written = 0
         first, last = min(FIRST_MEMORY, plan.memory_events // 5), plan.memory_events
         for events in (first, last):
-            started.child.pause()
-            fill(stack.broker, topic, events - written, prefix=f"from-{written}")
-            started.child.resume()
+            _fill_before([started], stack.broker, topic, events - written, f"from-{written}")
             written = events
 
             def kept(events: int = events) -> bool:
@@ -148,6 +141,17 @@ def recovery(stack: Stack, plan: Plan, size: int) -> Figures:
                 started.child.stop()
             figures[f"s from start to decision, ledger of {size:,} {name}"] = seconds
     return figures
+
+
+def _fill_before(
+    group: Sequence[Started], broker: str, topic: str, count: int, prefix: str = "t"
+) -> None:
+    """Write a backlog while the workers are frozen, so that it is whole when they begin."""
+    for started in group:
+        started.child.pause()
+    fill(broker, topic, count, prefix)
+    for started in group:
+        started.child.resume()
 
 
 def _keep(folder: Path) -> None:
