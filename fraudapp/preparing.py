@@ -10,8 +10,8 @@ from fraudapp import topics
 from fraudapp.first_model import train_and_activate
 from fraudapp.model_registry import ModelRegistry
 from fraudapp.settings import Settings
-from fraudapp.stores.archive import S3Archive
 from fraudapp.stores.base import StoreUnavailable
+from fraudapp.stores.s3_archive import S3Archive
 from fraudapp.stores.stores import Stores
 
 Say = Callable[[str], None]

@@ -13,9 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fraudapp.settings import load
-from fraudapp.stores.archive import S3Archive, objects
+from fraudapp.stores.archive_files import objects
 from fraudapp.stores.base import Batch, StoreUnavailable, decode
 from fraudapp.stores.rows import from_row, to_row
+from fraudapp.stores.s3_archive import S3Archive
 from fraudapp.stores.schema import DecisionRow
 from models.records import Decision
 from tests.unit.decisions import decision, decisions
