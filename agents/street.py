@@ -4,6 +4,9 @@ The topic of decisions is the truth: a decision is made when it is in there, as 
 its id. Nothing is finished before its decision is in the log, or its dead letter in theirs, and the
 counts are in the changelog. A crash at any point is followed by a replay, and each of these steps
 can be repeated without harm. Stores follow the log at their own pace, fed from here.
+
+A batch is decided with one scoring call for all its partitions; from then on each partition's share
+of it goes its own way, so that none waits for the part of the broker that another needs.
 """
 
 from __future__ import annotations
@@ -11,21 +14,25 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import Final, cast
 
+from aiokafka import ConsumerRecord
+
 from agents.counting import Done, by_partition
 from agents.inputs import input_of
-from agents.lanes import Events
+from agents.lanes import Events, number_of
 from fraudapp.app import app, runtime, settings
 from fraudapp.ledger import Ledger
 from fraudapp.metrics import batch_messages, latency, stage
 from fraudapp.publishing import publish_dead_letters, send_home
 from fraudapp.stores.base import Batch
 from fraudapp.transport import SafeConsumer, run_of
-from models.admission import Admission, Candidate, Rejection, admit, read
+from models.admission import Admission, Candidate, Reading, Rejection, admit, read
 from models.counts import DUPLICATE, Counted
 from models.deciding import decide
+from models.records import Decision
 from tables.decision_counts import OwnCounts, Progress
 
 log = logging.getLogger(__name__)
@@ -33,27 +40,59 @@ log = logging.getLogger(__name__)
 own_counts: Final = OwnCounts()
 
 
-async def process(events: Events) -> Done | None:
-    """Take runs of one partition up to where only their counts are missing; see `count`.
+@dataclass
+class Share:
+    """What a batch holds of one partition, and what has become of it."""
 
-    None if they were assigned anew meanwhile. Raises whatever went wrong with nothing finished: the
-    worker ends, the runs are replayed.
+    number: int
+    events: Events
+    records: Sequence[ConsumerRecord]
+    reading: Reading
+    admission: Admission
+    cursor: int
+    """That of the ledger, when ids were looked up in it."""
+    decisions: Sequence[Decision] = field(default_factory=list)
+    """On what is new, in that order."""
+
+
+async def decide_together(batch: Sequence[Events]) -> list[Share]:
+    """Decide what is new in runs of several partitions, each with its own item; see `keep`.
+
+    Runs that were assigned anew meanwhile are left out. Nothing is written yet.
     """
     generation = app.consumer_generation_id
-    if not is_current(events, generation):
-        return None
-    number = events[0].message.partition
-    records = [record for event in events for record in run_of(event.message).records]
-    batch_messages.observe(len(records))
+    current = [events for events in batch if is_current(events, generation)]
     with stage("ledger"):
-        ledger = await runtime.decisions.ready(number, generation)
-    with stage("read"):
-        reading = read([input_of(record) for record in records], settings.topic_partitions)
-    with stage("admit"):
-        admission = _admit(reading.candidates, ledger)
+        ledgers = [await runtime.decisions.ready(number_of(each), generation) for each in current]
+    # From here on nothing gives way: what the ledgers say holds for all of it.
+    shares = [_share(events, ledger) for events, ledger in zip(current, ledgers, strict=True)]
+    batch_messages.observe(sum(len(share.records) for share in shares))
+    new = [candidate for share in shares for candidate in share.admission.new]
+    if new:
+        with stage("score"):
+            decisions = iter(
+                decide(
+                    new,
+                    scorer=runtime.scorer,
+                    policy=runtime.policy,
+                    now=datetime.now(timezone.utc),
+                )
+            )
+        for share in shares:
+            share.decisions = [next(decisions) for _ in share.admission.new]
+    return shares
+
+
+async def keep(share: Share) -> Done:
+    """Take a share up to where only its counts are missing; see `count`.
+
+    Raises whatever went wrong with nothing finished: the worker ends, the runs are replayed.
+    """
     # Before anything else: what is decided has to be known as soon as possible.
-    if admission.new:
-        await _decide(number, admission)
+    if share.decisions:
+        with stage("append"):
+            await _append(share)
+    admission, reading = share.admission, share.reading
     rejected = [*reading.rejected, *admission.rejected]
     if rejected or reading.misplaced:
         with stage("reject"):
@@ -61,9 +100,10 @@ async def process(events: Events) -> Done | None:
                 publish_dead_letters(runtime.appender, settings.dead_letters_topic, rejected),
                 send_home(runtime.appender, settings.transactions_topic, reading.misplaced),
             )
+    records = share.records
     latency.observe_since([record.timestamp / 1_000 for record in records])
     counted = _counted(rejected, admission)
-    return Done(number, events, counted, records[-1].offset, len(records))
+    return Done(share.number, share.events, counted, records[-1].offset, len(records))
 
 
 async def count(taken: Sequence[Done]) -> None:
@@ -97,6 +137,15 @@ def leave(events: Events) -> None:
         cast(SafeConsumer, app.consumer).let_go(event.message)
 
 
+def _share(events: Events, ledger: Ledger) -> Share:
+    records = [record for event in events for record in run_of(event.message).records]
+    with stage("read"):
+        reading = read([input_of(record) for record in records], settings.topic_partitions)
+    with stage("admit"):
+        admission = _admit(reading.candidates, ledger)
+    return Share(number_of(events), events, records, reading, admission, ledger.cursor)
+
+
 def _admit(candidates: Sequence[Candidate], ledger: Ledger) -> Admission:
     """Sort the candidates by what the ledger has, and tell who waits for that."""
     known = ledger.find([each.transaction.transaction_id for each in candidates])
@@ -104,27 +153,22 @@ def _admit(candidates: Sequence[Candidate], ledger: Ledger) -> Admission:
     return admit(candidates, known)
 
 
-async def _decide(number: int, admission: Admission) -> None:
-    """Decide what is new, with one scoring call, and append it to the log."""
-    with stage("score"):
-        decisions = decide(
-            admission.new,
-            scorer=runtime.scorer,
-            policy=runtime.policy,
-            now=datetime.now(timezone.utc),
-        )
-    with stage("append"):
-        undisturbed = await runtime.append(number, Batch(decisions))
-    if undisturbed:
-        runtime.waiting.wake(decisions)
-        return
-    # Somebody else wrote to this partition of the log: what came first under each id counts.
-    ledger = await runtime.decisions.ready(number, app.consumer_generation_id)
-    first = ledger.find([decision.transaction_id for decision in decisions])
-    again = admit(admission.new, first)
-    admission.repeated += again.repeated
-    admission.rejected += again.rejected
-    runtime.waiting.wake(first.values())
+async def _append(share: Share) -> None:
+    """Append decisions to the log.
+
+    If somebody else wrote to this partition of it meanwhile, what came first under each id counts.
+    """
+    candidates, decisions, cursor = share.admission.new, share.decisions, share.cursor
+    while decisions and not await runtime.append(share.number, Batch(decisions), cursor):
+        ledger = await runtime.decisions.ready(share.number, app.consumer_generation_id)
+        again, cursor = _admit(candidates, ledger), ledger.cursor
+        share.admission.repeated += again.repeated
+        share.admission.rejected += again.rejected
+        # What the log does not have: nothing was written, since others had been before.
+        candidates = again.new
+        new = {each.transaction.transaction_id for each in candidates}
+        decisions = [each for each in decisions if each.transaction_id in new]
+    runtime.waiting.wake(decisions)
 
 
 def _counted(rejected: Sequence[Rejection], admission: Admission) -> list[Counted]:

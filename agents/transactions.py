@@ -1,4 +1,4 @@
-"""The transactions agent: hands the runs of each partition to its lane, and minds its end."""
+"""The transactions agent: hands the runs of each partition to its lane, and minds their end."""
 
 from __future__ import annotations
 
@@ -6,14 +6,16 @@ import asyncio
 import logging
 from collections.abc import Coroutine, Sequence
 from functools import partial
+from itertools import chain
 from typing import Any, Final, TypeVar
 
 from faust.types import TP, AppT, StreamT
 
+from agents.batches import Batches
 from agents.counting import Counting, Done
-from agents.lanes import Events, Lane
+from agents.lanes import Events, Lanes
 from agents.pace import Pace
-from agents.street import count, leave, own_counts, process
+from agents.street import Share, count, decide_together, keep, leave, own_counts
 from fraudapp.app import app, runtime, settings
 from fraudapp.transport import RunSchema
 
@@ -32,7 +34,6 @@ transactions_topic: Final = app.topic(
     # Raw bytes: what Faust cannot decode it acknowledges, and the message is gone.
     schema=RunSchema(key_serializer="raw", value_serializer="raw"),
 )
-pace: Final = Pace(settings.batch_seconds)
 
 
 @app.agent(transactions_topic, concurrency=1)
@@ -42,13 +43,11 @@ async def transactions(stream: StreamT[Any]) -> None:
     stream.enable_acks = False
     counting = Counting(_count)
     counting.work.add_done_callback(_ended)
-    lanes: dict[int, Lane] = {}
+    pace = Pace(settings.batch_seconds)
+    lanes = Lanes(pace)
+    Batches(lanes, pace, decide=_decide, keep=partial(_keep, counting), ready=_ready, ended=_ended)
     async for event in stream.events():
-        number = event.message.partition
-        if number not in lanes:
-            lanes[number] = Lane(partial(_decide, counting), pace)
-            lanes[number].work.add_done_callback(_ended)
-        await lanes[number].put(event)
+        await lanes.put(event)
 
 
 @app.timer(REFRESH_INTERVAL)  # type: ignore[untyped-decorator]
@@ -77,21 +76,32 @@ async def take_over(sender: AppT, assigned: set[TP], **kwargs: Any) -> None:
 
 
 def _ended(work: asyncio.Task[None]) -> None:
-    """End the worker if a lane has failed: nothing of it is finished, and all is replayed."""
+    """End the worker if a batch has failed: nothing of it is finished, and all is replayed."""
     if not work.cancelled() and (exc := work.exception()):
         log.critical("a batch of transactions failed", exc_info=exc)
         app.add_future(app.crash(exc))
 
 
-async def _decide(counting: Counting, events: Events) -> None:
-    """Process a batch, unless the worker is asked to stop, or is about to be rebalanced.
+async def _decide(batch: Sequence[Events]) -> Sequence[Share]:
+    """Decide a batch, unless the worker is asked to stop, or is about to be rebalanced.
 
     What has begun then may take a little longer; the rest is left to whoever reads it next.
     """
     if app.should_stop or not app.flow_control.is_active():
-        leave(events)
-    elif done := await _unless_stopped(process(events), events):
+        for events in batch:
+            leave(events)
+        return []
+    return await _unless_stopped(decide_together(batch), [*chain(*batch)]) or []
+
+
+async def _keep(counting: Counting, share: Share) -> None:
+    if done := await _unless_stopped(keep(share), share.events):
         await counting.put(done)
+
+
+def _ready(number: int) -> bool:
+    """Whether deciding in this partition need not wait for its ledger to be read."""
+    return runtime.decisions.is_ready(number, app.consumer_generation_id)
 
 
 async def _count(taken: Sequence[Done]) -> None:

@@ -66,28 +66,36 @@ class DecisionLog:
         `generation` is that of the consumer group: with each, somebody else may have written.
         Raises `LedgerInUse`.
         """
-        if self._read_in.get(number) == generation:
+        if self.is_ready(number, generation):
             return self._ledgers[number]
         async with self._turn:
             if number not in self._ledgers:
                 self._ledgers[number] = Ledger(self._folder / f"partition-{number}")
             ledger = self._ledgers[number]
-            if self._read_in.get(number) != generation:
+            if not self.is_ready(number, generation):
                 async for attempt in patiently(f"reading partition {number} of the decision log"):
                     with attempt:
                         await self._read_all(number, ledger)
                 self._read_in[number] = generation
             return ledger
 
-    async def append(self, number: int, batch: Batch) -> bool:
-        """Write decisions on ids that the ledger does not have, and take them into it.
+    def is_ready(self, number: int, generation: int) -> bool:
+        """Whether `ready` returns at once."""
+        return self._read_in.get(number) == generation
 
-        Returns once the broker has them all, however long that takes; some may then be in the log
-        twice. True if nobody else has written meanwhile; if not, the ledger has taken what came
-        first, and says what was decided. At most one call at a time for each partition.
+    async def append(self, number: int, batch: Batch, cursor: int) -> bool:
+        """Write decisions on ids that the ledger did not have, and take them into it.
+
+        `cursor` is where the ledger was when they were looked up. Returns once the broker has them
+        all, however long that takes; some may then be in the log twice. True if nobody else has
+        written since; if not, the ledger has taken what came first, and has to be asked again. It
+        may not know them at all: what others wrote was noticed before anything was. At most one
+        call at a time for each partition.
         """
         ledger = self._ledgers[number]
         start = ledger.cursor
+        if start != cursor:
+            return False
         new: Iterator[NewRecord] = zip(batch.keys, batch.encoded, repeat([]), strict=False)
         offsets = await self._appender.append(self._topic, number, new, "publishing decisions")
         end = start + len(offsets)

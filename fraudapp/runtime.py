@@ -122,19 +122,17 @@ class Runtime(Service):
         current = generation == self.app.consumer_generation_id
         return current and self._home(transaction_id) in numbers
 
-    async def append(self, number: int, batch: Batch) -> bool:
+    async def append(self, number: int, batch: Batch, cursor: int) -> bool:
         """Append decisions to the log and hand them to the stores; see `DecisionLog.append`."""
         if self._taking_over and not self._taking_over.done():
             left = self._taken_over + TAKING_OVER - monotonic()
             await asyncio.wait([self._taking_over], timeout=max(0.0, left))
         for keeper in self.keepers:
             await keeper.room(batch)
-        ledger = self.decisions.ledger(number)
-        start = ledger.cursor if ledger else 0
-        undisturbed = await self.decisions.append(number, batch)
+        undisturbed = await self.decisions.append(number, batch, cursor)
         for keeper in self.keepers:
             if undisturbed:
-                keeper.hand(number, start, start + len(batch.decisions), batch)
+                keeper.hand(number, cursor, cursor + len(batch.decisions), batch)
             else:
                 keeper.wake()
         return undisturbed

@@ -97,7 +97,7 @@ class Bench:
         self._appended += count
         ledger = await self._log.ready(number, generation=1)
         start, batch = ledger.cursor, Batch(decisions)
-        assert await self._log.append(number, batch)
+        assert await self._log.append(number, batch, start)
         self.keeper.hand(number, start, ledger.cursor, batch)
 
     async def all_kept(self) -> None:

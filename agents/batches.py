@@ -1,0 +1,82 @@
+"""Makes batches of what waits in the lanes, and takes each of them the whole way."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from time import perf_counter
+from typing import Any, Final, Generic, Protocol, TypeVar
+
+from agents.lanes import Events, Lanes, number_of, records_in
+from agents.pace import Pace
+
+
+class OfPartition(Protocol):
+    """What a batch holds of one partition, once it is decided."""
+
+    number: int
+
+
+S = TypeVar("S", bound=OfPartition)
+
+
+class Batches(Generic[S]):
+    """One batch after the other is begun, without waiting for the end of those on their way.
+
+    Each partition is in one of them at most, and free for the next as soon as its own share is
+    kept: what the others of the batch wait for is nothing to it.
+    """
+
+    def __init__(
+        self,
+        lanes: Lanes,
+        pace: Pace,
+        *,
+        decide: Callable[[Sequence[Events]], Awaitable[Sequence[S]]],
+        keep: Callable[[S], Awaitable[None]],
+        ready: Callable[[int], bool],
+        ended: Callable[[asyncio.Task[Any]], None],
+    ) -> None:
+        """`decide` makes shares of a batch, or of as much of it as there is something to keep of.
+
+        A partition that is not `ready` makes others wait, and goes alone. `ended` is called with
+        every task that has ended: one that failed has left its partitions busy.
+        """
+        self._lanes = lanes
+        self._pace = pace
+        self._decide = decide
+        self._keep = keep
+        self._ready = ready
+        self._ended = ended
+        self._on_their_way: set[asyncio.Task[None]] = set()
+        self.work: Final = self._begin(self._work())
+
+    def _begin(self, work: Any) -> asyncio.Task[None]:
+        task: asyncio.Task[None] = asyncio.create_task(work)
+        self._on_their_way.add(task)
+        task.add_done_callback(self._on_their_way.discard)
+        task.add_done_callback(self._ended)
+        return task
+
+    async def _work(self) -> None:
+        while True:
+            for batch in self._apart(await self._lanes.take()):
+                self._begin(self._process(batch))
+
+    def _apart(self, taken: Sequence[Events]) -> Iterator[Sequence[Events]]:
+        together = [events for events in taken if self._ready(number_of(events))]
+        if together:
+            yield together
+        yield from ([events] for events in taken if events not in together)
+
+    async def _process(self, batch: Sequence[Events]) -> None:
+        started = perf_counter()
+        shares = await self._decide(batch)
+        for number in {*map(number_of, batch)} - {share.number for share in shares}:
+            self._lanes.free(number)
+        await asyncio.gather(*map(self._finish, shares))
+        self._pace.observe(sum(map(records_in, batch)), perf_counter() - started)
+
+    async def _finish(self, share: S) -> None:
+        await self._keep(share)
+        self._lanes.free(share.number)

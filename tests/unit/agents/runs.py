@@ -1,0 +1,21 @@
+"""Runs of records as the agent gets them, without a consumer."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any, cast
+
+from faust.types import EventT
+
+from fraudapp.transport import Run
+
+
+def run(number: int, records: int = 1, *, size: int = 100, name: object = None) -> EventT[Any]:
+    """Return the event of a run of so many records, and bytes, of a partition."""
+    message = SimpleNamespace(partition=number, value=Run([cast(Any, None)] * records, size))
+    return cast("EventT[Any]", SimpleNamespace(message=message, name=name))
+
+
+def name_of(event: EventT[Any]) -> Any:
+    """Return the name that the run was given."""
+    return cast(Any, event).name
