@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from time import perf_counter
-from typing import Any, Final, Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from agents.lanes import Events, Lanes, number_of, records_in
 from agents.pace import Pace
@@ -37,10 +37,10 @@ class Batches(Generic[S]):
         ready: Callable[[int], bool],
         ended: Callable[[asyncio.Task[Any]], None],
     ) -> None:
-        """`decide` makes shares of a batch, or of as much of it as there is something to keep of.
+        """`decide` returns what there is to keep of a batch, by partition; the rest is left.
 
-        A partition that is not `ready` makes others wait, and goes alone. `ended` is called with
-        every task that has ended: one that failed has left its partitions busy.
+        A partition that is not `ready` would make others wait, so it goes alone. `ended` is called
+        with the task of each batch when it ends: one that failed has left its partitions busy.
         """
         self._lanes = lanes
         self._pace = pace
@@ -49,33 +49,35 @@ class Batches(Generic[S]):
         self._ready = ready
         self._ended = ended
         self._on_their_way: set[asyncio.Task[None]] = set()
-        self.work: Final = self._begin(self._work())
 
-    def _begin(self, work: Any) -> asyncio.Task[None]:
-        task: asyncio.Task[None] = asyncio.create_task(work)
-        self._on_their_way.add(task)
-        task.add_done_callback(self._on_their_way.discard)
-        task.add_done_callback(self._ended)
-        return task
-
-    async def _work(self) -> None:
+    async def make(self) -> None:
+        """Make batches for ever."""
         while True:
             for batch in self._apart(await self._lanes.take()):
-                self._begin(self._process(batch))
+                task = asyncio.create_task(self._process(batch))
+                self._on_their_way.add(task)
+                task.add_done_callback(self._on_their_way.discard)
+                task.add_done_callback(self._ended)
 
     def _apart(self, taken: Sequence[Events]) -> Iterator[Sequence[Events]]:
-        together = [events for events in taken if self._ready(number_of(events))]
+        together: list[Events] = []
+        for events in taken:
+            if self._ready(number_of(events)):
+                together.append(events)
+            else:
+                yield [events]
         if together:
             yield together
-        yield from ([events] for events in taken if events not in together)
 
     async def _process(self, batch: Sequence[Events]) -> None:
         started = perf_counter()
         shares = await self._decide(batch)
-        for number in {*map(number_of, batch)} - {share.number for share in shares}:
+        records = {number_of(events): records_in(events) for events in batch}
+        for number in records.keys() - {share.number for share in shares}:
             self._lanes.free(number)
         await asyncio.gather(*map(self._finish, shares))
-        self._pace.observe(sum(map(records_in, batch)), perf_counter() - started)
+        # What was left took no time, of which nothing can be learned.
+        self._pace.observe(sum(records[each.number] for each in shares), perf_counter() - started)
 
     async def _finish(self, share: S) -> None:
         await self._keep(share)

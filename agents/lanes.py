@@ -18,6 +18,8 @@ Events = Sequence[EventT[Any]]
 
 LARGEST_WAIT: Final = 2_000_000
 """Bytes that wait in a lane before it takes no more, at most, unless one run is larger."""
+LARGEST_BATCH: Final = 2_000_000
+"""Bytes of a batch to which no other partition is added."""
 TURNS: Final = 5
 """Turns of the event loop without a new run after which a batch is made of those that wait. Faust
 takes two or three of them from one run of a fetch to the next; an idle loop has done five in
@@ -35,8 +37,7 @@ class Lanes:
     def __init__(self, pace: Pace) -> None:
         """`pace` tells how many records make a batch."""
         self._pace = pace
-        self._lanes: dict[int, _Lane] = {}
-        self._arrived = 0
+        self._lanes: dict[int, _Lane] = {}  # those that were served last come last
         self._changes = Changes()
 
     async def put(self, event: EventT[Any]) -> None:
@@ -44,37 +45,41 @@ class Lanes:
         lane = self._lanes.setdefault(event.message.partition, _Lane())
         await self._changes.until(lambda: lane.has_room(2 * self._pace.size))
         lane.add(event)
-        self._arrived += 1
         self._changes.notify()
 
     async def take(self) -> list[Events]:
         """Return what is to be processed together, by partition, once there is something."""
-        await self._changes.until(lambda: any(self._ready()))
+        await self._changes.until(lambda: any(self._free()))
         await self._gather()
         batch: list[Events] = []
-        room = self._pace.size
-        for lane in self._ready():
-            if taken := lane.take(room, at_least=0 if batch else 1):
+        room, size = self._pace.size, 0
+        for lane in self._free():
+            if size < LARGEST_BATCH and (taken := lane.take(room, at_least=0 if batch else 1)):
                 batch.append(taken)
                 room -= records_in(taken)
+                size += sum(run_of(event.message).size for event in taken)
         self._changes.notify()
         return batch
 
     def free(self, number: int) -> None:
         """Say that what was taken of a partition is done with."""
-        self._lanes[number].busy = False
+        lane = self._lanes[number] = self._lanes.pop(number)
+        lane.busy = False
         self._changes.notify()
 
     async def _gather(self) -> None:
         """Wait for the other runs of the same fetch; there is a scoring for each batch."""
-        turns = 0
-        while turns < TURNS and sum(lane.records for lane in self._ready()) < self._pace.size:
-            arrived = self._arrived
+        turns, records = 0, self._free_records()
+        while turns < TURNS and records < self._pace.size:
             await asyncio.sleep(0)
-            turns = turns + 1 if arrived == self._arrived else 0
+            before, records = records, self._free_records()
+            turns = turns + 1 if records == before else 0
 
-    def _ready(self) -> list[_Lane]:
+    def _free(self) -> list[_Lane]:
         return [lane for lane in self._lanes.values() if lane.waiting and not lane.busy]
+
+    def _free_records(self) -> int:
+        return sum(lane.records for lane in self._free())
 
 
 class _Lane:

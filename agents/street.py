@@ -6,7 +6,7 @@ counts are in the changelog. A crash at any point is followed by a replay, and e
 can be repeated without harm. Stores follow the log at their own pace, fed from here.
 
 A batch is decided with one scoring call for all its partitions; from then on each partition's share
-of it goes its own way, so that none waits for the part of the broker that another needs.
+of it goes its own way. What the broker does not take holds up others only once its lane is full.
 """
 
 from __future__ import annotations
@@ -66,7 +66,8 @@ async def decide_together(batch: Sequence[Events]) -> list[Share]:
         ledgers = [await runtime.decisions.ready(number_of(each), generation) for each in current]
     # From here on nothing gives way: what the ledgers say holds for all of it.
     shares = [_share(events, ledger) for events, ledger in zip(current, ledgers, strict=True)]
-    batch_messages.observe(sum(len(share.records) for share in shares))
+    if shares:
+        batch_messages.observe(sum(len(share.records) for share in shares))
     new = [candidate for share in shares for candidate in share.admission.new]
     if new:
         with stage("score"):

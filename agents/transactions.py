@@ -15,7 +15,7 @@ from agents.batches import Batches
 from agents.counting import Counting, Done
 from agents.lanes import Events, Lanes
 from agents.pace import Pace
-from agents.street import Share, count, decide_together, keep, leave, own_counts
+from agents.street import Share, count, decide_together, is_current, keep, leave, own_counts
 from fraudapp.app import app, runtime, settings
 from fraudapp.transport import RunSchema
 
@@ -45,7 +45,11 @@ async def transactions(stream: StreamT[Any]) -> None:
     counting.work.add_done_callback(_ended)
     pace = Pace(settings.batch_seconds)
     lanes = Lanes(pace)
-    Batches(lanes, pace, decide=_decide, keep=partial(_keep, counting), ready=_ready, ended=_ended)
+    batches = Batches(
+        lanes, pace, decide=_decide, keep=partial(_keep, counting), ready=_ready, ended=_ended
+    )
+    making = asyncio.create_task(batches.make())
+    making.add_done_callback(_ended)
     async for event in stream.events():
         await lanes.put(event)
 
@@ -95,7 +99,11 @@ async def _decide(batch: Sequence[Events]) -> Sequence[Share]:
 
 
 async def _keep(counting: Counting, share: Share) -> None:
-    if done := await _unless_stopped(keep(share), share.events):
+    if app.should_stop:  # its time was up while it was decided
+        leave(share.events)
+    elif not is_current(share.events, app.consumer_generation_id):
+        return
+    elif done := await _unless_stopped(keep(share), share.events):
         await counting.put(done)
 
 

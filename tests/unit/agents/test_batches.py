@@ -13,7 +13,7 @@ import pytest
 
 from agents.batches import Batches
 from agents.lanes import Events, Lanes, number_of
-from agents.pace import Pace
+from agents.pace import SMALLEST, Pace
 from tests.unit.agents.runs import name_of, run
 
 
@@ -35,6 +35,7 @@ class Street:
         self.unready: set[int] = set()
         self.gates: dict[int, asyncio.Event] = defaultdict(self._open)
         self.broken: set[int] = set()
+        self.broken_from_the_start: set[int] = set()
         self.failures: list[BaseException] = []
         self.batches = Batches(
             self.lanes,
@@ -44,6 +45,7 @@ class Street:
             ready=lambda number: number not in self.unready,
             ended=self._ended,
         )
+        self.making = asyncio.create_task(self.batches.make())
 
     async def put(self, *runs: tuple[int, str]) -> None:
         for number, name in runs:
@@ -64,6 +66,8 @@ class Street:
     async def _decide(self, batch: Sequence[Events]) -> list[Part]:
         numbers = [*map(number_of, batch)]
         self.decided.append(numbers)
+        if self.broken_from_the_start & {*numbers}:
+            raise RuntimeError(numbers)
         for number in self.unready & {*numbers}:
             await self.gates[number].wait()
         names = {number_of(events): [*map(name_of, events)] for events in batch}
@@ -108,7 +112,7 @@ async def test_a_partition_that_is_not_ready_goes_alone(street: Street) -> None:
     street.gates[1].clear()
     await street.put((0, "a"), (1, "b"), (2, "c"))
     await street.until_kept("a", "c")
-    assert street.decided == [[0, 2], [1]]
+    assert sorted(street.decided) == [[0, 2], [1]]
     street.gates[1].set()
     await street.until_kept("b")
 
@@ -131,3 +135,24 @@ async def test_nothing_of_a_partition_follows_what_has_failed(street: Street) ->
     await street.until_kept("d")
     assert [*map(str, street.failures)] == ["0"]
     assert street.decided == [[0, 1], [1]]
+
+
+async def test_nothing_follows_a_batch_that_could_not_be_decided(street: Street) -> None:
+    street.broken_from_the_start = {0}
+    await street.put((0, "a"), (1, "b"))
+    while not street.failures:
+        await asyncio.sleep(0)
+    await street.put((0, "c"), (1, "d"), (2, "e"))
+    await street.until_kept("e")
+    assert street.kept == ["e"]
+
+
+async def test_pace_learns_nothing_from_what_was_left(street: Street) -> None:
+    street.left = {0}
+    size = street.pace.size
+    await street.lanes.put(run(0, 10 * SMALLEST, name="a"))
+    await street.put((1, "b"))
+    await street.until_kept("b")
+    await street.put((1, "c"))
+    await street.until_kept("c")
+    assert street.pace.size == size

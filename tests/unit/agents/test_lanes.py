@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agents.lanes import LARGEST_WAIT, TURNS, Lanes, number_of, records_in
+from agents.lanes import LARGEST_BATCH, LARGEST_WAIT, TURNS, Lanes, number_of, records_in
 from agents.pace import SMALLEST, Pace
 from tests.unit.agents.runs import name_of, run
 
@@ -63,6 +63,36 @@ async def test_a_busy_partition_waits_and_holds_up_no_other() -> None:
     assert [number_of(events) for events in await lanes.take()] == [0]
 
 
+async def test_a_lane_is_served_before_those_that_were_served_already() -> None:
+    lanes = Lanes(_smallest())
+    for number in [0, 1, 2]:
+        await lanes.put(run(number, SMALLEST))
+    for turn in range(9):
+        taken = [number_of(events) for events in await lanes.take()]
+        assert taken == [turn % 3]
+        await lanes.put(run(turn % 3, SMALLEST))
+        lanes.free(turn % 3)
+
+
+async def test_what_comes_for_a_busy_partition_is_not_waited_for() -> None:
+    lanes = Lanes(Pace(0.05))
+    await lanes.put(run(0))
+    await lanes.take()
+    taking = asyncio.create_task(lanes.take())
+    await lanes.put(run(1))
+    for _ in range(2 * TURNS):
+        await lanes.put(run(0))
+        await _turns(1)
+    assert taking.done()
+
+
+async def test_large_messages_are_not_all_taken_at_once() -> None:
+    lanes = Lanes(Pace(0.05))
+    for number in range(6):
+        await lanes.put(run(number, size=LARGEST_BATCH // 2))
+    assert len(await lanes.take()) == 2
+
+
 @pytest.mark.parametrize("large", [{"records": 2 * SMALLEST}, {"size": LARGEST_WAIT}])
 async def test_a_full_lane_takes_no_more_until_it_is_emptied(large: dict[str, int]) -> None:
     lanes = Lanes(_smallest())
@@ -94,7 +124,10 @@ def test_each_run_is_taken_once_and_in_the_order_of_its_partition(
         while sum(map(len, found.values())) < len(put):
             taking = asyncio.create_task(lanes.take())
             await _turns(random.randrange(4 * TURNS))
-            for number in [*busy] if not taking.done() else random.sample([*busy], len(busy) // 2):
+            # It may wait for the last of them.
+            for number in random.sample(
+                sorted(busy), random.randint(0 if taking.done() else len(busy), len(busy))
+            ):
                 busy.discard(number)
                 lanes.free(number)
             batch = await taking
