@@ -43,6 +43,7 @@ class S3Archive:
     gather = GATHER
 
     def __init__(self, bucket: str, prefix: str, settings: Settings) -> None:
+        self.spread = SPREAD
         self._bucket = bucket
         self._prefix = f"{prefix}/" if prefix else ""
         self._settings = settings
@@ -113,7 +114,7 @@ class S3Archive:
         """See `DecisionStore.save`."""
         with unavailable(self.name, *FAILURES, refusal=self._refusal):
             contents = await asyncio.to_thread(lambda: list(objects(batch)))
-            spread = 0.0 if len(batch.decisions) >= HURRY else SPREAD
+            spread = 0.0 if len(batch.decisions) >= HURRY else self.spread
             # The client's own timeouts do not cover the wait for "100 Continue" (it hung for ever).
             await asyncio.wait_for(self._upload(contents, spread), TIMEOUT)
 

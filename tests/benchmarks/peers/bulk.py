@@ -11,6 +11,7 @@ from typing import Final
 
 from fraudapp.settings import Settings
 from fraudapp.stores.base import Batch
+from fraudapp.stores.s3_archive import S3Archive
 from fraudapp.stores.stores import Stores
 from models.records import Decision
 
@@ -22,6 +23,8 @@ class Bulk:
 
     def __init__(self, settings: Settings) -> None:
         self.stores = Stores(settings)
+        if isinstance(self.stores.archive, S3Archive):
+            self.stores.archive.spread = 0.0  # a contender waits for each of its saves
         self.progress = Progress()
 
     async def open(self) -> None:
