@@ -44,6 +44,7 @@ class S3Archive:
 
     def __init__(self, bucket: str, prefix: str, settings: Settings) -> None:
         self.spread = SPREAD
+        """Seconds over which the uploads of one save begin; 0 for who has nothing else to do."""
         self._bucket = bucket
         self._prefix = f"{prefix}/" if prefix else ""
         self._settings = settings
