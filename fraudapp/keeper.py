@@ -184,9 +184,9 @@ class Keeper(Service):
         end = min(ledger.cursor, start + STRETCH)
         # All of it before any is saved: the reader serves one at a time, and a store may take long.
         first = [
-            record.decision
+            decision
             async for records in self._reader.read(number, start, end)
-            for record in ledger.first(records)
+            for decision in ledger.first(records)
         ]
         for place in range(0, len(first), self.store.at_once):
             some = first[place : place + self.store.at_once]

@@ -83,13 +83,19 @@ class Ledger:
         """Return the decisions there are for these ids, by id."""
         return {id_: decode(value[_OFFSET_BYTES:]) for id_, value in self._values(transaction_ids)}
 
-    def first(self, records: Sequence[LogRecord]) -> list[LogRecord]:
-        """Return those of the records, which were applied, that count for their ids."""
+    def first(self, records: Sequence[LogRecord]) -> list[Decision]:
+        """Return the decisions that count for the ids of the records, which were applied.
+
+        Whether or not the log still has them where they were first: of a record that does not
+        count, the one before it is returned again, which does no harm.
+        """
         values = self._get([record.decision.transaction_id for record in records])
         return [
-            record
+            record.decision
+            if int.from_bytes(value[:_OFFSET_BYTES], "big") == record.offset
+            else decode(value[_OFFSET_BYTES:])
             for record, value in zip(records, values, strict=True)
-            if value is not None and int.from_bytes(value[:_OFFSET_BYTES], "big") == record.offset
+            if value is not None
         ]
 
     def apply(self, records: Iterable[LogRecord], end: int) -> None:

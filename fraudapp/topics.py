@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import stamina
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError
 
 from fraudapp.kafka_clients import check_access, client_options
 from fraudapp.settings import Settings
+from fraudapp.topic_configs import KEPT_WHOLE, misfits
 
 # Headers of a dead letter come on top of the message it holds.
 ROOM_FOR_HEADERS = 64_000
@@ -46,6 +49,8 @@ async def _ensure(settings: Settings) -> None:
         names = [settings.transactions_topic, settings.decisions_topic]
         for topic in await admin.describe_topics(names):
             _check(settings, topic["topic"], len(topic["partitions"]))
+        if refusals := await misfits(settings, admin):
+            raise TopicsMisfit("\n".join(refusals))
     except (KafkaError, OSError) as exc:
         await check_access(settings)
         raise BrokerUnavailable(
@@ -78,10 +83,9 @@ async def _create(admin: AIOKafkaAdminClient, topic: NewTopic) -> None:
 
 def _wanted(settings: Settings) -> list[NewTopic]:
     largest = settings.max_message_bytes
-    configurations: dict[str, dict[str, object]] = {
+    configurations: dict[str, Mapping[str, object]] = {
         settings.transactions_topic: {"max.message.bytes": largest},
-        # Compacted and never deleted: what is decided stays decided.
-        settings.decisions_topic: {"cleanup.policy": "compact"},
+        settings.decisions_topic: KEPT_WHOLE,
         settings.dead_letters_topic: {"max.message.bytes": largest + ROOM_FOR_HEADERS},
     }
     return [

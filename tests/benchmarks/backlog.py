@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from functools import lru_cache
 
 from confluent_kafka import Producer
-from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
+from confluent_kafka.admin import AdminClient, NewTopic
 from msgspec import json
 
 from data.generator import generate

@@ -40,6 +40,9 @@ class Kafka(Server):
             "transaction.state.log.replication.factor": "1",
             "transaction.state.log.min.isr": "1",
             "transaction.state.log.num.partitions": "4",
+            # What would lose records does so at once, so that tests notice.
+            "log.cleaner.backoff.ms": "500",
+            "log.retention.check.interval.ms": "1000",
             "group.initial.rebalance.delay.ms": "0",
             # After a crash, the controller waits that long before it lets the broker in again.
             "broker.session.timeout.ms": "3000",

@@ -56,7 +56,7 @@ def test_the_first_decision_under_an_id_counts_however_the_log_is_read(
     activity = Activity()
     activity.add([each.decision for each in first.values()])
     assert ledger.activity == activity
-    assert ledger.first(log) == list(first.values())
+    assert ledger.first(log) == [first[each.decision.transaction_id].decision for each in log]
     ledger.close()
 
 

@@ -1,0 +1,150 @@
+"""The topics are made so that nothing is lost from them, and refused where something would be."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+from pathlib import Path
+
+import pytest
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+
+from fraudapp import topics as kafka_topics
+from fraudapp.appender import Appender
+from fraudapp.decision_log import DecisionLog
+from fraudapp.ledger import LogRecord
+from fraudapp.log_reader import LogReader
+from fraudapp.settings import Settings, load
+from fraudapp.stores.base import encode
+from fraudapp.topic_configs import KEPT_WHOLE
+from models.partitioning import home_partitions
+from models.records import Decision
+from tests.servers.choice import required
+from tests.servers.kafka import Kafka
+from tests.servers.topics import configuration_of, configure, create
+from tests.unit.decisions import decision
+
+EAGER = {"segment.ms": "50", "min.cleanable.dirty.ratio": "0.001", "delete.retention.ms": "0"}
+
+
+@pytest.fixture
+def settings(kafka: Kafka, topics: dict[str, str], tmp_path: Path) -> Settings:
+    if not isinstance(kafka, Kafka):
+        assert not required()
+        pytest.skip("only Apache Kafka compacts topics")
+    return load({**topics, "FRAUD_BROKER_URL": kafka.url, "FRAUD_DATA_DIR": str(tmp_path)})
+
+
+async def test_the_first_of_two_decisions_under_an_id_survives_the_cleaner(
+    settings: Settings, kafka: Kafka, unique: str
+) -> None:
+    await kafka_topics.ensure(settings)
+    witness = f"{unique}-witness"
+    await create(kafka.url, witness, 1, cleanup_policy="compact")
+    for topic in (witness, settings.decisions_topic):
+        await configure(kafka.url, topic, EAGER)
+    pair = [decision("x", score=0.9), decision("x", score=0.1, offset=7)]
+    (home,) = home_partitions(["x"], settings.topic_partitions)
+    async with AIOKafkaProducer(bootstrap_servers=settings.bootstrap_servers) as sender:
+        for each in pair:
+            await sender.send_and_wait(
+                settings.decisions_topic, encode(each), key=b"x", partition=home
+            )
+            await sender.send_and_wait(witness, encode(each), key=b"x")
+        deadline = time.monotonic() + 120
+        while await _first_offset(settings, witness, 0) == 0:  # until the cleaner has come by
+            assert time.monotonic() < deadline
+            for topic, partition in ((witness, 0), (settings.decisions_topic, home)):
+                await sender.send_and_wait(topic, b"{}", key=b"filler", partition=partition)
+            await asyncio.sleep(0.1)
+    await _a_new_ledger_has_the_first(settings, home, pair)
+
+
+async def _a_new_ledger_has_the_first(settings: Settings, home: int, pair: list[Decision]) -> None:
+    appender = Appender(settings)
+    await appender.start()
+    log = DecisionLog(settings, appender)
+    await log.open()
+    reader = LogReader(settings, "set-back")
+    await reader.start()
+    try:
+        ledger = await log.ready(home, generation=1)
+        assert ledger.find(["x"]) == {"x": pair[0]}
+        read: list[LogRecord] = []
+        async for records in reader.read(home, 0, ledger.cursor):
+            read += records
+        assert [each.decision for each in read] == pair
+        assert ledger.first(read) == [pair[0], pair[0]]
+        # A store set back beyond the first, or a log that has lost it, gets what counts too.
+        assert ledger.first(read[1:]) == [pair[0]]
+    finally:
+        await reader.stop()
+        await log.close()
+        await appender.stop()
+
+
+async def _first_offset(settings: Settings, topic: str, partition: int) -> int:
+    """Offset of the first record that a partition still has."""
+    async with AIOKafkaConsumer(
+        bootstrap_servers=settings.bootstrap_servers, auto_offset_reset="earliest"
+    ) as consumer:
+        where = TopicPartition(topic, partition)
+        consumer.assign([where])
+        await consumer.seek_to_beginning(where)
+        return int((await consumer.getone(where)).offset)
+
+
+async def test_topics_are_made_as_they_are_demanded(settings: Settings, kafka: Kafka) -> None:
+    await kafka_topics.ensure(settings)
+    found = await configuration_of(kafka.url, settings.decisions_topic)
+    assert {option: found[option] for option in KEPT_WHOLE} == KEPT_WHOLE
+    await kafka_topics.ensure(settings)  # and are what they should be
+
+
+@pytest.mark.parametrize(
+    ("topic", "option", "value"),
+    [
+        ("decisions", "cleanup.policy", "compact"),
+        ("decisions", "cleanup.policy", "compact,delete"),
+        ("decisions", "retention.ms", "604800000"),
+        ("decisions", "retention.bytes", "1000000"),
+        ("decisions", "max.message.bytes", "10000"),
+        ("dead-letters", "cleanup.policy", "compact"),
+        ("decision-counts-changelog", "cleanup.policy", "delete"),
+        ("partition-reports-changelog", "cleanup.policy", "compact,delete"),
+    ],
+)
+async def test_a_topic_from_which_something_would_be_lost_is_refused_with_the_command(
+    settings: Settings, kafka: Kafka, topic: str, option: str, value: str
+) -> None:
+    await kafka_topics.ensure(settings)
+    name = f"{settings.app_id}-{topic}"
+    if topic.endswith("changelog"):
+        await create(kafka.url, name, settings.topic_partitions, cleanup_policy="compact")
+        await kafka_topics.ensure(settings)
+    await configure(kafka.url, name, {option: value})
+    with pytest.raises(kafka_topics.TopicsMisfit, match=f"topic {name} is set to") as caught:
+        await kafka_topics.ensure(settings)
+    command = str(caught.value)
+    assert f"{option}={value}" in command
+    assert "--bootstrap-server" in command
+    (mended,) = re.findall(r"--entity-name \S+ --add-config (\S+)$", command)
+    await configure(kafka.url, name, dict(pair.split("=") for pair in mended.split(",")))
+    await kafka_topics.ensure(settings)
+
+
+@pytest.mark.parametrize(
+    ("option", "value"), [("cleanup.policy", "compact"), ("max.message.bytes", "9000000")]
+)
+async def test_a_topic_that_only_costs_something_is_warned_of(
+    settings: Settings,
+    kafka: Kafka,
+    option: str,
+    value: str,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    await kafka_topics.ensure(settings)
+    await configure(kafka.url, settings.transactions_topic, {option: value})
+    await kafka_topics.ensure(settings)
+    assert f"topic {settings.transactions_topic} is set to {option}={value}" in caplog.text

@@ -1,0 +1,63 @@
+"""Topics as their operators set them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+
+from confluent_kafka.admin import (
+    AdminClient,
+    AlterConfigOpType,
+    ConfigEntry,
+    ConfigResource,
+    NewPartitions,
+    NewTopic,
+    ResourceType,
+)
+
+
+def _admin(url: str) -> AdminClient:
+    return AdminClient({"bootstrap.servers": url.removeprefix("kafka://")})
+
+
+async def create(url: str, topic: str, partitions: int, **configuration: str) -> None:
+    """Make a topic; underscores in the names of options stand for dots."""
+    options = {name.replace("_", "."): value for name, value in configuration.items()}
+    new = NewTopic(topic, partitions, 1, config=options)
+    admin = _admin(url)  # ends what it was asked for when it is forgotten
+    for done in admin.create_topics([new]).values():
+        await asyncio.to_thread(done.result)
+
+
+async def configure(url: str, topic: str, configuration: Mapping[str, str]) -> None:
+    """Set options of a topic."""
+    entries = [
+        ConfigEntry(option, value, incremental_operation=AlterConfigOpType.SET)
+        for option, value in configuration.items()
+    ]
+    resource = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=entries)
+    admin = _admin(url)
+    for done in admin.incremental_alter_configs([resource]).values():
+        await asyncio.to_thread(done.result)
+
+
+async def configuration_of(url: str, topic: str) -> dict[str, str]:
+    """How a topic is set."""
+    admin = _admin(url)
+    (done,) = admin.describe_configs([ConfigResource(ResourceType.TOPIC, topic)]).values()
+    entries = await asyncio.to_thread(done.result)
+    return {option: entry.value for option, entry in entries.items()}
+
+
+async def add_partitions(url: str, topic: str, partitions: int) -> None:
+    """Let a topic have so many partitions, which are more than it has."""
+    admin = _admin(url)
+    for done in admin.create_partitions([NewPartitions(topic, partitions)]).values():
+        await asyncio.to_thread(done.result)
+
+
+async def delete(url: str, topic: str) -> None:
+    """Delete a topic."""
+    admin = _admin(url)
+    for done in admin.delete_topics([topic]).values():
+        await asyncio.to_thread(done.result)
