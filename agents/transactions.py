@@ -17,7 +17,7 @@ from agents.lanes import Events, Lanes
 from agents.pace import Pace
 from agents.street import Share, count, decide_together, is_current, keep, leave, own_counts
 from fraudapp.app import app, runtime, settings
-from fraudapp.transport import RunSchema
+from fraudapp.transport import RawSchema
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +32,7 @@ STOP_TIMEOUT: Final = 2.0
 transactions_topic: Final = app.topic(
     settings.transactions_topic,
     # Raw bytes: what Faust cannot decode it acknowledges, and the message is gone.
-    schema=RunSchema(key_serializer="raw", value_serializer="raw"),
+    schema=RawSchema(key_serializer="raw", value_serializer="raw"),
 )
 
 

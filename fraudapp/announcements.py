@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Final
 
-from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka import ConsumerRecord, TopicPartition
 from mode import Service
 
-from fraudapp.kafka_clients import client_options
-from fraudapp.log_reader import log_record
+from fraudapp.kafka_clients import new_consumer
+from fraudapp.log_records import log_records
 from fraudapp.settings import Settings
 from fraudapp.waiting import Waiting
 
@@ -27,10 +27,9 @@ class Announcements(Service):
     def __init__(self, settings: Settings, waiting: Waiting) -> None:
         self._waiting = waiting
         self._topic = settings.decisions_topic
-        self._consumer = AIOKafkaConsumer(
-            **client_options(settings),
-            group_id=None,
-            enable_auto_commit=False,
+        self._partitions = settings.topic_partitions
+        self._consumer = new_consumer(
+            settings,
             auto_offset_reset="latest",
             fetch_max_wait_ms=int(settings.broker_fetch_wait * 1_000),
         )
@@ -67,7 +66,8 @@ class Announcements(Service):
     def _hear(self, records: list[ConsumerRecord]) -> None:
         if self._waiting.anybody():
             expected = (record for record in records if self._expects(record.key))
-            self._waiting.announce(each.decision for each in map(log_record, expected) if each)
+            found = log_records(expected, self._partitions)
+            self._waiting.announce(each.decision for each in found)
 
     def _expects(self, key: bytes | None) -> bool:
         # Anybody may write anything to a topic.

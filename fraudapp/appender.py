@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
 from aiokafka import AIOKafkaProducer
+from aiokafka.errors import MessageSizeTooLargeError
 
 from fraudapp.kafka_clients import client_options
 from fraudapp.patience import patiently
@@ -15,6 +16,8 @@ from fraudapp.settings import Settings
 
 LARGEST_BATCH: Final = 900_000
 """Bytes of a batch, at most, unless one record is larger; brokers take 1 MiB by default."""
+LARGEST_REQUEST: Final = 100_000_000
+"""Bytes of a request; brokers cut the connection of whoever sends more (104,857,600)."""
 
 
 # A plain tuple: there is one for each decision, and a named one costs as much as its JSON.
@@ -26,11 +29,12 @@ class Appender:
     """A producer of batches which the caller has put together; Faust's sends record by record."""
 
     def __init__(self, settings: Settings) -> None:
+        self._largest = min(2 * settings.max_message_bytes, LARGEST_REQUEST)
         self._producer = AIOKafkaProducer(
             **client_options(settings),
             acks="all",
             max_batch_size=LARGEST_BATCH,
-            max_request_size=2 * settings.max_message_bytes,
+            max_request_size=self._largest,
             request_timeout_ms=60_000,
         )
 
@@ -52,14 +56,17 @@ class Appender:
         """Append records in their order, and return their offsets, which need not be consecutive.
 
         Tries again until it goes well (see `patiently`), and says `what` in the log when it does
-        not; some records may then be there twice. Raises `MessageSizeTooLargeError`.
+        not; some records may then be there twice. Raises `MessageSizeTooLargeError` if one of the
+        records can never be sent; others may be there then.
         """
         kept = list(records)
         async for attempt in patiently(what):
             with attempt:
+                # All of them first: if one is too large, none is sent.
+                batches = list(self._batches(kept))
                 sent = [
                     (batch.record_count(), await self._send(batch, topic, partition))
-                    for batch in self._batches(kept)
+                    for batch in batches
                 ]
                 metadata = await asyncio.gather(*(future for _, future in sent))
                 return [
@@ -85,5 +92,7 @@ class Appender:
                 yield batch
                 batch = self._producer.create_batch()
                 batch.append(timestamp=now, key=key, value=value, headers=headers)
+            if batch.size() > self._largest:
+                raise MessageSizeTooLargeError(f"a record of {batch.size():,} bytes")
         if batch.record_count():
             yield batch

@@ -9,7 +9,8 @@ from typing import NamedTuple
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
 
-from fraudapp.kafka_clients import client_options
+from fraudapp.kafka_clients import client_options, started_consumer
+from fraudapp.offsets import ends
 from fraudapp.settings import Settings
 
 POLL_MS = 1_000
@@ -118,13 +119,8 @@ async def replay_new(settings: Settings, reason: str | None) -> int:
 async def _consumer(
     settings: Settings, group: str | None = None
 ) -> AsyncIterator[AIOKafkaConsumer]:
-    async with AIOKafkaConsumer(
-        **client_options(settings),
-        group_id=group,
-        enable_auto_commit=False,
-        auto_offset_reset="earliest",
-        max_partition_fetch_bytes=2 * settings.max_message_bytes,
-    ) as consumer:
+    size = 2 * settings.max_message_bytes
+    async with started_consumer(settings, group, max_partition_fetch_bytes=size) as consumer:
         yield consumer
 
 
@@ -132,10 +128,8 @@ async def _ends(consumer: AIOKafkaConsumer, settings: Settings) -> Mapping[Topic
     topic = settings.dead_letters_topic
     await consumer._client.force_metadata_update()
     numbers = sorted(await consumer._client._wait_on_metadata(topic))
-    ends: Mapping[TopicPartition, int] = await consumer.end_offsets(
-        [TopicPartition(topic, number) for number in numbers]
-    )
-    return ends
+    found = await ends(consumer, [TopicPartition(topic, number) for number in numbers])
+    return {partition: end.stable for partition, end in found.items()}
 
 
 async def _read(
@@ -151,7 +145,7 @@ async def _read(
 
 
 def _letter(record: ConsumerRecord) -> DeadLetter:
-    headers = {name: value.decode(errors="replace") for name, value in record.headers}
+    headers = {name: (value or b"").decode(errors="replace") for name, value in record.headers}
     return DeadLetter(
         partition=record.partition,
         offset=record.offset,

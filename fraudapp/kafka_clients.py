@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
 from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -20,6 +21,8 @@ from aiokafka.errors import (
 from faust.auth import Credentials, SASLCredentials, SSLCredentials
 from faust.types import TP
 
+from fraudapp import record_batches
+from fraudapp.offsets import ends
 from fraudapp.settings import Settings
 from fraudapp.tls import client_context, untrusted
 
@@ -62,12 +65,44 @@ def faust_credentials(settings: Settings) -> Credentials | None:
     return SSLCredentials(options["ssl_context"]) if settings.broker_tls else None
 
 
+def new_consumer(settings: Settings, group: str | None = None, **options: Any) -> AIOKafkaConsumer:
+    """Return a consumer, not yet started, that reads whatever was committed, from the beginning.
+
+    Every consumer of the application but Faust's is made here. `group` is whose offsets it keeps;
+    `options` are aiokafka's.
+    """
+    record_batches.install()
+    return AIOKafkaConsumer(
+        **client_options(settings),
+        **{
+            "group_id": group,
+            "enable_auto_commit": False,
+            "auto_offset_reset": "earliest",
+            "isolation_level": "read_committed",
+            **options,
+        },
+    )
+
+
+@asynccontextmanager
+async def started_consumer(
+    settings: Settings, group: str | None = None, **options: Any
+) -> AsyncIterator[AIOKafkaConsumer]:
+    """The same for the body of `async with`; raises `KafkaError`."""
+    consumer = new_consumer(settings, group, **options)
+    try:  # its own context manager leaves it open when the start fails
+        await consumer.start()
+        yield consumer
+    finally:
+        await consumer.stop()
+
+
 async def end_offsets(settings: Settings, partitions: Iterable[TP]) -> dict[TP, int]:
     """Return the offset that the next record of each partition will get; raises `KafkaError`."""
     wanted = [TopicPartition(*partition) for partition in partitions]
-    async with AIOKafkaConsumer(**client_options(settings)) as consumer:
-        ends: Mapping[TopicPartition, int] = await consumer.end_offsets(wanted)
-    return {TP(*partition): end for partition, end in ends.items()}
+    async with started_consumer(settings) as consumer:
+        found = await ends(consumer, wanted)
+    return {TP(*partition): end.high_water for partition, end in found.items()}
 
 
 async def check_access(settings: Settings) -> None:

@@ -7,13 +7,14 @@ import logging
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Final
 
-import msgspec
-from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka import TopicPartition
+from aiokafka.errors import KafkaError
 
-from fraudapp.kafka_clients import client_options
+from fraudapp.kafka_clients import new_consumer
 from fraudapp.ledger import LogRecord
+from fraudapp.log_records import log_records
+from fraudapp.offsets import ends
 from fraudapp.settings import Settings
-from fraudapp.stores.base import decode
 
 log = logging.getLogger(__name__)
 
@@ -23,19 +24,22 @@ AT_ONCE: Final = 1_000
 """Records handed out at once, at most."""
 
 
+class OpenTransaction(KafkaError):  # type: ignore[misc]
+    """Records that are there cannot be read before somebody's transaction has ended."""
+
+
 class LogReader:
     """A consumer that belongs to no group of others; every method raises `KafkaError`."""
 
     def __init__(self, settings: Settings, group: str | None = None) -> None:
         """`group` names whose progress `committed` and `commit` are about."""
         self._topic = settings.decisions_topic
+        self._partitions = settings.topic_partitions
         self._turn = asyncio.Lock()
         self._reached: dict[int, int] = {}  # offset at which reading a partition has ended
-        self._consumer = AIOKafkaConsumer(
-            **client_options(settings),
-            group_id=group,
-            enable_auto_commit=False,
-            auto_offset_reset="earliest",
+        self._consumer = new_consumer(
+            settings,
+            group,
             fetch_max_wait_ms=min(POLL_MS, int(settings.broker_fetch_wait * 1_000)),
         )
 
@@ -50,7 +54,7 @@ class LogReader:
     async def end(self, number: int) -> int:
         """Return the offset which the next record of a partition will get."""
         partition = self._partition(number)
-        return int((await self._consumer.end_offsets([partition]))[partition])
+        return (await ends(self._consumer, [partition]))[partition].high_water
 
     async def committed(self, numbers: Sequence[int]) -> dict[int, int]:
         """Assign partitions, and return up to which offset each is done with; 0 if never noted."""
@@ -72,7 +76,8 @@ class LogReader:
     async def read(self, number: int, start: int, end: int) -> AsyncIterator[list[LogRecord]]:
         """Yield the records from offset `start` up to, not including, `end`, in their order.
 
-        What is no decision is left out, and logged.
+        What is no decision of ours is left out, see `log_records`. Raises `OpenTransaction` if
+        there are records before `end` that cannot be read yet.
         """
         partition = self._partition(number)
         async with self._turn:
@@ -88,13 +93,22 @@ class LogReader:
                     fetched = await self._consumer.getmany(
                         partition, timeout_ms=POLL_MS, max_records=min(AT_ONCE, end - reached)
                     )
-                    raw = [each for each in fetched.get(partition, ()) if each.offset < end]
-                    records = [record for each in raw if (record := log_record(each))]
-                    if records:
+                    if not fetched:
+                        await self._check_open_transaction(partition, end)
+                    raw = (each for each in fetched.get(partition, ()) if each.offset < end)
+                    if records := log_records(raw, self._partitions):
                         yield records
                 self._reached[number] = reached
             finally:
                 self._consumer.pause(partition)
+
+    async def _check_open_transaction(self, partition: TopicPartition, end: int) -> None:
+        stable = (await ends(self._consumer, [partition]))[partition].stable
+        if stable < end and await self._consumer.position(partition) >= stable:
+            raise OpenTransaction(
+                f"{partition.topic}/{partition.partition}/{stable} belongs to a transaction of "
+                "another program, which is neither committed nor aborted yet"
+            )
 
     def _assign(self, partitions: list[TopicPartition]) -> None:
         self._reached.clear()
@@ -102,13 +116,3 @@ class LogReader:
 
     def _partition(self, number: int) -> TopicPartition:
         return TopicPartition(self._topic, number)
-
-
-def log_record(raw: ConsumerRecord) -> LogRecord | None:
-    """Return the decision in a record of the log; None, and a line in our log, if there is none."""
-    try:
-        return LogRecord(raw.offset, decode(raw.value), raw.value)
-    except (msgspec.DecodeError, TypeError) as exc:
-        where = f"{raw.topic}/{raw.partition}/{raw.offset}"
-        log.warning("record %s is no decision, and is passed over: %s", where, exc)
-        return None

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import TopicPartition
 
-from fraudapp.kafka_clients import client_options
+from fraudapp.kafka_clients import started_consumer
+from fraudapp.offsets import ends
 from fraudapp.report import Latency, by_count
 from fraudapp.report_history import Sampled
 from fraudapp.settings import Settings
@@ -27,17 +27,18 @@ async def dead_letters(settings: Settings, begin: datetime, end: datetime) -> di
     """
     topic = settings.dead_letters_topic
     counts: Counter[str] = Counter()
-    async with _consumer(settings, 2 * settings.max_message_bytes) as consumer:
+    size = 2 * settings.max_message_bytes
+    async with started_consumer(settings, max_partition_fetch_bytes=size) as consumer:
         numbers = await consumer._client._wait_on_metadata(topic)
         partitions = [TopicPartition(topic, number) for number in sorted(numbers)]
         first = await consumer.offsets_for_times(dict.fromkeys(partitions, _ms(begin)))
         after = await consumer.offsets_for_times(dict.fromkeys(partitions, _ms(end)))
-        ends = await consumer.end_offsets(partitions)
+        found = await ends(consumer, partitions)
         for partition in partitions:
             if (start := first[partition]) is None:
                 continue
             following = after[partition]
-            stop = ends[partition] if following is None else following.offset
+            stop = found[partition].stable if following is None else following.offset
             consumer.assign([partition])
             consumer.seek(partition, start.offset)
             while await consumer.position(partition) < stop:
@@ -60,14 +61,14 @@ async def latency(settings: Settings, sample: Sequence[Sampled]) -> Latency | No
         if each.topic == settings.transactions_topic:
             wanted[TopicPartition(each.topic, each.partition)].append(each)
     took: list[float] = []
-    async with _consumer(settings, FETCH_BYTES) as consumer:
+    async with started_consumer(settings, max_partition_fetch_bytes=FETCH_BYTES) as consumer:
         known = await consumer._client._wait_on_metadata(settings.transactions_topic)
         for partition in [each for each in wanted if each.partition in known]:
             begins = (await consumer.beginning_offsets([partition]))[partition]
-            ends = (await consumer.end_offsets([partition]))[partition]
+            end = (await ends(consumer, [partition]))[partition].stable
             consumer.assign([partition])
             for each in wanted[partition]:
-                if not begins <= each.offset < ends:
+                if not begins <= each.offset < end:
                     continue
                 consumer.seek(partition, each.offset)
                 fetched = await consumer.getmany(partition, timeout_ms=POLL_MS, max_records=1)
@@ -77,16 +78,6 @@ async def latency(settings: Settings, sample: Sequence[Sampled]) -> Latency | No
                         took.append(max(0.0, each.decided_at.timestamp() - sent))
     took.sort()
     return Latency(len(took), *(_percentile(took, q) for q in (50, 95, 99))) if took else None
-
-
-@asynccontextmanager
-async def _consumer(settings: Settings, fetch_bytes: int) -> AsyncIterator[AIOKafkaConsumer]:
-    consumer = AIOKafkaConsumer(**client_options(settings), max_partition_fetch_bytes=fetch_bytes)
-    try:  # its own context manager leaves it open when the start fails
-        await consumer.start()
-        yield consumer
-    finally:
-        await consumer.stop()
 
 
 def _percentile(values: Sequence[float], percent: int) -> float:

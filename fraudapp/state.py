@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterable, Mapping
+from typing import cast
 
 from faust.exceptions import ConsumerNotStarted
 from faust.types import TP
 
 from fraudapp.app import app, runtime, settings
 from fraudapp.metrics import StoreState
+from fraudapp.transport import SafeConsumer
 from models.counts import Counts
 
 
@@ -34,15 +36,15 @@ def stores() -> dict[str, StoreState]:
 
 
 def high_waters(numbers: Iterable[int]) -> dict[int, int]:
-    """Offset the next message of each input partition will get, where it is known already."""
+    """Offset after the last message of each input partition, where it is known already."""
     known = {number: _high_water(TP(settings.transactions_topic, number)) for number in numbers}
     return {number: offset for number, offset in known.items() if offset is not None}
 
 
 def _high_water(partition: TP) -> int | None:
     try:
-        return app.consumer.highwater(partition)
-    except (AssertionError, AttributeError, ConsumerNotStarted):
+        return cast(SafeConsumer, app.consumer).outstanding(partition)
+    except (AssertionError, AttributeError, KeyError, ConsumerNotStarted):
         return None  # the consumer has just lost it, or stopped
 
 

@@ -30,7 +30,9 @@ from faust.types import TP, AppT, EventT, Message
 from mode import Service
 from mode.utils.futures import maybe_async, notify
 
+from fraudapp import record_batches
 from fraudapp.fetch_rest import FetchRest, rested
+from fraudapp.offsets import ends
 
 LONGEST_RUN: Final = 500
 """Records in a run, at most."""
@@ -63,8 +65,8 @@ def run_of(message: Message) -> Run:
     return cast(Run, message.value)
 
 
-class RunSchema(Schema):  # type: ignore[type-arg]
-    """How a topic whose messages hold runs is read: as they are."""
+class RawSchema(Schema):  # type: ignore[type-arg]
+    """How a topic is read whose messages are taken as they are: runs, or any bytes."""
 
     def compile(self, app: AppT, **kwargs: Any) -> Any:
         """See `faust.Schema.compile`; nothing is decoded here, so nothing can be wrong."""
@@ -89,6 +91,7 @@ class SafeConsumer(aiokafka.Consumer):
         self._done: dict[TP, int] = {}
         self._seeks = 0
         self._dropped_at: int | None = None  # number of seeks when something was last dropped
+        self._reached: dict[TP, int] = {}  # offset after the last record, since the last seek
         self._read_offset = _ReadOffsets(self.app)
 
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, Message]]:
@@ -102,6 +105,7 @@ class SafeConsumer(aiokafka.Consumer):
         if not self.flow_active:
             await self._go_back()
             return
+        self._reached.update({tp: records[-1].offset + 1 for tp, records in fetched.items()})
         generation = self.app.consumer_generation_id
         acks_enabled_for = self.app.topics.acks_enabled_for
         pieces = {
@@ -199,8 +203,20 @@ class SafeConsumer(aiokafka.Consumer):
         except Exception as exc:  # as the stock consumer does; the rebalance that follows seeks too
             self.log.warning("cannot go back to the committed offsets now: %r", exc)
 
+    def outstanding(self, tp: TP) -> int | None:
+        """Return the offset after the last record that can be read now; None if not known yet.
+
+        Of an assigned partition. Markers of transactions take offsets as well, but are delivered
+        to nobody: once all is fetched, what was delivered last is the last record there is.
+        """
+        position, end = cast(_InLoop, self._thread).reach(tp)
+        if end is None or (position is not None and position < end):
+            return end
+        return self._reached.get(tp, 0)
+
     def _forget(self) -> None:
         self._seeks += 1
+        self._reached.clear()
         self._open.clear()
         self._done.clear()
         self._acked.clear()
@@ -288,6 +304,18 @@ class _InLoop(aiokafka.AIOKafkaConsumerThread):
         fetcher = cast(AIOKafkaConsumer, self._consumer)._fetcher
         fetcher._proc_fetch_request = rested(fetcher._proc_fetch_request, rest)
 
+    def reach(self, tp: TP) -> tuple[int | None, int | None]:
+        """Offset of the next record to be read of a partition, and up to which it can be read."""
+        assignment = self._ensure_consumer()._subscription.subscription.assignment
+        state = assignment.state_value(tp)
+        end = state.highwater if state.lso in (None, -1) else state.lso
+        return state.position if state.has_valid_position else None, end
+
+    async def highwaters(self, *partitions: TP) -> Mapping[TP, int]:
+        """Return the offset that the next record of each partition will get."""
+        found = await ends(self._consumer, partitions)
+        return {TP(*partition): end.high_water for partition, end in found.items()}
+
     async def call_thread(self, fun: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """Call it here and now."""
         return await maybe_async(fun(*args, **kwargs))
@@ -296,7 +324,9 @@ class _InLoop(aiokafka.AIOKafkaConsumerThread):
         # How long the broker may wait for messages; Faust has 1.5 s, and no setting. Apache Kafka
         # answers as soon as there is one. A broker that answers only when the wait is over adds
         # half of it to every decision (410 ms in the median, measured on the embedded one).
+        record_batches.install()
         consumer = super()._create_worker_consumer(transport)
+        consumer._isolation_level = "read_committed"
         consumer._fetch_max_wait_ms = cast(SafeTransport, transport).fetch_wait_ms
         return consumer
 

@@ -89,14 +89,23 @@ def read(inputs: Sequence[Input], partitions: int) -> Reading:
         try:
             valid.append(Candidate(parse(each.raw), each))
         except InvalidTransaction as exc:
-            reading.rejected.append(Rejection(each, "invalid", str(exc)))
+            reading.rejected.append(Rejection(_as_read(each), "invalid", str(exc)))
     homes = home_partitions([each.transaction.transaction_id for each in valid], partitions)
     for candidate, home in zip(valid, homes, strict=True):
         if home == candidate.input.position.partition:
             reading.candidates.append(candidate)
         else:
-            reading.misplaced.append((candidate, home))
+            found = Candidate(candidate.transaction, _as_read(candidate.input))
+            reading.misplaced.append((found, home))
     return reading
+
+
+def _as_read(source: Input) -> Input:
+    """The input without an origin that only its producer can have claimed.
+
+    What a worker has sent on was a transaction, and went to its home partition.
+    """
+    return Input(source.key, source.raw, source.position, source.position)
 
 
 def admit(candidates: Iterable[Candidate], decided: Mapping[str, Decision]) -> Admission:

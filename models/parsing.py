@@ -33,18 +33,33 @@ class InvalidTransaction(ValueError):
         super().__init__("; ".join(map(str, self.errors)))
 
 
+class Unread(bytes):
+    """The beginning of a message that is too large to be unpacked, or could not be."""
+
+    size: int | None
+    """Bytes of the whole; None if that is not known."""
+
+    def __new__(cls, beginning: bytes, size: int | None) -> Unread:
+        """`beginning` may be empty."""
+        made = super().__new__(cls, beginning)
+        made.size = size
+        return made
+
+
 def parse(raw: bytes | None) -> Transaction:
     """Read one message; raises `InvalidTransaction` for anything but a valid transaction.
 
     `None` stands for a Kafka message without a value.
     """
+    if type(raw) is Unread:
+        raise InvalidTransaction([FieldError("", _unread(raw))])
     if not raw:
         raise InvalidTransaction([FieldError("", "the message is empty")])
     try:
         transaction = _decode(raw)
     except UNREADABLE as exc:
         raise InvalidTransaction(_explain(raw, exc)) from exc
-    return _printable(transaction)
+    return checked(transaction)
 
 
 def from_mapping(fields: Any) -> Transaction:
@@ -53,7 +68,7 @@ def from_mapping(fields: Any) -> Transaction:
         transaction = msgspec.convert(fields, Transaction)
     except msgspec.ValidationError as exc:
         raise InvalidTransaction(_explain_fields(fields, exc)) from exc
-    return _printable(transaction)
+    return checked(transaction)
 
 
 def valid_id(text: str) -> bool:
@@ -69,7 +84,8 @@ def split(raw: bytes) -> list[bytes]:
         raise InvalidTransaction([FieldError("", f"not valid JSON: {exc}")]) from exc
 
 
-def _printable(transaction: Transaction) -> Transaction:
+def checked(transaction: Transaction) -> Transaction:
+    """Return a transaction of the right types, or raise `InvalidTransaction` for its texts."""
     # Control characters would break logs, spreadsheets and (NUL) Postgres; no type can forbid them.
     if f"{transaction.transaction_id}{transaction.nameOrig}{transaction.nameDest}".isprintable():
         return transaction
@@ -79,6 +95,12 @@ def _printable(transaction: Transaction) -> Transaction:
         if not getattr(transaction, name).isprintable()
     ]
     raise InvalidTransaction(errors)
+
+
+def _unread(message: Unread) -> str:
+    if message.size is None:
+        return "the message cannot be unpacked: it is damaged, or its batch is too large"
+    return f"the message has {message.size:,} bytes, too many to be unpacked"
 
 
 def _explain(raw: bytes, failure: Exception) -> list[FieldError]:

@@ -66,16 +66,16 @@ class Decision(Struct, frozen=True, kw_only=True):
 
     transaction_id: str
     decision: Outcome
-    score: float
+    score: Annotated[float, Meta(ge=0, le=1)]
     """Probability of fraud, 0..1."""
     reasons: list[Reason]
     model_version: str
     policy_version: str
-    decided_at: datetime
+    decided_at: Annotated[datetime, Meta(tz=True)]
     """UTC; written as ISO 8601."""
     topic: str
-    partition: int
-    offset: int
+    partition: Annotated[int, Meta(ge=0, le=2**31 - 1)]
+    offset: Annotated[int, Meta(ge=0, le=2**63 - 1)]
     """Where the transaction was read: topic, partition and offset of the input message."""
     transaction: Transaction
 

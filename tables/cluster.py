@@ -7,21 +7,25 @@ from __future__ import annotations
 
 import asyncio
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from types import SimpleNamespace
-from typing import Any, Final, Generic, TypeVar, cast
+from typing import Annotated, Any, Final, Generic, TypeVar, cast
 
 import msgspec
 from faust.stores.rocksdb import Store
 from faust.streams import _current_event
 from faust.tables.globaltable import GlobalTable
 from faust.tables.manager import TableManager
-from faust.types import TP, FutureMessage
+from faust.types import TP, EventT, FutureMessage, Message, TopicT
 
 from fraudapp.app import app, settings
+from fraudapp.foreign import passed_over
 from fraudapp.kafka_clients import end_offsets
+from fraudapp.transport import RawSchema
+from models.parsing import UNREADABLE
 from tables.mending import mend
 
+_decode_key: Final = msgspec.json.Decoder(Annotated[int, msgspec.Meta(ge=0, lt=2**31)]).decode
 Value = TypeVar("Value", bound=msgspec.Struct)
 
 
@@ -32,8 +36,10 @@ class DeliveredTable(GlobalTable):
     the change.
     """
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, value_struct: type[msgspec.Struct], **kwargs: Any) -> None:
+        """`value_struct` is what values have to be; anything else is passed over."""
         super().__init__(*args, **kwargs)
+        self._decode_value = msgspec.json.Decoder(value_struct).decode
         self._undelivered: list[FutureMessage] = []
 
     async def on_start(self) -> None:
@@ -43,6 +49,35 @@ class DeliveredTable(GlobalTable):
         partitions = [TP(topic, number) for number in range(settings.topic_partitions)]
         store = cast(Store, self.data)
         await mend(store, partitions, await end_offsets(settings, partitions))
+
+    def apply_changelog_batch(self, batch: Iterable[EventT[Any]]) -> None:
+        """See `Collection.apply_changelog_batch`; what we did not write is passed over."""
+        last: dict[TP, int] = {}
+        ours = []
+        for event in batch:
+            message = event.message
+            last[message.tp] = message.offset
+            if wrong := self._what_is_wrong(message):
+                passed_over(message.topic, message.partition, message.offset, wrong)
+            else:
+                ours.append(event)
+        super().apply_changelog_batch(ours)
+        for tp, offset in last.items():
+            self.data.set_persisted_offset(tp, offset)
+
+    def _what_is_wrong(self, message: Message) -> str | None:
+        try:
+            _decode_key(message.key or b"")
+            self._decode_value(message.value or b"")
+        except UNREADABLE as exc:
+            return str(exc)
+        return None
+
+    def _new_changelog_topic(self, **kwargs: Any) -> TopicT:
+        topic = super()._new_changelog_topic(**kwargs)
+        # Read as it is: at what it cannot decode Faust's recovery would stop for ever.
+        topic.schema = RawSchema(key_serializer="json", value_serializer="json")
+        return topic
 
     def send_changelog(self, *args: Any, **kwargs: Any) -> FutureMessage:
         """See `Collection.send_changelog`."""
@@ -61,7 +96,7 @@ class ByPartition(Generic[Value]):
 
     def __init__(self, name: str, *, value: type[Value], help: str) -> None:
         self._type: Final = value
-        self._table: Final = cast(DeliveredTable, app.tables.add(_new_table(name, help)))
+        self._table: Final = cast(DeliveredTable, app.tables.add(_new_table(name, value, help)))
 
     def get(self, partition: int) -> Value | None:
         """Return the value of a partition; None if nothing was written yet."""
@@ -99,9 +134,10 @@ class _Event:
         self.message = SimpleNamespace(topic=settings.transactions_topic, partition=partition)
 
 
-def _new_table(name: str, meaning: str) -> DeliveredTable:
+def _new_table(name: str, value: type[msgspec.Struct], meaning: str) -> DeliveredTable:
     return DeliveredTable(
         app,
+        value_struct=value,
         name=name,
         help=meaning,
         beacon=app.tables.beacon,

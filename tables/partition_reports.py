@@ -32,7 +32,7 @@ class Report(Struct, frozen=True):
     cursor: int
     """Offset in the decision log up to which `activity` tells."""
     high_water: int | None
-    """Offset the next message of the input partition will get; None if not known yet."""
+    """Offset after the last message of the input partition; None if not known yet."""
     latency: dict[str, float]
     """Seconds from a message's timestamp to its decision at that worker, in the last minute: `p50`,
     `p95`, `p99`; empty if there was none."""

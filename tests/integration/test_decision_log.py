@@ -13,7 +13,9 @@ from fraudapp.decision_log import DecisionLog
 from fraudapp.local.server import Server
 from fraudapp.settings import load
 from fraudapp.stores.base import Batch
-from tests.unit.decisions import decision
+from tests.unit.decisions import decision, id_at_home
+
+X, Y = (id_at_home(0, number, 4) for number in range(2))
 
 
 class Worker:
@@ -54,14 +56,14 @@ async def test_nothing_is_written_if_the_ledger_has_moved_since_it_was_asked(
     ours, theirs = (worker.log for worker in workers)
     ledger = await ours.ready(0, generation=1)
     asked = ledger.cursor
-    assert not ledger.find(["x"])
+    assert not ledger.find([X])
     await theirs.ready(0, generation=2)
-    assert await theirs.append(0, Batch([decision("x", score=0.1)]), asked)
+    assert await theirs.append(0, Batch([decision(X, score=0.1)]), asked)
     await ours.ready(0, generation=3)  # a rebalance, while what was decided here waits
-    assert not await ours.append(0, Batch([decision("x", score=0.9)]), asked)
-    assert ledger.find(["x"])["x"].score == 0.1
+    assert not await ours.append(0, Batch([decision(X, score=0.9)]), asked)
+    assert ledger.find([X])[X].score == 0.1
     end = ledger.cursor
-    assert await ours.append(0, Batch([decision("y")]), end)
+    assert await ours.append(0, Batch([decision(Y)]), end)
     assert ledger.cursor == end + 1
 
 
@@ -70,6 +72,6 @@ async def test_what_others_have_written_meanwhile_comes_first(workers: list[Work
     ledger = await ours.ready(0, generation=1)
     asked = ledger.cursor
     await theirs.ready(0, generation=2)
-    assert await theirs.append(0, Batch([decision("x", score=0.1)]), asked)
-    assert not await ours.append(0, Batch([decision(n, score=0.9) for n in "xy"]), asked)
-    assert {n: each.score for n, each in ledger.find(["x", "y"]).items()} == {"x": 0.1, "y": 0.9}
+    assert await theirs.append(0, Batch([decision(X, score=0.1)]), asked)
+    assert not await ours.append(0, Batch([decision(n, score=0.9) for n in (X, Y)]), asked)
+    assert {n: each.score for n, each in ledger.find([X, Y]).items()} == {X: 0.1, Y: 0.9}

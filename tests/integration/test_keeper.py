@@ -21,7 +21,7 @@ from fraudapp.log_reader import LogReader
 from fraudapp.settings import Settings, load
 from fraudapp.stores.base import Batch, StoreRefused, StoreUnavailable
 from models.records import Decision
-from tests.unit.decisions import decision
+from tests.unit.decisions import decision, id_at_home
 
 PARTITIONS = 2
 PATIENCE = 30.0
@@ -69,7 +69,7 @@ class Bench:
         self._appender = Appender(settings)
         self._log = DecisionLog(settings, self._appender)
         self.keeper = Keeper(settings, store, self._log, self._refused)
-        self._appended = 0
+        self.appended: list[str] = []
 
     async def start(self) -> None:
         await self._appender.start()
@@ -93,8 +93,10 @@ class Bench:
 
     async def append(self, number: int, count: int = 1) -> None:
         """Decide in this partition, and hand that on as the agent does."""
-        decisions = [decision(f"t{self._appended + each}") for each in range(count)]
-        self._appended += count
+        begin = len(self.appended)
+        ids = [id_at_home(number, begin + each, PARTITIONS) for each in range(count)]
+        decisions = [decision(each) for each in ids]
+        self.appended += ids
         ledger = await self._log.ready(number, generation=1)
         start, batch = ledger.cursor, Batch(decisions)
         assert await self._log.append(number, batch, start)
@@ -102,7 +104,7 @@ class Bench:
 
     async def all_kept(self) -> None:
         """Return once the store has everything; fail if it never does."""
-        expected = {f"t{number}" for number in range(self._appended)}
+        expected = set(self.appended)
         until = monotonic() + PATIENCE
         while self.keeper.behind or set(self.store.kept) != expected:
             assert monotonic() < until, f"{self.keeper.behind} decisions are kept by nobody"
@@ -167,7 +169,7 @@ async def test_decisions_of_a_steady_trickle_are_saved_together_where_that_is_wa
         await bench.append(0)
         await asyncio.sleep(0.005)
     await bench.all_kept()
-    assert bench.store.kept == [f"t{number}" for number in range(30)]
+    assert bench.store.kept == bench.appended
     assert not bench.store.gather or bench.store.saves < 30
 
 
@@ -194,7 +196,7 @@ async def test_a_stretch_of_the_log_is_saved_as_much_at_once_as_the_store_likes(
     await bench.keeper.assign([0])
     await bench.all_kept()
     assert bench.store.saves == 3
-    assert bench.store.kept == [f"t{number}" for number in range(250)]
+    assert bench.store.kept == bench.appended
 
 
 async def test_reading_on_where_reading_ended_drops_nothing_that_was_fetched(bench: Bench) -> None:

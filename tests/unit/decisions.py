@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 from datetime import datetime, timezone
 from typing import Any
 
 from hypothesis import strategies as st
 
+from models.partitioning import home_partitions
 from models.records import Decision, Outcome, Reason
 from tests.unit.transactions import transaction, transactions
 
@@ -29,6 +31,12 @@ def decision(transaction_id: str = "t1", *, offset: int = 0, **changes: Any) -> 
         "transaction": transaction(transaction_id),
     }
     return Decision(**{**fields, **changes})
+
+
+def id_at_home(partition: int, number: int, partitions: int) -> str:
+    """An id that is at home in this partition, another one for each number."""
+    tried = (f"t{number}-{each}" for each in itertools.count())
+    return next(each for each in tried if home_partitions([each], partitions) == [partition])
 
 
 decisions = st.builds(

@@ -1,0 +1,66 @@
+"""From records of the decision log to decisions: those that a worker of ours can have written."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import timedelta
+from typing import Final
+
+from aiokafka import ConsumerRecord
+
+from fraudapp.foreign import passed_over
+from fraudapp.ledger import LogRecord
+from fraudapp.stores.base import decode
+from models.parsing import UNREADABLE, InvalidTransaction, checked
+from models.partitioning import home_partitions
+from models.records import Decision
+
+_ZERO: Final = timedelta()
+_YEARS: Final = range(1970, 9_999)
+"""Those in which any clock of ours can be, and in which the days of a decision can be reckoned."""
+
+
+def log_records(raw: Iterable[ConsumerRecord], partitions: int) -> list[LogRecord]:
+    """Return the decisions of a log with so many partitions; all else is passed over.
+
+    A decision that we wrote has its id as the key, is in the id's home partition, and holds what
+    every store can keep.
+    """
+    found = [(each, record) for each in raw if (record := _decoded(each))]
+    homes = home_partitions([record.decision.transaction_id for _, record in found], partitions)
+    kept = []
+    for (each, record), home in zip(found, homes, strict=True):
+        if home == each.partition:
+            kept.append(record)
+        else:
+            _pass_over(each, f"the home of its transaction_id is partition {home}")
+    return kept
+
+
+def _decoded(raw: ConsumerRecord) -> LogRecord | None:
+    try:
+        decision = decode(raw.value)
+        checked(decision.transaction)
+    except (*UNREADABLE, InvalidTransaction, TypeError) as exc:
+        _pass_over(raw, f"it is no decision: {exc}")
+        return None
+    if wrong := _what_is_wrong(raw, decision):
+        _pass_over(raw, wrong)
+        return None
+    return LogRecord(raw.offset, decision, raw.value)
+
+
+def _what_is_wrong(raw: ConsumerRecord, decision: Decision) -> str | None:
+    if raw.key != decision.transaction_id.encode():
+        return "its key is not its transaction_id"
+    if decision.transaction.transaction_id != decision.transaction_id:
+        return "its transaction has another transaction_id"
+    if decision.decided_at.utcoffset() != _ZERO or decision.decided_at.year not in _YEARS:
+        return f"decided_at {decision.decided_at.isoformat()} is no moment of a worker's clock"
+    if b"\\u0000" in raw.value:
+        return "it holds a NUL character"
+    return None
+
+
+def _pass_over(raw: ConsumerRecord, why: object) -> None:
+    passed_over(raw.topic, raw.partition, raw.offset, why)

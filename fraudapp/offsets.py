@@ -1,0 +1,73 @@
+"""Where the partitions of a topic end.
+
+`ListOffsets` is not asked alone: brokers that are compatible with Kafka may answer it with the
+first offset of the last batch plus one, and it does not tell of open transactions. What a fetch
+answers is what a reader goes by.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from typing import Any, Final, NamedTuple
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import errors as kafka_errors
+from aiokafka.protocol.fetch import FetchRequest
+
+_LEAST_BYTES: Final = 1
+_READ_COMMITTED: Final = 1
+_WITH_STABLE_OFFSET: Final = 4
+"""Version of the answer to a fetch from which on it has the last stable offset."""
+
+
+class End(NamedTuple):
+    """Where a partition ends."""
+
+    high_water: int
+    """Offset that the next record will get."""
+    stable: int
+    """Offset up to which no transaction is open: so far can be read now."""
+
+
+async def ends(
+    consumer: AIOKafkaConsumer, partitions: Iterable[TopicPartition]
+) -> dict[TopicPartition, End]:
+    """Return the ends of partitions, of any topic, assigned or not; raises `KafkaError`.
+
+    `consumer` reads committed records only. It may ask brokers for as long as they do not answer.
+    """
+    listed: Mapping[TopicPartition, int] = await consumer.end_offsets(list(partitions))
+    by_node: defaultdict[int, list[TopicPartition]] = defaultdict(list)
+    for partition in listed:
+        node = consumer._client.cluster.leader_for_partition(partition)
+        if node is None or node < 0:
+            raise kafka_errors.LeaderNotAvailableError(partition)
+        by_node[node].append(partition)
+    asked = (
+        _fetch(consumer, node, {partition: listed[partition] for partition in led})
+        for node, led in by_node.items()
+    )
+    found = await asyncio.gather(*asked)
+    return {partition: end for each in found for partition, end in each.items()}
+
+
+async def _fetch(
+    consumer: AIOKafkaConsumer, node: int, listed: Mapping[TopicPartition, int]
+) -> dict[TopicPartition, End]:
+    by_topic: defaultdict[str, list[tuple[int, int, int]]] = defaultdict(list)
+    for (topic, partition), offset in listed.items():
+        by_topic[topic].append((partition, offset, _LEAST_BYTES))
+    request = FetchRequest(0, 0, _LEAST_BYTES, _READ_COMMITTED, list(by_topic.items()))
+    response: Any = await consumer._client.send(node, request)
+    found = {}
+    for topic, answers in response.topics:
+        for number, code, high_water, *rest in answers:
+            partition = TopicPartition(topic, number)
+            error = kafka_errors.for_code(code)
+            if error is not kafka_errors.NoError:
+                raise error(partition)
+            stable = rest[0] if response.API_VERSION >= _WITH_STABLE_OFFSET else high_water
+            found[partition] = End(high_water, stable if stable >= 0 else high_water)
+    return found

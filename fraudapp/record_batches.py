@@ -1,0 +1,217 @@
+"""Reads every record that a broker hands out, whatever its sender has put into it.
+
+aiokafka raises on a header name that is no UTF-8, and unpacks whatever comes; where that ends a
+batch, the worker would stop at the same record for ever. Here such a batch is read again by a
+reader of our own, which takes any bytes. What cannot be had at all is handed out as `Unread`, so
+that each offset is accounted for.
+
+Both lean on private names of aiokafka, which is pinned; a test fails when they change.
+"""
+
+from __future__ import annotations
+
+import importlib
+import struct
+import zlib
+from collections.abc import Callable, Iterator
+from typing import Any, Final, NamedTuple
+
+import cramjam
+from aiokafka import ConsumerRecord, TopicPartition
+from aiokafka.consumer import fetcher
+from aiokafka.errors import CorruptRecordException, UnsupportedCodecError
+from aiokafka.record import default_records, legacy_records, memory_records
+from aiokafka.record.util import decode_varint
+
+from fraudapp import unpacking
+from models.parsing import Unread
+
+AT_ONCE: Final = 64 << 20
+"""Bytes unpacked of one partition, from which on the next batch is left for another fetch."""
+
+_HEADER: Final = default_records.DefaultRecordBase.HEADER_STRUCT
+_LOG_OVERHEAD: Final = struct.Struct(">qi")
+_CODECS: Final = {
+    "gzip_decode": unpacking.gunzip,
+    "snappy_decode": unpacking.unsnappy,
+    "lz4_decode": unpacking.unlz4,
+    "zstd_decode": unpacking.unzstd,
+}
+_BY_NUMBER: Final = dict(enumerate(_CODECS.values(), start=1))
+_UNREADABLE: Final = (
+    CorruptRecordException,
+    UnsupportedCodecError,
+    UnicodeDecodeError,
+    unpacking.TooLarge,
+    cramjam.DecompressionError,
+    zlib.error,
+)
+
+
+class _Raw(NamedTuple):
+    """One batch as it is in the log (the format's version 2)."""
+
+    base_offset: int
+    attributes: int
+    next_offset: int
+    first_timestamp: int
+    max_timestamp: int
+    payload: memoryview
+
+    def unpacked(self) -> tuple[bytes, bool]:
+        """Its records, and whether these are all of them."""
+        codec = self.attributes & 0x07
+        if not codec:
+            return bytes(self.payload), True
+        try:
+            return _BY_NUMBER[codec](self.payload), True
+        except unpacking.TooLarge as exc:
+            return exc.beginning, False
+        except (KeyError, cramjam.DecompressionError, zlib.error):
+            return b"", False
+
+
+class Batches(memory_records.MemoryRecords):  # type: ignore[misc]
+    """The batches of one partition in one fetch."""
+
+    reading: Batches | None = None
+    """Those of which a batch was taken out last; a batch is unpacked before another is taken."""
+
+    def __init__(self, raw: bytes) -> None:
+        super().__init__(raw)
+        self.unpacked = 0
+        """Bytes that the batches taken so far were unpacked to."""
+        self._raw = raw
+
+    def has_next(self) -> bool:
+        """Whether there is another one, and room for it in memory."""
+        return self.unpacked < AT_ONCE and bool(super().has_next())
+
+    def next_batch(self) -> Any:
+        """Take out the next one."""
+        Batches.reading = self
+        return super().next_batch()
+
+    def at(self, offset: int) -> _Raw:
+        """Return the batch that holds an offset, or the first one after it."""
+        place = 0
+        while True:
+            fields = _HEADER.unpack_from(self._raw, place)
+            end = place + _LOG_OVERHEAD.size + fields[1]
+            if (next_offset := fields[0] + fields[6] + 1) > offset:
+                payload = memoryview(self._raw)[place + _HEADER.size : end]
+                return _Raw(fields[0], fields[5], next_offset, fields[7], fields[8], payload)
+            place = end
+
+
+class AnyRecords(fetcher.PartitionRecords):  # type: ignore[misc]
+    """The records of one partition in one fetch: all of them."""
+
+    _records: Batches
+    next_fetch_offset: int
+
+    def _unpack_records(self) -> Iterator[ConsumerRecord[Any, Any]]:
+        while True:
+            try:
+                yield from super()._unpack_records()
+            except _UNREADABLE as exc:
+                if "Invalid CRC" in str(exc):  # damaged on its way: fetched again, it may be right
+                    raise
+                yield from self._whatever_it_holds(self._records.at(self.next_fetch_offset))
+            else:
+                return
+
+    def _whatever_it_holds(self, batch: _Raw) -> Iterator[ConsumerRecord[Any, Any]]:
+        unpacked, whole = batch.unpacked()
+        self._records.unpacked += len(unpacked)
+        for record in records_of(self._tp, batch, unpacked, whole=whole):
+            if record.offset >= self.next_fetch_offset:
+                self.next_fetch_offset = record.offset + 1
+                yield record
+        for offset in range(self.next_fetch_offset, batch.next_offset):
+            self.next_fetch_offset = offset + 1
+            yield _record(self._tp, offset, batch.max_timestamp, None, Unread(b"", None), [])
+        self.next_fetch_offset = batch.next_offset
+
+
+def records_of(
+    tp: TopicPartition, batch: _Raw, unpacked: bytes, *, whole: bool
+) -> Iterator[ConsumerRecord[Any, Any]]:
+    """Yield the records of a batch, up to where what is unpacked of it ends.
+
+    Of one that is there in part only, the value is `Unread`.
+    """
+    place = 0
+    while place < len(unpacked):
+        try:
+            length, place = decode_varint(unpacked, place)
+            record, end = _read(tp, batch, unpacked, place)
+        except (IndexError, ValueError):
+            return
+        place += length
+        if whole and end != place:
+            return  # it does not hold together: nothing that follows can be found
+        yield record
+
+
+def _read(
+    tp: TopicPartition, batch: _Raw, unpacked: bytes, place: int
+) -> tuple[ConsumerRecord[Any, Any], int]:
+    delta, place = decode_varint(unpacked, place + 1)  # after the attributes, which are unused
+    offset, place = decode_varint(unpacked, place)
+    log_append_time = batch.attributes & 0x08
+    timestamp = batch.max_timestamp if log_append_time else batch.first_timestamp + delta
+    key, place = _field(unpacked, place)
+    value, place = _field(unpacked, place)
+    headers: list[tuple[str, bytes | None]] = []
+    if place <= len(unpacked):
+        count, place = decode_varint(unpacked, place)
+        for _ in range(count):
+            name, place = _field(unpacked, place)
+            content, place = _field(unpacked, place)
+            headers.append(((name or b"").decode(errors="backslashreplace"), content))
+    return _record(tp, batch.base_offset + offset, timestamp, key, value, headers), place
+
+
+def _field(unpacked: bytes, place: int) -> tuple[bytes | None, int]:
+    if place > len(unpacked):
+        return None, place
+    length, place = decode_varint(unpacked, place)
+    if length < 0:
+        return None, place
+    field = unpacked[place : place + length]
+    return field if len(field) == length else Unread(field, length), place + length
+
+
+def _record(
+    tp: TopicPartition,
+    offset: int,
+    timestamp: int,
+    key: bytes | None,
+    value: bytes | None,
+    headers: list[tuple[str, bytes | None]],
+) -> ConsumerRecord[Any, Any]:
+    sizes = [len(each) if each is not None else -1 for each in (key, value)]
+    where = tp.topic, tp.partition, offset
+    return ConsumerRecord(*where, timestamp, 0, key, value, None, *sizes, tuple(headers))
+
+
+def _counted(decode: Callable[[Any], bytes]) -> Callable[[Any], bytes]:
+    def decode_and_count(payload: Any) -> bytes:
+        unpacked = decode(payload)
+        if Batches.reading is not None:
+            Batches.reading.unpacked += len(unpacked)
+        return unpacked
+
+    return decode_and_count
+
+
+def install() -> None:
+    """Let every consumer of this process read in this way; harmless if done before."""
+    fetcher.MemoryRecords = Batches
+    fetcher.PartitionRecords = AnyRecords
+    for batch_class in (default_records.DefaultRecordBatch, legacy_records.LegacyRecordBatch):
+        module = importlib.import_module(batch_class.__module__)
+        for name, decode in _CODECS.items():
+            if hasattr(module, name):  # version 1 knows no Zstandard
+                setattr(module, name, _counted(decode))
