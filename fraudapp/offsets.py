@@ -17,6 +17,8 @@ from aiokafka import errors as kafka_errors
 from aiokafka.protocol.fetch import FetchRequest
 
 _LEAST_BYTES: Final = 1
+_WAIT_MS: Final = 1
+"""Without any wait, the embedded broker answers of no partition."""
 _READ_COMMITTED: Final = 1
 _WITH_STABLE_OFFSET: Final = 4
 """Version of the answer to a fetch from which on it has the last stable offset."""
@@ -59,9 +61,9 @@ async def _fetch(
     by_topic: defaultdict[str, list[tuple[int, int, int]]] = defaultdict(list)
     for (topic, partition), offset in listed.items():
         by_topic[topic].append((partition, offset, _LEAST_BYTES))
-    request = FetchRequest(0, 0, _LEAST_BYTES, _READ_COMMITTED, list(by_topic.items()))
+    request = FetchRequest(_WAIT_MS, 0, _LEAST_BYTES, _READ_COMMITTED, list(by_topic.items()))
     response: Any = await consumer._client.send(node, request)
-    found = {}
+    found: dict[TopicPartition, End] = {}
     for topic, answers in response.topics:
         for number, code, high_water, *rest in answers:
             partition = TopicPartition(topic, number)
@@ -70,4 +72,6 @@ async def _fetch(
                 raise error(partition)
             stable = rest[0] if response.API_VERSION >= _WITH_STABLE_OFFSET else high_water
             found[partition] = End(high_water, stable if stable >= 0 else high_water)
+    if missing := listed.keys() - found.keys():
+        raise kafka_errors.LeaderNotAvailableError(missing)
     return found

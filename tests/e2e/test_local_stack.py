@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import shutil
@@ -19,6 +20,9 @@ import pytest
 
 from fraudapp.local.processes import HOST, Child, free_port
 from fraudapp.local.session import NAME, running_settings
+from tests.e2e import kept
+from tests.e2e.messages import send, send_transactions, transaction
+from tests.e2e.worker import Worker
 
 DEMO = {
     "transaction_id": "demo1",
@@ -177,3 +181,38 @@ def test_a_folder_has_one_stack(new_stack: Callable[..., Stack]) -> None:
     assert second.child.returncode == 1
     assert "a stack runs in" in second.child.tail()
     assert first.get("/stats")["decisions"]["total"] == 0
+
+
+def test_the_embedded_broker_ends_where_the_last_record_ends(
+    new_stack: Callable[..., Stack], trained_models: Path, tmp_path: Path
+) -> None:
+    stack = new_stack()
+    stack.start()
+    environment = stack.environment | running_settings(stack.data_dir)
+    bad = [(b"k", f"bad {number}".encode()) for number in range(8)]
+    topics = {"FRAUD_TRANSACTIONS_TOPIC": "transactions"}
+    asyncio.run(send(environment | topics, bad))  # in one batch
+    other = Worker(
+        environment
+        | {"FRAUD_DATA_DIR": str(tmp_path / "other"), "FRAUD_WEB_PORT": str(free_port())},
+        tmp_path,
+    )
+    shutil.copytree(trained_models, other.data_dir / "models")
+    asyncio.run(kept.eventually(lambda: stack.get("/stats")["dead_letters"]["total"] == len(bad)))
+    assert "8 dead letters" in other.run("dead-letters", "list")
+    rows = [transaction(f"t{number}") for number in range(200)]
+    try:
+        asyncio.run(send_transactions(environment | topics, rows))
+        asyncio.run(kept.eventually(lambda: stack.get("/stats")["decisions"]["total"] == len(rows)))
+        other.start()  # joins, and takes over some of the partitions
+        again = [transaction(f"again{number}") for number in range(200)]
+        asyncio.run(send_transactions(environment | topics, again))
+        asyncio.run(kept.eventually(lambda: other.stats()["decisions"]["total"] == 400))
+        assert other.terminate() == 0
+        more = [transaction(f"more{number}") for number in range(200)]
+        asyncio.run(send_transactions(environment | topics, more))
+        asyncio.run(kept.eventually(lambda: stack.get("/stats")["decisions"]["total"] == 600))
+    finally:
+        other.kill()
+    for log in (stack.folder / "output", other.log):
+        assert "made anew" not in log.read_text()
