@@ -7,17 +7,18 @@ import logging
 from collections.abc import Coroutine, Sequence
 from functools import partial
 from itertools import chain
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, cast
 
-from faust.types import TP, AppT, StreamT
+from faust.types import TP, AppT, EventT, StreamT
 
 from agents.batches import Batches
 from agents.counting import Counting, Done
 from agents.lanes import Events, Lanes
 from agents.pace import Pace
 from agents.street import Share, count, decide_together, is_current, keep, leave, own_counts
+from agents.surplus import is_surplus, send_on
 from fraudapp.app import app, runtime, settings
-from fraudapp.transport import RawSchema
+from fraudapp.transport import RawSchema, SafeConsumer
 
 log = logging.getLogger(__name__)
 
@@ -51,7 +52,10 @@ async def transactions(stream: StreamT[Any]) -> None:
     making = asyncio.create_task(batches.make())
     making.add_done_callback(_ended)
     async for event in stream.events():
-        await lanes.put(event)
+        if is_surplus(event.message.partition):
+            await _unless_stopped(_send_on(event), [event])
+        else:
+            await lanes.put(event)
 
 
 @app.timer(REFRESH_INTERVAL)  # type: ignore[untyped-decorator]
@@ -75,7 +79,9 @@ async def let_callers_go(sender: AppT, **kwargs: Any) -> None:
 @app.on_partitions_assigned.connect  # type: ignore[arg-type]
 async def take_over(sender: AppT, assigned: set[TP], **kwargs: Any) -> None:
     """Let the stores follow the partitions that are this worker's from now on."""
-    numbers = sorted(tp.partition for tp in assigned if tp.topic == settings.transactions_topic)
+    topic = settings.transactions_topic
+    all_numbers = sorted(tp.partition for tp in assigned if tp.topic == topic)
+    numbers = [number for number in all_numbers if not is_surplus(number)]
     runtime.take_over(numbers, app.consumer_generation_id)
 
 
@@ -105,6 +111,12 @@ async def _keep(counting: Counting, share: Share) -> None:
         return
     elif done := await _unless_stopped(keep(share), share.events):
         await counting.put(done)
+
+
+async def _send_on(event: EventT[Any]) -> None:
+    await send_on(event)
+    if is_current([event], app.consumer_generation_id):
+        cast(SafeConsumer, app.consumer).finished(event.message)
 
 
 def _ready(number: int) -> bool:

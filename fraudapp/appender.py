@@ -46,8 +46,13 @@ class Appender:
         """Disconnect."""
         await self._producer.stop()
 
-    async def partitions(self, topic: str) -> int:
-        """Return how many partitions a topic has; raises `KafkaError`."""
+    async def partitions(self, topic: str, *, afresh: bool = False) -> int:
+        """Return how many partitions a topic has; raises `KafkaError`.
+
+        As was heard some minutes ago at most, unless a broker is to be asked `afresh`.
+        """
+        if afresh:
+            await self._producer.client.force_metadata_update()
         return len(await self._producer.partitions_for(topic))
 
     async def append(

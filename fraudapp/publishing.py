@@ -15,7 +15,7 @@ from faust.types import RecordMetadata
 from msgspec import json
 
 from fraudapp.appender import Appender, NewRecord
-from models.admission import Candidate, Rejection
+from models.admission import Candidate, Input, Rejection
 from models.records import Transaction
 
 LONGEST_DETAIL: Final = 4_000
@@ -51,6 +51,12 @@ async def send_home(
     await asyncio.gather(
         *(appender.append(topic, home, records, what) for home, records in by_home.items())
     )
+
+
+async def send_raw(appender: Appender, topic: str, partition: int, inputs: Iterable[Input]) -> None:
+    """Send messages on to a partition as they are, noting their origin; see `Appender`."""
+    records = [(each.key, each.raw, [(ORIGIN, str(each.origin).encode())]) for each in inputs]
+    await appender.append(topic, partition, records, "sending messages to another partition")
 
 
 async def publish_dead_letters(

@@ -28,6 +28,7 @@ from fraudapp.retention import Retention
 from fraudapp.settings import Settings, unknown_variables
 from fraudapp.stores.base import AccessRefused, Batch, StoreRefused, encode
 from fraudapp.stores.stores import Stores
+from fraudapp.topic_watch import TopicWatch
 from fraudapp.topics import BrokerUnavailable, TopicsMisfit
 from fraudapp.waiting import Waiting
 from models.admission import Input, Position, Rejection
@@ -155,7 +156,8 @@ class Runtime(Service):
         ]
         retention = Retention(self.settings, self.stores)
         self.announcements = Announcements(self.settings, self.waiting)
-        self._services = [*self.keepers, self.announcements, retention]
+        self.watch = TopicWatch(self.settings, self.appender)
+        self._services = [*self.keepers, self.announcements, retention, self.watch]
         for service in self._services:
             await self.add_runtime_dependency(service)
         with suppress(asyncio.TimeoutError):

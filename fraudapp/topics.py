@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 
 import stamina
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError
+from faust.types import TP
 
-from fraudapp.kafka_clients import check_access, client_options
+from fraudapp.kafka_clients import check_access, client_options, end_offsets
 from fraudapp.settings import Settings
 from fraudapp.topic_configs import KEPT_WHOLE, misfits
+
+log = logging.getLogger(__name__)
 
 # Headers of a dead letter come on top of the message it holds.
 ROOM_FOR_HEADERS = 64_000
@@ -47,8 +51,10 @@ async def _ensure(settings: Settings) -> None:
             if topic.name not in existing:
                 await _create(admin, topic)
         names = [settings.transactions_topic, settings.decisions_topic]
-        for topic in await admin.describe_topics(names):
-            _check(settings, topic["topic"], len(topic["partitions"]))
+        counts = {
+            topic["topic"]: len(topic["partitions"]) for topic in await admin.describe_topics(names)
+        }
+        await _check_partitions(settings, *(counts[name] for name in names))
         if refusals := await misfits(settings, admin):
             raise TopicsMisfit("\n".join(refusals))
     except (KafkaError, OSError) as exc:
@@ -62,13 +68,38 @@ async def _ensure(settings: Settings) -> None:
         await admin.close()
 
 
-def _check(settings: Settings, name: str, partitions: int) -> None:
-    # Log and counts have a partition for each of the input's.
-    if partitions not in (0, settings.topic_partitions):  # 0: made a moment ago
+async def _check_partitions(settings: Settings, inputs: int, decisions: int) -> None:
+    """Raise `TopicsMisfit` unless each id has its home in the log, and the log in the input.
+
+    A number of 0 is that of a topic which was made a moment ago.
+    """
+    homes = settings.topic_partitions
+    if decisions not in (0, homes) and not await _were_added(settings, decisions):
         raise TopicsMisfit(
-            f"topic {name} has {partitions} partitions, and "
-            f"FRAUD_TOPIC_PARTITIONS is {settings.topic_partitions}; set it to {partitions}"
+            f"topic {settings.decisions_topic} has {decisions} partitions, and "
+            f"FRAUD_TOPIC_PARTITIONS is {homes}; set it to {decisions}"
         )
+    if 0 < inputs < homes:
+        raise TopicsMisfit(
+            f"topic {settings.transactions_topic} has {inputs} partitions, and "
+            f"{settings.decisions_topic} has {homes}; give it as many with: kafka-topics.sh "
+            f"--bootstrap-server {','.join(settings.bootstrap_servers)} --alter "
+            f"--topic {settings.transactions_topic} --partitions {homes}"
+        )
+    if inputs > homes:
+        log.warning(
+            "topic %s has %d partitions, and %s has %d: what is in the last %d takes a hop more",
+            *(settings.transactions_topic, inputs, settings.decisions_topic, homes),
+            inputs - homes,
+        )
+
+
+async def _were_added(settings: Settings, decisions: int) -> bool:
+    """Whether the partitions beyond those of the settings came later, to a log that was in use."""
+    topic, homes = settings.decisions_topic, settings.topic_partitions
+    found = await end_offsets(settings, [TP(topic, number) for number in range(decisions)])
+    used = {partition.partition for partition, end in found.items() if end}
+    return bool(used) and max(used) < homes
 
 
 async def _create(admin: AIOKafkaAdminClient, topic: NewTopic) -> None:

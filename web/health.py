@@ -43,9 +43,16 @@ class Readyz(View):
             "model": hasattr(runtime, "scorer"),
             "assigned": app._assignment is not None and not app.rebalancing,
             "recovered": recovery.completed.is_set() and not app.in_recovery,
+            "partitions": not self._problem(),
             "running": not runtime.waiting.closed.is_set(),
         }
-        missing = [MEANINGS[name] for name, passed in checks.items() if not passed]
+        meanings = MEANINGS | {"partitions": self._problem()}
+        missing = [meanings[name] for name, passed in checks.items() if not passed]
         if missing:
             raise Problem(503, f"not ready: {'; '.join(missing)}", checks=checks)
         return self.answer(Ready("ready", checks))
+
+    @staticmethod
+    def _problem() -> str:
+        """What is the matter with the topic of transactions; empty if nothing is."""
+        return runtime.watch.problem or "" if hasattr(runtime, "watch") else ""

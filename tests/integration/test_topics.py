@@ -22,7 +22,7 @@ from models.partitioning import home_partitions
 from models.records import Decision
 from tests.servers.choice import required
 from tests.servers.kafka import Kafka
-from tests.servers.topics import configuration_of, configure, create
+from tests.servers.topics import add_partitions, configuration_of, configure, create
 from tests.unit.decisions import decision
 
 EAGER = {"segment.ms": "50", "min.cleanable.dirty.ratio": "0.001", "delete.retention.ms": "0"}
@@ -148,3 +148,29 @@ async def test_a_topic_that_only_costs_something_is_warned_of(
     await configure(kafka.url, settings.transactions_topic, {option: value})
     await kafka_topics.ensure(settings)
     assert f"topic {settings.transactions_topic} is set to {option}={value}" in caplog.text
+
+
+async def test_partitions_added_to_the_log_in_use_are_left_alone(
+    settings: Settings, kafka: Kafka
+) -> None:
+    await kafka_topics.ensure(settings)
+    await add_partitions(kafka.url, settings.decisions_topic, 6)
+    with pytest.raises(kafka_topics.TopicsMisfit, match="set it to 6"):
+        await kafka_topics.ensure(settings)  # nothing tells that it had fewer
+    async with AIOKafkaProducer(bootstrap_servers=settings.bootstrap_servers) as sender:
+        await sender.send_and_wait(settings.decisions_topic, b"x", partition=2)
+    await kafka_topics.ensure(settings)
+    async with AIOKafkaProducer(bootstrap_servers=settings.bootstrap_servers) as sender:
+        await sender.send_and_wait(settings.decisions_topic, b"x", partition=5)
+    with pytest.raises(kafka_topics.TopicsMisfit, match="set it to 6"):
+        await kafka_topics.ensure(settings)
+
+
+async def test_an_input_with_fewer_partitions_than_the_log_is_refused_with_the_command(
+    settings: Settings, kafka: Kafka
+) -> None:
+    await create(kafka.url, settings.transactions_topic, 2)
+    with pytest.raises(kafka_topics.TopicsMisfit, match=r"--alter --topic \S+ --partitions 4"):
+        await kafka_topics.ensure(settings)
+    await add_partitions(kafka.url, settings.transactions_topic, 4)
+    await kafka_topics.ensure(settings)

@@ -15,6 +15,8 @@ from confluent_kafka.admin import (
     ResourceType,
 )
 
+from fraudapp.local.processes import POLL
+
 
 def _admin(url: str) -> AdminClient:
     return AdminClient({"bootstrap.servers": url.removeprefix("kafka://")})
@@ -30,7 +32,7 @@ async def create(url: str, topic: str, partitions: int, **configuration: str) ->
 
 
 async def configure(url: str, topic: str, configuration: Mapping[str, str]) -> None:
-    """Set options of a topic."""
+    """Set options of a topic; returns once the broker tells that they are."""
     entries = [
         ConfigEntry(option, value, incremental_operation=AlterConfigOpType.SET)
         for option, value in configuration.items()
@@ -39,21 +41,31 @@ async def configure(url: str, topic: str, configuration: Mapping[str, str]) -> N
     admin = _admin(url)
     for done in admin.incremental_alter_configs([resource]).values():
         await asyncio.to_thread(done.result)
+    while not configuration.items() <= (await configuration_of(url, topic)).items():
+        await asyncio.sleep(POLL)
 
 
 async def configuration_of(url: str, topic: str) -> dict[str, str]:
     """How a topic is set."""
     admin = _admin(url)
+    while not await asyncio.to_thread(_partitions, admin, topic):
+        await asyncio.sleep(POLL)  # it was made a moment ago
     (done,) = admin.describe_configs([ConfigResource(ResourceType.TOPIC, topic)]).values()
     entries = await asyncio.to_thread(done.result)
     return {option: entry.value for option, entry in entries.items()}
 
 
 async def add_partitions(url: str, topic: str, partitions: int) -> None:
-    """Let a topic have so many partitions, which are more than it has."""
+    """Let a topic have so many partitions, more than it has; returns once the broker tells so."""
     admin = _admin(url)
     for done in admin.create_partitions([NewPartitions(topic, partitions)]).values():
         await asyncio.to_thread(done.result)
+    while await asyncio.to_thread(_partitions, admin, topic) != partitions:
+        await asyncio.sleep(POLL)
+
+
+def _partitions(admin: AdminClient, topic: str) -> int:
+    return len(admin.list_topics(topic).topics[topic].partitions)
 
 
 async def delete(url: str, topic: str) -> None:

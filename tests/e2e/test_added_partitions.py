@@ -1,0 +1,62 @@
+"""The topic of transactions gets partitions while workers run."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+from aiokafka import AIOKafkaProducer
+
+from tests.e2e import kept
+from tests.e2e.messages import encoded, transaction
+from tests.e2e.worker import Worker
+from tests.servers.kafka import Kafka
+from tests.servers.topics import add_partitions
+
+
+async def send_to_each(worker: Worker, partitions: int, name: str) -> None:
+    """Ten transactions, and a message that is none, to each partition; the ids are all unlike."""
+    topic = worker.environment["FRAUD_TRANSACTIONS_TOPIC"]
+    async with AIOKafkaProducer(
+        bootstrap_servers=worker.environment["FRAUD_BROKER_URL"].removeprefix("kafka://")
+    ) as producer:
+        for partition in range(partitions):
+            for number in range(10):
+                row = transaction(f"{name}-{partition}-{number}")
+                await producer.send(topic, encoded(row), partition=partition)
+            await producer.send(topic, b"bad", partition=partition)
+
+
+async def test_added_partitions_are_told_at_once_and_decided_after_a_restart(
+    new_worker: Callable[..., Worker], kafka: Kafka
+) -> None:
+    workers = [await asyncio.to_thread(new_worker) for _ in range(2)]
+    one, other = workers
+    await send_to_each(one, 4, "before")
+    await kept.eventually(lambda: fates(one) == (40, 0, 4))
+    await add_partitions(kafka.url, one.environment["FRAUD_TRANSACTIONS_TOPIC"], 6)
+    for worker in workers:
+        _, problem = await kept.eventually(lambda w=worker: not_ready(w), timeout=20)  # type: ignore[misc]
+        assert "has 6: messages in the new ones wait until every worker" in problem["detail"]
+        assert "leave FRAUD_TOPIC_PARTITIONS at 4" in problem["detail"]
+        assert problem["detail"].removeprefix("not ready: ") in worker.log.read_text()
+    await send_to_each(one, 6, "after")
+    for worker in workers:  # as the sentence says
+        assert await asyncio.to_thread(worker.terminate) == 0
+        await asyncio.to_thread(worker.start)
+    await kept.eventually(lambda: fates(one) == (100, 0, 10))
+    await kept.eventually(lambda: fates(other) == (100, 0, 10))
+    await kept.everywhere(one.environment, 100)
+    letters = await kept.in_topic(one.environment, "dead_letters")
+    assert len(letters) == 10
+
+
+def fates(worker: Worker) -> tuple[int, int, int]:
+    stats: dict[str, Any] = worker.stats()
+    return stats["decisions"]["total"], stats["duplicates"], stats["dead_letters"]["total"]
+
+
+def not_ready(worker: Worker) -> tuple[int, Any] | None:
+    answer = worker.get("/readyz")
+    return answer if answer[0] == 503 else None
