@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator
 from datetime import date
+from hashlib import blake2b
 from itertools import groupby
 from operator import attrgetter
 from typing import Final
+from urllib.parse import quote
 
 from isal import igzip
 
@@ -22,14 +24,19 @@ GATHER: Final = 2.0
 DECISIONS: Final = "decisions"
 SUFFIX: Final = ".jsonl.gz"
 DAY: Final = "date="
+LONGEST: Final = 249
+"""Characters of a topic in a file's path: Kafka's own limit, and what a folder's name can hold."""
+DIGEST: Final = 16
+"""Bytes of the digest in a file's name."""
 _group: Final = attrgetter("decided_at", "topic", "partition")
 
 
 def objects(batch: Batch) -> Iterator[tuple[str, bytes]]:
     """Yield key and content of each object which holds this batch.
 
-    `decisions/date=D/topic=T/partition=P/FIRST-LAST.jsonl.gz`, with the UTC day of the decisions
-    and the range of input offsets: the same batch saved again overwrites itself.
+    `decisions/date=D/topic=T/partition=P/FIRST-LAST-DIGEST.jsonl.gz`, with the UTC day of the
+    decisions, the range of input offsets, and a digest of the lines. The same lines saved again
+    are the same file; others are another, whoever saves them and wherever they say they come from.
     """
     groups: dict[tuple[str, str, int], list[tuple[int, bytes]]] = defaultdict(list)
     pairs = zip(batch.decisions, batch.encoded, strict=True)
@@ -39,9 +46,17 @@ def objects(batch: Batch) -> Iterator[tuple[str, bytes]]:
         lines.extend((decision.offset, encoded) for decision, encoded in together)
     for (day, topic, partition), lines in groups.items():
         lines.sort()
-        span = f"{lines[0][0]:020d}-{lines[-1][0]:020d}"
-        key = f"{DECISIONS}/{DAY}{day}/topic={topic}/partition={partition}/{span}{SUFFIX}"
-        yield key, compress(b"".join(line + b"\n" for _, line in lines))
+        content = b"".join(line + b"\n" for _, line in lines)
+        # After a rebalance, lines between the same offsets may be fewer: the range alone names
+        # several files, of which one would replace the other.
+        digest = blake2b(content, digest_size=DIGEST).hexdigest()
+        folder = f"{DECISIONS}/{DAY}{day}/topic={_quoted(topic)}/partition={partition}"
+        yield f"{folder}/{lines[0][0]:020d}-{lines[-1][0]:020d}-{digest}{SUFFIX}", compress(content)
+
+
+def _quoted(topic: str) -> str:
+    """As it is, if Kafka could have a topic of that name."""
+    return quote(topic, safe="")[:LONGEST]
 
 
 def compress(content: bytes) -> bytes:

@@ -5,8 +5,12 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
+import time
+import uuid
+from contextlib import suppress
 from datetime import date
 from pathlib import Path
+from typing import Final
 
 from fraudapp.stores.archive_files import (
     AT_ONCE,
@@ -19,6 +23,11 @@ from fraudapp.stores.archive_files import (
     objects,
 )
 from fraudapp.stores.base import Batch, unavailable
+
+PARTS: Final = ".parts"
+"""Folder of files that are being written."""
+ABANDONED: Final = 3_600.0
+"""Seconds after which one that was not touched is what a crash has left."""
 
 
 class FolderArchive:
@@ -34,7 +43,7 @@ class FolderArchive:
     async def open(self) -> None:
         """See `DecisionStore.open`."""
         with unavailable(self.name, OSError):
-            await asyncio.to_thread(self._folder.mkdir, parents=True, exist_ok=True)
+            await asyncio.to_thread(self._open)
 
     async def close(self) -> None:
         """See `DecisionStore.close`."""
@@ -72,18 +81,44 @@ class FolderArchive:
         for key, content in objects(batch):
             self._write(key, content)
 
+    def _open(self) -> None:
+        _make(self._folder / PARTS)
+        for part in (self._folder / PARTS).iterdir():
+            with suppress(FileNotFoundError):  # another worker was quicker
+                # By a clock that is wrong, that of another worker may go: it will write it again.
+                if time.time() - part.stat().st_mtime > ABANDONED:
+                    part.unlink()
+
     def _write(self, key: str, content: bytes) -> None:
         path = self._folder / key
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_suffix(f".{os.getpid()}.part")
-        with part.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-        # The name too has to survive a power cut.
-        folder = os.open(path.parent, os.O_RDONLY)
+        _make(path.parent)
+        # In a name that nobody else has: not another worker on the same folder, and not a thread of
+        # this one whose save was given up, and goes on.
+        part = self._folder / PARTS / f"{uuid.uuid4().hex}.part"
+        _make(part.parent)
         try:
-            os.fsync(folder)
+            with part.open("xb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            part.replace(path)
         finally:
-            os.close(folder)
+            part.unlink(missing_ok=True)
+        _keep_names(path.parent)
+
+
+def _make(folder: Path) -> None:
+    """Make a folder that outlasts a power cut, and those it is in."""
+    if not folder.is_dir():
+        _make(folder.parent)
+        folder.mkdir(exist_ok=True)
+        _keep_names(folder.parent)
+
+
+def _keep_names(folder: Path) -> None:
+    """Return once the names in a folder would outlast a power cut."""
+    opened = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(opened)
+    finally:
+        os.close(opened)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
+import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from fraudapp.local.server import Server
 from fraudapp.settings import load
 from fraudapp.stores.archive import archive_at
 from fraudapp.stores.base import Batch, DecisionStore, StoreRefused, StoreUnavailable, decode
+from fraudapp.stores.folder_archive import PARTS
 from fraudapp.stores.postgres import PostgresStore
 from fraudapp.stores.redis import RedisStore
 from models.records import Decision
@@ -37,6 +39,8 @@ class Case:
     read: Callable[[], Awaitable[dict[str, Decision]]]
     server: Server | None = None
     folder: Path | None = None
+    lines: Callable[[], Awaitable[list[Decision]]] | None = None
+    """Every line there is, of an archive."""
 
     def down(self) -> None:
         if self.server:
@@ -75,26 +79,38 @@ def _s3(request: pytest.FixtureRequest) -> Case:
     bucket = request.getfixturevalue("s3_bucket")
     environment = {**server.settings, "FRAUD_ARCHIVE_URL": f"s3://{bucket}/some/prefix"}
 
-    async def read() -> dict[str, Decision]:
-        lines = await in_s3(environment)
-        found = [decode(json.dumps(line).encode()) for line in lines]
-        assert len({each.transaction_id for each in found}) == len(found)
-        return {each.transaction_id: each for each in found}
+    async def lines() -> list[Decision]:
+        return [decode(json.dumps(line).encode()) for line in await in_s3(environment)]
 
-    return Case(archive_at(load(environment)), read, server)
+    return _archive(archive_at(load(environment)), lines, server=server)
 
 
 def _folder(request: pytest.FixtureRequest) -> Case:
     folder = request.getfixturevalue("tmp_path") / "archive with space"
 
-    async def read() -> dict[str, Decision]:
-        files = sorted(folder.rglob("*.jsonl.gz"))
+    async def lines() -> list[Decision]:
+        files = [file for file in folder.rglob("*") if file.is_file()]
         contents = [gzip.decompress(file.read_bytes()) for file in files]
-        found = [decode(line) for content in contents for line in content.splitlines()]
-        assert len({each.transaction_id for each in found}) == len(found)
-        return {each.transaction_id: each for each in found}
+        return [decode(line) for content in contents for line in content.splitlines()]
 
-    return Case(archive_at(load({"FRAUD_ARCHIVE_URL": folder.as_uri()})), read, folder=folder)
+    store = archive_at(load({"FRAUD_ARCHIVE_URL": folder.as_uri()}))
+    return _archive(store, lines, folder=folder)
+
+
+def _archive(
+    store: DecisionStore,
+    lines: Callable[[], Awaitable[list[Decision]]],
+    server: Server | None = None,
+    folder: Path | None = None,
+) -> Case:
+    async def read() -> dict[str, Decision]:
+        # As its readers do: a line may be there twice, always as it was.
+        found: dict[str, Decision] = {}
+        for each in await lines():
+            assert found.setdefault(each.transaction_id, each) == each
+        return found
+
+    return Case(store, read, server, folder, lines)
 
 
 @pytest.fixture(params=STORES)
@@ -124,6 +140,67 @@ async def test_saving_twice_changes_nothing(case: Case) -> None:
     await case.store.save(BATCH)
     await case.store.save(BATCH)
     assert await case.read() == KEPT
+
+
+archives = pytest.mark.parametrize("prepared", ["s3", "folder"], indirect=True)
+
+
+@archives
+async def test_a_retry_writes_the_same_file_again(case: Case) -> None:
+    assert case.lines
+    for batch in (BATCH, Batch(BATCH.decisions[::-1]), Batch(BATCH.decisions)):
+        await case.store.save(batch)
+        assert len(await case.lines()) == 100
+
+
+@archives
+async def test_fewer_lines_between_the_same_offsets_replace_none(case: Case) -> None:
+    await case.store.save(BATCH)
+    ends = [BATCH.decisions[0], BATCH.decisions[-1]]
+    await case.store.save(Batch(ends))
+    assert await case.read() == KEPT
+    others = [decision(f"u{each.offset}", offset=each.offset) for each in ends]
+    await case.store.save(Batch(others))  # which say that they come from the same positions
+    assert await case.read() == KEPT | {each.transaction_id: each for each in others}
+
+
+@archives
+async def test_batches_saved_at_once_are_all_there(case: Case) -> None:
+    # As by workers whose process has the same number, or by one that gave up waiting for a save.
+    batches = [Batch(BATCH.decisions[:last]) for last in (100, 100, 100, 60, 20, 100)]
+    await asyncio.gather(*(case.store.save(batch) for batch in batches))
+    assert await case.read() == KEPT
+
+
+@archives
+@pytest.mark.parametrize("topic", ["../../up", "a/b", "%2F", "..", "", "x" * 300, "\u8a9e", "\0"])
+async def test_whatever_a_topic_is_called_its_decisions_are_in_the_archive(
+    case: Case, topic: str
+) -> None:
+    odd = decision("t1", topic=topic)
+    await case.store.save(Batch([odd, decision("t2")]))
+    assert await case.read() == {"t1": odd, "t2": decision("t2")}
+    assert await case.store.purge(odd.decided_at.date() + timedelta(days=1)) == 2
+    assert await case.read() == {}
+
+
+async def test_files_that_a_crash_left_unfinished_go_in_time_and_are_no_part_of_the_archive(
+    tmp_path: Path,
+) -> None:
+    parts = tmp_path / PARTS
+    parts.mkdir()
+    abandoned, under_way = parts / "a.part", parts / "b.part"
+    for each in (abandoned, under_way):
+        each.write_bytes(b"half of")
+    os.utime(abandoned, (0, 0))
+    store = archive_at(load({"FRAUD_ARCHIVE_URL": tmp_path.as_uri()}))
+    await store.open()
+    assert list(parts.iterdir()) == [under_way]
+    await store.save(BATCH)
+    await store.write("reports/a.html", b"a", "text/html")
+    await store.write("reports/a.html", b"b", "text/html")
+    assert (tmp_path / "reports" / "a.html").read_bytes() == b"b"
+    assert list(parts.iterdir()) == [under_way]
 
 
 async def test_saving_nothing_is_harmless(case: Case) -> None:

@@ -46,7 +46,7 @@ def test_every_decision_is_in_exactly_one_object_of_its_day_and_partition(
         parts = {f"partition={each.partition}" for each in lines}
         assert all(part in key for part in days | parts)
         assert len(days) == len(parts) == 1
-        first, last = key.rpartition("/")[2].removesuffix(".jsonl.gz").split("-")
+        first, last, _ = key.rpartition("/")[2].removesuffix(".jsonl.gz").split("-")
         assert (int(first), int(last)) == (lines[0].offset, lines[-1].offset)
         keys.append(key)
         found += lines

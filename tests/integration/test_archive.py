@@ -1,0 +1,109 @@
+"""Whatever is saved again, and by whom: the archive has every line of the decision log."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fraudapp import topics as kafka_topics
+from fraudapp.appender import Appender
+from fraudapp.decision_log import DecisionLog
+from fraudapp.keeper import Keeper
+from fraudapp.local.server import Server
+from fraudapp.settings import Settings, load
+from fraudapp.stores.base import Batch, StoreRefused
+from fraudapp.stores.folder_archive import FolderArchive
+from models.records import Decision
+from tests.e2e import kept
+from tests.e2e.archived import compare, logged
+from tests.unit.decisions import DECIDED_AT, decision
+
+PARTITIONS = 2
+
+
+@pytest.fixture
+def environment(kafka: Server, topics: dict[str, str], tmp_path: Path) -> dict[str, str]:
+    return {
+        **topics,
+        "FRAUD_BROKER_URL": kafka.url,
+        "FRAUD_DATA_DIR": str(tmp_path / "data"),
+        "FRAUD_TOPIC_PARTITIONS": str(PARTITIONS),
+    }
+
+
+@pytest.fixture
+async def log(environment: dict[str, str]) -> AsyncIterator[DecisionLog]:
+    settings = load(environment)
+    await kafka_topics.ensure(settings)
+    appender = Appender(settings)
+    await appender.start()
+    log = DecisionLog(settings, appender)
+    await log.open()
+    for number in range(PARTITIONS):
+        await log.ready(number, generation=1)
+    yield log
+    await log.close()
+    await appender.stop()
+
+
+def lines(folder: Path) -> list[dict[str, Any]]:
+    files = folder.rglob("*.jsonl.gz")
+    contents = [gzip.decompress(file.read_bytes()) for file in files]
+    return [json.loads(line) for content in contents for line in content.splitlines()]
+
+
+async def refuse(store: str, refused: Decision, exc: StoreRefused) -> None:
+    raise AssertionError(f"{store} refused {refused.transaction_id}")
+
+
+async def follow(settings: Settings, log: DecisionLog, archive: FolderArchive, number: int) -> None:
+    """What a worker does that is assigned this partition, of which nothing is noted as kept."""
+    keeper = Keeper(settings, archive, log, refuse)
+    await keeper.start()
+    await keeper.assign([number])
+    await kept.eventually(lambda: not keeper.behind)
+    await keeper.stop()
+
+
+async def test_a_worker_that_has_some_of_the_partitions_now_replaces_no_line_of_the_others(
+    environment: dict[str, str], log: DecisionLog, tmp_path: Path
+) -> None:
+    archive = FolderArchive(tmp_path / "archive")
+    # A producer puts all into one partition of the input; half of it is at home in the other.
+    whole = [decision(f"t{n}", partition=0, offset=n) for n in range(10)]
+    batches = [Batch(whole[1:9]), Batch([whole[0], whole[9]])]
+    for number, batch in enumerate(batches):
+        assert await log.append(number, batch, cursor=0)
+    await archive.open()
+    await archive.save(Batch.of(batches))  # by one worker that has both
+    for number in (1, 0, 1):
+        again = load({**environment, "FRAUD_APP_ID": f"{environment['FRAUD_APP_ID']}-{number}"})
+        await follow(again, log, archive, number)
+        records = logged(await kept.in_topic(environment, "decisions"))
+        assert len(records) == 10
+        assert compare(lines(tmp_path / "archive"), records) == ([], [])
+
+
+def test_the_comparison_sees_whatever_is_wrong_with_a_line() -> None:
+    def line(id_: str, **changes: Any) -> dict[str, Any]:
+        return {"transaction_id": id_, "score": 1, "decided_at": DECIDED_AT.isoformat(), **changes}
+
+    a, b = line("a"), line("b")
+    assert compare([a, b, a], [a, b]) == ([], [])
+    assert compare([a], [a, b]) == (["b"], [])
+    assert compare([a, b], [a]) == ([], ["b"])
+    assert compare([line("a", score=1.0), b], [a, b]) == (["a"], ["a"])
+    assert compare([a, line("a", score=2), b], [a, b]) == ([], ["a"])
+    second = line("a", score=2)  # in the log too: it does not count, and is not made up
+    assert compare([a, second], [a, second]) == ([], [])
+    assert compare([second], [a, second]) == (["a"], [])
+    today = DECIDED_AT.date()
+    assert compare([], [a], purged_before=today) == (["a"], [])
+    assert compare([], [a], purged_before=today + timedelta(days=1)) == ([], [])
+    assert compare([b], [a], purged_before=today + timedelta(days=1)) == ([], ["b"])
