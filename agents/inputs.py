@@ -13,16 +13,19 @@ from models.admission import Input, Position
 _WRITTEN: Final = re.compile(rb"(?P<topic>.+)/(?P<partition>\d{1,9})/(?P<offset>\d{1,18})")
 
 
-def input_of(record: ConsumerRecord) -> Input:
-    """Return what a record of the topic of transactions holds."""
+def input_of(record: ConsumerRecord, partitions: int) -> Input:
+    """Return what a record of the topic of transactions, with so many partitions, holds."""
     position = Position(record.topic, record.partition, record.offset)
-    origin = (_origin(record.headers, record.topic) if record.headers else None) or position
-    return Input(record.key, record.value, position, origin)
+    origin = _origin(record.headers, position) if record.headers else None
+    # Nothing is sent on to where it is already, nor comes from a partition that there is not.
+    if origin and (origin.partition == record.partition or origin.partition >= partitions):
+        origin = None
+    return Input(record.key, record.value, position, origin or position)
 
 
-def _origin(headers: Any, topic: str) -> Position | None:
+def _origin(headers: Any, read: Position) -> Position | None:
     # Written by `send_home`; anything else is somebody's own header of that name.
     match = _WRITTEN.fullmatch(dict(headers).get(ORIGIN) or b"")
-    if match is None or match["topic"] != topic.encode():
+    if match is None or match["topic"] != read.topic.encode():
         return None
-    return Position(topic, int(match["partition"]), int(match["offset"]))
+    return Position(read.topic, int(match["partition"]), int(match["offset"]))

@@ -141,7 +141,8 @@ def leave(events: Events) -> None:
 def _share(events: Events, ledger: Ledger) -> Share:
     records = [record for event in events for record in run_of(event.message).records]
     with stage("read"):
-        reading = read([input_of(record) for record in records], settings.topic_partitions)
+        partitions = settings.topic_partitions
+        reading = read([input_of(record, partitions) for record in records], partitions)
     with stage("admit"):
         admission = _admit(reading.candidates, ledger)
     return Share(number_of(events), events, records, reading, admission, ledger.cursor)
