@@ -8,6 +8,7 @@ from collections.abc import Callable
 from datetime import datetime
 
 from tests.e2e import kept
+from tests.e2e.archived import compare, logged
 from tests.e2e.messages import send_transactions, transaction
 from tests.e2e.worker import Worker
 
@@ -89,6 +90,9 @@ async def test_two_workers_share_the_work_and_both_know_all_of_it(
     await send_transactions(other.environment, more)
     await kept.eventually(lambda: other.stats()["decisions"]["total"] == len(rows) + 8 + len(more))
     await kept.everywhere(other.environment, len(rows) + 8 + len(more))
+    # Partitions went from hand to hand, and some of what was saved was saved again.
+    log = logged(await kept.in_topic(other.environment, "decisions"))
+    assert compare(await kept.in_s3(other.environment), log) == ([], [])
     history = await kept.in_postgres(other.environment)
     assert other.stats()["decisions"] == kept.outcomes(history)
     # What the dead worker had told of its partitions is now told by the one that is left, and is

@@ -6,6 +6,7 @@ import asyncio
 import json
 import logging
 from collections.abc import Iterable, Mapping
+from datetime import date
 from typing import Any, Final
 
 from aiokafka import ConsumerRecord
@@ -15,6 +16,7 @@ from fraudapp.publishing import ORIGIN
 from models.parsing import InvalidTransaction, parse
 from models.records import Transaction
 from tests.e2e import kept
+from tests.e2e.archived import compare, logged
 from tests.torture.cluster import Cluster
 from tests.torture.load import Load
 
@@ -125,8 +127,11 @@ def _state(worker: Any, ends: Mapping[int, int]) -> bool:
     return up_to_date and not any(store["behind"] for store in health["stores"].values())
 
 
-async def judge(cluster: Cluster, load: Load) -> Verdict:
-    """Compare every store, every answer and every count with what the input topic demands."""
+async def judge(cluster: Cluster, load: Load, purged_before: date | None = None) -> Verdict:
+    """Compare every store, every answer and every count with what the input topic demands.
+
+    Of UTC days before `purged_before` the archive need have nothing.
+    """
     environment = cluster.environment
     verdict = Verdict()
     inputs = await kept.in_topic(environment, "transactions")
@@ -136,12 +141,15 @@ async def judge(cluster: Cluster, load: Load) -> Verdict:
         f"{id_} was confirmed by the broker and is not in the topic"
         for id_ in load.confirmed - expected.payloads.keys()
     ]
-    first = _first_decisions(await kept.in_topic(environment, "decisions"))
+    log_of_decisions = logged(await kept.in_topic(environment, "decisions"))
+    first = _first_decisions(log_of_decisions)
     stores = {
         "postgres": await kept.in_postgres(environment),
         "redis": await asyncio.to_thread(kept.in_redis, environment),
-        "s3": _by_id(await kept.in_s3(environment), verdict),
     }
+    archive = compare(await kept.in_s3(environment), log_of_decisions, purged_before)
+    verdict.lost += [f"the archive does not have {id_} as it was decided" for id_ in archive.lost]
+    verdict.doubled += [f"the archive has a line of {id_} of its own" for id_ in archive.foreign]
     _compare_log(first, expected, verdict)
     for name, store in stores.items():
         _compare_store(name, store, first, verdict)
@@ -156,21 +164,12 @@ async def judge(cluster: Cluster, load: Load) -> Verdict:
     return verdict
 
 
-def _first_decisions(log_records: Iterable[ConsumerRecord]) -> dict[str, dict[str, Any]]:
+def _first_decisions(log_of_decisions: Iterable[dict[str, Any]]) -> dict[str, dict[str, Any]]:
     """The decision that counts under each id: the first in the log."""
-    ordered = sorted(log_records, key=lambda each: (each.partition, each.offset))
     first: dict[str, dict[str, Any]] = {}
-    for each in ordered:
-        first.setdefault(each.key.decode(), json.loads(each.value))
+    for each in log_of_decisions:
+        first.setdefault(each["transaction_id"], each)
     return first
-
-
-def _by_id(lines: Iterable[dict[str, Any]], verdict: Verdict) -> dict[str, dict[str, Any]]:
-    found: dict[str, dict[str, Any]] = {}
-    for line in lines:
-        if found.setdefault(line["transaction_id"], line) != line:
-            verdict.doubled.append(f"s3 has two versions of {line['transaction_id']}")
-    return found
 
 
 def _compare_log(first: Decisions, expected: Expected, verdict: Verdict) -> None:
