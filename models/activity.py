@@ -39,23 +39,26 @@ class Blocked(Struct, frozen=True):
 
 
 class Buckets(Struct):
-    """Decisions by outcome in intervals of time, of which the latest are kept."""
+    """Decisions by outcome in intervals of time, of which those counted in last are kept.
+
+    Not those of the latest times: of a clock that is a year ahead, one decision would push out all.
+    """
 
     width: int
     """Seconds."""
     kept: int
     counts: dict[int, list[int]] = {}
-    """By number of the interval since 1970: how many of each of `OUTCOMES`."""
+    """By number of the interval since 1970: how many of each of `OUTCOMES`; the last comes last."""
 
     def add(self, moment: float, counts: Sequence[int]) -> None:
-        """Count decisions made at one moment; those older than what is kept are forgotten."""
+        """Count decisions made at one moment, in the order of the log."""
         number = int(moment) // self.width
-        bucket = self.counts.get(number)
+        bucket = self.counts.pop(number, None)
         if bucket is None:
-            first = max([number, *self.counts]) - self.kept + 1
             bucket = [0] * len(OUTCOMES)
-            kept = {**self.counts, number: bucket}
-            self.counts = {each: kept[each] for each in kept if each >= first}
+            if len(self.counts) >= self.kept:
+                del self.counts[next(iter(self.counts))]
+        self.counts[number] = bucket
         for place, count in enumerate(counts):
             bucket[place] += count
 
@@ -63,8 +66,9 @@ class Buckets(Struct):
 class Activity(Struct):
     """The recent past of one partition.
 
-    A function of the set of decisions alone: whoever has read as much of the log agrees with it, in
-    whatever portions it was read. Time is that of the decisions; no clock is read.
+    A function of the decisions in the order of the log: whoever has read as much of it agrees, in
+    whatever portions it was read. Time is that of the decisions, by clocks that may be wrong, or be
+    set; no clock is read.
     """
 
     seconds: Buckets = field(default_factory=lambda: Buckets(width=10, kept=90))
@@ -73,13 +77,15 @@ class Activity(Struct):
     blocked: list[Blocked] = field(default_factory=list)
     """The latest, in the order of the log."""
     first_decided_at: float | None = None
-    """Seconds since 1970; None if there is no decision."""
+    """Of the first in the log, seconds since 1970; None if there is none."""
 
     def add(self, decisions: Sequence[Decision]) -> list[int]:
         """Take in decisions in the order of the log; returns how many of each of `OUTCOMES`."""
         total = [0] * len(OUTCOMES)
         if not decisions:
             return total
+        if self.first_decided_at is None:
+            self.first_decided_at = decisions[0].decided_at.timestamp()
         # A batch is decided at one moment, and then this loop runs once.
         for moment, same in groupby(decisions, key=_moment):
             outcomes = list(map(_outcome, same))
@@ -88,7 +94,6 @@ class Activity(Struct):
             seconds = moment.timestamp()
             self.seconds.add(seconds, counts)
             self.minutes.add(seconds, counts)
-            self.first_decided_at = min(seconds, self.first_decided_at or seconds)
         scores = np.fromiter(map(_score, decisions), dtype=np.float64, count=len(decisions))
         bins = np.minimum(scores * SCORE_BINS, SCORE_BINS - 1).astype(np.intp)
         added = np.bincount(bins, minlength=SCORE_BINS).tolist()
@@ -117,13 +122,16 @@ class Recent(Struct, frozen=True):
 
 
 def recent(partitions: Iterable[Activity], now: float) -> Recent:
-    """Add up the activity of all partitions, as seen at a moment (seconds since 1970)."""
+    """Add up the activity of all partitions, as seen at a moment (seconds since 1970).
+
+    Of what is stamped later, by a clock that is ahead, only the scores are told.
+    """
     each = list(partitions)
-    begun = [one.first_decided_at for one in each if one.first_decided_at is not None]
+    firsts = [one.first_decided_at for one in each if one.first_decided_at is not None]
     minutes = _rows([one.minutes for one in each], now)
     hour = [row for row in minutes if row[0] > now - 3_600]
     return Recent(
-        since=min(begun, default=None),
+        since=min((first for first in firsts if first <= now), default=None),
         hour={
             outcome.value: sum(row[1 + place] for row in hour)
             for place, outcome in enumerate(OUTCOMES)
@@ -133,7 +141,7 @@ def recent(partitions: Iterable[Activity], now: float) -> Recent:
         scores=[sum(bins) for bins in zip(*(one.scores for one in each), strict=True)]
         or [0] * SCORE_BINS,
         blocked=sorted(
-            (one for activity in each for one in activity.blocked),
+            (one for activity in each for one in activity.blocked if one.decided_at <= now),
             key=lambda one: (-one.decided_at, one.transaction_id),
         )[:LATEST],
     )
@@ -161,9 +169,9 @@ def _blocked(decision: Decision) -> Blocked:
 def _rows(buckets: Sequence[Buckets], now: float) -> list[list[int]]:
     sums: dict[int, list[int]] = {}
     for one in buckets:
-        first = int(now) // one.width - one.kept + 1
+        last = int(now) // one.width
         for number, counts in one.counts.items():
-            if number >= first:
+            if last - one.kept < number <= last:
                 so_far = sums.get(number * one.width, [0] * len(OUTCOMES))
                 sums[number * one.width] = [a + b for a, b in zip(so_far, counts, strict=True)]
     return [[begin, *sums[begin]] for begin in sorted(sums)]

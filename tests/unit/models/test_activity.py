@@ -6,6 +6,7 @@ from datetime import datetime, timedelta, timezone
 
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import msgpack
 
 from models.activity import LATEST, OUTCOMES, SCORE_BINS, Activity, mask, recent
 from models.records import Decision, Outcome
@@ -14,18 +15,30 @@ from tests.unit.transactions import transaction
 
 START = datetime(2026, 1, 1, tzinfo=timezone.utc)
 
-logs = st.lists(
-    st.tuples(st.sampled_from(Outcome), st.floats(0, 1), st.integers(0, 20_000)),
-    min_size=1,
-    max_size=60,
-).map(
-    lambda rows: [
-        decision(
-            f"t{number}", decision=outcome, score=score, decided_at=START + timedelta(seconds=at)
-        )
-        for number, (outcome, score, at) in enumerate(rows)
-    ]
+
+def at(seconds: st.SearchStrategy[int]) -> st.SearchStrategy[list[Decision]]:
+    """A log of decisions so many seconds after the start, each."""
+    rows = st.tuples(st.sampled_from(Outcome), st.floats(0, 1), seconds)
+    return st.lists(rows, min_size=1, max_size=60).map(
+        lambda each: [
+            decision(
+                f"t{number}",
+                decision=outcome,
+                score=score,
+                decided_at=START + timedelta(seconds=after),
+            )
+            for number, (outcome, score, after) in enumerate(each)
+        ]
+    )
+
+
+FIRST, LAST = (
+    int((moment.replace(tzinfo=timezone.utc) - START).total_seconds())
+    for moment in (datetime.min, datetime.max)
 )
+logs = at(st.integers(0, 20_000))
+wild = at(st.integers(FIRST, LAST - 1))
+"""As by clocks that are wrong, or set right and wrong again."""
 
 
 def whole(log: list[Decision]) -> Activity:
@@ -34,7 +47,7 @@ def whole(log: list[Decision]) -> Activity:
     return activity
 
 
-@given(log=logs, data=st.data())
+@given(log=logs | wild, data=st.data())
 def test_portions_make_no_difference(log: list[Decision], data: st.DataObject) -> None:
     activity, position = Activity(), 0
     totals = [0, 0, 0]
@@ -44,30 +57,65 @@ def test_portions_make_no_difference(log: list[Decision], data: st.DataObject) -
         totals = [a + b for a, b in zip(totals, added, strict=True)]
         position = end
     assert activity == whole(log)
+    assert msgpack.encode(activity) == msgpack.encode(whole(log))  # in the same order, too
     assert totals == [sum(each.decision is outcome for each in log) for outcome in OUTCOMES]
     assert activity.add([]) == [0, 0, 0]
 
 
-@given(log=logs)
+@given(log=logs | wild)
 def test_every_decision_is_where_it_belongs(log: list[Decision]) -> None:
     activity = whole(log)
-    last = max(each.decided_at.timestamp() for each in log)
     for buckets in (activity.seconds, activity.minutes):
-        width, first = buckets.width, int(last) // buckets.width - buckets.kept + 1
-        numbers = [int(each.decided_at.timestamp()) // width for each in log]
-        kept = [each for each, number in zip(log, numbers, strict=True) if number >= first]
-        assert sum(map(sum, buckets.counts.values())) == len(kept)
-        assert len(buckets.counts) <= buckets.kept
+        numbers = [int(each.decided_at.timestamp()) // buckets.width for each in log]
+        latest = list(dict.fromkeys(reversed(numbers)))[: buckets.kept]
+        assert list(buckets.counts) == latest[::-1]  # by when they were counted in last
+        assert sum(map(sum, buckets.counts.values())) == sum(each in latest for each in numbers)
     assert sum(activity.scores) == len(log)
+    assert activity.first_decided_at == log[0].decided_at.timestamp()
     blocked = [each.transaction_id for each in log if each.decision is Outcome.BLOCK]
     assert [each.transaction_id for each in activity.blocked] == blocked[-LATEST:]
+
+
+@given(before=wild, log=at(st.integers(0, 600)), others=wild)
+def test_whatever_was_stamped_before_what_is_decided_now_is_shown(
+    before: list[Decision], log: list[Decision], others: list[Decision]
+) -> None:
+    now = START.timestamp() + 600
+    activity = whole([*before, *log])
+    seen = recent([activity, whole(others)], now)
+    alone = recent([whole(log)], now)
+    for all_rows, rows in ((seen.seconds, alone.seconds), (seen.minutes, alone.minutes)):
+        shown = {begin: counts for begin, *counts in all_rows}
+        assert max(shown) <= now
+        for begin, *counts in rows:
+            assert all(a >= b for a, b in zip(shown[begin], counts, strict=True))
+    assert all(seen.hour[outcome] >= count for outcome, count in alone.hour.items())
+    assert all(each.decided_at <= now for each in seen.blocked)
+    assert seen.since is None or seen.since <= now
+    assert len(activity.seconds.counts) <= activity.seconds.kept
+    assert len(activity.minutes.counts) <= activity.minutes.kept
+    assert len(activity.blocked) <= LATEST
+
+
+def test_a_clock_that_was_a_year_ahead_leaves_the_page_as_it_was() -> None:
+    def made(id_: str, moment: datetime) -> Decision:
+        return decision(id_, decided_at=moment)
+
+    log = [made(f"a{number}", START + timedelta(seconds=number)) for number in range(100)]
+    ahead = made("ahead", START + timedelta(days=365))
+    now = (START + timedelta(seconds=100)).timestamp()
+    assert recent([whole([*log, ahead])], now).hour == {"APPROVE": 0, "FLAG": 0, "BLOCK": 100}
+    seen = recent([whole([ahead, *log[:50]]), whole(log[50:])], now)
+    assert seen.hour["BLOCK"] == 100
+    assert seen.blocked[0].transaction_id == "a99"
+    assert seen.since == log[50].decided_at.timestamp()
 
 
 @given(one=logs, other=logs)
 def test_partitions_add_up(one: list[Decision], other: list[Decision]) -> None:
     now = max(each.decided_at.timestamp() for each in [*one, *other])
     seen = recent([whole(one), whole(other)], now)
-    assert seen.since == min(each.decided_at.timestamp() for each in [*one, *other])
+    assert seen.since == min(log[0].decided_at.timestamp() for log in (one, other))
     assert sum(seen.scores) == len(one) + len(other)
     # Whole minutes: the first one shown may have begun up to a minute before.
     in_hour = [
