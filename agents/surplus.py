@@ -11,10 +11,10 @@ from typing import Any
 
 from faust.types import EventT
 
-from agents.inputs import input_of
 from fraudapp.app import runtime, settings
 from fraudapp.publishing import send_raw
 from fraudapp.transport import run_of
+from models.admission import Input, Position
 
 
 def is_surplus(partition: int) -> bool:
@@ -27,6 +27,9 @@ async def send_on(event: EventT[Any]) -> None:
 
     A crash may put some there twice: a transaction is decided once all the same.
     """
-    inputs = [input_of(record) for record in run_of(event.message).records]
+    inputs = []
+    for record in run_of(event.message).records:
+        position = Position(record.topic, record.partition, record.offset)
+        inputs.append(Input(record.key, record.value, position, position))
     partition = event.message.partition % settings.topic_partitions
     await send_raw(runtime.appender, settings.transactions_topic, partition, inputs)

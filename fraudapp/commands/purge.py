@@ -15,7 +15,7 @@ from fraudapp.stores.stores import Stores
 
 UNITS: Final = {"redis": "decisions", "postgres": "decisions", "archive": "files"}
 STAYS: Final = (
-    "Not purged: the topic {decisions} (compacted: one decision for each id, for ever) and the "
+    "Not purged: the topic {decisions} (one decision for each id, for ever) and the "
     "copies of it in the workers' data folders, since without them an id would be decided again; "
     "and what was sent, which stays in {transactions} and {dead_letters} as long as their "
     "retention.ms says. Daily reports stay; they name no one."
