@@ -18,6 +18,7 @@ from fraudapp.keys import Keys
 from fraudapp.keys import parse as parse_keys
 from fraudapp.local.session import running_settings
 from fraudapp.tls import client_context
+from fraudapp.topic_names import clash, impossible
 from models.policy import Policy
 
 PREFIX = "FRAUD_"
@@ -67,6 +68,12 @@ def _archive_url(text: str) -> str:
     return text
 
 
+def _topic(name: str) -> str:
+    if problem := impossible(name):
+        raise ValueError(f"{problem}; take another name")
+    return name
+
+
 def _keys(text: SecretStr) -> SecretStr:
     parse_keys(text.get_secret_value())
     return text
@@ -99,7 +106,8 @@ def _authorities(path: Path) -> Path:
 AuthorityFile = Annotated[Path, AfterValidator(_authorities)]
 PemFile = Annotated[Path, AfterValidator(_readable)]
 Probability = Annotated[float, Field(ge=0, le=1)]
-Topic = Annotated[str, Field(pattern=r"^[a-zA-Z0-9._-]{1,249}$")]
+AppId = Annotated[str, Field(pattern=r"^[a-zA-Z0-9._-]{1,249}$")]
+Topic = Annotated[AppId, AfterValidator(_topic)]
 Port = Annotated[int, Field(ge=1, le=65535)]
 
 
@@ -111,7 +119,7 @@ class Settings(BaseSettings):
     )
 
     # Kafka
-    app_id: Topic = "fraudapp"
+    app_id: AppId = "fraudapp"
     """Consumer group, and prefix of the changelog topics."""
     broker_url: Annotated[str, AfterValidator(_brokers)] = "kafka://127.0.0.1:9092"
     """Bootstrap servers: `kafka://HOST:PORT`, more of them separated by `;`."""
@@ -236,7 +244,13 @@ class Settings(BaseSettings):
         return self
 
     def _misfit(self) -> str | None:
-        """What does not fit together in the settings of connections."""
+        """What does not fit together in the settings of topics and connections."""
+        topics = {
+            PREFIX + name.upper(): getattr(self, name)
+            for name in ("transactions_topic", "decisions_topic", "dead_letters_topic")
+        }
+        if same := clash(self.app_id, topics):
+            return same
         named = self.broker_user is not None, self.broker_password is not None
         if self.broker_security.startswith("SASL") != any(named) or any(named) != all(named):
             return (
