@@ -15,7 +15,13 @@ LONGEST_NAME: Final = 249
 """Characters of a topic's name in Kafka."""
 MADE_FROM_ID: Final = ("decision-counts-changelog", "partition-reports-changelog", "progress")
 """Ends of the names of topics that an application makes for itself, each after `APP-`."""
-_INTERNAL: Final = ("__consumer_offsets", "__transaction_state", "__share_group_state")
+_INTERNAL: Final = (
+    "__consumer_offsets",
+    "__transaction_state",
+    "__share_group_state",
+    "__cluster_metadata",
+    "__remote_log_metadata",
+)
 
 
 def impossible(name: str) -> str | None:

@@ -43,6 +43,7 @@ def test_defaults_are_valid_and_settings_are_frozen() -> None:
         ("DEAD_LETTERS_TOPIC", "__consumer_offsets"),
         ("DEAD_LETTERS_TOPIC", "..consumer.offsets"),
         ("TRANSACTIONS_TOPIC", "__transaction_state"),
+        ("TRANSACTIONS_TOPIC", "__cluster_metadata"),
         ("MODEL_KIND", "magic"),
         ("BATCH_SECONDS", "-1"),
         ("RATE_LIMIT", "100"),

@@ -43,14 +43,14 @@ def test_two_settings_of_one_topic_are_both_named(one: str, other: str, name: st
 @pytest.mark.parametrize("end", MADE_FROM_ID)
 def test_topics_that_are_made_from_the_id_are_nobody_elses(topic: str, end: str) -> None:
     for name in (f"my.app-{end}", f"my_app-{end}"):
-        with pytest.raises(SettingsError, match=f"FRAUD_{topic}=.*FRAUD_APP_ID=my.app"):
+        with pytest.raises(SettingsError, match=rf"FRAUD_{topic}=.*FRAUD_APP_ID=my\.app"):
             load({"FRAUD_APP_ID": "my.app", f"FRAUD_{topic}": name})
 
 
 def test_an_id_that_leaves_no_room_for_its_topics_is_refused() -> None:
     longest = max(map(len, MADE_FROM_ID))
     assert load({"FRAUD_APP_ID": "a" * (248 - longest)})
-    with pytest.raises(SettingsError, match="FRAUD_APP_ID=aaa.* is too long"):
+    with pytest.raises(SettingsError, match=r"FRAUD_APP_ID=aaa.* is too long"):
         load({"FRAUD_APP_ID": "a" * (249 - longest)})
 
 
