@@ -11,6 +11,7 @@ from typing import Any, Final, get_type_hints
 
 import msgspec
 
+from models import characters
 from models.records import LONGEST_TEXT, FieldError, Transaction
 
 _decode: Final = msgspec.json.Decoder(Transaction).decode
@@ -73,7 +74,7 @@ def from_mapping(fields: Any) -> Transaction:
 
 def valid_id(text: str) -> bool:
     """Whether a transaction can have this id."""
-    return 0 < len(text) <= LONGEST_TEXT and text.isprintable()
+    return 0 < len(text) <= LONGEST_TEXT and characters.allowed(text)
 
 
 def split(raw: bytes) -> list[bytes]:
@@ -86,15 +87,13 @@ def split(raw: bytes) -> list[bytes]:
 
 def checked(transaction: Transaction) -> Transaction:
     """Return a transaction of the right types, or raise `InvalidTransaction` for its texts."""
-    # Control characters would break logs, spreadsheets and (NUL) Postgres; no type can forbid them.
-    if f"{transaction.transaction_id}{transaction.nameOrig}{transaction.nameDest}".isprintable():
+    # No type can forbid single characters.
+    if characters.allowed(
+        f"{transaction.transaction_id}{transaction.nameOrig}{transaction.nameDest}"
+    ):
         return transaction
-    errors = [
-        FieldError(name, "must be printable: no control characters")
-        for name in _TEXTS
-        if not getattr(transaction, name).isprintable()
-    ]
-    raise InvalidTransaction(errors)
+    problems = {name: characters.problem(getattr(transaction, name)) for name in _TEXTS}
+    raise InvalidTransaction(FieldError(name, each) for name, each in problems.items() if each)
 
 
 def _unread(message: Unread) -> str:

@@ -8,12 +8,14 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct
 
+from models.characters import MEANT
+
 LARGEST_STEP = 2**31 - 1  # fits a 32-bit column; PaySim's own steps end at 743
 LARGEST_AMOUNT = 1e15  # far above any transfer, and whole days of them can still be added up
 LONGEST_TEXT = 128
 
 Amount = Annotated[float, Meta(ge=0, le=LARGEST_AMOUNT, description="account currency")]
-Text = Annotated[str, Meta(max_length=LONGEST_TEXT)]
+Text = Annotated[str, Meta(max_length=LONGEST_TEXT, description=MEANT)]
 Label = Literal[0, 1]
 TransactionType = Literal["CASH_IN", "CASH_OUT", "DEBIT", "PAYMENT", "TRANSFER"]
 
@@ -21,10 +23,10 @@ TransactionType = Literal["CASH_IN", "CASH_OUT", "DEBIT", "PAYMENT", "TRANSFER"]
 class Transaction(Struct, frozen=True, kw_only=True, gc=False):
     """One mobile-money transaction, as PaySim describes it.
 
-    Built by `models.parsing`, which checks what types alone cannot: that texts are printable.
+    Built by `models.parsing`, which checks what types alone cannot: which characters texts hold.
     """
 
-    transaction_id: Annotated[str, Meta(min_length=1, max_length=LONGEST_TEXT)]
+    transaction_id: Annotated[str, Meta(min_length=1, max_length=LONGEST_TEXT, description=MEANT)]
     """The producer's id; the idempotency key everywhere."""
     step: Annotated[int, Meta(ge=1, le=LARGEST_STEP)]
     """Hour since the start of the simulation, from 1."""

@@ -10,6 +10,7 @@ from faust import web
 
 from fraudapp import __version__
 from fraudapp.app import app, settings
+from models.characters import MEANT
 from models.records import LONGEST_TEXT, Decision, Transaction
 from web import answers, examples
 from web.transactions import MOST_AT_ONCE
@@ -40,7 +41,7 @@ ID: Final[dict[str, Any]] = {
     "name": "transaction_id",
     "in": "path",
     "required": True,
-    "description": "As its producer gave it; printable characters.",
+    "description": f"As its producer gave it: {MEANT}.",
     "schema": {"type": "string", "minLength": 1, "maxLength": LONGEST_TEXT},
     "example": "demo-1",
 }

@@ -9,6 +9,7 @@ from faust import web
 
 from fraudapp.app import app, runtime
 from fraudapp.intake import accept, find, is_accepted
+from models.characters import MEANT
 from models.parsing import InvalidTransaction, parse, split, valid_id
 from models.records import Decision, Transaction
 from web.answers import Conflict, Pending
@@ -52,7 +53,7 @@ class TransactionStatus(View):
         """Answer 200 with the decision, 202 if it is still to be made, 404 if there is no such."""
         wait = wait_seconds(request)
         if not valid_id(transaction_id):
-            raise Problem(404, "no transaction has such an id: 1 to 128 printable characters")
+            raise Problem(404, f"no transaction has such an id: 1 to 128 characters; {MEANT}")
         decision = await find(runtime, transaction_id, wait=wait)
         if decision is not None:
             return self.answer(decision)

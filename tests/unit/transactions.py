@@ -23,13 +23,14 @@ FIELDS: dict[str, Any] = {
 }
 
 amounts = st.floats(min_value=0, max_value=LARGEST_AMOUNT)
-# What str.isprintable() accepts: none of Unicode's "other" categories, no space but one.
-printable = st.characters(exclude_categories=("C", "Z"), include_characters=" ")
-texts = st.text(printable, max_size=128)
+# None of Unicode's "other" categories but joiners, and of the separators the spaces.
+JOINERS = "\u200b\u200c\u200d\u2060"
+writable = st.characters(categories=("L", "M", "N", "P", "S", "Zs"), include_characters=JOINERS)
+texts = st.text(writable, max_size=128)
 
 transactions = st.builds(
     Transaction,
-    transaction_id=st.text(printable, min_size=1, max_size=128),
+    transaction_id=st.text(writable, min_size=1, max_size=128),
     step=st.integers(1, LARGEST_STEP),
     type=st.sampled_from(["CASH_IN", "CASH_OUT", "DEBIT", "PAYMENT", "TRANSFER"]),
     amount=amounts,

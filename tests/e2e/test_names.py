@@ -1,0 +1,54 @@
+"""Names that people have go the whole way: over HTTP and Kafka into every store, and back."""
+
+from __future__ import annotations
+
+import asyncio
+from urllib.parse import quote
+
+from tests.e2e import kept
+from tests.e2e.messages import encoded, send_transactions, transaction
+from tests.e2e.worker import Worker
+from tests.unit.names import REAL, WRONG
+
+
+async def test_names_of_people_are_decided_kept_and_found(worker: Worker) -> None:
+    rows = [transaction(name, nameOrig=name, nameDest=name[::-1]) for name in REAL]
+    rows = [each | {"isFlaggedFraud": 1} for each in rows]
+    over_http, over_kafka = rows[::2], rows[1::2]
+    for each in over_http:
+        status, decision = worker.post("/transactions?wait_seconds=20", encoded(each))
+        assert status == 200, (each, decision)
+        assert decision["transaction"] == each
+    await send_transactions(worker.environment, over_kafka)
+    for each in rows:
+        path = f"/transaction/{quote(each['transaction_id'], safe='')}/status?wait_seconds=20"
+        status, decision = await asyncio.to_thread(worker.get, path)
+        assert (status, decision["transaction"]) == (200, each)
+    await kept.everywhere(worker.environment, len(rows))
+    sent = {each["transaction_id"]: each for each in rows}
+    in_redis = kept.in_redis(worker.environment)
+    assert {id_: each["transaction"] for id_, each in in_redis.items()} == sent
+    archived = await kept.in_s3(worker.environment)
+    assert {each["transaction_id"]: each["transaction"] for each in archived} == sent
+    history = await kept.in_postgres(worker.environment)
+    assert {id_: row["name_orig"] for id_, row in history.items()} == {id_: id_ for id_ in sent}
+    await kept.eventually(lambda: worker.get("/stats/details")[1]["recent"]["blocked"])
+    assert worker.stats()["dead_letters"]["total"] == 0
+
+
+async def test_what_no_name_holds_is_told_everywhere(worker: Worker) -> None:
+    for number, (text, told) in enumerate(WRONG.items()):
+        row = transaction(f"t{number}", nameOrig=text)
+        status, problem = worker.post("/transactions", encoded(row))
+        assert status == 422
+        assert problem["errors"] == [{"field": "nameOrig", "problem": f"must not hold {told}"}]
+        assert worker.get(f"/transaction/{quote(text, safe='')}/status")[0] == 404
+    rows = [transaction(f"t{number}", nameDest=text) for number, text in enumerate(WRONG)]
+    await send_transactions(worker.environment, rows)
+    await kept.eventually(lambda: worker.stats()["dead_letters"]["total"] == len(rows))
+    letters = await kept.in_topic(worker.environment, "dead_letters")
+    details = {dict(letter.headers)["detail"].decode() for letter in letters}
+    assert details == {f"nameDest: must not hold {told}" for told in WRONG.values()}
+    listed = worker.run("dead-letters", "list")
+    assert all(detail in listed for detail in details)
+    assert worker.stats()["decisions"]["total"] == 0
