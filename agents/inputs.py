@@ -24,8 +24,10 @@ def input_of(record: ConsumerRecord, partitions: int) -> Input:
 
 
 def _origin(headers: Any, read: Position) -> Position | None:
-    # Written by `send_home`; anything else is somebody's own header of that name.
-    match = _WRITTEN.fullmatch(dict(headers).get(ORIGIN) or b"")
-    if match is None or match["topic"] != read.topic.encode():
+    # Written by `send_home`, once; anything else is somebody's own header of that name.
+    written = [value for name, value in headers if name == ORIGIN]
+    match = _WRITTEN.fullmatch(written[0] or b"") if len(written) == 1 else None
+    if match is None:
         return None
-    return Position(read.topic, int(match["partition"]), int(match["offset"]))
+    origin = Position(read.topic, int(match["partition"]), int(match["offset"]))
+    return origin if str(origin).encode() == written[0] else None

@@ -150,5 +150,5 @@ def measure(
 
 
 def _named(path: Path) -> int:
-    first, _, last = path.name.removesuffix(SUFFIX).partition("-")
+    first, last, _ = path.name.removesuffix(SUFFIX).split("-")
     return int(last) - int(first) + 1

@@ -42,6 +42,8 @@ def test_a_message_that_was_sent_on_comes_from_another_partition() -> None:
         b"transactions/999999999/12",
         b"transactions/-1/12",
         b"transactions/0/-1",
+        b"transactions/00/12",
+        b"transactions/0/012",
         b"others/0/12",
         b"transactions/0",
         b"",
@@ -52,6 +54,11 @@ def test_a_message_that_was_sent_on_comes_from_another_partition() -> None:
 )
 def test_any_other_header_of_that_name_is_the_producers_own(value: bytes | None) -> None:
     assert origin((ORIGIN, value)) == HERE
+
+
+def test_a_header_that_comes_twice_is_the_producers_own() -> None:
+    assert origin((ORIGIN, b"transactions/0/12"), (ORIGIN, b"transactions/0/12")) == HERE
+    assert origin((ORIGIN, None), (ORIGIN, b"transactions/0/12")) == HERE
 
 
 def test_without_headers_it_is_from_where_it_was_read() -> None:
