@@ -92,13 +92,32 @@ class Keeper(Service):
             self._full.set()
 
     async def assign(self, numbers: Iterable[int]) -> None:
-        """Care for these partitions from now on, and for no others. Raises `KafkaError`."""
+        """Care for these partitions from now on, and for no others. Raises `KafkaError`.
+
+        Their ledgers have been read to the end of the log.
+        """
         await self._commit()
         self._queue.clear()
         self._kept, self._handed = {}, {}
-        kept = await self._reader.committed(list(numbers))
+        committed = await self._reader.committed(list(numbers))
+        kept = {number: self._within(number, offset) for number, offset in committed.items()}
         self._kept, self._handed, self._committed = dict(kept), dict(kept), dict(kept)
         self.wake()
+
+    def _within(self, number: int, committed: int) -> int:
+        """The offset up to which the store has a partition; 0 if the log was never that long.
+
+        A broker that was restored, or has elected an unclean leader, has a shorter log: what comes
+        next would lie before the offset, and never reach the store. Saving twice is harmless.
+        """
+        if committed <= (end := self._end(number)):
+            return committed
+        log.warning(
+            "%s has partition %d up to %d, and the log ends at %d: it has become another one, and "
+            "all of it is saved again",
+            *(self.store.name, number, committed, end),
+        )
+        return 0
 
     async def tried(self) -> None:
         """Return once the store is open, or is found to be down."""

@@ -227,3 +227,23 @@ async def test_a_stretch_that_was_read_is_read_again_where_that_is_asked_for(ben
         read = [each async for records in reader.read(0, start, end) for each in records]
         assert [each.offset for each in read] == list(range(start, end))
     await reader.stop()
+
+
+async def test_a_log_that_became_shorter_than_what_a_store_had_is_saved_again(
+    bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    await bench.append(0, 3)
+    await bench.all_kept()
+    await bench.keeper.stop()
+    before = bench.another_keeper()
+    await before.start()
+    await before.assign([0])
+    await before._reader.commit({0: 1_000})  # as of the log before it was restored
+    await before.stop()
+    bench.store.kept.clear()
+    bench.keeper = bench.another_keeper()
+    await bench.keeper.start()
+    await bench.keeper.assign([0])
+    assert "the log ends at 3" in caplog.text
+    await bench.append(0, 2)
+    await bench.all_kept()
