@@ -24,7 +24,7 @@ from agents.counting import Done, by_partition
 from agents.inputs import input_of
 from agents.lanes import Events, number_of
 from fraudapp.app import app, runtime, settings
-from fraudapp.ledger import Ledger
+from fraudapp.ledger import Ledger, LedgerDamaged
 from fraudapp.metrics import batch_messages, latency, stage
 from fraudapp.publishing import publish_dead_letters, send_home
 from fraudapp.stores.base import Batch
@@ -60,12 +60,7 @@ async def decide_together(batch: Sequence[Events]) -> list[Share]:
 
     Runs that were assigned anew meanwhile are left out. Nothing is written yet.
     """
-    generation = app.consumer_generation_id
-    current = [events for events in batch if is_current(events, generation)]
-    with stage("ledger"):
-        ledgers = [await runtime.decisions.ready(number_of(each), generation) for each in current]
-    # From here on nothing gives way: what the ledgers say holds for all of it.
-    shares = [_share(events, ledger) for events, ledger in zip(current, ledgers, strict=True)]
+    shares = await _look_up(batch)
     if shares:
         batch_messages.observe(sum(len(share.records) for share in shares))
     new = [candidate for share in shares for candidate in share.admission.new]
@@ -138,6 +133,30 @@ def leave(events: Events) -> None:
         cast(SafeConsumer, app.consumer).let_go(event.message)
 
 
+async def _look_up(batch: Sequence[Events]) -> list[Share]:
+    """Read the runs and look up what was decided, in ledgers made anew where they are damaged."""
+    while True:
+        generation = app.consumer_generation_id
+        batch = [events for events in batch if is_current(events, generation)]
+        with stage("ledger"):
+            ledgers = await _ready([number_of(events) for events in batch], generation)
+        # From here on nothing gives way: what the ledgers say holds for all of it.
+        try:
+            return [_share(events, ledger) for events, ledger in zip(batch, ledgers, strict=True)]
+        except LedgerDamaged as exc:
+            runtime.decisions.damaged(exc)
+
+
+async def _ready(numbers: Sequence[int], generation: int) -> list[Ledger]:
+    """Return the ledgers, all of which are ready at the same moment."""
+    decisions = runtime.decisions
+    while True:
+        ledgers = [await decisions.ready(number, generation) for number in numbers]
+        # While one is waited for, another may turn out to be damaged.
+        if all(decisions.ledger(n) is each for n, each in zip(numbers, ledgers, strict=True)):
+            return ledgers
+
+
 def _share(events: Events, ledger: Ledger) -> Share:
     records = [record for event in events for record in run_of(event.message).records]
     with stage("read"):
@@ -163,7 +182,11 @@ async def _append(share: Share) -> None:
     candidates, decisions, cursor = share.admission.new, share.decisions, share.cursor
     while decisions and not await runtime.append(share.number, Batch(decisions), cursor):
         ledger = await runtime.decisions.ready(share.number, app.consumer_generation_id)
-        again, cursor = _admit(candidates, ledger), ledger.cursor
+        try:
+            again, cursor = _admit(candidates, ledger), ledger.cursor
+        except LedgerDamaged as exc:
+            runtime.decisions.damaged(exc)
+            continue
         share.admission.repeated += again.repeated
         share.admission.rejected += again.rejected
         # What the log does not have: nothing was written, since others had been before.

@@ -43,14 +43,19 @@ async def transactions(stream: StreamT[Any]) -> None:
     # An exception would acknowledge what is in hand.
     stream.enable_acks = False
     counting = Counting(_count)
-    counting.work.add_done_callback(_ended)
+    counting.work.add_done_callback(runtime.ended)
     pace = Pace(settings.batch_seconds)
     lanes = Lanes(pace)
     batches = Batches(
-        lanes, pace, decide=_decide, keep=partial(_keep, counting), ready=_ready, ended=_ended
+        lanes,
+        pace,
+        decide=_decide,
+        keep=partial(_keep, counting),
+        ready=_ready,
+        ended=runtime.ended,
     )
     making = asyncio.create_task(batches.make())
-    making.add_done_callback(_ended)
+    making.add_done_callback(runtime.ended)
     async for event in stream.events():
         if is_surplus(event.message.partition):
             await _unless_stopped(_send_on(event), [event])
@@ -83,13 +88,6 @@ async def take_over(sender: AppT, assigned: set[TP], **kwargs: Any) -> None:
     all_numbers = sorted(tp.partition for tp in assigned if tp.topic == topic)
     numbers = [number for number in all_numbers if not is_surplus(number)]
     runtime.take_over(numbers, app.consumer_generation_id)
-
-
-def _ended(work: asyncio.Task[None]) -> None:
-    """End the worker if a batch has failed: nothing of it is finished, and all is replayed."""
-    if not work.cancelled() and (exc := work.exception()):
-        log.critical("a batch of transactions failed", exc_info=exc)
-        app.add_future(app.crash(exc))
 
 
 async def _decide(batch: Sequence[Events]) -> Sequence[Share]:

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import repeat
+from math import inf
 from pathlib import Path
+from time import monotonic
+from typing import Final
 
 from fraudapp.appender import Appender, NewRecord
-from fraudapp.ledger import Ledger
+from fraudapp.disk import DiskUnusable, discard
+from fraudapp.ledger import Ledger, LedgerDamaged
 from fraudapp.log_reader import LogReader
 from fraudapp.patience import patiently
 from fraudapp.settings import Settings
@@ -17,11 +21,23 @@ from fraudapp.stores.base import Batch
 
 log = logging.getLogger(__name__)
 
+SOON: Final = 60.0
+"""Seconds after a ledger was made anew in which further damage means that its disk is bad."""
+
 
 class DecisionLog:
-    """Appends decisions of the partitions this worker owns, and keeps a ledger of each."""
+    """Appends decisions of the partitions this worker owns, and keeps a ledger of each.
 
-    def __init__(self, settings: Settings, appender: Appender) -> None:
+    One that is damaged is made anew from the log, once; see `damaged`.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        appender: Appender,
+        ended: Callable[[asyncio.Task[Ledger]], None] = lambda task: None,
+    ) -> None:
+        """`ended` is called with each task that has made a ledger anew, or has failed to."""
         self._topic = settings.decisions_topic
         self._folder: Path = settings.data_dir / "ledger"
         self._reader = LogReader(settings)
@@ -29,55 +45,90 @@ class DecisionLog:
         self._ledgers: dict[int, Ledger] = {}
         self._read_in: dict[int, int] = {}
         self._turn = asyncio.Lock()
+        self._ended = ended
+        self._remaking: set[asyncio.Task[Ledger]] = set()
+        self._left: dict[int, int] = {}  # cursors of ledgers that were let go of
+        self._fresh_until: dict[int, float] = {}  # of those made anew
+        self._unusable: dict[int, DiskUnusable] = {}
 
     async def open(self) -> None:
-        """Connect; raises `KafkaError`."""
-        self._folder.mkdir(parents=True, exist_ok=True)
+        """Connect; raises `KafkaError` or `DiskUnusable`."""
+        if not self._folder.is_dir():
+            discard(self._folder)
+            self._folder.mkdir(parents=True)
         await self._reader.start()
 
     async def close(self) -> None:
         """Disconnect, and close the ledgers."""
+        for task in self._remaking:
+            task.cancel()
         await self._reader.stop()
         for ledger in self._ledgers.values():
             ledger.close()
         self._ledgers.clear()
 
     def ledger(self, number: int) -> Ledger | None:
-        """Return the ledger of a partition, if it was opened here; it may be behind."""
-        return self._ledgers.get(number)
+        """Return the ledger of a partition, if it was read in here; it may be behind."""
+        return self._ledgers.get(number) if number in self._read_in else None
 
     @property
     def cursors(self) -> dict[int, int]:
-        """Offset up to which each partition that was opened here is known."""
-        return {number: ledger.cursor for number, ledger in self._ledgers.items()}
+        """Offset up to which each partition that was opened here is known, or once was."""
+        return self._left | {number: ledger.cursor for number, ledger in self._ledgers.items()}
 
     def settle(self) -> None:
         """Begin to write the ledgers to disk to which nothing came since the last call."""
-        for number, ledger in self._ledgers.items():
+        for ledger in list(self._ledgers.values()):
             try:
                 ledger.settle()
-            except Exception as exc:  # rocksdict raises nothing more precise
-                # No decision depends on it; the next one will, and then the worker ends.
-                log.warning("the ledger of partition %d cannot be written: %s", number, exc)
+            except LedgerDamaged as exc:
+                self.damaged(exc)
+
+    def damaged(self, exc: LedgerDamaged) -> None:
+        """Let go of a ledger that could not be used, and begin to make it anew from the log.
+
+        To be called by whoever finds out; what it was needed for can be done once it is `ready`
+        again. If it was made anew only just before, that raises `DiskUnusable` instead.
+        """
+        number = next((n for n, each in self._ledgers.items() if each is exc.ledger), None)
+        if number is None:
+            return  # somebody else has found out before
+        del self._ledgers[number]
+        generation = self._read_in.pop(number, None)
+        self._left[number] = max(exc.ledger.cursor, self._left.get(number, 0))
+        again = monotonic() < self._fresh_until.get(number, 0.0)
+        self._fresh_until[number] = inf  # until it is read in
+        try:
+            exc.ledger.throw_away()
+        except DiskUnusable as unusable:
+            self._unusable[number] = unusable
+        if again:
+            self._unusable[number] = DiskUnusable(
+                f"{exc}, just after it was made anew: the disk at FRAUD_DATA_DIR is full or bad"
+            )
+        else:
+            log.warning("%s: it is made anew from partition %d of the log", exc, number)
+        if generation is not None:  # else somebody waits for it in `ready`
+            task = asyncio.create_task(self.ready(number, generation))
+            self._remaking.add(task)
+            task.add_done_callback(self._remaking.discard)
+            task.add_done_callback(self._ended)
 
     async def ready(self, number: int, generation: int) -> Ledger:
         """Return the ledger of a partition, with all that others wrote before this generation.
 
         `generation` is that of the consumer group: with each, somebody else may have written.
-        Raises `LedgerInUse`.
+        Raises `LedgerInUse`, or `DiskUnusable`.
         """
         if self.is_ready(number, generation):
             return self._ledgers[number]
         async with self._turn:
-            if number not in self._ledgers:
-                self._ledgers[number] = Ledger(self._folder / f"partition-{number}")
-            ledger = self._ledgers[number]
-            if not self.is_ready(number, generation):
-                async for attempt in patiently(f"reading partition {number} of the decision log"):
-                    with attempt:
-                        await self._read_all(number, ledger)
-                self._read_in[number] = generation
-            return ledger
+            while not self.is_ready(number, generation):
+                try:
+                    await self._read_in_whole(number, generation)
+                except LedgerDamaged as exc:
+                    self.damaged(exc)
+            return self._ledgers[number]
 
     def is_ready(self, number: int, generation: int) -> bool:
         """Whether `ready` returns at once."""
@@ -92,21 +143,44 @@ class DecisionLog:
         may not know them at all: what others wrote was noticed before anything was. At most one
         call at a time for each partition.
         """
-        ledger = self._ledgers[number]
-        start = ledger.cursor
-        if start != cursor:
+        ledger, start = self._ledgers.get(number), cursor
+        if ledger is None or ledger.cursor != start:
             return False
         new: Iterator[NewRecord] = zip(batch.keys, batch.encoded, repeat([]), strict=False)
         offsets = await self._appender.append(self._topic, number, new, "publishing decisions")
         end = start + len(offsets)
-        # The ledger may have been brought up to date meanwhile, past what others have written.
-        if ledger.cursor == start and offsets == list(range(start, end)):
-            ledger.extend(batch)
-            return True
-        async for attempt in patiently(f"reading partition {number} of the decision log"):
-            with attempt:
-                await self._catch_up(number, max(offsets) + 1)
+        try:
+            # The ledger may have been brought up to date meanwhile, past what others have written.
+            if ledger.cursor == start and offsets == list(range(start, end)):
+                ledger.extend(batch)
+                return True
+            async for attempt in patiently(self._reading(number)):
+                with attempt:
+                    await self._catch_up(number, ledger, max(offsets) + 1)
+        except LedgerDamaged as exc:
+            self.damaged(exc)
         return False
+
+    def _reading(self, number: int) -> str:
+        return f"reading partition {number} of {self._topic}"
+
+    async def _read_in_whole(self, number: int, generation: int) -> None:
+        ledger = self._ledgers.get(number) or self._open(number)
+        async for attempt in patiently(self._reading(number)):
+            with attempt:
+                await self._read_all(number, ledger)
+        if self._ledgers.get(number) is ledger:
+            self._read_in[number] = generation
+            if number in self._fresh_until:
+                self._fresh_until[number] = monotonic() + SOON
+
+    def _open(self, number: int) -> Ledger:
+        if number in self._unusable:
+            raise self._unusable[number]
+        ledger = self._ledgers[number] = Ledger(self._folder / f"partition-{number}")
+        if ledger.made_anew:
+            self._fresh_until[number] = inf
+        return ledger
 
     async def _read_all(self, number: int, ledger: Ledger) -> None:
         end = await self._reader.end(number)
@@ -117,10 +191,9 @@ class DecisionLog:
                 *(number, end, ledger.cursor),
             )
             ledger.clear()
-        await self._catch_up(number, end)
+        await self._catch_up(number, ledger, end)
 
-    async def _catch_up(self, number: int, end: int) -> None:
-        ledger = self._ledgers[number]
+    async def _catch_up(self, number: int, ledger: Ledger, end: int) -> None:
         missing = end - ledger.cursor
         if missing <= 0:
             return
@@ -128,3 +201,7 @@ class DecisionLog:
             ledger.apply(records, records[-1].offset + 1)
         ledger.apply([], end)
         log.info("read %d records of partition %d of the decision log", missing, number)
+
+
+def _reading(number: int) -> str:
+    return f"reading partition {number} of the decision log"

@@ -16,6 +16,7 @@ from mode.utils.locks import Event
 
 from fraudapp.decision_log import DecisionLog
 from fraudapp.handed import Handed, HandedQueue
+from fraudapp.ledger import LedgerDamaged
 from fraudapp.log_reader import LogReader
 from fraudapp.metrics import store_call
 from fraudapp.patience import patiently
@@ -202,11 +203,15 @@ class Keeper(Service):
             return
         end = min(ledger.cursor, start + STRETCH)
         # All of it before any is saved: the reader serves one at a time, and a store may take long.
-        first = [
-            decision
-            async for records in self._reader.read(number, start, end)
-            for decision in ledger.first(records)
-        ]
+        try:
+            first = [
+                decision
+                async for records in self._reader.read(number, start, end)
+                for decision in ledger.first(records)
+            ]
+        except LedgerDamaged as exc:
+            self._decisions.damaged(exc)
+            return
         for place in range(0, len(first), self.store.at_once):
             some = first[place : place + self.store.at_once]
             await self._until_it_does(partial(save_isolating, self.store, some, self._refused))
@@ -240,6 +245,8 @@ class Keeper(Service):
 
     @Service.timer(COMMIT_INTERVAL)
     async def _commit_now_and_then(self) -> None:
+        if self._late():  # a ledger that was made anew tells nobody
+            self.wake()
         await self._commit()
 
     async def _commit(self) -> None:

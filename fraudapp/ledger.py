@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import logging
-import shutil
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final, NamedTuple, cast
 
@@ -21,6 +21,7 @@ from rocksdict import (
     WriteOptions,
 )
 
+from fraudapp.disk import IN_USE, DiskUnusable, discard, in_use
 from fraudapp.stores.base import Batch, decode
 from models.activity import Activity, by_outcome
 from models.records import Decision
@@ -54,34 +55,73 @@ class LedgerInUse(Exception):
     """Another process has this folder open; each worker needs its own."""
 
 
+class LedgerDamaged(Exception):
+    """What is on disk of a ledger cannot be used; all of it is in the log as well."""
+
+    def __init__(self, ledger: Ledger, why: object) -> None:
+        self.ledger = ledger
+        super().__init__(f"{ledger.folder} is damaged ({why})")
+
+
 class Ledger:
     """The decisions of one partition up to a position in the log.
 
     Of several decisions under one id the first in the log is the one that counts; whoever wrote the
     others was mistaken, such as a worker that woke up after its partitions had gone to another.
     So a ledger is a function of the log, and every process that has read as far agrees with it.
+
+    What is damaged when it is opened is thrown away. Damage that shows later is raised, as
+    `LedgerDamaged`, by every method that reads or writes; nothing but `throw_away` is of use then.
     """
 
+    cursor: int
+    """Offset in the log up to which this is a copy: of the first record that is not in it."""
+    counts: Counter[str]
+    """Decisions by outcome."""
+    activity: Activity
+    """Rates, scores and latest blocks."""
+
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._db = _open(folder)
-        cursor = self._db.get(_CURSOR)
-        self.cursor: int = 0 if cursor is None else int(cursor)
-        """Offset in the log up to which this is a copy: of the first record that is not in it."""
-        counts = self._db.get(_COUNTS)
-        self.counts: Counter[str] = Counter(_decode_counts(counts) if counts else {})
-        """Decisions by outcome."""
-        activity = self._db.get(_ACTIVITY)
-        self.activity = _decode_activity(activity) if activity else Activity()
-        """Rates, scores and latest blocks."""
-        if cursor is not None and activity is None:
-            log.info("%s was written by an older version; it is read from the log again", folder)
+        """Raises `LedgerInUse`, and `DiskUnusable` if not even an empty one can be made."""
+        self.folder = folder
+        self.made_anew = False
+        """Whether what was there had to be thrown away."""
+        try:
+            self._open()
+        except LedgerDamaged as exc:
+            log.warning("%s: it is read from the log again", exc)
             self.clear()
+            self.made_anew = True
+
+    def _open(self) -> None:
+        try:
+            self._db = Rdict(str(self.folder), _options())
+        except Exception as exc:  # rocksdict raises nothing more precise
+            if in_use(self.folder):
+                raise LedgerInUse(IN_USE.format(self.folder)) from exc
+            raise LedgerDamaged(self, exc) from exc
+        with self._sound():
+            self._load(self._get([_CURSOR, _COUNTS, _ACTIVITY]))
         self._looked_at = self.cursor
+
+    def _load(self, values: Sequence[bytes | None]) -> None:
+        cursor, counts, activity = values
+        if cursor is None and counts is None and activity is None:
+            self.cursor, self.counts, self.activity = 0, Counter(), Activity()
+            return
+        if cursor is None or counts is None or activity is None:
+            raise ValueError("a part is missing, or it was written by another version")
+        self.cursor = int(cursor)
+        self.counts = Counter(_decode_counts(counts))
+        self.activity = _decode_activity(activity)
+        if not 0 <= sum(self.counts.values()) <= self.cursor:
+            raise ValueError(f"{sum(self.counts.values())} decisions up to offset {self.cursor}")
 
     def find(self, transaction_ids: Sequence[str]) -> dict[str, Decision]:
         """Return the decisions there are for these ids, by id."""
-        return {id_: decode(value[_OFFSET_BYTES:]) for id_, value in self._values(transaction_ids)}
+        with self._sound():
+            values = self._values(transaction_ids)
+            return {id_: decode(value[_OFFSET_BYTES:]) for id_, value in values}
 
     def first(self, records: Sequence[LogRecord]) -> list[Decision]:
         """Return the decisions that count for the ids of the records, which were applied.
@@ -89,23 +129,26 @@ class Ledger:
         Whether or not the log still has them where they were first: of a record that does not
         count, the one before it is returned again, which does no harm.
         """
-        values = self._get([record.decision.transaction_id for record in records])
-        return [
-            record.decision
-            if int.from_bytes(value[:_OFFSET_BYTES], "big") == record.offset
-            else decode(value[_OFFSET_BYTES:])
-            for record, value in zip(records, values, strict=True)
-            if value is not None
-        ]
+        with self._sound():
+            values = self._get([each.decision.transaction_id.encode() for each in records])
+            return [
+                record.decision
+                if int.from_bytes(value[:_OFFSET_BYTES], "big") == record.offset
+                else decode(value[_OFFSET_BYTES:])
+                for record, value in zip(records, values, strict=True)
+                if value is not None
+            ]
 
     def apply(self, records: Iterable[LogRecord], end: int) -> None:
         """Take in the records of the log from the cursor up to, not including, offset `end`."""
+        end = max(end, self.cursor)
         first: dict[str, LogRecord] = {}
         for record in records:
             if record.offset >= self.cursor:
                 first.setdefault(record.decision.transaction_id, record)
-        for known, _ in self._values(list(first)):
-            del first[known]
+        with self._sound():
+            for known, _ in self._values(list(first)):
+                del first[known]
         rows = ((id_.encode(), each.offset, each.encoded) for id_, each in first.items())
         self._write([each.decision for each in first.values()], rows, end)
 
@@ -125,54 +168,61 @@ class Ledger:
         batch.put(_COUNTS, json.encode(self.counts))
         batch.put(_ACTIVITY, msgpack.encode(self.activity))
         batch.put(_CURSOR, b"%d" % end)
-        self._db.write(batch, _UNLOGGED)
+        with self._sound():
+            self._db.write(batch, _UNLOGGED)
         self.cursor = end
 
     def settle(self) -> None:
         """Begin to write what is only in memory to disk, if nothing came since the last call.
 
         To be called every few seconds. So a worker at rest holds no write buffers, and has nothing
-        to read again after a crash. Raises what RocksDB does, on a full disk for one.
+        to read again after a crash.
         """
         resting, self._looked_at = self.cursor == self._looked_at, self.cursor
-        held = self._db.property_int_value("rocksdb.num-entries-active-mem-table")
-        # While an older buffer is being written, this would wait for it, and the event loop too.
-        writing = self._db.property_int_value("rocksdb.num-immutable-mem-table")
-        if resting and held and not writing:
-            self._db.flush(wait=False)
+        with self._sound():
+            held = self._db.property_int_value("rocksdb.num-entries-active-mem-table")
+            # While an older buffer is being written, this would wait for it, and so would all else.
+            writing = self._db.property_int_value("rocksdb.num-immutable-mem-table")
+            if resting and held and not writing:
+                self._db.flush(wait=False)
 
     def clear(self) -> None:
-        """Forget everything; to be read from the log again."""
-        self._db.close()
-        shutil.rmtree(self._folder)
-        self.__init__(self._folder)  # type: ignore[misc]
+        """Forget everything; to be read from the log again. Raises `DiskUnusable`."""
+        self.throw_away()
+        try:
+            self._open()
+        except LedgerDamaged as exc:
+            raise DiskUnusable(
+                f"{exc}, and it was empty: the disk at FRAUD_DATA_DIR is full or bad"
+            ) from exc
+
+    def throw_away(self) -> None:
+        """Remove what is on disk; this one is of no use from then on. Raises `DiskUnusable`."""
+        with suppress(Exception):  # that of a damaged one cannot write what it should
+            self._db.close()
+        discard(self.folder)
 
     def close(self) -> None:
-        """Close the files."""
-        self._db.flush()
-        self._db.close()
+        """Close the files. What cannot be written any more is read from the log again."""
+        try:
+            self._db.flush()
+            self._db.close()
+        except Exception as exc:  # rocksdict raises nothing more precise
+            log.warning("%s: not everything was written: %s", self.folder, exc)
+
+    @contextmanager
+    def _sound(self) -> Iterator[None]:
+        try:
+            yield
+        except Exception as exc:  # rocksdict raises nothing more precise
+            raise LedgerDamaged(self, exc) from exc
 
     def _values(self, ids: Sequence[str]) -> list[tuple[str, bytes]]:
-        values = self._get(ids)
+        values = self._get([id_.encode() for id_ in ids])
         return [(id_, value) for id_, value in zip(ids, values, strict=True) if value is not None]
 
-    def _get(self, ids: Sequence[str]) -> list[bytes | None]:
-        if not ids:
-            return []
-        return cast("list[bytes | None]", self._db.get([id_.encode() for id_ in ids]))
-
-
-def _open(folder: Path) -> Rdict:
-    try:
-        return Rdict(str(folder), _options())
-    except Exception as exc:  # rocksdict raises nothing more precise
-        if "lock" in str(exc).lower():
-            raise LedgerInUse(
-                f"{folder} is in use by another worker; give each its own FRAUD_DATA_DIR"
-            ) from exc
-        log.warning("%s is damaged and is read from the log again: %s", folder, exc)
-        shutil.rmtree(folder)
-        return Rdict(str(folder), _options())
+    def _get(self, keys: Sequence[bytes]) -> list[bytes | None]:
+        return cast("list[bytes | None]", self._db.get(list(keys))) if keys else []
 
 
 def _options() -> Options:

@@ -8,7 +8,7 @@ import logging
 from collections.abc import Sequence
 from contextlib import suppress
 from time import monotonic
-from typing import Final
+from typing import Any, Final
 
 from aiokafka.errors import KafkaError
 from faust import App
@@ -18,10 +18,11 @@ from fraudapp import memory, topics
 from fraudapp.announcements import Announcements
 from fraudapp.appender import Appender
 from fraudapp.decision_log import DecisionLog
+from fraudapp.disk import DiskUnusable
 from fraudapp.first_model import ready_scorer
 from fraudapp.kafka_clients import BrokerRefuses
 from fraudapp.keeper import Keeper
-from fraudapp.ledger import LedgerInUse
+from fraudapp.ledger import LedgerDamaged, LedgerInUse
 from fraudapp.patience import patiently
 from fraudapp.publishing import publish_dead_letters
 from fraudapp.retention import Retention
@@ -52,12 +53,14 @@ CANNOT_START: Final = (
     AccessRefused,
     BrokerRefuses,
     BrokerUnavailable,
+    DiskUnusable,
     TopicsMisfit,
     KafkaError,
-    LedgerInUse,
     ModelFileError,
     ValueError,  # of training, whose module is too heavy to import for its class
 )
+CANNOT_GO_ON: Final = (DiskUnusable, LedgerInUse)
+"""Failures whose message says what to do."""
 
 
 class Runtime(Service):
@@ -76,6 +79,7 @@ class Runtime(Service):
         self.owned: tuple[int, list[int]] = (-1, [])
         """Generation of the consumer group, and the partitions that are this worker's in it."""
         self.lookups = asyncio.Semaphore(LOOKUPS)
+        self._assigned: Sequence[int] = ()
         self._services: list[Service] = []
         self._taking_over: asyncio.Task[None] | None = None
         self._taken_over = 0.0  # when that began
@@ -106,13 +110,19 @@ class Runtime(Service):
         """Let the stores follow these partitions of the log from now on, and no others."""
         if self._taking_over:
             self._taking_over.cancel()
+        self._assigned = numbers
         self._taking_over = asyncio.create_task(self._take_over(numbers, generation))
+        self._taking_over.add_done_callback(self.ended)
         self._taken_over = monotonic()
 
     def decided_here(self, transaction_id: str) -> Decision | None:
         """Return the decision if its partition is or was this worker's: from the ledger."""
         ledger = self.decisions.ledger(self._home(transaction_id))
-        return ledger.find([transaction_id]).get(transaction_id) if ledger else None
+        try:
+            return ledger.find([transaction_id]).get(transaction_id) if ledger else None
+        except LedgerDamaged as exc:
+            self.decisions.damaged(exc)
+            return None
 
     def decides(self, transaction_id: str) -> bool:
         """Whether it is for this worker to decide: then what its ledger lacks is decided nowhere.
@@ -120,8 +130,23 @@ class Runtime(Service):
         A worker that was paused may not know yet that its partitions have gone.
         """
         generation, numbers = self.owned
+        home = self._home(transaction_id)
         current = generation == self.app.consumer_generation_id
-        return current and self._home(transaction_id) in numbers
+        return current and home in numbers and self.decisions.is_ready(home, generation)
+
+    def unread(self) -> list[int]:
+        """Partitions of this worker of which it has not read in yet what was decided."""
+        generation = self.app.consumer_generation_id
+        return [each for each in self._assigned if not self.decisions.is_ready(each, generation)]
+
+    def ended(self, task: asyncio.Task[Any]) -> None:
+        """End the worker if a task of it has failed: nothing in hand is finished, all replayed."""
+        if task.cancelled() or (exc := task.exception()) is None:
+            return
+        # A sentence that says what to do; a stack trace would bury it.
+        told = isinstance(exc, CANNOT_GO_ON)
+        log.critical("this worker cannot go on: %s", exc, exc_info=None if told else exc)
+        self.app.add_future(self.app.crash(exc))
 
     async def append(self, number: int, batch: Batch, cursor: int) -> bool:
         """Append decisions to the log and hand them to the stores; see `DecisionLog.append`."""
@@ -148,7 +173,7 @@ class Runtime(Service):
         await self.stores.check_access()
         self.appender = Appender(self.settings)
         await self.appender.start()
-        self.decisions = DecisionLog(self.settings, self.appender)
+        self.decisions = DecisionLog(self.settings, self.appender, self.ended)
         await self.decisions.open()
         self.keepers = [
             Keeper(self.settings, store, self.decisions, self._refused)

@@ -1,0 +1,147 @@
+"""A ledger that is damaged while a worker runs is made anew from the log in place, once."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from itertools import count
+from pathlib import Path
+
+import pytest
+
+from fraudapp import topics as kafka_topics
+from fraudapp.appender import Appender
+from fraudapp.decision_log import DecisionLog
+from fraudapp.disk import DiskUnusable
+from fraudapp.ledger import Ledger, LedgerDamaged
+from fraudapp.local.server import Server
+from fraudapp.settings import load
+from fraudapp.stores.base import Batch
+from models.records import Decision
+from tests.damage import FILES, WAYS, damage
+from tests.unit.decisions import decision
+
+PATIENCE = 60.0
+
+
+class Bench:
+    """A decision log, used as the agent uses it."""
+
+    def __init__(self, kafka: Server, topics: dict[str, str], folder: Path) -> None:
+        self.settings = load(
+            {
+                **topics,
+                "FRAUD_BROKER_URL": kafka.url,
+                "FRAUD_DATA_DIR": str(folder),
+                "FRAUD_TOPIC_PARTITIONS": "1",
+            }
+        )
+        self.appender = Appender(self.settings)
+        self.failed: asyncio.Future[BaseException] = asyncio.get_running_loop().create_future()
+        self.log = DecisionLog(self.settings, self.appender, self._ended)
+        self.folder = folder / "ledger" / "partition-0"
+        self._ids = (f"t{number}" for number in count())
+        self.decided: dict[str, Decision] = {}
+
+    async def start(self) -> None:
+        await kafka_topics.ensure(self.settings)
+        await self.appender.start()
+        await self.log.open()
+
+    async def stop(self) -> None:
+        await self.log.close()
+        await self.appender.stop()
+
+    async def decide(self, number: int = 50) -> None:
+        """Decide so many transactions, all of them new."""
+        new = [decision(next(self._ids)) for _ in range(number)]
+        while new:
+            ledger = await self.log.ready(0, generation=1)
+            try:
+                known = ledger.find([each.transaction_id for each in new])
+            except LedgerDamaged as exc:
+                self.log.damaged(exc)
+                continue
+            new = [each for each in new if each.transaction_id not in known]
+            self.decided |= {each.transaction_id: each for each in new}
+            if new and await self.log.append(0, Batch(new), ledger.cursor):
+                break
+
+    async def known(self) -> dict[str, Decision]:
+        """Look up everything that was decided."""
+        while True:
+            ledger = await self.log.ready(0, generation=1)
+            try:
+                return ledger.find(list(self.decided))
+            except LedgerDamaged as exc:
+                self.log.damaged(exc)
+
+    async def flush(self) -> None:
+        """Have all of the ledger on disk."""
+        (await self.ledger())._db.flush()
+
+    async def ledger(self) -> Ledger:
+        return await self.log.ready(0, generation=1)
+
+    def _ended(self, task: asyncio.Task[Ledger]) -> None:
+        if not task.cancelled() and (exc := task.exception()):
+            self.failed.set_result(exc)
+
+
+@pytest.fixture
+async def bench(kafka: Server, topics: dict[str, str], tmp_path: Path) -> AsyncIterator[Bench]:
+    bench = Bench(kafka, topics, tmp_path)
+    await bench.start()
+    for _ in range(3):
+        await bench.decide()
+        await bench.flush()
+    yield bench
+    await bench.stop()
+
+
+@pytest.mark.parametrize("way", WAYS)
+async def test_whatever_is_damaged_while_it_runs_everything_stays_decided_once(
+    bench: Bench, way: str
+) -> None:
+    for kind in FILES:
+        bench.log._fresh_until.clear()  # of another day
+        for _ in range(3):
+            await bench.decide()
+            await bench.flush()
+        damage(bench.folder, kind, way)
+        await bench.decide()
+        assert await bench.known() == bench.decided
+        ledger = await bench.ledger()
+        assert sum(ledger.counts.values()) == ledger.cursor == len(bench.decided)
+        assert not bench.failed.done()
+    await bench.log.close()
+    again = DecisionLog(bench.settings, bench.appender)
+    await again.open()
+    assert (await again.ready(0, generation=2)).find(list(bench.decided)) == bench.decided
+    await again.close()
+
+
+async def test_what_the_log_took_before_the_damage_showed_is_decided(
+    bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    ledger = await bench.ledger()
+    ledger._db.close()  # writes fail from now on, as all else does
+    new = [decision("last")]
+    assert not await bench.log.append(0, Batch(new), ledger.cursor)
+    assert bench.log.ledger(0) is None
+    assert (await bench.ledger()).find(["last"]) == {"last": new[0]}
+    assert caplog.text.count("is made anew from partition 0") == 1
+    assert str(bench.folder) in caplog.text
+
+
+async def test_damage_that_comes_back_at_once_ends_it(
+    bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    for _ in range(2):
+        ledger = await bench.ledger()
+        bench.log.damaged(LedgerDamaged(ledger, "no such block"))
+        bench.log.damaged(LedgerDamaged(ledger, "no such block"))  # somebody else finds out too
+    with pytest.raises(DiskUnusable, match=r"just after it was made anew.*FRAUD_DATA_DIR"):
+        await bench.ledger()
+    assert isinstance(await asyncio.wait_for(bench.failed, PATIENCE), DiskUnusable)
+    assert caplog.text.count("is made anew from partition 0") == 1
