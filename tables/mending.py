@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import gc
 import logging
-import shutil
 from collections.abc import Iterable, Mapping
 
 from faust.stores.rocksdb import Store
 from faust.types import TP
 
+from fraudapp.disk import IN_USE, discard, in_use
+
 log = logging.getLogger(__name__)
 
 
 async def mend(store: Store, partitions: Iterable[TP], ends: Mapping[TP, int]) -> None:
-    """Remove partitions that cannot be opened, or are ahead of the end of their changelog.
+    """Remove partitions that cannot be opened or read, or are ahead of the end of their changelog.
 
     Faust would crash on either, at every start anew. One that another process has open is left to
-    Faust, which waits for it and then says so.
+    Faust, which waits for it for a while; that it is in use is said here.
     """
     for partition in partitions:
         path = store.partition_path(partition.partition)
@@ -25,14 +26,34 @@ async def mend(store: Store, partitions: Iterable[TP], ends: Mapping[TP, int]) -
             log.warning("%s %s: it is made anew from %s", path, wrong, partition.topic)
             store._dbs.pop(partition.partition, None)
             gc.collect()  # closes the database
-            shutil.rmtree(path)
+            discard(path)
 
 
 def _what_is_wrong(store: Store, partition: TP, end: int) -> str | None:
     try:
-        persisted = store.persisted_offset(partition)
+        store._db_for_partition(partition.partition)
     except Exception as exc:  # rocksdict raises nothing more precise
-        return None if "lock" in str(exc).lower() else f"is damaged ({exc})"
+        if in_use(path := store.partition_path(partition.partition)):
+            log.critical(IN_USE.format(path))
+            return None
+        return f"is damaged ({exc})"
+    try:
+        persisted = store.persisted_offset(partition)
+        _read(store, partition)
+    except Exception as exc:
+        return f"is damaged ({exc})"
     if persisted is not None and persisted >= end:
         return f"has offset {persisted}, and the changelog ends at {end}"
     return None
+
+
+def _read(store: Store, partition: TP) -> None:
+    """Look at every entry; raises whatever is wrong with one."""
+    entries = store._db_for_partition(partition.partition).iter()
+    entries.seek_to_first()
+    while entries.valid():
+        if entries.key() != store.offset_key:
+            store._decode_key(entries.key())
+            store._decode_value(entries.value())
+        entries.next()
+    entries.status()  # an iterator ends at a damaged block as it does after the last entry
