@@ -111,12 +111,13 @@ class Keeper(Service):
         A broker that was restored, or has elected an unclean leader, has a shorter log: what comes
         next would lie before the offset, and never reach the store. Saving twice is harmless.
         """
-        if committed <= (end := self._end(number)):
+        ledger = self._decisions.ledger(number)
+        if ledger is None or committed <= ledger.cursor:
             return committed
         log.warning(
             "%s has partition %d up to %d, and the log ends at %d: it has become another one, and "
             "all of it is saved again",
-            *(self.store.name, number, committed, end),
+            *(self.store.name, number, committed, ledger.cursor),
         )
         return 0
 
