@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from aiokafka import ConsumerRecord
 
-from fraudapp.publishing import ORIGIN
+from fraudapp.publishing import LOST, ORIGIN
 from models.admission import Input, Position
 
 _WRITTEN: Final = re.compile(rb"(?P<topic>.+)/(?P<partition>\d{1,9})/(?P<offset>\d{1,18})")
@@ -18,9 +18,9 @@ def input_of(record: ConsumerRecord, partitions: int) -> Input:
     position = Position(record.topic, record.partition, record.offset)
     origin = _origin(record.headers, position) if record.headers else None
     # Nothing is sent on to where it is already, nor comes from a partition that there is not.
-    if origin and (origin.partition == record.partition or origin.partition >= partitions):
-        origin = None
-    return Input(record.key, record.value, position, origin or position)
+    if origin is None or origin.partition == record.partition or origin.partition >= partitions:
+        return Input(record.key, record.value, position, position)
+    return Input(record.key, record.value, position, origin, _lost(record.headers))
 
 
 def _origin(headers: Any, read: Position) -> Position | None:
@@ -31,3 +31,12 @@ def _origin(headers: Any, read: Position) -> Position | None:
         return None
     origin = Position(read.topic, int(match["partition"]), int(match["offset"]))
     return origin if str(origin).encode() == written[0] else None
+
+
+def _lost(headers: Any) -> tuple[tuple[str, bytes], ...]:
+    written = dict(headers)
+    return tuple(
+        (name, written[name])
+        for name, form in LOST.items()
+        if written.get(name) and re.fullmatch(form, written[name])
+    )

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Iterable, Iterator
-from typing import Any, Final
+from contextlib import nullcontext
+from typing import Any, Final, Literal
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import MessageSizeTooLargeError
@@ -16,8 +17,15 @@ from fraudapp.settings import Settings
 
 LARGEST_BATCH: Final = 900_000
 """Bytes of a batch, at most, unless one record is larger; brokers take 1 MiB by default."""
-LARGEST_REQUEST: Final = 100_000_000
-"""Bytes of a request; brokers cut the connection of whoever sends more (104,857,600)."""
+LARGEST_REQUEST: Final = 90_000_000
+"""Bytes of a record, at most: brokers close the connection over a request of 100 MiB."""
+ROOM_FOR_HEADERS: Final = 64_000
+"""Bytes of a record beside the message it holds, at most."""
+
+
+def largest_letter(settings: Settings) -> int:
+    """Bytes of the largest record that is sent, a dead letter: twice an input, and its headers."""
+    return min(2 * settings.max_message_bytes + ROOM_FOR_HEADERS, LARGEST_REQUEST)
 
 
 # A plain tuple: there is one for each decision, and a named one costs as much as its JSON.
@@ -28,13 +36,15 @@ NewRecord = tuple["bytes | None", "bytes | None", list[tuple[str, bytes]]]
 class Appender:
     """A producer of batches which the caller has put together; Faust's sends record by record."""
 
-    def __init__(self, settings: Settings) -> None:
-        self._largest = min(2 * settings.max_message_bytes, LARGEST_REQUEST)
+    def __init__(self, settings: Settings, compression: Literal["gzip"] | None = None) -> None:
+        self._largest = max(LARGEST_BATCH + ROOM_FOR_HEADERS, largest_letter(settings))
+        self._one_large = asyncio.Lock()
         self._producer = AIOKafkaProducer(
             **client_options(settings),
             acks="all",
             max_batch_size=LARGEST_BATCH,
             max_request_size=self._largest,
+            compression_type=compression,
             request_timeout_ms=60_000,
         )
 
@@ -61,25 +71,32 @@ class Appender:
         """Append records in their order, and return their offsets, which need not be consecutive.
 
         Tries again until it goes well (see `patiently`), and says `what` in the log when it does
-        not; some records may then be there twice. Raises `MessageSizeTooLargeError` if one of the
-        records can never be sent; others may be there then.
+        not; some records may then be there twice. Raises `RecordListTooLargeError`, or
+        `MessageSizeTooLargeError`, also for what is larger than `largest_letter`: it is not sent.
         """
         kept = list(records)
+        # What waits for one broker goes in one request; several large ones may be too much for it.
+        turn = self._one_large if _is_large(kept) else nullcontext()
         async for attempt in patiently(what):
-            with attempt:
-                # All of them first: if one is too large, none is sent.
-                batches = list(self._batches(kept))
-                sent = [
-                    (batch.record_count(), await self._send(batch, topic, partition))
-                    for batch in batches
-                ]
-                metadata = await asyncio.gather(*(future for _, future in sent))
-                return [
-                    first.offset + place
-                    for (count, _), first in zip(sent, metadata, strict=True)
-                    for place in range(count)
-                ]
+            async with turn:
+                with attempt:
+                    return await self._append(topic, partition, kept)
         raise AssertionError("attempts without limit ended")
+
+    async def _append(self, topic: str, partition: int, records: list[NewRecord]) -> list[int]:
+        batches = list(self._batches(records))
+        if max(batch.size() for batch in batches) > self._largest:
+            # aiokafka compares only what is sent record by record; nothing is sent of them.
+            raise MessageSizeTooLargeError(f"more than {self._largest:,} bytes")
+        sent = [
+            (batch.record_count(), await self._send(batch, topic, partition)) for batch in batches
+        ]
+        metadata = await asyncio.gather(*(future for _, future in sent))
+        return [
+            first.offset + place
+            for (count, _), first in zip(sent, metadata, strict=True)
+            for place in range(count)
+        ]
 
     async def _send(self, batch: Any, topic: str, partition: int) -> asyncio.Future[Any]:
         batch.close()
@@ -97,7 +114,10 @@ class Appender:
                 yield batch
                 batch = self._producer.create_batch()
                 batch.append(timestamp=now, key=key, value=value, headers=headers)
-            if batch.size() > self._largest:
-                raise MessageSizeTooLargeError(f"a record of {batch.size():,} bytes")
         if batch.record_count():
             yield batch
+
+
+def _is_large(records: list[NewRecord]) -> bool:
+    key, value, _ = records[0] if len(records) == 1 else (None, None, [])
+    return len(key or b"") + len(value or b"") > LARGEST_BATCH

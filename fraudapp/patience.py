@@ -8,7 +8,12 @@ from contextlib import AbstractContextManager
 from typing import Final
 
 import stamina
-from aiokafka.errors import KafkaError, MessageSizeTooLargeError, ProducerClosed
+from aiokafka.errors import (
+    KafkaError,
+    MessageSizeTooLargeError,
+    ProducerClosed,
+    RecordListTooLargeError,
+)
 
 log = logging.getLogger(__name__)
 
@@ -16,7 +21,7 @@ LONGEST_WAIT: Final = 5.0
 """Seconds between two attempts, at most."""
 
 # Trying again would change nothing.
-_FINAL: Final = (MessageSizeTooLargeError, ProducerClosed)
+_FINAL: Final = (MessageSizeTooLargeError, RecordListTooLargeError, ProducerClosed)
 
 
 async def patiently(

@@ -147,7 +147,7 @@ class Settings(BaseSettings):
     """Partitions of `transactions`, and of topics which the worker creates."""
     topic_replicas: Annotated[int, Field(ge=1, le=100)] = 1
     """Copies of each partition in topics which the worker creates."""
-    max_message_bytes: Annotated[int, Field(ge=1_024, le=100_000_000)] = 4_000_000
+    max_message_bytes: Annotated[int, Field(ge=4_096, le=100_000_000)] = 4_000_000
     """Largest input message in topics which the worker creates, bytes."""
     broker_session_timeout: Annotated[float, Field(ge=1, le=300)] = 10.0
     """Seconds without a heartbeat after which a worker counts as dead."""

@@ -15,6 +15,7 @@ from aiokafka import errors as kafka_errors
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
+from fraudapp.appender import largest_letter
 from fraudapp.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -71,6 +72,14 @@ def demands(settings: Settings) -> list[Demand]:
             "delete",
             "it would take no letter without a key, and keep one for each key",
             True,
+        ),
+        Demand(
+            letters,
+            "max.message.bytes",
+            _at_least(largest_letter(settings)),
+            str(largest_letter(settings)),
+            "larger dead letters are cut",
+            False,
         ),
         Demand(
             inputs,

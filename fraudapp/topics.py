@@ -10,14 +10,12 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError
 from faust.types import TP
 
+from fraudapp.appender import largest_letter
 from fraudapp.kafka_clients import check_access, client_options, end_offsets
 from fraudapp.settings import Settings
 from fraudapp.topic_configs import KEPT_WHOLE, misfits
 
 log = logging.getLogger(__name__)
-
-# Headers of a dead letter come on top of the message it holds.
-ROOM_FOR_HEADERS = 64_000
 
 
 class BrokerUnavailable(Exception):
@@ -117,7 +115,7 @@ def _wanted(settings: Settings) -> list[NewTopic]:
     configurations: dict[str, Mapping[str, object]] = {
         settings.transactions_topic: {"max.message.bytes": largest},
         settings.decisions_topic: KEPT_WHOLE,
-        settings.dead_letters_topic: {"max.message.bytes": largest + ROOM_FOR_HEADERS},
+        settings.dead_letters_topic: {"max.message.bytes": largest_letter(settings)},
     }
     return [
         NewTopic(

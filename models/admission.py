@@ -34,13 +34,19 @@ class Input(Struct, frozen=True, gc=False):
     """Where it was read."""
     origin: Position
     """Where its producer had put it; another place if it was sent on to its home."""
+    lost: tuple[tuple[str, bytes], ...] = ()
+    """Size and hash of what its producer had written and is not here, as headers tell it."""
+
+
+Cause = Literal["invalid", "conflict", "refused"]
+"""Why an input is a dead letter."""
 
 
 class Rejection(NamedTuple):
     """An input that ends as a dead letter."""
 
     input: Input
-    reason: Literal["invalid", "conflict", "refused"]
+    reason: Cause
     detail: str
 
 
@@ -105,7 +111,7 @@ def _as_read(source: Input) -> Input:
 
     What a worker has sent on was a transaction, and went to its home partition.
     """
-    return Input(source.key, source.raw, source.position, source.position)
+    return Input(source.key, source.raw, source.position, source.position, source.lost)
 
 
 def admit(candidates: Iterable[Candidate], decided: Mapping[str, Decision]) -> Admission:

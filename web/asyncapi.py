@@ -78,8 +78,14 @@ _DEAD_LETTER_HEADERS: Final[dict[str, Any]] = {
         "topic": {"type": "string", "description": "Where the message was read first."},
         "partition": {"type": "string", "pattern": "^[0-9]+$"},
         "offset": {"type": "string", "pattern": "^[0-9]+$"},
-        "raw-bytes": {"type": "string", "description": "Size of a message that was cut."},
-        "raw-sha256": {"type": "string", "description": "SHA-256 of a message that was cut."},
+        "raw-bytes": {"type": "string", "description": "Size of a message that is not whole."},
+        "raw-sha256": {"type": "string", "description": "SHA-256 of such a message."},
+        "raw-form": {
+            "enum": ["cut", "re-encoded"],
+            "description": "What is left of it: its beginning, or its transaction.",
+        },
+        "key-bytes": {"type": "string", "description": "Size of a key that was cut."},
+        "key-sha256": {"type": "string", "description": "SHA-256 of such a key."},
     },
 }
 

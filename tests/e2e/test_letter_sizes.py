@@ -1,0 +1,153 @@
+"""A dead letter holds all that came, or says what it does not, at every boundary of size."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import pytest
+from aiokafka import AIOKafkaProducer, ConsumerRecord
+
+from models.partitioning import home_partitions
+from tests.e2e import kept
+from tests.e2e.messages import encoded, send_transactions, transaction
+from tests.e2e.worker import Worker
+
+LIMIT = 200_000  # FRAUD_MAX_MESSAGE_BYTES
+ROOM = 64_000  # what the topic of dead letters takes beyond twice the limit
+AROUND = [near + off for near in (100_000, LIMIT, 2 * LIMIT) for off in (-1, 0, 1)]
+
+Message = tuple["bytes | None", "bytes | None", int]  # key, value, partition
+
+
+@pytest.fixture
+def small(new_worker: Callable[..., Worker]) -> Worker:
+    """A worker with a small limit."""
+    return new_worker(FRAUD_MAX_MESSAGE_BYTES=str(LIMIT))
+
+
+async def compressed(worker: Worker, messages: Sequence[Message]) -> dict[str, Message]:
+    """Send messages above every limit, far smaller on their way; return them by position."""
+    topic = worker.environment["FRAUD_TRANSACTIONS_TOPIC"]
+    sent = {}
+    async with AIOKafkaProducer(
+        bootstrap_servers=worker.environment["FRAUD_BROKER_URL"].removeprefix("kafka://"),
+        max_request_size=60_000_000,
+        compression_type="gzip",
+    ) as producer:
+        for key, value, partition in messages:
+            at = await producer.send_and_wait(topic, value, key=key, partition=partition)
+            sent[f"{at.partition}:{at.offset}"] = key, value, partition
+    return sent
+
+
+async def letters_of(worker: Worker, count: int) -> dict[str, ConsumerRecord]:
+    """The dead letters, by the position that they tell, once there are so many."""
+    await kept.eventually(lambda: worker.stats()["dead_letters"]["total"] == count, timeout=120)
+    records = await kept.in_topic(worker.environment, "dead_letters")
+    letters = {}
+    for record in records:
+        headers = told(record)
+        letters[f"{headers['partition']}:{headers['offset']}"] = record
+    assert len(records) == len(letters) == count  # each once
+    return letters
+
+
+def told(letter: ConsumerRecord) -> dict[str, str]:
+    return {name: value.decode() for name, value in letter.headers}
+
+
+def is_whole(message: Message, letter: ConsumerRecord) -> bool:
+    """Whether nothing is missing; if anything is, the letter must say so."""
+    key, value, _ = message
+    headers = told(letter)
+    for of, was, now in (("raw", value, letter.value), ("key", key, letter.key)):
+        assert (f"{of}-bytes" in headers) == (was != now), of
+        if was != now:
+            assert headers[f"{of}-bytes"] == str(len(was or b""))
+            assert headers[f"{of}-sha256"] == hashlib.sha256(was or b"").hexdigest()
+            if of == "key" or headers["raw-form"] == "cut":
+                assert (was or b"").startswith(now)
+            else:
+                assert headers["raw-form"] == "re-encoded"
+                assert fields(now) == fields(was or b"")
+    return not {"raw-bytes", "key-bytes"} & headers.keys()
+
+
+def fields(value: bytes) -> Mapping[str, Any]:
+    return dict(json.loads(value))
+
+
+async def test_a_misplaced_conflict_of_any_size_is_whole_or_says_what_is_not(small: Worker) -> None:
+    await send_transactions(small.environment, [transaction("same")])
+    await kept.eventually(lambda: small.stats()["decisions"]["total"] == 1)
+    (home,) = home_partitions(["same"], 4)
+    elsewhere = (home + 1) % 4
+    value = encoded(transaction("same", seed=1))
+    keys = (None, b"", b"\xff\xfe", b"another key", b"k" * (LIMIT + 1))
+    sent = await compressed(
+        small, [(key, value.ljust(size), elsewhere) for size in AROUND for key in keys]
+    )
+    letters = await letters_of(small, len(sent))
+    for position, message in sent.items():
+        key, raw, _ = message
+        whole = is_whole(message, letters[position])
+        size = len(key or b"") + len(raw or b"")
+        assert told(letters[position])["reason"] == "conflict"
+        assert whole if size < LIMIT - 1_000 else not whole or size < LIMIT, size
+    # What was sent home without its bytes is a transaction still.
+    reencoded = next(each for each in letters.values() if "raw-form" in told(each))
+    name = f"{reencoded.partition}:{reencoded.offset}"
+    assert "1 messages sent" in small.run("dead-letters", "replay", name)
+    await letters_count(small, len(sent) + 1)
+
+
+async def letters_count(worker: Worker, count: int) -> None:
+    await kept.eventually(lambda: worker.stats()["dead_letters"]["total"] == count)
+
+
+async def test_what_is_no_transaction_is_whole_up_to_twice_the_limit(small: Worker) -> None:
+    sizes = [*AROUND, 2 * LIMIT + ROOM - 1_000, 2 * LIMIT + ROOM, 2 * LIMIT + ROOM + 1]
+    messages: list[Message] = [(None, b"x" * size, 0) for size in sizes]
+    messages += [(b"k" * size, None, 1) for size in sizes]
+    messages += [(b"k" * size, b"", 2) for size in sizes]
+    messages += [(b"k" * (size // 2), b"x" * (size - size // 2), 3) for size in sizes]
+    sent = await compressed(small, messages)
+    letters = await letters_of(small, len(sent))
+    for position, message in sent.items():
+        key, raw, _ = message
+        size = len(key or b"") + len(raw or b"")
+        whole = is_whole(message, letters[position])
+        assert whole == (size <= 2 * LIMIT + ROOM - 1_000), size
+
+
+async def test_large_letters_of_several_partitions_are_not_too_much_together(
+    worker: Worker,
+) -> None:
+    # 120 MB, where a broker ends the connection over a request of 100 MiB.
+    bombs: list[Message] = [
+        (None, b"%d" % number + b"x" * 30_000_000, number) for number in range(4)
+    ]
+    sent = await compressed(worker, bombs)
+    letters = await letters_of(worker, len(sent))
+    assert not any(is_whole(message, letters[position]) for position, message in sent.items())
+    await send_transactions(worker.environment, [transaction("after")])
+    path = "/transaction/after/status?wait_seconds=20"
+    assert (await asyncio.to_thread(worker.get, path))[0] == 200
+
+
+async def test_what_a_topic_of_little_room_takes_is_kept(new_worker: Callable[..., Worker]) -> None:
+    worker = await asyncio.to_thread(lambda: new_worker(FRAUD_MAX_MESSAGE_BYTES="4096"))
+    await send_transactions(worker.environment, [transaction("same")])
+    await kept.eventually(lambda: worker.stats()["decisions"]["total"] == 1)
+    (home,) = home_partitions(["same"], 4)
+    value = encoded(transaction("same", seed=1))
+    sizes = (4_000, 4_096, 8_192, 72_192, 99_999, 500_000)
+    messages = [(None, value.ljust(size), (home + 1) % 4) for size in sizes]
+    sent = await compressed(worker, [*messages, *((b"k" * n, b"x" * n, 0) for n in sizes)])
+    letters = await letters_of(worker, len(sent))
+    for position, message in sent.items():
+        is_whole(message, letters[position])
