@@ -1,47 +1,23 @@
-"""Reading the topic of dead letters, and sending letters back to where they came from."""
+"""Reading the topic of dead letters, to show them or to send them back."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from typing import NamedTuple
 
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
+from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from fraudapp.kafka_clients import client_options, started_consumer
+from fraudapp.kafka_clients import started_consumer
+from fraudapp.letters import DeadLetter, letter_of
 from fraudapp.offsets import ends
+from fraudapp.replaying import Replayed, replay
 from fraudapp.settings import Settings
 
 POLL_MS = 1_000
 AT_ONCE = 100
 """Letters held in memory; each can be some megabytes."""
-
-
-class DeadLetter(NamedTuple):
-    """A rejected input and why it was rejected."""
-
-    partition: int
-    offset: int
-    """Where the letter itself is, in the topic of dead letters."""
-    key: bytes | None
-    raw: bytes | None
-    """The input exactly as it was read."""
-    reason: str
-    detail: str
-    topic: str
-    """The topic it was read from."""
-    source: str
-    """Where in that topic: PARTITION:OFFSET."""
-
-    @property
-    def name(self) -> str:
-        """How commands call it: PARTITION:OFFSET."""
-        return f"{self.partition}:{self.offset}"
-
-
-class CannotReplay(Exception):
-    """A letter that cannot be sent back; the message says why."""
+BYTES_AT_ONCE = 16_000_000
+"""Bytes of letters after which they are sent."""
 
 
 async def read_all(settings: Settings) -> AsyncIterator[DeadLetter]:
@@ -63,56 +39,42 @@ async def read_one(settings: Settings, partition: int, offset: int) -> DeadLette
     return None
 
 
-async def replay(
-    settings: Settings, letters: Sequence[DeadLetter], repaired: bytes | None = None
-) -> int:
-    """Send letters to the topic they came from, `repaired` in place of the raw bytes if given.
-
-    Returns how many. Sending one twice is harmless: a transaction is decided once. Raises
-    `CannotReplay` before anything is sent, or `KafkaError`.
-    """
-    for letter in letters:
-        if letter.topic != settings.transactions_topic:
-            raise CannotReplay(
-                f"dead letter {letter.name} came from {letter.topic or 'an unknown topic'}, "
-                f"not from {settings.transactions_topic}"
-            )
-    async with AIOKafkaProducer(
-        **client_options(settings),
-        max_request_size=2 * settings.max_message_bytes,
-    ) as producer:
-        sent = [
-            await producer.send(
-                letter.topic, letter.raw if repaired is None else repaired, key=letter.key
-            )
-            for letter in letters
-        ]
-        await asyncio.gather(*sent)
-    return len(sent)
-
-
-async def replay_new(settings: Settings, reason: str | None) -> int:
+async def replay_new(settings: Settings, reason: str | None) -> Replayed:
     """Send back all letters, or those with a reason, that came since this was last done.
 
-    Returns how many. What is rejected again becomes a new letter, so nothing is sent for ever.
-    Raises `CannotReplay` or `KafkaError`.
+    What cannot be sent is told, and not tried again. What is rejected again becomes a new letter,
+    so nothing is sent for ever. Raises `KafkaError`.
     """
     count = 0
+    refused: list[str] = []
     group = f"{settings.app_id}-dead-letters-replay-{reason or 'all'}"
     async with _consumer(settings, group) as consumer:
         for partition, end in (await _ends(consumer, settings)).items():
             consumer.assign([partition])
             start = await consumer.committed(partition) or 0
-            letters: list[DeadLetter] = []
-            async for letter in _read(consumer, partition, start, end):
-                if reason in (None, letter.reason):
-                    letters.append(letter)
-                if len(letters) == AT_ONCE:
-                    count += await replay(settings, letters)
-                    letters.clear()
-            count += await replay(settings, letters)
+            async for letters in _portions(_read(consumer, partition, start, end), reason):
+                done = await replay(settings, letters)
+                count += done.sent
+                refused += done.refused
             await consumer.commit({partition: end})
-    return count
+    return Replayed(count, refused)
+
+
+async def _portions(
+    letters: AsyncIterator[DeadLetter], reason: str | None
+) -> AsyncIterator[list[DeadLetter]]:
+    portion: list[DeadLetter] = []
+    size = 0
+    async for letter in letters:
+        if reason not in (None, letter.reason):
+            continue
+        portion.append(letter)
+        size += len(letter.key or b"") + len(letter.raw or b"")
+        if len(portion) == AT_ONCE or size >= BYTES_AT_ONCE:
+            yield portion
+            portion, size = [], 0
+    if portion:
+        yield portion
 
 
 @asynccontextmanager
@@ -141,18 +103,4 @@ async def _read(
         fetched = await consumer.getmany(partition, timeout_ms=POLL_MS, max_records=AT_ONCE)
         for record in fetched.get(partition, ()):
             if record.offset < end:
-                yield _letter(record)
-
-
-def _letter(record: ConsumerRecord) -> DeadLetter:
-    headers = {name: (value or b"").decode(errors="replace") for name, value in record.headers}
-    return DeadLetter(
-        partition=record.partition,
-        offset=record.offset,
-        key=record.key,
-        raw=record.value,
-        reason=headers.get("reason", ""),
-        detail=headers.get("detail", ""),
-        topic=headers.get("topic", ""),
-        source=f"{headers.get('partition', '?')}:{headers.get('offset', '?')}",
-    )
+                yield letter_of(record)

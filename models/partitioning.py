@@ -23,13 +23,18 @@ def home_partitions(ids: Sequence[str], partitions: int) -> list[int]:
     """
     keys = [each.encode() for each in ids]
     if len(keys) <= _FEW:
-        return [(_murmur2_of(key) & 0x7FFFFFFF) % partitions for key in keys]
+        return [partition_of(key, partitions) for key in keys]
     lengths = np.fromiter(map(len, keys), np.uint32, len(keys))
     words = -(-int(lengths.max()) // _WORD) or 1
     padded = b"".join(key.ljust(words * _WORD, b"\0") for key in keys)
     blocks = np.frombuffer(padded, "<u4").reshape(len(keys), words)
     hashes = _murmur2_of_all(blocks, lengths)
     return ((hashes & np.uint32(0x7FFFFFFF)) % np.uint32(partitions)).tolist()  # type: ignore[no-any-return]
+
+
+def partition_of(key: bytes, partitions: int) -> int:
+    """Return the partition of one key, whatever its bytes are."""
+    return (_murmur2_of(key) & 0x7FFFFFFF) % partitions
 
 
 def _murmur2_of_all(blocks: NDArray[np.uint32], lengths: NDArray[np.uint32]) -> NDArray[np.uint32]:

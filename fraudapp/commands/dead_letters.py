@@ -5,21 +5,17 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Coroutine
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 import click
 from aiokafka.errors import KafkaError
 from msgspec import json
 
-from fraudapp.dead_letters import (
-    CannotReplay,
-    DeadLetter,
-    read_all,
-    read_one,
-    replay,
-    replay_new,
-)
+from fraudapp.dead_letters import read_all, read_one, replay_new
+from fraudapp.letters import DeadLetter
+from fraudapp.replaying import replay
 from fraudapp.settings import Settings, load
+from models.admission import Cause
 from models.parsing import InvalidTransaction, parse
 
 T = TypeVar("T")
@@ -59,13 +55,22 @@ def list_letters(reason: str | None, limit: int, as_json: bool) -> None:
 @click.argument("name")
 def show(name: str) -> None:
     """Write the raw bytes of letter NAME (PARTITION:OFFSET) to standard output."""
-    click.get_binary_stream("stdout").write(_one(load(), name).raw or b"")
+    letter = _one(load(), name)
+    click.get_binary_stream("stdout").write(letter.raw or b"")
+    if letter.raw is None:
+        click.echo(f"dead letter {name} is a message without a value", err=True)
+    for header, text in letter.lost.items():
+        click.echo(f"of what was sent, {header}: {_on_one_line(text)}", err=True)
 
 
 @command.command("replay")
 @click.argument("names", nargs=-1)
 @click.option("--all", "everything", is_flag=True, help="All that came since the last --all.")
-@click.option("--reason", help="All with this reason that came since this was last done.")
+@click.option(
+    "--reason",
+    type=click.Choice(get_args(Cause)),
+    help="All with this reason that came since this was last done.",
+)
 @click.option("--value", help="The repaired transaction, as JSON; for one letter.")
 @click.option(
     "--value-file",
@@ -82,7 +87,7 @@ def replay_letters(
     """Send letters NAMES (PARTITION:OFFSET) back to the topic they came from.
 
     Sent as they are, or repaired with --value or --value-file. A transaction that was decided
-    meanwhile is not decided again.
+    meanwhile is not decided again. What cannot be sent is told at the end, with exit code 1.
     """
     if bool(names) + everything + (reason is not None) != 1:
         raise click.UsageError("name the letters (PARTITION:OFFSET), or use --reason or --all")
@@ -90,10 +95,12 @@ def replay_letters(
     repaired = _repaired(names, value, value_file)
     if names:
         letters = [_one(settings, name) for name in names]
-        sent = _kafka(settings, replay(settings, letters, repaired))
+        done = _kafka(settings, replay(settings, letters, repaired))
     else:
-        sent = _kafka(settings, replay_new(settings, reason))
-    click.echo(f"{sent} messages sent")
+        done = _kafka(settings, replay_new(settings, reason))
+    click.echo(f"{done.sent} messages sent")
+    if done.refused:
+        raise click.ClickException("\n".join(map(_on_one_line, done.refused)))
 
 
 def _repaired(names: tuple[str, ...], value: str | None, value_file: Path | None) -> bytes | None:
@@ -124,8 +131,6 @@ def _one(settings: Settings, name: str) -> DeadLetter:
 def _kafka(settings: Settings, action: Coroutine[Any, Any, T]) -> T:
     try:
         return asyncio.run(action)
-    except CannotReplay as exc:
-        raise click.ClickException(str(exc)) from exc
     except (KafkaError, OSError) as exc:
         raise click.ClickException(
             f"the broker at FRAUD_BROKER_URL={settings.broker_url} does not answer: {exc!r}"
@@ -134,10 +139,15 @@ def _kafka(settings: Settings, action: Coroutine[Any, Any, T]) -> T:
 
 def _as_line(letter: DeadLetter) -> str:
     raw = letter.raw or b""
-    return (
-        f"{letter.name:>10}  {letter.reason:10} {letter.topic} {letter.source}  "
+    return _on_one_line(
+        f"{letter.name:>10}  {letter.reason[:20]:10} {letter.topic[:249]} {letter.source[:30]}  "
         f"{len(raw):,} bytes  {letter.detail[:200]}  {raw[:SHOWN]!r}"
     )
+
+
+def _on_one_line(text: str) -> str:
+    """The same without what a terminal would obey: whoever sends bad input decides what it is."""
+    return "".join(each if each.isprintable() else repr(each)[1:-1] for each in text)
 
 
 def _as_json(letter: DeadLetter) -> str:

@@ -55,4 +55,4 @@ def test_somebody_elses_headers_say_nothing(headers: Any) -> None:
     ],
 )
 def test_headers_of_another_form_are_left_out(header: Any) -> None:
-    assert input_of(record(ORIGIN, header)).lost == ()
+    assert input_of(record(ORIGIN, header), 4).lost == ()
