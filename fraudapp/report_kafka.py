@@ -6,15 +6,17 @@ import math
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Final
+from typing import Final, get_args
 
-from aiokafka import TopicPartition
+from aiokafka import ConsumerRecord, TopicPartition
 
 from fraudapp.kafka_clients import started_consumer
+from fraudapp.letters import texts_of
 from fraudapp.offsets import ends
 from fraudapp.report import Latency, by_count
 from fraudapp.report_history import Sampled
 from fraudapp.settings import Settings
+from models.admission import Cause
 
 POLL_MS: Final = 1_000
 FETCH_BYTES: Final = 1 << 16  # one record is wanted; Kafka sends it whole if it is larger
@@ -23,7 +25,8 @@ FETCH_BYTES: Final = 1 << 16  # one record is wanted; Kafka sends it whole if it
 async def dead_letters(settings: Settings, begin: datetime, end: datetime) -> dict[str, int]:
     """Count the dead letters written in a period, by reason; raises `KafkaError`.
 
-    By the time stamps of the records, which are the workers' clocks.
+    By the time stamps of the records, which are the workers' clocks. Whatever stamps and headers
+    somebody else's records have there, they hide none of ours.
     """
     topic = settings.dead_letters_topic
     counts: Counter[str] = Counter()
@@ -32,21 +35,18 @@ async def dead_letters(settings: Settings, begin: datetime, end: datetime) -> di
         numbers = await consumer._client._wait_on_metadata(topic)
         partitions = [TopicPartition(topic, number) for number in sorted(numbers)]
         first = await consumer.offsets_for_times(dict.fromkeys(partitions, _ms(begin)))
-        after = await consumer.offsets_for_times(dict.fromkeys(partitions, _ms(end)))
         found = await ends(consumer, partitions)
         for partition in partitions:
             if (start := first[partition]) is None:
                 continue
-            following = after[partition]
-            stop = found[partition].stable if following is None else following.offset
+            # To the end: a record with a stamp of the future is no sign that the period is over.
             consumer.assign([partition])
             consumer.seek(partition, start.offset)
-            while await consumer.position(partition) < stop:
+            while await consumer.position(partition) < found[partition].stable:
                 fetched = await consumer.getmany(partition, timeout_ms=POLL_MS, max_records=100)
                 for record in fetched.get(partition, ()):
-                    if record.offset < stop:
-                        reason = dict(record.headers).get("reason", b"unknown")
-                        counts[reason.decode(errors="replace")] += 1
+                    if _ms(begin) <= record.timestamp < _ms(end):
+                        counts[_reason(record)] += 1
     return by_count(counts)
 
 
@@ -73,11 +73,16 @@ async def latency(settings: Settings, sample: Sequence[Sampled]) -> Latency | No
                 consumer.seek(partition, each.offset)
                 fetched = await consumer.getmany(partition, timeout_ms=POLL_MS, max_records=1)
                 for record in fetched.get(partition, ()):
-                    if record.offset == each.offset:
+                    if record.offset == each.offset and record.timestamp >= 0:  # -1: it has none
                         sent = record.timestamp / 1_000
                         took.append(max(0.0, each.decided_at.timestamp() - sent))
     took.sort()
     return Latency(len(took), *(_percentile(took, q) for q in (50, 95, 99))) if took else None
+
+
+def _reason(record: ConsumerRecord) -> str:
+    reason = texts_of(record).get("reason", "")
+    return reason if reason in get_args(Cause) else "unknown"
 
 
 def _percentile(values: Sequence[float], percent: int) -> float:
