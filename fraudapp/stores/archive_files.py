@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
-from datetime import date
+from collections.abc import Iterable, Iterator
+from datetime import date, datetime, timezone
 from hashlib import blake2b
 from itertools import groupby
 from operator import attrgetter
@@ -38,11 +38,11 @@ def objects(batch: Batch) -> Iterator[tuple[str, bytes]]:
     decisions, the range of input offsets, and a digest of the lines. The same lines saved again
     are the same file; others are another, whoever saves them and wherever they say they come from.
     """
-    groups: dict[tuple[str, str, int], list[tuple[int, bytes]]] = defaultdict(list)
+    groups: dict[tuple[date, str, int], list[tuple[int, bytes]]] = defaultdict(list)
     pairs = zip(batch.decisions, batch.encoded, strict=True)
     # Those that were decided together come together.
     for (moment, topic, partition), together in groupby(pairs, key=lambda pair: _group(pair[0])):
-        lines = groups[moment.date().isoformat(), topic, partition]
+        lines = groups[_day(moment), topic, partition]
         lines.extend((decision.offset, encoded) for decision, encoded in together)
     for (day, topic, partition), lines in groups.items():
         lines.sort()
@@ -52,6 +52,13 @@ def objects(batch: Batch) -> Iterator[tuple[str, bytes]]:
         digest = blake2b(content, digest_size=DIGEST).hexdigest()
         folder = f"{DECISIONS}/{DAY}{day}/topic={_quoted(topic)}/partition={partition}"
         yield f"{folder}/{lines[0][0]:020d}-{lines[-1][0]:020d}-{digest}{SUFFIX}", compress(content)
+
+
+def _day(moment: datetime) -> date:
+    try:
+        return moment.astimezone(timezone.utc).date()
+    except OverflowError:  # at an end of the calendar, where there is no such day in UTC
+        return moment.date()
 
 
 def _quoted(topic: str) -> str:
@@ -65,9 +72,20 @@ def compress(content: bytes) -> bytes:
     return compressed
 
 
+def days_of(folders: Iterable[str]) -> list[date]:
+    """The days of folders named `date=D`; what is named otherwise was not put there by us."""
+    return [day for day in map(_day_of, folders) if day is not None]
+
+
 def is_before(folder: str, day: date) -> bool:
-    """Whether `date=D` is a day before; what is no day was not put there by us."""
+    """Whether `date=D` is a day before."""
+    found = _day_of(folder)
+    return found is not None and found < day
+
+
+def _day_of(folder: str) -> date | None:
     try:
-        return date.fromisoformat(folder.removeprefix(DAY)) < day
+        day = date.fromisoformat(folder.removeprefix(DAY))
     except ValueError:
-        return False
+        return None
+    return day if folder == f"{DAY}{day}" else None  # Python reads other forms as well

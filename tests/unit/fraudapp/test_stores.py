@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+from datetime import date, datetime
 from types import SimpleNamespace
 from typing import Any
 
@@ -13,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fraudapp.settings import load
-from fraudapp.stores.archive_files import objects
+from fraudapp.stores.archive_files import days_of, is_before, objects
 from fraudapp.stores.base import Batch, StoreUnavailable, decode
 from fraudapp.stores.rows import from_row, to_row
 from fraudapp.stores.s3_archive import S3Archive
@@ -52,6 +53,37 @@ def test_every_decision_is_in_exactly_one_object_of_its_day_and_partition(
         found += lines
     assert len(set(keys)) == len(keys)
     assert sorted(map(repr, found)) == sorted(map(repr, batch))
+
+
+@pytest.mark.parametrize(
+    ("moment", "day"),
+    [
+        ("2026-03-04T01:00:00+02:00", "2026-03-03"),
+        ("2026-03-04T23:00:00-02:00", "2026-03-05"),
+        ("0001-01-01T00:00:00Z", "0001-01-01"),
+        ("9999-12-31T23:59:59.999999Z", "9999-12-31"),
+        ("0001-01-01T00:00:00+14:00", "0001-01-01"),  # in a year that there is not
+        ("9999-12-31T23:00:00-12:00", "9999-12-31"),
+    ],
+)
+def test_the_day_of_an_object_is_that_in_utc(moment: str, day: str) -> None:
+    each = decision(decided_at=msgspec.json.decode(f'"{moment}"', type=datetime))
+    ((key, _),) = objects(Batch([each]))
+    folder = key.split("/")[1]
+    assert folder == f"date={day}"
+    assert days_of([folder]) == [date.fromisoformat(day)]
+
+
+def test_a_folder_that_is_no_day_of_ours_is_left_alone() -> None:
+    names = ["date=", "date=20260304", "date=2026-W01-1", "date=2026-3-4", "date=x", "2026-03-04"]
+    assert days_of(names) == []
+    assert not any(is_before(name, date.max) for name in names)
+
+
+def test_a_decision_of_no_time_zone_is_none() -> None:
+    local = Batch([decision()]).encoded[0].replace(b"890123Z", b"890123")
+    with pytest.raises(msgspec.DecodeError, match="timezone"):
+        decode(local)
 
 
 def test_the_same_batch_has_the_same_keys_in_any_order() -> None:
