@@ -3,40 +3,109 @@
 from __future__ import annotations
 
 import logging
-from datetime import datetime, timedelta, timezone
-from typing import Final
+from collections.abc import Callable
+from datetime import date, datetime, timedelta, timezone
+from time import monotonic
+from typing import Final, NamedTuple
 
 from mode import Service
 
+from fraudapp.expiry import ClocksDisagree, Expiry, agreed_day
 from fraudapp.settings import Settings
-from fraudapp.stores.base import StoreUnavailable
+from fraudapp.stores.base import DatedStore, StoreUnavailable
 from fraudapp.stores.stores import Stores
 
 log = logging.getLogger(__name__)
 
 INTERVAL: Final = 600.0
-"""Seconds between two looks. Every worker does it: it is little, and doing it twice is harmless."""
+"""Seconds between two looks."""
+
+
+class _Expiring(NamedTuple):
+    store: DatedStore
+    expiry: Expiry
+    place: str
+    setting: str
 
 
 class Retention(Service):
-    """Postgres' partitions, and the archive's days. Redis forgets by itself."""
+    """Postgres' partitions, and the archive's days. Redis forgets by itself.
 
-    def __init__(self, settings: Settings, stores: Stores) -> None:
-        self._settings = settings
-        self._stores = stores
+    Every worker makes partitions, which is harmless; one of them drops, see `expiry` how slowly.
+    """
+
+    def __init__(self, settings: Settings, stores: Stores, drops: Callable[[], bool]) -> None:
+        """`drops` tells whether this worker is now the one that drops what has expired."""
+        self._postgres = stores.postgres
+        self._drops = drops
+        archive = f"{settings.archive}/decisions"
+        self._expiring = [
+            _Expiring(store, Expiry(days), place, setting)
+            for store, days, place, setting in (
+                (stores.postgres, settings.postgres_days, "table decisions", "FRAUD_POSTGRES_DAYS"),
+                (stores.archive, settings.archive_days, archive, "FRAUD_ARCHIVE_DAYS"),
+            )
+            if days is not None
+        ]
         super().__init__()
 
     @Service.timer(INTERVAL)
     async def _now_and_then(self) -> None:
-        await self.look_after(datetime.now(timezone.utc))
+        await self.look_after(datetime.now(timezone.utc), monotonic())
 
-    async def look_after(self, now: datetime) -> None:
-        """Do what is due; a store that is down is looked after next time."""
+    async def look_after(self, here: datetime, at: float) -> None:
+        """Do what is due; a store that is down is looked after next time.
+
+        `here` is the time by this worker's clock, `at` seconds on any steady clock.
+        """
         try:
-            await self._stores.postgres.maintain(now)
-            if self._settings.archive_days is not None:
-                expired = now.date() - timedelta(days=self._settings.archive_days)
-                await self._stores.archive.ping()  # which connects, if nothing has yet
-                await self._stores.archive.purge(expired)
+            there = await self._postgres.clock()
+            await self._postgres.maintain(there.date())
         except StoreUnavailable as exc:
             log.warning("what has expired stays for now: %s", exc)
+            return
+        for each in self._expiring:
+            if self._drops():
+                await self._expire(each, here, there, at)
+            else:
+                each.expiry.forget()
+
+    async def _expire(
+        self, expiring: _Expiring, here: datetime, there: datetime, at: float
+    ) -> None:
+        store, expiry, _, _ = expiring
+        try:
+            today = agreed_day(here, there)
+            await store.ping()  # which connects, if nothing has yet
+            step = expiry.look(await store.days(), today, at)
+            if step.drop:
+                await store.purge(max(step.drop) + timedelta(days=1))
+                log.warning("%s: dropped %s, as announced", store.name, _listed(step.drop))
+            if step.announce:
+                _announce(expiring, step.announce, len(step.due) - len(step.drop), today)
+        except ClocksDisagree as exc:
+            expiry.forget()
+            log.warning("%s: what has expired stays for now: %s", store.name, exc)
+        except StoreUnavailable as exc:
+            log.warning("what has expired stays for now: %s", exc)
+
+
+def _announce(expiring: _Expiring, next_ones: list[date], due: int, today: date) -> None:
+    store, expiry, place, setting = expiring
+    log.warning(
+        "%s: in %.0f minutes the decisions of %s are dropped from %s, the first of %d days that "
+        "are over: %s=%d, and today is %s (UTC). To keep them, set another number, or none, and "
+        "restart all workers before",
+        store.name,
+        INTERVAL / 60,
+        _listed(next_ones),
+        place,
+        due,
+        setting,
+        expiry.keep_days,
+        today,
+    )
+
+
+def _listed(days: list[date]) -> str:
+    return " and ".join(map(str, days))

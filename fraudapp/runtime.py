@@ -179,7 +179,8 @@ class Runtime(Service):
             Keeper(self.settings, store, self.decisions, self._refused)
             for store in self.stores.each
         ]
-        retention = Retention(self.settings, self.stores)
+        # One of all workers drops: the owner of the first partition.
+        retention = Retention(self.settings, self.stores, drops=lambda: 0 in self.owned[1])
         self.announcements = Announcements(self.settings, self.waiting)
         self.watch = TopicWatch(self.settings, self.appender)
         self._services = [*self.keepers, self.announcements, retention, self.watch]

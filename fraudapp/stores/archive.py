@@ -8,12 +8,12 @@ from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 from fraudapp.settings import Settings
-from fraudapp.stores.base import DecisionStore
+from fraudapp.stores.base import DatedStore
 from fraudapp.stores.folder_archive import FolderArchive
 from fraudapp.stores.s3_archive import S3Archive
 
 
-class Archive(DecisionStore, Protocol):
+class Archive(DatedStore, Protocol):
     """The archive as more than a store of decisions: it takes other files too."""
 
     async def write(self, key: str, body: bytes, content_type: str) -> None:

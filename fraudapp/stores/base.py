@@ -98,6 +98,13 @@ class DecisionStore(Protocol):
         """
 
 
+class DatedStore(DecisionStore, Protocol):
+    """A store that keeps decisions by the UTC day on which they were made."""
+
+    async def days(self) -> list[date]:
+        """Return the days it has something of, in any order; raises `StoreUnavailable`."""
+
+
 @contextmanager
 def unavailable(
     store: str,

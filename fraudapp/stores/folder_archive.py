@@ -19,6 +19,7 @@ from fraudapp.stores.archive_files import (
     GATHER,
     SUFFIX,
     TIMEOUT,
+    days_of,
     is_before,
     objects,
 )
@@ -63,14 +64,22 @@ class FolderArchive:
         with unavailable(self.name, OSError):
             await asyncio.to_thread(self._write, key, body)
 
+    async def days(self) -> list[date]:
+        """See `DatedStore.days`."""
+        with unavailable(self.name, OSError):
+            return days_of(each.name for each in await asyncio.to_thread(self._days))
+
     async def purge(self, before: date, *, dry_run: bool = False) -> int:
         """See `DecisionStore.purge`."""
         with unavailable(self.name, OSError):
             return await asyncio.to_thread(self._purge, before, dry_run)
 
+    def _days(self) -> list[Path]:
+        return sorted((self._folder / DECISIONS).glob(f"{DAY}*"))
+
     def _purge(self, before: date, dry_run: bool) -> int:
         count = 0
-        for day in sorted((self._folder / DECISIONS).glob(f"{DAY}*")):
+        for day in self._days():
             if is_before(day.name, before):
                 count += sum(1 for _ in day.rglob(f"*{SUFFIX}"))
                 if not dry_run:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from datetime import date, datetime, timezone
+from datetime import date, datetime
 from typing import Any, Final, cast
 
 import asyncpg
@@ -72,14 +72,9 @@ class PostgresStore:
         *,
         pool_size: int = 8,
         timeout: float = 10.0,
-        keep_days: int | None = None,
         connecting: Mapping[str, Any] | None = None,
     ) -> None:
-        """`keep_days` is how many days are kept, None for all of them.
-
-        `connecting` are further arguments of asyncpg's connections; see `connecting.tls`.
-        """
-        self._keep_days = keep_days
+        """`connecting` are further arguments of asyncpg's connections; see `connecting.tls`."""
         self._timeout = timeout
         connect_args = {"timeout": timeout, "command_timeout": timeout, **(connecting or {})}
         self._long = create_async_engine(
@@ -99,16 +94,28 @@ class PostgresStore:
         """See `DecisionStore.open`; several workers may start at once."""
         with unavailable(self.name, *FAILURES, refusal=refusal):
             await migrate(self._long)
-        await self.maintain(datetime.now(timezone.utc))
+        await self.maintain((await self.clock()).date())
 
-    async def maintain(self, now: datetime) -> None:
-        """Make partitions for the coming days and drop expired ones; or `StoreUnavailable`.
+    async def clock(self) -> datetime:
+        """Return the time (UTC) by the database's own clock; or `StoreUnavailable`."""
+        async with self._connection() as connection:
+            now: datetime = await connection.fetchval("SELECT clock_timestamp()")
+        return now
+
+    async def maintain(self, today: date) -> None:
+        """Make partitions for the coming days; or `StoreUnavailable`.
 
         To be called once a day at least; any number of workers may do so.
         """
         with unavailable(self.name, *FAILURES, refusal=refusal):
             async with self._long.begin() as connection:
-                await connection.run_sync(partitions.maintain, now.date(), self._keep_days)
+                await connection.run_sync(partitions.maintain, today)
+
+    async def days(self) -> list[date]:
+        """See `DatedStore.days`."""
+        with unavailable(self.name, *FAILURES, refusal=refusal):
+            async with self._long.begin() as connection:
+                return await connection.run_sync(partitions.all_days)
 
     async def close(self) -> None:
         """See `DecisionStore.close`."""

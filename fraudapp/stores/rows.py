@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import timezone
+from datetime import datetime, timezone
 from typing import Any
 
 import msgspec
@@ -50,7 +50,7 @@ def from_row(row: Mapping[str, Any]) -> Decision:
         reasons=msgspec.convert(row["reasons"], list[Reason]),
         model_version=row["model_version"],
         policy_version=row["policy_version"],
-        decided_at=row["decided_at"].astimezone(timezone.utc),
+        decided_at=_utc(row["decided_at"]),
         topic=row["input_topic"],
         partition=row["input_partition"],
         offset=row["input_offset"],
@@ -69,3 +69,8 @@ def from_row(row: Mapping[str, Any]) -> Decision:
             isFlaggedFraud=row["is_flagged_fraud"],
         ),
     )
+
+
+def _utc(moment: datetime) -> datetime:
+    # The ends of the calendar are infinity in Postgres, and come back without a time zone.
+    return moment.replace(tzinfo=moment.tzinfo or timezone.utc).astimezone(timezone.utc)

@@ -20,6 +20,7 @@ from fraudapp.stores.archive_files import (
     DECISIONS,
     GATHER,
     TIMEOUT,
+    days_of,
     is_before,
     objects,
 )
@@ -140,6 +141,15 @@ class S3Archive:
         await self._client.put_object(
             Bucket=self._bucket, Key=self._prefix + key, Body=body, ContentType=content_type
         )
+
+    async def days(self) -> list[date]:
+        """See `DatedStore.days`."""
+        root = f"{self._prefix}{DECISIONS}/"
+        found: list[str] = []
+        with unavailable(self.name, *FAILURES, refusal=self._refusal):
+            async for page in self._pages(Prefix=f"{root}{DAY}", Delimiter="/"):
+                found += [each["Prefix"] for each in page.get("CommonPrefixes", ())]
+        return days_of(each.removeprefix(root).rstrip("/") for each in found)
 
     async def purge(self, before: date, *, dry_run: bool = False) -> int:
         """See `DecisionStore.purge`."""

@@ -26,7 +26,6 @@ class Stores:
         self.postgres = PostgresStore(
             settings.postgres_url.get_secret_value(),
             pool_size=settings.postgres_pool,
-            keep_days=settings.postgres_days,
             connecting=tls(settings),
         )
         self.archive: Archive = archive_at(settings)

@@ -27,7 +27,7 @@ async def measure(url: str, days: int) -> str:
     await store.open()
     today = datetime.now(timezone.utc)
     for day in range(0, days, 5) if hasattr(store, "maintain") else ():
-        await store.maintain(today - timedelta(days=day))
+        await store.maintain((today - timedelta(days=day)).date())
     batches = [
         Batch([decision(f"{number}-{n}", decided_at=today) for n in range(SIZE)])
         for number in range(BATCHES)

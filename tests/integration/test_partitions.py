@@ -5,22 +5,18 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from datetime import datetime, timedelta, timezone
-from pathlib import Path
 
 import pytest
 from alembic import command
 from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-from fraudapp.retention import Retention
-from fraudapp.settings import load
 from fraudapp.stores.base import Batch
 from fraudapp.stores.migrate import alembic_config
-from fraudapp.stores.partitions import AHEAD, REST
+from fraudapp.stores.partitions import AHEAD, AT_ONCE, REST
 from fraudapp.stores.postgres import PostgresStore
 from fraudapp.stores.rows import to_row
 from fraudapp.stores.schema import DecisionRow
-from fraudapp.stores.stores import Stores
 from models.records import Decision
 from tests.unit.decisions import decision
 
@@ -38,7 +34,7 @@ async def engine(postgres_url: str) -> AsyncIterator[AsyncEngine]:
 
 @pytest.fixture
 async def store(postgres_url: str) -> AsyncIterator[PostgresStore]:
-    store = PostgresStore(postgres_url, keep_days=10)
+    store = PostgresStore(postgres_url)
     await store.open()
     yield store
     await store.close()
@@ -109,14 +105,14 @@ async def test_the_migration_can_be_undone_and_done_again(
 async def test_partitions_are_made_ahead_and_late_rows_move_into_their_own(
     engine: AsyncEngine, store: PostgresStore
 ) -> None:
-    await store.maintain(NOON)
+    await store.maintain(NOON.date())
     await store.save(Batch(on_days(0, AHEAD, AHEAD + 1, -9, -9)))
     assert await tables(engine) == {
         "decisions_20260304": 1,
         "decisions_20260311": 1,
         REST: 3,
     }
-    await store.maintain(NOON)
+    await store.maintain(NOON.date())
     assert await tables(engine) == {
         "decisions_20260223": 2,
         "decisions_20260304": 1,
@@ -125,16 +121,51 @@ async def test_partitions_are_made_ahead_and_late_rows_move_into_their_own(
     }
 
 
-async def test_expired_days_go_and_the_last_one_to_be_kept_stays(
+@pytest.mark.parametrize("rounds", [1, 3])
+async def test_whatever_clocks_have_stamped_partitions_are_made_and_all_is_found(
+    engine: AsyncEngine, store: PostgresStore, rounds: int
+) -> None:
+    ends = [moment.replace(tzinfo=timezone.utc) for moment in (datetime.min, datetime.max)]
+    inner = [ends[0] + DAY, datetime(999, 1, 1, tzinfo=timezone.utc), ends[1] - DAY]
+    wild = [
+        decision(f"wild-{number}", decided_at=moment)
+        for number, moment in enumerate([*ends, *inner, NOON + 365 * DAY])
+    ]
+    many = [decision(f"many-{n}", decided_at=NOON - n * DAY) for n in range(AT_ONCE + 20)]
+    await store.save(Batch([*wild, *many]))
+    for _ in range(rounds):
+        await store.maintain(NOON.date())
+    decisions = {each.transaction_id: each for each in [*wild, *many]}
+    assert await store.find(list(decisions)) == decisions
+    rows = await tables(engine)
+    assert sum(rows.values()) == len(decisions)
+    assert rows["decisions_20260304"] == 1
+    assert "decisions_20270304" not in rows
+    if rounds == 3:
+        assert {"decisions_20251106", "decisions_00010102", "decisions_09990101"} <= set(rows)
+    days = await store.days()
+    assert days == sorted(set(days))
+    assert {each.decided_at.date() for each in decisions.values()} <= set(days)
+    assert await store.purge(datetime(1000, 1, 1).date()) == 3
+    await store.maintain(NOON.date())
+    assert len(await store.find(list(decisions))) == len(decisions) - 3
+
+
+async def test_a_partition_that_somebody_has_made_by_hand_is_left_alone(
     engine: AsyncEngine, store: PostgresStore
 ) -> None:
-    await store.maintain(NOON - 20 * DAY)
-    decisions = on_days(0, -9, -10, -11, -15, moment=NOON.replace(hour=0, minute=0))
-    await store.save(Batch(decisions))
-    await store.maintain(NOON)
-    kept = await store.find([each.transaction_id for each in decisions])
-    assert sorted(kept) == ["t0", "t1", "t2"]
-    assert all(each.decided_at >= NOON - 11 * DAY for each in kept.values())
+    async with engine.begin() as connection:
+        await connection.execute(
+            text(
+                "CREATE TABLE decisions_of_old PARTITION OF decisions "
+                "FOR VALUES FROM ('1990-01-01Z') TO ('1991-01-01Z')"
+            )
+        )
+    old = decision("old", decided_at=datetime(1990, 5, 5, tzinfo=timezone.utc))
+    await store.save(Batch([old]))
+    await store.maintain(NOON.date())
+    await store.purge(NOON.date())
+    assert await tables(engine) == {"decisions_of_old": 1}
 
 
 async def test_nothing_is_lost_while_partitions_are_made_under_load(
@@ -152,13 +183,13 @@ async def test_nothing_is_lost_while_partitions_are_made_under_load(
 
     async def maintain(store: PostgresStore) -> None:
         for day in range(0, 40, 4):
-            await store.maintain(NOON + day * DAY)
+            await store.maintain((NOON + day * DAY).date())
 
     await asyncio.gather(
         *(save(store, number) for number, store in enumerate(stores)),
         *(maintain(store) for store in stores[:2]),
     )
-    await stores[0].maintain(NOON)
+    await stores[0].maintain(NOON.date())
     counts = await tables(engine)
     assert REST not in counts
     assert list(counts.values()) == [80] * 40
@@ -168,7 +199,7 @@ async def test_nothing_is_lost_while_partitions_are_made_under_load(
 async def test_looking_for_an_id_uses_the_index_of_every_partition(
     engine: AsyncEngine, store: PostgresStore
 ) -> None:
-    await store.maintain(NOON)
+    await store.maintain(NOON.date())
     async with engine.begin() as connection:
         await connection.execute(text("SET LOCAL enable_seqscan = off"))
         plan = await connection.execute(
@@ -177,27 +208,3 @@ async def test_looking_for_an_id_uses_the_index_of_every_partition(
         lines = [line for (line,) in plan]
     assert not [line for line in lines if "Seq Scan" in line]
     assert sum("Index Cond: (transaction_id" in line for line in lines) > AHEAD
-
-
-async def test_a_worker_drops_what_has_expired_from_postgres_and_the_archive(
-    postgres_url: str, tmp_path: Path
-) -> None:
-    environment = {
-        "FRAUD_POSTGRES_URL": postgres_url,
-        "FRAUD_POSTGRES_DAYS": "1",
-        "FRAUD_ARCHIVE_URL": tmp_path.as_uri(),
-        "FRAUD_ARCHIVE_DAYS": "2",
-    }
-    settings = load(environment)
-    stores = Stores(settings)
-    await Retention(settings, stores).look_after(NOON)  # there is no table yet: next time
-    decisions = on_days(0, -1, -2, -3)
-    for store in stores.each[1:]:
-        await store.open()
-        await store.save(Batch(decisions))
-    await Retention(settings, stores).look_after(NOON)
-    assert sorted(await stores.postgres.find(["t0", "t1", "t2", "t3"])) == ["t0", "t1"]
-    days = sorted(path.name for path in (tmp_path / "decisions").iterdir())
-    assert days == ["date=2026-03-02", "date=2026-03-03", "date=2026-03-04"]
-    for store in stores.each:
-        await store.close()

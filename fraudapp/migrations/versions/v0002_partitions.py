@@ -20,7 +20,8 @@ def upgrade() -> None:
     op.create_index("ix_decisions_decided_at", "decisions", ["decided_at"])
     op.execute(f"CREATE TABLE {partitions.REST} PARTITION OF decisions DEFAULT")
     connection = op.get_bind()
-    for day in partitions.days_in(connection, "decisions_before"):
+    days = partitions.days_in(connection, "decisions_before")
+    for day in partitions.foreseen(days, partitions.today(connection)):
         partitions.create(connection, day)
     op.execute("INSERT INTO decisions SELECT * FROM decisions_before")
     op.execute("DROP TABLE decisions_before")
