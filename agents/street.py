@@ -160,8 +160,9 @@ async def _ready(numbers: Sequence[int], generation: int) -> list[Ledger]:
 def _share(events: Events, ledger: Ledger) -> Share:
     records = [record for event in events for record in run_of(event.message).records]
     with stage("read"):
-        partitions = settings.topic_partitions
-        reading = read([input_of(record, partitions) for record in records], partitions)
+        there = runtime.watch.partitions
+        inputs = [input_of(record, there) for record in records]
+        reading = read(inputs, settings.topic_partitions)
     with stage("admit"):
         admission = _admit(reading.candidates, ledger)
     return Share(number_of(events), events, records, reading, admission, ledger.cursor)

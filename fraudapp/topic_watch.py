@@ -29,12 +29,13 @@ class TopicWatch(Service):
         """What is the matter, and the way out; None if all is well."""
         self._settings = settings
         self._appender = appender
-        self._partitions = 0
+        self.partitions = 0
+        """How many the topic had when this worker started."""
         super().__init__()
 
     async def on_start(self) -> None:
         """Count the partitions; raises `KafkaError`."""
-        self._partitions = await self._appender.partitions(self._settings.transactions_topic)
+        self.partitions = await self._appender.partitions(self._settings.transactions_topic)
 
     @Service.timer(INTERVAL)
     async def _look(self) -> None:
@@ -44,9 +45,9 @@ class TopicWatch(Service):
         except KafkaError as exc:
             log.debug("cannot look at topic %s now: %r", topic, exc)
             return
-        if now > self._partitions and self.problem is None:
+        if now > self.partitions and self.problem is None:
             self.problem = (
-                f"topic {topic} had {self._partitions} partitions when this worker started, and "
+                f"topic {topic} had {self.partitions} partitions when this worker started, and "
                 f"has {now}: messages in the new ones wait until every worker was started again; "
                 f"leave FRAUD_TOPIC_PARTITIONS at {self._settings.topic_partitions}"
             )

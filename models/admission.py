@@ -95,22 +95,25 @@ def read(inputs: Sequence[Input], partitions: int) -> Reading:
         try:
             valid.append(Candidate(parse(each.raw), each))
         except InvalidTransaction as exc:
-            reading.rejected.append(Rejection(_as_read(each), "invalid", str(exc)))
+            reading.rejected.append(Rejection(_as_read(each, partitions), "invalid", str(exc)))
     homes = home_partitions([each.transaction.transaction_id for each in valid], partitions)
     for candidate, home in zip(valid, homes, strict=True):
         if home == candidate.input.position.partition:
             reading.candidates.append(candidate)
         else:
-            found = Candidate(candidate.transaction, _as_read(candidate.input))
+            found = Candidate(candidate.transaction, _as_read(candidate.input, partitions))
             reading.misplaced.append((found, home))
     return reading
 
 
-def _as_read(source: Input) -> Input:
+def _as_read(source: Input, partitions: int) -> Input:
     """The input without an origin that only its producer can have claimed.
 
-    What a worker has sent on was a transaction, and went to its home partition.
+    What a worker sends on as it is comes from a partition beyond those that have homes; anything
+    else was a transaction, and went to its home partition.
     """
+    if source.origin.partition >= partitions:
+        return source
     return Input(source.key, source.raw, source.position, source.position, source.lost)
 
 
