@@ -109,10 +109,19 @@ class DecisionLog:
         else:
             log.warning("%s: it is made anew from partition %d of the log", exc, number)
         if generation is not None:  # else somebody waits for it in `ready`
-            task = asyncio.create_task(self.ready(number, generation))
-            self._remaking.add(task)
-            task.add_done_callback(self._remaking.discard)
-            task.add_done_callback(self._ended)
+            self._begin(number, generation)
+
+    def doubted(self, number: int) -> None:
+        """Begin to read a partition in again, to find out whether its log is still the same."""
+        generation = self._read_in.pop(number, None)
+        if generation is not None:  # else that is being done
+            self._begin(number, generation)
+
+    def _begin(self, number: int, generation: int) -> None:
+        task = asyncio.create_task(self.ready(number, generation))
+        self._remaking.add(task)
+        task.add_done_callback(self._remaking.discard)
+        task.add_done_callback(self._ended)
 
     async def ready(self, number: int, generation: int) -> Ledger:
         """Return the ledger of a partition, with all that others wrote before this generation.
@@ -141,7 +150,7 @@ class DecisionLog:
         all, however long that takes; some may then be in the log twice. True if nobody else has
         written since; if not, the ledger has taken what came first, and has to be asked again. It
         may not know them at all: what others wrote was noticed before anything was. At most one
-        call at a time for each partition.
+        call at a time for each partition. Raises what `ready` does.
         """
         ledger, start = self._ledgers.get(number), cursor
         if ledger is None or ledger.cursor != start:
@@ -154,11 +163,12 @@ class DecisionLog:
             if ledger.cursor == start and offsets == list(range(start, end)):
                 ledger.extend(batch)
                 return True
-            async for attempt in patiently(self._reading(number)):
-                with attempt:
-                    await self._catch_up(number, ledger, max(offsets) + 1)
         except LedgerDamaged as exc:
             self.damaged(exc)
+        # Others have written before, or the log has lost its end: nobody may ask the ledger now.
+        generation = self._read_in.pop(number, None)
+        if generation is not None:  # else that is being found out
+            await self.ready(number, generation)
         return False
 
     def _reading(self, number: int) -> str:
@@ -184,24 +194,35 @@ class DecisionLog:
 
     async def _read_all(self, number: int, ledger: Ledger) -> None:
         end = await self._reader.end(number)
-        if ledger.cursor > end:
+        if not await self._is_of_this_log(number, ledger, end):
             log.warning(
-                "partition %d of the decision log ends at %d, before what was read of it (%d): "
-                "the ledger is made anew from the log",
-                *(number, end, ledger.cursor),
+                "partition %d of %s, which ends at %d, is not the log that was read up to %d: the "
+                "broker has lost the end of it; the ledger is made anew from the log",
+                *(number, self._topic, end, ledger.cursor),
             )
             ledger.clear()
+        elif end < ledger.cursor:
+            ledger.cut()
         await self._catch_up(number, ledger, end)
+
+    async def _is_of_this_log(self, number: int, ledger: Ledger, end: int) -> bool:
+        """Whether the log still has what the ledger has, as far as one can tell."""
+        stamp = ledger.stamp
+        if stamp is None:
+            return ledger.known <= end
+        if stamp.offset >= end:
+            return False
+        found = await self._reader.record_at(number, stamp.offset)
+        if found:
+            return found.stamp == stamp
+        # A log that has lost its beginning does not tell; what is in the ledger was decided.
+        return stamp.offset < await self._reader.begin(number)
 
     async def _catch_up(self, number: int, ledger: Ledger, end: int) -> None:
         missing = end - ledger.cursor
-        if missing <= 0:
-            return
-        async for records in self._reader.read(number, ledger.cursor, end):
-            ledger.apply(records, records[-1].offset + 1)
-        ledger.apply([], end)
-        log.info("read %d records of partition %d of the decision log", missing, number)
-
-
-def _reading(number: int) -> str:
-    return f"reading partition {number} of the decision log"
+        if ledger.known < end:
+            async for records in self._reader.read(number, ledger.known, end):
+                ledger.apply(records, records[-1].offset + 1)
+        if missing > 0:
+            ledger.apply([], end)
+            log.info("read %d records of partition %d of the decision log", missing, number)

@@ -22,6 +22,7 @@ from rocksdict import (
 )
 
 from fraudapp.disk import IN_USE, DiskUnusable, discard, in_use
+from fraudapp.stamps import Stamp, digest_of, stamp_of, unpacked
 from fraudapp.stores.base import Batch, decode
 from models.activity import Activity, by_outcome
 from models.records import Decision
@@ -32,6 +33,7 @@ log = logging.getLogger(__name__)
 _CURSOR: Final = b"\x00cursor"
 _COUNTS: Final = b"\x00counts"
 _ACTIVITY: Final = b"\x00activity"
+_STAMP: Final = b"\x00stamp"
 _OFFSET_BYTES: Final = 8
 # No write-ahead log of RocksDB's: the decision log is one. After a crash, what was not on disk yet
 # (some megabytes; a batch is there as a whole or not at all) is read from it again.
@@ -49,6 +51,11 @@ class LogRecord(NamedTuple):
     offset: int
     decision: Decision
     encoded: bytes
+
+    @property
+    def stamp(self) -> Stamp:
+        """By which it is known again."""
+        return stamp_of(self.offset, self.decision.transaction_id, self.encoded)
 
 
 class LedgerInUse(Exception):
@@ -76,6 +83,9 @@ class Ledger:
 
     cursor: int
     """Offset in the log up to which this is a copy: of the first record that is not in it."""
+    stamp: Stamp | None
+    """The last decision of the log that was taken in; None if there is none, or if a version wrote
+    it that had no stamps."""
     counts: Counter[str]
     """Decisions by outcome."""
     activity: Activity
@@ -101,11 +111,12 @@ class Ledger:
                 raise LedgerInUse(IN_USE.format(self.folder)) from exc
             raise LedgerDamaged(self, exc) from exc
         with self._sound():
-            self._load(self._get([_CURSOR, _COUNTS, _ACTIVITY]))
+            self._load(self._get([_CURSOR, _COUNTS, _ACTIVITY, _STAMP]))
         self._looked_at = self.cursor
 
     def _load(self, values: Sequence[bytes | None]) -> None:
-        cursor, counts, activity = values
+        cursor, counts, activity, stamp = values
+        self.stamp = None if stamp is None else unpacked(stamp)
         if cursor is None and counts is None and activity is None:
             self.cursor, self.counts, self.activity = 0, Counter(), Activity()
             return
@@ -116,6 +127,27 @@ class Ledger:
         self.activity = _decode_activity(activity)
         if not 0 <= sum(self.counts.values()) <= self.cursor:
             raise ValueError(f"{sum(self.counts.values())} decisions up to offset {self.cursor}")
+        if self.stamp and self.stamp.offset >= self.cursor:
+            raise ValueError(f"a decision at {self.stamp.offset}, up to offset {self.cursor}")
+
+    @property
+    def known(self) -> int:
+        """Offset up to which the log was read, as far as the log can be asked whether it was.
+
+        Between it and the cursor there was no decision.
+        """
+        if self.stamp:
+            return self.stamp.offset + 1
+        return self.cursor if self.counts else 0
+
+    def holds(self, stamp: Stamp) -> bool:
+        """Whether this decision, at this offset, is the one that counts for its id."""
+        with self._sound():
+            (value,) = self._get([stamp.transaction_id.encode()])
+        if value is None:
+            return False
+        offset = int.from_bytes(value[:_OFFSET_BYTES], "big")
+        return offset == stamp.offset and digest_of(value[_OFFSET_BYTES:]) == stamp.digest
 
     def find(self, transaction_ids: Sequence[str]) -> dict[str, Decision]:
         """Return the decisions there are for these ids, by id."""
@@ -140,26 +172,44 @@ class Ledger:
             ]
 
     def apply(self, records: Iterable[LogRecord], end: int) -> None:
-        """Take in the records of the log from the cursor up to, not including, offset `end`."""
-        end = max(end, self.cursor)
+        """Take in the records of the log up to, not including, offset `end`.
+
+        All of those from `known` or the cursor on; what is known already is left out.
+        """
+        end, known = max(end, self.cursor), self.known
         first: dict[str, LogRecord] = {}
+        last: LogRecord | None = None
         for record in records:
-            if record.offset >= self.cursor:
+            if record.offset >= known:
                 first.setdefault(record.decision.transaction_id, record)
+                last = record
         with self._sound():
-            for known, _ in self._values(list(first)):
-                del first[known]
+            for id_, _ in self._values(list(first)):
+                del first[id_]
         rows = ((id_.encode(), each.offset, each.encoded) for id_, each in first.items())
-        self._write([each.decision for each in first.values()], rows, end)
+        stamp = last.stamp if last else self.stamp
+        self._write([each.decision for each in first.values()], rows, end, stamp)
 
     def extend(self, batch: Batch) -> None:
         """Take in decisions on new ids, each once, that are in the log from the cursor on."""
         end = self.cursor + len(batch.decisions)
         rows = zip(batch.keys, range(self.cursor, end), batch.encoded, strict=True)
-        self._write(batch.decisions, rows, end)
+        stamp = self.stamp
+        if batch.decisions:
+            last = batch.decisions[-1].transaction_id
+            stamp = stamp_of(end - 1, last, batch.encoded[-1])
+        self._write(batch.decisions, rows, end, stamp)
+
+    def cut(self) -> None:
+        """Take the cursor back to what is `known`: the log has lost what came after it."""
+        self.cursor = self.known
 
     def _write(
-        self, decisions: Sequence[Decision], rows: Iterable[tuple[bytes, int, bytes]], end: int
+        self,
+        decisions: Sequence[Decision],
+        rows: Iterable[tuple[bytes, int, bytes]],
+        end: int,
+        stamp: Stamp | None,
     ) -> None:
         self.counts.update(by_outcome(self.activity.add(decisions)))
         batch = WriteBatch(raw_mode=True)
@@ -168,9 +218,11 @@ class Ledger:
         batch.put(_COUNTS, json.encode(self.counts))
         batch.put(_ACTIVITY, msgpack.encode(self.activity))
         batch.put(_CURSOR, b"%d" % end)
+        if stamp is not None and stamp is not self.stamp:
+            batch.put(_STAMP, stamp.packed())
         with self._sound():
             self._db.write(batch, _UNLOGGED)
-        self.cursor = end
+        self.cursor, self.stamp = end, stamp
 
     def settle(self) -> None:
         """Begin to write what is only in memory to disk, if nothing came since the last call.

@@ -28,6 +28,10 @@ class OpenTransaction(KafkaError):  # type: ignore[misc]
     """Records that are there cannot be read before somebody's transaction has ended."""
 
 
+class LogCut(KafkaError):  # type: ignore[misc]
+    """The log ends before what was to be read: it has become another one."""
+
+
 class LogReader:
     """A consumer that belongs to no group of others; every method raises `KafkaError`."""
 
@@ -56,6 +60,21 @@ class LogReader:
         partition = self._partition(number)
         return (await ends(self._consumer, [partition]))[partition].high_water
 
+    async def begin(self, number: int) -> int:
+        """Return the offset of the first record that a partition still has."""
+        partition = self._partition(number)
+        return int((await self._consumer.beginning_offsets([partition]))[partition])
+
+    async def record_at(self, number: int, offset: int) -> LogRecord | None:
+        """Return the decision of ours at this very offset, before the end; None if there is none.
+
+        Raises what `read` does.
+        """
+        found = [
+            each async for records in self.read(number, offset, offset + 1) for each in records
+        ]
+        return found[0] if found else None
+
     async def committed(self, numbers: Sequence[int]) -> dict[int, int]:
         """Assign partitions, and return up to which offset each is done with; 0 if never noted."""
         async with self._turn:
@@ -77,7 +96,7 @@ class LogReader:
         """Yield the records from offset `start` up to, not including, `end`, in their order.
 
         What is no decision of ours is left out, see `log_records`. Raises `OpenTransaction` if
-        there are records before `end` that cannot be read yet.
+        there are records before `end` that cannot be read yet, `LogCut` if there never will be.
         """
         partition = self._partition(number)
         async with self._turn:
@@ -94,16 +113,22 @@ class LogReader:
                         partition, timeout_ms=POLL_MS, max_records=min(AT_ONCE, end - reached)
                     )
                     if not fetched:
-                        await self._check_open_transaction(partition, end)
-                    raw = (each for each in fetched.get(partition, ()) if each.offset < end)
+                        await self._check_end(partition, end)
+                    # Where the log has lost what it had at `start`, a fetch begins elsewhere.
+                    raw = (e for e in fetched.get(partition, ()) if start <= e.offset < end)
                     if records := log_records(raw, self._partitions):
                         yield records
                 self._reached[number] = reached
             finally:
                 self._consumer.pause(partition)
 
-    async def _check_open_transaction(self, partition: TopicPartition, end: int) -> None:
-        stable = (await ends(self._consumer, [partition]))[partition].stable
+    async def _check_end(self, partition: TopicPartition, end: int) -> None:
+        high_water, stable = (await ends(self._consumer, [partition]))[partition]
+        if high_water < end:
+            raise LogCut(
+                f"{partition.topic}/{partition.partition} ends at {high_water}, where it had "
+                f"records up to {end}"
+            )
         if stable < end and await self._consumer.position(partition) >= stable:
             raise OpenTransaction(
                 f"{partition.topic}/{partition.partition}/{stable} belongs to a transaction of "

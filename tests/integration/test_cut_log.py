@@ -1,0 +1,181 @@
+"""A log that has lost its end, and may have grown again, is followed as the one it is now."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import closing
+from itertools import count
+from pathlib import Path
+
+import pytest
+
+from fraudapp import topics as kafka_topics
+from fraudapp.appender import Appender
+from fraudapp.decision_log import DecisionLog
+from fraudapp.ledger import Ledger
+from fraudapp.log_reader import LogReader
+from fraudapp.settings import load
+from fraudapp.stores.base import Batch
+from models.records import Decision
+from tests.servers.choice import real
+from tests.servers.kafka import Kafka
+from tests.servers.restored import Restorable
+from tests.unit.decisions import decision
+
+
+@pytest.fixture(scope="module")
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kafka]:
+    """One that is restarted, and forgets."""
+    kafka = real(Kafka, tmp_path_factory.mktemp("broker") / "kafka")
+    assert isinstance(kafka, Kafka)
+    kafka.start()
+    yield kafka
+    kafka.stop()
+
+
+class Bench:
+    """Decisions of one partition, made on a log of one's own and read again from the broker."""
+
+    def __init__(self, broker: Kafka, topics: dict[str, str], folder: Path) -> None:
+        self.settings = load(
+            {
+                **topics,
+                "FRAUD_BROKER_URL": broker.url,
+                "FRAUD_DATA_DIR": str(folder),
+                "FRAUD_TOPIC_PARTITIONS": "1",
+            }
+        )
+        self.topic = self.settings.decisions_topic
+        self.folder = folder / "ledger" / "partition-0"
+        self._ids = (f"t{number}" for number in count())
+
+    async def start(self) -> None:
+        await kafka_topics.ensure(self.settings)
+        self.appender = Appender(self.settings)
+        await self.appender.start()
+        self.log = DecisionLog(self.settings, self.appender)
+        await self.log.open()
+
+    async def stop(self) -> None:
+        await self.log.close()
+        await self.appender.stop()
+
+    async def decide(self, number: int, generation: int = 1) -> None:
+        """Decide so many new transactions, as the agent does."""
+        new = [decision(next(self._ids)) for _ in range(number)]
+        tries = 0
+        while new:
+            ledger = await self.log.ready(0, generation)
+            known = ledger.find([each.transaction_id for each in new])
+            new = [each for each in new if each.transaction_id not in known]
+            if new and await self.log.append(0, Batch(new), ledger.cursor):
+                break
+            assert (tries := tries + 1) < 3, "decided again and again"
+
+    async def written(self) -> list[Decision]:
+        """All there is in the log, read by somebody else."""
+        reader = LogReader(self.settings)
+        await reader.start()
+        try:
+            end = await reader.end(0)
+            return [r.decision async for found in reader.read(0, 0, end) for r in found]
+        finally:
+            await reader.stop()
+
+    async def agrees(self, generation: int = 1) -> None:
+        """Fail unless the ledger is that of the log, in which nothing is twice."""
+        ledger = await self.log.ready(0, generation)
+        written = await self.written()
+        ids = [each.transaction_id for each in written]
+        assert len(set(ids)) == len(ids) == ledger.cursor == sum(ledger.counts.values())
+        everything = [f"t{number}" for number in range(10_000)]
+        assert ledger.find(everything) == dict(zip(ids, written, strict=True))
+
+
+@pytest.fixture
+async def bench(broker: Kafka, topics: dict[str, str], tmp_path: Path) -> AsyncIterator[Bench]:
+    bench = Bench(broker, topics, tmp_path)
+    await bench.start()
+    yield bench
+    await bench.stop()
+
+
+@pytest.fixture
+def copies(broker: Kafka, tmp_path: Path) -> Restorable:
+    return Restorable(broker, tmp_path / "copy")
+
+
+@pytest.mark.parametrize("grown", [0, 20, 50, 70])
+async def test_a_ledger_on_disk_of_a_log_that_was_cut_is_made_anew(
+    bench: Bench,
+    copies: Restorable,
+    tmp_path: Path,
+    grown: int,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    await bench.decide(30)
+    copies.copy()
+    await bench.decide(50)
+    await bench.log.close()
+    copies.put_back(bench.topic)
+    if grown:
+        elsewhere = bench.settings.model_copy(update={"data_dir": tmp_path / "another"})
+        bench.log = DecisionLog(elsewhere, bench.appender)
+        await bench.log.open()
+        await bench.decide(grown)
+        await bench.log.close()
+    bench.log = DecisionLog(bench.settings, bench.appender)
+    await bench.log.open()
+    await bench.agrees()
+    assert caplog.text.count("is not the log that was read up to 80") == 1
+    await bench.decide(5)
+    await bench.agrees()
+    await bench.agrees(generation=2)
+    assert "is not the log that was read up to 85" not in caplog.text
+
+
+@pytest.mark.parametrize("whole", [False, True])
+async def test_a_log_that_is_cut_while_it_is_written_is_noticed_by_the_next_decision(
+    bench: Bench, copies: Restorable, whole: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    await bench.decide(30)
+    copies.copy()
+    await bench.decide(50)
+    copies.put_back(None if whole else bench.topic)
+    await bench.decide(5)
+    await bench.agrees()
+    assert caplog.text.count("is not the log that was read up to 80") == 1
+    await bench.decide(100)
+    await bench.agrees()
+
+
+async def test_a_ledger_of_a_version_without_stamps_is_taken_as_it_is_and_stamped(
+    bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    await bench.decide(30)
+    ledger = await bench.log.ready(0, 1)
+    ledger._db.delete(b"\x00stamp")
+    await bench.log.close()
+    with closing(Ledger(bench.folder)) as ledger:
+        assert (ledger.cursor, ledger.stamp) == (30, None)
+    bench.log = DecisionLog(bench.settings, bench.appender)
+    await bench.log.open()
+    await bench.decide(1)
+    await bench.agrees()
+    await bench.agrees(generation=2)
+    assert "made anew" not in caplog.text
+    assert (await bench.log.ready(0, 2)).stamp
+
+
+async def test_what_is_no_decision_at_the_end_of_the_log_is_passed_over_only_while_it_is_there(
+    bench: Bench, copies: Restorable, caplog: pytest.LogCaptureFixture
+) -> None:
+    await bench.decide(3)
+    copies.copy()
+    await bench.appender.append(bench.topic, 0, [(b"x", b"x", [])] * 5, "testing")
+    assert (await bench.log.ready(0, 2)).cursor == 8
+    copies.put_back(bench.topic)
+    assert (await bench.log.ready(0, 3)).cursor == 3
+    await bench.decide(4, generation=3)
+    await bench.agrees(generation=3)
+    assert "made anew" not in caplog.text
