@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -12,7 +12,8 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from fraudapp.report import Cell, DailyReport, Drift, by_count, summarise
-from fraudapp.stores.partitions import midnight
+from fraudapp.stores.partitions import moments
+from fraudapp.stores.rows import utc
 from fraudapp.stores.schema import DailyReportRow, DecisionRow
 from models.drift import EDGES
 
@@ -21,7 +22,7 @@ TOP: Final = 10
 SAMPLE: Final = 200
 """Decisions whose latency is measured."""
 
-_DAY: Final = "decided_at >= :begin AND decided_at < :end"
+_DAY: Final = "decided_at BETWEEN :begin AND :end"
 _SCORES: Final = f"""
     SELECT model_version, width_bucket(score, CAST(:edges AS float8[])) AS bin, count(*)
     FROM decisions WHERE {_DAY} GROUP BY 1, 2 ORDER BY 1, 2
@@ -52,13 +53,16 @@ async def read(engine: AsyncEngine, day: date) -> tuple[DailyReport, list[Sample
 
     Whatever the number of decisions, Postgres sends some hundred rows. Raises what SQLAlchemy does.
     """
-    bounds = {"begin": midnight(day), "end": midnight(day + timedelta(days=1))}
+    bounds = dict(zip(("begin", "end"), moments(day), strict=True))
     async with engine.connect() as plain:
         connection = await plain.execution_options(isolation_level="REPEATABLE READ")
         report = summarise(day, await _cells(connection, **bounds))
         reasons = await _rows(connection, _REASONS, bounds)
         scores = await _rows(connection, _SCORES, {**bounds, "edges": list(EDGES)})
-        sample = [Sampled(*row) for row in await _rows(connection, _SAMPLE, bounds)]
+        sample = [
+            Sampled(topic, partition, offset, utc(decided_at))
+            for topic, partition, offset, decided_at in await _rows(connection, _SAMPLE, bounds)
+        ]
     histograms: dict[str, list[int]] = {}
     for version, number, count in scores:
         histograms.setdefault(version, [0] * (len(EDGES) + 1))[number] = count
@@ -113,7 +117,7 @@ async def _cells(connection: AsyncConnection, begin: datetime, end: datetime) ->
     amount = func.sum(cast(row.amount, Numeric))
     query = (
         select(row.type, row.decision, row.is_fraud, func.count(), amount)
-        .where(row.decided_at >= begin, row.decided_at < end)
+        .where(row.decided_at.between(begin, end))
         .group_by(row.type, row.decision, row.is_fraud)
         .order_by(row.type, row.decision, row.is_fraud)
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta, timezone
 from typing import Final, get_args
 
 from aiokafka import ConsumerRecord, TopicPartition
@@ -20,24 +20,28 @@ from models.admission import Cause
 
 POLL_MS: Final = 1_000
 FETCH_BYTES: Final = 1 << 16  # one record is wanted; Kafka sends it whole if it is larger
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
 
-async def dead_letters(settings: Settings, begin: datetime, end: datetime) -> dict[str, int]:
-    """Count the dead letters written in a period, by reason; raises `KafkaError`.
+async def dead_letters(settings: Settings, first: datetime, last: datetime) -> dict[str, int]:
+    """Count the dead letters from one moment to another, by reason; raises `KafkaError`.
 
     By the time stamps of the records, which are the workers' clocks. Whatever stamps and headers
     somebody else's records have there, they hide none of ours.
     """
+    since, until = max(0, _ms(first)), _ms(last)  # Kafka knows no time before 1970
+    if until < 0:
+        return {}
     topic = settings.dead_letters_topic
     counts: Counter[str] = Counter()
     size = 2 * settings.max_message_bytes
     async with started_consumer(settings, max_partition_fetch_bytes=size) as consumer:
         numbers = await consumer._client._wait_on_metadata(topic)
         partitions = [TopicPartition(topic, number) for number in sorted(numbers)]
-        first = await consumer.offsets_for_times(dict.fromkeys(partitions, _ms(begin)))
+        starts = await consumer.offsets_for_times(dict.fromkeys(partitions, since))
         found = await ends(consumer, partitions)
         for partition in partitions:
-            if (start := first[partition]) is None:
+            if (start := starts[partition]) is None:
                 continue
             # To the end: a record with a stamp of the future is no sign that the period is over.
             consumer.assign([partition])
@@ -45,7 +49,7 @@ async def dead_letters(settings: Settings, begin: datetime, end: datetime) -> di
             while await consumer.position(partition) < found[partition].stable:
                 fetched = await consumer.getmany(partition, timeout_ms=POLL_MS, max_records=100)
                 for record in fetched.get(partition, ()):
-                    if _ms(begin) <= record.timestamp < _ms(end):
+                    if since <= record.timestamp <= until:
                         counts[_reason(record)] += 1
     return by_count(counts)
 
@@ -91,4 +95,5 @@ def _percentile(values: Sequence[float], percent: int) -> float:
 
 
 def _ms(moment: datetime) -> int:
-    return int(moment.timestamp() * 1_000)
+    """Milliseconds since 1970; exact, where a float is not in the year 9999."""
+    return (moment - _EPOCH) // timedelta(milliseconds=1)

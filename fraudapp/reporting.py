@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from typing import Final, TypeVar
 
 import msgspec
@@ -20,7 +20,7 @@ from fraudapp.stores.archive import archive_at
 from fraudapp.stores.base import unavailable
 from fraudapp.stores.connecting import FAILURES, engine, refusal
 from fraudapp.stores.migrate import migrate
-from fraudapp.stores.partitions import midnight
+from fraudapp.stores.partitions import moments
 from models.artifact import ModelFileError
 from models.drift import EDGES, stability_index
 
@@ -31,18 +31,24 @@ BROKER_TIMEOUT: Final = 60.0
 """Seconds for each of the questions to Kafka, which the report can do without."""
 
 
+class DayToCome(Exception):
+    """The day has not begun, and nothing was decided on it."""
+
+
 async def make(settings: Settings, day: date, now: datetime) -> DailyReport:
     """Report on a UTC day and keep the report in Postgres, instead of an earlier one of that day.
 
-    Raises `StoreUnavailable`.
+    Raises `StoreUnavailable`; and `DayToCome` for one, unless a clock that was ahead has stamped
+    decisions with it.
     """
     database = engine(settings)
     try:
         with unavailable("postgres", *FAILURES, refusal=refusal):
             await migrate(database)
             report, sample = await report_history.read(database, day)
-            begin, end = midnight(day), midnight(day + timedelta(days=1))
-            letters = await _asked(report_kafka.dead_letters(settings, begin, end))
+            if day > now.date() and not report.total:
+                raise DayToCome
+            letters = await _asked(report_kafka.dead_letters(settings, *moments(day)))
             report = msgspec.structs.replace(
                 report,
                 drift=[_compared(settings, each) for each in report.drift],

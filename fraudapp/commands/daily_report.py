@@ -11,7 +11,7 @@ from msgspec import json
 from fraudapp.failures import StoreFailed
 from fraudapp.report import DailyReport, as_text
 from fraudapp.report_files import as_csv, as_html
-from fraudapp.reporting import make, publish
+from fraudapp.reporting import DayToCome, make, publish
 from fraudapp.settings import Settings, load
 from fraudapp.stores.base import StoreUnavailable
 
@@ -41,13 +41,16 @@ def command(day: datetime | None, style: str) -> None:
     """
     now = datetime.now(timezone.utc)
     chosen = day.date() if day else now.date() - timedelta(days=1)
-    if chosen > now.date():
-        raise click.UsageError(f"--date {chosen} is in the future (it is {now:%Y-%m-%d} UTC)")
     settings = load()
-    report, key = asyncio.run(_written(settings, chosen, now))
+    try:
+        report, key = asyncio.run(_written(settings, chosen, now))
+    except DayToCome as exc:
+        raise click.UsageError(
+            f"--date {chosen} is in the future (it is {now:%Y-%m-%d} UTC)"
+        ) from exc
     click.echo(FORMATS[style](report), nl=style != "csv")
     click.echo(f"written to table daily_reports, and to {settings.archive}/{key}", err=True)
-    if chosen == now.date():
+    if chosen >= now.date():
         click.echo(f"{chosen} is not over (UTC): report it again tomorrow", err=True)
 
 

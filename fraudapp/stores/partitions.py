@@ -111,6 +111,12 @@ def midnight(day: date) -> datetime:
     return datetime(day.year, day.month, day.day, tzinfo=timezone.utc)
 
 
+def moments(day: date) -> tuple[datetime, datetime]:
+    """The first and the last moment of a UTC day, to the microsecond; the last day has an end."""
+    begin = midnight(day)
+    return begin, begin + timedelta(days=1, microseconds=-1)
+
+
 def _days(connection: Connection) -> list[date]:
     """The days that have a partition."""
     query = text(

@@ -50,7 +50,7 @@ def from_row(row: Mapping[str, Any]) -> Decision:
         reasons=msgspec.convert(row["reasons"], list[Reason]),
         model_version=row["model_version"],
         policy_version=row["policy_version"],
-        decided_at=_utc(row["decided_at"]),
+        decided_at=utc(row["decided_at"]),
         topic=row["input_topic"],
         partition=row["input_partition"],
         offset=row["input_offset"],
@@ -71,6 +71,7 @@ def from_row(row: Mapping[str, Any]) -> Decision:
     )
 
 
-def _utc(moment: datetime) -> datetime:
+def utc(moment: datetime) -> datetime:
+    """Return a moment as it was written, of one that asyncpg has read."""
     # The ends of the calendar are infinity in Postgres, and come back without a time zone.
     return moment.replace(tzinfo=moment.tzinfo or timezone.utc).astimezone(timezone.utc)

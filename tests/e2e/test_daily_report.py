@@ -9,6 +9,7 @@ import json
 import math
 import os
 import shutil
+from collections import Counter
 from collections.abc import Sequence
 from datetime import date, datetime, timedelta, timezone
 from itertools import islice
@@ -24,7 +25,7 @@ from aiokafka import AIOKafkaProducer
 from click.testing import CliRunner, Result
 
 import data
-from fraudapp.commands.daily_report import command
+from fraudapp.commands.daily_report import FORMATS, command
 from fraudapp.files import InvalidRow, read_file
 from fraudapp.kafka_clients import client_options
 from fraudapp.local.processes import free_port
@@ -37,6 +38,7 @@ from models.admission import Candidate, Input, Position
 from models.deciding import decide
 from models.drift import EDGES
 from models.records import Decision, Transaction
+from tests.unit.decisions import decision
 
 REAL = (
     Path(os.environ.get("FRAUD_PAYSIM_DIR", Path(__file__).resolve().parents[3] / "shared/data"))
@@ -267,6 +269,50 @@ def test_a_day_without_decisions_says_so(environment: dict[str, str]) -> None:
     (page,) = pages(environment).values()
     assert "No decisions were made" in page.decode()
     assert query(environment, "SELECT date, decisions FROM daily_reports") == [(EMPTY, 0)]
+
+
+WILD = [
+    datetime.min,
+    datetime.min + timedelta(days=1, microseconds=-1),
+    datetime(999, 1, 1),
+    datetime(1969, 12, 31, 23, 59, 59, 999999),
+    datetime(1970, 1, 1),
+    datetime(3026, 1, 1),
+    datetime.max - timedelta(days=1, microseconds=-1),
+    datetime.max,
+]
+
+
+async def test_a_day_is_reported_whatever_clock_has_stamped_it(
+    environment: dict[str, str],
+) -> None:
+    settings = load()
+    await ensure(settings)
+    async with AIOKafkaProducer(**client_options(settings)) as producer:
+        await producer.send_and_wait(settings.transactions_topic, b"{}", partition=0)
+    store = PostgresStore(settings.postgres_url.get_secret_value())
+    await store.open()
+    made = [
+        decision(f"t{number}", topic=settings.transactions_topic, decided_at=moment)
+        for number, moment in enumerate(each.replace(tzinfo=timezone.utc) for each in WILD)
+    ]
+    await store.save(Batch(made))
+    days = Counter(each.decided_at.date() for each in made)
+    for _ in range(2):  # kept with the rest, and in partitions of their own
+        for day, count in days.items():
+            for style in FORMATS:
+                result = await asyncio.to_thread(report, day, "--format", style)
+                assert result.exit_code == 0, (day, style, result.output, result.exc_info)
+            found = json.loads((await asyncio.to_thread(report, day, "--format", "json")).stdout)
+            assert (found["date"], found["total"]) == (str(day), count)
+            assert found["latency"]["sample"] == count
+            assert found["dead_letters"] == {}
+        await store.maintain(TODAY.date())
+    await store.close()
+    rows = await asyncio.to_thread(query, environment, "SELECT date, decisions FROM daily_reports")
+    assert dict(rows) == days
+    written = await asyncio.to_thread(pages, environment)
+    assert set(written) == {f"reports/date={day}/report.html" for day in days}
 
 
 def test_a_scheduler_can_tell_failures_apart(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from datetime import datetime, timezone
+from datetime import date, datetime, timezone
 from typing import Any
 
 import pytest
@@ -21,10 +21,11 @@ from fraudapp.letters import DeadLetter
 from fraudapp.local.server import Server
 from fraudapp.publishing import publish_dead_letters
 from fraudapp.settings import Settings, load
+from fraudapp.stores.partitions import moments
 from models.admission import Input, Position, Rejection
 
 LIMIT = 500_000  # FRAUD_MAX_MESSAGE_BYTES
-DAY = datetime(2026, 3, 1, tzinfo=timezone.utc), datetime(2026, 3, 2, tzinfo=timezone.utc)
+DAY = moments(date(2026, 3, 1))
 NOON = int(datetime(2026, 3, 1, 12, tzinfo=timezone.utc).timestamp() * 1_000)
 
 
