@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import AsyncIterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -10,11 +12,14 @@ import pytest
 from fraudapp import topics as kafka_topics
 from fraudapp.appender import Appender
 from fraudapp.decision_log import DecisionLog
+from fraudapp.ledger import Ledger
 from fraudapp.local.server import Server
 from fraudapp.settings import load
 from fraudapp.stores.base import Batch
+from tests.e2e.kept import eventually
 from tests.unit.decisions import decision, id_at_home
 
+IN_MEMORY = ("rocksdb.num-entries-active-mem-table", "rocksdb.num-entries-imm-mem-tables")
 X, Y = (id_at_home(0, number, 4) for number in range(2))
 
 
@@ -65,6 +70,30 @@ async def test_nothing_is_written_if_the_ledger_has_moved_since_it_was_asked(
     end = ledger.cursor
     assert await ours.append(0, Batch([decision(Y)]), end)
     assert ledger.cursor == end + 1
+
+
+async def test_a_ledger_that_cannot_be_written_is_let_go_of_and_the_others_are_written(
+    workers: list[Worker], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    log = workers[0].log
+    broken, sound = [await log.ready(number, generation=1) for number in (0, 1)]
+    new = [decision(id_at_home(1, number, 4)) for number in range(3)]
+    assert await log.append(1, Batch(new), sound.cursor)
+    broken._db.close()
+    log.settle()  # something has just come to the sound one
+    assert log.ledger(0) is None
+    assert log.ledger(1) is sound
+    assert "it is made anew from partition 0 of the log" in caplog.text
+    log.settle()
+    await eventually(lambda: not any(map(sound._db.property_int_value, IN_MEMORY)))
+    shutil.copytree(sound.folder, tmp_path / "killed")  # what kill -9 would leave
+    with closing(Ledger(tmp_path / "killed")) as left:
+        assert not left.made_anew
+        assert left.cursor == sound.cursor == len(new)
+        assert left.find([each.transaction_id for each in new]) == {
+            each.transaction_id: each for each in new
+        }
+    assert (await log.ready(0, generation=1)).cursor == 0
 
 
 async def test_what_others_have_written_meanwhile_comes_first(workers: list[Worker]) -> None:
