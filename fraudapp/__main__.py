@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import io
 import sys
+from typing import cast
 
 from faust.cli.faust import cli
 
 
 def main() -> None:
     """Run the command line; the same as `faust -A fraudapp.app`."""
+    for stream in (sys.stdout, sys.stderr):
+        # Names and reports hold what not every terminal's encoding has; they are told all the same.
+        cast("io.TextIOWrapper", stream).reconfigure(errors="backslashreplace")
     # In place: Faust looks for the application in this very list.
     sys.argv[1:1] = ["-A", "fraudapp.app"]
     cli(prog_name="fraudapp")

@@ -13,11 +13,15 @@ from typing import Final
 from prometheus_client import Counter
 
 from fraudapp import metrics
+from models.characters import legible
 
 log = logging.getLogger(__name__)
 
 REMEMBERED: Final = 10_000
 """Positions that were told of, at most; several readers come by each of them."""
+
+LONGEST: Final = 200
+"""Characters of what is wrong that are told."""
 
 _records: Final = Counter(
     "fraud_foreign_records",
@@ -37,5 +41,5 @@ def passed_over(topic: str, partition: int, offset: int, why: object) -> None:
     if len(_told) > REMEMBERED:
         _told.popitem(last=False)
     _records.labels(topic).inc()
-    text = str(why).encode("ascii", "backslashreplace").decode()[:200]
+    text = legible(str(why)[:LONGEST])
     log.warning("record %s/%d/%d is none of ours, and is passed over: %s", *where, text)

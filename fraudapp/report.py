@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from msgspec import Struct
 
+from models.characters import legible
 from models.records import Outcome
 
 
@@ -104,9 +105,13 @@ def summarise(day: date, cells: Iterable[Cell]) -> DailyReport:
 
 
 def as_text(report: DailyReport) -> str:
-    """Return the report for people."""
+    """Return the report for people; what a terminal would obey is written as an escape."""
+    return "\n".join(map(legible, _lines(report)))
+
+
+def _lines(report: DailyReport) -> list[str]:
     if not report.total:
-        return "\n".join([f"No decisions were made on {report.date} (UTC).", _dead_letters(report)])
+        return [f"No decisions were made on {report.date} (UTC).", _dead_letters(report)]
     lines = [f"Decisions of {report.date} (UTC): {report.total:,}", ""]
     lines.append(f"{'':10}{'count':>12}{'amount':>22}{'labelled fraud':>16}{'legitimate':>12}")
     for outcome, count in report.by_decision.items():
@@ -126,7 +131,7 @@ def as_text(report: DailyReport) -> str:
         "",
         *remarks(report),
     ]
-    return "\n".join(lines)
+    return lines
 
 
 def by_count(counts: Mapping[str, int]) -> dict[str, int]:

@@ -33,6 +33,16 @@ def allowed(text: str) -> bool:
     return text.isprintable() or all(map(_allowed, text))
 
 
+def legible(text: str) -> str:
+    """The same on one line, without what a terminal would obey: that is written as an escape.
+
+    Whoever sends bad input decides what it is; what is printable stays as it is.
+    """
+    if text.isprintable():
+        return text
+    return "".join(each if each.isprintable() else repr(each)[1:-1] for each in text)
+
+
 def problem(text: str) -> str | None:
     """Tell each character that may not be there, once, with its first position; None if all may.
 

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import sys
 from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
 import click
+import msgspec
 from aiokafka.errors import KafkaError
-from msgspec import json
 
 from fraudapp.dead_letters import read_all, read_one, replay_new
 from fraudapp.letters import DeadLetter
 from fraudapp.replaying import replay
 from fraudapp.settings import Settings, load
 from models.admission import Cause
+from models.characters import legible
 from models.parsing import InvalidTransaction, parse
 
 T = TypeVar("T")
@@ -54,13 +57,21 @@ def list_letters(reason: str | None, limit: int, as_json: bool) -> None:
 @command.command("show")
 @click.argument("name")
 def show(name: str) -> None:
-    """Write the raw bytes of letter NAME (PARTITION:OFFSET) to standard output."""
+    """Write the raw bytes of letter NAME (PARTITION:OFFSET) to standard output.
+
+    On a terminal, what it would obey is written as an escape; to a file or a pipe goes every byte.
+    """
     letter = _one(load(), name)
-    click.get_binary_stream("stdout").write(letter.raw or b"")
+    raw = letter.raw or b""
+    if sys.stdout.isatty():
+        lines = raw.decode(errors="backslashreplace").split("\n")
+        click.echo("\n".join(map(legible, lines)))
+    else:
+        click.get_binary_stream("stdout").write(raw)
     if letter.raw is None:
         click.echo(f"dead letter {name} is a message without a value", err=True)
     for header, text in letter.lost.items():
-        click.echo(f"of what was sent, {header}: {_on_one_line(text)}", err=True)
+        click.echo(f"of what was sent, {header}: {legible(text)}", err=True)
 
 
 @command.command("replay")
@@ -100,7 +111,7 @@ def replay_letters(
         done = _kafka(settings, replay_new(settings, reason))
     click.echo(f"{done.sent} messages sent")
     if done.refused:
-        raise click.ClickException("\n".join(map(_on_one_line, done.refused)))
+        raise click.ClickException("\n".join(map(legible, done.refused)))
 
 
 def _repaired(names: tuple[str, ...], value: str | None, value_file: Path | None) -> bytes | None:
@@ -139,17 +150,13 @@ def _kafka(settings: Settings, action: Coroutine[Any, Any, T]) -> T:
 
 def _as_line(letter: DeadLetter) -> str:
     raw = letter.raw or b""
-    return _on_one_line(
+    return legible(
         f"{letter.name:>10}  {letter.reason[:20]:10} {letter.topic[:249]} {letter.source[:30]}  "
         f"{len(raw):,} bytes  {letter.detail[:200]}  {raw[:SHOWN]!r}"
     )
 
 
-def _on_one_line(text: str) -> str:
-    """The same without what a terminal would obey: whoever sends bad input decides what it is."""
-    return "".join(each if each.isprintable() else repr(each)[1:-1] for each in text)
-
-
 def _as_json(letter: DeadLetter) -> str:
-    fields = letter._asdict() | {"name": letter.name}
-    return json.encode(fields).decode()  # bytes become base64
+    fields = msgspec.to_builtins(letter._asdict() | {"name": letter.name})  # bytes become base64
+    # In ASCII: a terminal obeys more than the characters which JSON has escapes for.
+    return json.dumps(fields, separators=(",", ":"))

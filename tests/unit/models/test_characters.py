@@ -26,6 +26,13 @@ def test_the_quick_way_lets_nothing_pass_that_the_rule_forbids() -> None:
         assert (characters.problem(character) is None) is expected, hex(ord(character))
 
 
+def test_what_is_told_is_on_one_line_and_nothing_that_a_terminal_obeys() -> None:
+    told = characters.legible("".join(EVERY))
+    assert told.isprintable()
+    assert characters.legible("\x1b[31m\r\n\x9b\u202e") == "\\x1b[31m\\r\\n\\x9b\\u202e"
+    assert characters.legible("Zoë 王小明 🙂") == "Zoë 王小明 🙂"
+
+
 def test_nothing_that_turns_the_direction_of_writing_passes() -> None:
     turning = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
     assert not any(map(characters.allowed, turning))
