@@ -144,7 +144,7 @@ class Settings(BaseSettings):
     dead_letters_topic: Topic = "dead-letters"
     """Where rejected messages go, as they were."""
     topic_partitions: Annotated[int, Field(ge=1, le=10_000)] = 4
-    """Partitions of `transactions`, and of topics which the worker creates."""
+    """Partitions of `decisions`, and of other topics which the worker creates; chosen once."""
     topic_replicas: Annotated[int, Field(ge=1, le=100)] = 1
     """Copies of each partition in topics which the worker creates."""
     max_message_bytes: Annotated[int, Field(ge=4_096, le=100_000_000)] = 4_000_000
