@@ -6,8 +6,10 @@ from collections.abc import Collection, Mapping
 from typing import Final
 
 from aiokafka import ConsumerRecord, TopicPartition
+from aiokafka.errors import KafkaError
 from mode import Service
 
+from fraudapp.effort import Effort, troubles
 from fraudapp.kafka_clients import new_consumer
 from fraudapp.log_records import log_records
 from fraudapp.settings import Settings
@@ -15,6 +17,9 @@ from fraudapp.waiting import Waiting
 
 _POLL_MS: Final = 1_000
 """Longest wait for the next records, which also bounds how long stopping takes."""
+
+_RETRY: Final = 1.0
+"""Seconds until it is tried again to read what could not be read."""
 
 
 class Announcements(Service):
@@ -28,6 +33,7 @@ class Announcements(Service):
         self._waiting = waiting
         self._topic = settings.decisions_topic
         self._partitions = settings.topic_partitions
+        self._listening = Effort(f"listening to {self._topic} for what other workers decide")
         self._consumer = new_consumer(
             settings,
             auto_offset_reset="latest",
@@ -42,6 +48,10 @@ class Announcements(Service):
         assigned = [TopicPartition(self._topic, number) for number in partitions]
         self._consumer.assign(assigned)
         await self._consumer.seek_to_end(*assigned)
+
+    def troubles(self) -> list[str]:
+        """What cannot be read, and why."""
+        return troubles([self._listening])
 
     def take_over(self, cursors: Mapping[int, int], own: Collection[int]) -> None:
         """Stop listening to the partitions that are this worker's own, and listen to all others.
@@ -59,7 +69,13 @@ class Announcements(Service):
     @Service.task
     async def _listen(self) -> None:
         while not self.should_stop:
-            records = await self._consumer.getmany(timeout_ms=_POLL_MS)
+            try:
+                records = await self._consumer.getmany(timeout_ms=_POLL_MS)
+            except KafkaError as exc:
+                self._listening.failed(exc)
+                await self.sleep(_RETRY)
+                continue
+            self._listening.succeeded()
             for batch in records.values():
                 self._hear(batch)
 

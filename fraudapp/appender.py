@@ -11,6 +11,7 @@ from typing import Any, Final, Literal
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import MessageSizeTooLargeError
 
+from fraudapp.effort import Effort, troubles
 from fraudapp.kafka_clients import client_options
 from fraudapp.patience import patiently
 from fraudapp.settings import Settings
@@ -39,6 +40,7 @@ class Appender:
     def __init__(self, settings: Settings, compression: Literal["gzip"] | None = None) -> None:
         self._largest = max(LARGEST_BATCH + ROOM_FOR_HEADERS, largest_letter(settings))
         self._one_large = asyncio.Lock()
+        self._efforts: set[Effort] = set()
         self._producer = AIOKafkaProducer(
             **client_options(settings),
             acks="all",
@@ -65,6 +67,10 @@ class Appender:
             await self._producer.client.force_metadata_update()
         return len(await self._producer.partitions_for(topic))
 
+    def troubles(self) -> list[str]:
+        """What cannot be appended now, and why."""
+        return troubles(self._efforts)
+
     async def append(
         self, topic: str, partition: int, records: Iterable[NewRecord], what: str
     ) -> list[int]:
@@ -77,11 +83,16 @@ class Appender:
         kept = list(records)
         # What waits for one broker goes in one request; several large ones may be too much for it.
         turn = self._one_large if _is_large(kept) else nullcontext()
-        async for attempt in patiently(what):
-            async with turn:
-                with attempt:
-                    return await self._append(topic, partition, kept)
-        raise AssertionError("attempts without limit ended")
+        effort = Effort(f"{what} in {topic}/{partition}", needs="WRITE")
+        self._efforts.add(effort)
+        try:
+            async for attempt in patiently(effort):
+                async with turn:
+                    with attempt:
+                        return await self._append(topic, partition, kept)
+            raise AssertionError("attempts without limit ended")
+        finally:
+            self._efforts.discard(effort)
 
     async def _append(self, topic: str, partition: int, records: list[NewRecord]) -> list[int]:
         batches = list(self._batches(records))

@@ -13,6 +13,7 @@ from typing import Final
 
 from fraudapp.appender import Appender, NewRecord
 from fraudapp.disk import DiskUnusable, discard
+from fraudapp.effort import Readings
 from fraudapp.ledger import Ledger, LedgerDamaged
 from fraudapp.log_reader import LogReader
 from fraudapp.patience import patiently
@@ -50,6 +51,7 @@ class DecisionLog:
         self._left: dict[int, int] = {}  # cursors of ledgers that were let go of
         self._fresh_until: dict[int, float] = {}  # of those made anew
         self._unusable: dict[int, DiskUnusable] = {}
+        self._readings = Readings(self._topic)
 
     async def open(self) -> None:
         """Connect; raises `KafkaError` or `DiskUnusable`."""
@@ -75,6 +77,10 @@ class DecisionLog:
     def cursors(self) -> dict[int, int]:
         """Offset up to which each partition that was opened here is known, or once was."""
         return self._left | {number: ledger.cursor for number, ledger in self._ledgers.items()}
+
+    def trouble(self, number: int) -> str | None:
+        """Why a partition of the log cannot be read now; None if nothing is known of that."""
+        return self._readings[number].trouble()
 
     def settle(self) -> None:
         """Begin to write the ledgers to disk to which nothing came since the last call."""
@@ -171,12 +177,9 @@ class DecisionLog:
             await self.ready(number, generation)
         return False
 
-    def _reading(self, number: int) -> str:
-        return f"reading partition {number} of {self._topic}"
-
     async def _read_in_whole(self, number: int, generation: int) -> None:
         ledger = self._ledgers.get(number) or self._open(number)
-        async for attempt in patiently(self._reading(number)):
+        async for attempt in patiently(self._readings[number]):
             with attempt:
                 await self._read_all(number, ledger)
         if self._ledgers.get(number) is ledger:

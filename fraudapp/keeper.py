@@ -15,6 +15,7 @@ from mode import Service
 from mode.utils.locks import Event
 
 from fraudapp.decision_log import DecisionLog
+from fraudapp.effort import Effort, Readings, troubles
 from fraudapp.handed import Handed, HandedQueue
 from fraudapp.ledger import LedgerDamaged
 from fraudapp.log_reader import LogReader
@@ -34,6 +35,8 @@ AT_A_TIME: Final = 2
 """Batches on their way to the store: one is made ready while the store is busy with another."""
 STRETCH: Final = 4_000
 """Records of the log read at once for a store that is behind, at most."""
+RETRY: Final = 1.0
+"""Seconds until a partition of the log that could not be read is tried again."""
 COMMIT_INTERVAL: Final = 1.0
 """Seconds between two commits of how far a store has come."""
 
@@ -57,6 +60,12 @@ class Keeper(Service):
         self.store = store
         self.failure: str | None = None
         """Why the store takes nothing now; None if it does."""
+        self.taking_over = Effort(
+            f"asking how far {store.name} has come with {settings.decisions_topic}"
+        )
+        self._saving = Effort(f"saving to {store.name}, for which decisions wait in the log")
+        self._noting = Effort(f"noting how far {store.name} has come")
+        self._readings = Readings(settings.decisions_topic, f" for {store.name}")
         self._decisions = decisions
         self._refused = refused
         self._reader = LogReader(settings, group=f"{settings.app_id}-{store.name}")
@@ -74,6 +83,10 @@ class Keeper(Service):
     def behind(self) -> int:
         """How many decisions of this worker's partitions the store does not have yet."""
         return sum(max(0, self._end(number) - kept) for number, kept in self._kept.items())
+
+    def troubles(self) -> list[str]:
+        """What cannot be read in Kafka, and why; a store that is down is none of these."""
+        return troubles([self.taking_over, *self._readings.values()])
 
     async def room(self, batch: Batch) -> None:
         """Wait a moment until it fits in; not for a store that is down, or behind."""
@@ -99,6 +112,7 @@ class Keeper(Service):
         """
         await self._commit()
         self._queue.clear()
+        self._readings.clear()
         self._kept, self._handed = {}, {}
         committed = await self._reader.committed(list(numbers))
         kept = {number: self._within(number, offset) for number, offset in committed.items()}
@@ -149,6 +163,8 @@ class Keeper(Service):
             await self._save_queued()
             for number in self._late():
                 await self._read(number)
+            if any(each.reason for each in self._readings.values()):
+                await self.sleep(RETRY)
             if len(self._queue) or self._late():
                 self._work.set()
 
@@ -203,6 +219,7 @@ class Keeper(Service):
         if ledger is None or start is None:
             return
         end = min(ledger.cursor, start + STRETCH)
+        self._readings[number].began()
         # All of it before any is saved: the reader serves one at a time, and a store may take long.
         try:
             first = [
@@ -213,6 +230,10 @@ class Keeper(Service):
         except LedgerDamaged as exc:
             self._decisions.damaged(exc)
             return
+        except KafkaError as exc:  # others can be read, and saved, meanwhile
+            self._readings[number].failed(exc)
+            return
+        self._readings[number].succeeded()
         for place in range(0, len(first), self.store.at_once):
             some = first[place : place + self.store.at_once]
             await self._until_it_does(partial(save_isolating, self.store, some, self._refused))
@@ -229,14 +250,12 @@ class Keeper(Service):
             self._queue.done(taken)
 
     async def _until_it_does(self, action: Callable[[], Awaitable[None]]) -> None:
-        async for attempt in patiently(f"saving to {self.store.name}", on=StoreUnavailable):
+        async for attempt in patiently(self._saving, on=StoreUnavailable):
             with attempt:
                 try:
                     with store_call(self.store.name):
                         await action()
                 except StoreUnavailable as exc:
-                    if self.failure is None:
-                        log.warning("decisions wait in the log for %s: %s", self.store.name, exc)
                     self.failure = str(exc)
                     self._tried.set()
                     raise
@@ -258,12 +277,14 @@ class Keeper(Service):
         }
         if not progress:
             return
+        self._noting.began()
         try:
             await self._reader.commit(progress)
         except KafkaError as exc:
             # Only what is saved again after a restart depends on it.
-            log.warning("cannot note how far %s has come: %r", self.store.name, exc)
+            self._noting.failed(exc)
         else:
+            self._noting.succeeded()
             self._committed.update(progress)
 
 

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Mapping, Sequence
-from typing import Final
+from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
+from typing import Final, TypeVar
 
 from aiokafka import TopicPartition
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaError, KafkaTimeoutError
 
 from fraudapp.kafka_clients import new_consumer
 from fraudapp.ledger import LogRecord
 from fraudapp.log_records import log_records
-from fraudapp.offsets import ends
+from fraudapp.offsets import WITHIN, ends
 from fraudapp.settings import Settings
+
+T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
@@ -22,6 +24,14 @@ POLL_MS: Final = 200
 """Longest wait for records that are there."""
 AT_ONCE: Final = 1_000
 """Records handed out at once, at most."""
+
+
+async def _answered(asked: Awaitable[T]) -> T:
+    """Wait for what aiokafka may try without end, in silence; but not for as long."""
+    try:
+        return await asyncio.wait_for(asked, WITHIN)
+    except asyncio.TimeoutError:
+        raise KafkaTimeoutError(f"no answer within {WITHIN:g} s") from None
 
 
 class OpenTransaction(KafkaError):  # type: ignore[misc]
@@ -63,7 +73,8 @@ class LogReader:
     async def begin(self, number: int) -> int:
         """Return the offset of the first record that a partition still has."""
         partition = self._partition(number)
-        return int((await self._consumer.beginning_offsets([partition]))[partition])
+        found = await _answered(self._consumer.beginning_offsets([partition]))
+        return int(found[partition])
 
     async def record_at(self, number: int, offset: int) -> LogRecord | None:
         """Return the decision of ours at this very offset, before the end; None if there is none.
@@ -82,15 +93,14 @@ class LogReader:
             self._assign(partitions)
             self._consumer.pause(*partitions)
             return {
-                number: await self._consumer.committed(partition) or 0
+                number: await _answered(self._consumer.committed(partition)) or 0
                 for number, partition in zip(numbers, partitions, strict=True)
             }
 
     async def commit(self, progress: Mapping[int, int]) -> None:
         """Note up to which offset assigned partitions are done with."""
-        await self._consumer.commit(
-            {self._partition(number): offset for number, offset in progress.items()}
-        )
+        offsets = {self._partition(number): offset for number, offset in progress.items()}
+        await _answered(self._consumer.commit(offsets))
 
     async def read(self, number: int, start: int, end: int) -> AsyncIterator[list[LogRecord]]:
         """Yield the records from offset `start` up to, not including, `end`, in their order.
@@ -108,7 +118,7 @@ class LogReader:
                 self._consumer.seek(partition, start)
             self._consumer.resume(partition)
             try:
-                while (reached := await self._consumer.position(partition)) < end:
+                while (reached := await _answered(self._consumer.position(partition))) < end:
                     fetched = await self._consumer.getmany(
                         partition, timeout_ms=POLL_MS, max_records=min(AT_ONCE, end - reached)
                     )

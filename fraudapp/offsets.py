@@ -14,11 +14,16 @@ from typing import Any, Final, NamedTuple
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka import errors as kafka_errors
+from aiokafka.client import AIOKafkaClient
 from aiokafka.protocol.fetch import FetchRequest
 
+WITHIN: Final = 10.0
+"""Seconds in which brokers have to answer."""
+_PAUSE: Final = 0.2
 _LEAST_BYTES: Final = 1
 _WAIT_MS: Final = 1
 """Without any wait, the embedded broker answers of no partition."""
+_LATEST: Final = -1
 _READ_COMMITTED: Final = 1
 _WITH_STABLE_OFFSET: Final = 4
 """Version of the answer to a fetch from which on it has the last stable offset."""
@@ -34,13 +39,47 @@ class End(NamedTuple):
 
 
 async def ends(
-    consumer: AIOKafkaConsumer, partitions: Iterable[TopicPartition]
+    consumer: AIOKafkaConsumer, partitions: Iterable[TopicPartition], within: float = WITHIN
 ) -> dict[TopicPartition, End]:
     """Return the ends of partitions, of any topic, assigned or not; raises `KafkaError`.
 
-    `consumer` reads committed records only. It may ask brokers for as long as they do not answer.
+    `consumer` reads committed records only. What may pass is tried again for `within` seconds;
+    aiokafka's own question is for 40, and then tells nothing of the reason.
     """
-    listed: Mapping[TopicPartition, int] = await consumer.end_offsets(list(partitions))
+    wanted = list(partitions)
+    reasons: list[kafka_errors.KafkaError] = []
+    try:
+        return await asyncio.wait_for(_until_answered(consumer, wanted, reasons), within)
+    except asyncio.TimeoutError:
+        if reasons:
+            raise reasons[-1] from None
+        raise kafka_errors.KafkaTimeoutError(f"no answer within {within:g} s") from None
+
+
+async def _until_answered(
+    consumer: AIOKafkaConsumer,
+    partitions: list[TopicPartition],
+    reasons: list[kafka_errors.KafkaError],
+) -> dict[TopicPartition, End]:
+    while True:
+        try:
+            return await _ends(consumer, partitions)
+        except kafka_errors.KafkaError as exc:
+            if not exc.retriable:
+                raise
+            reasons.append(exc)
+            if exc.invalid_metadata:
+                await consumer._client.force_metadata_update()
+            await asyncio.sleep(_PAUSE)
+
+
+async def _ends(
+    consumer: AIOKafkaConsumer, partitions: list[TopicPartition]
+) -> dict[TopicPartition, End]:
+    await _known(consumer._client, {partition.topic for partition in partitions})
+    asked_for = dict.fromkeys(partitions, _LATEST)
+    answers = await consumer._fetcher._proc_offset_requests(asked_for)
+    listed: Mapping[TopicPartition, int] = {tp: offset for tp, (offset, _) in answers.items()}
     by_node: defaultdict[int, list[TopicPartition]] = defaultdict(list)
     for partition in listed:
         node = consumer._client.cluster.leader_for_partition(partition)
@@ -53,6 +92,18 @@ async def ends(
     )
     found = await asyncio.gather(*asked)
     return {partition: end for each in found for partition, end in each.items()}
+
+
+async def _known(client: AIOKafkaClient, topics: Iterable[str]) -> None:
+    """Let the client know where topics are; raises `KafkaError` for one that it may not know."""
+    for topic in topics:
+        await client.add_topic(topic)
+        if topic in client.cluster.unauthorized_topics:
+            await client.force_metadata_update()
+        if topic in client.cluster.unauthorized_topics:
+            raise kafka_errors.TopicAuthorizationFailedError(topic)
+        if client.cluster.partitions_for_topic(topic) is None:
+            raise kafka_errors.UnknownTopicOrPartitionError(topic)
 
 
 async def _fetch(

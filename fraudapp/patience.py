@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractContextManager
 from typing import Final
@@ -14,8 +13,9 @@ from aiokafka.errors import (
     ProducerClosed,
     RecordListTooLargeError,
 )
+from stamina.instrumentation import set_on_retry_hooks
 
-log = logging.getLogger(__name__)
+from fraudapp.effort import Effort
 
 LONGEST_WAIT: Final = 5.0
 """Seconds between two attempts, at most."""
@@ -23,39 +23,66 @@ LONGEST_WAIT: Final = 5.0
 # Trying again would change nothing.
 _FINAL: Final = (MessageSizeTooLargeError, RecordListTooLargeError, ProducerClosed)
 
+# Its own line, `stamina.retry_scheduled`, has neither what is waited for nor why; an `Effort` has.
+set_on_retry_hooks([])
+
 
 async def patiently(
-    what: str, on: type[Exception] | None = None
+    what: str | Effort,
+    on: type[Exception] | None = None,
+    *,
+    within: float | None = None,
+    longest_wait: float = LONGEST_WAIT,
 ) -> AsyncIterator[AbstractContextManager[object]]:
-    """Yield attempts, without end, until one does not raise `on`; by default a `KafkaError`.
+    """Yield attempts until one does not raise `on`; by default a `KafkaError`.
 
-    Cancelling is the way out. `what` is said in the log when the first attempt has failed.
+    They end when `within` seconds are over, with the last failure; else never: cancelling is the
+    way out. What fails and why is said in the log, see `Effort`; whoever has to know it too passes
+    one of their own.
     """
+    effort = what if isinstance(what, Effort) else Effort(what)
     passes = _may_pass if on is None else lambda exc: isinstance(exc, on)
-    first = _FirstAttempt(passes)
+    first = _Attempt(effort, passes)
     yield first
     if not first.failed:
         return
-    log.warning("%s: failed, trying again until it goes well", what)
     async for attempt in stamina.retry_context(
-        on=passes, attempts=None, timeout=None, wait_initial=0.1, wait_max=LONGEST_WAIT
+        on=passes, attempts=None, timeout=within, wait_initial=0.1, wait_max=longest_wait
     ):
-        yield attempt
+        yield _Attempt(effort, passes, attempt)
 
 
-class _FirstAttempt:
-    """Nearly always the only one; on the way of every batch, so without the machinery of others."""
+class _Attempt:
+    """The first is nearly always the only one, and on the way of every batch: it needs no more."""
 
     failed = False
 
-    def __init__(self, passes: Callable[[Exception], bool]) -> None:
+    def __init__(
+        self,
+        effort: Effort,
+        passes: Callable[[Exception], bool],
+        attempt: AbstractContextManager[object] | None = None,
+    ) -> None:
+        self._effort = effort
         self._passes = passes
+        self._attempt = attempt
 
-    def __enter__(self) -> None: ...
+    def __enter__(self) -> None:
+        self._effort.began()
+        if self._attempt is not None:
+            self._attempt.__enter__()
 
-    def __exit__(self, kind: object, exc: BaseException | None, traceback: object) -> bool:
+    def __exit__(self, kind: object, exc: BaseException | None, traceback: object) -> bool | None:
         self.failed = isinstance(exc, Exception) and self._passes(exc)
-        return self.failed
+        if self.failed and exc is not None:
+            self._effort.failed(exc)
+        elif exc is None:
+            self._effort.succeeded()
+        else:
+            self._effort.given_up()
+        if self._attempt is None:
+            return self.failed
+        return self._attempt.__exit__(kind, exc, traceback)  # type: ignore[arg-type]
 
 
 def _may_pass(exc: Exception) -> bool:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
-import stamina
-
 from fraudapp import topics
 from fraudapp.first_model import train_and_activate
 from fraudapp.model_registry import ModelRegistry
+from fraudapp.patience import patiently
 from fraudapp.settings import Settings
 from fraudapp.stores.base import StoreUnavailable
 from fraudapp.stores.s3_archive import S3Archive
@@ -52,8 +51,11 @@ async def prepare_servers(settings: Settings, say: Say) -> None:
 
 async def _in_time(settings: Settings, setting: str, action: Callable[[], Awaitable[None]]) -> None:
     try:
-        async for attempt in stamina.retry_context(
-            on=StoreUnavailable, attempts=None, timeout=settings.start_timeout, wait_max=2.0
+        async for attempt in patiently(
+            f"preparing what {setting} names",
+            on=StoreUnavailable,
+            within=settings.start_timeout,
+            longest_wait=2.0,
         ):
             with attempt:
                 await action()

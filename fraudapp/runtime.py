@@ -5,13 +5,16 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
+from itertools import chain
 from time import monotonic
-from typing import Any, Final
+from typing import Any, Final, cast
 
+from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 from faust import App
+from faust.exceptions import ConsumerNotStarted
 from mode import Service
 
 from fraudapp import memory, topics
@@ -27,10 +30,12 @@ from fraudapp.patience import patiently
 from fraudapp.publishing import publish_dead_letters
 from fraudapp.retention import Retention
 from fraudapp.settings import Settings, unknown_variables
+from fraudapp.sight import Sight
 from fraudapp.stores.base import AccessRefused, Batch, StoreRefused, encode
 from fraudapp.stores.stores import Stores
 from fraudapp.topic_watch import TopicWatch
 from fraudapp.topics import BrokerUnavailable, TopicsMisfit
+from fraudapp.transport import SafeConsumer
 from fraudapp.waiting import Waiting
 from models.admission import Input, Position, Rejection
 from models.artifact import ModelFileError
@@ -139,6 +144,19 @@ class Runtime(Service):
         generation = self.app.consumer_generation_id
         return [each for each in self._assigned if not self.decisions.is_ready(each, generation)]
 
+    def troubles(self) -> list[str]:
+        """What this worker cannot do in Kafka that it has to, and why; stores do not count."""
+        if not hasattr(self, "sight"):
+            return []  # it has not started
+        consumer = cast(SafeConsumer, self.app.consumer)
+        return [
+            *self.sight.troubles(),
+            *consumer.troubles(),
+            *self.announcements.troubles(),
+            *chain.from_iterable(keeper.troubles() for keeper in self.keepers),
+            *self.appender.troubles(),
+        ]
+
     def ended(self, task: asyncio.Task[Any]) -> None:
         """End the worker if a task of it has failed: nothing in hand is finished, all replayed."""
         if task.cancelled() or (exc := task.exception()) is None:
@@ -183,7 +201,9 @@ class Runtime(Service):
         retention = Retention(self.settings, self.stores, drops=lambda: 0 in self.owned[1])
         self.announcements = Announcements(self.settings, self.waiting)
         self.watch = TopicWatch(self.settings, self.appender)
-        self._services = [*self.keepers, self.announcements, retention, self.watch]
+        self.sight = Sight(self.settings, self._to_be_read)
+        services = [*self.keepers, self.announcements, retention, self.watch, self.sight]
+        self._services = services
         for service in self._services:
             await self.add_runtime_dependency(service)
         with suppress(asyncio.TimeoutError):
@@ -207,6 +227,13 @@ class Runtime(Service):
         self.announcements.take_over(self.decisions.cursors, numbers)
         await asyncio.gather(*(_assign(keeper, numbers) for keeper in self.keepers))
 
+    def _to_be_read(self) -> Iterable[TopicPartition]:
+        """The log, and what is assigned: transactions, and changelogs of tables."""
+        topic, count = self.settings.decisions_topic, self.settings.topic_partitions
+        yield from (TopicPartition(topic, number) for number in range(count))
+        with suppress(ConsumerNotStarted):
+            yield from (TopicPartition(*each) for each in self.app.consumer.assignment())
+
     async def _refused(self, store: str, decision: Decision, exc: StoreRefused) -> None:
         log.error("%s refuses the decision on %r: %s", store, decision.transaction_id, exc)
         origin = Position(decision.topic, decision.partition, decision.offset)
@@ -217,6 +244,6 @@ class Runtime(Service):
 
 
 async def _assign(keeper: Keeper, numbers: Sequence[int]) -> None:
-    async for attempt in patiently(f"asking how far {keeper.store.name} has come"):
+    async for attempt in patiently(keeper.taking_over):
         with attempt:
             await keeper.assign(numbers)

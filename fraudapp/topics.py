@@ -5,13 +5,15 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 
-import stamina
+from aiokafka import errors as kafka_errors
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError
 from faust.types import TP
 
 from fraudapp.appender import largest_letter
+from fraudapp.effort import reason_of
 from fraudapp.kafka_clients import check_access, client_options, end_offsets
+from fraudapp.patience import patiently
 from fraudapp.settings import Settings
 from fraudapp.topic_configs import KEPT_WHOLE, misfits
 
@@ -33,8 +35,11 @@ async def ensure(settings: Settings) -> None:
 
     A broker that is just being started itself is waited for.
     """
-    async for attempt in stamina.retry_context(
-        on=BrokerUnavailable, attempts=None, timeout=settings.start_timeout, wait_max=2.0
+    async for attempt in patiently(
+        "looking for the topics",
+        on=BrokerUnavailable,
+        within=settings.start_timeout,
+        longest_wait=2.0,
     ):
         with attempt:
             await _ensure(settings)
@@ -58,7 +63,7 @@ async def _ensure(settings: Settings) -> None:
     except (KafkaError, OSError) as exc:
         await check_access(settings)
         raise BrokerUnavailable(
-            f"FRAUD_BROKER_URL={settings.broker_url}: {type(exc).__name__}: {exc}; "
+            f"FRAUD_BROKER_URL={settings.broker_url}: {reason_of(exc, 'DESCRIBE')}; "
             f"is the broker running, and reachable from here with "
             f"FRAUD_BROKER_SECURITY={settings.broker_security}?"
         ) from exc
@@ -107,7 +112,8 @@ async def _create(admin: AIOKafkaAdminClient, topic: NewTopic) -> None:
         return
     for name, code, *message in response.topic_errors:
         if code not in (0, TopicAlreadyExistsError.errno):  # another worker was quicker
-            raise BrokerUnavailable(f"cannot create topic {name}: error {code} {message}")
+            why = reason_of(kafka_errors.for_code(code)(name), "CREATE")
+            raise BrokerUnavailable(f"cannot create topic {name}: {why} {message}")
 
 
 def _wanted(settings: Settings) -> list[NewTopic]:

@@ -20,9 +20,11 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from time import monotonic
 from typing import Any, Final, NamedTuple, cast
 
-from aiokafka import AIOKafkaConsumer, ConsumerRecord
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka.errors import CommitFailedError, KafkaError
 from faust import Schema
 from faust.transport.consumer import ensure_TP
 from faust.transport.drivers import aiokafka
@@ -31,13 +33,17 @@ from mode import Service
 from mode.utils.futures import maybe_async, notify
 
 from fraudapp import record_batches
+from fraudapp.effort import Effort, troubles
 from fraudapp.fetch_rest import FetchRest, rested
 from fraudapp.offsets import ends
+from fraudapp.patience import patiently
 
 LONGEST_RUN: Final = 500
 """Records in a run, at most."""
 LARGEST_RUN: Final = 1_000_000
 """Bytes in a run, at most, unless a single record is larger."""
+RETRY: Final = 1.0
+"""Seconds until it is tried again to fetch what could not be fetched."""
 LEAVING: Final = 2.0
 """Seconds that the broker may take to let a worker go; else the session ends by itself."""
 
@@ -93,13 +99,24 @@ class SafeConsumer(aiokafka.Consumer):
         self._dropped_at: int | None = None  # number of seeks when something was last dropped
         self._reached: dict[TP, int] = {}  # offset after the last record, since the last seek
         self._read_offset = _ReadOffsets(self.app)
+        # Of several topics, those that can be read are.
+        self._fetching = Effort("fetching what is assigned", settles=5 * RETRY)
+        self.committing = Effort("committing what is done")
+        self._joining = Effort("being in the consumer group", settles=5 * RETRY)
 
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, Message]]:
         """Fetch records, and yield them: runs of them, entered in the books, where it matters."""
         if self.flow_active and self._dropped_at == self._seeks:
             await self._go_back()
         seeks = self._seeks
-        fetched, active = await self._wait_next_records(timeout)
+        self._fetching.began()
+        try:
+            fetched, active = await self._wait_next_records(timeout)
+        except KafkaError as exc:  # would end the worker, which could then not read it either
+            self._fetching.failed(exc)
+            await self.sleep(RETRY)
+            return
+        self._fetching.succeeded()
         if fetched is None or self.should_stop:
             return
         if not self.flow_active:
@@ -131,6 +148,24 @@ class SafeConsumer(aiokafka.Consumer):
             message.value = cast(Any, piece)
             self._open[tp][piece.start] = message
             yield tp, message
+
+    def troubles(self) -> list[str]:
+        """What cannot be fetched, and why."""
+        return troubles([self._fetching, self._joining])
+
+    @Service.timer(RETRY)
+    async def _join_again(self) -> None:
+        """Let the client try again what the broker has refused; Faust would never ask it to."""
+        client: Any = self._thread and cast(_InLoop, self._thread)._consumer
+        if client is None:
+            return
+        self._joining.began()
+        try:
+            client._coordinator.check_errors()
+        except KafkaError as exc:
+            self._joining.failed(exc)
+        else:
+            self._joining.succeeded()
 
     def finished(self, message: Message) -> None:
         """Take a run as processed: it may be committed, once all before it are finished too."""
@@ -304,6 +339,23 @@ class _InLoop(aiokafka.AIOKafkaConsumerThread):
         fetcher = cast(AIOKafkaConsumer, self._consumer)._fetcher
         fetcher._proc_fetch_request = rested(fetcher._proc_fetch_request, rest)
 
+    async def _commit(self, offsets: Mapping[TP, int]) -> bool:
+        """Commit what is assigned; Faust would end the worker if it may not."""
+        mine = {TopicPartition(*tp): end for tp, end in offsets.items() if tp in self.assignment()}
+        self.tp_last_committed_at.update(dict.fromkeys(map(ensure_TP, mine), monotonic()))
+        committing = cast(SafeConsumer, self.consumer).committing
+        committing.began()
+        try:
+            await self._ensure_consumer().commit(mine)
+        except CommitFailedError as exc:  # whoever has the partitions now does them again
+            self.log.info("not committed: %s", exc)
+            return False
+        except KafkaError as exc:
+            committing.failed(exc)
+            return False
+        committing.succeeded()
+        return True
+
     def reach(self, tp: TP) -> tuple[int | None, int | None]:
         """Offset of the next record to be read of a partition, and up to which it can be read."""
         assignment = self._ensure_consumer()._subscription.subscription.assignment
@@ -313,7 +365,9 @@ class _InLoop(aiokafka.AIOKafkaConsumerThread):
 
     async def highwaters(self, *partitions: TP) -> Mapping[TP, int]:
         """Return the offset that the next record of each partition will get."""
-        found = await ends(self._consumer, partitions)
+        async for attempt in patiently("asking where changelogs end"):
+            with attempt:
+                found = await ends(self._consumer, partitions)
         return {TP(*partition): end.high_water for partition, end in found.items()}
 
     async def call_thread(self, fun: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:

@@ -21,6 +21,7 @@ from faust.types import TP, EventT, FutureMessage, Message, TopicT
 from fraudapp.app import app, settings
 from fraudapp.foreign import passed_over
 from fraudapp.kafka_clients import end_offsets
+from fraudapp.patience import patiently
 from fraudapp.transport import RawSchema
 from models.parsing import UNREADABLE
 from tables.mending import mend
@@ -48,7 +49,10 @@ class DeliveredTable(GlobalTable):
         topic = self.changelog_topic_name
         partitions = [TP(topic, number) for number in range(settings.topic_partitions)]
         store = cast(Store, self.data)
-        await mend(store, partitions, await end_offsets(settings, partitions))
+        async for attempt in patiently(f"asking where {topic} ends"):
+            with attempt:
+                ends = await end_offsets(settings, partitions)
+        await mend(store, partitions, ends)
 
     def apply_changelog_batch(self, batch: Iterable[EventT[Any]]) -> None:
         """See `Collection.apply_changelog_batch`; what we did not write is passed over."""

@@ -34,19 +34,29 @@ class Healthz(View):
 
 @app.page("/readyz", name="readyz")
 class Readyz(View):
-    """Ready: a model is loaded, partitions are assigned and tables recovered."""
+    """Ready: a model is loaded, partitions are assigned, tables recovered and ledgers read.
+
+    And Kafka is there to be read; stores may be down, which stops no decision.
+    """
 
     async def get(self, request: web.Request) -> web.Response:
         """Answer 200, or 503 naming what is missing."""
         recovery = cast(TableManager, app.tables).recovery
+        unread, troubles = runtime.unread(), runtime.troubles()
         checks = {
             "model": hasattr(runtime, "scorer"),
             "assigned": app._assignment is not None and not app.rebalancing,
             "recovered": recovery.completed.is_set() and not app.in_recovery,
+            "ledgers": not unread,
+            "kafka": not troubles,
             "partitions": not self._problem(),
             "running": not runtime.waiting.closed.is_set(),
         }
-        meanings = MEANINGS | {"partitions": self._problem()}
+        meanings = MEANINGS | {
+            "ledgers": _unread(unread),
+            "kafka": "; ".join(troubles),
+            "partitions": self._problem(),
+        }
         missing = [meanings[name] for name, passed in checks.items() if not passed]
         if missing:
             raise Problem(503, f"not ready: {'; '.join(missing)}", checks=checks)
@@ -56,3 +66,11 @@ class Readyz(View):
     def _problem() -> str:
         """What is the matter with the topic of transactions; empty if nothing is."""
         return runtime.watch.problem or "" if hasattr(runtime, "watch") else ""
+
+
+def _unread(numbers: list[int]) -> str:
+    """Which ledgers are being read in, and why that takes its time where it is known."""
+    named = ", ".join(map(str, numbers))
+    told = [f"the log of decisions is being read in: partitions {named}"]
+    reasons = [runtime.decisions.trouble(number) for number in numbers]
+    return ": ".join([*told, *(each for each in reasons if each)])

@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, TypeVar
 
 import redis
 import trustme
+from confluent_kafka.admin import (
+    AclBinding,
+    AclBindingFilter,
+    AclOperation,
+    AclPermissionType,
+    AdminClient,
+    ResourcePatternType,
+    ResourceType,
+)
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
     NoEncryption,
@@ -23,6 +32,7 @@ from tests.servers.postgres import SystemPostgres
 from tests.servers.redis import SystemRedis
 
 PASSWORD = "only-for-tests"
+Rule = TypeVar("Rule", AclBinding, AclBindingFilter)
 
 
 class Certificates:
@@ -51,6 +61,7 @@ class SecuredKafka(Kafka):
 
     user = "fraud"
     formatting = (f"--add-scram=SCRAM-SHA-512=[name={user},password={PASSWORD}]",)
+    guards: ClassVar[Mapping[str, str]] = {}  # properties of an authorizer
 
     def __init__(self, folder: Path, certificates: Certificates) -> None:
         self._inside = free_port()
@@ -79,11 +90,69 @@ class SecuredKafka(Kafka):
             ),
             "inter.broker.listener.name": "INSIDE",
             **{f"listener.name.clients.{name}": value for name, value in clients.items()},
+            **self.guards,
         }
         super().__init__(folder, port, properties=properties)
 
     def answers(self) -> bool:
         return kafka_answers(self._inside)
+
+
+class GuardedKafka(SecuredKafka):
+    """The same, with an authorizer: the user may do all that is not denied here."""
+
+    # Who comes by the port in the clear, the broker itself for one, is not asked.
+    guards: ClassVar[Mapping[str, str]] = {
+        "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+        "super.users": "User:ANONYMOUS",
+    }
+
+    @property
+    def inside_url(self) -> str:
+        """`kafka://HOST:PORT` of the port in the clear."""
+        return f"kafka://{HOST}:{self._inside}"
+
+    def allow_all(self) -> None:
+        """Let the user do all; to be called once."""
+        everything = [(kind, "*") for kind in (ResourceType.TOPIC, ResourceType.GROUP)]
+        self._create(
+            _rule(AclBinding, *each, AclOperation.ALL, AclPermissionType.ALLOW)
+            for each in [*everything, (ResourceType.BROKER, "kafka-cluster")]
+        )
+
+    def deny(self, kind: str, name: str, operation: str = "ALL") -> None:
+        """Deny it to the user, on a `topic` or `group`."""
+        self._create([self._denied(AclBinding, kind, name, operation)])
+
+    def allow(self, kind: str, name: str, operation: str = "ALL") -> None:
+        """Undo `deny`."""
+        rule = self._denied(AclBindingFilter, kind, name, operation)
+        admin = self._admin()  # ends what it was asked for when it is forgotten
+        for done in admin.delete_acls([rule]).values():
+            assert len(done.result()) == 1
+
+    def _denied(self, rule: type[Rule], kind: str, name: str, operation: str) -> Rule:
+        on = ResourceType[kind.upper()], name
+        return _rule(rule, *on, AclOperation[operation], AclPermissionType.DENY)
+
+    def _create(self, rules: Iterable[AclBinding]) -> None:
+        admin = self._admin()
+        for done in admin.create_acls(list(rules)).values():
+            done.result()
+
+    def _admin(self) -> AdminClient:
+        return AdminClient({"bootstrap.servers": self.inside_url.removeprefix("kafka://")})
+
+
+def _rule(
+    rule: type[Rule],
+    kind: ResourceType,
+    name: str,
+    operation: AclOperation,
+    permission: AclPermissionType,
+) -> Rule:
+    who = f"User:{SecuredKafka.user}", "*"
+    return rule(kind, name, ResourcePatternType.LITERAL, *who, operation, permission)
 
 
 class SecuredPostgres(SystemPostgres):
