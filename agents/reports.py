@@ -18,6 +18,7 @@ REPEAT_AFTER: Final = 5.0
 A worker that was paused may have written over it when the partition was no longer its own.
 """
 
+_NEWS: Final = ("cursor", "high_water", "stores", "stored")
 _written: Final[dict[int, Report]] = {}
 
 
@@ -42,15 +43,19 @@ async def report() -> None:
             model_version=runtime.scorer.version,
             policy_version=runtime.policy.version,
             activity=ledger.activity,
+            stored=runtime.stored(number),
         )
         if _worth_writing(number, written):
             _written[number] = written
             partition_reports.write(number, written)
     await partition_reports.delivered()
+    if runtime.announcements.lacking:
+        stored = {number: each.stored for number, each in partition_reports.items()}
+        runtime.announcements.keep(stored)
 
 
 def _worth_writing(number: int, new: Report) -> bool:
     old = _written.get(number)
     if old is None or new.at - old.at >= REPEAT_AFTER:
         return True
-    return (old.cursor, old.high_water, old.stores) != (new.cursor, new.high_water, new.stores)
+    return any(getattr(old, name) != getattr(new, name) for name in _NEWS)

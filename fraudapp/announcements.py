@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Collection, Mapping
 from typing import Final
 
@@ -10,6 +11,7 @@ from aiokafka.errors import KafkaError
 from mode import Service
 
 from fraudapp.effort import Effort, troubles
+from fraudapp.heard import Heard
 from fraudapp.kafka_clients import new_consumer
 from fraudapp.log_records import log_records
 from fraudapp.settings import Settings
@@ -17,6 +19,10 @@ from fraudapp.waiting import Waiting
 
 _POLL_MS: Final = 1_000
 """Longest wait for the next records, which also bounds how long stopping takes."""
+_LOOK_BACK: Final = 2_000
+"""Records of each partition that are listened to anew at a start: the history may lack them yet."""
+_REMEMBERED: Final = 1 << 20
+"""Ids remembered that the history lacks, of all partitions together: 16 MiB."""
 
 _RETRY: Final = 1.0
 """Seconds until it is tried again to read what could not be read."""
@@ -25,15 +31,21 @@ _RETRY: Final = 1.0
 class Announcements(Service):
     """Wakes callers who wait on this worker for a decision that another one makes.
 
-    Only keys are looked at, unless somebody waits for one: 1 us an event of the other workers. What
-    this one decides it announces by itself.
+    It also remembers where in the log those are that the history may not have yet. Only keys are
+    looked at, unless somebody waits for one: 1.4 us an event of the other workers. What this one
+    decides it announces by itself.
     """
+
+    heard: Mapping[int, Heard]
+    """What was heard, by partition; of this worker's own only what was before they were so."""
 
     def __init__(self, settings: Settings, waiting: Waiting) -> None:
         self._waiting = waiting
         self._topic = settings.decisions_topic
         self._partitions = settings.topic_partitions
         self._listening = Effort(f"listening to {self._topic} for what other workers decide")
+        self._most = _REMEMBERED // settings.topic_partitions
+        self._news: asyncio.Future[None] | None = None
         self._consumer = new_consumer(
             settings,
             auto_offset_reset="latest",
@@ -42,12 +54,16 @@ class Announcements(Service):
         super().__init__()
 
     async def on_start(self) -> None:
-        """Find the ends of the partitions: what is decided from here on is heard."""
+        """Find the ends of the partitions: what is decided from a little before is heard."""
         await self._consumer.start()
         partitions = await self._consumer._client._wait_on_metadata(self._topic)
         assigned = [TopicPartition(self._topic, number) for number in partitions]
         self._consumer.assign(assigned)
         await self._consumer.seek_to_end(*assigned)
+        starts = {each: await self._consumer.position(each) - _LOOK_BACK for each in assigned}
+        for partition, start in starts.items():
+            self._consumer.seek(partition, max(0, start))
+        self.heard = {each.partition: Heard(max(0, at), self._most) for each, at in starts.items()}
 
     def troubles(self) -> list[str]:
         """What cannot be read, and why."""
@@ -65,6 +81,32 @@ class Announcements(Service):
             elif partition in self._consumer.paused():
                 self._consumer.seek(partition, cursors[number])
                 self._consumer.resume(partition)
+                self.heard[number].restart(cursors[number])
+        self.tell()
+
+    @property
+    def lacking(self) -> bool:
+        """Whether the history may lack something of what was decided."""
+        return any(heard.lacking for heard in self.heard.values())
+
+    def keep(self, stored: Mapping[int, int]) -> None:
+        """Forget what the history has: each of these partitions up to an offset."""
+        for number, offset in stored.items():
+            if number in self.heard:  # the input may have more
+                self.heard[number].keep(offset)
+        self.tell()
+
+    async def news(self) -> None:
+        """Return once more may be known than now."""
+        if self._news is None:
+            self._news = asyncio.get_running_loop().create_future()
+        await asyncio.shield(self._news)
+
+    def tell(self) -> None:
+        """Let all go on who wait for news."""
+        if self._news is not None:
+            self._news.set_result(None)
+            self._news = None
 
     @Service.task
     async def _listen(self) -> None:
@@ -76,10 +118,21 @@ class Announcements(Service):
                 await self.sleep(_RETRY)
                 continue
             self._listening.succeeded()
-            for batch in records.values():
-                self._hear(batch)
+            for partition, batch in records.items():
+                self._hear(partition.partition, batch)
+            if self._news is not None:
+                await self._pass_over()
+                self.tell()
 
-    def _hear(self, records: list[ConsumerRecord]) -> None:
+    async def _pass_over(self) -> None:
+        """Note that partitions were read past what is no record: the ends of transactions."""
+        for partition in self._consumer.assignment() - self._consumer.paused():
+            heard = self.heard[partition.partition]
+            heard.end = max(heard.end, await self._consumer.position(partition))
+
+    def _hear(self, number: int, records: list[ConsumerRecord]) -> None:
+        keys = [record.key for record in records]
+        self.heard[number].add(keys, [record.offset for record in records])
         if self._waiting.anybody():
             expected = (record for record in records if self._expects(record.key))
             found = log_records(expected, self._partitions)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from functools import partial
 from time import monotonic
 from typing import Final
@@ -87,6 +87,11 @@ class Keeper(Service):
     def troubles(self) -> list[str]:
         """What cannot be read in Kafka, and why; a store that is down is none of these."""
         return troubles([self.taking_over, *self._readings.values()])
+
+    @property
+    def kept(self) -> Mapping[int, int]:
+        """Offset in the log up to which the store has each partition of this worker."""
+        return self._kept
 
     async def room(self, batch: Batch) -> None:
         """Wait a moment until it fits in; not for a store that is down, or behind."""

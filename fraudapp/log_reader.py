@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
-from typing import Final, TypeVar
+from collections.abc import AsyncIterator, Awaitable, Iterable, Mapping, Sequence
+from typing import Any, Final, TypeVar
 
 from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError, KafkaTimeoutError
@@ -13,7 +13,7 @@ from aiokafka.errors import KafkaError, KafkaTimeoutError
 from fraudapp.kafka_clients import new_consumer
 from fraudapp.ledger import LogRecord
 from fraudapp.log_records import log_records
-from fraudapp.offsets import WITHIN, ends
+from fraudapp.offsets import WITHIN, End, ends
 from fraudapp.settings import Settings
 
 T = TypeVar("T")
@@ -45,8 +45,8 @@ class LogCut(KafkaError):  # type: ignore[misc]
 class LogReader:
     """A consumer that belongs to no group of others; every method raises `KafkaError`."""
 
-    def __init__(self, settings: Settings, group: str | None = None) -> None:
-        """`group` names whose progress `committed` and `commit` are about."""
+    def __init__(self, settings: Settings, group: str | None = None, **options: Any) -> None:
+        """`group` is whose progress `committed` and `commit` tell; `options` are aiokafka's."""
         self._topic = settings.decisions_topic
         self._partitions = settings.topic_partitions
         self._turn = asyncio.Lock()
@@ -55,6 +55,7 @@ class LogReader:
             settings,
             group,
             fetch_max_wait_ms=min(POLL_MS, int(settings.broker_fetch_wait * 1_000)),
+            **options,
         )
 
     async def start(self) -> None:
@@ -67,8 +68,12 @@ class LogReader:
 
     async def end(self, number: int) -> int:
         """Return the offset which the next record of a partition will get."""
-        partition = self._partition(number)
-        return (await ends(self._consumer, [partition]))[partition].high_water
+        return (await self.ends([number]))[number].high_water
+
+    async def ends(self, numbers: Iterable[int]) -> dict[int, End]:
+        """Return where partitions end."""
+        found = await ends(self._consumer, map(self._partition, numbers))
+        return {partition.partition: end for partition, end in found.items()}
 
     async def begin(self, number: int) -> int:
         """Return the offset of the first record that a partition still has."""

@@ -28,6 +28,7 @@ from fraudapp.keeper import Keeper
 from fraudapp.ledger import LedgerDamaged, LedgerInUse
 from fraudapp.patience import patiently
 from fraudapp.publishing import publish_dead_letters
+from fraudapp.questions import Questions
 from fraudapp.retention import Retention
 from fraudapp.settings import Settings, unknown_variables
 from fraudapp.sight import Sight
@@ -122,7 +123,7 @@ class Runtime(Service):
 
     def decided_here(self, transaction_id: str) -> Decision | None:
         """Return the decision if its partition is or was this worker's: from the ledger."""
-        ledger = self.decisions.ledger(self._home(transaction_id))
+        ledger = self.decisions.ledger(self.home(transaction_id))
         try:
             return ledger.find([transaction_id]).get(transaction_id) if ledger else None
         except LedgerDamaged as exc:
@@ -135,9 +136,13 @@ class Runtime(Service):
         A worker that was paused may not know yet that its partitions have gone.
         """
         generation, numbers = self.owned
-        home = self._home(transaction_id)
+        home = self.home(transaction_id)
         current = generation == self.app.consumer_generation_id
         return current and home in numbers and self.decisions.is_ready(home, generation)
+
+    def stored(self, number: int) -> int:
+        """Offset in the log up to which the history has a partition of this worker."""
+        return self._history.kept.get(number, 0)
 
     def unread(self) -> list[int]:
         """Partitions of this worker of which it has not read in yet what was decided."""
@@ -174,6 +179,7 @@ class Runtime(Service):
         for keeper in self.keepers:
             await keeper.room(batch)
         undisturbed = await self.decisions.append(number, batch, cursor)
+        self.announcements.tell()
         for keeper in self.keepers:
             if undisturbed:
                 keeper.hand(number, cursor, cursor + len(batch.decisions), batch)
@@ -181,7 +187,8 @@ class Runtime(Service):
                 keeper.wake()
         return undisturbed
 
-    def _home(self, transaction_id: str) -> int:
+    def home(self, transaction_id: str) -> int:
+        """Return the partition of the log in which it is decided."""
         return home_partitions([transaction_id], self.settings.topic_partitions)[0]
 
     async def _open(self) -> None:
@@ -197,13 +204,21 @@ class Runtime(Service):
             Keeper(self.settings, store, self.decisions, self._refused)
             for store in self.stores.each
         ]
+        self._history = next(each for each in self.keepers if each.store is self.stores.postgres)
         # One of all workers drops: the owner of the first partition.
         retention = Retention(self.settings, self.stores, drops=lambda: 0 in self.owned[1])
         self.announcements = Announcements(self.settings, self.waiting)
+        self.questions = Questions(self.settings)
         self.watch = TopicWatch(self.settings, self.appender)
         self.sight = Sight(self.settings, self._to_be_read)
-        services = [*self.keepers, self.announcements, retention, self.watch, self.sight]
-        self._services = services
+        self._services = [
+            *self.keepers,
+            self.announcements,
+            self.questions,
+            retention,
+            self.watch,
+            self.sight,
+        ]
         for service in self._services:
             await self.add_runtime_dependency(service)
         with suppress(asyncio.TimeoutError):
@@ -224,6 +239,8 @@ class Runtime(Service):
         for number in numbers:
             await self.decisions.ready(number, generation)
         self.owned = generation, list(numbers)
+        # What was decided last by whoever had them before was not heard of if it is in the ledgers.
+        self.waiting.wake(filter(None, map(self.decided_here, self.waiting.awaited())))
         self.announcements.take_over(self.decisions.cursors, numbers)
         await asyncio.gather(*(_assign(keeper, numbers) for keeper in self.keepers))
 

@@ -84,6 +84,10 @@ class Waiting:
         """Whether somebody waits for this one."""
         return transaction_id in self._waiters
 
+    def awaited(self) -> list[str]:
+        """Return the ids that somebody waits for."""
+        return list(self._waiters)
+
     def anybody(self) -> bool:
         """Whether somebody waits at all."""
         return bool(self._waiters)

@@ -40,6 +40,8 @@ class Report(Struct, frozen=True):
     model_version: str
     policy_version: str
     activity: Activity
+    stored: int = 0
+    """Offset in the decision log up to which Postgres has it."""
 
 
 partition_reports: Final = ByPartition(

@@ -86,7 +86,7 @@ def _paths() -> dict[str, Any]:
             "202": _json("Accepted, and not decided yet.", "Pending", examples.PENDING),
             "404": _problem("No such transaction is known."),
             "422": _problem("`wait_seconds` is no number from 0 to 30.", "InvalidBody"),
-            "503": _problem("The stores do not answer."),
+            "503": _problem("It cannot be told now: something lags behind or does not answer."),
         },
         tag="Transactions",
         parameters=[ID, WAIT],

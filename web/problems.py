@@ -11,6 +11,7 @@ from aiohttp import web as aiohttp_web
 from aiokafka.errors import KafkaError
 from msgspec import json
 
+from fraudapp.heard import Unknowable
 from fraudapp.stores.base import StoreUnavailable
 
 log = logging.getLogger(__name__)
@@ -62,7 +63,7 @@ async def problems(request: aiohttp_web.Request, handler: Handler) -> aiohttp_we
         return problem.response()
     except aiohttp_web.HTTPException as exc:
         return _of_http(exc, request).response()
-    except (StoreUnavailable, KafkaError) as exc:
+    except (StoreUnavailable, KafkaError, Unknowable) as exc:
         log.warning("%s %s: %s", request.method, request.raw_path, exc)
         return _unavailable(exc).response()
     except Exception:
@@ -80,7 +81,9 @@ def _of_http(exc: aiohttp_web.HTTPException, request: aiohttp_web.Request) -> Pr
 
 
 def _unavailable(exc: Exception) -> Problem:
+    headers = {"Retry-After": str(RETRY_AFTER_SECONDS)}
+    if isinstance(exc, Unknowable):
+        return Problem(503, f"it cannot be told now: {exc}", headers=headers)
     # What exactly is in the log; addresses and driver messages are not for callers.
     what = "a store" if isinstance(exc, StoreUnavailable) else "the broker"
-    headers = {"Retry-After": str(RETRY_AFTER_SECONDS)}
     return Problem(503, f"{what} does not answer; try again", headers=headers)

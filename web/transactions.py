@@ -8,7 +8,8 @@ from typing import Any, Final
 from faust import web
 
 from fraudapp.app import app, runtime
-from fraudapp.intake import accept, find, is_accepted
+from fraudapp.finding import await_decision, find
+from fraudapp.intake import accept, is_accepted
 from models.characters import MEANT
 from models.parsing import InvalidTransaction, parse, split, valid_id
 from models.records import Decision, Transaction
@@ -50,7 +51,10 @@ class TransactionStatus(View):
     """Tells the decision of a transaction, waiting for it if asked."""
 
     async def get(self, request: web.Request, transaction_id: str) -> web.Response:
-        """Answer 200 with the decision, 202 if it is still to be made, 404 if there is no such."""
+        """Answer 200 with the decision, 202 if it is still to be made, 404 if there is no such.
+
+        And 503 where this worker cannot tell which of them it is.
+        """
         wait = wait_seconds(request)
         if not valid_id(transaction_id):
             raise Problem(404, f"no transaction has such an id: 1 to 128 characters; {MEANT}")
@@ -65,7 +69,7 @@ class TransactionStatus(View):
 async def _outcome(transaction: Transaction, wait: float) -> Decision | Pending | Conflict:
     decision = None
     if wait > 0:
-        decision = await find(runtime, transaction.transaction_id, wait=wait)
+        decision = await await_decision(runtime, transaction.transaction_id, wait)
     if decision is None:
         return _pending(transaction.transaction_id)
     if decision.transaction != transaction:

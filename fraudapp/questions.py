@@ -1,0 +1,60 @@
+"""Asks the broker about the decision log, for callers: where it ends, and what is at an offset."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final
+
+from mode import Service
+
+from fraudapp.log_reader import LogReader
+from fraudapp.offsets import End
+from fraudapp.settings import Settings
+from models.records import Decision
+
+_LEAST_BYTES: Final = 1
+"""Of a partition in an answer: one batch comes all the same, and no more is wanted."""
+
+
+class Questions(Service):
+    """Answers from the log itself, on a connection of its own: no long fetch is in the way."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._numbers = range(settings.topic_partitions)
+        self._reader = LogReader(settings, max_partition_fetch_bytes=_LEAST_BYTES)
+        self._turn = asyncio.Lock()
+        self._next: asyncio.Task[dict[int, End]] | None = None
+        super().__init__()
+
+    async def on_start(self) -> None:
+        """Connect; raises `KafkaError`."""
+        await self._reader.start()
+
+    async def on_stop(self) -> None:
+        """Disconnect."""
+        await self._reader.stop()
+
+    async def end(self, number: int) -> End:
+        """Return where a partition ends, asked no earlier than now; raises `KafkaError`.
+
+        Whoever asks while an answer is on its way shares the next one.
+        """
+        if self._next is None:
+            self._next = asyncio.create_task(self._ask())
+            self._next.add_done_callback(_seen)
+        return (await asyncio.shield(self._next))[number]
+
+    async def decision(self, number: int, offset: int) -> Decision | None:
+        """Return the decision at an offset; None if there is none. Raises `KafkaError`."""
+        found = await self._reader.record_at(number, offset)
+        return found.decision if found else None
+
+    async def _ask(self) -> dict[int, End]:
+        async with self._turn:
+            self._next = None
+            return await self._reader.ends(self._numbers)
+
+
+def _seen(task: asyncio.Task[dict[int, End]]) -> None:
+    if not task.cancelled():
+        task.exception()  # or asyncio complains where all who asked have gone
