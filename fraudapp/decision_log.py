@@ -203,6 +203,7 @@ class DecisionLog:
                 "broker has lost the end of it; the ledger is made anew from the log",
                 *(number, self._topic, end, ledger.cursor),
             )
+            self._read_in.pop(number, None)  # nobody may ask it before all is read
             ledger.clear()
         elif end < ledger.cursor:
             ledger.cut()

@@ -14,14 +14,18 @@ from aiokafka.errors import KafkaError
 from mode import Service
 from mode.utils.locks import Event
 
+from fraudapp.checkpoints import PACE, Checkpoints, Kept
 from fraudapp.decision_log import DecisionLog
 from fraudapp.effort import Effort, Readings, troubles
 from fraudapp.handed import Handed, HandedQueue
 from fraudapp.ledger import LedgerDamaged
-from fraudapp.log_reader import LogReader
+from fraudapp.log_reader import LogCut, LogReader
 from fraudapp.metrics import store_call
 from fraudapp.patience import patiently
+from fraudapp.progress import Progress
+from fraudapp.progress_records import unpurged
 from fraudapp.settings import Settings
+from fraudapp.stamps import stamp_of
 from fraudapp.stores.base import Batch, DecisionStore, StoreRefused, StoreUnavailable
 from models.records import Decision
 
@@ -49,12 +53,17 @@ class Keeper(Service):
     The agent hands it each batch as it is decided, and waits a moment for `room` while the store
     keeps up. One that does not keep up, or is down, is left behind: nobody waits for it, and what
     does not fit into the queue is let go of, to be read from the log until it has caught up. How
-    far it has come is the committed offset of a consumer group of its own, `APP-STORE`: whoever
-    owns a partition next goes on from there. Saving twice is harmless, so no more is needed.
+    far it has come is noted (`Checkpoints`): whoever owns a partition next goes on from there.
+    Saving twice is harmless, so no more is needed. What was purged is not saved again.
     """
 
     def __init__(
-        self, settings: Settings, store: DecisionStore, decisions: DecisionLog, refused: Refused
+        self,
+        settings: Settings,
+        store: DecisionStore,
+        decisions: DecisionLog,
+        progress: Progress,
+        refused: Refused,
     ) -> None:
         """`refused` is called with the store's name and what it will never take."""
         self.store = store
@@ -64,14 +73,16 @@ class Keeper(Service):
             f"asking how far {store.name} has come with {settings.decisions_topic}"
         )
         self._saving = Effort(f"saving to {store.name}, for which decisions wait in the log")
-        self._noting = Effort(f"noting how far {store.name} has come")
         self._readings = Readings(settings.decisions_topic, f" for {store.name}")
         self._decisions = decisions
         self._refused = refused
+        self._progress = progress
         self._reader = LogReader(settings, group=f"{settings.app_id}-{store.name}")
-        self._kept: dict[int, int] = {}  # offset up to which the store has a partition
+        self._checkpoints = Checkpoints(store.name, decisions, self._reader, progress)
+        self._noted = monotonic()
+        self._kept: dict[int, Kept] = {}  # how far the store has a partition
         self._handed: dict[int, int] = {}  # the same, with all that is queued
-        self._committed: dict[int, int] = {}
+        self._set_back: set[int] = set()  # of what is queued of these, nothing counts
         self._queue = HandedQueue()
         self._keeping: asyncio.Future[None] | None = None
         self._tried = asyncio.Event()
@@ -82,16 +93,18 @@ class Keeper(Service):
     @property
     def behind(self) -> int:
         """How many decisions of this worker's partitions the store does not have yet."""
-        return sum(max(0, self._end(number) - kept) for number, kept in self._kept.items())
+        places = [(kept.offset, self._end(number)) for number, kept in self._kept.items()]
+        # A log that was cut may end before what the store has of another one: none of it counts.
+        return sum(end - kept if kept <= end else end for kept, end in places)
 
     def troubles(self) -> list[str]:
         """What cannot be read in Kafka, and why; a store that is down is none of these."""
         return troubles([self.taking_over, *self._readings.values()])
 
-    @property
-    def kept(self) -> Mapping[int, int]:
-        """Offset in the log up to which the store has each partition of this worker."""
-        return self._kept
+    def kept(self, number: int) -> int:
+        """Offset in the log up to which the store has a partition of this worker."""
+        kept = self._kept.get(number)
+        return kept.offset if kept else 0
 
     async def room(self, batch: Batch) -> None:
         """Wait a moment until it fits in; not for a store that is down, or behind."""
@@ -100,7 +113,8 @@ class Keeper(Service):
 
     def hand(self, number: int, start: int, end: int, batch: Batch) -> None:
         """Take decisions that were just appended to the log, from offset `start` up to `end`."""
-        if self._handed.get(number) == start and self._queue.offer(Handed(number, end, batch)):
+        follows = self._handed.get(number) == start and number not in self._set_back
+        if follows and self._queue.offer(Handed(number, end, batch)):
             self._handed[number] = end
         self.wake()
 
@@ -115,30 +129,13 @@ class Keeper(Service):
 
         Their ledgers have been read to the end of the log.
         """
-        await self._commit()
+        await self._save_checkpoints(note=True)
         self._queue.clear()
         self._readings.clear()
         self._kept, self._handed = {}, {}
-        committed = await self._reader.committed(list(numbers))
-        kept = {number: self._within(number, offset) for number, offset in committed.items()}
-        self._kept, self._handed, self._committed = dict(kept), dict(kept), dict(kept)
+        self._kept = await self._checkpoints.load(list(numbers))
+        self._handed = {number: kept.offset for number, kept in self._kept.items()}
         self.wake()
-
-    def _within(self, number: int, committed: int) -> int:
-        """The offset up to which the store has a partition; 0 if the log was never that long.
-
-        A broker that was restored, or has elected an unclean leader, has a shorter log: what comes
-        next would lie before the offset, and never reach the store. Saving twice is harmless.
-        """
-        ledger = self._decisions.ledger(number)
-        if ledger is None or committed <= ledger.cursor:
-            return committed
-        log.warning(
-            "%s has partition %d up to %d, and the log ends at %d: it has become another one, and "
-            "all of it is saved again",
-            *(self.store.name, number, committed, ledger.cursor),
-        )
-        return 0
 
     async def tried(self) -> None:
         """Return once the store is open, or is found to be down."""
@@ -154,7 +151,7 @@ class Keeper(Service):
         if self._keeping:  # on a failed start there may be none
             self._keeping.cancel()
             await asyncio.wait([self._keeping])  # or it would find the store closed below it
-        await self._commit()
+        await self._save_checkpoints(note=True)
         await self._reader.stop()
         await self.store.close()
 
@@ -166,6 +163,7 @@ class Keeper(Service):
             self._work.clear()
             await self._gather()
             await self._save_queued()
+            self._set_back.clear()
             for number in self._late():
                 await self._read(number)
             if any(each.reason for each in self._readings.values()):
@@ -190,11 +188,13 @@ class Keeper(Service):
                 task.cancel()
 
     def _saved(self, taken: Sequence[Handed]) -> None:
-        for number, end, _ in taken:
-            if number in self._kept:
-                self._kept[number] = max(self._kept[number], end)
+        for number, end, batch in taken:
+            if number in self._kept and number not in self._set_back:
+                if end > self._kept[number].offset:
+                    last = batch.decisions[-1].transaction_id
+                    self._kept[number] = Kept(end, stamp_of(end - 1, last, batch.encoded[-1]))
                 # Assigned anew while it was being saved, it was set back to what is committed.
-                self._handed[number] = max(self._handed[number], self._kept[number])
+                self._handed[number] = max(self._handed[number], self._kept[number].offset)
 
     async def _gather(self) -> None:
         """Let decisions come together while they come, where the store wants many at once."""
@@ -217,23 +217,28 @@ class Keeper(Service):
         return ledger.cursor if ledger else 0
 
     async def _read(self, number: int) -> None:
-        if self._handed.get(number) != self._kept.get(number):
-            return  # what is queued of this partition comes first
-        ledger = self._decisions.ledger(number)
-        start = self._kept.get(number)
-        if ledger is None or start is None:
+        ledger, kept = self._decisions.ledger(number), self._kept.get(number)
+        if ledger is None or kept is None:
             return
+        start, stamp = kept
+        if self._handed[number] != start:
+            return  # what is queued of this partition comes first
         end = min(ledger.cursor, start + STRETCH)
         self._readings[number].began()
         # All of it before any is saved: the reader serves one at a time, and a store may take long.
+        first: list[Decision] = []
         try:
-            first = [
-                decision
-                async for records in self._reader.read(number, start, end)
-                for decision in ledger.first(records)
-            ]
+            async for records in self._reader.read(number, start, end):
+                counting = ledger.first(records)
+                first += counting
+                own = [r for r, each in zip(records, counting, strict=True) if each is r.decision]
+                stamp = own[-1].stamp if own else stamp
         except LedgerDamaged as exc:
             self._decisions.damaged(exc)
+            return
+        except LogCut as exc:
+            log.warning("%s", exc)
+            self._decisions.doubted(number)
             return
         except KafkaError as exc:  # others can be read, and saved, meanwhile
             self._readings[number].failed(exc)
@@ -241,18 +246,23 @@ class Keeper(Service):
         self._readings[number].succeeded()
         for place in range(0, len(first), self.store.at_once):
             some = first[place : place + self.store.at_once]
-            await self._until_it_does(partial(save_isolating, self.store, some, self._refused))
-        if self._kept.get(number) == start:
-            self._kept[number] = self._handed[number] = end
+            await self._until_it_does(partial(self._save_unpurged, Batch(some)))
+        if self._kept.get(number) is kept:
+            self._kept[number], self._handed[number] = Kept(end, stamp), end
 
     async def _save(self, taken: Sequence[Handed]) -> None:
         batch = Batch.of([each.batch for each in taken])
         try:
-            await self._until_it_does(
-                partial(save_isolating, self.store, batch.decisions, self._refused, batch)
-            )
+            await self._until_it_does(partial(self._save_unpurged, batch))
         finally:
             self._queue.done(taken)
+
+    async def _save_unpurged(self, batch: Batch) -> None:
+        left = unpurged(batch.decisions, self._progress.purged(self.store.name))
+        if left is batch.decisions:
+            await save_isolating(self.store, left, self._refused, batch)
+        elif left:
+            await save_isolating(self.store, left, self._refused)
 
     async def _until_it_does(self, action: Callable[[], Awaitable[None]]) -> None:
         async for attempt in patiently(self._saving, on=StoreUnavailable):
@@ -269,28 +279,22 @@ class Keeper(Service):
             self.failure = None
 
     @Service.timer(COMMIT_INTERVAL)
-    async def _commit_now_and_then(self) -> None:
+    async def _now_and_then(self) -> None:
         if self._late():  # a ledger that was made anew tells nobody
             self.wake()
-        await self._commit()
+        note = monotonic() - self._noted >= PACE
+        if note:
+            self._noted = monotonic()
+        await self._save_checkpoints(note=note)
 
-    async def _commit(self) -> None:
-        progress = {
-            number: kept
-            for number, kept in self._kept.items()
-            if kept > self._committed.get(number, 0)
-        }
-        if not progress:
-            return
-        self._noting.began()
-        try:
-            await self._reader.commit(progress)
-        except KafkaError as exc:
-            # Only what is saved again after a restart depends on it.
-            self._noting.failed(exc)
-        else:
-            self._noting.succeeded()
-            self._committed.update(progress)
+    async def _save_checkpoints(self, *, note: bool) -> None:
+        for number, kept in list(self._kept.items()):
+            now = self._checkpoints.checked(number, kept)
+            if now is not kept:
+                self._kept[number], self._handed[number] = now, now.offset
+                self._set_back.add(number)
+                self.wake()
+        await self._checkpoints.save(dict(self._kept), note=note)
 
 
 async def save_isolating(

@@ -91,14 +91,14 @@ class LogReader:
         ]
         return found[0] if found else None
 
-    async def committed(self, numbers: Sequence[int]) -> dict[int, int]:
-        """Assign partitions, and return up to which offset each is done with; 0 if never noted."""
+    async def committed(self, numbers: Sequence[int]) -> dict[int, int | None]:
+        """Assign partitions, and return up to which offset each is done with; None if unknown."""
         async with self._turn:
             partitions = [self._partition(number) for number in numbers]
             self._assign(partitions)
             self._consumer.pause(*partitions)
             return {
-                number: await _answered(self._consumer.committed(partition)) or 0
+                number: await _answered(self._consumer.committed(partition))
                 for number, partition in zip(numbers, partitions, strict=True)
             }
 

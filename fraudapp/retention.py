@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import date, datetime, timedelta, timezone
 from time import monotonic
 from typing import Final, NamedTuple
@@ -19,6 +20,10 @@ log = logging.getLogger(__name__)
 
 INTERVAL: Final = 600.0
 """Seconds between two looks."""
+MARKING: Final = 10.0
+"""Seconds that the broker may take to have noted what is to go; without that, nothing does."""
+
+Mark = Callable[[str, date], Awaitable[None]]
 
 
 class _Expiring(NamedTuple):
@@ -34,9 +39,16 @@ class Retention(Service):
     Every worker makes partitions, which is harmless; one of them drops, see `expiry` how slowly.
     """
 
-    def __init__(self, settings: Settings, stores: Stores, drops: Callable[[], bool]) -> None:
-        """`drops` tells whether this worker is now the one that drops what has expired."""
+    def __init__(
+        self, settings: Settings, stores: Stores, mark: Mark, drops: Callable[[], bool]
+    ) -> None:
+        """`drops` tells whether this worker is now the one that drops what has expired.
+
+        `mark` is called with a store's name and the day before which nothing is left, before it is
+        dropped: else it would be saved again where the store is filled from the log.
+        """
         self._postgres = stores.postgres
+        self._mark = mark
         self._drops = drops
         archive = f"{settings.archive}/decisions"
         self._expiring = [
@@ -79,13 +91,17 @@ class Retention(Service):
             await store.ping()  # which connects, if nothing has yet
             step = expiry.look(await store.days(), today, at)
             if step.drop:
-                await store.purge(max(step.drop) + timedelta(days=1))
+                before = max(step.drop) + timedelta(days=1)
+                await asyncio.wait_for(self._mark(store.name, before), MARKING)
+                await store.purge(before)
                 log.warning("%s: dropped %s, as announced", store.name, _listed(step.drop))
             if step.announce:
                 _announce(expiring, step.announce, len(step.due) - len(step.drop), today)
         except ClocksDisagree as exc:
             expiry.forget()
             log.warning("%s: what has expired stays for now: %s", store.name, exc)
+        except asyncio.TimeoutError:
+            log.warning("%s: what has expired stays: the broker does not answer", store.name)
         except StoreUnavailable as exc:
             log.warning("what has expired stays for now: %s", exc)
 

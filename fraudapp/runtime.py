@@ -27,6 +27,7 @@ from fraudapp.kafka_clients import BrokerRefuses
 from fraudapp.keeper import Keeper
 from fraudapp.ledger import LedgerDamaged, LedgerInUse
 from fraudapp.patience import patiently
+from fraudapp.progress import Progress
 from fraudapp.publishing import publish_dead_letters
 from fraudapp.questions import Questions
 from fraudapp.retention import Retention
@@ -142,7 +143,7 @@ class Runtime(Service):
 
     def stored(self, number: int) -> int:
         """Offset in the log up to which the history has a partition of this worker."""
-        return self._history.kept.get(number, 0)
+        return self._history.kept(number)
 
     def unread(self) -> list[int]:
         """Partitions of this worker of which it has not read in yet what was decided."""
@@ -158,6 +159,7 @@ class Runtime(Service):
             *self.sight.troubles(),
             *consumer.troubles(),
             *self.announcements.troubles(),
+            *self.progress.troubles(),
             *chain.from_iterable(keeper.troubles() for keeper in self.keepers),
             *self.appender.troubles(),
         ]
@@ -200,13 +202,17 @@ class Runtime(Service):
         await self.appender.start()
         self.decisions = DecisionLog(self.settings, self.appender, self.ended)
         await self.decisions.open()
+        names = [store.name for store in self.stores.each]
+        self.progress = Progress(self.settings, self.appender, names)
         self.keepers = [
-            Keeper(self.settings, store, self.decisions, self._refused)
+            Keeper(self.settings, store, self.decisions, self.progress, self._refused)
             for store in self.stores.each
         ]
         self._history = next(each for each in self.keepers if each.store is self.stores.postgres)
         # One of all workers drops: the owner of the first partition.
-        retention = Retention(self.settings, self.stores, drops=lambda: 0 in self.owned[1])
+        retention = Retention(
+            self.settings, self.stores, self.progress.mark, drops=lambda: 0 in self.owned[1]
+        )
         self.announcements = Announcements(self.settings, self.waiting)
         self.questions = Questions(self.settings)
         self.watch = TopicWatch(self.settings, self.appender)
@@ -218,6 +224,7 @@ class Runtime(Service):
             retention,
             self.watch,
             self.sight,
+            self.progress,  # the last to be stopped: keepers write to it then
         ]
         for service in self._services:
             await self.add_runtime_dependency(service)
@@ -245,9 +252,10 @@ class Runtime(Service):
         await asyncio.gather(*(_assign(keeper, numbers) for keeper in self.keepers))
 
     def _to_be_read(self) -> Iterable[TopicPartition]:
-        """The log, and what is assigned: transactions, and changelogs of tables."""
+        """The log, progress, and what is assigned: transactions, and changelogs of tables."""
         topic, count = self.settings.decisions_topic, self.settings.topic_partitions
         yield from (TopicPartition(topic, number) for number in range(count))
+        yield TopicPartition(self.settings.progress_topic, 0)
         with suppress(ConsumerNotStarted):
             yield from (TopicPartition(*each) for each in self.app.consumer.assignment())
 

@@ -304,6 +304,11 @@ class Settings(BaseSettings):
         return self.archive_url or (self.data_dir.resolve() / "archive").as_uri()
 
     @property
+    def progress_topic(self) -> str:
+        """The topic of how far stores have come."""
+        return f"{self.app_id}-progress"
+
+    @property
     def bootstrap_servers(self) -> list[str]:
         """The brokers as `HOST:PORT`, for clients other than Faust."""
         return [part.partition("://")[2] or part for part in self.broker_url.split(";")]

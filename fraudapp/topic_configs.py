@@ -23,6 +23,9 @@ log = logging.getLogger(__name__)
 KEPT_WHOLE: Final = {"cleanup.policy": "delete", "retention.ms": "-1", "retention.bytes": "-1"}
 """How a log is made of which every record counts. Compaction would keep the last record under a
 key, and of several decisions under one id the first is the one that counts."""
+LATEST_KEPT: Final = {"cleanup.policy": "compact", "segment.bytes": "1048576"}
+"""How a topic is made of which the last record under a key counts, and which stays short: what
+compaction may not touch yet, the latest segment, is small."""
 SMALLEST_LIMIT: Final = 1_000_000
 """Bytes that a topic has to take at once which the worker appends batches to."""
 
@@ -98,10 +101,13 @@ def demands(settings: Settings) -> list[Demand]:
             False,
         ),
     ]
-    for table in ("decision-counts", "partition-reports"):
+    tables = [
+        f"{settings.app_id}-{table}-changelog" for table in ("decision-counts", "partition-reports")
+    ]
+    for topic in (*tables, settings.progress_topic):
         found.append(
             Demand(
-                f"{settings.app_id}-{table}-changelog",
+                topic,
                 "cleanup.policy",
                 lambda policy: policy == "compact",
                 "compact",

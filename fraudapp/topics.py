@@ -15,7 +15,7 @@ from fraudapp.effort import reason_of
 from fraudapp.kafka_clients import check_access, client_options, end_offsets
 from fraudapp.patience import patiently
 from fraudapp.settings import Settings
-from fraudapp.topic_configs import KEPT_WHOLE, misfits
+from fraudapp.topic_configs import KEPT_WHOLE, LATEST_KEPT, misfits
 
 log = logging.getLogger(__name__)
 
@@ -122,11 +122,12 @@ def _wanted(settings: Settings) -> list[NewTopic]:
         settings.transactions_topic: {"max.message.bytes": largest},
         settings.decisions_topic: KEPT_WHOLE,
         settings.dead_letters_topic: {"max.message.bytes": largest_letter(settings)},
+        settings.progress_topic: LATEST_KEPT,
     }
     return [
         NewTopic(
             name=name,
-            num_partitions=settings.topic_partitions,
+            num_partitions=1 if name == settings.progress_topic else settings.topic_partitions,
             replication_factor=settings.topic_replicas,
             topic_configs={option: str(value) for option, value in configuration.items()},
         )

@@ -9,6 +9,7 @@ from typing import Final
 import click
 
 from fraudapp.failures import StoreFailed
+from fraudapp.purging import CannotMark, delete, mark
 from fraudapp.settings import Settings, load
 from fraudapp.stores.base import StoreUnavailable
 from fraudapp.stores.stores import Stores
@@ -32,19 +33,31 @@ STAYS: Final = (
 )
 @click.option("--dry-run", is_flag=True, help="Say what would be deleted, and delete nothing.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
-def command(day: datetime, dry_run: bool, yes: bool) -> None:
+@click.option(
+    "--take-back",
+    is_flag=True,
+    help="Delete nothing: let what was purged of this day and later ones be saved again.",
+)
+def command(day: datetime, dry_run: bool, yes: bool, take_back: bool) -> None:
     """Delete from Redis, Postgres and the archive what was decided on the days before.
 
-    Ends with 0 if all is done, 1 if you say no, 2 for a wrong date, 3, 4 or 5 if Postgres, the
-    archive or Redis cannot be reached; the others are purged all the same.
+    Workers do not save it again from then on, also where a store is filled anew from the log.
+
+    Ends with 0 if all is done, 1 if you say no or the broker cannot be reached, 2 for a wrong date,
+    3, 4 or 5 if Postgres, the archive or Redis cannot be reached; the others are purged all the
+    same.
     """
-    before = day.date()
-    if before > datetime.now(timezone.utc).date():
-        raise click.UsageError(f"--before {before} is in the future: today's decisions are kept")
-    settings = load()
+    before, settings = day.date(), load()
+    _check_that_it_is_over(settings, before)
+    if take_back:
+        _mark(settings, before, take_back=True)
+        click.echo(f"what was decided since {before} (UTC) is saved where stores are filled anew")
+        return
     if not (dry_run or yes):
         _purge(settings, before, dry_run=True)
         click.confirm("Delete them for good?", abort=True)
+    if not dry_run:
+        _mark(settings, before)
     _purge(settings, before, dry_run=dry_run)
     click.echo(
         STAYS.format(
@@ -53,6 +66,38 @@ def command(day: datetime, dry_run: bool, yes: bool) -> None:
             dead_letters=settings.dead_letters_topic,
         )
     )
+
+
+def _check_that_it_is_over(settings: Settings, before: date) -> None:
+    here = datetime.now(timezone.utc).date()
+    if before > here:
+        raise click.UsageError(
+            f"--before {before} is in the future, it is {here} (UTC): today's decisions are kept"
+        )
+    there = asyncio.run(_day_of_database(settings))
+    if there and before > there:
+        raise click.UsageError(
+            f"--before {before} is in the future by the clock of the database, by which it is "
+            f"{there} (UTC); by that of this machine it is {here}: set the one that is wrong"
+        )
+
+
+async def _day_of_database(settings: Settings) -> date | None:
+    """Return the UTC day by the database's clock; None if it is down, and cannot be purged."""
+    store = Stores(settings).postgres
+    try:
+        return (await store.clock()).astimezone(timezone.utc).date()
+    except StoreUnavailable:
+        return None
+    finally:
+        await store.close()
+
+
+def _mark(settings: Settings, before: date, *, take_back: bool = False) -> None:
+    try:
+        asyncio.run(mark(settings, UNITS, before, take_back=take_back))
+    except CannotMark as exc:
+        raise click.ClickException(f"{exc}. Nothing was changed.") from exc
 
 
 def _purge(settings: Settings, before: date, *, dry_run: bool) -> None:
@@ -77,7 +122,10 @@ async def _each(
     for store in Stores(settings).each:
         try:
             await store.ping()
-            counted[store.name] = await store.purge(before, dry_run=dry_run)
+            if dry_run:
+                counted[store.name] = await store.purge(before, dry_run=True)
+            else:
+                counted[store.name] = await delete(store, before)
         except StoreUnavailable as exc:
             counted[store.name] = exc
         finally:

@@ -16,6 +16,7 @@ from fraudapp.appender import Appender
 from fraudapp.decision_log import DecisionLog
 from fraudapp.keeper import Keeper
 from fraudapp.local.server import Server
+from fraudapp.progress import Progress
 from fraudapp.settings import Settings, load
 from fraudapp.stores.base import Batch, StoreRefused
 from fraudapp.stores.folder_archive import FolderArchive
@@ -64,11 +65,18 @@ async def refuse(store: str, refused: Decision, exc: StoreRefused) -> None:
 
 async def follow(settings: Settings, log: DecisionLog, archive: FolderArchive, number: int) -> None:
     """What a worker does that is assigned this partition, of which nothing is noted as kept."""
-    keeper = Keeper(settings, archive, log, refuse)
+    await kafka_topics.ensure(settings)
+    appender = Appender(settings)
+    await appender.start()
+    progress = Progress(settings, appender, [archive.name])
+    await progress.start()
+    keeper = Keeper(settings, archive, log, progress, refuse)
     await keeper.start()
     await keeper.assign([number])
     await kept.eventually(lambda: not keeper.behind)
     await keeper.stop()
+    await progress.stop()
+    await appender.stop()
 
 
 async def test_a_worker_that_has_some_of_the_partitions_now_replaces_no_line_of_the_others(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
-from contextlib import closing
+from contextlib import asynccontextmanager, closing
 from itertools import count
 from pathlib import Path
 
@@ -12,11 +13,14 @@ import pytest
 from fraudapp import topics as kafka_topics
 from fraudapp.appender import Appender
 from fraudapp.decision_log import DecisionLog
+from fraudapp.keeper import Keeper
 from fraudapp.ledger import Ledger
 from fraudapp.log_reader import LogReader
+from fraudapp.progress import Progress
 from fraudapp.settings import load
-from fraudapp.stores.base import Batch
+from fraudapp.stores.base import Batch, StoreRefused
 from models.records import Decision
+from tests.integration.test_keeper import PATIENCE, HeldStore
 from tests.servers.choice import real
 from tests.servers.kafka import Kafka
 from tests.servers.restored import Restorable
@@ -31,6 +35,20 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kafka]:
     kafka.start()
     yield kafka
     kafka.stop()
+
+
+async def refuse(store: str, refused: Decision, exc: StoreRefused) -> None:
+    raise AssertionError(f"{store} refused {refused.transaction_id}")
+
+
+async def caught_up(keeper: Keeper) -> None:
+    """Return once the store has all there is."""
+
+    async def nothing_left() -> None:
+        while keeper.behind:
+            await asyncio.sleep(0.01)
+
+    await asyncio.wait_for(nothing_left(), PATIENCE)
 
 
 class Bench:
@@ -71,6 +89,19 @@ class Bench:
             if new and await self.log.append(0, Batch(new), ledger.cursor):
                 break
             assert (tries := tries + 1) < 3, "decided again and again"
+
+    @asynccontextmanager
+    async def following(self, store: HeldStore) -> AsyncIterator[Keeper]:
+        """Let a store follow the log as it is now."""
+        await self.log.ready(0, generation=1)
+        progress = Progress(self.settings, self.appender, [store.name])
+        keeper = Keeper(self.settings, store, self.log, progress, refuse)
+        await progress.start()
+        await keeper.start()
+        await keeper.assign([0])
+        yield keeper
+        await keeper.stop()
+        await progress.stop()
 
     async def written(self) -> list[Decision]:
         """All there is in the log, read by somebody else."""
@@ -132,6 +163,48 @@ async def test_a_ledger_on_disk_of_a_log_that_was_cut_is_made_anew(
     await bench.agrees()
     await bench.agrees(generation=2)
     assert "is not the log that was read up to 85" not in caplog.text
+
+
+@pytest.mark.parametrize("grown", [20, 50, 70])
+@pytest.mark.parametrize("running", [True, False])
+async def test_a_store_gets_all_of_a_log_that_was_cut_and_has_grown_again(
+    bench: Bench, copies: Restorable, running: bool, grown: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    store, following = HeldStore(0.0), bench.following
+    await bench.decide(30)
+    async with following(store) as keeper:
+        await caught_up(keeper)
+        copies.copy()
+        await bench.decide(50)
+        await caught_up(keeper)
+        if running:
+            await put_back_and_grow(bench, copies, store, grown)
+            await bench.decide(1)
+            assert keeper.behind
+            store.gate.set()
+            await caught_up(keeper)
+    if not running:
+        await put_back_and_grow(bench, copies, store, grown)
+    async with following(store) as keeper:
+        assert keeper.behind == (0 if running else 30 + grown)
+        store.gate.set()
+        await bench.decide(1)
+        await caught_up(keeper)
+    await bench.agrees()
+    assert {each.transaction_id for each in await bench.written()} <= set(store.kept)
+    assert caplog.text.count("is not the one it was") == 1
+    saves = store.saves
+    async with following(store):
+        await bench.decide(1)
+    assert store.saves <= saves + 1
+
+
+async def put_back_and_grow(bench: Bench, copies: Restorable, store: HeldStore, grown: int) -> None:
+    """Let the log lose its last 50 decisions and get others; the store takes nothing for now."""
+    copies.put_back(bench.topic)
+    store.gate.clear()
+    store.kept.clear()
+    await bench.decide(grown)
 
 
 @pytest.mark.parametrize("whole", [False, True])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import AsyncIterator
-from datetime import datetime, timedelta, timezone
+from datetime import date, datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
@@ -59,12 +59,16 @@ class Looks:
 
     def __init__(self, settings: Settings, stores: Stores, drops: bool = True) -> None:
         self.drops = drops
-        self._retention = Retention(settings, stores, lambda: self.drops)
+        self.marked: list[tuple[str, date]] = []
+        self._retention = Retention(settings, stores, self._mark, lambda: self.drops)
         self._at = 0.0
 
     async def look(self, ahead: timedelta = timedelta(0), after: float = INTERVAL) -> None:
         self._at += after
         await self._retention.look_after(datetime.now(timezone.utc) + ahead, self._at)
+
+    async def _mark(self, store: str, before: date) -> None:
+        self.marked.append((store, before))
 
 
 async def ages(stores: Stores) -> list[list[int]]:
@@ -96,6 +100,8 @@ async def test_what_has_expired_is_announced_and_goes_at_later_looks_some_days_a
         assert await ages(stores) == [left, left]
     await looks.look()
     assert await ages(stores) == [[0], [0]]
+    days = [TODAY - 7 * DAY, TODAY - 5 * DAY, TODAY - 4 * DAY]  # the first that are kept
+    assert looks.marked == [(name, day) for day in days for name in ("postgres", "archive")]
 
 
 @pytest.mark.parametrize("ahead", [365 * DAY, -365 * DAY, 2 * AGREEMENT, -2 * AGREEMENT])

@@ -17,12 +17,18 @@ from fraudapp.ledger import LogRecord
 from fraudapp.log_reader import LogReader
 from fraudapp.settings import Settings, load
 from fraudapp.stores.base import encode
-from fraudapp.topic_configs import KEPT_WHOLE
+from fraudapp.topic_configs import KEPT_WHOLE, LATEST_KEPT
 from models.partitioning import home_partitions
 from models.records import Decision
 from tests.servers.choice import required
 from tests.servers.kafka import Kafka
-from tests.servers.topics import add_partitions, configuration_of, configure, create
+from tests.servers.topics import (
+    add_partitions,
+    configuration_of,
+    configure,
+    create,
+    partitions_of,
+)
 from tests.unit.decisions import decision
 
 EAGER = {"segment.ms": "50", "min.cleanable.dirty.ratio": "0.001", "delete.retention.ms": "0"}
@@ -99,6 +105,9 @@ async def test_topics_are_made_as_they_are_demanded(settings: Settings, kafka: K
     await kafka_topics.ensure(settings)
     found = await configuration_of(kafka.url, settings.decisions_topic)
     assert {option: found[option] for option in KEPT_WHOLE} == KEPT_WHOLE
+    found = await configuration_of(kafka.url, settings.progress_topic)
+    assert {option: found[option] for option in LATEST_KEPT} == LATEST_KEPT
+    assert await partitions_of(kafka.url, settings.progress_topic) == 1
     await kafka_topics.ensure(settings)  # and are what they should be
 
 
@@ -113,6 +122,8 @@ async def test_topics_are_made_as_they_are_demanded(settings: Settings, kafka: K
         ("dead-letters", "cleanup.policy", "compact"),
         ("decision-counts-changelog", "cleanup.policy", "delete"),
         ("partition-reports-changelog", "cleanup.policy", "compact,delete"),
+        ("progress", "cleanup.policy", "delete"),
+        ("progress", "cleanup.policy", "compact,delete"),
     ],
 )
 async def test_a_topic_from_which_something_would_be_lost_is_refused_with_the_command(

@@ -64,6 +64,11 @@ async def add_partitions(url: str, topic: str, partitions: int) -> None:
         await asyncio.sleep(POLL)
 
 
+async def partitions_of(url: str, topic: str) -> int:
+    """How many partitions a topic has."""
+    return await asyncio.to_thread(_partitions, _admin(url), topic)
+
+
 def _partitions(admin: AdminClient, topic: str) -> int:
     return len(admin.list_topics(topic).topics[topic].partitions)
 

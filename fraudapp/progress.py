@@ -1,0 +1,147 @@
+"""The topic of progress: what is known of the stores, by every worker, for as long as it holds.
+
+The offsets of a consumer group expire: after seven quiet days, unless brokers are told otherwise. A
+store would then be filled again from the beginning of the log, with what was purged from it too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import date, datetime, timedelta, timezone
+from typing import Final
+
+from aiokafka import ConsumerRecord, TopicPartition
+from aiokafka.errors import KafkaError
+from mode import Service
+
+from fraudapp.appender import Appender
+from fraudapp.changes import Changes
+from fraudapp.effort import Effort, troubles
+from fraudapp.foreign import passed_over
+from fraudapp.kafka_clients import new_consumer
+from fraudapp.offsets import ends
+from fraudapp.progress_records import Purged, Reached, entry_of, written
+from fraudapp.settings import Settings
+from fraudapp.stamps import Stamp
+
+_POLL_MS: Final = 1_000
+"""Longest wait for the next records, which also bounds how long stopping takes."""
+_RETRY: Final = 1.0
+"""Seconds until it is tried again to read what could not be read."""
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=timezone.utc)
+_ZONES: Final = timedelta(days=1)
+"""How far the day may be ahead of the record's: a purge of days that are not over is none."""
+
+
+class Progress(Service):
+    """Follows the topic from its beginning, and writes to it.
+
+    It is read with what others have not committed: whoever leaves a transaction open there must not
+    hide what was purged.
+    """
+
+    def __init__(self, settings: Settings, appender: Appender, stores: Iterable[str]) -> None:
+        """`stores` are the names of those that records may be about."""
+        self._topic = settings.progress_topic
+        self._partition = TopicPartition(self._topic, 0)
+        self._partitions = settings.topic_partitions
+        self._stores = frozenset(stores)
+        self._appender = appender
+        self._reached: dict[tuple[str, int], Stamp | None] = {}
+        self._purged: dict[str, date | None] = {}
+        self._position = 0
+        self._changes = Changes()
+        self._following = Effort(f"following {self._topic}")
+        self._consumer = new_consumer(
+            settings,
+            isolation_level="read_uncommitted",
+            fetch_max_wait_ms=int(settings.broker_fetch_wait * 1_000),
+        )
+        super().__init__()
+
+    async def on_start(self) -> None:
+        """Connect; raises `KafkaError`."""
+        await self._consumer.start()
+        self._consumer.assign([self._partition])
+
+    async def on_stop(self) -> None:
+        """Leave the topic."""
+        await self._consumer.stop()
+
+    def troubles(self) -> list[str]:
+        """What cannot be read, and why."""
+        return troubles([self._following])
+
+    async def current(self) -> None:
+        """Return once all is known that is in the topic now; raises `KafkaError`."""
+        end = (await ends(self._consumer, [self._partition]))[self._partition].high_water
+        await self._changes.until(lambda: self._position >= end)
+
+    def reached(self, store: str, number: int) -> Stamp | None:
+        """Return the last decision of a partition that a store is known to have."""
+        return self._reached.get((store, number))
+
+    def purged(self, store: str) -> date | None:
+        """Return the day before whose beginning nothing is to be kept in a store."""
+        return self._purged.get(store)
+
+    async def note(self, store: str, reached: Mapping[int, Stamp | None]) -> None:
+        """Note how far a store has come, by partition; None where it begins anew."""
+        await self._write([Reached(store, number, stamp) for number, stamp in reached.items()])
+
+    async def mark(self, store: str, before: date, *, take_back: bool = False) -> None:
+        """Note that a store keeps nothing of the days before one; to be called before they go.
+
+        An earlier day than was noted before changes nothing, unless that is to be taken back.
+        """
+        known = self.purged(store)
+        if known is None or known < before or take_back:
+            await self._write([Purged(store, before)])
+
+    async def _write(self, entries: list[Reached | Purged]) -> None:
+        new = [written(each) for each in entries]
+        await self._appender.append(self._topic, 0, new, f"writing to topic {self._topic}")
+        for each in entries:
+            self._take(each)
+
+    @Service.task
+    async def _follow(self) -> None:
+        while not self.should_stop:
+            try:
+                fetched = await self._consumer.getmany(self._partition, timeout_ms=_POLL_MS)
+            except KafkaError as exc:
+                self._following.failed(exc)
+                await self.sleep(_RETRY)
+                continue
+            self._following.succeeded()
+            for record in fetched.get(self._partition, ()):
+                self._read(record)
+            self._position = await self._consumer.position(self._partition)
+            self._changes.notify()
+
+    def _read(self, record: ConsumerRecord) -> None:
+        try:
+            entry = entry_of(record.key, record.value)
+            self._check(entry, record.timestamp)
+        except (ValueError, OverflowError) as exc:  # its time stamp may be any number
+            passed_over(record.topic, record.partition, record.offset, exc)
+        else:
+            self._take(entry)
+
+    def _check(self, entry: Reached | Purged, written_at: int) -> None:
+        if entry.store not in self._stores:
+            raise ValueError(f"there is no store {entry.store}")
+        if isinstance(entry, Reached):
+            if entry.partition >= self._partitions:
+                raise ValueError(f"there is no partition {entry.partition}")
+        elif entry.before:
+            # By the broker's clock, not by this worker's, which may be wrong.
+            day = (_EPOCH + timedelta(milliseconds=written_at)).date()
+            if entry.before > day + _ZONES:
+                raise ValueError(f"{entry.before} was in the future on {day}")
+
+    def _take(self, entry: Reached | Purged) -> None:
+        if isinstance(entry, Purged):
+            self._purged[entry.store] = entry.before
+        else:
+            self._reached[entry.store, entry.partition] = entry.stamp

@@ -1,0 +1,232 @@
+"""How far a store has come, and what was purged from it, is known for good."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import date, timedelta
+from pathlib import Path
+
+import pytest
+from aiokafka import AIOKafkaProducer
+from aiokafka.structs import OffsetAndMetadata, TopicPartition
+from confluent_kafka.admin import AdminClient
+
+from fraudapp import topics as kafka_topics
+from fraudapp.kafka_clients import started_consumer
+from fraudapp.local.server import Server
+from fraudapp.progress import Progress
+from fraudapp.settings import Settings, load
+from fraudapp.stamps import stamp_of
+from tests.integration.test_keeper import PARTITIONS, PATIENCE, Bench, HeldStore
+from tests.unit.decisions import DECIDED_AT
+
+DAY = timedelta(days=1)
+
+
+@pytest.fixture
+def settings(kafka: Server, topics: dict[str, str], tmp_path: Path) -> Settings:
+    return load(
+        {
+            **topics,
+            "FRAUD_BROKER_URL": kafka.url,
+            "FRAUD_DATA_DIR": str(tmp_path),
+            "FRAUD_TOPIC_PARTITIONS": str(PARTITIONS),
+        }
+    )
+
+
+@pytest.fixture
+async def bench(settings: Settings) -> AsyncIterator[Bench]:
+    await kafka_topics.ensure(settings)
+    bench = Bench(settings, HeldStore(0.0))
+    await bench.start()
+    yield bench
+    await bench.stop()
+
+
+async def set_to(settings: Settings, offsets: dict[int, int]) -> None:
+    """Set the group of the store, as `kafka-consumer-groups.sh --reset-offsets` does."""
+    async with started_consumer(settings, f"{settings.app_id}-held") as consumer:
+        topic = settings.decisions_topic
+        consumer.assign([TopicPartition(topic, number) for number in offsets])
+        await consumer.commit(
+            {
+                TopicPartition(topic, number): OffsetAndMetadata(offset, "")
+                for number, offset in offsets.items()
+            }
+        )
+
+
+async def expire(settings: Settings) -> None:
+    """Let the broker forget the group of the store, as it does after seven quiet days."""
+    admin = AdminClient({"bootstrap.servers": ",".join(settings.bootstrap_servers)})
+    for done in admin.delete_consumer_groups([f"{settings.app_id}-held"]).values():
+        await asyncio.to_thread(done.result)
+
+
+async def caught_up(bench: Bench) -> None:
+    async def nothing_left() -> None:
+        while bench.keeper.behind:
+            await asyncio.sleep(0.01)
+
+    await asyncio.wait_for(nothing_left(), PATIENCE)
+
+
+async def saved_again(bench: Bench) -> list[str]:
+    """Return what the next worker saves that follows the log; it decides once more."""
+    before = list(bench.appended)
+    await bench.start_again()
+    await bench.append(0)
+    await bench.append(1)
+    await caught_up(bench)
+    new = bench.appended[len(before) :]
+    assert set(new) <= set(bench.store.kept)
+    return sorted(set(bench.store.kept) - set(new))
+
+
+async def test_nothing_is_read_again_after_the_offsets_have_expired(
+    bench: Bench, settings: Settings
+) -> None:
+    await bench.append(0, 30)
+    await bench.append(1, 3)
+    await bench.all_kept()
+    await bench.keeper.stop()
+    await expire(settings)
+    assert await saved_again(bench) == []
+
+
+async def test_without_a_note_the_offset_of_the_group_counts_and_is_noted(
+    bench: Bench, settings: Settings
+) -> None:
+    await bench.append(0, 30)
+    await bench.append(1, 3)
+    await bench.all_kept()
+    await bench.keeper.stop()
+    await bench.progress.note("held", {0: None, 1: None})  # as of a version that had none
+    await bench.start_again()
+    assert bench.store.kept == []
+    await bench.keeper.stop()
+    await expire(settings)
+    assert await saved_again(bench) == []
+
+
+async def test_an_offset_that_was_set_back_counts_for_as_long_as_it_takes(
+    bench: Bench, settings: Settings
+) -> None:
+    await bench.append(0, 30)
+    await bench.append(1, 3)
+    await bench.all_kept()
+    await bench.keeper.stop()
+    await set_to(settings, {0: 20, 1: 0})
+    bench.store.gate.clear()  # nothing of it is saved before the next one comes
+    await bench.start_again()
+    bench.keeper._keeping.cancel()  # type: ignore[union-attr]
+    await bench.keeper.stop()
+    await expire(settings)
+    bench.store.gate.set()
+    assert await saved_again(bench) == sorted(bench.appended[20:33])
+
+
+async def test_an_offset_that_was_set_forward_skips_nothing(
+    bench: Bench, settings: Settings
+) -> None:
+    bench.store.gate.clear()
+    await bench.append(0, 30)
+    bench.keeper._keeping.cancel()  # type: ignore[union-attr]
+    await bench.keeper.stop()
+    await set_to(settings, {0: 31})
+    bench.store.gate.set()
+    assert await saved_again(bench) == sorted(bench.appended[:30])
+
+
+async def test_what_was_purged_does_not_come_back_from_the_log_and_the_rest_does(
+    bench: Bench, settings: Settings
+) -> None:
+    for number in range(PARTITIONS):
+        await bench.append(number, 10)
+        await bench.append(number, 10, decided_at=DECIDED_AT + DAY)
+    await bench.all_kept()
+    purger = Progress(settings, bench._appender, ["held"])
+    await purger.start()
+    await purger.current()
+    await purger.mark("held", DECIDED_AT.date() + DAY)
+    await purger.mark("held", date(2020, 1, 1))  # less than that
+    await bench.progress.current()  # as soon as it has been read by those that run
+    await bench.append(0)
+    await caught_up(bench)
+    assert bench.appended[-1] not in bench.store.kept
+    await bench.keeper.stop()
+    await set_to(settings, {0: 0, 1: 0})
+    kept = {*bench.appended[10:20], *bench.appended[30:40]}
+    await bench.start_again()
+    await caught_up(bench)
+    assert set(bench.store.kept) == kept
+    await purger.mark("held", date(2020, 1, 1), take_back=True)
+    await purger.stop()
+    await bench.keeper.stop()
+    await set_to(settings, {0: 0, 1: 0})
+    await bench.start_again()
+    await caught_up(bench)
+    assert set(bench.store.kept) == set(bench.appended)
+
+
+async def test_a_purge_while_a_store_is_down_is_kept_to_when_it_is_back(bench: Bench) -> None:
+    bench.store.gate.clear()
+    await bench.append(0, 10)
+    await bench.store.asked.wait()
+    await bench.append(0, 10)
+    await bench.append(1, 10, decided_at=DECIDED_AT + DAY)
+    await bench.progress.mark("held", DECIDED_AT.date() + DAY)
+    bench.store.gate.set()
+    await caught_up(bench)
+    assert set(bench.store.kept) == {*bench.appended[:10], *bench.appended[20:]}
+
+
+FOREIGN = [
+    (b"held/0", b"junk"),
+    (b"held/0", b'{"offset": -1, "transaction_id": "t", "digest": "0011223344556677"}'),
+    (b"held/0", b'{"offset": 9e99, "transaction_id": "t", "digest": "0011223344556677"}'),
+    (b"held/0", b'{"offset": 1, "transaction_id": "\xff", "digest": "0011223344556677"}'),
+    (b"held/0", b'{"offset": 1, "transaction_id": "t", "digest": "x"}'),
+    (b"held/7", b'{"offset": 1, "transaction_id": "t", "digest": "0011223344556677"}'),
+    (b"held/00", None),
+    (b"nobody/0", None),
+    (b"nobody/purged", b'{"before": "2020-01-01"}'),
+    (b"held/purged", b'{"before": "9999-12-31"}'),
+    (b"held/purged", b'{"before": 7}'),
+    (b"held/purged", b""),
+    (b"\xff", b"\xff"),
+    (b"", b""),
+]
+
+
+async def test_records_of_others_are_passed_over(
+    bench: Bench, settings: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    await bench.append(0, 3)
+    await bench.all_kept()
+    await bench.keeper.stop()
+    await bench._appender.append(
+        settings.progress_topic, 0, [(key, value, []) for key, value in FOREIGN], "testing"
+    )
+    async with AIOKafkaProducer(
+        bootstrap_servers=settings.bootstrap_servers, transactional_id=settings.app_id
+    ) as other:
+        await other.begin_transaction()
+        await other.send_and_wait(settings.progress_topic, b"junk", key=b"x", partition=0)
+        # Left open: what comes after it is known all the same.
+        await bench.progress.note("held", {1: stamp_of(5, "nowhere", b"{}")})
+        again = Progress(settings, bench._appender, ["held"])
+        await again.start()
+        await asyncio.wait_for(again.current(), PATIENCE)
+        assert again.reached("held", 0) == bench.progress.reached("held", 0)
+        assert again.reached("held", 0) is not None
+        assert again.reached("held", 1) == stamp_of(5, "nowhere", b"{}")
+        assert again.purged("held") is None
+        await again.stop()
+        await other.abort_transaction()
+    assert caplog.text.count("is none of ours") == len(FOREIGN) + 1
+    await bench.append(1, 3)
+    assert await saved_again(bench) == sorted(bench.appended[3:6])
+    assert "held has partition 1 of the log up to 6" in caplog.text
