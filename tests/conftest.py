@@ -25,7 +25,8 @@ from fraudapp.local.postgres import Postgres
 from fraudapp.local.processes import free_port
 from fraudapp.local.redis import Redis
 from fraudapp.local.server import Server
-from tests.servers.choice import make
+from tests.servers.choice import make, real
+from tests.servers.pgbouncer import PgBouncer
 from tests.servers.s3proxy import S3Proxy
 
 # Machines are noisy: no test fails because something took its time.
@@ -102,6 +103,29 @@ async def postgres_url(postgres: Postgres, unique: str) -> AsyncIterator[str]:
     yield postgres.url_of(unique)
     postgres.revive()
     await execute(postgres, f'DROP DATABASE "{unique}" WITH (FORCE)')
+
+
+@pytest.fixture
+def pgbouncer(
+    request: pytest.FixtureRequest, postgres: Postgres, postgres_url: str
+) -> Iterator[PgBouncer]:
+    """A pooler in transaction mode, or in that of the parameter, in front of the database."""
+    mode = getattr(request, "param", "transaction")
+    database = postgres_url.rpartition("/")[2]
+    # Not in `tmp_path`: PgBouncer may run as another user.
+    folder = Path(tempfile.mkdtemp(prefix="fraudapp-pgbouncer-"))
+    folder.chmod(0o711)
+
+    def maker(folder: Path) -> PgBouncer:
+        # In session mode a connection is a client's for as long as it likes.
+        size = 2 if mode == "transaction" else 20
+        return PgBouncer(folder, postgres.port, database, pool_mode=mode, pool_size=size)
+
+    pooler = cast(PgBouncer, real(maker, folder / "pgbouncer"))
+    pooler.start()
+    yield pooler
+    pooler.stop()
+    shutil.rmtree(folder)
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from typing import Any, Final
 
 import asyncpg
@@ -25,6 +26,8 @@ _REFUSED: Final = (
     asyncpg.InvalidCatalogNameError,
     asyncpg.InsufficientPrivilegeError,
 )
+# In the words of PgBouncer, which has but one code for whatever is wrong with a client.
+_REFUSED_BY_POOLER: Final = ("authentication failed", "no such database", "no such user")
 
 
 def tls(settings: Settings) -> dict[str, Any]:
@@ -39,14 +42,28 @@ def tls(settings: Settings) -> dict[str, Any]:
 
 LONG: Final = 3_600.0
 """Seconds a statement may take that goes through a whole table."""
+# What answers may be a pooler, such as PgBouncer, with another connection to Postgres for each
+# transaction. So nothing is asked for that outlives one: no parameters at the start, no statements
+# prepared under a name; nor may anybody use SET without LOCAL, or locks and tables of a session.
+_POOLED: Final[Mapping[str, Any]] = {
+    "statement_cache_size": 0,
+    "prepared_statement_cache_size": 0,
+    "prepared_statement_name_func": str,  # "": each takes the place of the last
+}
 
 
 def engine(settings: Settings, timeout: float = 10.0) -> AsyncEngine:
     """Return an engine for a command, whose statements may take `LONG`; `timeout` is to connect."""
-    return create_async_engine(
-        settings.postgres_url.get_secret_value(),
-        connect_args={"timeout": timeout, "command_timeout": LONG, **tls(settings)},
-    )
+    url = settings.postgres_url.get_secret_value()
+    return connections(url, {"timeout": timeout, "command_timeout": LONG, **tls(settings)})
+
+
+def connections(url: str, arguments: Mapping[str, Any], **pool: Any) -> AsyncEngine:
+    """Return an engine that also works through a pooler in transaction mode.
+
+    `arguments` are those of asyncpg's connections, `pool` those of SQLAlchemy's pool.
+    """
+    return create_async_engine(url, connect_args={**arguments, **_POOLED}, **pool)
 
 
 def refusal(exc: BaseException) -> str | None:
@@ -58,7 +75,10 @@ def refusal(exc: BaseException) -> str | None:
             "FRAUD_POSTGRES_URL a host that it was issued for"
         )
     for each in causes(exc):
-        if isinstance(each, _REFUSED):
+        if isinstance(each, _REFUSED) or (
+            isinstance(each, asyncpg.ProtocolViolationError)
+            and any(words in str(each) for words in _REFUSED_BY_POOLER)
+        ):
             return f"{each}; FRAUD_POSTGRES_URL must hold a user who may use that database"
         if isinstance(each, ConnectionError) and "rejected SSL upgrade" in str(each):
             return f"{each}; see FRAUD_POSTGRES_SSLMODE"

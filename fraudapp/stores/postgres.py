@@ -11,12 +11,11 @@ from typing import Any, Final, cast
 import asyncpg
 from sqlalchemy import Table
 from sqlalchemy.dialects import postgresql
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
 
 from fraudapp.stores import partitions
 from fraudapp.stores.base import Batch, StoreRefused, unavailable
-from fraudapp.stores.connecting import FAILURES, LONG, refusal
+from fraudapp.stores.connecting import FAILURES, LONG, connections, refusal
 from fraudapp.stores.migrate import migrate
 from fraudapp.stores.rows import from_row, to_row
 from fraudapp.stores.schema import DecisionRow
@@ -45,18 +44,14 @@ _INSERT: Final = f"""
     ON CONFLICT (transaction_id, decided_at) DO NOTHING
 """  # noqa: S608 - made of the model's own column names
 # Should there be several under an id, the last row wins below: the first decision.
-_FIND: Final = """
-    SELECT * FROM decisions WHERE transaction_id = ANY($1::text[]) ORDER BY decided_at DESC
-"""
-
-
+_FIND: Final = "SELECT * FROM find_decisions($1) ORDER BY decided_at DESC"
 # A worker that is cut off in the middle of a COPY holds its rows' locks until Postgres notices; by
 # default that takes two hours. In seconds.
-_NOTICING: Final = {
-    "tcp_keepalives_idle": "10",
-    "tcp_keepalives_interval": "5",
-    "tcp_keepalives_count": "3",
-}
+_NOTICING: Final = """
+    SET LOCAL tcp_keepalives_idle = 10;
+    SET LOCAL tcp_keepalives_interval = 5;
+    SET LOCAL tcp_keepalives_count = 3
+"""
 
 
 class PostgresStore:
@@ -77,17 +72,9 @@ class PostgresStore:
         """`connecting` are further arguments of asyncpg's connections; see `connecting.tls`."""
         self._timeout = timeout
         connect_args = {"timeout": timeout, "command_timeout": timeout, **(connecting or {})}
-        self._long = create_async_engine(
-            url, poolclass=NullPool, connect_args={**connect_args, "command_timeout": LONG}
-        )
-        # Planning a look-up anew takes 100 ms with the partitions of a year; with a plan kept, 9.
-        settings = {"plan_cache_mode": "force_generic_plan", **_NOTICING}
-        self._engine: AsyncEngine = create_async_engine(
-            url,
-            pool_size=pool_size,
-            max_overflow=0,
-            pool_timeout=timeout,
-            connect_args={**connect_args, "server_settings": settings},
+        self._long = connections(url, {**connect_args, "command_timeout": LONG}, poolclass=NullPool)
+        self._engine = connections(
+            url, connect_args, pool_size=pool_size, max_overflow=0, pool_timeout=timeout
         )
 
     async def open(self) -> None:
@@ -124,7 +111,7 @@ class PostgresStore:
     async def ping(self) -> None:
         """See `DecisionStore.ping`."""
         async with self._connection() as connection:
-            await connection.fetchval("SELECT 1")
+            await connection.execute("SELECT 1")
 
     async def save(self, batch: Batch) -> None:
         """See `DecisionStore.save`."""
@@ -135,9 +122,8 @@ class PostgresStore:
             try:
                 # A row costs 3 us here and 6 in Postgres; with INSERT and an array for each column
                 # 6.5 and 11, with a temporary table in between 3.4 and 10 (2,000 at once).
-                copy = connection.copy_records_to_table("decisions", records=rows, columns=_COLUMNS)
                 # asyncpg's own time limit does not cover the wait for a server that stops reading.
-                await asyncio.wait_for(copy, self._timeout)
+                await asyncio.wait_for(_copy(connection, rows), self._timeout)
             except _NOT_BY_COPY:
                 await connection.execute(_INSERT, *zip(*rows, strict=True))
 
@@ -175,3 +161,9 @@ class PostgresStore:
                     # The pool does not see what happens below it: drop a doubtful connection.
                     await connection.invalidate()
                     raise
+
+
+async def _copy(connection: asyncpg.Connection, rows: Sequence[tuple[Any, ...]]) -> None:
+    async with connection.transaction():
+        await connection.execute(_NOTICING)
+        await connection.copy_records_to_table("decisions", records=rows, columns=_COLUMNS)

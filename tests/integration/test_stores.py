@@ -28,7 +28,9 @@ from tests.e2e.kept import in_s3
 from tests.unit.decisions import decision
 from tests.unit.transactions import transaction
 
-STORES = ("redis", "postgres", "s3", "folder")
+STORES = ("redis", "postgres", "pooled", "s3", "folder")
+SERVERS = ("redis", "postgres", "pooled", "s3")
+ROWS = ("redis", "postgres", "pooled")
 
 
 @dataclass
@@ -72,6 +74,13 @@ def _postgres(request: pytest.FixtureRequest) -> Case:
     store = PostgresStore(request.getfixturevalue("postgres_url"), timeout=5)
     ids = [f"t{number}" for number in range(100)]
     return Case(store, lambda: store.find(ids), request.getfixturevalue("postgres"))
+
+
+def _pooled(request: pytest.FixtureRequest) -> Case:
+    pooler = request.getfixturevalue("pgbouncer")
+    store = PostgresStore(pooler.url, timeout=5)
+    ids = [f"t{number}" for number in range(100)]
+    return Case(store, lambda: store.find(ids), pooler)
 
 
 def _s3(request: pytest.FixtureRequest) -> Case:
@@ -246,7 +255,7 @@ async def test_the_store_says_that_it_is_down_and_keeps_all_once_it_is_back(case
     assert await case.read() == KEPT
 
 
-@pytest.mark.parametrize("prepared", ["redis", "postgres", "s3"], indirect=True)
+@pytest.mark.parametrize("prepared", SERVERS, indirect=True)
 async def test_a_store_that_hangs_is_given_up_in_time(case: Case) -> None:
     assert case.server
     case.server.pause()
@@ -259,7 +268,7 @@ async def test_a_store_that_hangs_is_given_up_in_time(case: Case) -> None:
     assert await case.read() == KEPT
 
 
-@pytest.mark.parametrize("prepared", ["redis", "postgres"], indirect=True)
+@pytest.mark.parametrize("prepared", ROWS, indirect=True)
 async def test_the_first_decision_under_an_id_stays(case: Case) -> None:
     await case.store.save(Batch([decision("t1", score=0.25)]))
     await case.store.save(Batch([decision("t1", score=0.75), decision("t2")]))

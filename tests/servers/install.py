@@ -1,7 +1,8 @@
 """Install the servers of the tests: `python -m tests.servers.install`. Does nothing twice.
 
-Redis, PostgreSQL and Chromium come from Debian's packages, which takes root; Kafka and S3Proxy from
-Maven Central. Ends with 1 if a server is missing and `FRAUD_TEST_REQUIRE_SERVERS` is 1.
+Redis, PostgreSQL, PgBouncer and Chromium come from Debian's packages, which takes root; Kafka and
+S3Proxy from Maven Central. Ends with 1 if a server is missing and `FRAUD_TEST_REQUIRE_SERVERS` is
+1.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import click
 
 from tests.deployment.programs import fetch_kustomize
 from tests.servers.jars import Missing, fetch
+from tests.servers.pgbouncer import find_program
 from tests.servers.postgres import find_programs
 
 
@@ -25,6 +27,7 @@ def main() -> int:
     missing = [
         *_install("redis-server", partial(_package, "redis-server", _redis_there)),
         *_install("PostgreSQL", partial(_package, "postgresql", _postgres_there)),
+        *_install("PgBouncer", partial(_package, "pgbouncer", _pgbouncer_there)),
         *_install("Chromium", partial(_package, "chromium", _chromium_there)),
         *_install("Apache Kafka", partial(fetch, "kafka")),
         *_install("S3Proxy", partial(fetch, "s3proxy")),
@@ -72,6 +75,10 @@ def _package(name: str, there: Callable[[], bool]) -> bool:
 
 def _redis_there() -> bool:
     return shutil.which("redis-server") is not None
+
+
+def _pgbouncer_there() -> bool:
+    return find_program() is not None
 
 
 def _chromium_there() -> bool:

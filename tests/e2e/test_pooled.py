@@ -1,0 +1,33 @@
+"""A worker and the commands, with nothing but a pooler to reach Postgres by."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable
+
+from tests.e2e import kept
+from tests.e2e.messages import encoded, transaction
+from tests.e2e.worker import Worker
+from tests.servers.pgbouncer import PgBouncer
+
+
+async def test_the_history_fills_and_is_reported_and_purged_through_a_pooler(
+    worker_environment: dict[str, str],
+    new_worker: Callable[..., Worker],
+    pgbouncer: PgBouncer,
+) -> None:
+    worker = new_worker(FRAUD_POSTGRES_URL=pgbouncer.url)
+    for part in range(4):
+        sent = b",".join(encoded(transaction(f"t{part}-{number}")) for number in range(50))
+        assert worker.post("/transactions", b"[%b]" % sent)[0] == 202
+        if part == 1:
+            await asyncio.to_thread(pgbouncer.restart)
+    await kept.everywhere(worker_environment, 200)
+    history = await kept.in_postgres(worker_environment)
+    days = sorted({str(row["decided_at"].date()) for row in history.values()})  # in UTC
+    reports = [
+        json.loads(worker.run("daily-report", "--date", day, "--format", "json")) for day in days
+    ]
+    assert sum(report["total"] for report in reports) == 200
+    assert "postgres: 0 decisions" in worker.run("purge", "--before", days[0], "--yes")

@@ -1,0 +1,153 @@
+"""The history behind a pooler, which gives each transaction any of its few connections."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import datetime, timedelta, timezone
+
+import pytest
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from fraudapp import report_history
+from fraudapp.keeper import save_isolating
+from fraudapp.report import DailyReport
+from fraudapp.settings import load
+from fraudapp.stores.base import AccessRefused, Batch, StoreRefused, StoreUnavailable
+from fraudapp.stores.connecting import engine
+from fraudapp.stores.postgres import PostgresStore
+from models.records import Decision
+from tests.servers.pgbouncer import PgBouncer
+from tests.unit.decisions import decision
+from tests.unit.transactions import transaction
+
+NOON = datetime(2026, 3, 4, 12, tzinfo=timezone.utc)
+DAY = timedelta(days=1)
+WORKERS = 6
+
+modes = pytest.mark.parametrize("pgbouncer", ["transaction", "session"], indirect=True)
+
+
+@pytest.fixture
+async def stores(pgbouncer: PgBouncer) -> AsyncIterator[list[PostgresStore]]:
+    stores = [PostgresStore(pgbouncer.url, pool_size=2) for _ in range(WORKERS)]
+    yield stores
+    await asyncio.gather(*(each.close() for each in stores))
+
+
+@pytest.fixture
+async def commands(pgbouncer: PgBouncer) -> AsyncIterator[AsyncEngine]:
+    made = engine(load({"FRAUD_POSTGRES_URL": pgbouncer.url}))
+    yield made
+    await made.dispose()
+
+
+@modes
+async def test_all_that_workers_and_commands_do_works_through_it(
+    stores: list[PostgresStore], commands: AsyncEngine
+) -> None:
+    await asyncio.gather(*(store.open() for store in stores))
+
+    async def work(store: PostgresStore, number: int) -> None:
+        for day in range(20):
+            batch = [
+                decision(f"{number}-{day}-{n}", offset=n, decided_at=NOON + day * DAY)
+                for n in range(20)
+            ]
+            await store.save(Batch(batch))
+            if day % 5 == 0:
+                await store.save(Batch(batch))  # again: not by COPY
+                await store.maintain((NOON + day * DAY).date())
+            await store.ping()
+            ids = [each.transaction_id for each in batch]
+            assert await store.find(ids) == {each.transaction_id: each for each in batch}
+
+    await asyncio.gather(*(work(store, number) for number, store in enumerate(stores)))
+    store = stores[0]
+    await store.maintain(NOON.date())
+    assert abs(await store.clock() - datetime.now(timezone.utc)) < timedelta(minutes=1)
+    expected = {(NOON + day * DAY).date() for day in range(20)}
+    assert expected <= set(await store.days())
+    await asyncio.gather(*(_report(commands, 20 * len(stores)) for _ in range(4)))
+    assert await store.purge((NOON + DAY).date(), dry_run=True) == 20 * len(stores)
+    assert await store.purge((NOON + DAY).date()) == 20 * len(stores)
+    assert await store.get("0-0-1") is None
+    assert await store.get("0-1-1")
+
+
+async def _report(commands: AsyncEngine, count: int) -> None:
+    report, sample = await report_history.read(commands, NOON.date())
+    assert report.total == count
+    assert len(sample) == min(count, report_history.SAMPLE)
+    assert isinstance(await report_history.keep(commands, report, NOON), DailyReport)
+
+
+async def test_what_is_refused_is_isolated_and_the_next_transaction_is_not_spoilt(
+    stores: list[PostgresStore],
+) -> None:
+    await stores[0].open()
+    refused: list[str] = []
+
+    async def refuse(name: str, each: Decision, exc: StoreRefused) -> None:
+        refused.append(each.transaction_id)
+
+    async def save(store: PostgresStore, number: int) -> None:
+        batch = [decision(f"{number}-{n}", offset=n) for n in range(20)]
+        poison = transaction(f"{number}-3", nameOrig="no\x00text")
+        batch[3] = decision(f"{number}-3", offset=3, transaction=poison)
+        batch[7] = decision(f"{number}-7", offset=2**63)
+        await save_isolating(store, batch, refuse)
+
+    await asyncio.gather(*(save(store, number) for number, store in enumerate(stores)))
+    assert sorted(refused) == sorted(f"{w}-{n}" for w in range(WORKERS) for n in (3, 7))
+    ids = [f"{w}-{n}" for w in range(WORKERS) for n in range(20)]
+    assert set(await stores[1].find(ids)) == set(ids) - set(refused)
+
+
+async def test_every_row_arrives_while_the_pooler_is_restarted_again_and_again(
+    stores: list[PostgresStore], pgbouncer: PgBouncer
+) -> None:
+    await stores[0].open()
+    saved: list[str] = []
+    failures = 0
+    restarted = asyncio.Event()
+
+    async def save(store: PostgresStore, number: int) -> None:
+        nonlocal failures
+        for turn in range(10_000):
+            last = restarted.is_set()
+            ids = [f"{number}-{turn}-{n}" for n in range(50)]
+            batch = Batch([decision(each, offset=turn) for each in ids])
+            while True:
+                try:
+                    await store.save(batch)
+                    break
+                except StoreUnavailable:
+                    failures += 1
+                    await asyncio.sleep(0.01)
+            saved.extend(ids)
+            if last:
+                return
+
+    async def restart() -> None:
+        for way in (pgbouncer.kill, pgbouncer.stop, pgbouncer.kill):
+            there, failed = len(saved), failures
+            while len(saved) < there + 500:
+                await asyncio.sleep(0.01)
+            await asyncio.to_thread(way)
+            while failures == failed:
+                await asyncio.sleep(0.01)
+            await asyncio.to_thread(pgbouncer.restart)
+        restarted.set()
+
+    await asyncio.gather(restart(), *(save(store, n) for n, store in enumerate(stores)))
+    found = await stores[0].find(saved)
+    assert set(found) == set(saved)
+
+
+async def test_a_pooler_that_refuses_us_is_told_at_once(pgbouncer: PgBouncer) -> None:
+    for url in (pgbouncer.url_for("wrong"), pgbouncer.url_for(pgbouncer.password, "elsewhere")):
+        store = PostgresStore(url, timeout=5)
+        with pytest.raises(AccessRefused, match="FRAUD_POSTGRES_URL"):
+            await store.ping()
+        await store.close()
