@@ -3,28 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import date
 from pathlib import Path
 from typing import Any, Final
 
 from redis.asyncio import Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
-from redis.exceptions import (
-    AuthenticationError,
-    NoPermissionError,
-    RedisError,
-    ResponseError,
-)
+from redis.exceptions import AuthenticationError, NoPermissionError, ResponseError
 
 from fraudapp.stores.base import Batch, decode, unavailable
+from fraudapp.stores.redis_nodes import FAILURES, Client, connect, each, outdated
 from fraudapp.tls import causes, untrusted
 from models.records import Decision
 
 _AT_ONCE: Final = 1_000  # keys looked at in one round trip
-FAILURES = (RedisError, OSError, asyncio.TimeoutError)
 # One command for a whole batch: a pipeline costs the client three times as much for packing and
-# reading answers, and MSET knows no time to live.
+# reading answers, and MSET knows no time to live. A cluster takes no script whose keys are in
+# several slots.
 _KEEP: Final = """
 for place, key in ipairs(KEYS) do
     redis.call('SET', key, ARGV[place + 1], 'EX', ARGV[1], 'NX')
@@ -49,18 +45,13 @@ class RedisStore:
         timeout: float = 2.0,
     ) -> None:
         """`ca_file` has the authorities trusted where the URL is `rediss://`."""
-        tls: dict[str, Any] = {"ssl_ca_certs": str(ca_file)} if ca_file else {}
+        self._url = url
+        self._tls: dict[str, Any] = {"ssl_ca_certs": str(ca_file)} if ca_file else {}
+        self._timeout = timeout
         self._prefix = prefix
         self._ttl = ttl
-        # One retry: a connection that the server has closed while idle fails once.
-        self._redis: Redis = Redis.from_url(
-            url,
-            socket_timeout=timeout,
-            socket_connect_timeout=timeout,
-            retry=Retry(NoBackoff(), 1),
-            **tls,
-        )
-        self._keep = self._redis.register_script(_KEEP)
+        self._redis: Client | None = None
+        self._connecting = asyncio.Lock()
 
     async def open(self) -> None:
         """See `DecisionStore.open`."""
@@ -68,12 +59,13 @@ class RedisStore:
 
     async def close(self) -> None:
         """See `DecisionStore.close`."""
-        await self._redis.aclose()
+        if self._redis:
+            await self._redis.aclose()
 
     async def ping(self) -> None:
         """See `DecisionStore.ping`."""
-        with unavailable(self.name, *FAILURES, refusal=_refusal):
-            await self._redis.ping()
+        async with self._client() as redis:
+            await redis.ping()
 
     async def save(self, batch: Batch) -> None:
         """See `DecisionStore.save`."""
@@ -81,53 +73,78 @@ class RedisStore:
             return
         prefix = self._decision_key("").encode()
         keys = [prefix + key for key in batch.keys]
-        with unavailable(self.name, *FAILURES, refusal=_refusal):
-            await self._keep(keys, [self._ttl, *batch.encoded])
+        async with self._client() as redis:
+            if isinstance(redis, Redis):
+                await redis.register_script(_KEEP)(keys, [self._ttl, *batch.encoded])
+            else:
+                pairs = zip(keys, batch.encoded, strict=True)
+                await each(redis, [("SET", *pair, "EX", self._ttl, "NX") for pair in pairs])
 
     async def get(self, transaction_id: str) -> Decision | None:
         """Return the decision, or None if there is none or it is too old; or `StoreUnavailable`."""
-        with unavailable(self.name, *FAILURES, refusal=_refusal):
-            encoded = await self._redis.get(self._decision_key(transaction_id))
+        async with self._client() as redis:
+            encoded = await redis.get(self._decision_key(transaction_id))
         return None if encoded is None else decode(encoded)
 
     async def accept(self, transaction_ids: list[str]) -> None:
         """Note that these were accepted and wait for their decision; or `StoreUnavailable`."""
-        with unavailable(self.name, *FAILURES, refusal=_refusal):
-            async with self._redis.pipeline(transaction=False) as pipe:
-                for transaction_id in transaction_ids:
-                    pipe.set(self._accepted_key(transaction_id), b"", ex=self._ttl)
-                await pipe.execute()
+        keys = map(self._accepted_key, transaction_ids)
+        async with self._client() as redis:
+            await each(redis, [("SET", key, b"", "EX", self._ttl) for key in keys])
 
     async def is_accepted(self, transaction_id: str) -> bool:
         """Whether it was accepted of late; or `StoreUnavailable`."""
-        with unavailable(self.name, *FAILURES, refusal=_refusal):
-            return bool(await self._redis.exists(self._accepted_key(transaction_id)))
+        async with self._client() as redis:
+            return bool(await redis.exists(self._accepted_key(transaction_id)))
 
     async def purge(self, before: date, *, dry_run: bool = False) -> int:
         """See `DecisionStore.purge`."""
         count = 0
+        async with self._client() as redis:
+            keys: list[bytes] = []
+            async for key in redis.scan_iter(self._decision_key("*"), count=_AT_ONCE):
+                keys.append(key)
+                if len(keys) == _AT_ONCE:
+                    count += await _purge(redis, keys, before, dry_run)
+                    keys = []
+            return count + await _purge(redis, keys, before, dry_run)
+
+    @asynccontextmanager
+    async def _client(self) -> AsyncIterator[Client]:
         with unavailable(self.name, *FAILURES, refusal=_refusal):
-            pattern = self._decision_key("*")
-            cursor = 0
-            while True:
-                cursor, keys = await self._redis.scan(cursor, match=pattern, count=_AT_ONCE)
-                values = await self._redis.mget(keys) if keys else []
-                old = [
-                    key
-                    for key, value in zip(keys, values, strict=True)
-                    if value is not None and decode(value).decided_at.date() < before
-                ]
-                if old and not dry_run:
-                    await self._redis.unlink(*old)
-                count += len(old)
-                if cursor == 0:
-                    return count
+            if self._redis is None:
+                async with self._connecting:
+                    if self._redis is None:
+                        self._redis = await connect(self._url, self._timeout, self._tls)
+            redis = self._redis
+            try:
+                yield redis
+            except BaseException as exc:
+                if self._redis is redis and outdated(exc):
+                    self._redis = None
+                    await redis.aclose()
+                elif not isinstance(redis, Redis):
+                    # It asks again who has what, and no answer is taken for that of another.
+                    await redis.aclose()
+                raise
 
     def _decision_key(self, transaction_id: str) -> str:
         return f"{self._prefix}:decision:{transaction_id}"
 
     def _accepted_key(self, transaction_id: str) -> str:
         return f"{self._prefix}:accepted:{transaction_id}"
+
+
+async def _purge(redis: Client, keys: list[bytes], before: date, dry_run: bool) -> int:
+    values = await each(redis, [("GET", key) for key in keys])
+    old = [
+        key
+        for key, value in zip(keys, values, strict=True)
+        if value is not None and decode(value).decided_at.date() < before
+    ]
+    if not dry_run:
+        await each(redis, [("UNLINK", key) for key in old])
+    return len(old)
 
 
 def _refusal(exc: BaseException) -> str | None:
@@ -137,9 +154,11 @@ def _refusal(exc: BaseException) -> str | None:
             "FRAUD_REDIS_CA_FILE the file of the authority that issued it, and in FRAUD_REDIS_URL "
             "a host that it was issued for"
         )
-    for each in causes(exc):
-        if isinstance(each, AuthenticationError | NoPermissionError):
-            return f"{each}; FRAUD_REDIS_URL must hold the right user and password"
-        if isinstance(each, ResponseError) and "DB index" in str(each):
-            return f"{each}; FRAUD_REDIS_URL must end with the number of a database there is"
+    for cause in causes(exc):
+        if isinstance(cause, AuthenticationError | NoPermissionError):
+            return f"{cause}; FRAUD_REDIS_URL must hold the right user and password"
+        if isinstance(cause, ResponseError) and "DB index" in str(cause):
+            return f"{cause}; FRAUD_REDIS_URL must end with the number of a database there is"
+        if isinstance(cause, ResponseError) and "SELECT is not allowed in cluster" in str(cause):
+            return f"{cause}; FRAUD_REDIS_URL must end with /0: a cluster has one database"
     return None
