@@ -178,7 +178,10 @@ class Settings(BaseSettings):
     redis_url: Annotated[SecretStr, _url("redis", "rediss", "unix")] = SecretStr(
         "redis://127.0.0.1:6379/0"
     )
-    """Redis of the latest decisions: `redis://:PASSWORD@HOST:PORT/NUMBER`, `rediss://` with TLS."""
+    """Redis of the latest decisions: `redis://:PASSWORD@HOST:PORT/NUMBER`, `rediss://` with TLS.
+
+    Of a cluster, any of its nodes.
+    """
     redis_ca_file: AuthorityFile | None = None
     """PEM file of the authorities trusted with `rediss://`; unset: those of the system."""
     redis_ttl: Annotated[int, Field(ge=1)] = 7 * 24 * 3600
@@ -201,6 +204,8 @@ class Settings(BaseSettings):
     """Days for which the archive keeps decisions, besides today; unset: for ever."""
     s3_endpoint_url: Annotated[str, _url("http", "https")] | None = None
     """For S3 servers other than Amazon's."""
+    s3_addressing: Literal["path", "virtual", "auto"] = "path"
+    """Where the bucket's name is: in the path, in the host's name, or as botocore thinks best."""
     s3_ca_file: AuthorityFile | None = None
     """PEM file of the authorities trusted with `https://`; unset: those that botocore brings."""
     s3_region: str = "us-east-1"

@@ -25,4 +25,6 @@ def archive_at(settings: Settings) -> Archive:
     url = urlsplit(settings.archive)
     if url.scheme == "file":
         return FolderArchive(Path(url2pathname(url.path)))
-    return S3Archive(url.netloc, url.path.strip("/"), settings)
+    # Not as a URL: a prefix may hold any character.
+    bucket, _, prefix = settings.archive.removeprefix("s3://").partition("/")
+    return S3Archive(bucket, prefix, settings)

@@ -11,11 +11,9 @@ from redis.asyncio.cluster import RedisCluster
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import (
-    AuthenticationError,
     ClusterCrossSlotError,
     MasterDownError,
     MovedError,
-    NoPermissionError,
     ReadOnlyError,
     RedisClusterException,
     RedisError,
@@ -65,9 +63,7 @@ async def _is_clustered(one: Redis) -> bool:
     await one.ping()
     try:
         told = await one.info("cluster")
-    except (AuthenticationError, ReadOnlyError):
-        raise
-    except (NoPermissionError, ResponseError):  # then it is told by what it does not take
+    except ResponseError:  # not allowed, or not known: then what it does not take will tell
         return False
     return bool(told.get("cluster_enabled"))
 

@@ -33,6 +33,22 @@ HURRY: Final = AT_ONCE * 3 // 4
 """Decisions of a save from which its uploads begin at once: it was not time that made it, but a
 load that the archive has to keep up with."""
 COMPRESSED: Final = "application/gzip"
+PROBE: Final = "access"
+"""Key of an empty file, by which to find out whether one may write who may not see the bucket."""
+PAUSES: Final = (0.1, 0.2, 0.4)
+"""Seconds after which an upload is tried again that the server had no time for: of those that
+belong to one save, else all would begin anew."""
+# What a request for the bucket is answered with, where that is not allowed or not known.
+_UNTOLD: Final = (HTTPStatus.FORBIDDEN, HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.NOT_IMPLEMENTED)
+# What those answer that cannot delete several at once, or not with our checksum.
+_ONE_BY_ONE: Final = (
+    HTTPStatus.BAD_REQUEST,
+    HTTPStatus.METHOD_NOT_ALLOWED,
+    HTTPStatus.LENGTH_REQUIRED,
+    HTTPStatus.NOT_IMPLEMENTED,
+)
+_PASSING: Final = ("RequestTimeTooSkewed", "RequestExpired", "SlowDown")
+_ELSEWHERE: Final = ("AuthorizationHeaderMalformed", "IllegalLocationConstraintException")
 FAILURES: Final = (BotoCoreError, ClientError, OSError, asyncio.TimeoutError)
 
 
@@ -47,10 +63,12 @@ class S3Archive:
         self.spread = SPREAD
         """Seconds over which the uploads of one save begin; 0 for who has nothing else to do."""
         self._bucket = bucket
-        self._prefix = f"{prefix}/" if prefix else ""
+        self._prefix = "".join(f"{part}/" for part in prefix.split("/") if part)
         self._settings = settings
         self._stack = AsyncExitStack()
         self._client: Any = None
+        self._may_write = False
+        self._one_by_one = False
 
     async def open(self) -> None:
         """See `DecisionStore.open`."""
@@ -64,6 +82,8 @@ class S3Archive:
             try:
                 await self._client.head_bucket(Bucket=self._bucket)
             except ClientError as exc:
+                if _status(exc) in _UNTOLD:
+                    return  # whoever may not look does not make buckets
                 if exc.response["Error"]["Code"] not in ("404", "NoSuchBucket"):
                     raise
                 await self._make_bucket()
@@ -83,10 +103,11 @@ class S3Archive:
     async def _connect(self) -> Any:
         ca_file = self._settings.s3_ca_file
         key, secret = self._settings.s3_access_key_id, self._settings.s3_secret_access_key
+        endpoint = self._settings.s3_endpoint_url
         return await self._stack.enter_async_context(
             get_session().create_client(
                 "s3",
-                endpoint_url=self._settings.s3_endpoint_url,
+                endpoint_url=endpoint and endpoint.rstrip("/"),
                 region_name=self._settings.s3_region,
                 verify=ca_file and str(ca_file),
                 aws_access_key_id=key.get_secret_value() if key else None,
@@ -96,7 +117,10 @@ class S3Archive:
                     connect_timeout=TIMEOUT / 2,
                     read_timeout=TIMEOUT,
                     retries={"total_max_attempts": 1},
-                    s3={"addressing_style": "path"},
+                    # Many servers take no checksum behind the body. The signature has one of it.
+                    request_checksum_calculation="when_required",
+                    response_checksum_validation="when_required",
+                    s3={"addressing_style": self._settings.s3_addressing},
                 ),
             )
         )
@@ -110,7 +134,13 @@ class S3Archive:
         with unavailable(self.name, *FAILURES, refusal=self._refusal):
             if self._client is None:
                 self._client = await self._connect()
-            await self._client.head_bucket(Bucket=self._bucket)
+            try:
+                await self._client.head_bucket(Bucket=self._bucket)
+            except ClientError as exc:
+                if _status(exc) not in _UNTOLD:
+                    raise
+                if not self._may_write:
+                    await asyncio.wait_for(self._put(PROBE, b"", "text/plain"), TIMEOUT)
 
     async def save(self, batch: Batch) -> None:
         """See `DecisionStore.save`."""
@@ -137,10 +167,23 @@ class S3Archive:
             await asyncio.wait_for(self._put(key, body, content_type), TIMEOUT)
 
     async def _put(self, key: str, body: bytes, content_type: str, after: float = 0.0) -> None:
+        for pause in PAUSES:
+            await asyncio.sleep(after)
+            try:
+                await self._put_once(key, body, content_type)
+                return
+            except ClientError as exc:
+                if _status(exc) < HTTPStatus.INTERNAL_SERVER_ERROR:
+                    raise
+            after = pause
         await asyncio.sleep(after)
+        await self._put_once(key, body, content_type)
+
+    async def _put_once(self, key: str, body: bytes, content_type: str) -> None:
         await self._client.put_object(
             Bucket=self._bucket, Key=self._prefix + key, Body=body, ContentType=content_type
         )
+        self._may_write = True
 
     async def days(self) -> list[date]:
         """See `DatedStore.days`."""
@@ -165,14 +208,27 @@ class S3Archive:
     async def _purge_below(self, prefix: str, dry_run: bool) -> int:
         count = 0
         async for page in self._pages(Prefix=prefix):
-            keys = [{"Key": item["Key"]} for item in page.get("Contents", ())]
+            keys = [item["Key"] for item in page.get("Contents", ())]
             count += len(keys)
             if keys and not dry_run:
-                delete = {"Objects": keys, "Quiet": True}
+                await self._delete(keys)
+        return count
+
+    async def _delete(self, keys: Sequence[str]) -> None:
+        if not self._one_by_one:
+            delete = {"Objects": [{"Key": key} for key in keys], "Quiet": True}
+            try:
                 answer = await self._client.delete_objects(Bucket=self._bucket, Delete=delete)
+            except ClientError as exc:
+                if _status(exc) not in _ONE_BY_ONE:
+                    raise
+                self._one_by_one = True
+            else:
                 if errors := answer.get("Errors"):
                     raise StoreUnavailable(f"{self.name}: {len(errors)} not deleted: {errors[0]}")
-        return count
+                return
+        for key in keys:
+            await self._client.delete_object(Bucket=self._bucket, Key=key)
 
     async def _pages(self, **options: str) -> AsyncIterator[dict[str, Any]]:
         paginator = self._client.get_paginator("list_objects_v2")
@@ -187,7 +243,9 @@ class S3Archive:
             )
         if isinstance(exc, NoCredentialsError):
             return "there are no credentials; set FRAUD_S3_ACCESS_KEY_ID"
-        status = _status(exc) if isinstance(exc, ClientError) else 0
+        if not isinstance(exc, ClientError) or exc.response["Error"].get("Code") in _PASSING:
+            return None
+        status = _status(exc)
         if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
             return (
                 f"{exc}; FRAUD_S3_ACCESS_KEY_ID and FRAUD_S3_SECRET_ACCESS_KEY must be those of "
@@ -195,7 +253,8 @@ class S3Archive:
             )
         if status == HTTPStatus.NOT_FOUND:
             return f"there is no bucket {self._bucket}; make it, or set FRAUD_ARCHIVE_URL"
-        if status == HTTPStatus.MOVED_PERMANENTLY:
+        moved = status == HTTPStatus.MOVED_PERMANENTLY
+        if moved or exc.response["Error"].get("Code") in _ELSEWHERE:
             return f"the bucket {self._bucket} is elsewhere; set FRAUD_S3_REGION"
         return None
 
