@@ -19,6 +19,7 @@ from datetime import datetime, timezone
 from typing import Final, cast
 
 from aiokafka import ConsumerRecord
+from faust.types import TP
 
 from agents.counting import Done, by_partition
 from agents.inputs import input_of
@@ -26,6 +27,7 @@ from agents.lanes import Events, number_of
 from fraudapp.app import app, runtime, settings
 from fraudapp.ledger import Ledger, LedgerDamaged
 from fraudapp.metrics import batch_messages, latency, stage
+from fraudapp.patience import patiently
 from fraudapp.publishing import publish_dead_letters, send_home
 from fraudapp.stores.base import Batch
 from fraudapp.transport import SafeConsumer, run_of
@@ -139,7 +141,11 @@ async def _look_up(batch: Sequence[Events]) -> list[Share]:
         generation = app.consumer_generation_id
         batch = [events for events in batch if is_current(events, generation)]
         with stage("ledger"):
-            ledgers = await _ready([number_of(events) for events in batch], generation)
+            numbers = [number_of(events) for events in batch]
+            ledgers = await _ready(numbers, generation)
+            if new := [n for n in numbers if not own_counts.has_begun(generation, n)]:
+                await asyncio.gather(*(_begin(number, generation) for number in new))
+                continue
         # From here on nothing gives way: what the ledgers say holds for all of it.
         try:
             return [_share(events, ledger) for events, ledger in zip(batch, ledgers, strict=True)]
@@ -157,6 +163,21 @@ async def _ready(numbers: Sequence[int], generation: int) -> list[Ledger]:
             return ledgers
 
 
+async def _begin(number: int, generation: int) -> None:
+    """Find out whether the topic is still the one that was counted."""
+    topic = settings.transactions_topic
+    partition = TP(topic, number)
+    async for attempt in patiently(f"looking where {topic}/{number} ends"):
+        with attempt:
+            end = (await app.consumer.highwaters(partition))[partition]
+    ledger = await runtime.decisions.ready(number, generation)
+    if generation != app.consumer_generation_id:
+        return
+    await own_counts.begin(
+        generation, number, runtime.watch.ids[topic], end=end or 0, cursor=ledger.cursor
+    )
+
+
 def _share(events: Events, ledger: Ledger) -> Share:
     records = [record for event in events for record in run_of(event.message).records]
     with stage("read"):
@@ -164,15 +185,15 @@ def _share(events: Events, ledger: Ledger) -> Share:
         inputs = [input_of(record, there) for record in records]
         reading = read(inputs, settings.topic_partitions)
     with stage("admit"):
-        admission = _admit(reading.candidates, ledger)
+        admission = _admit(number_of(events), reading.candidates, ledger)
     return Share(number_of(events), events, records, reading, admission, ledger.cursor)
 
 
-def _admit(candidates: Sequence[Candidate], ledger: Ledger) -> Admission:
+def _admit(number: int, candidates: Sequence[Candidate], ledger: Ledger) -> Admission:
     """Sort the candidates by what the ledger has, and tell who waits for that."""
     known = ledger.find([each.transaction.transaction_id for each in candidates])
     runtime.waiting.wake(known.values())
-    return admit(candidates, known)
+    return admit(candidates, known, ledger.before(own_counts.since(number), known))
 
 
 async def _append(share: Share) -> None:
@@ -184,7 +205,7 @@ async def _append(share: Share) -> None:
     while decisions and not await runtime.append(share.number, Batch(decisions), cursor):
         ledger = await runtime.decisions.ready(share.number, app.consumer_generation_id)
         try:
-            again, cursor = _admit(candidates, ledger), ledger.cursor
+            again, cursor = _admit(share.number, candidates, ledger), ledger.cursor
         except LedgerDamaged as exc:
             runtime.decisions.damaged(exc)
             continue

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import nullcontext
 from typing import Any, Final, Literal
 
@@ -15,6 +15,7 @@ from fraudapp.effort import Effort, troubles
 from fraudapp.kafka_clients import client_options
 from fraudapp.patience import patiently
 from fraudapp.settings import Settings
+from fraudapp.topic_ids import ids_when_there, topic_ids
 
 LARGEST_BATCH: Final = 900_000
 """Bytes of a batch, at most, unless one record is larger; brokers take 1 MiB by default."""
@@ -70,6 +71,10 @@ class Appender:
     def troubles(self) -> list[str]:
         """What cannot be appended now, and why."""
         return troubles(self._efforts)
+
+    async def topic_ids(self, topics: Collection[str], *, wait: bool = False) -> dict[str, str]:
+        """See `topic_ids`, and to `wait` for those that are not there yet `ids_when_there`."""
+        return await (ids_when_there if wait else topic_ids)(self._producer.client, topics)
 
     async def append(
         self, topic: str, partition: int, records: Iterable[NewRecord], what: str

@@ -12,6 +12,7 @@ from fraudapp.letters import DeadLetter, letter_of
 from fraudapp.offsets import ends
 from fraudapp.replaying import Replayed, replay
 from fraudapp.settings import Settings
+from fraudapp.topic_ids import committed, to_commit, topic_ids
 
 POLL_MS = 1_000
 AT_ONCE = 100
@@ -49,14 +50,16 @@ async def replay_new(settings: Settings, reason: str | None) -> Replayed:
     refused: list[str] = []
     group = f"{settings.app_id}-dead-letters-replay-{reason or 'all'}"
     async with _consumer(settings, group) as consumer:
-        for partition, end in (await _ends(consumer, settings)).items():
+        ends_ = await _ends(consumer, settings)
+        ids = await topic_ids(consumer._client, [settings.dead_letters_topic])
+        for partition, end in ends_.items():
             consumer.assign([partition])
-            start = await consumer.committed(partition) or 0
+            start = (await committed(consumer, [partition], ids)).get(partition, 0)
             async for letters in _portions(_read(consumer, partition, start, end), reason):
                 done = await replay(settings, letters)
                 count += done.sent
                 refused += done.refused
-            await consumer.commit({partition: end})
+            await consumer.commit(to_commit({partition: end}, ids))
     return Replayed(count, refused)
 
 

@@ -155,6 +155,14 @@ class Ledger:
             values = self._values(transaction_ids)
             return {id_: decode(value[_OFFSET_BYTES:]) for id_, value in values}
 
+    def before(self, offset: int, transaction_ids: Iterable[str]) -> set[str]:
+        """Return those ids of which the decision is in the log before an offset."""
+        with self._sound():
+            values = self._values(list(transaction_ids)) if offset else []
+        return {
+            id_ for id_, value in values if int.from_bytes(value[:_OFFSET_BYTES], "big") < offset
+        }
+
     def first(self, records: Sequence[LogRecord]) -> list[Decision]:
         """Return the decisions that count for the ids of the records, which were applied.
 

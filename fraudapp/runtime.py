@@ -35,9 +35,10 @@ from fraudapp.settings import Settings, unknown_variables
 from fraudapp.sight import Sight
 from fraudapp.stores.base import AccessRefused, Batch, StoreRefused, encode
 from fraudapp.stores.stores import Stores
+from fraudapp.topic_ids import TopicRemade
 from fraudapp.topic_watch import TopicWatch
 from fraudapp.topics import BrokerUnavailable, TopicsMisfit
-from fraudapp.transport import SafeConsumer
+from fraudapp.transport import SafeConsumer, SafeTransport
 from fraudapp.waiting import Waiting
 from models.admission import Input, Position, Rejection
 from models.artifact import ModelFileError
@@ -66,7 +67,7 @@ CANNOT_START: Final = (
     ModelFileError,
     ValueError,  # of training, whose module is too heavy to import for its class
 )
-CANNOT_GO_ON: Final = (DiskUnusable, LedgerInUse)
+CANNOT_GO_ON: Final = (DiskUnusable, LedgerInUse, TopicRemade)
 """Failures whose message says what to do."""
 
 
@@ -166,8 +167,11 @@ class Runtime(Service):
 
     def ended(self, task: asyncio.Task[Any]) -> None:
         """End the worker if a task of it has failed: nothing in hand is finished, all replayed."""
-        if task.cancelled() or (exc := task.exception()) is None:
-            return
+        if not task.cancelled() and (exc := task.exception()) is not None:
+            self.end(exc)
+
+    def end(self, exc: BaseException) -> None:
+        """End the worker because of this."""
         # A sentence that says what to do; a stack trace would bury it.
         told = isinstance(exc, CANNOT_GO_ON)
         log.critical("this worker cannot go on: %s", exc, exc_info=None if told else exc)
@@ -215,7 +219,7 @@ class Runtime(Service):
         )
         self.announcements = Announcements(self.settings, self.waiting)
         self.questions = Questions(self.settings)
-        self.watch = TopicWatch(self.settings, self.appender)
+        self.watch = TopicWatch(self.settings, self.appender, self.end)
         self.sight = Sight(self.settings, self._to_be_read)
         self._services = [
             *self.keepers,
@@ -228,6 +232,8 @@ class Runtime(Service):
         ]
         for service in self._services:
             await self.add_runtime_dependency(service)
+        transport = cast(SafeTransport, self.app.transport)
+        transport.topic_ids, transport.end = self.watch.ids, self.end
         with suppress(asyncio.TimeoutError):
             await asyncio.wait_for(
                 asyncio.gather(*(keeper.tried() for keeper in self.keepers)), OPENING

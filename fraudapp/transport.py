@@ -19,12 +19,14 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from functools import partial
 from time import monotonic
 from typing import Any, Final, NamedTuple, cast
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import CommitFailedError, KafkaError
+from aiokafka.structs import OffsetAndMetadata
 from faust import Schema
 from faust.transport.consumer import ensure_TP
 from faust.transport.drivers import aiokafka
@@ -34,9 +36,11 @@ from mode.utils.futures import maybe_async, notify
 
 from fraudapp import record_batches
 from fraudapp.effort import Effort, troubles
+from fraudapp.fetch_by_id import FetchById
 from fraudapp.fetch_rest import FetchRest, rested
 from fraudapp.offsets import ends
 from fraudapp.patience import patiently
+from fraudapp.topic_ids import TopicRemade, committed, to_commit
 
 LONGEST_RUN: Final = 500
 """Records in a run, at most."""
@@ -98,6 +102,7 @@ class SafeConsumer(aiokafka.Consumer):
         self._seeks = 0
         self._dropped_at: int | None = None  # number of seeks when something was last dropped
         self._reached: dict[TP, int] = {}  # offset after the last record, since the last seek
+        self._beginning_again = False
         self._read_offset = _ReadOffsets(self.app)
         # Of several topics, those that can be read are.
         self._fetching = Effort("fetching what is assigned", settles=5 * RETRY)
@@ -108,6 +113,9 @@ class SafeConsumer(aiokafka.Consumer):
         """Fetch records, and yield them: runs of them, entered in the books, where it matters."""
         if self.flow_active and self._dropped_at == self._seeks:
             await self._go_back()
+        if self._beginning_again:  # this worker ends; nothing more may be had
+            await self.sleep(timeout)
+            return
         seeks = self._seeks
         self._fetching.began()
         try:
@@ -121,6 +129,9 @@ class SafeConsumer(aiokafka.Consumer):
             return
         if not self.flow_active:
             await self._go_back()
+            return
+        if gone_back := self._gone_back(fetched):
+            await self._begin_again(*gone_back)
             return
         self._reached.update({tp: records[-1].offset + 1 for tp, records in fetched.items()})
         generation = self.app.consumer_generation_id
@@ -238,6 +249,30 @@ class SafeConsumer(aiokafka.Consumer):
         except Exception as exc:  # as the stock consumer does; the rebalance that follows seeks too
             self.log.warning("cannot go back to the committed offsets now: %r", exc)
 
+    def _gone_back(self, fetched: Mapping[TP, Sequence[ConsumerRecord]]) -> tuple[TP, int] | None:
+        """A partition that is read again without a seek, and the offset from which on."""
+        for tp, records in fetched.items():
+            start = records[0].offset
+            if self.app.topics.acks_enabled_for(tp.topic) and start < self._reached.get(tp, 0):
+                return tp, start
+        return None
+
+    async def _begin_again(self, tp: TP, start: int) -> None:
+        """Leave a partition that has lost its end to whoever reads it next, from `start` on.
+
+        What was committed lies in what is lost, or in what has come in its place.
+        """
+        self._beginning_again = True
+        reached = self._reached[tp]
+        self._forget()
+        await cast(_InLoop, self._thread).commit({tp: start})
+        cast(SafeTransport, self.transport).end(
+            TopicRemade(
+                f"{tp.topic}/{tp.partition} had been read up to {reached}, and goes on at {start}: "
+                "the broker has lost the end of it; started again, this worker reads what is there"
+            )
+        )
+
     def outstanding(self, tp: TP) -> int | None:
         """Return the offset after the last record that can be read now; None if not known yet.
 
@@ -336,8 +371,22 @@ class _InLoop(aiokafka.AIOKafkaConsumerThread):
         """Connect, and let fetches rest as needed before they are sent."""
         await super().on_start()
         rest = FetchRest(cast(SafeTransport, self.transport).longest_rest)
-        fetcher = cast(AIOKafkaConsumer, self._consumer)._fetcher
+        consumer = cast(AIOKafkaConsumer, self._consumer)
+        fetcher, ids = consumer._fetcher, cast(SafeTransport, self.transport).topic_ids
         fetcher._proc_fetch_request = rested(fetcher._proc_fetch_request, rest)
+        consumer._client.send = FetchById(consumer._client, ids).send
+        consumer.commit = partial(_commit, consumer.commit, ids)
+
+    async def seek_to_committed(self) -> Mapping[TP, int]:
+        """Go to what is committed for these topics, not for others that had their names."""
+        consumer = self._ensure_consumer()
+        assigned = consumer.assignment()
+        ids = cast(SafeTransport, self.transport).topic_ids
+        found = await committed(consumer, assigned, ids)
+        for partition, offset in found.items():
+            if offset:
+                consumer.seek(partition, offset)
+        return cast(Mapping[TP, int], {partition: found.get(partition) for partition in assigned})
 
     async def _commit(self, offsets: Mapping[TP, int]) -> bool:
         """Commit what is assigned; Faust would end the worker if it may not."""
@@ -385,6 +434,14 @@ class _InLoop(aiokafka.AIOKafkaConsumerThread):
         return consumer
 
 
+async def _commit(
+    commit: Callable[..., Awaitable[None]],
+    ids: Mapping[str, str],
+    offsets: Mapping[TopicPartition, OffsetAndMetadata],
+) -> None:
+    await commit(to_commit({partition: each.offset for partition, each in offsets.items()}, ids))
+
+
 class SafeTransport(aiokafka.Transport):
     """Faust's aiokafka transport with `SafeConsumer`."""
 
@@ -393,3 +450,10 @@ class SafeTransport(aiokafka.Transport):
     """Milliseconds the broker may take to answer that there is nothing."""
     longest_rest = 0.01
     """Seconds from one fetch to the next, at most, of a worker without time to spare."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.topic_ids: Mapping[str, str] = {}
+        """Ids of the topics whose offsets mean nothing once they are others; see `FetchById`."""
+        self.end: Callable[[Exception], None]
+        """Called once nothing more can be read; set before a worker starts to."""

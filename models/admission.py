@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
@@ -117,10 +117,15 @@ def _as_read(source: Input, partitions: int) -> Input:
     return Input(source.key, source.raw, source.position, source.position, source.lost)
 
 
-def admit(candidates: Iterable[Candidate], decided: Mapping[str, Decision]) -> Admission:
+def admit(
+    candidates: Iterable[Candidate],
+    decided: Mapping[str, Decision],
+    elsewhere: Container[str] = (),
+) -> Admission:
     """Sort candidates by what is already `decided` under their ids.
 
-    Of several candidates under one new id, the first is decided.
+    Of several candidates under one new id, the first is decided. Those of `elsewhere` were decided
+    from another topic of that name: what is at the same position here is another message.
     """
     admission = Admission()
     first: dict[str, Transaction] = {}
@@ -133,7 +138,11 @@ def admit(candidates: Iterable[Candidate], decided: Mapping[str, Decision]) -> A
             admission.new.append(candidate)
         elif known != transaction:
             admission.rejected.append(Rejection(source, "conflict", _conflict(known, transaction)))
-        elif stored is not None and _position(stored) == source.origin:
+        elif (
+            stored is not None
+            and _position(stored) == source.origin
+            and transaction.transaction_id not in elsewhere
+        ):
             admission.replayed.append(candidate)
         else:
             admission.repeated.append(candidate)

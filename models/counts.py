@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Final, NamedTuple
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from models.records import Outcome
 
@@ -37,6 +38,29 @@ class Counts(Struct, frozen=True):
     """Last input offset that was dealt with; -1 if none."""
     fates: dict[str, int] = {}
     """Number of decisions by outcome, and of other inputs by fate."""
+    topic_id: str = ""
+    """Which topic of that name the offset is of; "" if not known."""
+    since: int = 0
+    """Offset in the decision log at which the inputs of this topic begin.
+
+    What was decided before came from another topic of that name, or from offsets that have begun
+    again since: wherever it was read, it was not from what is at that position now.
+    """
+
+    def at(self, topic_id: str, *, end: int, cursor: int) -> Counts:
+        """Return these counts for going on with a topic, which ends at offset `end` for now.
+
+        If it is another topic, or offsets have begun again, all inputs from there on are new ones;
+        `cursor` is where the decision log is before the first of them is decided. A topic without
+        an id that is shorter than it was is taken for another one.
+        """
+        if topic_id and self.topic_id and topic_id != self.topic_id:
+            return replace(self, offset=-1, topic_id=topic_id, since=cursor)
+        if self.offset < end:
+            since = self.since if self.since <= cursor else 0  # else the log is another one
+            return replace(self, topic_id=topic_id or self.topic_id, since=since)
+        begun_again = end - 1 if topic_id == self.topic_id != "" else -1
+        return replace(self, offset=begun_again, topic_id=topic_id or self.topic_id, since=cursor)
 
     def plus(
         self, inputs: Iterable[Counted], *, offset: int, decisions: Mapping[str, int]
@@ -44,7 +68,7 @@ class Counts(Struct, frozen=True):
         """Add inputs up to `offset`; `decisions` by outcome are totals and replace those here."""
         fates = Counter({fate: n for fate, n in self.fates.items() if fate not in OUTCOMES})
         fates.update(counted.fate for counted in inputs if counted.offset > self.offset)
-        return Counts(max(self.offset, offset), {**fates, **decisions})
+        return replace(self, offset=max(self.offset, offset), fates={**fates, **decisions})
 
 
 class Totals(Struct, frozen=True):

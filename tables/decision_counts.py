@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Mapping
 from typing import Final, NamedTuple
 
 from models.counts import Counted, Counts, Totals, total
 from tables.cluster import ByPartition
+
+log = logging.getLogger(__name__)
 
 decision_counts: Final = ByPartition(
     "decision-counts",
@@ -35,14 +38,47 @@ class OwnCounts:
 
     def __init__(self) -> None:
         self._taken_over: dict[int, int] = {}
+        self._begun: dict[int, int] = {}
         self._counts: dict[int, Counts] = {}
+
+    def has_begun(self, generation: int, partition: int) -> bool:
+        """Whether `begin` was called."""
+        return self._begun.get(partition) == generation
+
+    async def begin(
+        self, generation: int, partition: int, topic_id: str, *, end: int, cursor: int
+    ) -> None:
+        """Go on with the topic there is now, see `Counts.at`; before anything of it is decided.
+
+        Returns once the changelog topic has it: what is decided next is not of before.
+        """
+        self._take_over(generation, partition)
+        before = self._counts[partition]
+        counts = self._counts[partition] = before.at(topic_id, end=end, cursor=cursor)
+        if (counts.offset, counts.since) != (before.offset, before.since):
+            log.warning(
+                "partition %d of the topic of transactions begins again at offset %d, where it had "
+                "been read up to %d before; totals go on",
+                *(partition, counts.offset + 1, before.offset + 1),
+            )
+        if counts != before:
+            decision_counts.write(partition, counts)
+            await decision_counts.delivered()
+        self._begun[partition] = generation
+
+    def since(self, partition: int) -> int:
+        """Offset in the decision log up to which decisions are on inputs of another topic."""
+        return self._counts[partition].since
+
+    def _take_over(self, generation: int, partition: int) -> None:
+        if self._taken_over.get(partition) != generation:
+            self._counts[partition] = decision_counts.get(partition) or Counts()
+            self._taken_over[partition] = generation
 
     async def add(self, generation: int, progress: Mapping[int, Progress]) -> None:
         """Count inputs, by partition; returns once the changelog topic has the counts."""
         for partition, (inputs, offset, decisions) in progress.items():
-            if self._taken_over.get(partition) != generation:
-                self._counts[partition] = decision_counts.get(partition) or Counts()
-                self._taken_over[partition] = generation
+            self._take_over(generation, partition)
             counts = self._counts[partition].plus(inputs, offset=offset, decisions=decisions)
             self._counts[partition] = counts
             decision_counts.write(partition, counts)

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from aiokafka import AIOKafkaConsumer, ConsumerRecord
 from aiokafka.consumer.fetcher import Fetcher
+from aiokafka.structs import OffsetAndMetadata
 from faust.transport import consumer
 from faust.transport.drivers import aiokafka
 from faust.transport.utils import DefaultSchedulingStrategy
@@ -47,7 +48,9 @@ class Books(SafeConsumer):
     def __init__(self, *fetched: dict[TP, list[int]]) -> None:
         topics = SimpleNamespace(acks_enabled_for=lambda topic: topic == "transactions")
         monitor = SimpleNamespace(track_tp_end_offset=lambda tp, offset: None)
-        self.app: Any = SimpleNamespace(topics=topics, monitor=monitor, consumer_generation_id=1)
+        self.app: Any = SimpleNamespace(
+            topics=topics, monitor=monitor, consumer_generation_id=1, in_recovery=False
+        )
         self.scheduler = DefaultSchedulingStrategy()  # type: ignore[abstract]
         self._acked = defaultdict(list)
         self._acked_index = defaultdict(set)
@@ -185,6 +188,28 @@ async def test_a_run_that_faust_skipped_holds_the_commit_until_it_comes_again() 
     assert books.went_back == 1
 
 
+async def test_a_partition_that_goes_back_without_a_seek_is_left_to_the_next_worker() -> None:
+    books = Books(
+        {PARTITION: [0, 1, 2]}, {OTHER: [0], CHANGELOG: [0], PARTITION: [1]}, {OTHER: [1]}
+    )
+    committed: list[dict[TP, int]] = []
+    ended: list[str] = []
+
+    async def commit(offsets: dict[TP, int]) -> None:
+        committed.append(offsets)
+
+    books._thread = SimpleNamespace(commit=commit)  # type: ignore[assignment]
+    books.transport = SimpleNamespace(end=lambda exc: ended.append(str(exc)))  # type: ignore
+    (run,) = await books.deliver()
+    assert await books.deliver() == []
+    assert committed == [{PARTITION: 1}]
+    assert "transactions/0 had been read up to 3, and goes on at 1" in ended[0]
+    books.finished(run)
+    assert books._new_offset(PARTITION) is None
+    assert await books.deliver() == []
+    assert len(ended) == 1
+
+
 async def test_changelogs_are_delivered_record_by_record() -> None:
     books = Books({CHANGELOG: [3, 4], PARTITION: [0, 1]})
     delivered = await books.deliver()
@@ -254,17 +279,31 @@ def test_faust_still_has_the_private_names_this_leans_on() -> None:
     assert "self._fetcher = Fetcher(" in inspect.getsource(AIOKafkaConsumer.start)
     sending = inspect.getsource(Fetcher._fetch_requests_routine)
     assert "self._proc_fetch_request(assignment, node_id, request)," in sending
+    assert "await self._client.send(node_id, request)" in inspect.getsource(
+        Fetcher._proc_fetch_request
+    )
+    assert "await consumer.commit(aiokafka_offsets)" in inspect.getsource(
+        aiokafka.AIOKafkaConsumerThread._commit
+    )
 
 
 async def test_the_client_of_a_worker_rests_before_it_fetches(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     async def connect(self: _InLoop) -> None:
-        self._consumer = SimpleNamespace(_fetcher=fetcher)
+        self._consumer = SimpleNamespace(_fetcher=fetcher, _client=kafka, commit=commit)
 
     async def fetch(*args: str) -> bool:
         return args == ("assignment", "node", "request")
 
+    async def commit(offsets: Any) -> None:
+        committed.append(offsets)
+
+    async def send(node: int, request: str) -> str:
+        return request
+
+    committed: list[Any] = []
+    kafka = SimpleNamespace(send=send)
     fetcher = SimpleNamespace(_proc_fetch_request=fetch)
     made: list[float] = []
 
@@ -279,8 +318,11 @@ async def test_the_client_of_a_worker_rests_before_it_fetches(
     monkeypatch.setattr(aiokafka.AIOKafkaConsumerThread, "on_start", connect)
     monkeypatch.setattr("fraudapp.transport.FetchRest", Rest)
     client: Any = _InLoop.__new__(_InLoop)
-    client.transport = SimpleNamespace(longest_rest=0.025)
+    client.transport = SimpleNamespace(longest_rest=0.025, topic_ids={"transactions": "id"})
     await client.on_start()
+    assert await kafka.send(1, "a request of another kind") == "a request of another kind"
+    await client._consumer.commit({PARTITION: OffsetAndMetadata(5, "")})
+    assert committed == [{PARTITION: OffsetAndMetadata(5, "id")}]
     assert await fetcher._proc_fetch_request("assignment", "node", "request")
     assert made == [0.025, 0.0]
     transport = app.transport

@@ -118,3 +118,14 @@ def test_every_candidate_has_exactly_one_fate(
     new = [each.transaction.transaction_id for each in admission.new]
     assert len(set(new)) == len(new)
     assert not set(new) & set(known)
+
+
+@given(transactions, st.integers(0, 9))
+def test_the_position_of_a_decision_tells_a_replay_only_of_the_same_topic(
+    each: Transaction, offset: int
+) -> None:
+    known = {each.transaction_id: decided(each, offset)}
+    again = [candidate(each, offset)]
+    assert len(admit(again, known).replayed) == 1
+    admission = admit(again, known, {each.transaction_id})
+    assert (len(admission.replayed), len(admission.repeated)) == (0, 1)

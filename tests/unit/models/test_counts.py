@@ -62,3 +62,51 @@ def test_totals_add_up_partitions_and_show_every_outcome(
     rest = totals.duplicates + sum(totals.dead_letters.values())
     assert rest == len(one) + len(other)
     assert set(totals.offsets) == {0, 7}
+
+
+topics = st.lists(st.tuples(logs, st.sampled_from(["a", "b", "c", ""])), min_size=1, max_size=6)
+
+
+@given(topics, st.data())
+def test_each_topic_of_the_name_is_counted_once_whatever_is_replayed(
+    topics: list[tuple[list[Counted], str]], data: st.DataObject
+) -> None:
+    counts, wanted, before = Counts(), 0, ""
+    for log, topic_id in topics:
+        if topic_id == before:
+            continue
+        if "" in (topic_id, before):  # without an id, a topic is another one if it is shorter
+            log = log[: max(0, counts.offset)]
+        if not log:
+            continue
+        wanted, before = wanted + len(log), topic_id
+        for _ in range(data.draw(st.integers(1, 3))):  # read by one worker after the other
+            cursor = counts.since + data.draw(st.integers(0, 5))
+            counts = counts.at(topic_id, end=len(log), cursor=cursor)
+            position = data.draw(st.integers(0, counts.offset + 1))
+            counts = counts.plus(log[position:], offset=len(log) - 1, decisions={})
+        assert counts.offset == len(log) - 1
+        assert sum(counts.fates.values()) == wanted
+
+
+@given(logs, st.integers(0, 40), st.integers(0, 99))
+def test_what_a_topic_has_lost_of_its_end_is_read_anew_and_the_rest_is_not_counted_again(
+    log: list[Counted], end: int, cursor: int
+) -> None:
+    counts = whole(log, {}).at("a", end=len(log), cursor=0)
+    cut = counts.at("a", end=end, cursor=cursor)
+    assert cut.offset == min(end, len(log)) - 1
+    assert cut.fates == counts.fates
+    assert cut.since == (cursor if end < len(log) else 0)
+
+
+def test_counts_of_before_there_were_ids_are_of_the_topic_there_is() -> None:
+    before = Counts(7, {"invalid": 3})
+    assert before.at("a", end=8, cursor=5) == Counts(7, {"invalid": 3}, "a")
+    assert before.at("", end=8, cursor=5) == before
+    assert Counts(7, {}, "a").at("", end=8, cursor=5) == Counts(7, {}, "a")
+
+
+def test_decisions_of_a_log_that_is_another_one_are_none_of_before() -> None:
+    assert Counts(7, {}, "a", since=9).at("a", end=8, cursor=8) == Counts(7, {}, "a")
+    assert Counts(7, {}, "a", since=9).at("a", end=8, cursor=9) == Counts(7, {}, "a", since=9)
