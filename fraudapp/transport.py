@@ -28,6 +28,7 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import CommitFailedError, KafkaError
 from aiokafka.structs import OffsetAndMetadata
 from faust import Schema
+from faust.tables.manager import TableManager
 from faust.transport.consumer import ensure_TP
 from faust.transport.drivers import aiokafka
 from faust.types import TP, AppT, EventT, Message
@@ -113,6 +114,8 @@ class SafeConsumer(aiokafka.Consumer):
         """Fetch records, and yield them: runs of them, entered in the books, where it matters."""
         if self.flow_active and self._dropped_at == self._seeks:
             await self._go_back()
+        if self.app.in_recovery:
+            self._pass_markers()
         if self._beginning_again:  # this worker ends; nothing more may be had
             await self.sleep(timeout)
             return
@@ -248,6 +251,19 @@ class SafeConsumer(aiokafka.Consumer):
             await self.perform_seek()
         except Exception as exc:  # as the stock consumer does; the rebalance that follows seeks too
             self.log.warning("cannot go back to the committed offsets now: %r", exc)
+
+    def _pass_markers(self) -> None:
+        """Let Faust wait for no record of a changelog that is not delivered to anybody.
+
+        The last may be a marker of somebody's transaction, or of one that was aborted; without this
+        Faust waits for it for ever. What was delivered of a fetch is noted before the next one.
+        """
+        recovery = cast(TableManager, self.app.tables).recovery
+        wanted, offsets = recovery.active_highwaters, recovery.active_offsets
+        for tp in self.assignment() & wanted.keys():
+            position, _ = cast(_InLoop, self._thread).reach(tp)
+            if offsets[tp] < wanted[tp] < (position or 0):
+                wanted[tp] = max(offsets[tp], self._reached.get(tp, 0) - 1)
 
     def _gone_back(self, fetched: Mapping[TP, Sequence[ConsumerRecord]]) -> tuple[TP, int] | None:
         """A partition that is read again without a seek, and the offset from which on."""

@@ -18,7 +18,8 @@ from confluent_kafka import Producer
 from tests.e2e import kept
 from tests.e2e.messages import encoded, send, send_transactions, transaction
 from tests.e2e.worker import Worker
-from tests.servers.topics import configure
+from tests.servers.kafka import Kafka
+from tests.servers.topics import configure, create
 from tests.unit.decisions import decision
 
 CODECS = ("gzip", "snappy", "lz4", "zstd")
@@ -156,6 +157,40 @@ async def test_an_open_transaction_in_the_decision_log_is_waited_for_and_told(
         await sender.abort_transaction()
     await kept.eventually(lambda: worker.stats()["decisions"]["total"] == 80)
     await kept.everywhere(worker.environment, 80)
+
+
+async def test_markers_of_transactions_at_the_end_of_changelogs_hold_no_worker(
+    new_worker: Callable[..., Worker], kafka: Kafka, unique: str
+) -> None:
+    changelogs = [f"{unique}-{name}-changelog" for name in ("decision-counts", "partition-reports")]
+    for each in changelogs:  # nothing but markers
+        await create(kafka.url, each, 4, cleanup_policy="compact")
+        await leave_markers(kafka, each, unique)
+    worker = await asyncio.to_thread(new_worker)
+    await send_transactions(worker.environment, rows("a"))
+    await kept.eventually(lambda: worker.stats()["decisions"]["total"] == 40)
+    for folder in (None, "faust"):  # behind what is on disk, and without it
+        assert await asyncio.to_thread(worker.terminate) == 0
+        for each in changelogs:
+            await leave_markers(kafka, each, unique)
+        if folder:
+            await asyncio.to_thread(_remove, worker, folder)
+        await asyncio.to_thread(worker.start)
+        assert worker.stats()["decisions"]["total"] == 40
+    await send_transactions(worker.environment, rows("b"))
+    await kept.eventually(lambda: worker.stats()["decisions"]["total"] == 80)
+
+
+async def leave_markers(kafka: Kafka, name: str, transactional_id: str) -> None:
+    """End one transaction, or more, in each partition of a topic: committed, aborted, and both."""
+    async with AIOKafkaProducer(
+        bootstrap_servers=kafka.url.removeprefix("kafka://"), transactional_id=transactional_id
+    ) as sender:
+        for partition, ends in enumerate(([True], [False], [True, False], [False, True])):
+            for committed in ends:
+                await sender.begin_transaction()
+                await sender.send_and_wait(name, b"x", partition=partition)
+                await (sender.commit_transaction if committed else sender.abort_transaction)()
 
 
 async def send_to_all(
