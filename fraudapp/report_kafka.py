@@ -26,7 +26,8 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=timezone.utc)
 async def dead_letters(settings: Settings, first: datetime, last: datetime) -> dict[str, int]:
     """Count the dead letters from one moment to another, by reason; raises `KafkaError`.
 
-    By the time stamps of the records, which are the workers' clocks. Whatever stamps and headers
+    By the time stamps of the records, which are the brokers' clocks, or those of workers in a topic
+    that they have not made. Whatever stamps and headers
     somebody else's records have there, they hide none of ours.
     """
     since, until = max(0, _ms(first)), _ms(last)  # Kafka knows no time before 1970

@@ -26,6 +26,9 @@ key, and of several decisions under one id the first is the one that counts."""
 LATEST_KEPT: Final = {"cleanup.policy": "compact", "segment.bytes": "1048576"}
 """How a topic is made of which the last record under a key counts, and which stays short: what
 compaction may not touch yet, the latest segment, is small."""
+BROKERS_CLOCK: Final = {"message.timestamp.type": "LogAppendTime"}
+"""How a log is made that only workers write to: a broker refuses records with the stamp of a clock
+that is ahead, and soon deletes those of one that is behind."""
 SMALLEST_LIMIT: Final = 1_000_000
 """Bytes that a topic has to take at once which the worker appends batches to."""
 
@@ -100,6 +103,17 @@ def demands(settings: Settings) -> list[Demand]:
             "larger messages than FRAUD_MAX_MESSAGE_BYTES may be cut when they are rejected",
             False,
         ),
+    ]
+    found += [
+        Demand(
+            topic,
+            "message.timestamp.type",
+            lambda kind: kind == "LogAppendTime",
+            "LogAppendTime",
+            "a broker may refuse what a worker writes whose clock is wrong, or delete it early",
+            False,
+        )
+        for topic in (decisions, letters, settings.progress_topic)
     ]
     tables = [
         f"{settings.app_id}-{table}-changelog" for table in ("decision-counts", "partition-reports")

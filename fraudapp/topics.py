@@ -15,7 +15,7 @@ from fraudapp.effort import reason_of
 from fraudapp.kafka_clients import check_access, client_options, end_offsets
 from fraudapp.patience import patiently
 from fraudapp.settings import Settings
-from fraudapp.topic_configs import KEPT_WHOLE, LATEST_KEPT, misfits
+from fraudapp.topic_configs import BROKERS_CLOCK, KEPT_WHOLE, LATEST_KEPT, misfits
 
 log = logging.getLogger(__name__)
 
@@ -120,9 +120,12 @@ def _wanted(settings: Settings) -> list[NewTopic]:
     largest = settings.max_message_bytes
     configurations: dict[str, Mapping[str, object]] = {
         settings.transactions_topic: {"max.message.bytes": largest},
-        settings.decisions_topic: KEPT_WHOLE,
-        settings.dead_letters_topic: {"max.message.bytes": largest_letter(settings)},
-        settings.progress_topic: LATEST_KEPT,
+        settings.decisions_topic: {**KEPT_WHOLE, **BROKERS_CLOCK},
+        settings.dead_letters_topic: {
+            "max.message.bytes": largest_letter(settings),
+            **BROKERS_CLOCK,
+        },
+        settings.progress_topic: {**LATEST_KEPT, **BROKERS_CLOCK},
     }
     return [
         NewTopic(

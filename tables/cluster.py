@@ -22,6 +22,7 @@ from fraudapp.app import app, settings
 from fraudapp.foreign import passed_over
 from fraudapp.kafka_clients import end_offsets
 from fraudapp.patience import patiently
+from fraudapp.topic_configs import BROKERS_CLOCK
 from fraudapp.transport import RawSchema
 from models.parsing import UNREADABLE
 from tables.mending import mend
@@ -150,6 +151,7 @@ def _new_table(name: str, value: type[msgspec.Struct], meaning: str) -> Delivere
         beacon=app.tables.beacon,
         key_type=int,
         is_global=True,
+        extra_topic_configs=BROKERS_CLOCK,
         # Larger buffers hide the latest changes of other workers; `items` flushes the rest.
         # With a *recovery* buffer of 1 the table is corrupted (4,903 of 30,000, measured).
         standby_buffer_size=1,

@@ -38,6 +38,7 @@ from models.admission import Candidate, Input, Position
 from models.deciding import decide
 from models.drift import EDGES
 from models.records import Decision, Transaction
+from tests.servers.topics import create
 from tests.unit.decisions import decision
 
 REAL = (
@@ -86,6 +87,8 @@ def environment(
 async def decisions(environment: dict[str, str]) -> list[Decision]:
     """Two days of them: sent, decided and kept, the last and first moment of a day among them."""
     settings = load()
+    # With stamps of those days, as nobody writes them now.
+    await create(settings.broker_url, settings.dead_letters_topic, settings.topic_partitions)
     await ensure(settings)
     scorer = ModelRegistry(settings.model_dir).load_active()
     made: list[Decision] = []
