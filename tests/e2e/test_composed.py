@@ -100,7 +100,7 @@ async def database(postgres: Postgres) -> Any:
 def hosts(postgres: Postgres, database: None, tmp_path: Path) -> Iterator[dict[str, str]]:
     """The servers, started; where each is instead of where the compose file says."""
     kafka = real(composed_kafka, tmp_path / "kafka")
-    redis: Redis = real(ComposedRedis, tmp_path / "redis")  # type: ignore[assignment]
+    redis = real(ComposedRedis, tmp_path / "redis")
     s3 = real(ComposedS3, tmp_path / "s3")
     started = []
     try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 
@@ -16,6 +17,7 @@ from tests.servers.redis import SystemRedis
 from tests.servers.s3proxy import S3Proxy
 
 Maker = Callable[[Path], Server]
+T = TypeVar("T")
 
 
 def _broker_of_wheel(folder: Path) -> Server:
@@ -50,12 +52,12 @@ def make(kind: str, folder: Path) -> Server:
     return _first(CANDIDATES[kind][:1] if required() else CANDIDATES[kind], folder)
 
 
-def real(maker: Maker, folder: Path) -> Server:
+def real(maker: Callable[[Path], T], folder: Path) -> T:
     """Return what `maker` makes, for tests that no stand-in will do for; or skip or fail."""
     return _first([maker], folder)
 
 
-def _first(makers: Sequence[Maker], folder: Path) -> Server:
+def _first(makers: Sequence[Callable[[Path], T]], folder: Path) -> T:
     reasons = []
     for maker in makers:
         try:

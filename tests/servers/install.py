@@ -31,6 +31,7 @@ def main() -> int:
         *_install("Chromium", partial(_package, "chromium", _chromium_there)),
         *_install("Apache Kafka", partial(fetch, "kafka")),
         *_install("S3Proxy", partial(fetch, "s3proxy")),
+        *_install("libfaketime", _debian("faketime", "faketime")),
         # What runs or judges parts of the deployment.
         *_install("HAProxy", _debian("haproxy", "haproxy")),
         *_install("promtool", _debian("prometheus", "promtool")),

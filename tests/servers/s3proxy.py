@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from http.client import FORBIDDEN
 from pathlib import Path
 
@@ -12,14 +13,20 @@ from tests.servers.jars import HERE, class_path
 
 
 class S3Proxy(Server):
-    """S3 with one key; buckets are folders below `folder/buckets`."""
+    """S3 with one key; buckets are folders below `folder/buckets`.
+
+    `properties` are added to its configuration.
+    """
 
     name = "s3proxy"
     key_id = "test-key"
     secret = "test-secret"
 
-    def __init__(self, folder: Path, port: int | None = None) -> None:
+    def __init__(
+        self, folder: Path, port: int | None = None, *, properties: Mapping[str, str] | None = None
+    ) -> None:
         super().__init__(folder, port)
+        self._properties = properties or {}
         self._class_path = class_path("s3proxy")
 
     @property
@@ -45,6 +52,7 @@ class S3Proxy(Server):
             f"s3proxy.credential={self.secret}\n"
             "jclouds.provider=filesystem-nio2\n"
             f"jclouds.filesystem.basedir={self._buckets}\n"
+            + "".join(f"{name}={value}\n" for name, value in self._properties.items())
         )
 
     def make_bucket(self, name: str) -> None:

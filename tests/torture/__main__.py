@@ -9,70 +9,18 @@ is 0 only if all held. With the same seed the same is done at the same times; wh
 from __future__ import annotations
 
 import argparse
-import asyncio
-import logging
-import random
-from collections import Counter
-from contextlib import suppress
 from pathlib import Path
 
 from tests.torture.cluster import Cluster, on_cluster
-from tests.torture.faults import Tally, break_servers, kill_workers
-from tests.torture.load import Load
-from tests.torture.verdict import Verdict, judge, settled
-
-log = logging.getLogger("torture")
+from tests.torture.faults import ALL, USUAL
+from tests.torture.run import Plan, torture
 
 
-async def torture(cluster: Cluster, *, minutes: float, seed: int, rate: float) -> Verdict:
-    """Break things for so long, heal everything, and judge."""
-    load = Load(cluster, random.Random(f"load-{seed}"), rate)
-    tally = Tally([], [])
-    supervising = asyncio.create_task(cluster.supervise())
-    trouble = [
-        asyncio.create_task(kill_workers(cluster, random.Random(f"workers-{seed}"), tally)),
-        asyncio.create_task(break_servers(cluster, random.Random(f"servers-{seed}"), tally)),
-    ]
-    traffic = [asyncio.create_task(load.send()), asyncio.create_task(load.ask())]
-    done, _ = await asyncio.wait(
-        [*trouble, *traffic, supervising],
-        timeout=minutes * 60,
-        return_when=asyncio.FIRST_COMPLETED,  # none of them ends by itself, unless it fails
-    )
-    await _end(*trouble)
-    await asyncio.to_thread(cluster.heal)
-    await asyncio.sleep(2)  # a little traffic after the last fault
-    await _end(*traffic)
-    log.info("healed; %d messages sent, waiting until all have come to rest", load.sent)
-    await settled(cluster)
-    await _end(supervising)
-    for task in done:
-        task.result()  # the torturer itself has failed
-    verdict = await judge(cluster, load)
-    verdict.complain()
-    log.info("workers: %s", dict(Counter(tally.kills)))
-    log.info("servers: %s", dict(Counter(tally.faults)))
-    log.info(
-        "%d answers compared; workers were started again %d times after they had ended",
-        len(load.told),
-        cluster.restarts,
-    )
-    verdict.kills, verdict.faults = len(tally.kills), len(tally.faults)
-    return verdict
-
-
-async def held(cluster: Cluster, options: argparse.Namespace) -> bool:
+async def held(cluster: Cluster, plan: Plan) -> bool:
     """Torture, print the line that programs read, and return whether every promise was kept."""
-    verdict = await torture(cluster, minutes=options.minutes, seed=options.seed, rate=options.rate)
+    verdict = await torture(cluster, plan)
     print(f"torture: {verdict}", flush=True)  # noqa: T201
     return verdict.held
-
-
-async def _end(*tasks: asyncio.Task[None]) -> None:
-    for task in tasks:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
 
 
 def main() -> None:
@@ -83,8 +31,18 @@ def main() -> None:
     parser.add_argument("--rate", type=float, default=400.0, help="messages a second")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--keep", type=Path, help="keep logs and data in this folder")
+    parser.add_argument("--pace", type=float, default=1.0, help="0.5: faults twice as often")
+    parser.add_argument(
+        "--only",
+        default=",".join(USUAL),
+        help=f"kinds of faults, separated by commas, or none; all there are: {','.join(ALL)}",
+    )
     options = parser.parse_args()
-    on_cluster(options.workers, lambda cluster: held(cluster, options), options.keep)
+    only = [name for name in options.only.split(",") if name and name != "none"]
+    if unknown := set(only) - set(ALL):
+        parser.error(f"no such faults: {', '.join(unknown)}; there are {', '.join(ALL)}")
+    plan = Plan(options.minutes * 60, options.seed, options.rate, only, options.pace)
+    on_cluster(options.workers, lambda cluster: held(cluster, plan), options.keep)
 
 
 if __name__ == "__main__":

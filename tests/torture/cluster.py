@@ -25,6 +25,24 @@ from tests.servers.s3proxy import S3Proxy
 log = logging.getLogger(__name__)
 
 BUCKET: Final = "torture"
+# What would lose records does so at once: small segments, a cleaner that never rests, transactions
+# that nobody ends aborted at once. Any clock's time stamps are taken.
+KAFKA: Final = {
+    "log.segment.bytes": "1048576",
+    "log.roll.ms": "20000",
+    "log.cleaner.min.cleanable.ratio": "0.001",
+    "log.cleaner.delete.retention.ms": "1000",
+    "log.cleaner.max.compaction.lag.ms": "2000",
+    "transaction.abort.timed.out.transaction.cleanup.interval.ms": "1000",
+    "log.message.timestamp.after.max.ms": str(2**63 - 1),
+}
+S3: Final = {"s3proxy.maximum-timeskew": str(10**9)}
+POLICIES: Final[tuple[dict[str, str], ...]] = (
+    {},
+    {"FRAUD_FLAG_AT": "0.00001", "FRAUD_BLOCK_AT": "0.0001"},
+    {"FRAUD_FLAG_AT": "0", "FRAUD_BLOCK_AT": "0"},
+)
+"""Workers differ, so that it shows whose decision was kept."""
 SUPERVISION: Final = 0.2
 """Seconds between two looks whether a worker has ended."""
 
@@ -34,10 +52,10 @@ class Cluster:
 
     def __init__(self, folder: Path, workers: int) -> None:
         self.folder = folder
-        self.kafka = Kafka(folder / "kafka")
+        self.kafka = Kafka(folder / "kafka", properties=KAFKA)
         self.redis = SystemRedis(folder / "redis", appendonly=True)
         self.postgres = SystemPostgres(folder / "postgres")
-        self.s3 = S3Proxy(folder / "s3")
+        self.s3 = S3Proxy(folder / "s3", properties=S3)
         self.servers: Mapping[str, Server] = {
             "kafka": self.kafka,
             "redis": self.redis,
@@ -50,6 +68,8 @@ class Cluster:
         """Times that a worker was started again: after a kill, or when it could not go on."""
         self.expected_down: set[int] = set()
         """Numbers of workers that a fault holds down."""
+        self.hands = asyncio.Lock()
+        """Held by whoever touches files of workers."""
         self._count = workers
 
     @property
@@ -77,13 +97,18 @@ class Cluster:
             "FRAUD_ARCHIVE_URL": f"s3://{BUCKET}",
             "FRAUD_BROKER_SESSION_TIMEOUT": "6",
             "FRAUD_BROKER_HEARTBEAT_INTERVAL": "1",
+            # Nothing of these days expires, whatever the clock of a worker says.
+            "FRAUD_POSTGRES_DAYS": "30",
+            "FRAUD_ARCHIVE_DAYS": "30",
         }
         model = self.folder / "trained"
-        train_and_activate(load({"FRAUD_DATA_DIR": str(model)}), lambda line: None)
+        if not model.exists():  # in a folder that was kept
+            train_and_activate(load({"FRAUD_DATA_DIR": str(model)}), lambda line: None)
         for number in range(self._count):
             data = self.folder / f"worker-{number}"
             shutil.copytree(model / "models", data / "models")
             changes = {"FRAUD_DATA_DIR": str(data), "FRAUD_WEB_PORT": str(free_port())}
+            changes |= POLICIES[number % len(POLICIES)]
             self.workers.append(Worker({**self.environment, **changes}, self.folder))
             self.workers[-1].start()
 

@@ -1,126 +1,129 @@
-"""What is done to workers and servers, and when: a plan that its seed decides."""
+"""When what is done to workers, servers and what they hold: a plan that its seed decides."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 import random
-import shutil
-import signal
-from collections.abc import Awaitable, Callable
-from typing import Final, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
 
 from tests.torture.cluster import Cluster
+from tests.torture.gate import Gate
+from tests.torture.store_faults import STORE_FAULTS
+from tests.torture.tally import Tally
+from tests.torture.worker_faults import WORKER_FAULTS
+from tests.torture.written import Written
 
 log = logging.getLogger(__name__)
 
-KILL_EVERY: Final = (20.0, 50.0)
-"""Seconds between two kills of workers: from, to."""
-FAULT_EVERY: Final = (35.0, 75.0)
+WORKER_EVERY: Final = (20.0, 50.0)
+"""Seconds between two faults of workers: from, to."""
+SERVER_EVERY: Final = (35.0, 75.0)
 """Seconds between two faults of servers."""
+STORE_EVERY: Final = (50.0, 110.0)
+"""Seconds between two faults of what stores and broker hold."""
+SERVERS: Final = {
+    ("redis",): 3,
+    ("postgres",): 3,
+    ("s3",): 3,
+    ("kafka",): 3,
+    ("redis", "postgres", "s3"): 2,
+}
+"""Servers that fail together, with their weight."""
+SERVER_FAULTS: Final = ("break",)
+ALL: Final = (*WORKER_FAULTS, *SERVER_FAULTS, *STORE_FAULTS)
+"""Names of all kinds of faults."""
+USUAL: Final = tuple(name for name in ALL if name != "shorten_log")
+"""Those that are done unless told otherwise."""
 
 
-class Tally(NamedTuple):
-    """What was done, counted."""
+class Faults:
+    """Does what is chosen, again and again."""
 
-    kills: list[str]
-    faults: list[str]
+    def __init__(
+        self,
+        cluster: Cluster,
+        gate: Gate,
+        written: Written,
+        *,
+        only: Sequence[str] = USUAL,
+        pace: float = 1.0,
+    ) -> None:
+        """`only` are the kinds of faults; with half the `pace` they come twice as often."""
+        self.tally = Tally()
+        self._cluster = cluster
+        self._gate = gate
+        self._written = written
+        self._only = only
+        self._pace = pace
+        self._one_server_fault = asyncio.Lock()  # a purge of what is down is none
 
+    async def of_workers(self, random_: random.Random) -> None:
+        """Kill, stop, freeze, rob workers, until cancelled."""
+        kinds = self._chosen(WORKER_FAULTS)
+        while kinds:
+            await self._wait(random_, WORKER_EVERY)
+            number = random_.randrange(len(self._cluster.workers))
+            how = _choice(random_, kinds)
+            self.tally.kills.append(how)
+            log.info("worker %d: %s", number, how)
+            await WORKER_FAULTS[how][0](self._cluster, number, random_)
 
-async def kill_workers(cluster: Cluster, random_: random.Random, tally: Tally) -> None:
-    """Kill, stop, pause, or rob a worker of its state, again and again until cancelled."""
-    while True:
-        await asyncio.sleep(random_.uniform(*KILL_EVERY))
-        number = random_.randrange(len(cluster.workers))
-        how = random_.choices(
-            ["kill", "terminate", "pause", "wipe", "damage", "kill_all"], [8, 2, 3, 1, 1, 2]
-        )[0]
-        tally.kills.append(how)
-        log.info("worker %d: %s", number, how)
-        await _WORKER_FAULTS[how](cluster, number, random_)
+    async def of_servers(self, random_: random.Random) -> None:
+        """Take servers down and bring them back, until cancelled."""
+        while "break" in self._only:
+            await self._wait(random_, SERVER_EVERY)
+            names = random_.choices(list(SERVERS), list(SERVERS.values()))[0]
+            how = random_.choice(["kill", "pause"])
+            seconds = random_.uniform(2, 12 if "kafka" in names else 30)
+            async with self._one_server_fault:
+                await self._break(names, how, seconds)
 
+    async def of_stores(self, random_: random.Random, in_turn: Sequence[str] = ()) -> None:
+        """Purge, empty and set back what stores and broker hold, until cancelled.
 
-async def break_servers(cluster: Cluster, random_: random.Random, tally: Tally) -> None:
-    """Take servers down and bring them back, again and again until cancelled."""
-    while True:
-        await asyncio.sleep(random_.uniform(*FAULT_EVERY))
-        names = random_.choices(
-            [("redis",), ("postgres",), ("s3",), ("kafka",), ("redis", "postgres", "s3")],
-            [3, 3, 3, 3, 2],
-        )[0]
-        how = random_.choice(["kill", "pause"])
-        seconds = random_.uniform(2, 12 if "kafka" in names else 30)
+        First what is to be done `in_turn`, without pauses.
+        """
+        for how in in_turn:
+            await self.to_stores(how, random_)
+        kinds = self._chosen(STORE_FAULTS)
+        while kinds:
+            await self._wait(random_, STORE_EVERY)
+            await self.to_stores(_choice(random_, kinds), random_)
+
+    async def to_stores(self, how: str, random_: random.Random) -> None:
+        """Do one of those."""
+        async with self._one_server_fault:
+            self.tally.faults.append(how)
+            log.info("stores: %s", how)
+            doing = asyncio.ensure_future(
+                STORE_FAULTS[how][0](self._cluster, self._gate, self._written, random_)
+            )
+            try:
+                await asyncio.shield(doing)
+            except asyncio.CancelledError:
+                await doing  # half of it would be another fault
+                raise
+
+    async def _break(self, names: Sequence[str], how: str, seconds: float) -> None:
         log.info("%s: %s for %.0f s", "+".join(names), how, seconds)
-        for name in names:
-            server = cluster.servers[name]
-            tally.faults.append(f"{how} {name}")
+        servers = [self._cluster.servers[name] for name in names]
+        for server in servers:
+            self.tally.faults.append(f"{how} {server.name}")
             await asyncio.to_thread(server.kill if how == "kill" else server.pause)
         try:
             await asyncio.sleep(seconds)
         finally:
-            for name in names:
-                await asyncio.to_thread(cluster.servers[name].revive)
+            for server in servers:
+                await asyncio.to_thread(server.revive)
+
+    def _chosen(self, kinds: Mapping[str, tuple[Any, int]]) -> dict[str, int]:
+        return {name: weight for name, (_, weight) in kinds.items() if name in self._only}
+
+    async def _wait(self, random_: random.Random, every: tuple[float, float]) -> None:
+        await asyncio.sleep(self._pace * random_.uniform(*every))
 
 
-async def _kill(cluster: Cluster, number: int, random_: random.Random) -> None:
-    cluster.workers[number].kill()
-
-
-async def _kill_all(cluster: Cluster, number: int, random_: random.Random) -> None:
-    for worker in cluster.workers:
-        worker.kill()
-
-
-async def _terminate(cluster: Cluster, number: int, random_: random.Random) -> None:
-    child = cluster.workers[number].child
-    if child.running:
-        child.resume()
-        child.send(signal.SIGTERM)
-
-
-async def _pause(cluster: Cluster, number: int, random_: random.Random) -> None:
-    child = cluster.workers[number].child
-    if not child.running:
-        return
-    child.pause()
-    await asyncio.sleep(random_.uniform(3, 20))  # its session ends after 6
-    if child.running:
-        child.resume()
-
-
-async def _wipe(cluster: Cluster, number: int, random_: random.Random) -> None:
-    async with _down(cluster, number):
-        data = cluster.workers[number].data_dir
-        for name in ("faust", "ledger"):
-            shutil.rmtree(data / name, ignore_errors=True)
-
-
-async def _damage(cluster: Cluster, number: int, random_: random.Random) -> None:
-    async with _down(cluster, number):
-        for path in cluster.workers[number].data_dir.glob("ledger/*/MANIFEST*"):
-            path.write_bytes(b"garbage")
-
-
-class _down:  # noqa: N801 - used as a function
-    """Holds a worker down, so that its files can be touched."""
-
-    def __init__(self, cluster: Cluster, number: int) -> None:
-        self._cluster, self._number = cluster, number
-
-    async def __aenter__(self) -> None:
-        self._cluster.expected_down.add(self._number)
-        await asyncio.to_thread(self._cluster.workers[self._number].kill)
-
-    async def __aexit__(self, *exc: object) -> None:
-        self._cluster.workers[self._number].launch()
-        self._cluster.expected_down.discard(self._number)
-
-
-_WORKER_FAULTS: Final[dict[str, Callable[[Cluster, int, random.Random], Awaitable[None]]]] = {
-    "kill": _kill,
-    "kill_all": _kill_all,
-    "terminate": _terminate,
-    "pause": _pause,
-    "wipe": _wipe,
-    "damage": _damage,
-}
+def _choice(random_: random.Random, kinds: Mapping[str, int]) -> str:
+    return random_.choices(list(kinds), list(kinds.values()))[0]

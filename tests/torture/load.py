@@ -1,120 +1,110 @@
-"""Traffic of every kind while things break, and callers who remember what they were told."""
+"""Traffic of every kind, at a rate: good, repeated, conflicting, misplaced, hostile, forged."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import logging
 import random
 from collections import deque
-from typing import Any, Final
-
-import aiohttp
-from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError
+from typing import Final
 
 from tests.e2e.messages import encoded, transaction
-from tests.torture.cluster import Cluster
 from tests.torture.hostile import mutated
-
-log = logging.getLogger(__name__)
+from tests.torture.senders import Message, Senders
+from tests.torture.written import Written
 
 TICK: Final = 0.1
 """Seconds between two sends."""
 RECENT: Final = 20_000
 """Transactions that may be repeated, or asked for."""
+PARTITIONS: Final = 4
 
 
 class Load:
-    """Sends messages at a rate, and keeps what the broker has confirmed."""
+    """Makes messages, and sends them until the broker has confirmed them."""
 
-    def __init__(self, cluster: Cluster, random_: random.Random, rate: float) -> None:
-        self._cluster = cluster
+    def __init__(
+        self, senders: Senders, written: Written, random_: random.Random, rate: float
+    ) -> None:
+        self._senders = senders
+        self._written = written
         self._random = random_
         self._rate = rate
-        self._recent: deque[tuple[str, int]] = deque(maxlen=RECENT)
-        self.confirmed: set[str] = set()
-        """Ids of valid transactions that the broker has."""
+        self.recent: deque[tuple[str, int]] = deque(maxlen=RECENT)
+        """Id and seed of transactions that were sent not long ago."""
         self.sent = 0
-        self.told: dict[str, dict[str, Any]] = {}
-        """The first decision that any caller was given, by id."""
-        self.changed: list[str] = []
-        """Ids of which another caller was told something else."""
 
     async def send(self) -> None:
-        """Send until cancelled; what a broken broker has not confirmed is sent again."""
+        """Send until cancelled."""
         loop = asyncio.get_running_loop()
-        async with AIOKafkaProducer(
-            bootstrap_servers=self._cluster.broker,
-            acks="all",
-            request_timeout_ms=10_000,
-        ) as producer:
-            started, due = loop.time(), 0.0
-            while True:
-                due += self._rate * TICK
-                await self._send(producer, [self._message() for _ in range(int(due))])
-                self.sent += int(due)
-                due -= int(due)
-                started += TICK
-                await asyncio.sleep(max(0.0, started - loop.time()))
+        started, due = loop.time(), 0.0
+        while True:
+            due += self._rate * TICK
+            await self._senders.send([self._message() for _ in range(int(due))])
+            self.sent += int(due)
+            due -= int(due)
+            started += TICK
+            await asyncio.sleep(max(0.0, started - loop.time()))
 
-    async def ask(self) -> None:
-        """Ask one worker or another for decisions until cancelled, and compare the answers."""
-        timeout = aiohttp.ClientTimeout(total=10)
-        async with aiohttp.ClientSession(timeout=timeout) as session:
-            while True:
-                await asyncio.sleep(TICK)
-                if not self._recent:
-                    continue
-                id_, _ = self._random.choice(self._recent)
-                worker = self._random.choice(self._cluster.workers)
-                with contextlib.suppress(aiohttp.ClientError, asyncio.TimeoutError, OSError):
-                    path = f"{worker.url}/transaction/{id_}/status?wait_seconds=5"
-                    async with session.get(path) as answer:
-                        if answer.status == 200:
-                            self._compare(id_, await answer.json())
+    def new(self, *, again: bool = True) -> tuple[str, bytes]:
+        """A transaction that was never sent: its id, and its message; it may be sent `again`."""
+        id_ = f"t{self._random.getrandbits(64):016x}"
+        if again:
+            self.recent.append((id_, 0))
+        self._written.attempted.add(id_)
+        return id_, encoded(transaction(id_))
 
-    def _compare(self, id_: str, decision: dict[str, Any]) -> None:
-        if self.told.setdefault(id_, decision) != decision:
-            self.changed.append(id_)
-
-    def _message(self) -> tuple[str | None, bytes | None, bytes | None, int | None]:
-        """An id if it is valid, key, value and partition, None for the producer's choice."""
+    def _message(self) -> Message:
         kind = self._random.random()
-        if kind < 0.05 and self._recent:
-            id_, seed = self._random.choice(self._recent)  # the same again
-        elif kind < 0.08 and self._recent:
-            id_, seed = self._random.choice(self._recent)
+        if kind < 0.05 and self.recent:
+            id_, seed = self._random.choice(self.recent)  # the same again
+        elif kind < 0.08 and self.recent:
+            id_, seed = self._random.choice(self.recent)
             seed += 1  # another payload under a used id
         elif kind < 0.11:
-            good = encoded(transaction(f"bad{self.sent}-{self._random.random()}"))
-            return None, b"k", mutated(good, self._random), None
+            return self._hostile()
         else:
-            id_, seed = f"t{self._random.getrandbits(64):016x}", 0
-            self._recent.append((id_, seed))
+            id_, seed = self.new()[0], 0
         value = encoded(transaction(id_, seed=seed))
-        if kind > 0.97:
-            return id_, None, value, self._random.randrange(4)  # in any partition
-        return id_, id_.encode(), value, None
+        if kind > 0.99:
+            return self._forged(id_, value)
+        if kind > 0.96:
+            return Message(id_, None, value)  # in any partition
+        if kind > 0.94:
+            return Message(id_, b"another key", value, self._random.randrange(PARTITIONS))
+        return Message(id_, id_.encode(), value)
 
-    async def _send(self, producer: AIOKafkaProducer, messages: list[Any]) -> None:
-        while messages:
-            futures = []
-            for _, key, value, partition in messages:
-                with contextlib.suppress(KafkaError):
-                    sent = await producer.send("transactions", value, key=key, partition=partition)
-                    futures.append(sent)
-                    continue
-                futures.append(None)
-            again = []
-            for message, future in zip(messages, futures, strict=True):
-                try:
-                    if future is None:
-                        raise KafkaError
-                    await future
-                except KafkaError:
-                    again.append(message)
-                else:
-                    if message[0] is not None:
-                        self.confirmed.add(message[0])
-            messages = again
+    def _hostile(self) -> Message:
+        good = encoded(transaction(f"bad{self.sent}-{self._random.random()}"))
+        value = mutated(good, self._random)
+        key = self._random.choice([None, b"k", b"", b"\xff\x00", self._random.randbytes(30)])
+        if value is None and key is None:
+            key = b"k"  # which its client does not send
+        if self._random.random() < 0.2:
+            # As a worker would have written it; only that a worker sends no such thing on.
+            partition = self._random.randrange(PARTITIONS)
+            claimed = (partition + 1) % PARTITIONS
+            origin = b"transactions/%d/%d" % (claimed, self._random.randrange(1_000))
+            return self._claiming(Message(None, key, value, partition), ("origin", origin))
+        return Message(None, key, value)
+
+    def _forged(self, id_: str, value: bytes) -> Message:
+        """A good one that claims an origin which no worker can have written."""
+        partition = self._random.randrange(PARTITIONS)
+        origins = [
+            [b""],
+            [b"\xff"],
+            [b"transactions/99/1"],
+            [b"transactions/-1/1"],
+            [b"transactions/%d/1" % partition],
+            [b"transactions/%d/01" % ((partition + 1) % PARTITIONS)],
+            [b"other/%d/1" % ((partition + 1) % PARTITIONS)],
+            [b"transactions/%d/1" % ((partition + 1) % PARTITIONS)] * 2,
+            [b"transactions/1/" + b"9" * 30],
+        ]
+        headers = [("origin", each) for each in self._random.choice(origins)]
+        key = self._random.choice([id_.encode(), None])
+        return self._claiming(Message(id_, key, value, partition), *headers)
+
+    def _claiming(self, message: Message, *headers: tuple[str, bytes]) -> Message:
+        self._written.forged.add((message.key, message.value, headers))
+        return message._replace(headers=headers)

@@ -1,75 +1,39 @@
-"""What ought to be there, read from the input topic itself, against what is there."""
+"""What is there, in every store, topic and count, against what the inputs demand."""
 
 from __future__ import annotations
 
 import asyncio
 import json
 import logging
-from collections.abc import Iterable, Mapping
-from datetime import date
-from typing import Any, Final
+from collections import Counter
+from collections.abc import Sequence
+from typing import Final
 
-from aiokafka import ConsumerRecord
-from aiokafka.errors import KafkaError
+import asyncpg
+import redis as redis_client
 
-from fraudapp.publishing import ORIGIN
-from models.parsing import InvalidTransaction, parse
-from models.records import Transaction
 from tests.e2e import kept
-from tests.e2e.archived import compare, logged
+from tests.e2e.worker import Worker
+from tests.torture import comparing
+from tests.torture.callers import Callers
 from tests.torture.cluster import Cluster
-from tests.torture.load import Load
+from tests.torture.comparing import Found, Lines
+from tests.torture.expected import Expected
+from tests.torture.lines import line, of_row
+from tests.torture.reading import read
+from tests.torture.written import Written
 
 log = logging.getLogger(__name__)
 
-QUIET: Final = 300.0
-"""Seconds that everything may take to settle once all is healed."""
 SHOWN: Final = 5
-
-Decisions = Mapping[str, Mapping[str, Any]]
-Source = tuple[int, int]
-"""Partition and offset of an input."""
+AT_ONCE: Final = 1_000
 
 
-class Expected:
-    """What a correct system makes of the input topic."""
-
-    def __init__(self, inputs: Iterable[ConsumerRecord]) -> None:
-        self.payloads: dict[str, list[Transaction]] = {}
-        """Valid transactions under each id."""
-        self.valid: list[tuple[Source, Transaction]] = []
-        self.invalid: dict[Source, bytes | None] = {}
-        for each in inputs:
-            if any(name == ORIGIN for name, _ in each.headers):
-                continue  # a copy, sent on to its home by a worker
-            source = (each.partition, each.offset)
-            try:
-                transaction = parse(each.value)
-            except InvalidTransaction:
-                self.invalid[source] = each.value
-                continue
-            self.valid.append((source, transaction))
-            known = self.payloads.setdefault(transaction.transaction_id, [])
-            if transaction not in known:
-                known.append(transaction)
-
-    def letters(self, decided: Mapping[str, Transaction]) -> set[Source]:
-        """Inputs that must be dead letters, given which payload was decided under each id."""
-        conflicts = {
-            source
-            for source, transaction in self.valid
-            if decided.get(transaction.transaction_id, transaction) != transaction
-        }
-        return conflicts | set(self.invalid)
-
-
-class Verdict:
-    """Everything that was found wrong; empty lists are what everybody hopes for."""
+class Verdict(Found):
+    """All that was found wrong."""
 
     def __init__(self) -> None:
-        self.lost: list[str] = []
-        self.doubled: list[str] = []
-        self.miscounted: list[str] = []
+        super().__init__()
         self.events = self.kills = self.faults = 0
 
     def __str__(self) -> str:
@@ -94,126 +58,85 @@ class Verdict:
                 log.error("%s: and %d more", name, len(found) - SHOWN)
 
 
-async def settled(cluster: Cluster) -> None:
-    """Return when all inputs are dealt with and all stores have caught up, or time is up."""
-    deadline = asyncio.get_running_loop().time() + QUIET
-    while asyncio.get_running_loop().time() < deadline:
-        await asyncio.sleep(1)
-        # The last fault may have been on its way when all was healed.
-        await asyncio.to_thread(cluster.heal)
-        try:
-            inputs = await kept.in_topic(cluster.environment, "transactions")
-        except KafkaError:
-            continue
-        ends: dict[int, int] = {}
-        for each in inputs:
-            ends[each.partition] = max(ends.get(each.partition, -1), each.offset)
-        states = [await asyncio.to_thread(_state, worker, ends) for worker in cluster.workers]
-        if all(states):
-            return
-    log.error("not settled after %.0f s: %s", QUIET, [w.get("/healthz") for w in cluster.workers])
-
-
-def _state(worker: Any, ends: Mapping[int, int]) -> bool:
-    if worker.get("/readyz")[0] != 200:
-        return False
-    _, health = worker.get("/healthz")
-    _, stats = worker.get("/stats")
-    if not (health and stats):
-        return False
-    up_to_date = all(
-        stats["partitions"].get(str(number), -1) >= end for number, end in ends.items()
-    )
-    return up_to_date and not any(store["behind"] for store in health["stores"].values())
-
-
-async def judge(cluster: Cluster, load: Load, purged_before: date | None = None) -> Verdict:
-    """Compare every store, every answer and every count with what the input topic demands.
-
-    Of UTC days before `purged_before` the archive need have nothing.
-    """
-    environment = cluster.environment
-    verdict = Verdict()
-    inputs = await kept.in_topic(environment, "transactions")
-    expected = Expected(inputs)
+async def judge(
+    cluster: Cluster, written: Written, callers: Callers, verdict: Verdict, *, exact: bool
+) -> None:
+    """Compare everything, whole; `exact` demands also what pauses and kills may double."""
+    broker = cluster.broker
+    inputs = await asyncio.to_thread(read, broker, "transactions")
+    expected = Expected(inputs, written)
     verdict.events = len(inputs)
     verdict.lost += [
         f"{id_} was confirmed by the broker and is not in the topic"
-        for id_ in load.confirmed - expected.payloads.keys()
+        for id_ in written.confirmed - expected.payloads.keys()
     ]
-    log_of_decisions = logged(await kept.in_topic(environment, "decisions"))
-    first = _first_decisions(log_of_decisions)
-    stores = {
-        "postgres": await kept.in_postgres(environment),
-        "redis": await asyncio.to_thread(kept.in_redis, environment),
-    }
-    archive = compare(await kept.in_s3(environment), log_of_decisions, purged_before)
-    verdict.lost += [f"the archive does not have {id_} as it was decided" for id_ in archive.lost]
-    verdict.doubled += [f"the archive has a line of {id_} of its own" for id_ in archive.foreign]
-    _compare_log(first, expected, verdict)
-    for name, store in stores.items():
-        _compare_store(name, store, first, verdict)
-    _compare_told(load, first, verdict)
-    decided = {id_: parse(json.dumps(each["transaction"]).encode()) for id_, each in first.items()}
-    letters = await kept.in_topic(environment, "dead_letters")
-    _compare_letters(letters, expected, decided, verdict)
-    for worker in cluster.workers:
-        counted = worker.stats()["decisions"]
-        if counted != kept.outcomes(first):
-            verdict.miscounted.append(f"{worker.url} {counted}, expected {kept.outcomes(first)}")
-    return verdict
-
-
-def _first_decisions(log_of_decisions: Iterable[dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """The decision that counts under each id: the first in the log."""
-    first: dict[str, dict[str, Any]] = {}
-    for each in log_of_decisions:
-        first.setdefault(each["transaction_id"], each)
-    return first
-
-
-def _compare_log(first: Decisions, expected: Expected, verdict: Verdict) -> None:
-    verdict.lost += [f"{id_} was not decided" for id_ in expected.payloads.keys() - first.keys()]
-    verdict.doubled += [f"{id_} was decided unasked" for id_ in first.keys() - expected.payloads]
-    for id_, decision in first.items():
-        transaction = parse(json.dumps(decision["transaction"]).encode())
-        if transaction not in expected.payloads.get(id_, []):
-            verdict.doubled.append(f"{id_} was decided with a payload nobody sent")
-
-
-def _compare_store(name: str, store: Decisions, first: Decisions, verdict: Verdict) -> None:
-    verdict.lost += [f"{name} does not have {id_}" for id_ in first.keys() - store.keys()]
-    verdict.doubled += [f"{name} has {id_}, undecided" for id_ in store.keys() - first.keys()]
-    for id_ in first.keys() & store.keys():
-        here, there = store[id_], first[id_]
-        if here["decision"] != there["decision"] or here["score"] != there["score"]:
-            verdict.doubled.append(f"{name} has another decision on {id_}")
-
-
-def _compare_told(load: Load, first: Decisions, verdict: Verdict) -> None:
-    verdict.doubled += [f"callers were told two things of {id_}" for id_ in load.changed]
-    for id_, decision in load.told.items():
-        if first.get(id_) != decision:
-            verdict.doubled.append(f"a caller was told what was not decided of {id_}")
-
-
-def _compare_letters(
-    letters: Iterable[ConsumerRecord],
-    expected: Expected,
-    decided: Mapping[str, Transaction],
-    verdict: Verdict,
-) -> None:
-    found: dict[Source, bytes | None] = {}
-    for each in letters:
-        headers = {name: value.decode() for name, value in each.headers}
-        found[int(headers["partition"]), int(headers["offset"])] = each.value
-    wanted = expected.letters(decided)
-    verdict.lost += [f"input {source} is no dead letter" for source in wanted - found.keys()]
     verdict.doubled += [
-        f"input {source} is a dead letter unduly" for source in found.keys() - wanted
+        f"{id_} was aborted and is read as committed"
+        for id_ in written.aborted & expected.payloads.keys()
     ]
-    verdict.lost += [
-        f"dead letter of {source} has other bytes"
-        for source in wanted & found.keys() & expected.invalid.keys()
-        if (found[source] or b"") != (expected.invalid[source] or b"")
-    ]
+    log_ = written.of_workers(await asyncio.to_thread(read, broker, "decisions"))
+    first = comparing.first_lines(log_)
+    decided = comparing.decided_by(first)
+    comparing.compare_log(first, decided, expected, verdict)
+    rows = await _in_postgres(cluster)
+    comparing.compare_store("postgres", rows, first, written, verdict, once=True)
+    values = await asyncio.to_thread(_in_redis, cluster)
+    comparing.compare_store("redis", values, first, written, verdict, once=True)
+    lines = map(line, await kept.in_s3(cluster.environment))
+    comparing.compare_store("the archive", lines, first, written, verdict, once=False)
+    comparing.compare_told(callers.told, first, written, verdict)
+    letters = written.of_workers(await asyncio.to_thread(read, broker, "dead-letters"))
+    count = comparing.compare_letters(letters, expected, decided, verdict)
+    running = [worker for worker in cluster.workers if worker.child.running]
+    _compare_counts(running, first, verdict)
+    again = sum(count.values()) - len(count)
+    log.info(
+        "%d inputs, %d decided in %d records, %d dead letters and %d again",
+        *(len(inputs), len(first), len(log_), len(count), again),
+    )
+    if exact:
+        _compare_exactly(running, expected.duplicates(decided), len(count), again, verdict)
+
+
+def _compare_counts(workers: Sequence[Worker], first: Lines, verdict: Found) -> None:
+    outcomes = Counter(json.loads(text)["decision"] for text in first.values())
+    wanted = {outcome: outcomes[outcome] for outcome in ("APPROVE", "FLAG", "BLOCK")}
+    wanted["total"] = len(first)
+    for worker in workers:
+        if (counted := worker.stats()["decisions"]) != wanted:
+            verdict.miscounted.append(f"{worker.url} {counted}, expected {wanted}")
+
+
+def _compare_exactly(
+    workers: Sequence[Worker], duplicates: int, letters: int, again: int, verdict: Found
+) -> None:
+    if again:
+        verdict.doubled.append(f"{again} dead letters are there again, and nothing was done")
+    for worker in workers:
+        stats = worker.stats()
+        counted = stats["duplicates"], stats["dead_letters"]["total"]
+        if counted != (duplicates, letters):
+            verdict.miscounted.append(
+                f"{worker.url} {counted} duplicates and dead letters, "
+                f"expected {duplicates, letters}"
+            )
+
+
+async def _in_postgres(cluster: Cluster) -> list[str]:
+    connection = await asyncpg.connect(cluster.postgres.url.replace("+asyncpg", ""))
+    try:
+        async with connection.transaction():
+            cursor = connection.cursor("SELECT * FROM decisions", prefetch=AT_ONCE)
+            return [line(of_row(dict(row))) async for row in cursor]
+    finally:
+        await connection.close()
+
+
+def _in_redis(cluster: Cluster) -> list[str]:
+    lines: list[str] = []
+    with redis_client.Redis.from_url(cluster.redis.url) as client:
+        keys = list(client.scan_iter("torture:decision:*", count=AT_ONCE))
+        for start in range(0, len(keys), AT_ONCE):
+            values = client.mget(keys[start : start + AT_ONCE])
+            lines += [line(json.loads(value)) for value in values if value is not None]
+    return lines

@@ -1,0 +1,80 @@
+"""Topics as they are, read with another client than the application's own."""
+
+from __future__ import annotations
+
+from time import monotonic
+from typing import Final, NamedTuple
+
+from confluent_kafka import Consumer, KafkaError, TopicPartition
+
+Headers = tuple[tuple[str, "bytes | None"], ...]
+
+AT_ONCE: Final = 1_000
+POLL: Final = 0.1
+"""Seconds to wait for so many messages."""
+TIMEOUT: Final = 30.0
+"""Seconds that a broker may take."""
+
+
+class Unreadable(Exception):
+    """The broker does not answer as it should."""
+
+
+class Record(NamedTuple):
+    """A record of a topic."""
+
+    topic: str
+    partition: int
+    offset: int
+    key: bytes | None
+    value: bytes | None
+    headers: Headers
+
+    @property
+    def texts(self) -> dict[str, str]:
+        """Headers as texts, the last of each name."""
+        return {name: (value or b"").decode(errors="replace") for name, value in self.headers}
+
+
+def read(broker: str, topic: str) -> list[Record]:
+    """Every committed record of a topic, by partition and offset; raises `Unreadable`."""
+    options = {
+        "bootstrap.servers": broker,
+        "group.id": "torture-checker",
+        "enable.auto.commit": False,
+        "enable.partition.eof": True,
+        "isolation.level": "read_committed",
+        "auto.offset.reset": "error",
+    }
+    consumer = Consumer(options, logger=None)
+    try:
+        found = consumer.list_topics(topic, timeout=TIMEOUT).topics[topic].partitions
+        consumer.assign([TopicPartition(topic, number, 0) for number in found])
+        return _read(consumer, len(found))
+    finally:
+        consumer.close()
+
+
+def _read(consumer: Consumer, unread: int) -> list[Record]:
+    records: list[Record] = []
+    heard = monotonic()
+    while unread:
+        messages = consumer.consume(AT_ONCE, timeout=POLL)
+        if messages:
+            heard = monotonic()
+        elif monotonic() - heard > TIMEOUT:
+            raise Unreadable(f"nothing from {consumer.assignment()} for {TIMEOUT:g} s")
+        for message in messages:
+            if (error := message.error()) is None:
+                records.append(_record(message))
+            elif error.code() == KafkaError._PARTITION_EOF:
+                unread -= 1
+            elif not error.retriable():
+                raise Unreadable(str(error))
+    return sorted(records, key=lambda each: (each.partition, each.offset))
+
+
+def _record(message: object) -> Record:
+    headers = tuple((name, value) for name, value in message.headers() or ())  # type: ignore[attr-defined]
+    where = message.topic(), message.partition(), message.offset()  # type: ignore[attr-defined]
+    return Record(*where, message.key(), message.value(), headers)  # type: ignore[attr-defined]

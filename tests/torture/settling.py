@@ -1,0 +1,74 @@
+"""Waits until a cluster has come to rest."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from confluent_kafka import KafkaException
+
+from tests.e2e.worker import Worker
+from tests.torture.cluster import Cluster
+from tests.torture.reading import Record, Unreadable, read
+
+log = logging.getLogger(__name__)
+
+STANDSTILL: Final = 120.0
+"""Seconds without any progress after which it is given up."""
+
+
+async def settled(cluster: Cluster, workers: Sequence[Worker]) -> bool:
+    """Return once these workers have dealt with all inputs, and all stores have caught up.
+
+    False if nothing has moved for too long.
+    """
+    loop = asyncio.get_running_loop()
+    last, since = "", loop.time()
+    while loop.time() - since < STANDSTILL:
+        await asyncio.sleep(1)
+        # The last fault may have been on its way when all was healed.
+        await asyncio.to_thread(cluster.heal)
+        try:
+            inputs = await asyncio.to_thread(read, cluster.broker, "transactions")
+        except (Unreadable, KafkaException):
+            continue
+        # What has come since is not looked for here; workers send on what is misplaced.
+        ends = _ends(inputs)
+        states = [await asyncio.to_thread(_state, worker, ends) for worker in workers]
+        if not any(states) and ends == await asyncio.to_thread(_ends_now, cluster):
+            return True
+        if repr(states) != last:
+            last, since = repr(states), loop.time()
+            log.info("to be done: %s", last)
+    log.error("nothing has moved for %.0f s: %s", STANDSTILL, last)
+    return False
+
+
+def _ends_now(cluster: Cluster) -> dict[int, int]:
+    return _ends(read(cluster.broker, "transactions"))
+
+
+def _ends(inputs: Sequence[Record]) -> dict[int, int]:
+    ends: dict[int, int] = {}
+    for each in inputs:
+        ends[each.partition] = max(ends.get(each.partition, -1), each.offset)
+    return ends
+
+
+def _state(worker: Worker, ends: Mapping[int, int]) -> object:
+    """What is left to be done; nothing that is true if that is nothing."""
+    if worker.get("/readyz")[0] != 200:
+        return "not ready"
+    _, health = worker.get("/healthz")
+    _, stats = worker.get("/stats")
+    if not (health and stats):
+        return "no answer"
+    left = {
+        number: (stats["partitions"].get(str(number), -1), end)
+        for number, end in ends.items()
+        if stats["partitions"].get(str(number), -1) < end
+    }
+    behind = {name: store for name, store in health["stores"].items() if store["behind"]}
+    return (left, behind) if left or behind else None

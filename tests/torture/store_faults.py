@@ -1,0 +1,122 @@
+"""What is done to what stores and broker hold: purged, emptied, put back to an earlier copy."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import shutil
+import sys
+from collections.abc import Awaitable, Callable
+from datetime import datetime, timezone
+from typing import Final
+
+import asyncpg
+import redis as redis_client
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
+
+from tests.servers.restored import Restorable
+from tests.torture.cluster import BUCKET, Cluster
+from tests.torture.gate import Gate
+from tests.torture.load import PARTITIONS
+from tests.torture.reading import read
+from tests.torture.worker_faults import down
+from tests.torture.written import Written
+
+log = logging.getLogger(__name__)
+
+StoreFault = Callable[[Cluster, Gate, Written, random.Random], Awaitable[None]]
+
+
+async def purge(cluster: Cluster, gate: Gate, written: Written, random_: random.Random) -> None:
+    """Purge the days before today: what a clock that is slow has stamped."""
+    today = datetime.now(timezone.utc).date()
+    command = ["-m", "fraudapp", "purge", "--before", str(today), "--yes"]
+    environment = {**cluster.environment, "FRAUD_DATA_DIR": str(cluster.folder / "trained")}
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        *command,
+        env=environment,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    output, _ = await process.communicate()
+    log.info("purge: %s", " | ".join(output.decode().splitlines()))
+    if process.returncode == 0:
+        written.purge(today)
+
+
+async def set_back(cluster: Cluster, gate: Gate, written: Written, random_: random.Random) -> None:
+    """Empty a store, and let it begin anew with the log; as after the loss of its disk."""
+    name = random_.choice(list(_EMPTY))
+    log.info("%s is emptied, to be filled again", name)
+    async with down(cluster, *range(len(cluster.workers))):
+        await _EMPTY[name](cluster)
+        await _forget_offsets(cluster, f"torture-{name}")
+
+
+async def shorten_log(
+    cluster: Cluster, gate: Gate, written: Written, random_: random.Random
+) -> None:
+    """Put the broker back to a copy, while ledgers and stores have what came since."""
+    restorable = Restorable(cluster.kafka, cluster.folder / "copy")
+    shutil.rmtree(cluster.folder / "copy", ignore_errors=True)
+    async with gate.closed():
+        confirmed, purged = set(written.confirmed), written.purged
+        records = await asyncio.to_thread(read, cluster.broker, "decisions")
+        decided = {
+            each.key.decode() for each in written.of_workers(records) if each.key is not None
+        }
+        await asyncio.to_thread(restorable.copy)
+    await asyncio.sleep(random_.uniform(3, 15))
+    async with gate.closed(), down(cluster, *range(len(cluster.workers))):
+        await asyncio.to_thread(restorable.put_back)
+        written.set_back(confirmed, decided, purged)
+    shutil.rmtree(cluster.folder / "copy")
+
+
+async def _forget_offsets(cluster: Cluster, group: str) -> None:
+    partitions = [TopicPartition("decisions", number) for number in range(PARTITIONS)]
+    while True:
+        try:
+            async with AIOKafkaConsumer(
+                bootstrap_servers=cluster.broker, group_id=group, enable_auto_commit=False
+            ) as consumer:
+                consumer.assign(partitions)
+                await consumer.commit(dict.fromkeys(partitions, 0))
+                return
+        except KafkaError as exc:
+            log.info("offsets of %s: %r", group, exc)
+            await asyncio.sleep(1)
+
+
+async def _empty_postgres(cluster: Cluster) -> None:
+    connection = await asyncpg.connect(cluster.postgres.url.replace("+asyncpg", ""))
+    try:
+        await connection.execute("TRUNCATE decisions")
+    finally:
+        await connection.close()
+
+
+async def _empty_redis(cluster: Cluster) -> None:
+    with redis_client.Redis.from_url(cluster.redis.url) as client:
+        await asyncio.to_thread(client.flushdb)
+
+
+async def _empty_archive(cluster: Cluster) -> None:
+    for path in (cluster.folder / "s3" / "buckets" / BUCKET).iterdir():
+        await asyncio.to_thread(shutil.rmtree, path)
+
+
+_EMPTY: Final[dict[str, Callable[[Cluster], Awaitable[None]]]] = {
+    "postgres": _empty_postgres,
+    "redis": _empty_redis,
+    "archive": _empty_archive,
+}
+STORE_FAULTS: Final[dict[str, tuple[StoreFault, int]]] = {
+    "purge": (purge, 3),
+    "set_back": (set_back, 2),
+    "shorten_log": (shorten_log, 2),
+}
+"""Each with its weight."""

@@ -1,0 +1,109 @@
+"""What is done to workers."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import shutil
+import signal
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Final
+
+from tests.damage import FILES, WAYS
+from tests.torture.clocks import WRONG, wrong_clock
+from tests.torture.cluster import Cluster
+
+log = logging.getLogger(__name__)
+
+WorkerFault = Callable[[Cluster, int, random.Random], Awaitable[None]]
+
+
+async def kill(cluster: Cluster, number: int, random_: random.Random) -> None:
+    """Crash it."""
+    cluster.workers[number].kill()
+
+
+async def kill_all(cluster: Cluster, number: int, random_: random.Random) -> None:
+    """Crash every one."""
+    for worker in cluster.workers:
+        worker.kill()
+
+
+async def terminate(cluster: Cluster, number: int, random_: random.Random) -> None:
+    """Ask it to stop."""
+    child = cluster.workers[number].child
+    if child.running:
+        child.resume()
+        child.send(signal.SIGTERM)
+
+
+async def pause(cluster: Cluster, number: int, random_: random.Random) -> None:
+    """Freeze it for a while."""
+    async with cluster.hands:
+        child = cluster.workers[number].child
+        if not child.running:
+            return
+        child.pause()
+    await asyncio.sleep(random_.uniform(3, 20))  # its session ends after 6
+    if child.running:
+        child.resume()
+
+
+async def wipe(cluster: Cluster, number: int, random_: random.Random) -> None:
+    """Take away what it has on disk."""
+    async with down(cluster, number):
+        data = cluster.workers[number].data_dir
+        for name in ("faust", "ledger"):
+            shutil.rmtree(data / name, ignore_errors=True)
+
+
+async def damage(cluster: Cluster, number: int, random_: random.Random) -> None:
+    """Damage files of its ledgers and tables."""
+    async with down(cluster, number):
+        data = cluster.workers[number].data_dir
+        folders = sorted({each.parent for each in data.glob("[lf]*/**/CURRENT")})
+        for folder in folders:
+            paths = sorted(folder.glob(random_.choice(FILES)))
+            for path in random_.sample(paths, min(1, len(paths))):
+                way = random_.choice(list(WAYS))
+                log.info("%s: %s", path.relative_to(data), way)
+                WAYS[way](path)
+
+
+async def change_clock(cluster: Cluster, number: int, random_: random.Random) -> None:
+    """Start it anew with a clock that is wrong, or right again."""
+    worker = cluster.workers[number]
+    wrong = "FAKETIME" in worker.environment
+    by = "" if wrong else random_.choice(WRONG)
+    log.info("the clock of worker %d is now wrong by %s", number, by or "nothing")
+    async with down(cluster, number):
+        worker.environment = wrong_clock(worker.environment, by)
+
+
+@asynccontextmanager
+async def down(cluster: Cluster, *numbers: int) -> AsyncIterator[None]:
+    """Holds workers down, so that their files can be touched; one such at a time."""
+    async with cluster.hands:
+        cluster.expected_down.update(numbers)
+        for number in numbers:
+            await asyncio.to_thread(cluster.workers[number].kill)
+        try:
+            yield
+        finally:
+            for number in numbers:
+                cluster.workers[number].launch()
+            cluster.expected_down.difference_update(numbers)
+
+
+WORKER_FAULTS: Final[dict[str, tuple[WorkerFault, int]]] = {
+    "kill": (kill, 8),
+    "terminate": (terminate, 2),
+    "pause": (pause, 3),
+    "wipe": (wipe, 1),
+    "damage": (damage, 3),
+    "clock": (change_clock, 2),
+    "kill_all": (kill_all, 2),
+}
+"""Each with its weight."""

@@ -1,0 +1,57 @@
+"""What the torture has written: by that, its checker tells strangers' records from the workers'."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from datetime import date
+
+from fraudapp.publishing import ORIGIN
+from tests.torture.reading import Headers, Record
+
+
+class Written:
+    """Remembers by content, not by position: a producer that tries again may write twice."""
+
+    def __init__(self) -> None:
+        self.attempted: set[str] = set()
+        """Ids of all valid transactions, whatever became of them."""
+        self.confirmed: set[str] = set()
+        """Those that the broker has."""
+        self.aborted: set[str] = set()
+        """Those in transactions of Kafka that nobody has committed."""
+        self.cut: set[str] = set()
+        """Those of which something may have been decided that the log has no longer."""
+        self.forged: set[tuple[bytes | None, bytes | None, Headers]] = set()
+        """Key, value and headers of inputs of ours that claim to have been sent on."""
+        self.foreign: set[tuple[str, int, bytes | None, bytes | None]] = set()
+        """Topic, partition, key and value of records that a worker cannot have written."""
+        self.purged: date | None = None
+        """The first day that was kept, by the last purge of which the broker knows."""
+        self.ever_purged: date | None = None
+        """The same, of all purges."""
+
+    def purge(self, before: date) -> None:
+        """What was decided on the days before was purged."""
+        self.purged = self.ever_purged = before
+
+    def is_foreign(self, record: Record) -> bool:
+        """Whether a record on a topic of the workers is a stranger's."""
+        return (record.topic, record.partition, record.key, record.value) in self.foreign
+
+    def is_copy(self, record: Record) -> bool:
+        """Whether a record of the input was sent on by a worker, and not by the torture."""
+        if all(name != ORIGIN for name, _ in record.headers):
+            return False
+        return (record.key, record.value, record.headers) not in self.forged
+
+    def of_workers(self, records: Iterable[Record]) -> list[Record]:
+        """Those that are no stranger's."""
+        return [each for each in records if not self.is_foreign(each)]
+
+    def set_back(
+        self, confirmed: Collection[str], decided: Collection[str], purged: date | None
+    ) -> None:
+        """The broker was set back to a moment at which it knew no more than this."""
+        self.cut |= self.attempted.difference(decided)
+        self.confirmed = set(confirmed)
+        self.purged = purged
