@@ -24,7 +24,6 @@ from aiokafka import AIOKafkaProducer
 
 from fraudapp.local.postgres import Postgres
 from fraudapp.local.processes import HOST, Child, free_port
-from fraudapp.local.redis import Redis
 from tests.deployment.composed import DOCKER, ROOT, instruction, services, settings_of_image
 from tests.deployment.environments import environment
 from tests.deployment.programs import program
