@@ -121,7 +121,7 @@ def pgbouncer(
         size = 2 if mode == "transaction" else 20
         return PgBouncer(folder, postgres.port, database, pool_mode=mode, pool_size=size)
 
-    pooler = cast(PgBouncer, real(maker, folder / "pgbouncer"))
+    pooler = real(maker, folder / "pgbouncer")
     pooler.start()
     yield pooler
     pooler.stop()

@@ -6,12 +6,10 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
-from typing import cast
 
 import pytest
 from redis.exceptions import MasterDownError, OutOfMemoryError, ReadOnlyError
 
-from fraudapp.local.server import Server
 from fraudapp.stores.base import AccessRefused, Batch, StoreUnavailable
 from fraudapp.stores.redis import RedisStore
 from tests.servers.choice import real
@@ -25,7 +23,7 @@ BATCH = Batch([decision(each, offset=number) for number, each in enumerate(IDS)]
 
 @pytest.fixture
 def cluster(tmp_path: Path) -> Iterator[RedisCluster]:
-    made = cast(RedisCluster, real(cast("type[Server]", RedisCluster), tmp_path / "redis"))
+    made = real(RedisCluster, tmp_path / "redis")
     try:
         made.start()
         yield made
@@ -164,7 +162,7 @@ async def test_one_that_became_a_cluster_is_asked_again(
 @pytest.fixture
 def pair(tmp_path: Path) -> Iterator[tuple[Node, Node]]:
     """A primary and its replica."""
-    first = cast(Node, real(Node, tmp_path / "first"))
+    first = real(Node, tmp_path / "first")
     first.start()
     second = Node(tmp_path / "second", replicaof=f"127.0.0.1 {first.port}")
     second.start()
