@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import re
 from collections import Counter
 from collections.abc import Sequence
 from typing import Final
@@ -25,7 +26,9 @@ from tests.torture.written import Written
 
 log = logging.getLogger(__name__)
 
-SHOWN: Final = 5
+SHOWN: Final = 3
+_NAMES: Final = re.compile(r"t[0-9a-f]{16}|\d+|, (?:but one )?with another.*|: .*")
+"""What differs among complaints of one kind."""
 AT_ONCE: Final = 1_000
 
 
@@ -49,13 +52,15 @@ class Verdict(Found):
         return not (self.lost or self.doubled or self.miscounted)
 
     def complain(self) -> None:
-        """Log some of what was found."""
+        """Log what was found: of each kind, how often, and some of it."""
         for name in ("lost", "doubled", "miscounted"):
-            found = getattr(self, name)
-            for each in found[:SHOWN]:
-                log.error("%s: %s", name, each)
-            if len(found) > SHOWN:
-                log.error("%s: and %d more", name, len(found) - SHOWN)
+            kinds: dict[str, list[str]] = {}
+            for each in getattr(self, name):
+                kinds.setdefault(_NAMES.sub("*", each), []).append(each)
+            for kind, found in kinds.items():
+                log.error("%s: %d times: %s", name, len(found), kind)
+                for each in found[:SHOWN]:
+                    log.error("%s: %s", name, each)
 
 
 async def judge(
