@@ -15,7 +15,7 @@ from tests.torture.reading import Record, Unreadable, read
 
 log = logging.getLogger(__name__)
 
-STANDSTILL: Final = 120.0
+STANDSTILL: Final = 300.0
 """Seconds without any progress after which it is given up."""
 
 

@@ -20,11 +20,20 @@ EVERY: Final = (1.0, 5.0)
 """Seconds between two visits: from, to."""
 MOST: Final = 5_000
 """Records in a run: workers remember 10,000 of which they have told."""
-TOPICS: Final = (
-    "decisions",
-    "dead-letters",
-    "torture-decision-counts-changelog",
-    "torture-partition-reports-changelog",
+TOPICS: Final = {
+    "decisions": PARTITIONS,
+    "dead-letters": PARTITIONS,
+    "torture-decision-counts-changelog": PARTITIONS,
+    "torture-partition-reports-changelog": PARTITIONS,
+    "torture-progress": 1,
+}
+"""With their numbers of partitions."""
+PROGRESS: Final = (
+    (b"postgres/purged", b'{"before":"2999-01-01"}'),
+    (b"redis/purged", b"junk"),
+    (b"archive/0", b'{"offset":-1}'),
+    (b"archive/99", b"null"),
+    (b"nobody/purged", None),
 )
 TIMES: Final = (-1, 0, 1, 2**62, 1_700_000_000_000)
 
@@ -54,7 +63,7 @@ class Strangers:
                         await self._append(producer, topic)
 
     async def _append(self, producer: AIOKafkaProducer, topic: str) -> None:
-        partition = self._random.randrange(PARTITIONS)
+        partition = self._random.randrange(TOPICS[topic])
         builder = _DefaultRecordBatchBuilderPy(2, 0, 0, -1, -1, 0, 10_000_000)
         count = self._random.randint(1, 10)
         for number in range(count):
@@ -84,6 +93,8 @@ class Strangers:
         if topic == "dead-letters":  # like none that rejected inputs have
             unlike = b"\xff" + self._random.randbytes(20)
             return self._random.choice([(None, unlike), (unlike, value)])
+        if topic == "torture-progress":
+            return self._random.choice([*PROGRESS, (b"\xff", value)])
         # A changelog that is compacted takes no record without a key.
         return self._random.choice([b"", b"\xff", b"0", b'"0"', b"-1", b"1"]), value
 
