@@ -13,7 +13,7 @@ from pathlib import Path
 
 from tests.torture.cluster import Cluster, on_cluster
 from tests.torture.faults import ALL, USUAL
-from tests.torture.run import Plan, torture
+from tests.torture.run import PARTS, Plan, torture
 
 
 async def held(cluster: Cluster, plan: Plan) -> bool:
@@ -37,11 +37,14 @@ def main() -> None:
         default=",".join(USUAL),
         help=f"kinds of faults, separated by commas, or none; all there are: {','.join(ALL)}",
     )
+    parser.add_argument("--without", action="append", default=[], choices=PARTS)
     options = parser.parse_args()
     only = [name for name in options.only.split(",") if name and name != "none"]
     if unknown := set(only) - set(ALL):
         parser.error(f"no such faults: {', '.join(unknown)}; there are {', '.join(ALL)}")
-    plan = Plan(options.minutes * 60, options.seed, options.rate, only, options.pace)
+    plan = Plan(
+        options.minutes * 60, options.seed, options.rate, only, options.pace, options.without
+    )
     on_cluster(options.workers, lambda cluster: held(cluster, plan), options.keep)
 
 

@@ -7,7 +7,7 @@ import logging
 import random
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from tests.torture.anew import begun_anew
 from tests.torture.callers import Callers
@@ -25,6 +25,9 @@ from tests.torture.written import Written
 log = logging.getLogger(__name__)
 
 
+PARTS: Final = ("transactions", "strangers")
+
+
 class Plan(NamedTuple):
     """What is done in a run."""
 
@@ -36,6 +39,8 @@ class Plan(NamedTuple):
     """Kinds of faults."""
     pace: float = 1.0
     """Of the usual time between two faults."""
+    without: Sequence[str] = ()
+    """Parts of the load, of `PARTS`, that are left out."""
     stores: Sequence[str] = ()
     """Faults of stores that are done one after the other, in place of those by chance."""
 
@@ -50,8 +55,10 @@ async def torture(cluster: Cluster, plan: Plan) -> Verdict:
         callers = Callers(cluster, gate, load, written, _random("callers", plan))
         sender = Transactional(cluster.broker, gate, load, written, _random("sender", plan))
         strangers = Strangers(cluster.broker, gate, load, written, _random("strangers", plan))
-        traffic = [load.send(), callers.ask(), callers.post(), sender.send(), strangers.write()]
-        flowing = [asyncio.create_task(each) for each in traffic]
+        traffic = [load.send, callers.ask, callers.post]
+        traffic += [] if "transactions" in plan.without else [sender.send]
+        traffic += [] if "strangers" in plan.without else [strangers.write]
+        flowing = [asyncio.create_task(each()) for each in traffic]
         trouble = [
             asyncio.create_task(faults.of_workers(_random("workers", plan))),
             asyncio.create_task(faults.of_servers(_random("servers", plan))),
