@@ -78,7 +78,8 @@ class Transactional:
             for _ in range(self._random.randint(1, 30)):
                 id_, value = self._load.new(again=False)
                 ids.append(id_)
-                await producer.send(TOPIC, value, key=id_.encode())
+                sent = await producer.send(TOPIC, value, key=id_.encode())
+                sent.add_done_callback(_seen)  # what has failed is raised by `flush`, or the end
             await producer.flush()
             if end != "committed":
                 # Whatever becomes of it, nobody commits it.
@@ -91,3 +92,8 @@ class Transactional:
             self.ends["unknown"] += 1
             raise
         return ids
+
+
+def _seen(sent: asyncio.Future[object]) -> None:
+    if not sent.cancelled():
+        sent.exception()
