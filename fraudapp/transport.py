@@ -26,7 +26,6 @@ from typing import Any, Final, NamedTuple, cast
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import CommitFailedError, KafkaError
-from aiokafka.structs import OffsetAndMetadata
 from faust import Schema
 from faust.tables.manager import TableManager
 from faust.transport.consumer import ensure_TP
@@ -453,9 +452,9 @@ class _InLoop(aiokafka.AIOKafkaConsumerThread):
 async def _commit(
     commit: Callable[..., Awaitable[None]],
     ids: Mapping[str, str],
-    offsets: Mapping[TopicPartition, OffsetAndMetadata],
+    offsets: Mapping[TopicPartition, int],
 ) -> None:
-    await commit(to_commit({partition: each.offset for partition, each in offsets.items()}, ids))
+    await commit(to_commit(offsets, ids))
 
 
 class SafeTransport(aiokafka.Transport):
