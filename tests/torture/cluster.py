@@ -9,8 +9,11 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Coroutine, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, NoReturn
+
+import psutil
 
 from fraudapp.first_model import train_and_activate
 from fraudapp.local.processes import free_port
@@ -127,7 +130,8 @@ class Cluster:
             server.revive()
         for worker in self.workers:
             if worker.child.running:
-                worker.child.resume()
+                with suppress(psutil.NoSuchProcess):  # it has ended this very moment
+                    worker.child.resume()
 
     def stop(self) -> None:
         """Stop everything."""
