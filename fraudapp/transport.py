@@ -19,8 +19,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
-from functools import partial
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from time import monotonic
 from typing import Any, Final, NamedTuple, cast
 
@@ -390,7 +389,6 @@ class _InLoop(aiokafka.AIOKafkaConsumerThread):
         fetcher, ids = consumer._fetcher, cast(SafeTransport, self.transport).topic_ids
         fetcher._proc_fetch_request = rested(fetcher._proc_fetch_request, rest)
         consumer._client.send = FetchById(consumer._client, ids).send
-        consumer.commit = partial(_commit, consumer.commit, ids)
 
     async def seek_to_committed(self) -> Mapping[TP, int]:
         """Go to what is committed for these topics, not for others that had their names."""
@@ -409,8 +407,9 @@ class _InLoop(aiokafka.AIOKafkaConsumerThread):
         self.tp_last_committed_at.update(dict.fromkeys(map(ensure_TP, mine), monotonic()))
         committing = cast(SafeConsumer, self.consumer).committing
         committing.began()
+        ids = cast(SafeTransport, self.transport).topic_ids
         try:
-            await self._ensure_consumer().commit(mine)
+            await self._ensure_consumer().commit(to_commit(mine, ids))
         except CommitFailedError as exc:  # whoever has the partitions now does them again
             self.log.info("not committed: %s", exc)
             return False
@@ -447,14 +446,6 @@ class _InLoop(aiokafka.AIOKafkaConsumerThread):
         consumer._isolation_level = "read_committed"
         consumer._fetch_max_wait_ms = cast(SafeTransport, transport).fetch_wait_ms
         return consumer
-
-
-async def _commit(
-    commit: Callable[..., Awaitable[None]],
-    ids: Mapping[str, str],
-    offsets: Mapping[TopicPartition, int],
-) -> None:
-    await commit(to_commit(offsets, ids))
 
 
 class SafeTransport(aiokafka.Transport):

@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 from aiokafka import AIOKafkaConsumer, ConsumerRecord
 from aiokafka.consumer.fetcher import Fetcher
-from aiokafka.structs import OffsetAndMetadata
 from faust.transport import consumer
 from faust.transport.drivers import aiokafka
 from faust.transport.utils import DefaultSchedulingStrategy
@@ -282,24 +281,23 @@ def test_faust_still_has_the_private_names_this_leans_on() -> None:
     assert "await self._client.send(node_id, request)" in inspect.getsource(
         Fetcher._proc_fetch_request
     )
+    assert "await consumer.commit(aiokafka_offsets)" in inspect.getsource(
+        aiokafka.AIOKafkaConsumerThread._commit
+    )
 
 
 async def test_the_client_of_a_worker_rests_before_it_fetches(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     async def connect(self: _InLoop) -> None:
-        self._consumer = SimpleNamespace(_fetcher=fetcher, _client=kafka, commit=commit)
+        self._consumer = SimpleNamespace(_fetcher=fetcher, _client=kafka)
 
     async def fetch(*args: str) -> bool:
         return args == ("assignment", "node", "request")
 
-    async def commit(offsets: Any) -> None:
-        committed.append(offsets)
-
     async def send(node: int, request: str) -> str:
         return request
 
-    committed: list[Any] = []
     kafka = SimpleNamespace(send=send)
     fetcher = SimpleNamespace(_proc_fetch_request=fetch)
     made: list[float] = []
@@ -318,8 +316,6 @@ async def test_the_client_of_a_worker_rests_before_it_fetches(
     client.transport = SimpleNamespace(longest_rest=0.025, topic_ids={"transactions": "id"})
     await client.on_start()
     assert await kafka.send(1, "a request of another kind") == "a request of another kind"
-    await client._consumer.commit({PARTITION: 5})
-    assert committed == [{PARTITION: OffsetAndMetadata(5, "id")}]
     assert await fetcher._proc_fetch_request("assignment", "node", "request")
     assert made == [0.025, 0.0]
     transport = app.transport
