@@ -149,7 +149,7 @@ def records_of(
         except (IndexError, ValueError):
             return
         place += length
-        if whole and end != place:
+        if place < end if not whole else place != end:
             return  # it does not hold together: nothing that follows can be found
         yield record
 
@@ -167,6 +167,8 @@ def _read(
     if place <= len(unpacked):
         count, place = decode_varint(unpacked, place)
         for _ in range(count):
+            if place > len(unpacked):
+                break
             name, place = _field(unpacked, place)
             content, place = _field(unpacked, place)
             headers.append(((name or b"").decode(errors="backslashreplace"), content))
