@@ -189,7 +189,7 @@ async def leave_markers(kafka: Kafka, name: str, transactional_id: str) -> None:
         for partition, ends in enumerate(([True], [False], [True, False], [False, True])):
             for committed in ends:
                 await sender.begin_transaction()
-                await sender.send_and_wait(name, b"x", partition=partition)
+                await sender.send_and_wait(name, b"x", key=b"x", partition=partition)
                 await (sender.commit_transaction if committed else sender.abort_transaction)()
 
 
