@@ -43,24 +43,28 @@ class Counts(Struct, frozen=True):
     since: int = 0
     """Offset in the decision log at which the inputs of this topic begin.
 
-    What was decided before came from another topic of that name, or from offsets that have begun
-    again since: wherever it was read, it was not from what is at that position now.
+    What was decided before came from another topic of that name: wherever it was read, it was not
+    from what is at that position now.
     """
 
     def at(self, topic_id: str, *, end: int, cursor: int) -> Counts:
         """Return these counts for going on with a topic, which ends at offset `end` for now.
 
-        If it is another topic, or offsets have begun again, all inputs from there on are new ones;
-        `cursor` is where the decision log is before the first of them is decided. A topic without
-        an id that is shorter than it was is taken for another one.
+        Of another topic, all inputs are new ones; `cursor` is where the decision log is before the
+        first of them is decided. One without an id is taken for another if it is shorter than it
+        was. If it is the same, it has lost its end: what is left may be counted again, but for what
+        led to a decision, and nobody can tell what has come instead.
         """
-        if topic_id and self.topic_id and topic_id != self.topic_id:
-            return replace(self, offset=-1, topic_id=topic_id, since=cursor)
-        if self.offset < end:
-            since = self.since if self.since <= cursor else 0  # else the log is another one
-            return replace(self, topic_id=topic_id or self.topic_id, since=since)
-        begun_again = end - 1 if topic_id == self.topic_id != "" else -1
-        return replace(self, offset=begun_again, topic_id=topic_id or self.topic_id, since=cursor)
+        since = self.since if self.since <= cursor else 0  # else the log is another one
+        known = bool(topic_id and self.topic_id)
+        same = known and topic_id == self.topic_id
+        begins_again = self.offset >= end or (known and not same)
+        return replace(
+            self,
+            offset=-1 if begins_again else self.offset,
+            topic_id=topic_id or self.topic_id,
+            since=cursor if begins_again and not same else since,
+        )
 
     def plus(
         self, inputs: Iterable[Counted], *, offset: int, decisions: Mapping[str, int]
