@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import gzip
-import socket
 from collections.abc import AsyncIterator, Callable
 from datetime import timedelta
 from typing import Any, cast
 
 import pytest
+from aiohttp import ThreadedResolver
 
 from fraudapp.settings import SettingsError, load
 from fraudapp.stores.archive import archive_at
@@ -245,13 +245,13 @@ async def test_an_endpoint_may_have_a_path(gate: OddS3, made: Made, s3_bucket: s
 async def test_the_bucket_is_where_the_setting_says(
     gate: OddS3, made: Made, addressing: str, host: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def here(name: Any, *arguments: Any, **options: Any) -> Any:
-        return resolve(
-            "127.0.0.1" if str(name).endswith("s3.test") else name, *arguments, **options
-        )
+    async def here(self: ThreadedResolver, name: str, *args: Any, **options: Any) -> Any:
+        address = "127.0.0.1" if name.endswith("s3.test") else name
+        return await resolve(self, address, *args, **options)
 
-    resolve = socket.getaddrinfo
-    monkeypatch.setattr(socket, "getaddrinfo", here)
+    # Below it may be either of two event loops, of which one resolves names in C.
+    resolve = ThreadedResolver.resolve
+    monkeypatch.setattr(ThreadedResolver, "resolve", here)
     gate.rules = [refuses(503, "SlowDown", when=anything)]
     port = gate.url.rpartition(":")[2]
     archive = made(
