@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, closing
+from contextlib import AsyncExitStack, asynccontextmanager, closing
 from itertools import count
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from fraudapp.progress import Progress
 from fraudapp.settings import load
 from fraudapp.stores.base import Batch, StoreRefused
 from models.records import Decision
+from tests.conftest import topics_of
 from tests.integration.test_keeper import PATIENCE, HeldStore
 from tests.servers.choice import real
 from tests.servers.kafka import Kafka
@@ -123,6 +124,24 @@ class Bench:
         assert ledger.find(everything) == dict(zip(ids, written, strict=True))
 
 
+GROWN = (0, 20, 50, 70)
+"""Decisions that a log has got again which has lost fifty."""
+
+
+@pytest.fixture
+async def benches(broker: Kafka, unique: str, tmp_path: Path) -> AsyncIterator[dict[int, Bench]]:
+    """One for each of `GROWN`: they share restarts of the broker."""
+    made = {
+        grown: Bench(broker, topics_of(f"{unique}-{grown}"), tmp_path / str(grown))
+        for grown in GROWN
+    }
+    for bench in made.values():
+        await bench.start()
+    yield made
+    for bench in made.values():
+        await bench.stop()
+
+
 @pytest.fixture
 async def bench(broker: Kafka, topics: dict[str, str], tmp_path: Path) -> AsyncIterator[Bench]:
     bench = Bench(broker, topics, tmp_path)
@@ -136,75 +155,85 @@ def copies(broker: Kafka, tmp_path: Path) -> Restorable:
     return Restorable(broker, tmp_path / "copy")
 
 
-@pytest.mark.parametrize("grown", [0, 20, 50, 70])
 async def test_a_ledger_on_disk_of_a_log_that_was_cut_is_made_anew(
-    bench: Bench,
-    copies: Restorable,
-    tmp_path: Path,
-    grown: int,
-    caplog: pytest.LogCaptureFixture,
+    benches: dict[int, Bench], copies: Restorable, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    await bench.decide(30)
+    for bench in benches.values():
+        await bench.decide(30)
     copies.copy()
-    await bench.decide(50)
-    await bench.log.close()
-    copies.put_back(bench.topic)
-    if grown:
-        elsewhere = bench.settings.model_copy(update={"data_dir": tmp_path / "another"})
-        bench.log = DecisionLog(elsewhere, bench.appender)
-        await bench.log.open()
-        await bench.decide(grown)
+    for bench in benches.values():
+        await bench.decide(50)
         await bench.log.close()
-    bench.log = DecisionLog(bench.settings, bench.appender)
-    await bench.log.open()
-    await bench.agrees()
-    assert caplog.text.count("is not the log that was read up to 80") == 1
-    await bench.decide(5)
-    await bench.agrees()
-    await bench.agrees(generation=2)
-    assert "is not the log that was read up to 85" not in caplog.text
+    copies.put_back(*(bench.topic for bench in benches.values()))
+    for grown, bench in benches.items():
+        if grown:
+            elsewhere = bench.settings.model_copy(update={"data_dir": tmp_path / f"other-{grown}"})
+            bench.log = DecisionLog(elsewhere, bench.appender)
+            await bench.log.open()
+            await bench.decide(grown)
+            await bench.log.close()
+        bench.log = DecisionLog(bench.settings, bench.appender)
+        await bench.log.open()
+        await bench.agrees()
+        noticed = f"of {bench.topic}, which ends at {30 + grown}, is not the log that was read up"
+        assert caplog.text.count(f"{noticed} to 80") == 1, grown
+        await bench.decide(5)
+        await bench.agrees()
+        await bench.agrees(generation=2)
+        assert "is not the log that was read up to 85" not in caplog.text
 
 
-@pytest.mark.parametrize("grown", [20, 50, 70])
 @pytest.mark.parametrize("running", [True, False])
 async def test_a_store_gets_all_of_a_log_that_was_cut_and_has_grown_again(
-    bench: Bench, copies: Restorable, running: bool, grown: int, caplog: pytest.LogCaptureFixture
+    benches: dict[int, Bench], copies: Restorable, running: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
-    store, following = HeldStore(0.0), bench.following
-    await bench.decide(30)
-    async with following(store) as keeper:
-        await caught_up(keeper)
-        copies.copy()
-        await bench.decide(50)
-        await caught_up(keeper)
-        if running:
-            await put_back_and_grow(bench, copies, store, grown)
-            await bench.decide(1)
-            assert keeper.behind
-            store.gate.set()
+    benches = {grown: bench for grown, bench in benches.items() if grown}
+    stores = {grown: HeldStore(0.0) for grown in benches}
+
+    async def put_back_and_grow() -> None:
+        """Let logs lose their last 50 decisions and get others; stores take nothing for now."""
+        copies.put_back(*(bench.topic for bench in benches.values()))
+        for grown, bench in benches.items():
+            stores[grown].gate.clear()
+            stores[grown].kept.clear()
+            await bench.decide(grown)
+
+    for bench in benches.values():
+        await bench.decide(30)
+    async with AsyncExitStack() as stack:
+        keepers = {
+            grown: await stack.enter_async_context(bench.following(stores[grown]))
+            for grown, bench in benches.items()
+        }
+        for keeper in keepers.values():
             await caught_up(keeper)
+        copies.copy()
+        for grown, bench in benches.items():
+            await bench.decide(50)
+            await caught_up(keepers[grown])
+        if running:
+            await put_back_and_grow()
+            for grown, bench in benches.items():
+                await bench.decide(1)
+                assert keepers[grown].behind
+                stores[grown].gate.set()
+                await caught_up(keepers[grown])
     if not running:
-        await put_back_and_grow(bench, copies, store, grown)
-    async with following(store) as keeper:
-        assert keeper.behind == (0 if running else 30 + grown)
-        store.gate.set()
-        await bench.decide(1)
-        await caught_up(keeper)
-    await bench.agrees()
-    assert {each.transaction_id for each in await bench.written()} <= set(store.kept)
-    assert caplog.text.count("is not the one it was") == 1
-    saves = store.saves
-    async with following(store):
-        await bench.decide(1)
-    assert store.saves <= saves + 1
-
-
-async def put_back_and_grow(bench: Bench, copies: Restorable, store: HeldStore, grown: int) -> None:
-    """Let the log lose its last 50 decisions and get others; the store takes nothing for now."""
-    copies.put_back(bench.topic)
-    store.gate.clear()
-    store.kept.clear()
-    await bench.decide(grown)
+        await put_back_and_grow()
+    for grown, bench in benches.items():
+        store = stores[grown]
+        async with bench.following(store) as keeper:
+            assert keeper.behind == (0 if running else 30 + grown)
+            store.gate.set()
+            await bench.decide(1)
+            await caught_up(keeper)
+        await bench.agrees()
+        assert {each.transaction_id for each in await bench.written()} <= set(store.kept)
+        saves = store.saves
+        async with bench.following(store):
+            await bench.decide(1)
+        assert store.saves <= saves + 1
+    assert caplog.text.count("is not the one it was") == len(benches)
 
 
 @pytest.mark.parametrize("whole", [False, True])
@@ -214,7 +243,7 @@ async def test_a_log_that_is_cut_while_it_is_written_is_noticed_by_the_next_deci
     await bench.decide(30)
     copies.copy()
     await bench.decide(50)
-    copies.put_back(None if whole else bench.topic)
+    copies.put_back(*([] if whole else [bench.topic]))
     await bench.decide(5)
     await bench.agrees()
     assert caplog.text.count("is not the log that was read up to 80") == 1

@@ -21,15 +21,15 @@ class Restorable:
         shutil.copytree(self._data, self._folder)
         self._kafka.start()
 
-    def put_back(self, topic: str | None = None) -> None:
-        """Put back one topic, or the whole broker, as copied; restarts the broker."""
+    def put_back(self, *topics: str) -> None:
+        """Put back these topics, or the whole broker, as copied; restarts the broker."""
         self._kafka.stop()
-        pattern = f"{topic}-*" if topic else "*"
-        for path in self._data.glob(pattern):
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
-        for path in self._folder.glob(pattern):
-            target = self._data / path.name
-            shutil.copytree(path, target) if path.is_dir() else shutil.copy2(path, target)
+        for pattern in [f"{topic}-*" for topic in topics] or ["*"]:
+            for path in self._data.glob(pattern):
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+            for path in self._folder.glob(pattern):
+                target = self._data / path.name
+                shutil.copytree(path, target) if path.is_dir() else shutil.copy2(path, target)
         self._kafka.start()
 
     @property
