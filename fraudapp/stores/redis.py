@@ -119,6 +119,11 @@ class RedisStore:
             redis = self._redis
             try:
                 yield redis
+            except AttributeError as exc:
+                if isinstance(redis, Redis):
+                    raise
+                # A failed call to a cluster closes the connections that others are using.
+                raise ConnectionError("the connection was closed by another call") from exc
             except BaseException as exc:
                 if self._redis is redis and outdated(exc):
                     self._redis = None

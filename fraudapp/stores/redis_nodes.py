@@ -23,7 +23,13 @@ from redis.exceptions import (
 
 Client = Redis | RedisCluster
 
-FAILURES: Final = (RedisError, RedisClusterException, OSError, asyncio.TimeoutError)
+FAILURES: Final = (
+    RedisError,
+    RedisClusterException,
+    OSError,
+    asyncio.TimeoutError,
+    RuntimeError,  # of uvloop, for a connection that was closed meanwhile
+)
 # What a connection is given up for, and made again: behind its address another server may be the
 # primary by now.
 _DEMOTED: Final[list[type[Exception]]] = [ReadOnlyError, MasterDownError]

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from datetime import datetime, timedelta, timezone
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 from redis.exceptions import MasterDownError, OutOfMemoryError, ReadOnlyError
@@ -16,6 +18,8 @@ from tests.servers.choice import real
 from tests.servers.redis_cluster import SLOTS, Node, RedisCluster
 from tests.servers.relay import Relay
 from tests.unit.decisions import decision
+
+T = TypeVar("T")
 
 IDS = [f"t{number}" for number in range(300)]
 BATCH = Batch([decision(each, offset=number) for number, each in enumerate(IDS)])
@@ -39,23 +43,27 @@ async def store(cluster: RedisCluster) -> AsyncIterator[RedisStore]:
     await store.close()
 
 
+async def until_it_does(ask: Callable[[], Awaitable[T]]) -> tuple[T, int]:
+    """Ask until the store is there, and return the answer and how often that took."""
+    for attempt in range(1, 1_000):
+        try:
+            return await ask(), attempt
+        except StoreUnavailable:
+            await asyncio.sleep(0.05)
+    raise AssertionError("it never came back")
+
+
 async def found(store: RedisStore, ids: list[str]) -> set[str]:
     known = set()
     for start in range(0, len(ids), 50):
-        some = await asyncio.gather(*(store.get(each) for each in ids[start : start + 50]))
-        known |= {each.transaction_id for each in some if each}
+        asked = (until_it_does(partial(store.get, each)) for each in ids[start : start + 50])
+        known |= {each.transaction_id for each, _ in await asyncio.gather(*asked) if each}
     return known
 
 
 async def until_saved(store: RedisStore, batch: Batch) -> int:
     """Save it as a keeper does, and return how often it took."""
-    for attempt in range(1, 1_000):
-        try:
-            await store.save(batch)
-            return attempt
-        except StoreUnavailable:
-            await asyncio.sleep(0.05)
-    raise AssertionError("it never came back")
+    return (await until_it_does(partial(store.save, batch)))[1]
 
 
 async def test_a_cluster_is_a_store_like_any_other(store: RedisStore) -> None:
