@@ -99,6 +99,7 @@ class SafeConsumer(aiokafka.Consumer):
         self._open: defaultdict[TP, dict[int, Message]] = defaultdict(dict)
         self._done: dict[TP, int] = {}
         self._seeks = 0
+        self._seeking = 0  # how many seeks go on
         self._dropped_at: int | None = None  # number of seeks when something was last dropped
         self._reached: dict[TP, int] = {}  # offset after the last record, since the last seek
         self._beginning_again = False
@@ -131,12 +132,17 @@ class SafeConsumer(aiokafka.Consumer):
         if not self.flow_active:
             await self._go_back()
             return
-        if gone_back := self._gone_back(fetched):
-            await self._begin_again(*gone_back)
-            return
-        self._reached.update({tp: records[-1].offset + 1 for tp, records in fetched.items()})
         generation = self.app.consumer_generation_id
         acks_enabled_for = self.app.topics.acks_enabled_for
+        certain = self._seeks == seeks and not self._seeking  # else it may be from before a seek
+        if certain and (gone_back := self._gone_back(fetched)):
+            await self._begin_again(*gone_back)
+            return
+        self._reached.update(
+            (tp, records[-1].offset + 1)
+            for tp, records in fetched.items()
+            if certain or not acks_enabled_for(tp.topic)
+        )
         pieces = {
             tp: list(runs(records)) if acks_enabled_for(tp.topic) else records
             for tp, records in fetched.items()
@@ -240,8 +246,12 @@ class SafeConsumer(aiokafka.Consumer):
 
     async def perform_seek(self) -> None:
         """Go back to the committed offsets, with empty books."""
+        self._seeking += 1
         self._forget()
-        await super().perform_seek()
+        try:
+            await super().perform_seek()
+        finally:
+            self._seeking -= 1
         self._forget()
 
     async def _go_back(self) -> None:

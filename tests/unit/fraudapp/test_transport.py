@@ -152,6 +152,33 @@ async def test_what_was_fetched_while_a_seek_went_on_is_left_and_fetched_again()
     assert [run_of(each).end for each in await books.deliver()] == [2]
 
 
+@pytest.mark.parametrize("started", ["before the seek", "during the seek"])
+async def test_to_go_back_by_a_seek_is_no_end_of_a_topic_that_was_lost(
+    started: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    went_back = asyncio.Event()
+
+    async def perform_seek(self: Books) -> None:
+        await went_back.wait()
+
+    monkeypatch.setattr(consumer.Consumer, "perform_seek", perform_seek)
+    books = Books({PARTITION: [7, 8]}, {PARTITION: [0, 1]}, {PARTITION: [0, 1]})
+    first = books.getmany(1.0)
+    if started == "before the seek":
+        await first.__anext__()
+    seeking = asyncio.create_task(books.perform_seek())
+    await asyncio.sleep(0)
+    if started == "during the seek":
+        await first.__anext__()
+    second = books.getmany(1.0)  # from where it has gone back to, before the books are empty
+    await second.__anext__()
+    went_back.set()
+    await seeking
+    assert [each async for each in second] == []
+    assert [run_of(each).end for each in await books.deliver()] == [2]
+    assert not books._beginning_again
+
+
 @pytest.mark.parametrize("how", ["suspended", "generation", "inactive"])
 async def test_what_is_dropped_on_its_way_is_fetched_again(how: str) -> None:
     books = Books({PARTITION: [0], OTHER: [5]}, {PARTITION: [0], OTHER: [5]})
