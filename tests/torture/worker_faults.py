@@ -65,7 +65,8 @@ async def damage(cluster: Cluster, number: int, random_: random.Random) -> None:
         data = cluster.workers[number].data_dir
         folders = sorted({each.parent for each in data.glob("[lf]*/**/CURRENT")})
         for folder in folders:
-            paths = sorted(folder.glob(random_.choice(FILES)))
+            found = folder.glob(random_.choice(FILES))
+            paths = sorted(path for path in found if path.is_file())  # one may be a folder by now
             for path in random_.sample(paths, min(1, len(paths))):
                 way = random_.choice(list(WAYS))
                 log.info("%s: %s", path.relative_to(data), way)
