@@ -3,29 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
 from aiokafka import ConsumerRecord, TopicPartition
-from aiokafka.errors import KafkaError
 from mode import Service
 
 from fraudapp.effort import Effort, troubles
+from fraudapp.following import next_records
 from fraudapp.heard import Heard
 from fraudapp.kafka_clients import new_consumer
 from fraudapp.log_records import log_records
 from fraudapp.settings import Settings
 from fraudapp.waiting import Waiting
 
-_POLL_MS: Final = 1_000
-"""Longest wait for the next records, which also bounds how long stopping takes."""
 _LOOK_BACK: Final = 2_000
 """Records of each partition that are listened to anew at a start: the history may lack them yet."""
 _REMEMBERED: Final = 1 << 20
 """Ids remembered that the history lacks, of all partitions together: 16 MiB."""
-
-_RETRY: Final = 1.0
-"""Seconds until it is tried again to read what could not be read."""
 
 
 class Announcements(Service):
@@ -111,13 +106,9 @@ class Announcements(Service):
     @Service.task
     async def _listen(self) -> None:
         while not self.should_stop:
-            try:
-                records = await self._consumer.getmany(timeout_ms=_POLL_MS)
-            except KafkaError as exc:
-                self._listening.failed(exc)
-                await self.sleep(_RETRY)
+            records = await next_records(self, self._consumer, self._listening)
+            if records is None:
                 continue
-            self._listening.succeeded()
             for partition, batch in records.items():
                 self._hear(partition.partition, batch)
             if self._news is not None:
@@ -130,7 +121,7 @@ class Announcements(Service):
             heard = self.heard[partition.partition]
             heard.end = max(heard.end, await self._consumer.position(partition))
 
-    def _hear(self, number: int, records: list[ConsumerRecord]) -> None:
+    def _hear(self, number: int, records: Sequence[ConsumerRecord]) -> None:
         keys = [record.key for record in records]
         self.heard[number].add(keys, [record.offset for record in records])
         if self._waiting.anybody():

@@ -11,12 +11,12 @@ from datetime import date, datetime, timedelta, timezone
 from typing import Final
 
 from aiokafka import ConsumerRecord, TopicPartition
-from aiokafka.errors import KafkaError
 from mode import Service
 
 from fraudapp.appender import Appender
 from fraudapp.changes import Changes
 from fraudapp.effort import Effort, troubles
+from fraudapp.following import next_records
 from fraudapp.foreign import passed_over
 from fraudapp.kafka_clients import new_consumer
 from fraudapp.offsets import ends
@@ -24,10 +24,6 @@ from fraudapp.progress_records import Purged, Reached, entry_of, written
 from fraudapp.settings import Settings
 from fraudapp.stamps import Stamp
 
-_POLL_MS: Final = 1_000
-"""Longest wait for the next records, which also bounds how long stopping takes."""
-_RETRY: Final = 1.0
-"""Seconds until it is tried again to read what could not be read."""
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _ZONES: Final = timedelta(days=1)
 """How far the day may be ahead of the record's: a purge of days that are not over is none."""
@@ -107,13 +103,9 @@ class Progress(Service):
     @Service.task
     async def _follow(self) -> None:
         while not self.should_stop:
-            try:
-                fetched = await self._consumer.getmany(self._partition, timeout_ms=_POLL_MS)
-            except KafkaError as exc:
-                self._following.failed(exc)
-                await self.sleep(_RETRY)
+            fetched = await next_records(self, self._consumer, self._following)
+            if fetched is None:
                 continue
-            self._following.succeeded()
             for record in fetched.get(self._partition, ()):
                 self._read(record)
             self._position = await self._consumer.position(self._partition)
