@@ -429,10 +429,26 @@ class _InLoop(aiokafka.AIOKafkaConsumerThread):
         committing.succeeded()
         return True
 
+    def verify_event_path(self, now: float, tp: TP) -> None:
+        """See `faust.transport.consumer.Consumer.verify_event_path`.
+
+        Faust's would end the worker while the client asks from where on it can read, as it does
+        when the broker has lost, or deleted, what was to be read next.
+        """
+        position, _ = self.reach(tp)
+        if position is not None:
+            super().verify_event_path(now, tp)
+
     def reach(self, tp: TP) -> tuple[int | None, int | None]:
-        """Offset of the next record to be read of a partition, and up to which it can be read."""
-        assignment = self._ensure_consumer()._subscription.subscription.assignment
-        state = assignment.state_value(tp)
+        """Offset of the next record to be read of a partition, and up to which it can be read.
+
+        Each is None while it is not known.
+        """
+        subscription = self._ensure_consumer()._subscription.subscription
+        assignment = subscription and subscription.assignment
+        state = assignment and assignment.state_value(tp)
+        if state is None:
+            return None, None
         end = state.highwater if state.lso in (None, -1) else state.lso
         return state.position if state.has_valid_position else None, end
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import inspect
 import itertools
+import time
 from collections import defaultdict
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from aiokafka import AIOKafkaConsumer, ConsumerRecord
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.consumer.fetcher import Fetcher
+from aiokafka.consumer.subscription_state import SubscriptionState
 from faust.transport import consumer
 from faust.transport.drivers import aiokafka
 from faust.transport.utils import DefaultSchedulingStrategy
@@ -348,6 +350,27 @@ async def test_the_client_of_a_worker_rests_before_it_fetches(
     transport = app.transport
     assert isinstance(transport, SafeTransport)
     assert transport.longest_rest == settings.batch_seconds / 5
+
+
+@pytest.mark.parametrize("state", ["nothing assigned", "another one", "position unknown", "known"])
+async def test_a_look_at_a_partition_in_any_state_ends_no_worker(state: str) -> None:
+    positions = SubscriptionState()
+    if state != "nothing assigned":
+        assigned = OTHER if state == "another one" else PARTITION
+        positions.assign_from_user([TopicPartition(*assigned)])
+    if state == "known":
+        positions.seek(TopicPartition(*PARTITION), 7)
+    thread: Any = _InLoop.__new__(_InLoop)
+    thread._consumer = SimpleNamespace(
+        _subscription=positions, _fetcher=SimpleNamespace(_subscriptions=positions)
+    )
+    thread.time_started = time.monotonic()
+    thread.tp_fetch_request_timeout_secs = 0.0
+    said: list[str] = []
+    thread.log = SimpleNamespace(error=lambda message, *args: said.append(message))
+    thread.verify_event_path(time.monotonic(), PARTITION)
+    assert len(said) == (state == "known")
+    assert thread.reach(PARTITION) == (7 if state == "known" else None, None)
 
 
 def test_what_a_service_in_a_thread_does_its_own_way_is_undone() -> None:
