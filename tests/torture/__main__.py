@@ -12,7 +12,7 @@ import argparse
 from pathlib import Path
 
 from tests.torture.cluster import Cluster, on_cluster
-from tests.torture.faults import ALL, USUAL
+from tests.torture.faults import ALL
 from tests.torture.run import PARTS, Plan, torture
 
 
@@ -34,7 +34,7 @@ def main() -> None:
     parser.add_argument("--pace", type=float, default=1.0, help="0.5: faults twice as often")
     parser.add_argument(
         "--only",
-        default=",".join(USUAL),
+        default=",".join(ALL),
         help=f"kinds of faults, separated by commas, or none; all there are: {','.join(ALL)}",
     )
     parser.add_argument("--without", action="append", default=[], choices=PARTS)

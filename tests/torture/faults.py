@@ -34,8 +34,6 @@ SERVERS: Final = {
 SERVER_FAULTS: Final = ("break",)
 ALL: Final = (*WORKER_FAULTS, *SERVER_FAULTS, *STORE_FAULTS)
 """Names of all kinds of faults."""
-USUAL: Final = tuple(name for name in ALL if name != "shorten_log")
-"""Those that are done unless told otherwise."""
 
 
 class Faults:
@@ -47,7 +45,7 @@ class Faults:
         gate: Gate,
         written: Written,
         *,
-        only: Sequence[str] = USUAL,
+        only: Sequence[str] = ALL,
         pace: float = 1.0,
     ) -> None:
         """`only` are the kinds of faults; with half the `pace` they come twice as often."""

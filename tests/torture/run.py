@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 from tests.torture.anew import begun_anew
 from tests.torture.callers import Callers
 from tests.torture.cluster import Cluster
-from tests.torture.faults import USUAL, Faults
+from tests.torture.faults import ALL, Faults
 from tests.torture.gate import Gate
 from tests.torture.load import Load
 from tests.torture.senders import Senders
@@ -35,7 +35,7 @@ class Plan(NamedTuple):
     seed: int
     rate: float
     """Messages a second."""
-    only: Sequence[str] = USUAL
+    only: Sequence[str] = ALL
     """Kinds of faults."""
     pace: float = 1.0
     """Of the usual time between two faults."""

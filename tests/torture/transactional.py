@@ -72,19 +72,22 @@ class Transactional:
                 return
 
     async def _one(self, producer: AIOKafkaProducer, end: str) -> list[str]:
-        ids = []
+        ids: list[str] = []
+        messages: list[asyncio.Future[object]] = []
         try:
             await producer.begin_transaction()
             for _ in range(self._random.randint(1, 30)):
                 id_, value = self._load.new(again=False)
                 ids.append(id_)
-                sent = await producer.send(TOPIC, value, key=id_.encode())
-                sent.add_done_callback(_seen)  # what has failed is raised by `flush`, or the end
+                message = await producer.send(TOPIC, value, key=id_.encode())
+                message.add_done_callback(_seen)
+                messages.append(message)
             await producer.flush()
             if end != "committed":
                 # Whatever becomes of it, nobody commits it.
                 self._written.aborted.update(ids)
             if end == "committed":
+                await asyncio.gather(*messages)  # aiokafka commits what is left if some have failed
                 await producer.commit_transaction()
             elif end == "aborted":
                 await producer.abort_transaction()
@@ -94,6 +97,6 @@ class Transactional:
         return ids
 
 
-def _seen(sent: asyncio.Future[object]) -> None:
-    if not sent.cancelled():
-        sent.exception()
+def _seen(message: asyncio.Future[object]) -> None:
+    if not message.cancelled():
+        message.exception()
