@@ -80,10 +80,10 @@ def running(say: Callable[[str], None], training_rows: int | None) -> Iterator[S
         registry.activate(registry.add(trained))
         stack = Stack(
             folder,
-            Kafka(folder / "kafka"),
+            Kafka(folder / "kafka", options=()),
             SystemPostgres(folder / "postgres"),
             SystemRedis(folder / "redis"),
-            S3Proxy(folder / "s3"),
+            S3Proxy(folder / "s3", options=()),
             trained,
         )
         joblib.dump(trained.pipeline, stack.pipeline)

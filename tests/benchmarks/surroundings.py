@@ -11,7 +11,7 @@ from typing import Final
 
 import psutil
 
-from tests.servers.jars import class_path
+from tests.servers.jars import java
 from tests.servers.postgres import find_programs
 
 ROOT: Final = Path(__file__).parents[2]
@@ -50,8 +50,8 @@ def surroundings() -> dict[str, str]:
 
 
 def _jar(profile: str, pattern: str) -> str:
-    # The class path is one pattern: `FOLDER/*`.
-    found = Path(class_path(profile)).parent.glob(pattern)
+    # The class path comes last, and is one pattern: `FOLDER/*`.
+    found = Path(java(profile)[-1]).parent.glob(pattern)
     return min((path.stem for path in found), key=len, default="unknown")
 
 

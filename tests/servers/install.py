@@ -17,9 +17,12 @@ from functools import partial
 import click
 
 from tests.deployment.programs import fetch_kustomize
+from tests.servers.archiving import archive
 from tests.servers.jars import Missing, fetch
+from tests.servers.kafka import Kafka
 from tests.servers.pgbouncer import find_program
 from tests.servers.postgres import find_programs
+from tests.servers.s3proxy import S3Proxy
 
 
 def main() -> int:
@@ -31,6 +34,8 @@ def main() -> int:
         *_install("Chromium", partial(_package, "chromium", _chromium_there)),
         *_install("Apache Kafka", partial(fetch, "kafka")),
         *_install("S3Proxy", partial(fetch, "s3proxy")),
+        *_install("archive of Kafka's classes", partial(archive, "kafka", Kafka)),
+        *_install("archive of S3Proxy's classes", partial(archive, "s3proxy", S3Proxy)),
         *_install("libfaketime", _debian("faketime", "faketime")),
         # What runs or judges parts of the deployment.
         *_install("HAProxy", _debian("haproxy", "haproxy")),

@@ -11,20 +11,26 @@ from pathlib import Path
 from fraudapp.local.probes import kafka_answers
 from fraudapp.local.processes import HOST, Child, ProcessError, free_port
 from fraudapp.local.server import Server
-from tests.servers.jars import class_path
+from tests.servers.jars import STARTS_SOON, java
 
 
 class Kafka(Server):
-    """A Kafka broker; `properties` are added to its configuration."""
+    """A Kafka broker; `properties` are added to its configuration, `options` are Java's."""
 
     name = "kafka"
     formatting: Sequence[str] = ()  # further arguments of the storage tool
 
     def __init__(
-        self, folder: Path, port: int | None = None, *, properties: Mapping[str, str] | None = None
+        self,
+        folder: Path,
+        port: int | None = None,
+        *,
+        properties: Mapping[str, str] | None = None,
+        options: Sequence[str] = STARTS_SOON,
     ) -> None:
         super().__init__(folder, port)
-        self._class_path = class_path("kafka")
+        quiet = "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn"
+        self._java = java("kafka", "-Xmx512m", quiet, *options)
         controller = free_port()
         self._properties = {
             "process.roles": "broker,controller",
@@ -61,7 +67,7 @@ class Kafka(Server):
         lines = "".join(f"{name}={value}\n" for name, value in self._properties.items())
         self._configuration.write_text(lines)
         cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-        argv = self._java("kafka.tools.StorageTool", "format", "--standalone")
+        argv = [*self._java, "kafka.tools.StorageTool", "format", "--standalone"]
         # Not as two words: an id may begin with a hyphen.
         argv += [f"--cluster-id={cluster}", f"--config={self._configuration}", *self.formatting]
         done = subprocess.run(argv, check=False, capture_output=True, text=True)
@@ -69,7 +75,7 @@ class Kafka(Server):
             raise ProcessError(f"cannot format Kafka's folder: {done.stdout}{done.stderr}")
 
     def command(self) -> Child:
-        argv = self._java("kafka.Kafka", str(self._configuration))
+        argv = [*self._java, "kafka.Kafka", str(self._configuration)]
         return Child(self.name, argv, log=self.log, cwd=self.folder)
 
     def answers(self) -> bool:
@@ -78,7 +84,3 @@ class Kafka(Server):
     @property
     def _configuration(self) -> Path:
         return self.folder / "server.properties"
-
-    def _java(self, main: str, *arguments: str) -> list[str]:
-        quiet = "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn"
-        return ["java", "-Xmx512m", quiet, "-cp", self._class_path, main, *arguments]

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from http.client import FORBIDDEN
 from pathlib import Path
 
 from fraudapp.local.probes import http_status
 from fraudapp.local.processes import HOST, Child
 from fraudapp.local.server import Server
-from tests.servers.jars import HERE, class_path
+from tests.servers.jars import HERE, STARTS_SOON, java
 
 
 class S3Proxy(Server):
     """S3 with one key; buckets are folders below `folder/buckets`.
 
-    `properties` are added to its configuration.
+    `properties` are added to its configuration, `options` are Java's.
     """
 
     name = "s3proxy"
@@ -23,11 +23,17 @@ class S3Proxy(Server):
     secret = "test-secret"
 
     def __init__(
-        self, folder: Path, port: int | None = None, *, properties: Mapping[str, str] | None = None
+        self,
+        folder: Path,
+        port: int | None = None,
+        *,
+        properties: Mapping[str, str] | None = None,
+        options: Sequence[str] = STARTS_SOON,
     ) -> None:
         super().__init__(folder, port)
         self._properties = properties or {}
-        self._class_path = class_path("s3proxy")
+        quiet = f"-Dlogback.configurationFile={HERE / 'logback.xml'}"
+        self._java = java("s3proxy", "-Xmx256m", quiet, *options)
 
     @property
     def url(self) -> str:
@@ -60,9 +66,7 @@ class S3Proxy(Server):
         (self._buckets / name).mkdir()
 
     def command(self) -> Child:
-        argv = ["java", "-Xmx256m", f"-Dlogback.configurationFile={HERE / 'logback.xml'}"]
-        argv += ["-cp", self._class_path, "org.gaul.s3proxy.Main"]
-        argv += ["--properties", str(self._configuration)]
+        argv = [*self._java, "org.gaul.s3proxy.Main", "--properties", str(self._configuration)]
         return Child(self.name, argv, log=self.log, cwd=self.folder)
 
     def answers(self) -> bool:
