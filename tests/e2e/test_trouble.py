@@ -140,6 +140,8 @@ async def test_the_broker_may_be_away_for_a_while(worker: Worker, kafka: Kafka) 
     await kept.eventually(lambda: worker.stats()["decisions"]["total"] == len(rows))
     await kept.everywhere(worker.environment, len(rows))
     assert worker.child.running
+    # The client cannot connect hundreds of times a second, which must not drown all else.
+    assert 0 < worker.log.read_text().count("Unable connect to node") < 30
 
 
 async def test_a_ledger_that_is_lost_or_damaged_is_made_anew(worker: Worker) -> None:
