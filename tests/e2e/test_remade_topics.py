@@ -19,7 +19,7 @@ from tests.e2e.messages import encoded, send, transaction
 from tests.e2e.worker import Worker
 from tests.servers.kafka import Kafka
 from tests.servers.restored import Restorable
-from tests.servers.topics import create, delete
+from tests.servers.topics import create, delete, emptied
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -70,6 +70,7 @@ async def make_anew(worker: Worker, name: str = "TRANSACTIONS") -> None:
     except KafkaException as exc:  # whoever has asked for it first had it made, as a broker may
         if exc.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
             raise
+    await emptied(url, topic(worker, name))
 
 
 def ids(name: str, count: int) -> list[str]:

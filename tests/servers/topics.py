@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from concurrent.futures import Future
 
+from confluent_kafka import KafkaException, TopicPartition
 from confluent_kafka.admin import (
     AdminClient,
     AlterConfigOpType,
     ConfigEntry,
     ConfigResource,
+    ListOffsetsResultInfo,
     NewPartitions,
     NewTopic,
+    OffsetSpec,
     ResourceType,
 )
 
@@ -78,3 +82,26 @@ async def delete(url: str, topic: str) -> None:
     admin = _admin(url)
     for done in admin.delete_topics([topic]).values():
         await asyncio.to_thread(done.result)
+
+
+async def emptied(url: str, topic: str) -> None:
+    """Return once nothing is left of a topic that was deleted and made anew.
+
+    For a moment a broker takes messages for the new one, and puts them where the old one was.
+    """
+    admin = _admin(url)
+    while True:
+        partitions = range(await asyncio.to_thread(_partitions, admin, topic))
+        latest = {TopicPartition(topic, number): OffsetSpec.latest() for number in partitions}  # type: ignore[no-untyped-call]
+        ends = [await asyncio.to_thread(_end, done) for done in admin.list_offsets(latest).values()]
+        if ends and not any(ends):
+            return
+        await asyncio.sleep(POLL)
+
+
+def _end(done: Future[ListOffsetsResultInfo]) -> int:
+    """An offset, or -1 if the broker cannot tell now."""
+    try:
+        return int(done.result().offset)
+    except KafkaException:
+        return -1
