@@ -164,7 +164,15 @@ async def _look_up(runtime: Runtime, transaction_id: str) -> Decision | None:
     await runtime.lookups.acquire()
     # Whoever no longer needs the answer does not interrupt it: to cancel a query, asyncpg connects
     # to the server anew, which costs more than any answer.
-    return await asyncio.shield(_ask_in_turn(runtime, transaction_id))
+    asking = asyncio.ensure_future(_ask_in_turn(runtime, transaction_id))
+    asking.add_done_callback(_seen)
+    return await asyncio.shield(asking)
+
+
+def _seen(asking: asyncio.Future[Decision | None]) -> None:
+    """Take note of a failure, or asyncio complains where whoever asked has gone."""
+    if not asking.cancelled():
+        asking.exception()
 
 
 async def _ask_in_turn(runtime: Runtime, transaction_id: str) -> Decision | None:

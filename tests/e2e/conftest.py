@@ -45,6 +45,8 @@ def new_worker(
     yield start
     for worker in workers:
         worker.child.kill()
+    for worker in workers:
+        assert "never retrieved" not in worker.log.read_text()
 
 
 @pytest.fixture
