@@ -1,16 +1,30 @@
-"""Schema migrations of the history, run at start by whichever worker comes first."""
+"""Schema migrations of the history, run at start by whichever worker comes first.
+
+Workers of several versions share one history while they are replaced one after the other, and after
+some were put back. So a migration only adds: columns that may be empty, tables, functions. What
+nothing uses any more is dropped by a version that comes after one in which nothing did.
+"""
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
 from alembic import command
 from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
+from sqlalchemy.exc import ProgrammingError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 import fraudapp
+from fraudapp.stores.base import AccessRefused
+from fraudapp.stores.schema import DecisionRow
+
+log = logging.getLogger(__name__)
 
 _LOCK: Final = 0x66726175645F6170  # "fraud_ap": any number that only this program uses
 
@@ -25,7 +39,11 @@ def alembic_config(connection: Connection | None = None) -> Config:
 
 
 async def migrate(engine: AsyncEngine) -> None:
-    """Bring the schema up to date, under a lock: any number of workers may call it at once."""
+    """Bring the schema up to date, under a lock: any number of workers may call it at once.
+
+    One that a newer version has made is left as it is; raises `AccessRefused` if it lacks what this
+    version needs.
+    """
     async with engine.begin() as connection:
         await connection.run_sync(_upgrade)
 
@@ -33,4 +51,22 @@ async def migrate(engine: AsyncEngine) -> None:
 def _upgrade(connection: Connection) -> None:
     # Held until the transaction ends, which also makes all migrations one transaction.
     connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
-    command.upgrade(alembic_config(connection), "head")
+    config = alembic_config(connection)
+    known = {each.revision for each in ScriptDirectory.from_config(config).walk_revisions()}
+    found = MigrationContext.configure(connection).get_current_heads()
+    if newer := sorted(set(found) - known):
+        _use(connection, newer)
+    else:
+        command.upgrade(config, "head")
+
+
+def _use(connection: Connection, newer: Sequence[str]) -> None:
+    columns = ", ".join(column.name for column in DecisionRow.__table__.columns)
+    where = f"the history has schema {', '.join(newer)}, which is newer than this version"
+    try:
+        connection.execute(
+            text(f"SELECT {columns} FROM find_decisions('{{}}')")  # noqa: S608 - the model's own
+        )
+    except ProgrammingError as exc:
+        raise AccessRefused(f"{where}, and lacks what it needs: {exc.orig}") from exc
+    log.info("%s; it has all that it needs", where)

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from typing import Any
 
+import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import Connection
-from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy import Connection, inspect, text
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-from fraudapp.stores.migrate import migrate
+from fraudapp.stores.base import AccessRefused, Batch
+from fraudapp.stores.migrate import alembic_config, migrate
+from fraudapp.stores.postgres import PostgresStore
 from fraudapp.stores.schema import Base
+from tests.unit.decisions import decision
 
 
 def _differences(connection: Connection) -> list[Any]:
@@ -23,9 +29,79 @@ def _differences(connection: Connection) -> list[Any]:
     return found
 
 
-async def test_migrated_tables_are_those_of_the_models(postgres_url: str) -> None:
+@pytest.fixture
+async def engine(postgres_url: str) -> AsyncIterator[AsyncEngine]:
     engine = create_async_engine(postgres_url)
+    yield engine
+    await engine.dispose()
+
+
+async def run(engine: AsyncEngine, *statements: str) -> None:
+    async with engine.begin() as connection:
+        for statement in statements:
+            await connection.execute(text(statement))
+
+
+async def test_migrated_tables_are_those_of_the_models(engine: AsyncEngine) -> None:
     await migrate(engine)
     async with engine.connect() as connection:
         assert await connection.run_sync(_differences) == []
-    await engine.dispose()
+
+
+NEWER = (
+    "ALTER TABLE decisions ADD COLUMN shadow_score double precision",
+    "CREATE TABLE reviews (transaction_id text PRIMARY KEY)",
+    "UPDATE alembic_version SET version_num = '9999'",
+)
+
+
+async def test_a_worker_goes_on_where_a_newer_one_has_migrated(
+    engine: AsyncEngine, postgres_url: str
+) -> None:
+    before, after = PostgresStore(postgres_url), PostgresStore(postgres_url)
+    await before.open()
+    one, other, last = (decision(f"t{number}", offset=number) for number in range(3))
+    await before.save(Batch([one]))
+    await run(engine, *NEWER)
+    await before.save(Batch([other]))  # which has been running all the time
+    await after.open()  # as after a roll-back
+    await after.save(Batch([last]))
+    ids = [each.transaction_id for each in (one, other, last)]
+    for store in (before, after):
+        assert await store.find(ids) == {each.transaction_id: each for each in (one, other, last)}
+        await store.maintain(one.decided_at.date())
+        await store.close()
+
+
+@pytest.mark.parametrize(
+    "change",
+    ["ALTER TABLE decisions RENAME COLUMN score TO raw_score", "DROP FUNCTION find_decisions"],
+)
+async def test_a_schema_that_lacks_something_is_told(
+    engine: AsyncEngine, postgres_url: str, change: str
+) -> None:
+    await migrate(engine)
+    await run(engine, *NEWER, change)
+    store = PostgresStore(postgres_url)
+    with pytest.raises(AccessRefused, match="9999, which is newer than this version, and lacks"):
+        await store.open()
+    await store.close()
+
+
+async def test_a_worker_of_the_version_before_goes_on_where_this_one_has_migrated(
+    engine: AsyncEngine, postgres_url: str
+) -> None:
+    def migrate_to_before(connection: Connection) -> list[str]:
+        command.upgrade(alembic_config(connection), "head-1")
+        return [column["name"] for column in inspect(connection).get_columns("decisions")]
+
+    async with engine.begin() as connection:
+        columns = await connection.run_sync(migrate_to_before)
+    store = PostgresStore(postgres_url)
+    await store.open()
+    await store.save(Batch([decision("t")]))
+    names = ", ".join(columns)
+    values = names.replace("transaction_id", "'of the version before'")
+    await run(engine, f"INSERT INTO decisions ({names}) SELECT {values} FROM decisions")
+    assert (await store.find(["of the version before"])).keys() == {"of the version before"}
+    await store.close()
