@@ -22,6 +22,8 @@ T = TypeVar("T")
 
 LOOK_UP_TIMEOUT: Final = 3.0
 """Seconds the stores, or the broker, may take to answer a question over HTTP."""
+SETTLING: Final = 4.0
+"""Seconds for all of them together, with the wait for a turn to ask: a caller has to be told."""
 HEARING: Final = 0.5
 """Seconds in which this worker learns of the latest decisions, if nothing is the matter."""
 LOOKS: Final = 5
@@ -38,7 +40,12 @@ async def find(runtime: Runtime, transaction_id: str, *, wait: float) -> Decisio
     found = await await_decision(runtime, transaction_id, wait) if wait > 0 else None
     if wait > 0 and found is None and runtime.waiting.closed.is_set():
         raise Unknowable("this worker is about to stop; ask another one")
-    return found or await _settle(runtime, transaction_id)
+    if found:
+        return found
+    try:
+        return await asyncio.wait_for(_settle(runtime, transaction_id), SETTLING)
+    except asyncio.TimeoutError as exc:
+        raise Unknowable("stores and broker take too long to answer; ask again") from exc
 
 
 async def await_decision(runtime: Runtime, transaction_id: str, seconds: float) -> Decision | None:

@@ -27,6 +27,7 @@ from fraudapp.kafka_clients import BrokerRefuses
 from fraudapp.keeper import Keeper
 from fraudapp.ledger import LedgerDamaged, LedgerInUse
 from fraudapp.patience import patiently
+from fraudapp.pending import Pending
 from fraudapp.progress import Progress
 from fraudapp.publishing import publish_dead_letters
 from fraudapp.questions import Questions
@@ -201,6 +202,7 @@ class Runtime(Service):
         self.scorer = await asyncio.to_thread(ready_scorer, self.settings, log.info)
         await topics.ensure(self.settings)
         self.stores = Stores(self.settings)
+        self.pending = Pending(self.stores.redis)
         await self.stores.check_access()
         self.appender = Appender(self.settings)
         await self.appender.start()

@@ -94,6 +94,27 @@ async def test_what_was_decided_while_stores_are_down_is_known_to_all(
         await kept.eventually(lambda each=worker: statuses(each, ["never"]) == {404: 1})  # type: ignore[misc]
 
 
+async def test_stores_that_are_frozen_hold_up_no_caller(
+    worker: Worker, redis_server: Redis, postgres: Postgres
+) -> None:
+    for server in (redis_server, postgres):
+        server.pause()
+    began = time.monotonic()
+    for number in range(20):
+        body = encoded(transaction(f"t{number}"))
+        assert (await asyncio.to_thread(worker.post, "/transactions", body))[0] == 202
+    assert time.monotonic() - began < 20  # 4 s each, when each of them waited for Redis
+    answers = await asyncio.gather(
+        *(
+            asyncio.to_thread(worker.get, f"/transaction/never{number}/status?wait_seconds=1")
+            for number in range(40)
+        )
+    )
+    assert {status for status, _ in answers} == {503}
+    assert time.monotonic() - began < 40  # they queued up for a minute
+    assert "noting in redis what is pending" in worker.log.read_text()
+
+
 async def test_a_worker_that_came_later_says_what_it_cannot_know(
     new_worker: Callable[..., Worker], redis_server: Redis, postgres: Postgres
 ) -> None:
