@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from itertools import repeat
 from math import inf
@@ -22,6 +23,8 @@ from fraudapp.stores.base import Batch
 
 log = logging.getLogger(__name__)
 
+STRETCH: Final = 20_000
+"""Records of one partition that are read before another one has its turn, at most."""
 SOON: Final = 60.0
 """Seconds after a ledger was made anew in which further damage means that its disk is bad."""
 
@@ -45,7 +48,7 @@ class DecisionLog:
         self._appender = appender
         self._ledgers: dict[int, Ledger] = {}
         self._read_in: dict[int, int] = {}
-        self._turn = asyncio.Lock()
+        self._turns: defaultdict[int, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._ended = ended
         self._remaking: set[asyncio.Task[Ledger]] = set()
         self._left: dict[int, int] = {}  # cursors of ledgers that were let go of
@@ -137,7 +140,8 @@ class DecisionLog:
         """
         if self.is_ready(number, generation):
             return self._ledgers[number]
-        async with self._turn:
+        # One that cannot be read now, or is long, holds up no other.
+        async with self._turns[number]:
             while not self.is_ready(number, generation):
                 try:
                     await self._read_in_whole(number, generation)
@@ -224,8 +228,9 @@ class DecisionLog:
 
     async def _catch_up(self, number: int, ledger: Ledger, end: int) -> None:
         missing = end - ledger.cursor
-        if ledger.known < end:
-            async for records in self._reader.read(number, ledger.known, end):
+        for start in range(ledger.known, end, STRETCH):
+            # The reader serves one at a time: the others have their turn between two stretches.
+            async for records in self._reader.read(number, start, min(start + STRETCH, end)):
                 ledger.apply(records, records[-1].offset + 1)
         if missing > 0:
             ledger.apply([], end)
