@@ -102,7 +102,7 @@ class _Lane:
         """Take runs with so many records, but so many runs at least; busy with them until freed."""
         taken: list[EventT[Any]] = []
         while self.waiting:
-            records = len(run_of(self.waiting[0].message).records)
+            records = run_of(self.waiting[0].message).count
             if records > room and len(taken) >= at_least:
                 break
             room -= records
@@ -113,7 +113,7 @@ class _Lane:
 
     def _count(self, event: EventT[Any], sign: int) -> None:
         run = run_of(event.message)
-        self.records += sign * len(run.records)
+        self.records += sign * run.count
         self._bytes += sign * run.size
 
 
@@ -124,4 +124,4 @@ def number_of(events: Events) -> int:
 
 def records_in(events: Events) -> int:
     """Return how many records the runs hold."""
-    return sum(len(run_of(event.message).records) for event in events)
+    return sum(run_of(event.message).count for event in events)

@@ -101,6 +101,8 @@ async def keep(share: Share) -> Done:
     records = share.records
     latency.observe_since([record.timestamp / 1_000 for record in records])
     counted = _counted(rejected, admission)
+    for event in share.events:
+        run_of(event.message).release()
     return Done(share.number, share.events, counted, records[-1].offset, len(records))
 
 

@@ -21,7 +21,7 @@ import asyncio
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from time import monotonic
-from typing import Any, Final, NamedTuple, cast
+from typing import Any, Final, cast
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import CommitFailedError, KafkaError
@@ -51,22 +51,24 @@ LEAVING: Final = 2.0
 """Seconds that the broker may take to let a worker go; else the session ends by itself."""
 
 
-class Run(NamedTuple):
+class Run:
     """Consecutive records of one partition; what a message of an acknowledged topic holds."""
 
-    records: Sequence[ConsumerRecord]
-    size: int
-    """Bytes of their values."""
+    __slots__ = ("count", "end", "records", "size", "start")
 
-    @property
-    def start(self) -> int:
+    def __init__(self, records: Sequence[ConsumerRecord], size: int) -> None:
+        """`size` is in bytes, of their values."""
+        self.records = records
+        self.size = size
+        self.count = len(records)
+        self.start: int = records[0].offset
         """Offset of the first record."""
-        return int(self.records[0].offset)
-
-    @property
-    def end(self) -> int:
+        self.end: int = records[-1].offset + 1
         """Offset after the last record."""
-        return int(self.records[-1].offset) + 1
+
+    def release(self) -> None:
+        """Let go of the records: what waits to be committed need not be in memory."""
+        self.records, self.size = (), 0
 
 
 def run_of(message: Message) -> Run:
@@ -194,7 +196,7 @@ class SafeConsumer(aiokafka.Consumer):
             self._done[message.tp] = max(self._done.get(message.tp, 0), run.end)
             # What makes Faust ask for the offset to commit, and when.
             self._acked[message.tp].append(run.end - 1)
-            self._n_acked += len(run.records)
+            self._n_acked += run.count
         self.let_go(message)
 
     def let_go(self, message: Message) -> None:

@@ -12,7 +12,8 @@ from fraudapp.transport import Run
 
 def run(number: int, records: int = 1, *, size: int = 100, name: object = None) -> EventT[Any]:
     """Return the event of a run of so many records, and bytes, of a partition."""
-    message = SimpleNamespace(partition=number, value=Run([cast(Any, None)] * records, size))
+    there = [cast(Any, SimpleNamespace(offset=offset)) for offset in range(records)]
+    message = SimpleNamespace(partition=number, value=Run(there, size))
     return cast("EventT[Any]", SimpleNamespace(message=message, name=name))
 
 
