@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
-from collections.abc import Collection, Iterable, Iterator
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from typing import Any, Final, Literal
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import MessageSizeTooLargeError
+from aiokafka.errors import MessageSizeTooLargeError, RecordListTooLargeError
 
 from fraudapp.effort import Effort, troubles
 from fraudapp.kafka_clients import client_options
@@ -17,12 +19,18 @@ from fraudapp.patience import patiently
 from fraudapp.settings import Settings
 from fraudapp.topic_ids import ids_when_there, topic_ids
 
+log = logging.getLogger(__name__)
+
+TOO_LARGE: Final = (MessageSizeTooLargeError, RecordListTooLargeError)
+"""What a broker answers to a batch above `max.message.bytes`, or above `segment.bytes`."""
 LARGEST_BATCH: Final = 900_000
 """Bytes of a batch, at most, unless one record is larger; brokers take 1 MiB by default."""
 LARGEST_REQUEST: Final = 90_000_000
 """Bytes of a record, at most: brokers close the connection over a request of 100 MiB."""
 ROOM_FOR_HEADERS: Final = 64_000
 """Bytes of a record beside the message it holds, at most."""
+_OVERHEAD: Final = 128
+"""Bytes of a record beside its key, value and headers, at most."""
 
 
 def largest_letter(settings: Settings) -> int:
@@ -41,6 +49,7 @@ class Appender:
     def __init__(self, settings: Settings, compression: Literal["gzip"] | None = None) -> None:
         self._largest = max(LARGEST_BATCH + ROOM_FOR_HEADERS, largest_letter(settings))
         self._one_large = asyncio.Lock()
+        self._takes: defaultdict[str, int] = defaultdict(lambda: LARGEST_BATCH)  # bytes, by topic
         self._efforts: set[Effort] = set()
         self._producer = AIOKafkaProducer(
             **client_options(settings),
@@ -77,13 +86,21 @@ class Appender:
         return await (ids_when_there if wait else topic_ids)(self._producer.client, topics)
 
     async def append(
-        self, topic: str, partition: int, records: Iterable[NewRecord], what: str
+        self,
+        topic: str,
+        partition: int,
+        records: Iterable[NewRecord],
+        what: str,
+        *,
+        divide: bool = False,
     ) -> list[int]:
         """Append records in their order, and return their offsets, which need not be consecutive.
 
         Tries again until it goes well (see `patiently`), and says `what` in the log when it does
         not; some records may then be there twice. Raises `RecordListTooLargeError`, or
         `MessageSizeTooLargeError`, also for what is larger than `largest_letter`: it is not sent.
+        To `divide` is to send what the topic does not take at once as several batches: then, only a
+        single record can be too large.
         """
         kept = list(records)
         # What waits for one broker goes in one request; several large ones may be too much for it.
@@ -94,44 +111,63 @@ class Appender:
             async for attempt in patiently(effort):
                 async with turn:
                     with attempt:
-                        return await self._append(topic, partition, kept)
+                        return await self._append(topic, partition, kept, divide)
             raise AssertionError("attempts without limit ended")
         finally:
             self._efforts.discard(effort)
 
-    async def _append(self, topic: str, partition: int, records: list[NewRecord]) -> list[int]:
-        batches = list(self._batches(records))
-        if max(batch.size() for batch in batches) > self._largest:
+    async def _append(
+        self, topic: str, partition: int, records: Sequence[NewRecord], divide: bool
+    ) -> list[int]:
+        batches = list(self._batches(records, self._takes[topic]))
+        if max(batch.size() for batch, _ in batches) > self._largest:
             # aiokafka compares only what is sent record by record; nothing is sent of them.
             raise MessageSizeTooLargeError(f"more than {self._largest:,} bytes")
-        sent = [
-            (batch.record_count(), await self._send(batch, topic, partition)) for batch in batches
-        ]
-        metadata = await asyncio.gather(*(future for _, future in sent))
-        return [
-            first.offset + place
-            for (count, _), first in zip(sent, metadata, strict=True)
-            for place in range(count)
-        ]
+        offsets: list[int] = []
+        for batch, held in batches:  # in their order: aiokafka sends a partition one at a time too
+            try:
+                first = await self._send(batch, topic, partition)
+            except TOO_LARGE:
+                if not divide or len(held) == 1:
+                    raise
+                self._takes[topic] = min(self._takes[topic], batch.size() // 2)
+                log.info("%s takes less than %d bytes at once", topic, batch.size())
+                offsets += await self._append(topic, partition, held, divide)
+            else:
+                offsets += range(first, first + len(held))
+        return offsets
 
-    async def _send(self, batch: Any, topic: str, partition: int) -> asyncio.Future[Any]:
+    async def _send(self, batch: Any, topic: str, partition: int) -> int:
         batch.close()
-        sent: asyncio.Future[Any] = await self._producer.send_batch(
-            batch, topic, partition=partition
-        )
-        return sent
+        sent = await self._producer.send_batch(batch, topic, partition=partition)
+        return int((await sent).offset)
 
-    def _batches(self, records: Iterable[NewRecord]) -> Iterator[Any]:
+    def _batches(
+        self, records: Iterable[NewRecord], most: int
+    ) -> Iterator[tuple[Any, Sequence[NewRecord]]]:
+        """Batches, and what they hold: of `most` bytes, unless one record is larger."""
         now = int(time.time() * 1_000)
+        limited = most < LARGEST_BATCH
         batch = self._producer.create_batch()
-        for key, value, headers in records:
+        held: list[NewRecord] = []
+        for record in records:
+            key, value, headers = record
+            full = limited and held and batch.size() + size_of(record) > most
             # A batch takes its first record whatever the size, and then no more than fit.
-            if batch.append(timestamp=now, key=key, value=value, headers=headers) is None:
-                yield batch
-                batch = self._producer.create_batch()
+            if full or batch.append(timestamp=now, key=key, value=value, headers=headers) is None:
+                yield batch, held
+                batch, held = self._producer.create_batch(), []
                 batch.append(timestamp=now, key=key, value=value, headers=headers)
-        if batch.record_count():
-            yield batch
+            held.append(record)
+        if held:
+            yield batch, held
+
+
+def size_of(record: NewRecord) -> int:
+    """Bytes that a record takes in a batch, at most."""
+    key, value, headers = record
+    told = sum(len(name) + len(text) for name, text in headers)
+    return len(key or b"") + len(value or b"") + told + _OVERHEAD
 
 
 def _is_large(records: list[NewRecord]) -> bool:

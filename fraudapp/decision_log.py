@@ -166,7 +166,9 @@ class DecisionLog:
         if ledger is None or ledger.cursor != start:
             return False
         new: Iterator[NewRecord] = zip(batch.keys, batch.encoded, repeat([]), strict=False)
-        offsets = await self._appender.append(self._topic, number, new, "publishing decisions")
+        offsets = await self._appender.append(
+            self._topic, number, new, "publishing decisions", divide=True
+        )
         end = start + len(offsets)
         try:
             # The ledger may have been brought up to date meanwhile, past what others have written.

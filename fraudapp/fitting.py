@@ -4,16 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final
 
-from aiokafka.errors import MessageSizeTooLargeError, RecordListTooLargeError
-
-from fraudapp.appender import LARGEST_BATCH, Appender, NewRecord
-
-TOO_LARGE: Final = (MessageSizeTooLargeError, RecordListTooLargeError)
-"""What a broker answers to a batch above `max.message.bytes`, or above `segment.bytes`."""
-_OVERHEAD: Final = 128
-"""Bytes of a record beside its key, value and headers, at most."""
+from fraudapp.appender import LARGEST_BATCH, TOO_LARGE, Appender, NewRecord, size_of
 
 
 @dataclass(eq=False)
@@ -81,10 +73,3 @@ def _batches(messages: Iterable[Message]) -> Iterator[list[Message]]:
         total += size
     if batch:
         yield batch
-
-
-def size_of(record: NewRecord) -> int:
-    """Bytes that a record takes in a batch, at most."""
-    key, value, headers = record
-    told = sum(len(name) + len(text) for name, text in headers)
-    return len(key or b"") + len(value or b"") + told + _OVERHEAD

@@ -29,8 +29,8 @@ compaction may not touch yet, the latest segment, is small."""
 BROKERS_CLOCK: Final = {"message.timestamp.type": "LogAppendTime"}
 """How a log is made that only workers write to: a broker refuses records with the stamp of a clock
 that is ahead, and soon deletes those of one that is behind."""
-SMALLEST_LIMIT: Final = 1_000_000
-"""Bytes that a topic has to take at once which the worker appends batches to."""
+SMALLEST_LIMIT: Final = 16_384
+"""Bytes that the log has to take at once: of the largest decision there can be, and more."""
 
 
 class Demand(NamedTuple):

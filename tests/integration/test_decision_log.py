@@ -10,14 +10,19 @@ from pathlib import Path
 import pytest
 
 from fraudapp import topics as kafka_topics
-from fraudapp.appender import Appender
+from fraudapp.appender import Appender, size_of
 from fraudapp.decision_log import DecisionLog
 from fraudapp.ledger import Ledger
 from fraudapp.local.server import Server
 from fraudapp.settings import load
-from fraudapp.stores.base import Batch
+from fraudapp.stores.base import Batch, encode
+from fraudapp.topic_configs import SMALLEST_LIMIT
+from models.records import Reason
 from tests.e2e.kept import eventually
+from tests.servers.kafka import Kafka
+from tests.servers.topics import configure
 from tests.unit.decisions import decision, id_at_home
+from tests.unit.transactions import transaction
 
 IN_MEMORY = ("rocksdb.num-entries-active-mem-table", "rocksdb.num-entries-imm-mem-tables")
 X, Y = (id_at_home(0, number, 4) for number in range(2))
@@ -104,3 +109,41 @@ async def test_what_others_have_written_meanwhile_comes_first(workers: list[Work
     assert await theirs.append(0, Batch([decision(X, score=0.1)]), asked)
     assert not await ours.append(0, Batch([decision(n, score=0.9) for n in (X, Y)]), asked)
     assert {n: each.score for n, each in ledger.find([X, Y]).items()} == {X: 0.1, Y: 0.9}
+
+
+@pytest.mark.parametrize("takes", [16_384, 100_000])
+async def test_decisions_are_sent_in_batches_that_the_topic_takes(
+    workers: list[Worker], kafka: Kafka, takes: int
+) -> None:
+    one, other = workers
+    ledger = await one.log.ready(0, generation=1)
+    ids = iter(sorted(id_at_home(0, number, 4) for number in range(3_000)))
+
+    async def append(count: int) -> None:
+        new = [decision(next(ids), offset=ledger.cursor + place) for place in range(count)]
+        assert await one.log.append(0, Batch(new), ledger.cursor)
+        assert list(ledger.find([each.transaction_id for each in new]).values()) == new
+
+    await append(1_000)
+    await configure(kafka.url, one.settings.decisions_topic, {"max.message.bytes": str(takes)})
+    await append(1_000)  # which it took before
+    await append(1)
+    await append(999)
+    again = await other.log.ready(0, generation=2)
+    assert again.cursor == ledger.cursor == 3_000  # none is there twice
+    assert again.counts == ledger.counts
+    await kafka_topics.ensure(one.settings)
+
+
+def test_the_largest_decision_fits_into_the_smallest_batch_that_a_log_may_take() -> None:
+    longest = "\\" * 128
+    each = decision(
+        longest,
+        score=0.1234567890123456,
+        reasons=[Reason("R" * 40, "w" * 200, -1.2345678901234567)] * 3,
+        model_version="m" * 64,
+        policy_version="p" * 64,
+        topic="t" * 249,
+        transaction=transaction(longest, nameOrig=longest, nameDest=longest),
+    )
+    assert size_of((longest.encode(), encode(each), [])) < SMALLEST_LIMIT / 4
