@@ -16,6 +16,7 @@ from fraudapp.appender import Appender, NewRecord
 from fraudapp.disk import DiskUnusable, discard
 from fraudapp.effort import Readings
 from fraudapp.ledger import Ledger, LedgerDamaged
+from fraudapp.log_identity import LogIdentity
 from fraudapp.log_reader import LogReader
 from fraudapp.patience import patiently
 from fraudapp.settings import Settings
@@ -42,7 +43,9 @@ class DecisionLog:
         ended: Callable[[asyncio.Task[Ledger]], None] = lambda task: None,
     ) -> None:
         """`ended` is called with each task that has made a ledger anew, or has failed to."""
+        self._application = settings.app_id
         self._topic = settings.decisions_topic
+        self._topic_id = ""
         self._folder: Path = settings.data_dir / "ledger"
         self._reader = LogReader(settings)
         self._appender = appender
@@ -62,6 +65,7 @@ class DecisionLog:
             discard(self._folder)
             self._folder.mkdir(parents=True)
         await self._reader.start()
+        self._topic_id = (await self._appender.topic_ids([self._topic], wait=True))[self._topic]
 
     async def close(self) -> None:
         """Disconnect, and close the ledgers."""
@@ -196,7 +200,8 @@ class DecisionLog:
     def _open(self, number: int) -> Ledger:
         if number in self._unusable:
             raise self._unusable[number]
-        ledger = self._ledgers[number] = Ledger(self._folder / f"partition-{number}")
+        identity = LogIdentity(self._application, self._topic, number, self._topic_id)
+        ledger = self._ledgers[number] = Ledger(self._folder / f"partition-{number}", identity)
         if ledger.made_anew:
             self._fresh_until[number] = inf
         return ledger

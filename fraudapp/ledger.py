@@ -22,6 +22,8 @@ from rocksdict import (
 )
 
 from fraudapp.disk import IN_USE, DiskUnusable, discard, in_use
+from fraudapp.log_identity import LogIdentity
+from fraudapp.log_identity import unpacked as unpacked_identity
 from fraudapp.stamps import Stamp, digest_of, stamp_of, unpacked
 from fraudapp.stores.base import Batch, decode
 from models.activity import Activity, by_outcome
@@ -34,6 +36,7 @@ _CURSOR: Final = b"\x00cursor"
 _COUNTS: Final = b"\x00counts"
 _ACTIVITY: Final = b"\x00activity"
 _STAMP: Final = b"\x00stamp"
+_IDENTITY: Final = b"\x00identity"
 _OFFSET_BYTES: Final = 8
 # No write-ahead log of RocksDB's: the decision log is one. After a crash, what was not on disk yet
 # (some megabytes; a batch is there as a whole or not at all) is read from it again.
@@ -67,7 +70,21 @@ class LedgerDamaged(Exception):
 
     def __init__(self, ledger: Ledger, why: object) -> None:
         self.ledger = ledger
-        super().__init__(f"{ledger.folder} is damaged ({why})")
+        super().__init__(f"{ledger.folder} {self.says(why)}")
+
+    @staticmethod
+    def says(why: object) -> str:
+        """What is the matter with it."""
+        return f"is damaged ({why})"
+
+
+class LedgerOfAnother(LedgerDamaged):
+    """It is the copy of another log, which tells nothing of this one."""
+
+    @staticmethod
+    def says(why: object) -> str:
+        """Of which."""
+        return f"is of {why}"
 
 
 class Ledger:
@@ -91,9 +108,13 @@ class Ledger:
     activity: Activity
     """Rates, scores and latest blocks."""
 
-    def __init__(self, folder: Path) -> None:
-        """Raises `LedgerInUse`, and `DiskUnusable` if not even an empty one can be made."""
+    def __init__(self, folder: Path, identity: LogIdentity | None = None) -> None:
+        """`identity` is that of the log; None where it does not matter.
+
+        Raises `LedgerInUse`, and `DiskUnusable` if not even an empty one can be made.
+        """
         self.folder = folder
+        self._identity = identity
         self.made_anew = False
         """Whether what was there had to be thrown away."""
         try:
@@ -112,6 +133,11 @@ class Ledger:
             raise LedgerDamaged(self, exc) from exc
         with self._sound():
             self._load(self._get([_CURSOR, _COUNTS, _ACTIVITY, _STAMP]))
+            (known,) = self._get([_IDENTITY])
+            found = None if known is None else unpacked_identity(known)
+        if found and self._identity and not found.is_same(self._identity):
+            raise LedgerOfAnother(self, f"{found}, and the log is {self._identity}")
+        self._identified = found is not None and found == self._identity
         self._looked_at = self.cursor
 
     def _load(self, values: Sequence[bytes | None]) -> None:
@@ -228,8 +254,11 @@ class Ledger:
         batch.put(_CURSOR, b"%d" % end)
         if stamp is not None and stamp is not self.stamp:
             batch.put(_STAMP, stamp.packed())
+        if self._identity and not self._identified:
+            batch.put(_IDENTITY, self._identity.packed())
         with self._sound():
             self._db.write(batch, _UNLOGGED)
+        self._identified = True
         self.cursor, self.stamp = end, stamp
 
     def settle(self) -> None:

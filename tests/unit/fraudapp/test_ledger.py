@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from rocksdict import Options, Rdict
 
 from fraudapp.ledger import Ledger, LedgerInUse, LogRecord
+from fraudapp.log_identity import LogIdentity
 from fraudapp.stores.base import Batch, encode
 from models.activity import Activity
 from models.records import Outcome
@@ -169,3 +170,44 @@ def test_a_ledger_at_rest_has_nothing_to_lose(tmp_path: Path) -> None:
     assert done.returncode == -signal.SIGKILL
     with closing(Ledger(tmp_path / "p")) as ledger:
         assert ledger.cursor == sum(ledger.counts.values()) == 12
+
+
+IDENTITY = LogIdentity("app", "decisions", 0, "one id")
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        LogIdentity("another app", "decisions", 0, "one id"),
+        LogIdentity("app", "other decisions", 0, "one id"),
+        LogIdentity("app", "decisions", 1, "one id"),
+        LogIdentity("app", "decisions", 0, "another id"),
+    ],
+    ids=str,
+)
+def test_the_copy_of_another_log_is_thrown_away(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, other: LogIdentity
+) -> None:
+    with closing(Ledger(tmp_path / "p", IDENTITY)) as ledger:
+        ledger.apply([record(0, "a", Outcome.BLOCK)], 1)
+    with closing(Ledger(tmp_path / "p", other)) as ledger:
+        assert ledger.made_anew
+        assert (ledger.cursor, ledger.find(["a"]), ledger.counts) == (0, {}, Counter())
+        assert f"is of {IDENTITY}, and the log is {other}" in caplog.text
+        ledger.apply([record(0, "b", Outcome.FLAG)], 1)
+    with closing(Ledger(tmp_path / "p", other)) as ledger:
+        assert not ledger.made_anew
+        assert ledger.find(["b"])
+
+
+@pytest.mark.parametrize("before", [None, LogIdentity("app", "decisions", 0)], ids=str)
+def test_a_copy_of_a_log_that_may_be_the_same_is_kept_and_identified(
+    tmp_path: Path, before: LogIdentity | None
+) -> None:
+    with closing(Ledger(tmp_path / "p", before)) as ledger:
+        ledger.apply([record(0, "a", Outcome.BLOCK)], 1)
+    with closing(Ledger(tmp_path / "p", IDENTITY)) as ledger:
+        assert ledger.find(["a"])
+        ledger.apply([record(1, "b", Outcome.BLOCK)], 2)
+    with closing(Ledger(tmp_path / "p", LogIdentity("app", "decisions", 0, "another id"))) as left:
+        assert not left.find(["a"])
