@@ -10,7 +10,6 @@ from urllib.request import url2pathname
 from fraudapp.settings import Settings
 from fraudapp.stores.base import DatedStore
 from fraudapp.stores.folder_archive import FolderArchive
-from fraudapp.stores.s3_archive import S3Archive
 
 
 class Archive(DatedStore, Protocol):
@@ -25,6 +24,9 @@ def archive_at(settings: Settings) -> Archive:
     url = urlsplit(settings.archive)
     if url.scheme == "file":
         return FolderArchive(Path(url2pathname(url.path)))
+    # A fifth of a second, which others need not wait.
+    from fraudapp.stores.s3_archive import S3Archive
+
     # Not as a URL: a prefix may hold any character.
     bucket, _, prefix = settings.archive.removeprefix("s3://").partition("/")
     return S3Archive(bucket, prefix, settings)

@@ -10,12 +10,8 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from alembic import command
-from alembic.config import Config
-from alembic.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import ProgrammingError
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -24,13 +20,20 @@ import fraudapp
 from fraudapp.stores.base import AccessRefused
 from fraudapp.stores.schema import DecisionRow
 
+if TYPE_CHECKING:
+    from alembic.config import Config
+
 log = logging.getLogger(__name__)
 
+HEAD: Final = "0004"
+"""The latest revision."""
 _LOCK: Final = 0x66726175645F6170  # "fraud_ap": any number that only this program uses
 
 
 def alembic_config(connection: Connection | None = None) -> Config:
     """Alembic's configuration for the package's own migrations, on an open connection."""
+    from alembic.config import Config
+
     config = Config()
     folder = Path(fraudapp.__file__).parent / "migrations"
     config.set_main_option("script_location", str(folder).replace("%", "%%"))
@@ -51,13 +54,25 @@ async def migrate(engine: AsyncEngine) -> None:
 def _upgrade(connection: Connection) -> None:
     # Held until the transaction ends, which also makes all migrations one transaction.
     connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
+    found = _revisions(connection)
+    if found == [HEAD]:
+        return
+    # A quarter of a second, which hardly any start has to wait.
+    from alembic import command
+    from alembic.script import ScriptDirectory
+
     config = alembic_config(connection)
     known = {each.revision for each in ScriptDirectory.from_config(config).walk_revisions()}
-    found = MigrationContext.configure(connection).get_current_heads()
     if newer := sorted(set(found) - known):
         _use(connection, newer)
     else:
         command.upgrade(config, "head")
+
+
+def _revisions(connection: Connection) -> list[str]:
+    if connection.scalar(text("SELECT to_regclass('alembic_version')")) is None:
+        return []
+    return list(connection.scalars(text("SELECT version_num FROM alembic_version")))
 
 
 def _use(connection: Connection, newer: Sequence[str]) -> None:

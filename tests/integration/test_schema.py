@@ -9,11 +9,12 @@ import pytest
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, inspect, text
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from fraudapp.stores.base import AccessRefused, Batch
-from fraudapp.stores.migrate import alembic_config, migrate
+from fraudapp.stores.migrate import HEAD, alembic_config, migrate
 from fraudapp.stores.postgres import PostgresStore
 from fraudapp.stores.schema import Base
 from tests.unit.decisions import decision
@@ -53,6 +54,10 @@ NEWER = (
     "CREATE TABLE reviews (transaction_id text PRIMARY KEY)",
     "UPDATE alembic_version SET version_num = '9999'",
 )
+
+
+def test_the_latest_revision_is_known_without_alembic() -> None:
+    assert ScriptDirectory.from_config(alembic_config()).get_current_head() == HEAD
 
 
 async def test_a_worker_goes_on_where_a_newer_one_has_migrated(
