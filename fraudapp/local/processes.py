@@ -172,15 +172,20 @@ class Child:
         return family
 
 
+_given: Final[set[int]] = set()
+
+
 def free_port() -> int:
     """Return a TCP port that nobody listens on now, below those the system gives to clients.
 
     A client that retries on a port of that range while its server is down can connect to itself,
-    and then keeps the server from coming back.
+    and then keeps the server from coming back. No port is returned twice: what is to listen on the
+    first one may not have been started yet.
     """
     while True:
         port = 20_000 + secrets.randbelow(12_000)
-        if not port_in_use(port):
+        if port not in _given and not port_in_use(port):
+            _given.add(port)
             return port
 
 
