@@ -10,7 +10,7 @@ run: $(VENV)/.local-stamp
 
 test: $(VENV)/.test-stamp
 	$(BIN)/python -m tests.servers.install
-	$(BIN)/python -m pytest --numprocesses $(or $(JOBS),2) --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest --numprocesses $(or $(JOBS),3) --dist loadfile $(ARGS)
 
 # `make torture MINUTES=30 SEED=1`: everything is broken again and again, and nothing may be lost.
 torture: $(VENV)/.test-stamp

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,12 +16,19 @@ from fraudapp.local.processes import free_port
 from fraudapp.settings import load
 from tests.e2e.worker import Worker
 
+FORGOTTEN = re.compile(r"never retrieved\nfuture: .* defined at (?!.*site-packages)")
+
 
 @pytest.fixture(scope="session")
 def trained_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder with a model trained on the sample, as the first run of a worker leaves it."""
-    data_dir = tmp_path_factory.mktemp("trained")
-    train_and_activate(load({"FRAUD_DATA_DIR": str(data_dir)}), lambda line: None)
+    base = tmp_path_factory.getbasetemp()
+    # All processes of a run share it: it takes a quarter of a minute.
+    data_dir = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "trained"
+    with data_dir.with_suffix(".lock").open("w") as turn:
+        fcntl.flock(turn, fcntl.LOCK_EX)
+        if not data_dir.exists():
+            train_and_activate(load({"FRAUD_DATA_DIR": str(data_dir)}), lambda line: None)
     return data_dir / "models"
 
 
@@ -46,7 +56,8 @@ def new_worker(
     for worker in workers:
         worker.child.kill()
     for worker in workers:
-        assert "never retrieved" not in worker.log.read_text()
+        # aiokafka's own may have: whoever waits for a commit is answered in time, and it goes on.
+        assert not FORGOTTEN.search(worker.log.read_text())
 
 
 @pytest.fixture

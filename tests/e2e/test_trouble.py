@@ -3,22 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import signal
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from aiokafka import AIOKafkaProducer
-from faust.stores.rocksdb import Store
-from rocksdict import Options, Rdict
 
 from fraudapp.local.postgres import Postgres
-from fraudapp.local.processes import free_port
 from fraudapp.local.redis import Redis
 from fraudapp.local.server import Server
-from tests.damage import damage
 from tests.e2e import kept
 from tests.e2e.messages import encoded, send, send_transactions, transaction
 from tests.e2e.worker import Worker
@@ -144,93 +138,6 @@ async def test_the_broker_may_be_away_for_a_while(worker: Worker, kafka: Kafka) 
     assert 0 < worker.log.read_text().count("Unable connect to node") < 30
 
 
-async def test_a_ledger_that_is_lost_or_damaged_is_made_anew(worker: Worker) -> None:
-    rows = [transaction(f"t{number}") for number in range(500)]
-    await send_transactions(worker.environment, rows)
-    await kept.everywhere(worker.environment, len(rows))
-    worker.kill()
-    damaged = 0
-    for path in worker.data_dir.glob("ledger/*/MANIFEST*"):
-        path.write_bytes(b"garbage")
-        damaged += 1
-    assert damaged == 4
-    await asyncio.to_thread(worker.start)
-    await send_transactions(worker.environment, rows)
-    await kept.eventually(lambda: worker.stats()["duplicates"] == len(rows))
-    assert worker.stats()["decisions"]["total"] == len(rows)
-    assert "made anew" in worker.log.read_text() or "read from the log" in worker.log.read_text()
-
-
-async def settled(worker: Worker) -> None:
-    """Return once what the worker has decided is in files."""
-    await kept.eventually(
-        lambda: len({path.parent for path in worker.data_dir.glob("ledger/*/*.sst")}) == 4
-    )
-
-
-@pytest.mark.parametrize("way", ["scratched", "cut", "removed"])
-async def test_a_worker_whose_ledgers_are_damaged_goes_on(worker: Worker, way: str) -> None:
-    rows = [transaction(f"t{number}") for number in range(500)]
-    await send_transactions(worker.environment, rows)
-    await kept.everywhere(worker.environment, len(rows))
-    await settled(worker)
-    for folder in worker.data_dir.glob("ledger/*"):
-        damage(folder, "*.sst", way)
-    for number in range(20):
-        status, decision = worker.get(f"/transaction/t{number}/status?wait_seconds=20")
-        assert (status, decision["transaction_id"]) == (200, f"t{number}")
-    new = [transaction(f"new{number}") for number in range(500)]
-    await send_transactions(worker.environment, rows + new)
-    await kept.eventually(lambda: worker.stats()["decisions"]["total"] == len(rows + new))
-    await kept.eventually(lambda: worker.stats()["duplicates"] == len(rows))
-    await kept.everywhere(worker.environment, len(rows + new))
-    assert worker.child.running
-    assert worker.get("/readyz")[0] == 200
-    assert "in use" not in worker.log.read_text()
-    if way != "removed":  # which RocksDB notices when it opens them again
-        assert worker.log.read_text().count("made anew from partition") == 4
-
-
-@pytest.mark.parametrize("way", ["scratched", "cut", "removed", "emptied"])
-async def test_a_worker_starts_on_damaged_files(worker: Worker, way: str) -> None:
-    rows = [transaction(f"t{number}") for number in range(500)]
-    await send_transactions(worker.environment, rows)
-    await kept.everywhere(worker.environment, len(rows))
-    await settled(worker)
-    worker.kill()
-    for folder in worker.data_dir.glob("ledger/*"):
-        damage(folder, "*.sst", way)
-    for folder in worker.data_dir.glob("faust/**/*.db"):
-        damage(folder, "MANIFEST-*", way)
-    await asyncio.to_thread(worker.start)
-    await send_transactions(worker.environment, rows)
-    await kept.eventually(lambda: worker.stats()["duplicates"] == len(rows))
-    assert worker.stats()["decisions"]["total"] == len(rows)
-    assert "in use" not in worker.log.read_text()
-
-
-async def test_a_folder_that_another_worker_has_open_is_told_and_left_alone(
-    worker: Worker,
-) -> None:
-    rows = [transaction(f"t{number}") for number in range(100)]
-    await send_transactions(worker.environment, rows)
-    await kept.eventually(lambda: worker.stats()["decisions"]["total"] == len(rows))
-    other = Worker(
-        worker.environment | {"FRAUD_WEB_PORT": str(free_port())}, worker.data_dir.parent
-    )
-    other.launch()
-    try:
-        await kept.eventually(lambda: "is in use by another worker" in other.log.read_text())
-        assert await asyncio.to_thread(other.child.wait, 60)
-        assert other.child.returncode == 1
-    finally:
-        other.kill()
-    await kept.eventually(lambda: worker.get("/readyz")[0] == 200)
-    await send_transactions(worker.environment, rows)
-    await kept.eventually(lambda: worker.stats()["duplicates"] == len(rows))
-    assert "damaged" not in worker.log.read_text() + other.log.read_text()
-
-
 async def test_messages_that_no_limit_foresaw_stop_nobody(worker: Worker) -> None:
     topics = {
         name: worker.environment[f"FRAUD_{name}_TOPIC"] for name in ("TRANSACTIONS", "DECISIONS")
@@ -267,85 +174,8 @@ async def test_whoever_waits_is_answered_at_once_when_the_decision_is_made(worke
         assert time.monotonic() - sent < 10
 
 
-@pytest.mark.parametrize("store_down", [False, True])
-async def test_a_worker_asked_to_stop_does_so_soon_whoever_waits(
-    worker: Worker, redis_server: Redis, store_down: bool
-) -> None:
-    if store_down:
-        redis_server.kill()
-        await send_transactions(worker.environment, [transaction("t")])
-        await kept.eventually(lambda: worker.stats()["decisions"]["total"] == 1)
-    with ThreadPoolExecutor(1) as pool:
-        waiting = pool.submit(worker.get, "/transaction/never/status?wait_seconds=30")
-        await asyncio.sleep(AT_ONCE)
-        began = time.monotonic()
-        os.kill(worker.child.pid, signal.SIGTERM)
-        assert await asyncio.to_thread(worker.child.wait, 20)
-        assert time.monotonic() - began < 15
-        assert worker.child.returncode == 0
-        assert "Crashed" not in worker.log.read_text()
-        assert (await asyncio.wrap_future(waiting))[0] in (404, 503)
-
-
-@pytest.mark.parametrize("trouble", ["kill", "pause"])
-@pytest.mark.parametrize(("count", "seconds"), [(10, 0.0), (20_000, 6.0)], ids=["idle", "busy"])
-async def test_a_worker_asked_to_stop_does_so_soon_whatever_the_broker_does(
-    worker: Worker, kafka: Kafka, trouble: str, count: int, seconds: float
-) -> None:
-    rows = [transaction(f"t{number}") for number in range(count)]
-    await send_transactions(worker.environment, rows)
-    await kept.eventually(lambda: worker.stats()["decisions"]["total"] > count // 100)
-    getattr(kafka, trouble)()
-    try:
-        await asyncio.sleep(seconds)
-        os.kill(worker.child.pid, signal.SIGTERM)
-        assert await asyncio.to_thread(worker.child.wait, 12)
-    finally:
-        await asyncio.to_thread(kafka.revive)
-    assert worker.child.returncode == 0
-    await asyncio.to_thread(worker.start)
-    await kept.eventually(lambda: worker.stats()["decisions"]["total"] == len(rows))
-
-
-async def test_workers_asked_to_stop_together_leave_in_good_order(
-    new_worker: Callable[..., Worker],
-) -> None:
-    workers = [await asyncio.to_thread(new_worker) for _ in range(2)]
-    rows = [transaction(f"t{number}") for number in range(5_000)]
-    await send_transactions(workers[0].environment, rows)
-    await kept.eventually(lambda: workers[0].stats()["decisions"]["total"] > 100)
-    for worker in workers:
-        os.kill(worker.child.pid, signal.SIGTERM)
-    for worker in workers:
-        assert await asyncio.to_thread(worker.child.wait, 15)
-        assert worker.child.returncode == 0
-        assert "still not stopped" not in worker.log.read_text()
-
-
 def test_ids_that_no_transaction_can_have_are_unknown(worker: Worker) -> None:
     for path in ("a%00b", "a%0A[CRITICAL]%20forged", "x" * 129, "%F0%9F%98%80" * 129):
         status, problem = worker.get(f"/transaction/{path}/status")
         assert status == 404, problem
     assert "\n[CRITICAL]" not in worker.log.read_text()
-
-
-async def test_a_table_that_is_damaged_or_ahead_of_its_changelog_is_made_anew(
-    worker: Worker,
-) -> None:
-    rows = [transaction(f"t{number}") for number in range(500)]
-    await send_transactions(worker.environment, rows + rows[:50])
-    await kept.eventually(lambda: worker.stats()["duplicates"] == 50)
-    expected = worker.stats()
-    worker.kill()
-    databases = sorted(worker.data_dir.glob("faust/**/decision-counts-*.db"))
-    assert len(databases) == 4
-    for path in databases[0].glob("MANIFEST*"):
-        path.write_bytes(b"garbage")
-    ahead = Rdict(str(databases[1]), Options(raw_mode=True))
-    ahead[Store.offset_key] = b"1000000"
-    ahead.close()
-    await asyncio.to_thread(worker.start)
-    assert worker.stats() == expected
-    written = worker.log.read_text()
-    assert "decision-counts-0.db is damaged" in written
-    assert "has offset 1000000, and the changelog ends at" in written
