@@ -9,14 +9,18 @@ from typing import Final
 from aiokafka import ConsumerRecord, TopicPartition
 from mode import Service
 
-from fraudapp.effort import Effort, troubles
+from fraudapp.effort import Effort, Readings, troubles
 from fraudapp.following import next_records
-from fraudapp.heard import Heard
+from fraudapp.heard import Heard, Unknowable
 from fraudapp.kafka_clients import new_consumer
 from fraudapp.log_records import log_records
+from fraudapp.offsets import ends
+from fraudapp.patience import patiently
 from fraudapp.settings import Settings
 from fraudapp.waiting import Waiting
 
+FINDING: Final = 5.0
+"""Seconds that a start waits for the ends of all partitions."""
 _LOOK_BACK: Final = 2_000
 """Records of each partition that are listened to anew at a start: the history may lack them yet."""
 _REMEMBERED: Final = 1 << 20
@@ -31,15 +35,15 @@ class Announcements(Service):
     decides it announces by itself.
     """
 
-    heard: Mapping[int, Heard]
-    """What was heard, by partition; of this worker's own only what was before they were so."""
-
     def __init__(self, settings: Settings, waiting: Waiting) -> None:
         self._waiting = waiting
         self._topic = settings.decisions_topic
         self._partitions = settings.topic_partitions
         self._listening = Effort(f"listening to {self._topic} for what other workers decide")
+        self._finding = Readings(self._topic, " to find its end")
         self._most = _REMEMBERED // settings.topic_partitions
+        self._heard: dict[int, Heard] = {}
+        self._own: Collection[int] = ()
         self._news: asyncio.Future[None] | None = None
         self._consumer = new_consumer(
             settings,
@@ -49,46 +53,70 @@ class Announcements(Service):
         super().__init__()
 
     async def on_start(self) -> None:
-        """Find the ends of the partitions: what is decided from a little before is heard."""
+        """Find the ends of the partitions: what is decided from a little before is heard.
+
+        Of one that has no leader the end is found when it has.
+        """
         await self._consumer.start()
         partitions = await self._consumer._client._wait_on_metadata(self._topic)
         assigned = [TopicPartition(self._topic, number) for number in partitions]
         self._consumer.assign(assigned)
-        await self._consumer.seek_to_end(*assigned)
-        starts = {each: await self._consumer.position(each) - _LOOK_BACK for each in assigned}
-        for partition, start in starts.items():
-            self._consumer.seek(partition, max(0, start))
-        self.heard = {each.partition: Heard(max(0, at), self._most) for each, at in starts.items()}
+        self._consumer.pause(*assigned)
+        finding = [self.add_future(self._begin(partition)) for partition in assigned]
+        await asyncio.wait(finding, timeout=FINDING)
+
+    async def _begin(self, partition: TopicPartition) -> None:
+        number = partition.partition
+        async for attempt in patiently(self._finding[number]):
+            with attempt:
+                end = (await ends(self._consumer, [partition]))[partition].high_water
+        start = max(0, end - _LOOK_BACK)
+        self._consumer.seek(partition, start)
+        self._heard[number] = Heard(start, self._most)
+        if number not in self._own:
+            self._consumer.resume(partition)
+        self.tell()
+
+    def heard(self, number: int) -> Heard:
+        """Return what was heard of a partition; of an own one, only what was before it was so.
+
+        Raises `Unknowable` while it has no leader.
+        """
+        if number not in self._heard:
+            raise Unknowable("a partition of the log of decisions cannot be read; ask again")
+        return self._heard[number]
 
     def troubles(self) -> list[str]:
         """What cannot be read, and why."""
-        return troubles([self._listening])
+        return troubles([self._listening, *self._finding.values()])
 
     def take_over(self, cursors: Mapping[int, int], own: Collection[int]) -> None:
         """Stop listening to the partitions that are this worker's own, and listen to all others.
 
         `cursors` has the offset up to which this worker knows a partition that was its own before.
         """
+        self._own = own
         for partition in self._consumer.assignment():
             number = partition.partition
             if number in own:
                 self._consumer.pause(partition)
-            elif partition in self._consumer.paused():
-                self._consumer.seek(partition, cursors[number])
+            elif number in self._heard and partition in self._consumer.paused():
+                if number in cursors:
+                    self._consumer.seek(partition, cursors[number])
+                    self._heard[number].restart(cursors[number])
                 self._consumer.resume(partition)
-                self.heard[number].restart(cursors[number])
         self.tell()
 
     @property
     def lacking(self) -> bool:
         """Whether the history may lack something of what was decided."""
-        return any(heard.lacking for heard in self.heard.values())
+        return any(heard.lacking for heard in self._heard.values())
 
     def keep(self, stored: Mapping[int, int]) -> None:
         """Forget what the history has: each of these partitions up to an offset."""
         for number, offset in stored.items():
-            if number in self.heard:  # the input may have more
-                self.heard[number].keep(offset)
+            if number in self._heard:  # the input may have more
+                self._heard[number].keep(offset)
         self.tell()
 
     async def news(self) -> None:
@@ -118,12 +146,12 @@ class Announcements(Service):
     async def _pass_over(self) -> None:
         """Note that partitions were read past what is no record: the ends of transactions."""
         for partition in self._consumer.assignment() - self._consumer.paused():
-            heard = self.heard[partition.partition]
+            heard = self._heard[partition.partition]
             heard.end = max(heard.end, await self._consumer.position(partition))
 
     def _hear(self, number: int, records: Sequence[ConsumerRecord]) -> None:
         keys = [record.key for record in records]
-        self.heard[number].add(keys, [record.offset for record in records])
+        self._heard[number].add(keys, [record.offset for record in records])
         if self._waiting.anybody():
             expected = (record for record in records if self._expects(record.key))
             found = log_records(expected, self._partitions)

@@ -84,7 +84,7 @@ async def _settle(runtime: Runtime, transaction_id: str) -> Decision | None:
     when it had all that memory lacks, was not there.
     """
     number = runtime.home(transaction_id)
-    heard = runtime.announcements.heard[number]
+    heard = runtime.announcements.heard(number)
     if found := _known(runtime, transaction_id):
         return found
     with suppress(KafkaError, Unknowable):
@@ -113,7 +113,7 @@ async def _settle(runtime: Runtime, transaction_id: str) -> Decision | None:
 
 def _memory(runtime: Runtime, number: int) -> tuple[int, int]:
     """From which offset on, and up to which, the decisions of a partition are in memory."""
-    heard = runtime.announcements.heard[number]
+    heard = runtime.announcements.heard(number)
     ledger = runtime.decisions.ledger(number)
     cursor = ledger.cursor if ledger else 0
     return (0 if heard.start <= cursor else heard.start), max(heard.end, cursor)
@@ -160,7 +160,7 @@ def _known(runtime: Runtime, transaction_id: str) -> Decision | None:
 async def _in_log(runtime: Runtime, transaction_id: str) -> Decision | None:
     """Return the decision from the log, if it was heard of; raises `KafkaError`, `Unknowable`."""
     number = runtime.home(transaction_id)
-    for offset in runtime.announcements.heard[number].find(transaction_id.encode()):
+    for offset in runtime.announcements.heard(number).find(transaction_id.encode()):
         found = await _in_time(runtime.questions.decision(number, offset))
         if found is not None and found.transaction_id == transaction_id:
             return found

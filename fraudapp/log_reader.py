@@ -10,6 +10,7 @@ from typing import Any, Final, TypeVar
 from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError, KafkaTimeoutError
 
+from fraudapp.effort import BLIP
 from fraudapp.kafka_clients import new_consumer
 from fraudapp.ledger import LogRecord
 from fraudapp.log_records import log_records
@@ -138,7 +139,8 @@ class LogReader:
                 self._consumer.pause(partition)
 
     async def _check_end(self, partition: TopicPartition, end: int) -> None:
-        high_water, stable = (await ends(self._consumer, [partition]))[partition]
+        # Not for longer: others wait for their turn.
+        high_water, stable = (await ends(self._consumer, [partition], BLIP))[partition]
         if high_water < end:
             raise LogCut(
                 f"{partition.topic}/{partition.partition} ends at {high_water}, where it had "

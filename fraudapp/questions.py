@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import defaultdict
 from typing import Final
 
 from mode import Service
@@ -20,10 +21,10 @@ class Questions(Service):
     """Answers from the log itself, on a connection of its own: no long fetch is in the way."""
 
     def __init__(self, settings: Settings) -> None:
-        self._numbers = range(settings.topic_partitions)
         self._reader = LogReader(settings, max_partition_fetch_bytes=_LEAST_BYTES)
-        self._turn = asyncio.Lock()
-        self._next: asyncio.Task[dict[int, End]] | None = None
+        # Of each partition for itself: one without a leader is nothing to the others.
+        self._turns: defaultdict[int, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._next: dict[int, asyncio.Task[End]] = {}
         super().__init__()
 
     async def on_start(self) -> None:
@@ -39,22 +40,22 @@ class Questions(Service):
 
         Whoever asks while an answer is on its way shares the next one.
         """
-        if self._next is None:
-            self._next = asyncio.create_task(self._ask())
-            self._next.add_done_callback(_seen)
-        return (await asyncio.shield(self._next))[number]
+        if (asking := self._next.get(number)) is None:
+            asking = self._next[number] = asyncio.create_task(self._ask(number))
+            asking.add_done_callback(_seen)
+        return await asyncio.shield(asking)
 
     async def decision(self, number: int, offset: int) -> Decision | None:
         """Return the decision at an offset; None if there is none. Raises `KafkaError`."""
         found = await self._reader.record_at(number, offset)
         return found.decision if found else None
 
-    async def _ask(self) -> dict[int, End]:
-        async with self._turn:
-            self._next = None
-            return await self._reader.ends(self._numbers)
+    async def _ask(self, number: int) -> End:
+        async with self._turns[number]:
+            del self._next[number]
+            return (await self._reader.ends([number]))[number]
 
 
-def _seen(task: asyncio.Task[dict[int, End]]) -> None:
+def _seen(task: asyncio.Task[End]) -> None:
     if not task.cancelled():
         task.exception()  # or asyncio complains where all who asked have gone

@@ -55,6 +55,8 @@ OPENING: Final = 3.0
 """Seconds that the start waits for stores to open: what is decided before is read from the log."""
 TAKING_OVER: Final = 0.25
 """Seconds after an assignment in which batches wait until it is known how far stores have come."""
+READING_IN: Final = 5.0
+"""Seconds in which ledgers are mostly read in; then the first of them are taken over alone."""
 LOOKUPS: Final = 4
 """Questions to the stores at a time, over HTTP: the rest of their connections is for keeping."""
 
@@ -251,8 +253,28 @@ class Runtime(Service):
         await asyncio.to_thread(memory.give_back)
 
     async def _take_over(self, numbers: Sequence[int], generation: int) -> None:
-        for number in numbers:
-            await self.decisions.ready(number, generation)
+        reading = {
+            asyncio.create_task(self.decisions.ready(number, generation)): number
+            for number in numbers
+        }
+        left = set(reading)
+        try:
+            if left:
+                await asyncio.wait(left, timeout=READING_IN)
+            while True:
+                # One that takes longer, or has no leader, is taken over when it can be.
+                done = {each for each in reading if each.done()}
+                for each in done:
+                    each.result()
+                await self._have(sorted(reading[each] for each in done), generation)
+                if not (left := reading.keys() - done):
+                    return
+                await asyncio.wait(left, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for each in left:
+                each.cancel()
+
+    async def _have(self, numbers: Sequence[int], generation: int) -> None:
         self.owned = generation, list(numbers)
         # What was decided last by whoever had them before was not heard of if it is in the ledgers.
         self.waiting.wake(filter(None, map(self.decided_here, self.waiting.awaited())))

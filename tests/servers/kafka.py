@@ -15,24 +15,25 @@ from tests.servers.jars import STARTS_SOON, java
 
 
 class Kafka(Server):
-    """A Kafka broker; `properties` are added to its configuration, `options` are Java's."""
+    """A Kafka broker; `properties` are of its configuration (None for none), `options` Java's."""
 
     name = "kafka"
-    formatting: Sequence[str] = ()  # further arguments of the storage tool
+    formatting: Sequence[str] = ("--standalone",)  # arguments of the storage tool
 
     def __init__(
         self,
         folder: Path,
         port: int | None = None,
         *,
-        properties: Mapping[str, str] | None = None,
+        properties: Mapping[str, str | None] | None = None,
         options: Sequence[str] = STARTS_SOON,
     ) -> None:
         super().__init__(folder, port)
         quiet = "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn"
         self._java = java("kafka", "-Xmx512m", quiet, *options)
+        self.cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
         controller = free_port()
-        self._properties = {
+        self._properties: Mapping[str, str | None] = {
             "process.roles": "broker,controller",
             "node.id": "1",
             "listeners": f"PLAINTEXT://{HOST}:{self.port},CONTROLLER://{HOST}:{controller}",
@@ -64,12 +65,15 @@ class Kafka(Server):
     def prepare(self) -> None:
         if (self.folder / "data" / "meta.properties").exists():
             return
-        lines = "".join(f"{name}={value}\n" for name, value in self._properties.items())
-        self._configuration.write_text(lines)
-        cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-        argv = [*self._java, "kafka.tools.StorageTool", "format", "--standalone"]
+        lines = [f"{name}={value}\n" for name, value in self._properties.items() if value]
+        self._configuration.write_text("".join(lines))
+        argv = [*self._java, "kafka.tools.StorageTool", "format"]
         # Not as two words: an id may begin with a hyphen.
-        argv += [f"--cluster-id={cluster}", f"--config={self._configuration}", *self.formatting]
+        argv += [
+            f"--cluster-id={self.cluster_id}",
+            f"--config={self._configuration}",
+            *self.formatting,
+        ]
         done = subprocess.run(argv, check=False, capture_output=True, text=True)
         if done.returncode != 0:
             raise ProcessError(f"cannot format Kafka's folder: {done.stdout}{done.stderr}")

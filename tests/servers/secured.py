@@ -60,7 +60,10 @@ class SecuredKafka(Kafka):
     """SASL_SSL for clients; the broker itself and the health check use a port in the clear."""
 
     user = "fraud"
-    formatting = (f"--add-scram=SCRAM-SHA-512=[name={user},password={PASSWORD}]",)
+    formatting = (
+        "--standalone",
+        f"--add-scram=SCRAM-SHA-512=[name={user},password={PASSWORD}]",
+    )
     guards: ClassVar[Mapping[str, str]] = {}  # properties of an authorizer
 
     def __init__(self, folder: Path, certificates: Certificates) -> None:

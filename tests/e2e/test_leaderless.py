@@ -1,0 +1,84 @@
+"""Partitions without a leader hold up no other, and are told."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from models.partitioning import home_partitions
+from tests.e2e import kept
+from tests.e2e.messages import send_transactions, transaction
+from tests.e2e.worker import Worker
+from tests.servers.choice import real
+from tests.servers.kafka_cluster import KafkaCluster
+
+pytestmark = pytest.mark.timeout(600)
+
+LOST = 2
+"""The partition of the log that only the node has which goes down."""
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaCluster]:
+    cluster = real(KafkaCluster, tmp_path_factory.mktemp("brokers") / "kafka")
+    cluster.start()
+    yield cluster
+    cluster.stop()
+
+
+@pytest.fixture
+def worker_environment(worker_environment: dict[str, str], cluster: KafkaCluster) -> dict[str, str]:
+    return {
+        **worker_environment,
+        "FRAUD_BROKER_URL": cluster.nodes[1].url,
+        "FRAUD_TOPIC_REPLICAS": "3",
+        "FRAUD_BROKER_SESSION_TIMEOUT": "6",
+        "FRAUD_BROKER_HEARTBEAT_INTERVAL": "1",
+    }
+
+
+async def test_a_partition_of_the_log_without_a_leader_stops_no_other(
+    new_worker: Callable[..., Worker],
+    worker_environment: dict[str, str],
+    cluster: KafkaCluster,
+) -> None:
+    log = worker_environment["FRAUD_DECISIONS_TOPIC"]
+    kept_whole = {"cleanup_policy": "delete", "retention_ms": "-1", "retention_bytes": "-1"}
+    await cluster.create(log, [[1], [2], [3], [1]], **kept_whole)
+    worker = await asyncio.to_thread(new_worker)
+
+    async def decide(name: str, *, all_of_them: bool) -> int:
+        rows = [transaction(f"{name}{number}") for number in range(200)]
+        homes = home_partitions([row["transaction_id"] for row in rows], 4)
+        await send_transactions(worker.environment, rows)
+        return len(rows) if all_of_them else sum(home != LOST for home in homes)
+
+    async def come_to(total: int) -> None:
+        await kept.eventually(lambda: worker.stats()["decisions"]["total"] == total)
+
+    total = await decide("before", all_of_them=True)
+    await come_to(total)
+    cluster.nodes[3].kill()
+    expected = total + await decide("while", all_of_them=False)
+    await come_to(expected)
+    await kept.everywhere(worker.environment, expected)
+
+    def told() -> bool:
+        status, answer = worker.get("/readyz")
+        named = f"{log}/{LOST}", f"partition {LOST} of {log}"
+        return status == 503 and any(name in str(answer) for name in named)
+
+    await kept.eventually(told)
+    worker.kill()  # whoever starts meanwhile has to read all others in
+    await asyncio.to_thread(worker.launch)
+    expected += await decide("again", all_of_them=False)
+    await kept.eventually(lambda: worker.get("/stats")[0] == 200)
+    await come_to(expected)
+    await kept.everywhere(worker.environment, expected)
+    await kept.eventually(told)
+    await asyncio.to_thread(cluster.nodes[3].restart)
+    await come_to(600)
+    await kept.everywhere(worker.environment, 600)
+    await kept.eventually(lambda: worker.get("/readyz")[0] == 200)
