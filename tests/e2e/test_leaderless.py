@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterator
 
+import psutil
 import pytest
 
 from models.partitioning import home_partitions
@@ -82,3 +83,31 @@ async def test_a_partition_of_the_log_without_a_leader_stops_no_other(
     await come_to(600)
     await kept.everywhere(worker.environment, 600)
     await kept.eventually(lambda: worker.get("/readyz")[0] == 200)
+
+
+async def test_what_waits_to_be_counted_is_not_held_in_memory(
+    new_worker: Callable[..., Worker],
+    worker_environment: dict[str, str],
+    cluster: KafkaCluster,
+) -> None:
+    changelog = f"{worker_environment['FRAUD_APP_ID']}-decision-counts-changelog"
+    await cluster.create(changelog, [[3]] * 4, cleanup_policy="compact")
+    worker = await asyncio.to_thread(new_worker)
+    process = psutil.Process(worker.child.pid)
+
+    async def decide(name: str, count: int) -> None:
+        rows = [transaction(f"{name}{number}", note="x" * 100_000) for number in range(count)]
+        for at in range(0, count, 100):
+            await send_transactions(worker.environment, rows[at : at + 100])
+
+    await decide("warm", 500)
+    await kept.eventually(lambda: worker.stats()["decisions"]["total"] == 500)
+    before = process.memory_info().rss
+    cluster.nodes[3].kill()
+    await decide("cold", 2_500)
+    await kept.eventually(lambda: len(kept.in_redis(worker.environment)) == 3_000, timeout=120)
+    assert process.memory_info().rss - before < 150e6  # all that was read: 250 MB
+    await asyncio.to_thread(cluster.nodes[3].restart)
+    await kept.eventually(lambda: worker.stats()["decisions"]["total"] == 3_000, timeout=120)
+    assert worker.stats()["duplicates"] == 0
+    assert worker.child.running

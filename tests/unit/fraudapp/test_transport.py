@@ -142,6 +142,17 @@ async def test_whatever_was_delivered_before_a_seek_commits_nothing_after_it(
         assert books._new_offset(PARTITION) == run_of(each).end
 
 
+async def test_a_run_without_its_records_is_finished_as_with_them() -> None:
+    books = Books({PARTITION: [3, 4, 7]})
+    (message,) = await books.deliver()
+    run_of(message).release()
+    assert (run_of(message).records, run_of(message).size) == ((), 0)
+    assert (run_of(message).start, run_of(message).end, run_of(message).count) == (3, 8, 3)
+    books.finished(message)
+    assert books._new_offset(PARTITION) == 8
+    assert books._n_acked == 3
+
+
 async def test_what_was_fetched_while_a_seek_went_on_is_left_and_fetched_again() -> None:
     books = Books({PARTITION: [7], OTHER: [8, 9]}, {PARTITION: [0, 1]})
     fetch = books.getmany(1.0)
