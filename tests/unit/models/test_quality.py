@@ -19,6 +19,8 @@ from models.training import TrainedModel, train
 from tests.unit.models.conftest import generated, scorer_of
 from tests.unit.transactions import transaction
 
+pytestmark = pytest.mark.timeout(600)  # five trainings take 75 s of a processor
+
 SEEDS = range(5)
 
 
