@@ -10,7 +10,6 @@ from fraudapp.model_registry import ModelRegistry
 from fraudapp.patience import patiently
 from fraudapp.settings import Settings
 from fraudapp.stores.base import StoreUnavailable
-from fraudapp.stores.s3_archive import S3Archive
 from fraudapp.stores.stores import Stores
 
 Say = Callable[[str], None]
@@ -34,6 +33,8 @@ async def prepare_servers(settings: Settings, say: Say) -> None:
     Each server may take `settings.start_timeout` to answer. Raises `topics.BrokerUnavailable`,
     `topics.TopicsMisfit` or `StoreUnavailable`.
     """
+    from fraudapp.stores.s3_archive import S3Archive  # whose client no worker needs to import here
+
     await topics.ensure(settings)
     say(f"topics: there, with {settings.topic_partitions} partitions")
     stores = Stores(settings)
