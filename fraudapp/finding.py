@@ -12,6 +12,7 @@ from typing import Any, Final, TypeVar
 from aiokafka.errors import KafkaError
 
 from fraudapp.heard import Unknowable
+from fraudapp.questions import seen
 from fraudapp.runtime import Runtime
 from fraudapp.stores.base import StoreUnavailable
 from models.records import Decision
@@ -172,14 +173,8 @@ async def _look_up(runtime: Runtime, transaction_id: str) -> Decision | None:
     # Whoever no longer needs the answer does not interrupt it: to cancel a query, asyncpg connects
     # to the server anew, which costs more than any answer.
     asking = asyncio.ensure_future(_ask_in_turn(runtime, transaction_id))
-    asking.add_done_callback(_seen)
+    asking.add_done_callback(seen)
     return await asyncio.shield(asking)
-
-
-def _seen(asking: asyncio.Future[Decision | None]) -> None:
-    """Take note of a failure, or asyncio complains where whoever asked has gone."""
-    if not asking.cancelled():
-        asking.exception()
 
 
 async def _ask_in_turn(runtime: Runtime, transaction_id: str) -> Decision | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from typing import Final
+from typing import Any, Final
 
 from mode import Service
 
@@ -42,7 +42,7 @@ class Questions(Service):
         """
         if (asking := self._next.get(number)) is None:
             asking = self._next[number] = asyncio.create_task(self._ask(number))
-            asking.add_done_callback(_seen)
+            asking.add_done_callback(seen)
         return await asyncio.shield(asking)
 
     async def decision(self, number: int, offset: int) -> Decision | None:
@@ -56,6 +56,7 @@ class Questions(Service):
             return (await self._reader.ends([number]))[number]
 
 
-def _seen(task: asyncio.Task[End]) -> None:
-    if not task.cancelled():
-        task.exception()  # or asyncio complains where all who asked have gone
+def seen(asking: asyncio.Future[Any]) -> None:
+    """Take note of a failure, or asyncio complains where all who asked have gone."""
+    if not asking.cancelled():
+        asking.exception()
