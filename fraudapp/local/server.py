@@ -56,13 +56,17 @@ class Server(ABC):
 
     def start(self) -> None:
         """Start it and return when it answers; raises `ProcessError` with its log otherwise."""
+        self.launch()
+        self.child.wait_until(self.answers, self.start_timeout)
+
+    def launch(self) -> None:
+        """Start it, and do not wait; raises `ProcessError`."""
         if port_in_use(self.port):  # whoever has it would answer in this server's place
             raise ProcessError(f"{self.name} cannot start: port {self.port} is in use")
         self.folder.mkdir(parents=True, exist_ok=True)
         self.prepare()
         self._child = self.command()
         self._child.start()
-        self._child.wait_until(self.answers, self.start_timeout)
 
     def stop(self) -> None:
         """Stop it in good order, by force if it takes too long; harmless if it does not run."""

@@ -38,13 +38,6 @@ class Node(Kafka):
         super().__init__(folder, port, properties=properties)
         self.cluster_id = cluster
 
-    def launch(self) -> None:
-        """Start it; it answers once there is a majority."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        self.prepare()
-        self._child = self.command()
-        self._child.start()
-
 
 class KafkaCluster:
     """Three brokers; with one of them down there is still a majority of controllers."""
@@ -64,7 +57,7 @@ class KafkaCluster:
         return ",".join(f"{HOST}:{node.port}" for node in self.nodes.values())
 
     def start(self) -> None:
-        """Start all, and return when they answer."""
+        """Start all, and return when they answer: none does before there is a majority."""
         for node in self.nodes.values():
             node.launch()
         for node in self.nodes.values():
