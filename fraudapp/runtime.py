@@ -147,7 +147,8 @@ class Runtime(Service):
 
     def stored(self, number: int) -> int:
         """Offset in the log up to which the history has a partition of this worker."""
-        return self._history.kept(number)
+        history = (each for each in self.keepers if each.store is self.stores.postgres)
+        return next((keeper.kept(number) for keeper in history), 0)
 
     def unread(self) -> list[int]:
         """Partitions of this worker of which it has not read in yet what was decided."""
@@ -216,7 +217,6 @@ class Runtime(Service):
             Keeper(self.settings, store, self.decisions, self.progress, self._refused)
             for store in self.stores.each
         ]
-        self._history = next(each for each in self.keepers if each.store is self.stores.postgres)
         # One of all workers drops: the owner of the first partition.
         retention = Retention(
             self.settings, self.stores, self.progress.mark, drops=lambda: 0 in self.owned[1]

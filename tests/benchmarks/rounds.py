@@ -56,9 +56,9 @@ def compare(stack: Stack, plan: Plan, say: Say) -> dict[str, Any]:
             run(contender)
         best = max(peers, key=lambda each: rates[each.name][0])
         rounds: Rates = defaultdict(list)
-        turns = [contenders.OURS, contenders.RAW, best]
+        turns = [contenders.OURS, contenders.OURS_ALONE, contenders.RAW, best]
         if plan.thorough:
-            turns += [contenders.OURS_ALONE, contenders.RAW_ALONE]
+            turns.append(contenders.RAW_ALONE)
         for number in range(plan.rounds):
             say(f"round {number + 1} of {plan.rounds}")
             # Now this one first, now that one: nobody always runs on the warmest machine.
