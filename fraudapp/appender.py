@@ -6,7 +6,7 @@ import asyncio
 import logging
 import time
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import nullcontext
 from typing import Any, Final, Literal
 
@@ -16,6 +16,7 @@ from aiokafka.errors import MessageSizeTooLargeError, RecordListTooLargeError
 from fraudapp.effort import Effort, troubles
 from fraudapp.kafka_clients import client_options
 from fraudapp.patience import patiently
+from fraudapp.sequences import UNKNOWN, Sequence
 from fraudapp.settings import Settings
 from fraudapp.topic_ids import ids_when_there, topic_ids
 
@@ -51,6 +52,7 @@ class Appender:
         self._one_large = asyncio.Lock()
         self._takes: defaultdict[str, int] = defaultdict(lambda: LARGEST_BATCH)  # bytes, by topic
         self._efforts: set[Effort] = set()
+        self._sequences: defaultdict[tuple[str, int], Sequence] = defaultdict(Sequence)
         self._producer = AIOKafkaProducer(
             **client_options(settings),
             acks="all",
@@ -97,68 +99,82 @@ class Appender:
         """Append records in their order, and return their offsets, which need not be consecutive.
 
         Tries again until it goes well (see `patiently`), and says `what` in the log when it does
-        not; some records may then be there twice. Raises `RecordListTooLargeError`, or
-        `MessageSizeTooLargeError`, also for what is larger than `largest_letter`: it is not sent.
-        To `divide` is to send what the topic does not take at once as several batches: then, only a
-        single record can be too large.
+        not. None is there twice then, unless the broker has lost what it had, or knows no batch
+        again. Raises `RecordListTooLargeError`, or `MessageSizeTooLargeError`, also for what is
+        larger than `largest_letter`: it is not sent. To `divide` is to send what the topic does not
+        take at once as several batches: then, only a single record can be too large.
         """
         kept = list(records)
         # What waits for one broker goes in one request; several large ones may be too much for it.
         turn = self._one_large if _is_large(kept) else nullcontext()
         effort = Effort(f"{what} in {topic}/{partition}", needs="WRITE")
         self._efforts.add(effort)
+        sequence = self._sequences[topic, partition]
+        offsets: list[int] = []
         try:
-            async for attempt in patiently(effort):
-                async with turn:
-                    with attempt:
-                        return await self._append(topic, partition, kept, divide)
-            raise AssertionError("attempts without limit ended")
+            async with sequence.turn():
+                async for attempt in patiently(effort):
+                    async with turn:
+                        with attempt:
+                            await self._append(topic, partition, kept, offsets, divide)
+                return offsets
         finally:
             self._efforts.discard(effort)
 
     async def _append(
-        self, topic: str, partition: int, records: Sequence[NewRecord], divide: bool
-    ) -> list[int]:
-        batches = list(self._batches(records, self._takes[topic]))
-        if max(batch.size() for batch, _ in batches) > self._largest:
+        self,
+        topic: str,
+        partition: int,
+        records: list[NewRecord],
+        offsets: list[int],
+        divide: bool,
+    ) -> None:
+        """Append those records that have no offsets yet."""
+        sequence = self._sequences[topic, partition]
+        await sequence.begin(self._producer.client)
+        batches = list(self._batches(records[len(offsets) :], self._takes[topic]))
+        if batches and max(batch.size() for batch, _ in batches) > self._largest:
             # aiokafka compares only what is sent record by record; nothing is sent of them.
             raise MessageSizeTooLargeError(f"more than {self._largest:,} bytes")
-        offsets: list[int] = []
         for batch, held in batches:  # in their order: aiokafka sends a partition one at a time too
+            size = batch.size()
+            sequence.number(batch)
             try:
                 first = await self._send(batch, topic, partition)
+            except UNKNOWN:
+                sequence.begin_anew()
+                raise
             except TOO_LARGE:
-                if not divide or len(held) == 1:
+                if not divide or held == 1:
                     raise
-                self._takes[topic] = min(self._takes[topic], batch.size() // 2)
-                log.info("%s takes less than %d bytes at once", topic, batch.size())
-                offsets += await self._append(topic, partition, held, divide)
-            else:
-                offsets += range(first, first + len(held))
-        return offsets
+                self._takes[topic] = min(self._takes[topic], size // 2)
+                log.info("%s takes less than %d bytes at once", topic, size)
+                await self._append(topic, partition, records, offsets, divide)
+                return
+            sequence.confirmed(held)
+            # A batch that was known from before, but no longer where it is, has no offset.
+            offsets += range(first, first + held) if first >= 0 else [-1] * held
 
     async def _send(self, batch: Any, topic: str, partition: int) -> int:
         batch.close()
         sent = await self._producer.send_batch(batch, topic, partition=partition)
         return int((await sent).offset)
 
-    def _batches(
-        self, records: Iterable[NewRecord], most: int
-    ) -> Iterator[tuple[Any, Sequence[NewRecord]]]:
-        """Batches, and what they hold: of `most` bytes, unless one record is larger."""
+    def _batches(self, records: Iterable[NewRecord], most: int) -> Iterator[tuple[Any, int]]:
+        """Batches, and how many records they hold: of `most` bytes, unless one record is larger."""
         now = int(time.time() * 1_000)
         limited = most < LARGEST_BATCH
         batch = self._producer.create_batch()
-        held: list[NewRecord] = []
+        held = 0
         for record in records:
             key, value, headers = record
             full = limited and held and batch.size() + size_of(record) > most
             # A batch takes its first record whatever the size, and then no more than fit.
             if full or batch.append(timestamp=now, key=key, value=value, headers=headers) is None:
                 yield batch, held
-                batch, held = self._producer.create_batch(), []
+                batch, held = self._producer.create_batch(), 0
                 batch.append(timestamp=now, key=key, value=value, headers=headers)
-            held.append(record)
+            held += 1
         if held:
             yield batch, held
 
