@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
-from typing import Final
+from typing import Any, Final
+
+from msgspec.structs import replace
 
 from fraudapp import state
 from fraudapp.app import app, runtime
@@ -18,40 +20,60 @@ REPEAT_AFTER: Final = 5.0
 A worker that was paused may have written over it when the partition was no longer its own.
 """
 
-_NEWS: Final = ("cursor", "high_water", "stores", "stored")
+_NEWS: Final = ("worker", "cursor", "high_water", "stores", "stored", "unread")
 _written: Final[dict[int, Report]] = {}
 
 
 @app.timer(REPORT_INTERVAL)  # type: ignore[untyped-decorator]
 async def report() -> None:
-    """Write the report of each partition of this worker, if there is something new in it."""
-    percentiles = latency.percentiles(time.monotonic())
+    """Write the report of each partition of this worker, if there is something new in it.
+
+    Of one that it has to read in first too: how long that takes.
+    """
     numbers = state.owned()
     high_waters = state.high_waters(numbers)
-    stores = {name: StoreReport(*each) for name, each in state.stores().items()}
+    of_worker = _of_worker()
     for number in numbers:
         ledger = runtime.decisions.ledger(number)
-        if ledger is None:
-            continue
-        written = Report(
-            worker=state.worker_name(),
-            at=time.time(),
-            cursor=ledger.cursor,
-            high_water=high_waters.get(number),
-            latency=percentiles,
-            stores=stores,
-            model_version=runtime.scorer.version,
-            policy_version=runtime.policy.version,
-            activity=ledger.activity,
-            stored=runtime.stored(number),
-        )
-        if _worth_writing(number, written):
-            _written[number] = written
-            partition_reports.write(number, written)
+        if ledger is not None:
+            _write(
+                number,
+                Report(
+                    **of_worker,
+                    cursor=ledger.cursor,
+                    high_water=high_waters.get(number),
+                    activity=ledger.activity,
+                    stored=runtime.stored(number),
+                ),
+            )
+    for number in state.unread():
+        unread = runtime.decisions.unread(number)
+        before = partition_reports.get(number)
+        if unread is not None and before is not None:
+            left = {"unread": unread.records, "unread_seconds": unread.seconds}
+            _write(number, replace(before, **of_worker, **left))
     await partition_reports.delivered()
     if runtime.announcements.lacking:
         stored = {number: each.stored for number, each in partition_reports.items()}
         runtime.announcements.keep(stored)
+
+
+def _of_worker() -> dict[str, Any]:
+    """What is the same in all reports of a worker."""
+    return {
+        "worker": state.worker_name(),
+        "at": time.time(),
+        "latency": latency.percentiles(time.monotonic()),
+        "stores": {name: StoreReport(*each) for name, each in state.stores().items()},
+        "model_version": runtime.scorer.version,
+        "policy_version": runtime.policy.version,
+    }
+
+
+def _write(number: int, report: Report) -> None:
+    if _worth_writing(number, report):
+        _written[number] = report
+        partition_reports.write(number, report)
 
 
 def _worth_writing(number: int, new: Report) -> bool:

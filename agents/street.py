@@ -25,7 +25,7 @@ from agents.counting import Done, by_partition
 from agents.inputs import input_of
 from agents.lanes import Events, number_of
 from fraudapp.app import app, runtime, settings
-from fraudapp.ledger import Ledger, LedgerDamaged
+from fraudapp.ledger import LEDGER_FAILED, Ledger
 from fraudapp.metrics import batch_messages, latency, stage
 from fraudapp.patience import patiently
 from fraudapp.publishing import publish_dead_letters, send_home
@@ -151,8 +151,8 @@ async def _look_up(batch: Sequence[Events]) -> list[Share]:
         # From here on nothing gives way: what the ledgers say holds for all of it.
         try:
             return [_share(events, ledger) for events, ledger in zip(batch, ledgers, strict=True)]
-        except LedgerDamaged as exc:
-            runtime.decisions.damaged(exc)
+        except LEDGER_FAILED as exc:
+            runtime.decisions.failed(exc)
 
 
 async def _ready(numbers: Sequence[int], generation: int) -> list[Ledger]:
@@ -208,8 +208,8 @@ async def _append(share: Share) -> None:
         ledger = await runtime.decisions.ready(share.number, app.consumer_generation_id)
         try:
             again, cursor = _admit(share.number, candidates, ledger), ledger.cursor
-        except LedgerDamaged as exc:
-            runtime.decisions.damaged(exc)
+        except LEDGER_FAILED as exc:
+            runtime.decisions.failed(exc)
             continue
         share.admission.repeated += again.repeated
         share.admission.rejected += again.rejected

@@ -11,7 +11,7 @@ from aiokafka.errors import KafkaError
 
 from fraudapp.decision_log import DecisionLog
 from fraudapp.effort import Effort
-from fraudapp.ledger import LedgerDamaged
+from fraudapp.ledger import LEDGER_FAILED
 from fraudapp.log_reader import LogReader
 from fraudapp.progress import Progress
 from fraudapp.stamps import Stamp
@@ -79,8 +79,8 @@ class Checkpoints:
                 return kept
             if stamp is not None and ledger.holds(stamp):
                 return Kept(stamp.offset + 1, stamp)  # what came after it was no decision
-        except LedgerDamaged as exc:
-            self._decisions.damaged(exc)
+        except LEDGER_FAILED as exc:
+            self._decisions.failed(exc)
             return kept
         log.warning(
             "%s has partition %d of the log up to %d, and the log, which ends at %d, is not the "
@@ -138,6 +138,6 @@ class Checkpoints:
         try:
             held = (each for each in reversed(stamps) if ledger and ledger.holds(each))
             return next(held, None)
-        except LedgerDamaged as exc:
-            self._decisions.damaged(exc)
+        except LEDGER_FAILED as exc:
+            self._decisions.failed(exc)
             return None

@@ -5,17 +5,19 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import repeat
 from math import inf
 from pathlib import Path
 from time import monotonic
-from typing import Final
+from typing import Final, NamedTuple
+
+from aiokafka.errors import KafkaError
 
 from fraudapp.appender import Appender, NewRecord
-from fraudapp.disk import DiskUnusable, discard
+from fraudapp.disk import DiskFull, DiskUnusable, discard
 from fraudapp.effort import Readings
-from fraudapp.ledger import Ledger, LedgerDamaged
+from fraudapp.ledger import Ledger, LedgerDamaged, LogRecord
 from fraudapp.log_identity import LogIdentity
 from fraudapp.log_reader import LogReader
 from fraudapp.patience import patiently
@@ -26,14 +28,35 @@ log = logging.getLogger(__name__)
 
 STRETCH: Final = 20_000
 """Records of one partition that are read before another one has its turn, at most."""
+BEHIND: Final = 3.0
+"""Seconds that a disk may be behind what is written to it, before it is taken for full."""
+PAUSE: Final = 0.02
+"""Seconds until a disk that is behind is tried again."""
 SOON: Final = 60.0
 """Seconds after a ledger was made anew in which further damage means that its disk is bad."""
+
+
+class Unread(NamedTuple):
+    """What is left to be read of a partition of the log."""
+
+    records: int
+    seconds: float | None
+    """For which it will take at the pace until now; None if that is not known yet."""
+
+
+class _Reading(NamedTuple):
+    """A partition being read in, which began at a time with a cursor."""
+
+    began: float
+    cursor: int
+    end: int
 
 
 class DecisionLog:
     """Appends decisions of the partitions this worker owns, and keeps a ledger of each.
 
-    One that is damaged is made anew from the log, once; see `damaged`.
+    One that is damaged is made anew from the log, once; see `failed`. While its disk is full, none
+    is `ready` that there is something to write to: it is read in as soon as there is room.
     """
 
     def __init__(
@@ -58,6 +81,7 @@ class DecisionLog:
         self._fresh_until: dict[int, float] = {}  # of those made anew
         self._unusable: dict[int, DiskUnusable] = {}
         self._readings = Readings(self._topic)
+        self._reading: dict[int, _Reading] = {}
 
     async def open(self) -> None:
         """Connect; raises `KafkaError` or `DiskUnusable`."""
@@ -85,6 +109,15 @@ class DecisionLog:
         """Offset up to which each partition that was opened here is known, or once was."""
         return self._left | {number: ledger.cursor for number, ledger in self._ledgers.items()}
 
+    def unread(self, number: int) -> Unread | None:
+        """How much of a partition is left to be read in; None if that is not being done."""
+        reading, ledger = self._reading.get(number), self._ledgers.get(number)
+        if reading is None or ledger is None:
+            return None
+        left, done = reading.end - ledger.cursor, ledger.cursor - reading.cursor
+        passed = monotonic() - reading.began
+        return Unread(left, passed / done * left if done > 0 else None)
+
     def trouble(self, number: int) -> str | None:
         """Why a partition of the log cannot be read now; None if nothing is known of that."""
         return self._readings[number].trouble()
@@ -95,14 +128,23 @@ class DecisionLog:
             try:
                 ledger.settle()
             except LedgerDamaged as exc:
-                self.damaged(exc)
+                self.failed(exc)
+            except DiskFull as exc:
+                log.warning("%s", exc)  # all of it is in the log
 
-    def damaged(self, exc: LedgerDamaged) -> None:
-        """Let go of a ledger that could not be used, and begin to make it anew from the log.
+    def failed(self, exc: LedgerDamaged | DiskFull) -> None:
+        """See to a ledger that could not be used: make it anew from the log if it is damaged.
 
         To be called by whoever finds out; what it was needed for can be done once it is `ready`
         again. If it was made anew only just before, that raises `DiskUnusable` instead.
         """
+        if isinstance(exc, LedgerDamaged):
+            self._damaged(exc)
+            return
+        for number in [n for n, each in self._ledgers.items() if each.folder == exc.path]:
+            self.doubted(number)
+
+    def _damaged(self, exc: LedgerDamaged) -> None:
         number = next((n for n, each in self._ledgers.items() if each is exc.ledger), None)
         if number is None:
             return  # somebody else has found out before
@@ -150,7 +192,7 @@ class DecisionLog:
                 try:
                     await self._read_in_whole(number, generation)
                 except LedgerDamaged as exc:
-                    self.damaged(exc)
+                    self.failed(exc)
             return self._ledgers[number]
 
     def is_ready(self, number: int, generation: int) -> bool:
@@ -175,22 +217,52 @@ class DecisionLog:
         )
         end = start + len(offsets)
         try:
-            # The ledger may have been brought up to date meanwhile, past what others have written.
-            if ledger.cursor == start and offsets == list(range(start, end)):
-                ledger.extend(batch)
+            if offsets == list(range(start, end)) and await self._extend(ledger, batch, start):
                 return True
         except LedgerDamaged as exc:
-            self.damaged(exc)
+            self.failed(exc)
+        except DiskFull:
+            pass  # what was appended is read in below, once there is room
         # Others have written before, or the log has lost its end: nobody may ask the ledger now.
         generation = self._read_in.pop(number, None)
         if generation is not None:  # else that is being found out
             await self.ready(number, generation)
         return False
 
+    async def _extend(self, ledger: Ledger, batch: Batch, start: int) -> bool:
+        """Take in what was appended from `start` on, as soon as the disk can.
+
+        Whether that was done: the ledger may have been brought up to date by now, past what others
+        have written. Raises `DiskFull`.
+        """
+        full_at = monotonic() + BEHIND
+        while ledger.cursor == start:
+            try:
+                ledger.extend(batch)
+            except DiskFull:
+                if monotonic() > full_at:
+                    raise
+                await asyncio.sleep(PAUSE)
+            else:
+                return True
+        return False
+
+    async def _apply(self, ledger: Ledger, records: Iterable[LogRecord], end: int) -> None:
+        """Take in records as soon as the disk can; see `Ledger.apply`. Raises `DiskFull`."""
+        full_at = monotonic() + BEHIND
+        while True:
+            try:
+                ledger.apply(records, end)
+                return
+            except DiskFull:
+                if monotonic() > full_at:
+                    raise
+            await asyncio.sleep(PAUSE)
+
     async def _read_in_whole(self, number: int, generation: int) -> None:
-        ledger = self._ledgers.get(number) or self._open(number)
-        async for attempt in patiently(self._readings[number]):
+        async for attempt in patiently(self._readings[number], on=(KafkaError, DiskFull)):
             with attempt:
+                ledger = self._ledgers.get(number) or self._open(number)
                 await self._read_all(number, ledger)
         if self._ledgers.get(number) is ledger:
             self._read_in[number] = generation
@@ -235,10 +307,18 @@ class DecisionLog:
 
     async def _catch_up(self, number: int, ledger: Ledger, end: int) -> None:
         missing = end - ledger.cursor
+        self._reading[number] = _Reading(monotonic(), ledger.cursor, end)
+        try:
+            await self._read(number, ledger, end)
+        finally:
+            del self._reading[number]
+        if missing > 0:
+            log.info("read %d records of partition %d of the decision log", missing, number)
+
+    async def _read(self, number: int, ledger: Ledger, end: int) -> None:
         for start in range(ledger.known, end, STRETCH):
             # The reader serves one at a time: the others have their turn between two stretches.
             async for records in self._reader.read(number, start, min(start + STRETCH, end)):
-                ledger.apply(records, records[-1].offset + 1)
-        if missing > 0:
-            ledger.apply([], end)
-            log.info("read %d records of partition %d of the decision log", missing, number)
+                await self._apply(ledger, records, records[-1].offset + 1)
+        if ledger.cursor < end:
+            await self._apply(ledger, [], end)

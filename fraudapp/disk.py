@@ -1,7 +1,8 @@
-"""RocksDB databases on disk: whether one is in use, and how it is thrown away."""
+"""RocksDB databases on disk: what their errors mean, and how one is thrown away."""
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import subprocess
@@ -27,8 +28,30 @@ IN_USE: Final = "{} is in use by another worker; give each its own FRAUD_DATA_DI
 """The sentence about a folder that is."""
 
 
+_PASSING: Final = (
+    *map(os.strerror, (errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.ENOMEM)),
+    "Write stall",  # RocksDB's own word for a disk that is slower than we are
+)
+
+
 class DiskUnusable(Exception):
     """What is on disk can be neither used nor replaced; the message says what to look at."""
+
+
+class DiskFull(Exception):
+    """The disk takes nothing now. What is on it is sound, and it can be tried again."""
+
+    def __init__(self, path: Path, why: object) -> None:
+        self.path = path
+        super().__init__(f"{path} takes nothing now; is the disk at FRAUD_DATA_DIR full? ({why})")
+
+
+def is_full(exc: BaseException) -> bool:
+    """Whether an error of RocksDB's is about room, or files, that may be there again later.
+
+    RocksDB tells it by the words of the operating system.
+    """
+    return any(words in str(exc) for words in _PASSING)
 
 
 def in_use(folder: Path) -> bool:

@@ -96,7 +96,9 @@ async def _settle(runtime: Runtime, transaction_id: str) -> Decision | None:
         all_stored = heard.stored >= lacking
         failure: StoreUnavailable | None = None
         try:
-            if lacking and (found := await _look_up(runtime, transaction_id)):
+            if (lacking or number in runtime.unread()) and (
+                found := await _look_up(runtime, transaction_id)
+            ):
                 return found
         except StoreUnavailable as exc:
             failure = exc

@@ -18,7 +18,7 @@ from fraudapp.checkpoints import PACE, Checkpoints, Kept
 from fraudapp.decision_log import DecisionLog
 from fraudapp.effort import Effort, Readings, troubles
 from fraudapp.handed import Handed, HandedQueue
-from fraudapp.ledger import LedgerDamaged
+from fraudapp.ledger import LEDGER_FAILED
 from fraudapp.log_reader import LogCut, LogReader
 from fraudapp.metrics import store_call
 from fraudapp.patience import patiently
@@ -233,8 +233,8 @@ class Keeper(Service):
                 first += counting
                 own = [r for r, each in zip(records, counting, strict=True) if each is r.decision]
                 stamp = own[-1].stamp if own else stamp
-        except LedgerDamaged as exc:
-            self._decisions.damaged(exc)
+        except LEDGER_FAILED as exc:
+            self._decisions.failed(exc)
             return
         except LogCut as exc:
             log.warning("%s", exc)

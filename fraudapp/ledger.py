@@ -21,7 +21,7 @@ from rocksdict import (
     WriteOptions,
 )
 
-from fraudapp.disk import IN_USE, DiskUnusable, discard, in_use
+from fraudapp.disk import IN_USE, DiskFull, DiskUnusable, discard, in_use, is_full
 from fraudapp.log_identity import LogIdentity
 from fraudapp.log_identity import unpacked as unpacked_identity
 from fraudapp.stamps import Stamp, digest_of, stamp_of, unpacked
@@ -42,8 +42,12 @@ _OFFSET_BYTES: Final = 8
 # (some megabytes; a batch is there as a whole or not at all) is read from it again.
 _UNLOGGED: Final = WriteOptions()
 _UNLOGGED.disable_wal = True  # type: ignore[assignment, method-assign]
+# RocksDB would hold up the whole event loop until its disk has room, or has caught up.
+_UNLOGGED.no_slowdown = True
 # Of all ledgers of a worker together: what is looked for is mostly new, and not in there.
 _CACHE: Final = Cache(8 << 20)
+# Files of a level, above which a flush waits for them to be merged, at twenty; see `_can_flush`.
+_UNMERGED: Final = 16
 _decode_counts: Final = json.Decoder(dict[str, int]).decode
 _decode_activity: Final = msgpack.Decoder(Activity).decode
 
@@ -87,6 +91,10 @@ class LedgerOfAnother(LedgerDamaged):
         return f"is of {why}"
 
 
+LEDGER_FAILED: Final = (LedgerDamaged, DiskFull)
+"""What any use of a ledger may raise; `DecisionLog.failed` sees to it."""
+
+
 class Ledger:
     """The decisions of one partition up to a position in the log.
 
@@ -96,6 +104,7 @@ class Ledger:
 
     What is damaged when it is opened is thrown away. Damage that shows later is raised, as
     `LedgerDamaged`, by every method that reads or writes; nothing but `throw_away` is of use then.
+    They raise `DiskFull` if the disk takes nothing now; then nothing has changed.
     """
 
     cursor: int
@@ -111,7 +120,7 @@ class Ledger:
     def __init__(self, folder: Path, identity: LogIdentity | None = None) -> None:
         """`identity` is that of the log; None where it does not matter.
 
-        Raises `LedgerInUse`, and `DiskUnusable` if not even an empty one can be made.
+        Raises `LedgerInUse`, `DiskFull`, and `DiskUnusable` if not even an empty one can be made.
         """
         self.folder = folder
         self._identity = identity
@@ -128,13 +137,19 @@ class Ledger:
         try:
             self._db = Rdict(str(self.folder), _options())
         except Exception as exc:  # rocksdict raises nothing more precise
+            if is_full(exc):
+                raise DiskFull(self.folder, exc) from exc
             if in_use(self.folder):
                 raise LedgerInUse(IN_USE.format(self.folder)) from exc
             raise LedgerDamaged(self, exc) from exc
-        with self._sound():
-            self._load(self._get([_CURSOR, _COUNTS, _ACTIVITY, _STAMP]))
-            (known,) = self._get([_IDENTITY])
-            found = None if known is None else unpacked_identity(known)
+        try:
+            with self._sound():
+                self._load(self._get([_CURSOR, _COUNTS, _ACTIVITY, _STAMP]))
+                (known,) = self._get([_IDENTITY])
+                found = None if known is None else unpacked_identity(known)
+        except DiskFull:
+            self._db.close()  # to be opened again
+            raise
         if found and self._identity and not found.is_same(self._identity):
             raise LedgerOfAnother(self, f"{found}, and the log is {self._identity}")
         self._identified = found is not None and found == self._identity
@@ -144,17 +159,21 @@ class Ledger:
         cursor, counts, activity, stamp = values
         self.stamp = None if stamp is None else unpacked(stamp)
         if cursor is None and counts is None and activity is None:
-            self.cursor, self.counts, self.activity = 0, Counter(), Activity()
+            self.cursor = 0
+            self._load_totals(None, None)
             return
         if cursor is None or counts is None or activity is None:
             raise ValueError("a part is missing, or it was written by another version")
         self.cursor = int(cursor)
-        self.counts = Counter(_decode_counts(counts))
-        self.activity = _decode_activity(activity)
+        self._load_totals(counts, activity)
         if not 0 <= sum(self.counts.values()) <= self.cursor:
             raise ValueError(f"{sum(self.counts.values())} decisions up to offset {self.cursor}")
         if self.stamp and self.stamp.offset >= self.cursor:
             raise ValueError(f"a decision at {self.stamp.offset}, up to offset {self.cursor}")
+
+    def _load_totals(self, counts: bytes | None, activity: bytes | None) -> None:
+        self.counts = Counter() if counts is None else Counter(_decode_counts(counts))
+        self.activity = Activity() if activity is None else _decode_activity(activity)
 
     @property
     def known(self) -> int:
@@ -256,8 +275,13 @@ class Ledger:
             batch.put(_STAMP, stamp.packed())
         if self._identity and not self._identified:
             batch.put(_IDENTITY, self._identity.packed())
-        with self._sound():
-            self._db.write(batch, _UNLOGGED)
+        try:
+            with self._sound():
+                self._db.write(batch, _UNLOGGED)
+        except DiskFull:
+            with self._sound():
+                self._load_totals(*self._get([_COUNTS, _ACTIVITY]))
+            raise
         self._identified = True
         self.cursor, self.stamp = end, stamp
 
@@ -269,11 +293,18 @@ class Ledger:
         """
         resting, self._looked_at = self.cursor == self._looked_at, self.cursor
         with self._sound():
-            held = self._db.property_int_value("rocksdb.num-entries-active-mem-table")
-            # While an older buffer is being written, this would wait for it, and so would all else.
-            writing = self._db.property_int_value("rocksdb.num-immutable-mem-table")
-            if resting and held and not writing:
+            if resting and self._can_flush():
                 self._db.flush(wait=False)
+
+    def _can_flush(self) -> bool:
+        """Whether there is something to flush, and RocksDB would not wait before it does.
+
+        It would until an older buffer is on disk, and while there are many files to be merged.
+        """
+        held = self._db.property_int_value("rocksdb.num-entries-active-mem-table")
+        writing = self._db.property_int_value("rocksdb.num-immutable-mem-table")
+        files = int(self._db.property_value("rocksdb.num-files-at-level0") or 0)
+        return bool(held) and not writing and files < _UNMERGED
 
     def clear(self) -> None:
         """Forget everything; to be read from the log again. Raises `DiskUnusable`."""
@@ -294,7 +325,8 @@ class Ledger:
     def close(self) -> None:
         """Close the files. What cannot be written any more is read from the log again."""
         try:
-            self._db.flush()
+            if self._can_flush():
+                self._db.flush()
             self._db.close()
         except Exception as exc:  # rocksdict raises nothing more precise
             log.warning("%s: not everything was written: %s", self.folder, exc)
@@ -304,6 +336,8 @@ class Ledger:
         try:
             yield
         except Exception as exc:  # rocksdict raises nothing more precise
+            if is_full(exc):
+                raise DiskFull(self.folder, exc) from exc
             raise LedgerDamaged(self, exc) from exc
 
     def _values(self, ids: Sequence[str]) -> list[tuple[str, bytes]]:

@@ -29,7 +29,7 @@ set_on_retry_hooks([])
 
 async def patiently(
     what: str | Effort,
-    on: type[Exception] | None = None,
+    on: type[Exception] | tuple[type[Exception], ...] | None = None,
     *,
     within: float | None = None,
     longest_wait: float = LONGEST_WAIT,

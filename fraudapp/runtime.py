@@ -25,7 +25,7 @@ from fraudapp.disk import DiskUnusable
 from fraudapp.first_model import ready_scorer
 from fraudapp.kafka_clients import BrokerRefuses
 from fraudapp.keeper import Keeper
-from fraudapp.ledger import LedgerDamaged, LedgerInUse
+from fraudapp.ledger import LEDGER_FAILED, LedgerInUse
 from fraudapp.patience import patiently
 from fraudapp.pending import Pending
 from fraudapp.progress import Progress
@@ -131,8 +131,8 @@ class Runtime(Service):
         ledger = self.decisions.ledger(self.home(transaction_id))
         try:
             return ledger.find([transaction_id]).get(transaction_id) if ledger else None
-        except LedgerDamaged as exc:
-            self.decisions.damaged(exc)
+        except LEDGER_FAILED as exc:
+            self.decisions.failed(exc)
             return None
 
     def decides(self, transaction_id: str) -> bool:

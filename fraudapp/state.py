@@ -27,6 +27,11 @@ def owned() -> list[int]:
     return list(numbers) if steady and generation == app.consumer_generation_id else []
 
 
+def unread() -> list[int]:
+    """Partitions that are this worker's, and that it cannot decide in before it has read them."""
+    return [] if app.rebalancing or app.in_recovery else runtime.unread()
+
+
 def stores() -> dict[str, StoreState]:
     """How each store does, by name."""
     return {

@@ -12,13 +12,13 @@ from types import SimpleNamespace
 from typing import Annotated, Any, Final, Generic, TypeVar, cast
 
 import msgspec
-from faust.stores.rocksdb import Store
 from faust.streams import _current_event
 from faust.tables.globaltable import GlobalTable
 from faust.tables.manager import TableManager
-from faust.types import TP, EventT, FutureMessage, Message, TopicT
+from faust.types import TP, EventT, FutureMessage, Message, StoreT, TopicT
 
 from fraudapp.app import app, settings
+from fraudapp.disk import DiskFull
 from fraudapp.foreign import passed_over
 from fraudapp.kafka_clients import end_offsets
 from fraudapp.patience import patiently
@@ -26,6 +26,7 @@ from fraudapp.topic_configs import BROKERS_CLOCK
 from fraudapp.transport import RawSchema
 from models.parsing import UNREADABLE
 from tables.mending import mend
+from tables.patient_store import PatientStore
 
 _decode_key: Final = msgspec.json.Decoder(Annotated[int, msgspec.Meta(ge=0, lt=2**31)]).decode
 Value = TypeVar("Value", bound=msgspec.Struct)
@@ -49,11 +50,13 @@ class DeliveredTable(GlobalTable):
         await super().on_start()
         topic = self.changelog_topic_name
         partitions = [TP(topic, number) for number in range(settings.topic_partitions)]
-        store = cast(Store, self.data)
+        store = cast(PatientStore, self.data)
         async for attempt in patiently(f"asking where {topic} ends"):
             with attempt:
                 ends = await end_offsets(settings, partitions)
-        await mend(store, partitions, ends)
+        async for attempt in patiently(store.writing, on=DiskFull):
+            with attempt:
+                await mend(store, partitions, ends)
 
     def apply_changelog_batch(self, batch: Iterable[EventT[Any]]) -> None:
         """See `Collection.apply_changelog_batch`; what we did not write is passed over."""
@@ -69,6 +72,20 @@ class DeliveredTable(GlobalTable):
         super().apply_changelog_batch(ours)
         for tp, offset in last.items():
             self.data.set_persisted_offset(tp, offset)
+
+    def _new_store_by_url(self, url: Any) -> StoreT[Any, Any]:
+        return PatientStore(
+            url,
+            self.app,
+            self,
+            table_name=self.name,
+            key_type=self.key_type,
+            key_serializer=self.key_serializer,
+            value_serializer=self.value_serializer,
+            value_type=self.value_type,
+            loop=self.loop,
+            options=self.options,
+        )
 
     def _verify_source_topic_partitions(self, source_topic: str) -> None:
         """Do nothing: the input may have more partitions than we keep values for."""

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from faust.stores.rocksdb import Store
 from faust.types import TP
 
-from fraudapp.disk import IN_USE, discard, in_use
+from fraudapp.disk import IN_USE, DiskFull, discard, in_use, is_full
 
 log = logging.getLogger(__name__)
 
@@ -18,7 +18,7 @@ async def mend(store: Store, partitions: Iterable[TP], ends: Mapping[TP, int]) -
     """Remove partitions that cannot be opened or read, or are ahead of the end of their changelog.
 
     Faust would crash on either, at every start anew. One that another process has open is left to
-    Faust, which waits for it for a while; that it is in use is said here.
+    Faust, which waits for it for a while; that it is in use is said here. Raises `DiskFull`.
     """
     for partition in partitions:
         path = store.partition_path(partition.partition)
@@ -33,7 +33,10 @@ def _what_is_wrong(store: Store, partition: TP, end: int) -> str | None:
     try:
         store._db_for_partition(partition.partition)
     except Exception as exc:  # rocksdict raises nothing more precise
-        if in_use(path := store.partition_path(partition.partition)):
+        path = store.partition_path(partition.partition)
+        if is_full(exc):
+            raise DiskFull(path, exc) from exc
+        if in_use(path):
             log.critical(IN_USE.format(path))
             return None
         return f"is damaged ({exc})"

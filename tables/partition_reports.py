@@ -42,6 +42,11 @@ class Report(Struct, frozen=True):
     activity: Activity
     stored: int = 0
     """Offset in the decision log up to which Postgres has it."""
+    unread: int = 0
+    """Records of the decision log that its owner has to read before it decides here. While there
+    are some, all else but the worker is what the owner before it has told."""
+    unread_seconds: float | None = None
+    """How long that will take; None if not known yet."""
 
 
 partition_reports: Final = ByPartition(

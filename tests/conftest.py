@@ -29,6 +29,7 @@ from fraudapp.local.server import Server
 from tests.servers.choice import make, real
 from tests.servers.pgbouncer import PgBouncer
 from tests.servers.s3proxy import S3Proxy
+from tests.small_disk import SmallDisk
 
 # Machines are noisy: no test fails because something took its time.
 hypothesis.settings.register_profile("untimed", deadline=None)
@@ -150,6 +151,14 @@ def s3_bucket(s3: S3Proxy, unique: str) -> str:
     """Name of an empty bucket."""
     s3.make_bucket(unique)
     return unique
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[SmallDisk]:
+    """A disk that can be full."""
+    disk = real(SmallDisk, tmp_path / "disk")
+    yield disk
+    disk.remove()
 
 
 @pytest.fixture

@@ -93,6 +93,10 @@ class PartitionState(Struct, frozen=True):
     """Of the last message dealt with; -1 if there was none."""
     lag: int | None
     """Messages that wait; None if not known yet."""
+    unread: int
+    """Decisions of before that its worker has to read first, as after the failure of another."""
+    unread_seconds: float | None
+    """How long that takes; None if not known yet."""
 
 
 class WorkerState(Struct, frozen=True):

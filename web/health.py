@@ -70,7 +70,16 @@ class Readyz(View):
 
 def _unread(numbers: list[int]) -> str:
     """Which ledgers are being read in, and why that takes its time where it is known."""
-    named = ", ".join(map(str, numbers))
+    named = ", ".join(map(_named, numbers))
     told = [f"the log of decisions is being read in: partitions {named}"]
     reasons = [runtime.decisions.trouble(number) for number in numbers]
     return ": ".join([*told, *(each for each in reasons if each)])
+
+
+def _named(number: int) -> str:
+    """A partition, and how long it will take to read it in."""
+    unread = runtime.decisions.unread(number)
+    if unread is None:
+        return str(number)
+    takes = "" if unread.seconds is None else f", about {unread.seconds:,.0f} s"
+    return f"{number} ({unread.records:,} records left{takes})"

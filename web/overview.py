@@ -73,6 +73,8 @@ def _partition(number: int, report: Report, counts: Counts | None) -> PartitionS
         worker=report.worker,
         offset=counts.offset if counts else -1,
         lag=None if end is None else state.lag(end, counts),
+        unread=report.unread,
+        unread_seconds=report.unread_seconds,
     )
 
 

@@ -40,7 +40,7 @@ def new_worker(
     workers: list[Worker] = []
 
     def start(**changes: str) -> Worker:
-        folder = tmp_path / f"data-{len(workers)}"
+        folder = Path(changes.get("FRAUD_DATA_DIR", tmp_path / f"data-{len(workers)}"))
         shutil.copytree(trained_models, folder / "models")
         environment = worker_environment | {
             "FRAUD_DATA_DIR": str(folder),

@@ -11,7 +11,7 @@ import pytest
 
 from fraudapp import topics as kafka_topics
 from fraudapp.appender import Appender
-from fraudapp.decision_log import DecisionLog
+from fraudapp.decision_log import DecisionLog, Unread
 from fraudapp.disk import DiskUnusable
 from fraudapp.ledger import Ledger, LedgerDamaged
 from fraudapp.local.server import Server
@@ -60,7 +60,7 @@ class Bench:
             try:
                 known = ledger.find([each.transaction_id for each in new])
             except LedgerDamaged as exc:
-                self.log.damaged(exc)
+                self.log.failed(exc)
                 continue
             new = [each for each in new if each.transaction_id not in known]
             self.decided |= {each.transaction_id: each for each in new}
@@ -74,7 +74,7 @@ class Bench:
             try:
                 return ledger.find(list(self.decided))
             except LedgerDamaged as exc:
-                self.log.damaged(exc)
+                self.log.failed(exc)
 
     async def flush(self) -> None:
         """Have all of the ledger on disk."""
@@ -139,9 +139,31 @@ async def test_damage_that_comes_back_at_once_ends_it(
 ) -> None:
     for _ in range(2):
         ledger = await bench.ledger()
-        bench.log.damaged(LedgerDamaged(ledger, "no such block"))
-        bench.log.damaged(LedgerDamaged(ledger, "no such block"))  # somebody else finds out too
+        bench.log.failed(LedgerDamaged(ledger, "no such block"))
+        bench.log.failed(LedgerDamaged(ledger, "no such block"))  # somebody else finds out too
     with pytest.raises(DiskUnusable, match=r"just after it was made anew.*FRAUD_DATA_DIR"):
         await bench.ledger()
     assert isinstance(await asyncio.wait_for(bench.failed, PATIENCE), DiskUnusable)
     assert caplog.text.count("is made anew from partition 0") == 1
+
+
+async def test_how_much_is_left_to_be_read_is_told(bench: Bench, tmp_path: Path) -> None:
+    for _ in range(10):
+        await bench.decide(1_000)
+    await bench.log.close()
+    damage(bench.folder, "CURRENT", "removed")
+    again = DecisionLog(bench.settings, bench.appender)
+    await again.open()
+    reading = asyncio.create_task(again.ready(0, generation=2))
+    told: list[Unread] = []
+    while not reading.done():
+        if (unread := again.unread(0)) is not None and (not told or told[-1] != unread):
+            told.append(unread)
+        await asyncio.sleep(0)
+    total = len(bench.decided)
+    assert [each.records for each in told] == sorted((e.records for e in told), reverse=True)
+    assert told[0] == (total, None)
+    assert all(each.seconds and each.seconds > 0 for each in told if 0 < each.records < total)
+    assert any(0 < each.records < total for each in told)
+    assert again.unread(0) is None
+    await again.close()

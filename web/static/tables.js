@@ -75,12 +75,19 @@ function blockedRow(each) {
 
 export function workers(details) {
   const lagOf = new Map(details.partitions.map((each) => [each.number, each.lag || 0]));
+  const unread = new Map(details.partitions.filter((each) => each.unread).map((each) => [each.number, each]));
   const rows = details.workers.map((each) => ({
     ...each,
+    unread: each.partitions.map((number) => unread.get(number)).filter(Boolean),
     at: details.at - each.at > GONE ? each.at : null,
     lag: each.partitions.reduce((sum, number) => sum + lagOf.get(number), 0),
   }));
   replace("workers", rows, () => rows.map(workerRow));
+}
+
+function reading({ number, unread, unread_seconds: left }) {
+  const takes = left === null ? "" : `, about ${ago(left)}`;
+  return [" ", el("span", { class: "badge flag" }, `${number}: ${whole(unread)} to read${takes}`)];
 }
 
 function workerRow(each) {
@@ -96,7 +103,7 @@ function workerRow(each) {
     "tr",
     {},
     cell("Worker", {}, el("span", {}, name, ...silent)),
-    cell("Partitions", {}, each.partitions.join(", ")),
+    cell("Partitions", {}, el("span", {}, each.partitions.join(", "), ...each.unread.flatMap(reading))),
     cell("Lag", { class: "number" }, whole(each.lag)),
     cell("Latency", {}, p50 ? [p50, p95, p99].map(duration).join(" · ") : "–"),
     cell("Stores", {}, el("span", {}, ...stores)),

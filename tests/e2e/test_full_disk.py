@@ -1,0 +1,88 @@
+"""A disk without room costs a worker nothing but time; when there is some, it goes on by itself."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable
+
+import pytest
+
+from tests.e2e import kept
+from tests.e2e.messages import send_transactions, transaction
+from tests.e2e.worker import Worker
+from tests.small_disk import SmallDisk
+
+pytestmark = pytest.mark.timeout(300)
+
+MANY = 24_000
+"""Decisions of one partition, which are more than RocksDB holds in memory."""
+
+
+@pytest.fixture
+def worker(
+    small_disk: SmallDisk, worker_environment: dict[str, str], new_worker: Callable[..., Worker]
+) -> Worker:
+    """A worker with one partition and a small disk, which has decided something."""
+    return new_worker(
+        FRAUD_DATA_DIR=str(small_disk.folder / "data"),
+        FRAUD_TOPIC_PARTITIONS="1",
+    )
+
+
+async def test_a_worker_goes_on_when_its_full_disk_has_room(
+    worker: Worker, small_disk: SmallDisk
+) -> None:
+    await send_transactions(worker.environment, [transaction(f"a{n}") for n in range(500)])
+    await kept.eventually(lambda: worker.stats()["decisions"]["total"] == 500)
+    small_disk.fill()
+    rows = [transaction(f"b{n}") for n in range(MANY)]
+    await send_transactions(worker.environment, rows)
+
+    def full() -> bool:
+        began = time.monotonic()
+        status, answer = worker.get("/readyz", timeout=10.0)
+        assert status in (200, 503), f"no answer for {time.monotonic() - began:.1f} s"
+        return status == 503 and "FRAUD_DATA_DIR full" in answer["detail"]
+
+    def told_how_much_is_left() -> bool:
+        _, ready = worker.get("/readyz")
+        _, details = worker.get("/stats/details")
+        return bool(
+            re.search(r"partitions 0 \([\d,]+ records left", ready["detail"])
+            and details["partitions"][0]["unread"] > 0
+        )
+
+    await kept.eventually(full)
+    await kept.eventually(told_how_much_is_left)
+    assert worker.get("/transaction/a1/status")[0] == 200
+    small_disk.make_room()
+    await kept.eventually(lambda: worker.stats()["decisions"]["total"] == 500 + MANY)
+    await kept.eventually(lambda: worker.get("/readyz")[0] == 200)
+    await send_transactions(worker.environment, rows[:100])
+    await kept.eventually(lambda: worker.stats()["duplicates"] == 100)
+    assert worker.stats()["decisions"]["total"] == 500 + MANY
+    assert worker.child.running
+    written = worker.log.read_text()
+    assert "made anew" not in written
+    assert "damaged" not in written
+
+
+async def test_a_worker_that_starts_on_a_full_disk_waits_for_room(
+    worker: Worker, small_disk: SmallDisk
+) -> None:
+    rows = [transaction(f"a{n}") for n in range(500)]
+    await send_transactions(worker.environment, rows)
+    await kept.eventually(lambda: worker.stats()["decisions"]["total"] == 500)
+    worker.terminate()
+    small_disk.fill()
+    written = len(worker.log.read_text())
+    worker.launch()
+    await kept.eventually(lambda: "FRAUD_DATA_DIR full" in worker.log.read_text()[written:])
+    assert worker.child.running
+    small_disk.make_room()
+    await kept.eventually(lambda: worker.get("/readyz")[0] == 200)
+    await send_transactions(worker.environment, rows)
+    await kept.eventually(lambda: worker.stats()["duplicates"] == 500)
+    assert worker.stats()["decisions"]["total"] == 500
+    assert "made anew" not in worker.log.read_text()
