@@ -84,23 +84,26 @@ class Child:
             if self._log is not None:
                 self._log.parent.mkdir(parents=True, exist_ok=True)
                 output = stack.enter_context(self._log.open("ab"))
-            account = pwd.getpwnam(self._user) if self._user else None
             try:
-                self._process = subprocess.Popen(  # noqa: S603 - our own commands
-                    self._argv,
-                    stdin=subprocess.DEVNULL,
-                    stdout=output,
-                    stderr=output,
-                    env=self._env,
-                    cwd=self._cwd,
-                    start_new_session=True,
-                    user=account and account.pw_uid,
-                    group=account and account.pw_gid,
-                    extra_groups=None if account is None else [],
-                )
+                self._process = self._spawned(output)
             except OSError as exc:
                 raise ProcessError(f"cannot start {self.name}: {exc}") from exc
         _tell_guard("+", self.pid)
+
+    def _spawned(self, output: IO[bytes] | None) -> subprocess.Popen[bytes]:
+        account = pwd.getpwnam(self._user) if self._user else None
+        return subprocess.Popen(  # noqa: S603 - our own commands
+            self._argv,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            env=self._env,
+            cwd=self._cwd,
+            start_new_session=True,
+            user=account and account.pw_uid,
+            group=account and account.pw_gid,
+            extra_groups=None if account is None else [],
+        )
 
     def wait_until(self, ready: Callable[[], bool], timeout: float) -> None:
         """Return once `ready`; raises `Ended` if it ends before, `ProcessError` if time is up.

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from fraudapp.local.processes import Child
+from tests import forking
 
 START_TIMEOUT = 90.0  # seconds; includes training where there is no model
 
@@ -95,22 +96,14 @@ class Worker:
 
     def _child(self) -> Child:
         argv = [sys.executable, "-m", "faust", "-A", "fraudapp.app", "worker", "-l", "info"]
-        return Child("worker", argv, log=self.log, env=self.environment)
+        return forking.ForkedChild("worker", argv, log=self.log, env=self.environment)
 
 
 def run(
-    arguments: Iterable[str], environment: Mapping[str, str], **options: Any
+    arguments: Iterable[str], environment: Mapping[str, str], cwd: Path | None = None
 ) -> subprocess.CompletedProcess[str]:
     """Run Python with these arguments to its end."""
-    return subprocess.run(
-        [sys.executable, *arguments],
-        env=dict(environment),
-        check=False,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        **options,
-    )
+    return forking.run([sys.executable, *arguments], environment, cwd, timeout=120.0)
 
 
 def _json(body: bytes) -> Any:
