@@ -35,7 +35,7 @@ async def compressed(worker: Worker, messages: Sequence[Message]) -> dict[str, M
     sent = {}
     async with AIOKafkaProducer(
         bootstrap_servers=worker.environment["FRAUD_BROKER_URL"].removeprefix("kafka://"),
-        max_request_size=60_000_000,
+        max_request_size=200_000_000,
         compression_type="gzip",
     ) as producer:
         for key, value, partition in messages:
@@ -122,6 +122,18 @@ async def test_what_is_no_transaction_is_whole_up_to_twice_the_limit(small: Work
         size = len(key or b"") + len(raw or b"")
         whole = is_whole(message, letters[position])
         assert whole == (size <= 2 * LIMIT + ROOM - 1_000), size
+
+
+async def test_what_unpacks_to_more_than_a_request_may_have_is_cut(worker: Worker) -> None:
+    # 112 kB on its way, 110 MiB as it is read: brokers end the connection over such a request.
+    sent = await compressed(worker, [(b"bomb", b"x" * (110 << 20), 0)])
+    (letter,) = (await letters_of(worker, len(sent))).values()
+    assert told(letter)["reason"] == "invalid"
+    assert told(letter)["raw-bytes"] in (str(110 << 20), "unknown")
+    assert letter.value == b"x" * 100_000
+    await send_transactions(worker.environment, [transaction(f"t{n}") for n in range(100)])
+    await kept.eventually(lambda: worker.stats()["decisions"]["total"] == 100)
+    assert worker.get("/readyz")[0] == 200
 
 
 async def test_large_letters_of_several_partitions_are_not_too_much_together(
