@@ -66,7 +66,9 @@ async def in_postgres(environment: Environment) -> dict[str, dict[str, Any]]:
         rows = await connection.fetch("SELECT * FROM decisions")
     finally:
         await connection.close()
-    return {row["transaction_id"]: dict(row) for row in rows}
+    found = {row["transaction_id"]: dict(row) for row in rows}
+    assert len(found) == len(rows)  # one row an id
+    return found
 
 
 def in_redis(environment: Environment) -> dict[str, dict[str, Any]]:
