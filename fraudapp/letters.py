@@ -82,8 +82,7 @@ def check(letter: DeadLetter, topic: str, repaired: bool) -> None:
     if letter.reason == "refused" and not repaired:
         raise CannotReplay(
             f"dead letter {letter.name} holds a decision, not an input, which a store has refused "
-            f"({letter.detail[:200]}): once the store takes it, set the store back, and it comes from "
-            "the log"
+            f"({letter.detail[:200]}): once the store takes it, set it back, and the log has it"
         )
 
 
