@@ -27,6 +27,14 @@ def _scratched(path: Path) -> None:
     path.write_bytes(content)
 
 
+def _flipped(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    if content:
+        where = random.Random(len(content)).randrange(len(content))
+        content[where] ^= 1 << where % 8
+    path.write_bytes(content)
+
+
 def _emptied(path: Path) -> None:
     path.write_bytes(b"")
 
@@ -38,6 +46,7 @@ def _became_a_folder(path: Path) -> None:
 
 WAYS: Final[dict[str, Damage]] = {
     "cut": _cut,
+    "flipped": _flipped,
     "garbled": _garbled,
     "scratched": _scratched,
     "emptied": _emptied,

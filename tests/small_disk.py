@@ -10,7 +10,6 @@ from typing import Final
 from tests.servers.jars import Missing
 
 _SUDO: Final = [] if os.geteuid() == 0 else ["sudo", "-n"]
-_PIECE: Final = 1 << 16
 
 
 class SmallDisk:
@@ -19,24 +18,24 @@ class SmallDisk:
     def __init__(self, folder: Path, megabytes: int = 64) -> None:
         """Raise `Missing` where nothing may be mounted."""
         self.folder = folder
+        self._size = megabytes << 20
         folder.mkdir()
-        options = f"size={megabytes}m,mode=0777"
+        options = f"size={self._size},mode=0777"
         if _failed(["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(folder)]):
             raise Missing("mounting a file system needs root")
-        self._filler = folder / "filler"
 
     def fill(self) -> None:
-        """Take all the room there is."""
-        with self._filler.open("ab", buffering=0) as filler:
-            try:
-                while True:
-                    filler.write(bytes(_PIECE))
-            except OSError:
-                pass
+        """Leave no room, whatever is written meanwhile."""
+        while (there := os.statvfs(self.folder)).f_bfree:
+            self._resize((there.f_blocks - there.f_bfree) * there.f_frsize)
 
     def make_room(self) -> None:
-        """Give it back."""
-        self._filler.unlink()
+        """Let it have the room that it had."""
+        self._resize(self._size)
+
+    def _resize(self, size: int) -> None:
+        # Fails for less than what is in use by now.
+        _failed(["mount", "-o", f"remount,size={size}", str(self.folder)])
 
     def remove(self) -> None:
         """Take it away, whoever still has files in it."""

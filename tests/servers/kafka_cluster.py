@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -21,7 +21,12 @@ class Node(Kafka):
     formatting: Sequence[str] = ()
 
     def __init__(
-        self, folder: Path, number: int, controllers: dict[int, int], cluster: str
+        self,
+        folder: Path,
+        number: int,
+        controllers: dict[int, int],
+        cluster: str,
+        more: Mapping[str, str],
     ) -> None:
         port = free_port()
         voters = ",".join(f"{each}@{HOST}:{controllers[each]}" for each in controllers)
@@ -34,6 +39,7 @@ class Node(Kafka):
             "default.replication.factor": "3",
             "offsets.topic.replication.factor": "3",
             "transaction.state.log.replication.factor": "3",
+            **more,
         }
         super().__init__(folder, port, properties=properties)
         self.cluster_id = cluster
@@ -42,12 +48,12 @@ class Node(Kafka):
 class KafkaCluster:
     """Three brokers; with one of them down there is still a majority of controllers."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, properties: Mapping[str, str] | None = None) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         controllers = {number: free_port() for number in NODES}
         cluster = Kafka(folder / "id").cluster_id
         self.nodes = {
-            number: Node(folder / f"kafka-{number}", number, controllers, cluster)
+            number: Node(folder / f"kafka-{number}", number, controllers, cluster, properties or {})
             for number in NODES
         }
 
@@ -55,6 +61,11 @@ class KafkaCluster:
     def servers(self) -> str:
         """`HOST:PORT,...`, of all."""
         return ",".join(f"{HOST}:{node.port}" for node in self.nodes.values())
+
+    @property
+    def url(self) -> str:
+        """`kafka://HOST:PORT;kafka://...`, of all."""
+        return ";".join(node.url for node in self.nodes.values())
 
     def start(self) -> None:
         """Start all, and return when they answer: none does before there is a majority."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from tests.servers.kafka_cluster import NODES
 from tests.torture.cluster import Cluster, on_cluster
 from tests.torture.faults import ALL
 from tests.torture.run import PARTS, Plan, torture
@@ -30,6 +31,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--rate", type=float, default=400.0, help="messages a second")
     parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--brokers", type=int, default=1, choices=(1, len(NODES)))
     parser.add_argument("--keep", type=Path, help="keep logs and data in this folder")
     parser.add_argument("--pace", type=float, default=1.0, help="0.5: faults twice as often")
     parser.add_argument(
@@ -42,10 +44,12 @@ def main() -> None:
     only = [name for name in options.only.split(",") if name and name != "none"]
     if unknown := set(only) - set(ALL):
         parser.error(f"no such faults: {', '.join(unknown)}; there are {', '.join(ALL)}")
+    if options.brokers > 1:  # the others have what a copy of one lacks
+        only = [name for name in only if name != "shorten_log"]
     plan = Plan(
         options.minutes * 60, options.seed, options.rate, only, options.pace, options.without
     )
-    on_cluster(options.workers, lambda cluster: held(cluster, plan), options.keep)
+    on_cluster(options.workers, lambda cluster: held(cluster, plan), options.keep, options.brokers)
 
 
 if __name__ == "__main__":

@@ -20,10 +20,13 @@ from fraudapp.local.processes import free_port
 from fraudapp.local.server import Server
 from fraudapp.settings import load
 from tests.e2e.worker import Worker
+from tests.servers.jars import Missing
 from tests.servers.kafka import Kafka
+from tests.servers.kafka_cluster import KafkaCluster
 from tests.servers.postgres import SystemPostgres
 from tests.servers.redis import SystemRedis
 from tests.servers.s3proxy import S3Proxy
+from tests.small_disk import SmallDisk
 
 log = logging.getLogger(__name__)
 
@@ -46,6 +49,8 @@ POLICIES: Final[tuple[dict[str, str], ...]] = (
     {"FRAUD_FLAG_AT": "0", "FRAUD_BLOCK_AT": "0"},
 )
 """Workers differ, so that it shows whose decision was kept."""
+DISK: Final = 4_096
+"""Megabytes of a worker's disk."""
 SUPERVISION: Final = 0.2
 """Seconds between two looks whether a worker has ended."""
 
@@ -53,20 +58,29 @@ SUPERVISION: Final = 0.2
 class Cluster:
     """Kafka, Redis, Postgres, S3 and workers, in one folder."""
 
-    def __init__(self, folder: Path, workers: int) -> None:
+    def __init__(self, folder: Path, workers: int, brokers: int = 1) -> None:
+        """`brokers` are one, or `NODES`."""
         self.folder = folder
-        self.kafka = Kafka(folder / "kafka", properties=KAFKA)
+        self._nodes = None if brokers == 1 else KafkaCluster(folder / "kafka", KAFKA)
+        self.brokers: dict[str, Kafka] = (
+            {f"kafka-{number}": node for number, node in self._nodes.nodes.items()}
+            if self._nodes
+            else {"kafka": Kafka(folder / "kafka", properties=KAFKA)}
+        )
+        """By name; "kafka" if there is but one."""
         self.redis = SystemRedis(folder / "redis", appendonly=True)
         self.postgres = SystemPostgres(folder / "postgres")
         self.s3 = S3Proxy(folder / "s3", properties=S3)
         self.servers: Mapping[str, Server] = {
-            "kafka": self.kafka,
+            **self.brokers,
             "redis": self.redis,
             "postgres": self.postgres,
             "s3": self.s3,
         }
         self.environment: dict[str, str] = {}
         self.workers: list[Worker] = []
+        self.disks: dict[int, SmallDisk] = {}
+        """Those of workers that can be filled, by number: all, where we may mount any."""
         self.restarts = 0
         """Times that a worker was started again: after a kill, or when it could not go on."""
         self.expected_down: set[int] = set()
@@ -77,14 +91,17 @@ class Cluster:
 
     @property
     def broker(self) -> str:
-        """`HOST:PORT` of the broker."""
-        return f"127.0.0.1:{self.kafka.port}"
+        """`HOST:PORT` of the broker; of all of them, with commas between."""
+        return ",".join(f"127.0.0.1:{each.port}" for each in self.brokers.values())
 
     def start(self) -> None:
         """Start everything, and return when every worker is ready."""
         self.folder.chmod(0o711)  # PostgreSQL may run as another user
-        for server in self.servers.values():
-            server.start()
+        if self._nodes:
+            self._nodes.start()  # none answers before there is a majority
+        for name, server in self.servers.items():
+            if not (self._nodes and name in self.brokers):
+                server.start()
         self.s3.make_bucket(BUCKET)
         inherited = {name: value for name, value in os.environ.items() if name[:6] != "FRAUD_"}
         self.environment = {
@@ -94,7 +111,8 @@ class Cluster:
             "FRAUD_TRANSACTIONS_TOPIC": "transactions",
             "FRAUD_DECISIONS_TOPIC": "decisions",
             "FRAUD_DEAD_LETTERS_TOPIC": "dead-letters",
-            "FRAUD_BROKER_URL": self.kafka.url,
+            "FRAUD_BROKER_URL": ";".join(each.url for each in self.brokers.values()),
+            "FRAUD_TOPIC_REPLICAS": str(len(self.brokers)),
             "FRAUD_POSTGRES_URL": self.postgres.url,
             "FRAUD_REDIS_URL": self.redis.url,
             "FRAUD_ARCHIVE_URL": f"s3://{BUCKET}",
@@ -109,6 +127,8 @@ class Cluster:
             train_and_activate(load({"FRAUD_DATA_DIR": str(model)}), lambda line: None)
         for number in range(self._count):
             data = self.folder / f"worker-{number}"
+            with suppress(Missing):
+                self.disks[number] = SmallDisk(data, DISK)
             shutil.copytree(model / "models", data / "models")
             changes = {"FRAUD_DATA_DIR": str(data), "FRAUD_WEB_PORT": str(free_port())}
             changes |= POLICIES[number % len(POLICIES)]
@@ -126,6 +146,8 @@ class Cluster:
 
     def heal(self) -> None:
         """Bring everything back to life."""
+        for disk in self.disks.values():
+            disk.make_room()
         for server in self.servers.values():
             server.revive()
         for worker in self.workers:
@@ -137,12 +159,17 @@ class Cluster:
         """Stop everything."""
         for worker in self.workers:
             worker.child.kill()
+        for disk in self.disks.values():
+            disk.remove()
         for server in reversed(list(self.servers.values())):
             server.stop()
 
 
 def on_cluster(
-    workers: int, work: Callable[[Cluster], Coroutine[Any, Any, bool]], keep: Path | None = None
+    workers: int,
+    work: Callable[[Cluster], Coroutine[Any, Any, bool]],
+    keep: Path | None = None,
+    brokers: int = 1,
 ) -> NoReturn:
     """Start a cluster, do the work on it, stop it, and end this process: with 0 if it went well.
 
@@ -153,7 +180,7 @@ def on_cluster(
     folder = keep or Path(tempfile.mkdtemp(prefix="fraudapp-torture-"))
     folder.mkdir(parents=True, exist_ok=True)
     log.info("logs and data are in %s", folder)
-    cluster = Cluster(folder, workers)
+    cluster = Cluster(folder, workers, brokers)
     try:
         cluster.start()
         well = asyncio.run(work(cluster))

@@ -72,9 +72,12 @@ class Faults:
         """Take servers down and bring them back, until cancelled."""
         while "break" in self._only:
             await self._wait(random_, SERVER_EVERY)
-            names = random_.choices(list(SERVERS), list(SERVERS.values()))[0]
+            names: Sequence[str] = random_.choices(list(SERVERS), list(SERVERS.values()))[0]
             how = random_.choice(["kill", "pause"])
             seconds = random_.uniform(2, 12 if "kafka" in names else 30)
+            # Of several brokers one: the others elect leaders for what it led.
+            broker = random_.choice(list(self._cluster.brokers))
+            names = [broker if name == "kafka" else name for name in names]
             async with self._one_server_fault:
                 await self._break(names, how, seconds)
 

@@ -60,7 +60,7 @@ async def shorten_log(
     cluster: Cluster, gate: Gate, written: Written, random_: random.Random
 ) -> None:
     """Put the broker back to a copy, while ledgers and stores have what came since."""
-    restorable = Restorable(cluster.kafka, cluster.folder / "copy")
+    restorable = Restorable(cluster.brokers["kafka"], cluster.folder / "copy")
     shutil.rmtree(cluster.folder / "copy", ignore_errors=True)
     async with gate.closed():
         confirmed, purged = set(written.confirmed), written.purged

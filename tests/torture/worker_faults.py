@@ -83,6 +83,19 @@ async def change_clock(cluster: Cluster, number: int, random_: random.Random) ->
         worker.environment = wrong_clock(worker.environment, by)
 
 
+async def fill(cluster: Cluster, number: int, random_: random.Random) -> None:
+    """Leave its disk without room for a while."""
+    disk = cluster.disks.get(number)
+    if disk is None:
+        log.info("nothing may be mounted here, so no disk is full")
+        return
+    disk.fill()
+    try:
+        await asyncio.sleep(random_.uniform(3, 25))
+    finally:
+        disk.make_room()
+
+
 @asynccontextmanager
 async def down(cluster: Cluster, *numbers: int) -> AsyncIterator[None]:
     """Holds workers down, so that their files can be touched; one such at a time."""
@@ -105,6 +118,7 @@ WORKER_FAULTS: Final[dict[str, tuple[WorkerFault, int]]] = {
     "wipe": (wipe, 1),
     "damage": (damage, 3),
     "clock": (change_clock, 2),
+    "fill": (fill, 2),
     "kill_all": (kill_all, 2),
 }
 """Each with its weight."""
