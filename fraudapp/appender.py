@@ -10,20 +10,18 @@ from collections.abc import Collection, Iterable, Iterator
 from contextlib import nullcontext
 from typing import Any, Final, Literal
 
-from aiokafka import AIOKafkaProducer
-from aiokafka.errors import MessageSizeTooLargeError, RecordListTooLargeError
+from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka.errors import MessageSizeTooLargeError
 
 from fraudapp.effort import Effort, troubles
 from fraudapp.kafka_clients import client_options
 from fraudapp.patience import patiently
-from fraudapp.sequences import UNKNOWN, Sequence
+from fraudapp.sequences import TOO_LARGE, Sequence
 from fraudapp.settings import Settings
 from fraudapp.topic_ids import ids_when_there, topic_ids
 
 log = logging.getLogger(__name__)
 
-TOO_LARGE: Final = (MessageSizeTooLargeError, RecordListTooLargeError)
-"""What a broker answers to a batch above `max.message.bytes`, or above `segment.bytes`."""
 LARGEST_BATCH: Final = 900_000
 """Bytes of a batch, at most, unless one record is larger; brokers take 1 MiB by default."""
 LARGEST_REQUEST: Final = 90_000_000
@@ -52,7 +50,7 @@ class Appender:
         self._one_large = asyncio.Lock()
         self._takes: defaultdict[str, int] = defaultdict(lambda: LARGEST_BATCH)  # bytes, by topic
         self._efforts: set[Effort] = set()
-        self._sequences: defaultdict[tuple[str, int], Sequence] = defaultdict(Sequence)
+        self._sequences: dict[TopicPartition, Sequence] = {}
         self._producer = AIOKafkaProducer(
             **client_options(settings),
             acks="all",
@@ -99,17 +97,18 @@ class Appender:
         """Append records in their order, and return their offsets, which need not be consecutive.
 
         Tries again until it goes well (see `patiently`), and says `what` in the log when it does
-        not. None is there twice then, unless the broker has lost what it had, or knows no batch
-        again. Raises `RecordListTooLargeError`, or `MessageSizeTooLargeError`, also for what is
-        larger than `largest_letter`: it is not sent. To `divide` is to send what the topic does not
-        take at once as several batches: then, only a single record can be too large.
+        not. None is there twice then, unless the broker has lost what it had or knows no batch
+        again, or the topic began to take less meanwhile. Raises `RecordListTooLargeError`, or
+        `MessageSizeTooLargeError`, also for what is larger than `largest_letter`: it is not sent.
+        To `divide` is to send what the topic does not take at once as several batches: then, only a
+        single record can be too large.
         """
         kept = list(records)
         # What waits for one broker goes in one request; several large ones may be too much for it.
         turn = self._one_large if _is_large(kept) else nullcontext()
         effort = Effort(f"{what} in {topic}/{partition}", needs="WRITE")
         self._efforts.add(effort)
-        sequence = self._sequences[topic, partition]
+        sequence = self._sequence(topic, partition)
         offsets: list[int] = []
         try:
             async with sequence.turn():
@@ -130,7 +129,7 @@ class Appender:
         divide: bool,
     ) -> None:
         """Append those records that have no offsets yet."""
-        sequence = self._sequences[topic, partition]
+        sequence = self._sequence(topic, partition)
         await sequence.begin(self._producer.client)
         batches = list(self._batches(records[len(offsets) :], self._takes[topic]))
         if batches and max(batch.size() for batch, _ in batches) > self._largest:
@@ -141,11 +140,9 @@ class Appender:
             sequence.number(batch)
             try:
                 first = await self._send(batch, topic, partition)
-            except UNKNOWN:
-                sequence.begin_anew()
-                raise
-            except TOO_LARGE:
-                if not divide or held == 1:
+            except BaseException as exc:
+                sequence.failed(exc)
+                if not (isinstance(exc, TOO_LARGE) and divide and held > 1):
                     raise
                 self._takes[topic] = min(self._takes[topic], size // 2)
                 log.info("%s takes less than %d bytes at once", topic, size)
@@ -154,6 +151,10 @@ class Appender:
             sequence.confirmed(held)
             # A batch that was known from before, but no longer where it is, has no offset.
             offsets += range(first, first + held) if first >= 0 else [-1] * held
+
+    def _sequence(self, topic: str, partition: int) -> Sequence:
+        there = TopicPartition(topic, partition)
+        return self._sequences.setdefault(there, Sequence(there))
 
     async def _send(self, batch: Any, topic: str, partition: int) -> int:
         batch.close()

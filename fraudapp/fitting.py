@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from fraudapp.appender import LARGEST_BATCH, TOO_LARGE, Appender, NewRecord, size_of
+from fraudapp.appender import LARGEST_BATCH, Appender, NewRecord, size_of
+from fraudapp.sequences import TOO_LARGE
 
 
 @dataclass(eq=False)

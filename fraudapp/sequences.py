@@ -9,19 +9,26 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
+from aiokafka import TopicPartition
 from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import (
     ClusterAuthorizationFailedError,
     GroupLoadInProgressError,
     IncompatibleBrokerVersion,
-    InvalidProducerEpoch,
+    InvalidProducerIdMapping,
+    InvalidTxnState,
     KafkaError,
+    KafkaTimeoutError,
+    MessageSizeTooLargeError,
     NodeNotReadyError,
     OutOfOrderSequenceNumber,
+    ProducerFenced,
+    RecordListTooLargeError,
     UnknownProducerId,
     for_code,
 )
@@ -29,8 +36,18 @@ from aiokafka.protocol.transaction import InitProducerIdRequest
 
 log = logging.getLogger(__name__)
 
-UNKNOWN: Final = (InvalidProducerEpoch, OutOfOrderSequenceNumber, UnknownProducerId)
-"""What a broker answers that has forgotten batches, such as one restored from a copy."""
+TOO_LARGE: Final = (MessageSizeTooLargeError, RecordListTooLargeError)
+"""What a broker answers to a batch above `max.message.bytes`, or above `segment.bytes`."""
+FORGOTTEN: Final = (
+    InvalidProducerIdMapping,
+    InvalidTxnState,
+    OutOfOrderSequenceNumber,
+    ProducerFenced,  # which aiokafka makes of an invalid epoch
+    UnknownProducerId,
+)
+"""What a broker answers that knows other batches of a producer, such as one that was restored."""
+WITHIN: Final = 5.0
+"""Seconds that a broker may take to give an identity."""
 _NONE: Final = (-1, -1)
 _NUMBERS: Final = 2**31
 # Asked for without a transaction, it means nothing.
@@ -43,13 +60,17 @@ class Sequence:
 
     A batch keeps its number until the broker has confirmed it. What became of it if nobody waited
     that long is not known, and its number may not be given to another one, which the broker would
-    take for the same: see `begin_anew`.
+    take for the same: then they go on under another identity.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, partition: TopicPartition) -> None:
+        self._partition = partition
         self._turn: Final = asyncio.Lock()
         self._producer: tuple[int, int] | None = None
         self._next = 0
+        self._begun = False  # something was confirmed under this identity
+        self._from_zero = False
+        self._uncertain = False  # whether the broker has the last batch
 
     @asynccontextmanager
     async def turn(self) -> AsyncIterator[None]:
@@ -58,18 +79,18 @@ class Sequence:
             try:
                 yield
             except BaseException:
-                self.begin_anew()
+                if self._uncertain:
+                    self._producer = None
                 raise
 
     async def begin(self, client: AIOKafkaClient) -> None:
         """Ask a broker for an identity, unless there is one. Raises `KafkaError`."""
         if self._producer is None:
-            self._producer = await _identity(client)
-            self._next = 0
-
-    def begin_anew(self) -> None:
-        """Go on under another identity, to which no batch of before belongs."""
-        self._producer = None
+            self._producer = await _identity(client, self._partition)
+            # A broker that was restored may give an identity again that somebody else has still:
+            # were both to begin at zero, it would take batches of one for those of the other.
+            self._next = 0 if self._from_zero else random.randrange(_NUMBERS)  # noqa: S311
+            self._begun = self._uncertain = False
 
     def number(self, batch: Any) -> None:
         """Give a batch that is not yet built the number that comes next."""
@@ -79,15 +100,32 @@ class Sequence:
     def confirmed(self, records: int) -> None:
         """Take so many records as appended."""
         self._next = (self._next + records) % _NUMBERS
+        self._begun, self._uncertain = True, False
+
+    def failed(self, exc: BaseException) -> None:
+        """Note why the batch that was sent last is not confirmed; it is to be sent again."""
+        if isinstance(exc, FORGOTTEN):
+            # Not every broker takes any number for the first.
+            self._from_zero = self._from_zero or not self._begun
+            self._producer = None
+        elif not isinstance(exc, TOO_LARGE):
+            self._uncertain = True
 
 
-async def _identity(client: AIOKafkaClient) -> tuple[int, int]:
+async def _identity(client: AIOKafkaClient, partition: TopicPartition) -> tuple[int, int]:
     """Return the id and the epoch of a new producer, or none where the broker gives no such."""
+    # Who leads the partition has to be there anyway.
+    node = client.cluster.leader_for_partition(partition)
+    if node is None or node < 0:
+        node = client.get_random_node()
+    if node is None:
+        raise NodeNotReadyError("no broker is known")
     try:
-        while (answer := await _asked(client)).error_code == GroupLoadInProgressError.errno:
-            await asyncio.sleep(_LOADING)  # a broker that has just started
+        answer = await asyncio.wait_for(_asked(client, node), WITHIN)
         if answer.error_code:
             raise for_code(answer.error_code)
+    except asyncio.TimeoutError:
+        raise KafkaTimeoutError(f"no producer id within {WITHIN:g} s") from None
     except (ClusterAuthorizationFailedError, IncompatibleBrokerVersion) as exc:
         log.info("the broker knows no batch again, one may be there twice after trouble: %r", exc)
         return _NONE
@@ -97,8 +135,8 @@ async def _identity(client: AIOKafkaClient) -> tuple[int, int]:
     return answer.producer_id, answer.producer_epoch
 
 
-async def _asked(client: AIOKafkaClient) -> Any:
-    node = client.get_random_node()
-    if node is None:
-        raise NodeNotReadyError("no broker is known")
-    return await client.send(node, InitProducerIdRequest(None, _TIMEOUT_MS))
+async def _asked(client: AIOKafkaClient, node: int) -> Any:
+    request = InitProducerIdRequest(None, _TIMEOUT_MS)
+    while (answer := await client.send(node, request)).error_code == GroupLoadInProgressError.errno:
+        await asyncio.sleep(_LOADING)  # it has just started, or has no controller
+    return answer

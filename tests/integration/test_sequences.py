@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
@@ -19,6 +20,7 @@ from aiokafka.protocol.transaction import InitProducerIdRequest
 from fraudapp import topics as kafka_topics
 from fraudapp.appender import Appender, NewRecord
 from fraudapp.local.server import Server
+from fraudapp.sequences import FORGOTTEN, TOO_LARGE
 from fraudapp.settings import Settings, load
 from tests.e2e.kept import in_topic
 from tests.servers.topics import delete
@@ -42,15 +44,18 @@ async def appender(settings: Settings) -> AsyncIterator[Appender]:
 
 
 class Losing:
-    """Loses some confirmations of a broker on their way."""
+    """Loses some confirmations of a broker on their way, or lets it refuse a batch."""
 
     def __init__(self, appender: Appender) -> None:
         client = appender._producer.client
         self._send = client.send
         client.send = self.send
         self.lose: Callable[[], KafkaError | None] = lambda: None
+        self.refuse: Callable[[], KafkaError | None] = lambda: None
 
     async def send(self, node: int, request: Any, **options: Any) -> Any:
+        if isinstance(request, ProduceRequest) and (refused := self.refuse()):
+            raise refused
         answer = await self._send(node, request, **options)
         if isinstance(request, ProduceRequest) and (lost := self.lose()):
             raise lost
@@ -107,6 +112,49 @@ async def test_what_nobody_waited_for_is_not_taken_for_what_comes_next(
     losing.lose = lambda: None
     await appender.append(topic, 0, records("b"), "testing")
     assert (await kept(settings))[-1] == "b"
+
+
+@pytest.mark.parametrize("before", [0, 1])
+@pytest.mark.parametrize("why", FORGOTTEN)
+async def test_a_broker_that_has_forgotten_what_it_knew_gets_it_under_another_identity(
+    appender: Appender, settings: Settings, why: type[KafkaError], before: int
+) -> None:
+    topic, losing = settings.dead_letters_topic, Losing(appender)
+    names = ["a", "b", "c"]
+    for name in names[:before]:
+        await appender.append(topic, 0, records(name), "testing")
+    answers = iter([why()])
+    losing.refuse = lambda: next(answers, None)
+    for name in names[before:]:
+        await appender.append(topic, 0, records(name), "testing")
+    assert await kept(settings) == names
+    sequence = appender._sequence(topic, 0)
+    # One that refuses the very first batch may want it to be number zero.
+    assert (sequence._next == len(names)) == (before == 0)
+
+
+async def test_numbers_begin_again_after_the_last(
+    appender: Appender, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("random.randrange", lambda end: end - 3)
+    for number in range(5):
+        (first, _) = await appender.append(
+            settings.dead_letters_topic, 0, records(f"{number}", f"{number}'"), "testing"
+        )
+        assert first == 2 * number
+    assert appender._sequence(settings.dead_letters_topic, 0)._next == 7
+
+
+async def test_what_is_too_large_costs_no_identity(appender: Appender, settings: Settings) -> None:
+    topic = settings.dead_letters_topic
+    await appender.append(topic, 0, records("a"), "testing")
+    before = appender._sequence(topic, 0)._producer
+    large: list[NewRecord] = [(b"large", os.urandom(18_000_000), [])]
+    with pytest.raises(TOO_LARGE):
+        await appender.append(topic, 0, large, "testing")
+    await appender.append(topic, 0, records("b"), "testing")
+    assert appender._sequence(topic, 0)._producer == before
+    assert await kept(settings) == ["a", "b"]
 
 
 async def test_appends_to_one_partition_keep_their_order_and_their_offsets(
