@@ -127,16 +127,22 @@ async def _count(taken: Sequence[Done]) -> None:
 
 
 async def _unless_stopped(work: Coroutine[Any, Any, T], events: Events) -> T | None:
-    """Do it; but when the worker is asked to stop and it takes too long, leave its runs."""
+    """Do it; but when the worker is asked to stop, or to let go of its partitions, leave its runs.
+
+    Unless it takes but a moment. All other workers wait for a rebalance as long as this one does.
+    """
     working = asyncio.ensure_future(work)
     stopped = asyncio.ensure_future(app._stopped.wait())
-    await asyncio.wait([working, stopped], return_when=asyncio.FIRST_COMPLETED)
-    stopped.cancel()
+    assigned_anew = asyncio.ensure_future(app.flow_control._suspend.wait())
+    interruptions = [stopped, assigned_anew]
+    await asyncio.wait([working, *interruptions], return_when=asyncio.FIRST_COMPLETED)
+    for each in interruptions:
+        each.cancel()
     if not working.done():
         await asyncio.wait([working], timeout=STOP_TIMEOUT)
     if working.done():
         return working.result()
     working.cancel()
-    log.warning("%d runs are left to the next worker: the broker is in trouble", len(events))
+    log.warning("%d runs are left to the next worker: they wait for broker or disk", len(events))
     leave(events)
     return None
