@@ -23,12 +23,13 @@ async def begun_anew(cluster: Cluster, written: Written, found: Found) -> bool:
     """
     one, *others = range(len(cluster.workers))
     async with cluster.hands:
-        cluster.expected_down.update(others)
+        cluster.expected_down.update((one, *others))
         for worker in cluster.workers:
             await asyncio.to_thread(worker.kill)
             for name in ("faust", "ledger"):
                 shutil.rmtree(worker.data_dir / name, ignore_errors=True)
         cluster.workers[one].launch()
+        cluster.expected_down[one] -= 1
     if not await settled(cluster, [cluster.workers[one]]):
         return False
     records = await asyncio.to_thread(read, cluster.broker, "decisions")

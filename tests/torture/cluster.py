@@ -8,6 +8,7 @@ import os
 import shutil
 import sys
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Coroutine, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -83,8 +84,8 @@ class Cluster:
         """Those of workers that can be filled, by number: all, where we may mount any."""
         self.restarts = 0
         """Times that a worker was started again: after a kill, or when it could not go on."""
-        self.expected_down: set[int] = set()
-        """Numbers of workers that a fault holds down."""
+        self.expected_down: Counter[int] = Counter()
+        """How many faults hold a worker down, by its number."""
         self.hands = asyncio.Lock()
         """Held by whoever touches files of workers."""
         self._count = workers
@@ -139,7 +140,7 @@ class Cluster:
         """Start a worker again whenever it has ended, until cancelled."""
         while True:
             for number, worker in enumerate(self.workers):
-                if not worker.child.running and number not in self.expected_down:
+                if not worker.child.running and not self.expected_down[number]:
                     self.restarts += 1
                     worker.launch()
             await asyncio.sleep(SUPERVISION)

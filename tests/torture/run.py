@@ -70,14 +70,19 @@ async def torture(cluster: Cluster, plan: Plan) -> Verdict:
         await asyncio.sleep(2)  # a little traffic after the last fault
         await _end(*flowing)
     log.info("healed; %d messages sent, waiting until all have come to rest", load.sent)
-    if "purge" in faults.tally.faults:  # what was stamped since goes now
+    if "purge" in faults.tally.faults:  # what was stamped since goes now, and does not come back
         await faults.to_stores("purge", random.Random())
+        await faults.to_stores("set_back", random.Random(plan.seed))
     rested = await settled(cluster, cluster.workers)
     await judge(cluster, written, callers, verdict, exact=faults.tally.calm)
     verdict.complain()
     log.info("judged: %s; all workers begin anew", verdict)
-    if rested and await begun_anew(cluster, written, verdict):
+    if rested and (rested := await begun_anew(cluster, written, verdict)):
         await judge(cluster, written, callers, verdict, exact=faults.tally.calm)
+    if not rested:
+        verdict.lost.append(
+            "what is left to be done when this was given up: the cluster has no rest"
+        )
     await _end(supervising)
     verdict.doubled += callers.wrong
     verdict.complain()

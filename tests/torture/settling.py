@@ -17,16 +17,18 @@ log = logging.getLogger(__name__)
 
 STANDSTILL: Final = 300.0
 """Seconds without any progress after which it is given up."""
+LONGEST: Final = 1_500.0
+"""Seconds after which it is given up whatever moves: a worker that ends again and again does."""
 
 
 async def settled(cluster: Cluster, workers: Sequence[Worker]) -> bool:
     """Return once these workers have dealt with all inputs, and all stores have caught up.
 
-    False if nothing has moved for too long.
+    False if nothing has moved for too long, or too much has.
     """
     loop = asyncio.get_running_loop()
-    last, since = "", loop.time()
-    while loop.time() - since < STANDSTILL:
+    last, since, until = "", loop.time(), loop.time() + LONGEST
+    while loop.time() < min(since + STANDSTILL, until):
         await asyncio.sleep(1)
         # The last fault may have been on its way when all was healed.
         await asyncio.to_thread(cluster.heal)
@@ -42,7 +44,7 @@ async def settled(cluster: Cluster, workers: Sequence[Worker]) -> bool:
         if repr(states) != last:
             last, since = repr(states), loop.time()
             log.info("to be done: %s", last)
-    log.error("nothing has moved for %.0f s: %s", STANDSTILL, last)
+    log.error("nothing has moved for %.0f s: %s", loop.time() - since, last)
     return False
 
 

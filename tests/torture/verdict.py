@@ -52,9 +52,10 @@ class Verdict(Found):
         return not (self.lost or self.doubled or self.miscounted)
 
     def complain(self) -> None:
-        """Log what was found: of each kind, how often, and some of it."""
+        """Log what was found: of each kind, how often, and some of it. All of it counts once."""
         for name in ("lost", "doubled", "miscounted"):
             kinds: dict[str, list[str]] = {}
+            setattr(self, name, list(dict.fromkeys(getattr(self, name))))
             for each in getattr(self, name):
                 kinds.setdefault(_NAMES.sub("*", each), []).append(each)
             for kind, found in kinds.items():

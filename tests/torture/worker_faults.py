@@ -90,25 +90,34 @@ async def fill(cluster: Cluster, number: int, random_: random.Random) -> None:
         log.info("nothing may be mounted here, so no disk is full")
         return
     disk.fill()
-    try:
-        await asyncio.sleep(random_.uniform(3, 25))
-    finally:
-        disk.make_room()
+    # Not waited for: other faults meet a full disk, too.
+    asyncio.get_running_loop().call_later(random_.uniform(3, 40), disk.make_room)
 
 
 @asynccontextmanager
-async def down(cluster: Cluster, *numbers: int) -> AsyncIterator[None]:
-    """Holds workers down, so that their files can be touched; one such at a time."""
+async def down(
+    cluster: Cluster, *numbers: int, gently: bool = False, late: float = 0.0
+) -> AsyncIterator[None]:
+    """Holds workers down, so that their files can be touched; one such at a time.
+
+    Stopped `gently`, they have all they know on disk. The first is started again, the others so
+    many seconds `late`.
+    """
     async with cluster.hands:
         cluster.expected_down.update(numbers)
         for number in numbers:
-            await asyncio.to_thread(cluster.workers[number].kill)
+            worker = cluster.workers[number]
+            if gently and worker.child.running:
+                worker.child.resume()
+                await asyncio.to_thread(worker.terminate)
+            await asyncio.to_thread(worker.kill)
         try:
             yield
         finally:
-            for number in numbers:
-                cluster.workers[number].launch()
-            cluster.expected_down.difference_update(numbers)
+            loop = asyncio.get_running_loop()
+            for place, number in enumerate(numbers):  # the supervisor starts them
+                wait = late if place else 0.0
+                loop.call_later(wait, cluster.expected_down.subtract, [number])
 
 
 WORKER_FAULTS: Final[dict[str, tuple[WorkerFault, int]]] = {
