@@ -89,8 +89,12 @@ class FraudApp(faust.App):
 
     async def on_first_start(self) -> None:
         """Make the data folder, which Faust expects to have a parent."""
-        settings.data_dir.mkdir(parents=True, exist_ok=True)
-        await super().on_first_start()
+        try:
+            settings.data_dir.mkdir(parents=True, exist_ok=True)
+            await super().on_first_start()
+        except OSError as exc:
+            log.critical("cannot start: %s", exc)
+            raise SystemExit(1) from exc
 
     async def on_stop(self) -> None:
         """Stop in good order, or without it if that takes too long.

@@ -188,12 +188,15 @@ class DecisionLog:
             return self._ledgers[number]
         # One that cannot be read now, or is long, holds up no other.
         async with self._turns[number]:
-            while not self.is_ready(number, generation):
-                try:
-                    await self._read_in_whole(number, generation)
-                except LedgerDamaged as exc:
-                    self.failed(exc)
-            return self._ledgers[number]
+            try:
+                while not self.is_ready(number, generation):
+                    try:
+                        await self._read_in_whole(number, generation)
+                    except LedgerDamaged as exc:
+                        self.failed(exc)
+                return self._ledgers[number]
+            finally:
+                self._reading.pop(number, None)
 
     def is_ready(self, number: int, generation: int) -> bool:
         """Whether `ready` returns at once."""
@@ -263,7 +266,12 @@ class DecisionLog:
         async for attempt in patiently(self._readings[number], on=(KafkaError, DiskFull)):
             with attempt:
                 ledger = self._ledgers.get(number) or self._open(number)
-                await self._read_all(number, ledger)
+                try:
+                    await self._read_all(number, ledger)
+                except DiskFull as exc:
+                    if not exc.heals:
+                        self._ledgers.pop(number).close()
+                    raise
         if self._ledgers.get(number) is ledger:
             self._read_in[number] = generation
             if number in self._fresh_until:
@@ -307,11 +315,9 @@ class DecisionLog:
 
     async def _catch_up(self, number: int, ledger: Ledger, end: int) -> None:
         missing = end - ledger.cursor
-        self._reading[number] = _Reading(monotonic(), ledger.cursor, end)
-        try:
-            await self._read(number, ledger, end)
-        finally:
-            del self._reading[number]
+        began = self._reading.get(number) or _Reading(monotonic(), ledger.cursor, end)
+        self._reading[number] = began._replace(end=end)
+        await self._read(number, ledger, end)
         if missing > 0:
             log.info("read %d records of partition %d of the decision log", missing, number)
 

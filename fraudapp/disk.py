@@ -28,9 +28,12 @@ IN_USE: Final = "{} is in use by another worker; give each its own FRAUD_DATA_DI
 """The sentence about a folder that is."""
 
 
+# After these RocksDB goes on by itself; its own word is for a disk that is slower than we are.
+_HEALED: Final = (os.strerror(errno.ENOSPC), "Write stall")
+# After these, once it could not write, it takes nothing more until it is opened again.
 _PASSING: Final = (
-    *map(os.strerror, (errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.ENOMEM)),
-    "Write stall",  # RocksDB's own word for a disk that is slower than we are
+    *_HEALED,
+    *map(os.strerror, (errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.ENOMEM)),
 )
 
 
@@ -39,10 +42,15 @@ class DiskUnusable(Exception):
 
 
 class DiskFull(Exception):
-    """The disk takes nothing now. What is on it is sound, and it can be tried again."""
+    """The disk takes nothing now, or the system has no room for what goes with it.
+
+    What is on it is sound, and it can be tried again.
+    """
 
     def __init__(self, path: Path, why: object) -> None:
         self.path = path
+        self.heals = any(words in str(why) for words in _HEALED)
+        """Whether RocksDB goes on by itself; else the database has to be opened again."""
         super().__init__(f"{path} takes nothing now; is the disk at FRAUD_DATA_DIR full? ({why})")
 
 

@@ -148,7 +148,8 @@ class Ledger:
                 (known,) = self._get([_IDENTITY])
                 found = None if known is None else unpacked_identity(known)
         except DiskFull:
-            self._db.close()  # to be opened again
+            with suppress(Exception):
+                self._db.close()  # to be opened again
             raise
         if found and self._identity and not found.is_same(self._identity):
             raise LedgerOfAnother(self, f"{found}, and the log is {self._identity}")
@@ -172,6 +173,7 @@ class Ledger:
             raise ValueError(f"a decision at {self.stamp.offset}, up to offset {self.cursor}")
 
     def _load_totals(self, counts: bytes | None, activity: bytes | None) -> None:
+        self._totals = counts, activity
         self.counts = Counter() if counts is None else Counter(_decode_counts(counts))
         self.activity = Activity() if activity is None else _decode_activity(activity)
 
@@ -268,8 +270,9 @@ class Ledger:
         batch = WriteBatch(raw_mode=True)
         for key, offset, encoded in rows:
             batch.put(key, offset.to_bytes(_OFFSET_BYTES, "big") + encoded)
-        batch.put(_COUNTS, json.encode(self.counts))
-        batch.put(_ACTIVITY, msgpack.encode(self.activity))
+        totals = json.encode(self.counts), msgpack.encode(self.activity)
+        batch.put(_COUNTS, totals[0])
+        batch.put(_ACTIVITY, totals[1])
         batch.put(_CURSOR, b"%d" % end)
         if stamp is not None and stamp is not self.stamp:
             batch.put(_STAMP, stamp.packed())
@@ -279,11 +282,10 @@ class Ledger:
             with self._sound():
                 self._db.write(batch, _UNLOGGED)
         except DiskFull:
-            with self._sound():
-                self._load_totals(*self._get([_COUNTS, _ACTIVITY]))
+            self._load_totals(*self._totals)
             raise
         self._identified = True
-        self.cursor, self.stamp = end, stamp
+        self.cursor, self.stamp, self._totals = end, stamp, totals
 
     def settle(self) -> None:
         """Begin to write what is only in memory to disk, if nothing came since the last call.

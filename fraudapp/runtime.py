@@ -68,6 +68,7 @@ CANNOT_START: Final = (
     TopicsMisfit,
     KafkaError,
     ModelFileError,
+    OSError,  # of files that cannot be made: it names them, and why
     ValueError,  # of training, whose module is too heavy to import for its class
 )
 CANNOT_GO_ON: Final = (DiskUnusable, LedgerInUse, TopicRemade)

@@ -144,6 +144,11 @@ class ByPartition(Generic[Value]):
         finally:
             _current_event.reset(token)
 
+    @property
+    def trouble(self) -> str | None:
+        """Why the table is held in memory, if its disk does not take it."""
+        return cast(PatientStore, self._table.data).writing.trouble()
+
     async def delivered(self) -> None:
         """Return once the changelog topic has everything written so far."""
         await self._table.delivered()

@@ -22,7 +22,7 @@ async def mend(store: Store, partitions: Iterable[TP], ends: Mapping[TP, int]) -
     """
     for partition in partitions:
         path = store.partition_path(partition.partition)
-        if path.exists() and (wrong := _what_is_wrong(store, partition, ends.get(partition, 0))):
+        if wrong := _what_is_wrong(store, partition, ends.get(partition, 0)):
             log.warning("%s %s: it is made anew from %s", path, wrong, partition.topic)
             store._dbs.pop(partition.partition, None)
             gc.collect()  # closes the database
@@ -30,10 +30,10 @@ async def mend(store: Store, partitions: Iterable[TP], ends: Mapping[TP, int]) -
 
 
 def _what_is_wrong(store: Store, partition: TP, end: int) -> str | None:
+    path = store.partition_path(partition.partition)
     try:
         store._db_for_partition(partition.partition)
     except Exception as exc:  # rocksdict raises nothing more precise
-        path = store.partition_path(partition.partition)
         if is_full(exc):
             raise DiskFull(path, exc) from exc
         if in_use(path):
@@ -44,6 +44,8 @@ def _what_is_wrong(store: Store, partition: TP, end: int) -> str | None:
         persisted = store.persisted_offset(partition)
         _read(store, partition)
     except Exception as exc:
+        if is_full(exc):
+            raise DiskFull(path, exc) from exc
         return f"is damaged ({exc})"
     if persisted is not None and persisted >= end:
         return f"has offset {persisted}, and the changelog ends at {end}"

@@ -44,7 +44,7 @@ class Report(Struct, frozen=True):
     """Offset in the decision log up to which Postgres has it."""
     unread: int = 0
     """Records of the decision log that its owner has to read before it decides here. While there
-    are some, all else but the worker is what the owner before it has told."""
+    are some, what is told of the partition itself is from the owner before it."""
     unread_seconds: float | None = None
     """How long that will take; None if not known yet."""
 

@@ -34,12 +34,20 @@ class PatientStore(Store):
         """See `Store`."""
         super().__init__(*args, **kwargs)
         self._held: defaultdict[int, dict[bytes, bytes]] = defaultdict(dict)
+        self._taken: defaultdict[int, dict[bytes, bytes]] = defaultdict(
+            dict
+        )  # may be in its memory
         self.writing: Final = Effort(f"writing to {self.path}")
         """Whether the disk takes what is written."""
 
     def _set(self, key: bytes, value: bytes | None) -> None:
         event = cast(EventT[Any], current_event())
         self._write(event.message.partition, {key: value or b""})
+
+    def persisted_offset(self, tp: TP) -> int | None:
+        """See `Store.persisted_offset`; what is held counts as well."""
+        held = self._held[tp.partition].get(self.offset_key)
+        return super().persisted_offset(tp) if held is None else int(held)
 
     def set_persisted_offset(self, tp: TP, offset: int) -> None:
         """See `Store.set_persisted_offset`."""
@@ -72,8 +80,13 @@ class PatientStore(Store):
         except Exception as exc:  # rocksdict raises nothing more precise
             if not is_full(exc):
                 raise
-            self.writing.failed(DiskFull(Path(self.path), exc))
+            full = DiskFull(Path(self.path), exc)
+            self.writing.failed(full)
+            if not full.heals:
+                self._dbs.pop(partition, None)  # to be opened again, without what it had in memory
+                self._held[partition] = {**self._taken[partition], **held}
             return
+        self._taken[partition].update(held)
         held.clear()
         if not any(self._held.values()):
             self.writing.succeeded()

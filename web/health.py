@@ -9,7 +9,8 @@ from faust.tables.manager import TableManager
 
 from fraudapp import state
 from fraudapp.app import app, runtime
-from tables.partition_reports import StoreReport
+from tables.decision_counts import decision_counts
+from tables.partition_reports import StoreReport, partition_reports
 from web.answers import Health, Ready
 from web.problems import Problem
 from web.views import View
@@ -52,7 +53,9 @@ class Readyz(View):
             "partitions": not self._problem(),
             "running": not runtime.waiting.closed.is_set(),
         }
+        tables = filter(None, [decision_counts.trouble, partition_reports.trouble])
         meanings = MEANINGS | {
+            "recovered": ": ".join([MEANINGS["recovered"], *tables]),
             "ledgers": _unread(unread),
             "kafka": "; ".join(troubles),
             "partitions": self._problem(),

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
+import shutil
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -79,6 +82,8 @@ async def test_a_worker_that_starts_on_a_full_disk_waits_for_room(
     written = len(worker.log.read_text())
     worker.launch()
     await kept.eventually(lambda: "FRAUD_DATA_DIR full" in worker.log.read_text()[written:])
+    status, ready = worker.get("/readyz")
+    assert status == 0 or "FRAUD_DATA_DIR full" in ready["detail"]
     assert worker.child.running
     small_disk.make_room()
     await kept.eventually(lambda: worker.get("/readyz")[0] == 200)
@@ -86,3 +91,40 @@ async def test_a_worker_that_starts_on_a_full_disk_waits_for_room(
     await kept.eventually(lambda: worker.stats()["duplicates"] == 500)
     assert worker.stats()["decisions"]["total"] == 500
     assert "made anew" not in worker.log.read_text()
+
+
+async def test_a_worker_that_cannot_make_its_files_waits_for_room(
+    small_disk: SmallDisk, worker_environment: dict[str, str], trained_models: Path, tmp_path: Path
+) -> None:
+    data = small_disk.folder / "data"
+    shutil.copytree(trained_models, data / "models")
+    worker = Worker(worker_environment | {"FRAUD_DATA_DIR": str(data)}, tmp_path)
+    small_disk.fill()
+    worker.launch()
+    try:
+        await kept.eventually(lambda: "FRAUD_DATA_DIR full" in worker.log.read_text())
+        assert worker.child.running
+        small_disk.make_room()
+        await kept.eventually(lambda: worker.get("/readyz")[0] == 200)
+        assert "Traceback" not in worker.log.read_text()
+    finally:
+        worker.kill()
+
+
+async def test_a_worker_whose_disk_is_full_holds_up_no_rebalance(
+    small_disk: SmallDisk, worker_environment: dict[str, str], new_worker: Callable[..., Worker]
+) -> None:
+    two = {"FRAUD_TOPIC_PARTITIONS": "2", "FRAUD_BROKER_SESSION_TIMEOUT": "6"}
+    two["FRAUD_BROKER_HEARTBEAT_INTERVAL"] = "1"
+    full = new_worker(FRAUD_DATA_DIR=str(small_disk.folder / "data"), **two)
+    sound = new_worker(**two)
+    small_disk.fill()
+    await send_transactions(full.environment, [transaction(f"a{n}") for n in range(2 * MANY)])
+    await kept.eventually(lambda: "FRAUD_DATA_DIR full" in str(full.get("/readyz")[1]))
+    sound.kill()
+    other = await asyncio.to_thread(lambda: new_worker(**two))
+    assert "runs are left to the next worker" in full.log.read_text()
+    small_disk.make_room()
+    await kept.eventually(lambda: other.stats()["decisions"]["total"] == 2 * MANY, 120)
+    await kept.eventually(lambda: full.get("/readyz")[0] == 200)
+    assert full.child.running

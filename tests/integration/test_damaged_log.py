@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+import os
+import resource
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
 
@@ -167,3 +170,40 @@ async def test_how_much_is_left_to_be_read_is_told(bench: Bench, tmp_path: Path)
     assert any(0 < each.records < total for each in told)
     assert again.unread(0) is None
     await again.close()
+
+
+@contextmanager
+def no_more_files() -> Iterator[None]:
+    """Let this process open none."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    taken: list[int] = []
+    resource.setrlimit(resource.RLIMIT_NOFILE, (1_000, hard))
+    try:
+        with suppress(OSError):
+            while True:
+                taken.append(os.dup(0))
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        for each in taken:
+            os.close(each)
+
+
+async def test_a_ledger_for_which_there_were_no_files_is_opened_again_and_not_made_anew(
+    bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    await bench.decide()
+    ledger = await bench.ledger()
+    with no_more_files():
+        with pytest.raises(Exception, match="Too many open files"):
+            ledger._db.flush()
+        deciding = asyncio.create_task(bench.decide(4_000))
+        while "takes nothing now" not in caplog.text and not deciding.done():
+            await asyncio.sleep(0.01)
+        assert not deciding.done()
+    await asyncio.wait_for(deciding, PATIENCE)
+    assert await bench.known() == bench.decided
+    assert "made anew" not in caplog.text
+    again = await bench.ledger()
+    assert again is not ledger
+    assert sum(again.counts.values()) == again.cursor == len(bench.decided)
