@@ -17,9 +17,7 @@ from typing import Any, Final
 from aiokafka import TopicPartition
 from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import (
-    ClusterAuthorizationFailedError,
     GroupLoadInProgressError,
-    IncompatibleBrokerVersion,
     InvalidProducerIdMapping,
     InvalidTxnState,
     KafkaError,
@@ -114,6 +112,7 @@ class Sequence:
 
 async def _identity(client: AIOKafkaClient, partition: TopicPartition) -> tuple[int, int]:
     """Return the id and the epoch of a new producer, or none where the broker gives no such."""
+    there = f"{partition.topic}/{partition.partition}"
     # Who leads the partition has to be there anyway.
     node = client.cluster.leader_for_partition(partition)
     if node is None or node < 0:
@@ -126,12 +125,15 @@ async def _identity(client: AIOKafkaClient, partition: TopicPartition) -> tuple[
             raise for_code(answer.error_code)
     except asyncio.TimeoutError:
         raise KafkaTimeoutError(f"no producer id within {WITHIN:g} s") from None
-    except (ClusterAuthorizationFailedError, IncompatibleBrokerVersion) as exc:
-        log.info("the broker knows no batch again, one may be there twice after trouble: %r", exc)
+    except KafkaError as exc:
+        if exc.retriable:
+            await client.force_metadata_update()
+            raise
+        # It may not give us one, or gives none to anybody.
+        log.info(
+            "%s: one batch may be there twice after trouble, for want of an id: %r", there, exc
+        )
         return _NONE
-    except KafkaError:
-        await client.force_metadata_update()
-        raise
     return answer.producer_id, answer.producer_epoch
 
 

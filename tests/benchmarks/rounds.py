@@ -79,7 +79,8 @@ def ratios(rates: Rates, rounds: Rates, best: str) -> dict[str, float]:
     """Our rate to that of others: median of the rounds, or median to what ran once."""
 
     def against(name: str, other: str) -> float:
-        return median_ratio(rounds.get(name, []), rounds.get(other, []))
+        ran = name in rounds and other in rounds
+        return median_ratio(rounds[name], rounds[other]) if ran else math.nan
 
     def typical(name: str, other: str) -> float:
         ours, theirs = rounds.get(name), rates.get(other)
