@@ -27,6 +27,7 @@ from aiokafka.errors import (
     OutOfOrderSequenceNumber,
     ProducerFenced,
     RecordListTooLargeError,
+    TopicAuthorizationFailedError,
     UnknownProducerId,
     for_code,
 )
@@ -44,6 +45,8 @@ FORGOTTEN: Final = (
     UnknownProducerId,
 )
 """What a broker answers that knows other batches of a producer, such as one that was restored."""
+_NOT_APPENDED: Final = (*TOO_LARGE, TopicAuthorizationFailedError)
+_PATIENCE: Final = 2
 WITHIN: Final = 5.0
 """Seconds that a broker may take to give an identity."""
 _NONE: Final = (-1, -1)
@@ -67,7 +70,7 @@ class Sequence:
         self._producer: tuple[int, int] | None = None
         self._next = 0
         self._begun = False  # something was confirmed under this identity
-        self._from_zero = False
+        self._refusals = 0  # of first batches
         self._uncertain = False  # whether the broker has the last batch
 
     @asynccontextmanager
@@ -84,10 +87,12 @@ class Sequence:
     async def begin(self, client: AIOKafkaClient) -> None:
         """Ask a broker for an identity, unless there is one. Raises `KafkaError`."""
         if self._producer is None:
-            self._producer = await _identity(client, self._partition)
+            # Not every broker takes any number for the first, or any at all.
+            asked = _identity(client, self._partition) if self._refusals < _PATIENCE else None
+            self._producer = await asked if asked else _NONE
             # A broker that was restored may give an identity again that somebody else has still:
             # were both to begin at zero, it would take batches of one for those of the other.
-            self._next = 0 if self._from_zero else random.randrange(_NUMBERS)  # noqa: S311
+            self._next = 0 if self._refusals else random.randrange(_NUMBERS)  # noqa: S311
             self._begun = self._uncertain = False
 
     def number(self, batch: Any) -> None:
@@ -102,11 +107,13 @@ class Sequence:
 
     def failed(self, exc: BaseException) -> None:
         """Note why the batch that was sent last is not confirmed; it is to be sent again."""
-        if isinstance(exc, FORGOTTEN):
-            # Not every broker takes any number for the first.
-            self._from_zero = self._from_zero or not self._begun
+        if isinstance(exc, _NOT_APPENDED):
+            return
+        final = isinstance(exc, KafkaError) and not exc.retriable
+        if isinstance(exc, FORGOTTEN) or (final and not self._begun):
+            self._refusals += not self._begun
             self._producer = None
-        elif not isinstance(exc, TOO_LARGE):
+        else:
             self._uncertain = True
 
 
@@ -130,7 +137,7 @@ async def _identity(client: AIOKafkaClient, partition: TopicPartition) -> tuple[
             await client.force_metadata_update()
             raise
         # It may not give us one, or gives none to anybody.
-        log.info(
+        log.debug(
             "%s: one batch may be there twice after trouble, for want of an id: %r", there, exc
         )
         return _NONE
