@@ -154,7 +154,9 @@ class Appender:
 
     def _sequence(self, topic: str, partition: int) -> Sequence:
         there = TopicPartition(topic, partition)
-        return self._sequences.setdefault(there, Sequence(there))
+        if there not in self._sequences:
+            self._sequences[there] = Sequence(there)
+        return self._sequences[there]
 
     async def _send(self, batch: Any, topic: str, partition: int) -> int:
         batch.close()

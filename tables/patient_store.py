@@ -34,9 +34,8 @@ class PatientStore(Store):
         """See `Store`."""
         super().__init__(*args, **kwargs)
         self._held: defaultdict[int, dict[bytes, bytes]] = defaultdict(dict)
-        self._taken: defaultdict[int, dict[bytes, bytes]] = defaultdict(
-            dict
-        )  # may be in its memory
+        # What RocksDB took since it was opened, of which some may be in its memory only.
+        self._taken: defaultdict[int, dict[bytes, bytes]] = defaultdict(dict)
         self.writing: Final = Effort(f"writing to {self.path}")
         """Whether the disk takes what is written."""
 

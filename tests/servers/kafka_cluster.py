@@ -62,11 +62,6 @@ class KafkaCluster:
         """`HOST:PORT,...`, of all."""
         return ",".join(f"{HOST}:{node.port}" for node in self.nodes.values())
 
-    @property
-    def url(self) -> str:
-        """`kafka://HOST:PORT;kafka://...`, of all."""
-        return ";".join(node.url for node in self.nodes.values())
-
     def start(self) -> None:
         """Start all, and return when they answer: none does before there is a majority."""
         for node in self.nodes.values():
