@@ -5,19 +5,20 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import repeat
 from math import inf
 from pathlib import Path
 from time import monotonic
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeVar
 
 from aiokafka.errors import KafkaError
 
 from fraudapp.appender import Appender, NewRecord
 from fraudapp.disk import DiskFull, DiskUnusable, discard
 from fraudapp.effort import Readings
-from fraudapp.ledger import Ledger, LedgerDamaged, LogRecord
+from fraudapp.ledger import Ledger, LedgerDamaged
 from fraudapp.log_identity import LogIdentity
 from fraudapp.log_reader import LogReader
 from fraudapp.patience import patiently
@@ -25,6 +26,8 @@ from fraudapp.settings import Settings
 from fraudapp.stores.base import Batch
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 STRETCH: Final = 20_000
 """Records of one partition that are read before another one has its turn, at most."""
@@ -219,8 +222,16 @@ class DecisionLog:
             self._topic, number, new, "publishing decisions", divide=True
         )
         end = start + len(offsets)
+
+        def extend() -> bool:
+            # The ledger may have been brought up to date meanwhile, past what others have written.
+            if ledger.cursor != start:
+                return False
+            ledger.extend(batch)
+            return True
+
         try:
-            if offsets == list(range(start, end)) and await self._extend(ledger, batch, start):
+            if offsets == list(range(start, end)) and await _as_soon_as_it_can(extend):
                 return True
         except LedgerDamaged as exc:
             self.failed(exc)
@@ -231,36 +242,6 @@ class DecisionLog:
         if generation is not None:  # else that is being found out
             await self.ready(number, generation)
         return False
-
-    async def _extend(self, ledger: Ledger, batch: Batch, start: int) -> bool:
-        """Take in what was appended from `start` on, as soon as the disk can.
-
-        Whether that was done: the ledger may have been brought up to date by now, past what others
-        have written. Raises `DiskFull`.
-        """
-        full_at = monotonic() + BEHIND
-        while ledger.cursor == start:
-            try:
-                ledger.extend(batch)
-            except DiskFull:
-                if monotonic() > full_at:
-                    raise
-                await asyncio.sleep(PAUSE)
-            else:
-                return True
-        return False
-
-    async def _apply(self, ledger: Ledger, records: Iterable[LogRecord], end: int) -> None:
-        """Take in records as soon as the disk can; see `Ledger.apply`. Raises `DiskFull`."""
-        full_at = monotonic() + BEHIND
-        while True:
-            try:
-                ledger.apply(records, end)
-                return
-            except DiskFull:
-                if monotonic() > full_at:
-                    raise
-            await asyncio.sleep(PAUSE)
 
     async def _read_in_whole(self, number: int, generation: int) -> None:
         async for attempt in patiently(self._readings[number], on=(KafkaError, DiskFull)):
@@ -325,6 +306,19 @@ class DecisionLog:
         for start in range(ledger.known, end, STRETCH):
             # The reader serves one at a time: the others have their turn between two stretches.
             async for records in self._reader.read(number, start, min(start + STRETCH, end)):
-                await self._apply(ledger, records, records[-1].offset + 1)
+                apply = partial(ledger.apply, records, records[-1].offset + 1)
+                await _as_soon_as_it_can(apply)
         if ledger.cursor < end:
-            await self._apply(ledger, [], end)
+            await _as_soon_as_it_can(partial(ledger.apply, [], end))
+
+
+async def _as_soon_as_it_can(write: Callable[[], T]) -> T:
+    """Write to a ledger, once its disk is not behind any more. Raises `DiskFull`."""
+    full_at = monotonic() + BEHIND
+    while True:
+        try:
+            return write()
+        except DiskFull:
+            if monotonic() > full_at:
+                raise
+        await asyncio.sleep(PAUSE)
