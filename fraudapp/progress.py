@@ -53,16 +53,20 @@ class Progress(Service):
             isolation_level="read_uncommitted",
             fetch_max_wait_ms=int(settings.broker_fetch_wait * 1_000),
         )
+        # A broker answers a connection in turns: on the other, after the wait for what comes next.
+        self._asking = new_consumer(settings)
         super().__init__()
 
     async def on_start(self) -> None:
         """Connect; raises `KafkaError`."""
+        await self._asking.start()
         await self._consumer.start()
         self._consumer.assign([self._partition])
 
     async def on_stop(self) -> None:
         """Leave the topic."""
         await self._consumer.stop()
+        await self._asking.stop()
 
     def troubles(self) -> list[str]:
         """What cannot be read, and why."""
@@ -70,7 +74,7 @@ class Progress(Service):
 
     async def current(self) -> None:
         """Return once all is known that is in the topic now; raises `KafkaError`."""
-        end = (await ends(self._consumer, [self._partition]))[self._partition].high_water
+        end = (await ends(self._asking, [self._partition]))[self._partition].high_water
         await self._changes.until(lambda: self._position >= end)
 
     def reached(self, store: str, number: int) -> Stamp | None:

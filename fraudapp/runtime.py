@@ -53,7 +53,7 @@ GC_THRESHOLD: Final = 50_000
 """Objects made since the last look of the garbage collector, after which it looks again."""
 OPENING: Final = 3.0
 """Seconds that the start waits for stores to open: what is decided before is read from the log."""
-TAKING_OVER: Final = 0.25
+TAKING_OVER: Final = 1.0
 """Seconds after an assignment in which batches wait until it is known how far stores have come."""
 READING_IN: Final = 5.0
 """Seconds in which ledgers are mostly read in; then the first of them are taken over alone."""

@@ -201,6 +201,20 @@ FOREIGN = [
 ]
 
 
+async def test_what_is_known_does_not_wait_for_what_comes_next(
+    bench: Bench, settings: Settings
+) -> None:
+    patient = settings.model_copy(update={"broker_fetch_wait": 30.0})
+    following = Progress(patient, bench._appender, ["held"])
+    await bench.progress.note("held", {0: stamp_of(5, "nowhere", b"{}")})
+    await following.start()
+    await asyncio.wait_for(following.current(), PATIENCE)
+    assert following.reached("held", 0) is not None
+    # Its next question for records is with the broker, which answers a connection in turns.
+    await asyncio.wait_for(following.current(), PATIENCE)
+    await following.stop()
+
+
 async def test_records_of_others_are_passed_over(
     bench: Bench, settings: Settings, caplog: pytest.LogCaptureFixture
 ) -> None:
