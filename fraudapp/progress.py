@@ -53,7 +53,8 @@ class Progress(Service):
             isolation_level="read_uncommitted",
             fetch_max_wait_ms=int(settings.broker_fetch_wait * 1_000),
         )
-        # A broker answers a connection in turns: on the other, after the wait for what comes next.
+        # A broker answers a connection in turns: asked on the one that waits for new records, it
+        # would tell the end only when that wait is over.
         self._asking = new_consumer(settings)
         super().__init__()
 

@@ -54,7 +54,11 @@ GC_THRESHOLD: Final = 50_000
 OPENING: Final = 3.0
 """Seconds that the start waits for stores to open: what is decided before is read from the log."""
 TAKING_OVER: Final = 1.0
-"""Seconds after an assignment in which batches wait until it is known how far stores have come."""
+"""Seconds after an assignment in which batches wait until it is known how far stores have come.
+
+That took 0.5 s when measured, ledgers of an empty log included; what is decided before has to be
+read from the log, for each store.
+"""
 READING_IN: Final = 5.0
 """Seconds in which ledgers are mostly read in; then the first of them are taken over alone."""
 LOOKUPS: Final = 4
