@@ -31,6 +31,7 @@ from mode.types import ServiceT
 from yarl import URL
 
 from fraudapp import commands, memory
+from fraudapp.assignor import OwnersAssignor
 from fraudapp.kafka_clients import faust_credentials
 from fraudapp.runtime import Runtime
 from fraudapp.seldom import hush_client
@@ -123,6 +124,7 @@ def build(settings: Settings) -> FraudApp:
         datadir=str(settings.data_dir / "faust"),
         store="rocksdb://?driver=rocksdict",
         Worker=PlainWorker,
+        PartitionAssignor=OwnersAssignor,
         topic_partitions=settings.topic_partitions,
         topic_replication_factor=settings.topic_replicas,
         # Otherwise Faust makes and leads a topic for leader election that nothing here needs.
