@@ -28,6 +28,8 @@ class Worker:
         self.log = folder / f"worker-{self.environment['FRAUD_WEB_PORT']}.log"
         self.url = f"http://127.0.0.1:{self.environment['FRAUD_WEB_PORT']}"
         self.data_dir = Path(self.environment["FRAUD_DATA_DIR"])
+        self.code: Path | None = None
+        """Folder of another version of the program that is to be started; None for this one."""
         self.child = self._child()
 
     def start(self) -> None:
@@ -96,6 +98,8 @@ class Worker:
 
     def _child(self) -> Child:
         argv = [sys.executable, "-m", "faust", "-A", "fraudapp.app", "worker", "-l", "info"]
+        if self.code:  # Python looks there first
+            return Child("worker", argv, log=self.log, env=self.environment, cwd=self.code)
         return forking.ForkedChild("worker", argv, log=self.log, env=self.environment)
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 
-from confluent_kafka import KafkaException, TopicPartition
+from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException, TopicPartition
 from confluent_kafka.admin import (
     AdminClient,
     AlterConfigOpType,
@@ -75,6 +75,17 @@ async def partitions_of(url: str, topic: str) -> int:
 
 def _partitions(admin: AdminClient, topic: str) -> int:
     return len(admin.list_topics(topic).topics[topic].partitions)
+
+
+async def committed(
+    url: str, group: str, partitions: Sequence[TopicPartition]
+) -> dict[TopicPartition, int]:
+    """Offsets from which a group goes on, a negative one where it has none yet."""
+    request = ConsumerGroupTopicPartitions(group, list(partitions))
+    admin = _admin(url)
+    (done,) = admin.list_consumer_group_offsets([request]).values()
+    found = (await asyncio.to_thread(done.result)).topic_partitions
+    return {each: each.offset for each in found}
 
 
 async def delete(url: str, topic: str) -> None:

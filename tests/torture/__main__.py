@@ -32,6 +32,7 @@ def main() -> None:
     parser.add_argument("--rate", type=float, default=400.0, help="messages a second")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--brokers", type=int, default=1, choices=(1, len(NODES)))
+    parser.add_argument("--before", help="a commit: workers change between it and what is here")
     parser.add_argument("--keep", type=Path, help="keep logs and data in this folder")
     parser.add_argument("--pace", type=float, default=1.0, help="0.5: faults twice as often")
     parser.add_argument(
@@ -44,12 +45,20 @@ def main() -> None:
     only = [name for name in options.only.split(",") if name and name != "none"]
     if unknown := set(only) - set(ALL):
         parser.error(f"no such faults: {', '.join(unknown)}; there are {', '.join(ALL)}")
+    if not options.before:
+        only = [name for name in only if name != "version"]
     if options.brokers > 1:  # the others have what a copy of one lacks
         only = [name for name in only if name != "shorten_log"]
     plan = Plan(
         options.minutes * 60, options.seed, options.rate, only, options.pace, options.without
     )
-    on_cluster(options.workers, lambda cluster: held(cluster, plan), options.keep, options.brokers)
+    on_cluster(
+        options.workers,
+        lambda cluster: held(cluster, plan),
+        options.keep,
+        options.brokers,
+        options.before,
+    )
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 
 
 async def begun_anew(cluster: Cluster, written: Written, found: Found) -> bool:
-    """Let one worker read everything again, alone; return whether it has come to rest.
+    """Let one worker, of this version, read everything again, alone; whether it came to rest.
 
     So it alone has counted strangers' records in the log, each of them once.
     """
@@ -26,6 +26,7 @@ async def begun_anew(cluster: Cluster, written: Written, found: Found) -> bool:
         cluster.expected_down.update((one, *others))
         for worker in cluster.workers:
             await asyncio.to_thread(worker.kill)
+            worker.code = None
             for name in ("faust", "ledger"):
                 shutil.rmtree(worker.data_dir / name, ignore_errors=True)
         cluster.workers[one].launch()

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import os
 import shutil
+import subprocess
 import sys
 import tempfile
 from collections import Counter
@@ -59,9 +60,12 @@ SUPERVISION: Final = 0.2
 class Cluster:
     """Kafka, Redis, Postgres, S3 and workers, in one folder."""
 
-    def __init__(self, folder: Path, workers: int, brokers: int = 1) -> None:
-        """`brokers` are one, or `NODES`."""
+    def __init__(
+        self, folder: Path, workers: int, brokers: int = 1, before: Path | None = None
+    ) -> None:
+        """`brokers` are one, or `NODES`; the folder `before` has a version before."""
         self.folder = folder
+        self.before = before
         self._nodes = None if brokers == 1 else KafkaCluster(folder / "kafka", KAFKA)
         self.brokers: dict[str, Kafka] = (
             {f"kafka-{number}": node for number, node in self._nodes.nodes.items()}
@@ -171,17 +175,21 @@ def on_cluster(
     work: Callable[[Cluster], Coroutine[Any, Any, bool]],
     keep: Path | None = None,
     brokers: int = 1,
+    before: str | None = None,
 ) -> NoReturn:
     """Start a cluster, do the work on it, stop it, and end this process: with 0 if it went well.
 
-    Then its folder, with logs and data, is removed, unless it is one to `keep`.
+    Then its folder, with logs and data, is removed, unless it is one to `keep`. `before` is the
+    commit of a version before.
     """
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stdout)
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     folder = keep or Path(tempfile.mkdtemp(prefix="fraudapp-torture-"))
     folder.mkdir(parents=True, exist_ok=True)
     log.info("logs and data are in %s", folder)
-    cluster = Cluster(folder, workers, brokers)
+    cluster = Cluster(
+        folder, workers, brokers, checked_out(before, folder / "before") if before else None
+    )
     try:
         cluster.start()
         well = asyncio.run(work(cluster))
@@ -190,3 +198,11 @@ def on_cluster(
     if well and not keep:
         shutil.rmtree(folder)
     sys.exit(0 if well else 1)
+
+
+def checked_out(commit: str, folder: Path) -> Path:
+    """Folder with the files of a commit of this repository."""
+    folder.mkdir(exist_ok=True)
+    archive = subprocess.run(["git", "archive", commit], check=True, capture_output=True).stdout
+    subprocess.run(["tar", "-x"], input=archive, cwd=folder, check=True)
+    return folder

@@ -7,11 +7,14 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from confluent_kafka import KafkaException
+from confluent_kafka import KafkaException, TopicPartition
 
 from tests.e2e.worker import Worker
+from tests.servers import topics
 from tests.torture.cluster import Cluster
+from tests.torture.load import PARTITIONS
 from tests.torture.reading import Record, Unreadable, read
+from tests.torture.senders import TOPIC
 
 log = logging.getLogger(__name__)
 
@@ -33,12 +36,14 @@ async def settled(cluster: Cluster, workers: Sequence[Worker]) -> bool:
         # The last fault may have been on its way when all was healed.
         await asyncio.to_thread(cluster.heal)
         try:
-            inputs = await asyncio.to_thread(read, cluster.broker, "transactions")
+            inputs = await asyncio.to_thread(read, cluster.broker, TOPIC)
         except (Unreadable, KafkaException):
             continue
         # What has come since is not looked for here; workers send on what is misplaced.
         ends = _ends(inputs)
-        states = [await asyncio.to_thread(_state, worker, ends) for worker in workers]
+        counted = {number: end for number, end in ends.items() if number < PARTITIONS}
+        states = [await asyncio.to_thread(_state, worker, counted) for worker in workers]
+        states.append(await _unread(cluster, ends))
         if not any(states) and ends == await asyncio.to_thread(_ends_now, cluster):
             return True
         if repr(states) != last:
@@ -48,8 +53,21 @@ async def settled(cluster: Cluster, workers: Sequence[Worker]) -> bool:
     return False
 
 
+async def _unread(cluster: Cluster, ends: Mapping[int, int]) -> object:
+    """What is left of partitions that were added, of which the workers count nothing."""
+    added = {
+        TopicPartition(TOPIC, number): end for number, end in ends.items() if number >= PARTITIONS
+    }
+    if not added:
+        return None
+    committed = await topics.committed(cluster.broker, "torture", list(added))
+    return {
+        tp.partition: (committed[tp], end) for tp, end in added.items() if committed[tp] <= end
+    } or None
+
+
 def _ends_now(cluster: Cluster) -> dict[int, int]:
-    return _ends(read(cluster.broker, "transactions"))
+    return _ends(read(cluster.broker, TOPIC))
 
 
 def _ends(inputs: Sequence[Record]) -> dict[int, int]:

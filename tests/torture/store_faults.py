@@ -16,15 +16,20 @@ import redis as redis_client
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
+from tests.servers import topics
 from tests.servers.restored import Restorable
 from tests.torture.cluster import BUCKET, Cluster
 from tests.torture.gate import Gate
 from tests.torture.load import PARTITIONS
 from tests.torture.reading import read
+from tests.torture.senders import TOPIC
 from tests.torture.worker_faults import down
 from tests.torture.written import Written
 
 log = logging.getLogger(__name__)
+
+MOST_PARTITIONS: Final = 7
+"""Of the input."""
 
 StoreFault = Callable[[Cluster, Gate, Written, random.Random], Awaitable[None]]
 
@@ -80,6 +85,19 @@ async def shorten_log(
     shutil.rmtree(cluster.folder / "copy")
 
 
+async def add_partition(
+    cluster: Cluster, gate: Gate, written: Written, random_: random.Random
+) -> None:
+    """Let the input have one more partition, and restart all workers, as operators are told to."""
+    partitions = await topics.partitions_of(cluster.broker, TOPIC)
+    if partitions == MOST_PARTITIONS:
+        return
+    await topics.add_partitions(cluster.broker, TOPIC, partitions + 1)
+    await asyncio.sleep(random_.uniform(0, 20))  # messages go there already
+    async with down(cluster, *range(len(cluster.workers)), gently=True):
+        log.info("the input has %d partitions now", partitions + 1)
+
+
 async def _forget_offsets(cluster: Cluster, group: str) -> None:
     partitions = [TopicPartition("decisions", number) for number in range(PARTITIONS)]
     while True:
@@ -122,5 +140,6 @@ STORE_FAULTS: Final[dict[str, tuple[StoreFault, int]]] = {
     "purge": (purge, 3),
     "set_back": (set_back, 2),
     "shorten_log": (shorten_log, 2),
+    "add_partition": (add_partition, 1),
 }
 """Each with its weight."""

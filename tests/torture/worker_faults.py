@@ -83,6 +83,14 @@ async def change_clock(cluster: Cluster, number: int, random_: random.Random) ->
         worker.environment = wrong_clock(worker.environment, by)
 
 
+async def change_version(cluster: Cluster, number: int, random_: random.Random) -> None:
+    """Go back to the version before, or on to this one: stopped as in a roll-out, or killed."""
+    worker = cluster.workers[number]
+    async with down(cluster, number, gently=random_.random() < 0.7):
+        worker.code = None if worker.code else cluster.before
+    log.info("worker %d is of %s now", number, "the version before" if worker.code else "this one")
+
+
 async def fill(cluster: Cluster, number: int, random_: random.Random) -> None:
     """Leave its disk without room for a while."""
     disk = cluster.disks.get(number)
@@ -128,6 +136,7 @@ WORKER_FAULTS: Final[dict[str, tuple[WorkerFault, int]]] = {
     "damage": (damage, 3),
     "clock": (change_clock, 2),
     "fill": (fill, 2),
+    "version": (change_version, 4),
     "kill_all": (kill_all, 2),
 }
 """Each with its weight."""
