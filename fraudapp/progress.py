@@ -6,7 +6,8 @@ store would then be filled again from the beginning of the log, with what was pu
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import asyncio
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime, timedelta, timezone
 from typing import Final
 
@@ -20,7 +21,7 @@ from fraudapp.following import next_records
 from fraudapp.foreign import passed_over
 from fraudapp.kafka_clients import new_consumer
 from fraudapp.offsets import ends
-from fraudapp.progress_records import Purged, Reached, entry_of, written
+from fraudapp.progress_records import Purged, Reached, entry_of, hidden_by, written
 from fraudapp.settings import Settings
 from fraudapp.stamps import Stamp
 
@@ -44,7 +45,9 @@ class Progress(Service):
         self._stores = frozenset(stores)
         self._appender = appender
         self._reached: dict[tuple[str, int], Stamp | None] = {}
-        self._purged: dict[str, date | None] = {}
+        self._purged: dict[str, date] = {}
+        self._hidden: set[str] = set()  # stores of whose purges the topic tells something else
+        self._saying: asyncio.Future[None] | None = None
         self._position = 0
         self._changes = Changes()
         self._following = Effort(f"following {self._topic}")
@@ -96,10 +99,11 @@ class Progress(Service):
         An earlier day than was noted before changes nothing, unless that is to be taken back.
         """
         known = self.purged(store)
-        if known is None or known < before or take_back:
-            await self._write([Purged(store, before)])
+        day = before if known is None or take_back else max(known, before)
+        if day != known or store in self._hidden:
+            await self._write([Purged(store, day)])
 
-    async def _write(self, entries: list[Reached | Purged]) -> None:
+    async def _write(self, entries: Sequence[Reached | Purged]) -> None:
         new = [written(each) for each in entries]
         await self._appender.append(self._topic, 0, new, f"writing to topic {self._topic}")
         for each in entries:
@@ -115,6 +119,17 @@ class Progress(Service):
                 self._read(record)
             self._position = await self._consumer.position(self._partition)
             self._changes.notify()
+            if self._position >= (self._consumer.highwater(self._partition) or 0):
+                self._say_again()
+
+    def _say_again(self) -> None:
+        """Write what was purged once more, where somebody else has written under its key.
+
+        Of several records with one key the cleaner keeps the last.
+        """
+        hidden = [Purged(name, self._purged[name], again=True) for name in self._hidden]
+        if hidden and (self._saying is None or self._saying.done()):
+            self._saying = self.add_future(self._write(hidden))
 
     def _read(self, record: ConsumerRecord) -> None:
         try:
@@ -122,6 +137,8 @@ class Progress(Service):
             self._check(entry, record.timestamp)
         except (ValueError, OverflowError) as exc:  # its time stamp may be any number
             passed_over(record.topic, record.partition, record.offset, exc)
+            if (store := hidden_by(record.key)) in self._purged:
+                self._hidden.add(store)
         else:
             self._take(entry)
 
@@ -131,7 +148,7 @@ class Progress(Service):
         if isinstance(entry, Reached):
             if entry.partition >= self._partitions:
                 raise ValueError(f"there is no partition {entry.partition}")
-        elif entry.before:
+        else:
             # By the broker's clock, not by this worker's, which may be wrong.
             day = (_EPOCH + timedelta(milliseconds=written_at)).date()
             if entry.before > day + _ZONES:
@@ -139,6 +156,11 @@ class Progress(Service):
 
     def _take(self, entry: Reached | Purged) -> None:
         if isinstance(entry, Purged):
+            known = self._purged.get(entry.store)
+            if entry.again and known and entry.before < known:
+                self._hidden.add(entry.store)  # by one who had not heard of the last purge
+                return
             self._purged[entry.store] = entry.before
+            self._hidden.discard(entry.store)
         else:
             self._reached[entry.store, entry.partition] = entry.stamp

@@ -26,10 +26,12 @@ class Reached(Struct, frozen=True):
 
 
 class Purged(Struct, frozen=True):
-    """What was decided on UTC days before this one was purged from a store; None if nothing."""
+    """What was decided on UTC days before this one was purged from a store."""
 
     store: str
-    before: date | None
+    before: date
+    again: bool = False
+    """Whether it was noted before, and takes the place of what a stranger has written there."""
 
 
 class _Reached(Struct, frozen=True):
@@ -38,8 +40,9 @@ class _Reached(Struct, frozen=True):
     digest: Annotated[str, Meta(pattern=f"^[0-9a-f]{{{2 * DIGEST_BYTES}}}$")]
 
 
-class _Purged(Struct, frozen=True):
+class _Purged(Struct, frozen=True, omit_defaults=True):
     before: date
+    again: bool = False
 
 
 _decode_reached: Final = json.Decoder(_Reached).decode
@@ -50,13 +53,18 @@ def written(entry: Reached | Purged) -> NewRecord:
     """Return the record that says so, and takes the place of earlier ones."""
     if isinstance(entry, Purged):
         key = b"%b/%b" % (entry.store.encode(), _PURGED)
-        value = None if entry.before is None else json.encode(_Purged(entry.before))
-        return key, value, []
+        return key, json.encode(_Purged(entry.before, entry.again)), []
     key = b"%b/%d" % (entry.store.encode(), entry.partition)
     if entry.stamp is None:
         return key, None, []
     offset, transaction_id, digest = entry.stamp
     return key, json.encode(_Reached(offset, transaction_id, digest.hex())), []
+
+
+def hidden_by(key: bytes | None) -> str | None:
+    """Name of the store of whose purges a record with this key takes the place."""
+    found = _KEY.fullmatch(key or b"")
+    return found[1].decode() if found and found[2] == _PURGED else None
 
 
 def entry_of(key: bytes | None, value: bytes | None) -> Reached | Purged:
@@ -66,7 +74,8 @@ def entry_of(key: bytes | None, value: bytes | None) -> Reached | Purged:
         raise ValueError("its key is not STORE/PARTITION or STORE/purged")
     store, what = found[1].decode(), found[2]
     if what == _PURGED:
-        return Purged(store, None if value is None else _decode_purged(value).before)
+        noted_purge = _decode_purged(value or b"")
+        return Purged(store, noted_purge.before, noted_purge.again)
     if value is None:
         return Reached(store, int(what), None)
     noted = _decode_reached(value)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Iterable
 from datetime import date
 from typing import Final
@@ -16,8 +17,12 @@ from fraudapp.progress import Progress
 from fraudapp.settings import Settings
 from fraudapp.stores.base import DecisionStore
 
+log = logging.getLogger(__name__)
+
 PATIENCE: Final = 60.0
 """Seconds that the broker may take."""
+PASSES: Final = 5
+"""Times that a store is looked through, at most; a worker has heard of the purge in the second."""
 
 
 class CannotMark(Exception):
@@ -58,9 +63,18 @@ async def _mark(settings: Settings, names: list[str], before: date, take_back: b
 async def delete(store: DecisionStore, before: date) -> int:
     """Delete what was decided on the days before; raises `StoreUnavailable`.
 
-    Also what a worker that had not heard yet was just saving.
+    Also what a worker that had not heard yet was just saving; but not for ever what one saves that
+    does not hear.
     """
     count = 0
-    while gone := await store.purge(before):
+    for _ in range(PASSES):
+        gone = await store.purge(before)
         count += gone
+        if not gone:
+            return count
+    log.warning(
+        "%s: %d were there again after they had been deleted: some worker goes on saving what was "
+        "decided before %s; look at its clock and its log, and purge again",
+        *(store.name, gone, before),
+    )
     return count

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -13,9 +14,12 @@ from aiokafka.structs import OffsetAndMetadata, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from fraudapp import topics as kafka_topics
+from fraudapp.appender import NewRecord
 from fraudapp.kafka_clients import started_consumer
+from fraudapp.local.processes import POLL
 from fraudapp.local.server import Server
 from fraudapp.progress import Progress
+from fraudapp.progress_records import Purged, entry_of, written
 from fraudapp.settings import Settings, load
 from fraudapp.stamps import stamp_of
 from tests.integration.test_keeper import PARTITIONS, PATIENCE, Bench, HeldStore
@@ -196,6 +200,7 @@ FOREIGN = [
     (b"held/purged", b'{"before": "9999-12-31"}'),
     (b"held/purged", b'{"before": 7}'),
     (b"held/purged", b""),
+    (b"held/purged", None),
     (b"\xff", b"\xff"),
     (b"", b""),
 ]
@@ -213,6 +218,49 @@ async def test_what_is_known_does_not_wait_for_what_comes_next(
     # Its next question for records is with the broker, which answers a connection in turns.
     await asyncio.wait_for(following.current(), PATIENCE)
     await following.stop()
+
+
+async def noted_last(settings: Settings) -> object:
+    """What the topic says of purges once the cleaner has been there."""
+    last: object = None
+    async with started_consumer(settings) as consumer:
+        partition = TopicPartition(settings.progress_topic, 0)
+        consumer.assign([partition])
+        end = (await consumer.end_offsets([partition]))[partition]
+        while await consumer.position(partition) < end:
+            record = await consumer.getone(partition)
+            if record.key == b"held/purged":
+                with suppress(ValueError):
+                    last = record.value
+                    last = entry_of(record.key, record.value)
+    return last
+
+
+async def noted(settings: Settings, before: date) -> None:
+    while getattr(await noted_last(settings), "before", None) != before:
+        await asyncio.sleep(POLL)
+
+
+@pytest.mark.parametrize("value", [b"junk", b'{"before": "2999-01-01"}', None])
+async def test_what_was_purged_is_noted_again_where_others_write_over_it(
+    bench: Bench, settings: Settings, value: bytes | None
+) -> None:
+    other = Progress(settings, bench._appender, ["held"])
+    await other.start()
+    for before in (date(2020, 1, 1), date(2020, 1, 2)):
+        await bench.progress.mark("held", before)
+        for _ in range(3):
+            record: NewRecord = (b"held/purged", value, [])
+            await bench._appender.append(settings.progress_topic, 0, [record], "testing")
+        await asyncio.wait_for(noted(settings, before), PATIENCE)
+    # What somebody says again who has not heard of the last purge undoes none.
+    late = written(Purged("held", date(2020, 1, 1), again=True))
+    await bench._appender.append(settings.progress_topic, 0, [late], "testing")
+    await asyncio.wait_for(noted(settings, date(2020, 1, 2)), PATIENCE)
+    await bench.progress.mark("held", date(2019, 1, 1), take_back=True)
+    await other.current()
+    assert bench.progress.purged("held") == other.purged("held") == date(2019, 1, 1)
+    await other.stop()
 
 
 async def test_records_of_others_are_passed_over(

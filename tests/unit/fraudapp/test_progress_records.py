@@ -20,7 +20,7 @@ stamps = st.builds(
 )
 names = st.sampled_from(["redis", "postgres", "archive", "a-b2"])
 entries = st.builds(Reached, names, st.integers(0, 9_999), st.none() | stamps) | st.builds(
-    Purged, names, st.none() | st.dates()
+    Purged, names, st.dates(), st.booleans()
 )
 moments = st.datetimes(datetime(1970, 1, 1), datetime(9998, 1, 1), timezones=st.just(timezone.utc))
 
@@ -41,8 +41,8 @@ def test_a_stamp_is_unpacked_as_it_was(stamp: object) -> None:
 def test_whatever_others_write_is_told_from_ours(key: bytes | None, value: bytes | None) -> None:
     with pytest.raises(ValueError, match="key"):
         entry_of(key, value)
-    if value is not None:
-        for ours in (b"redis/0", b"redis/purged"):
+    for ours in (b"redis/0", b"redis/purged"):
+        if value is not None or ours == b"redis/purged":
             with pytest.raises(ValueError, match=r"."):
                 entry_of(ours, value)
 
