@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 from collections.abc import Sequence
-from contextlib import AsyncExitStack, suppress
+from contextlib import suppress
 from typing import Any, Final, NamedTuple
 
 from aiokafka import AIOKafkaProducer
@@ -15,6 +16,10 @@ from tests.torture.written import Written
 
 CODECS: Final = (None, "gzip", "snappy", "lz4", "zstd")
 TOPIC: Final = "transactions"
+AGAIN: Final = 0.5
+"""Seconds until a producer that takes nothing is replaced."""
+LEAVING: Final = 10.0
+"""Seconds that its end may take."""
 
 
 class Message(NamedTuple):
@@ -30,33 +35,35 @@ class Message(NamedTuple):
 
 
 class Senders:
-    """A producer for each codec, in turn."""
+    """A producer for each codec, in turn; one that has ended for good is replaced."""
 
     def __init__(self, broker: str, gate: Gate, written: Written) -> None:
         self._broker = broker
         self._gate = gate
         self._written = written
-        self._stack = AsyncExitStack()
-        self._turns: Any = None
+        self._producers: dict[str | None, AIOKafkaProducer] = {}
+        self._turns: Final = itertools.cycle(CODECS)
 
     async def __aenter__(self) -> Senders:
-        producers = [
-            await self._stack.enter_async_context(
-                AIOKafkaProducer(
-                    bootstrap_servers=self._broker,
-                    acks="all",
-                    request_timeout_ms=10_000,
-                    compression_type=codec,
-                    linger_ms=5,
-                )
-            )
-            for codec in CODECS
-        ]
-        self._turns = itertools.cycle(producers)
+        for codec in CODECS:
+            await self._start(codec)
         return self
 
     async def __aexit__(self, *exc: Any) -> None:
-        await self._stack.aclose()
+        for producer in self._producers.values():
+            with suppress(KafkaError):
+                await producer.stop()
+
+    async def _start(self, codec: str | None) -> None:
+        producer = AIOKafkaProducer(
+            bootstrap_servers=self._broker,
+            acks="all",
+            request_timeout_ms=10_000,
+            compression_type=codec,
+            linger_ms=5,
+        )
+        await producer.start()
+        self._producers[codec] = producer
 
     async def send(self, messages: Sequence[Message]) -> None:
         """Send until the broker has confirmed all of them."""
@@ -64,10 +71,9 @@ class Senders:
             while messages:
                 messages = await self._send(next(self._turns), messages)
 
-    async def _send(
-        self, producer: AIOKafkaProducer, messages: Sequence[Message]
-    ) -> Sequence[Message]:
+    async def _send(self, codec: str | None, messages: Sequence[Message]) -> Sequence[Message]:
         """Try once, and return those that the broker has not confirmed."""
+        producer = self._producers[codec]
         futures = []
         for each in messages:
             future = None
@@ -76,6 +82,8 @@ class Senders:
                     TOPIC, each.value, each.key, each.partition, headers=list(each.headers)
                 )
             futures.append(future)
+        if not any(futures):  # it has met what it did not expect, and takes nothing any more
+            await self._replace(codec, producer)
         again = []
         for each, future in zip(messages, futures, strict=True):
             try:
@@ -88,3 +96,11 @@ class Senders:
                 if each.id is not None:
                     self._written.confirmed.add(each.id)
         return again
+
+    async def _replace(self, codec: str | None, ended: AIOKafkaProducer) -> None:
+        await asyncio.sleep(AGAIN)
+        if self._producers[codec] is ended:
+            with suppress(KafkaError):
+                await self._start(codec)
+            with suppress(KafkaError, asyncio.TimeoutError):
+                await asyncio.wait_for(ended.stop(), LEAVING)
