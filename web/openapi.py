@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, Final
 
 import msgspec
@@ -79,7 +80,8 @@ def document() -> dict[str, Any]:
 
 
 def _paths() -> dict[str, Any]:
-    status = _get(
+    status = partial(
+        _get,
         "Tell what was decided",
         {
             "200": _json("The decision.", "Decision", examples.DECISION),
@@ -89,20 +91,25 @@ def _paths() -> dict[str, Any]:
             "503": _problem("It cannot be told now: something lags behind or does not answer."),
         },
         tag="Transactions",
-        parameters=[ID, WAIT],
     )
     ready = {"200": _json("Ready.", "Ready"), "503": _problem("Not ready, and why.", "NotReady")}
-    stream = {"200": {"description": "Events of `Details` as JSON.", "content": _sse()}}
+    stream = {
+        "200": {"description": "Events of `Details` as JSON.", "content": _sse()},
+        "503": _no_counts(),
+    }
     prometheus = {"200": _content("Prometheus text.", "text/plain", {"type": "string"})}
     anything = {"200": _content("The document.", "application/json", {"type": "object"})}
     page = {"200": _content("HTML.", "text/html", {"type": "string"})}
     found = {"302": _problem("To `/stats`.")}
     return {
         "/transactions": {"post": _post()},
-        "/transaction/{transaction_id}/status": status,
+        "/transaction/{transaction_id}/status": status(parameters=[ID, WAIT]),
+        "/transaction/status": status(parameters=[ID | {"in": "query"}, WAIT]),
         "/stats": _get("Count decisions of the whole cluster, exactly", _stats(), tag="Stats"),
         "/stats/details": _get(
-            "Tell all that the page shows", {"200": _json("The details.", "Details")}, tag="Stats"
+            "Tell all that the page shows",
+            {"200": _json("The details.", "Details"), "503": _no_counts()},
+            tag="Stats",
         ),
         "/stats/stream": _get("The same about every second", stream, tag="Stats"),
         "/healthz": _open("Whether the worker lives", {"200": _json("It does.", "Health")}),
@@ -150,7 +157,7 @@ def _post() -> dict[str, Any]:
 def _stats() -> dict[str, Any]:
     answer = _json("The counts; a page for browsers.", "Stats")
     answer["content"]["text/html"] = {"schema": {"type": "string"}}
-    return {"200": answer}
+    return {"200": answer, "503": _no_counts()}
 
 
 def _get(
@@ -195,6 +202,10 @@ def _json(description: str, schema: str, example: Any = None) -> dict[str, Any]:
 
 def _problem(description: str, schema: str = "ProblemDocument") -> dict[str, Any]:
     return _content(description, "application/problem+json", _ref(schema))
+
+
+def _no_counts() -> dict[str, Any]:
+    return _problem("This worker has just started, or stops: it does not know all counts.")
 
 
 def _sse() -> dict[str, Any]:

@@ -46,7 +46,8 @@ class Transactions(View):
         return self.answer(answer, status=202, headers={"Location": where})
 
 
-@app.page("/transaction/{transaction_id}/status", name="transaction-status")
+# With a pattern: without one aiohttp takes no id with a brace in it.
+@app.page("/transaction/{transaction_id:[^/]+}/status", name="transaction-status")
 class TransactionStatus(View):
     """Tells the decision of a transaction, waiting for it if asked."""
 
@@ -64,6 +65,15 @@ class TransactionStatus(View):
         if await is_accepted(runtime, transaction_id):
             return self.answer(_pending(transaction_id), status=202)
         raise Problem(404, f"no transaction {transaction_id!r} is known")
+
+
+@app.page("/transaction/status", name="status")
+class Status(TransactionStatus):
+    """Tells the same of the transaction whose id is in the query, where any id can be."""
+
+    async def get(self, request: web.Request, transaction_id: str = "") -> web.Response:
+        """Answer as for the id in the path."""
+        return await super().get(request, request.query.get("transaction_id", ""))
 
 
 async def _outcome(transaction: Transaction, wait: float) -> Decision | Pending | Conflict:

@@ -74,5 +74,7 @@ def wait_seconds(request: web.Request) -> float:
 
 
 def status_url(transaction_id: str) -> str:
-    """Return where the status of a transaction is found."""
+    """Return where the status of a transaction is found, whatever characters its id has."""
+    if transaction_id in (".", ".."):  # as a part of a path, clients would resolve them
+        return f"/transaction/status?transaction_id={transaction_id}"
     return f"/transaction/{quote(transaction_id, safe='')}/status"

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from urllib.parse import quote
+
+from aiohttp import ClientSession
 
 from tests.e2e import kept
 from tests.e2e.messages import encoded, send_transactions, transaction
 from tests.e2e.worker import Worker
-from tests.unit.names import REAL, WRONG
+from tests.unit.names import AWKWARD, REAL, WRONG
 
 
 async def test_names_of_people_are_decided_kept_and_found(worker: Worker) -> None:
@@ -34,6 +37,27 @@ async def test_names_of_people_are_decided_kept_and_found(worker: Worker) -> Non
     assert {id_: row["name_orig"] for id_, row in history.items()} == {id_: id_ for id_ in sent}
     await kept.eventually(lambda: worker.get("/stats/details")[1]["recent"]["blocked"])
     assert worker.stats()["dead_letters"]["total"] == 0
+
+
+async def test_every_id_is_asked_for_by_the_url_that_was_given(worker: Worker) -> None:
+    rows = [transaction(id_) for id_ in AWKWARD]
+    status, pending = await asyncio.to_thread(
+        worker.post, "/transactions", json.dumps(rows).encode()
+    )
+    assert status == 202
+    where = {each["transaction_id"]: each["status_url"] for each in pending}
+    assert where.keys() == set(AWKWARD)
+    async with ClientSession(worker.url) as session:
+        for id_, url in where.items():
+            patient = f"{url}{'&' if '?' in url else '?'}wait_seconds=20"
+            async with session.get(patient) as answer:
+                assert (answer.status, (await answer.json())["transaction_id"]) == (200, id_)
+            assert worker.get(url)[1]["transaction_id"] == id_  # by another client
+            in_query = f"/transaction/status?transaction_id={quote(id_, safe='')}"
+            assert worker.get(in_query) == worker.get(url)
+            another = encoded(transaction(id_, seed=1))
+            status, problem = worker.post("/transactions?wait_seconds=9", another)
+            assert (status, problem["status_url"]) == (409, url)
 
 
 async def test_what_no_name_holds_is_told_everywhere(worker: Worker) -> None:

@@ -20,6 +20,40 @@ REAL = (
     "O\u2019Brien \u2013 \u00ab\u0428\u00bb",
     "\u1680\u2003",  # spaces alone
 )
+AWKWARD = (
+    *(
+        "{",
+        "}",
+        "{transaction_id}",
+        "{x:.*}",
+        ".",
+        "..",
+        "...",
+        "status",
+        "a/b",
+        "../../stats",
+        "//",
+    ),
+    *(
+        "%2e",
+        "%2F",
+        "%",
+        "\\",
+        "..\\..",
+        "?",
+        "#",
+        "&a=b",
+        "+",
+        ";a=b",
+        ":",
+        "http://x",
+        "~",
+        " ",
+        "a ",
+    ),
+    *("'\"<b>", "\U0001f600"),
+)
+"""Ids that mean something in a URL, or to a router."""
 WRONG = {
     "ab\u202ec": "U+202E RIGHT-TO-LEFT OVERRIDE (at position 3)",
     "\x00": "U+0000 (a control character, at position 1)",

@@ -45,7 +45,7 @@ export function show(decision) {
 export async function lookUp(id, answerAt) {
   put(answerAt, "Looking…");
   try {
-    const { status, document: found } = await ask(`/transaction/${encodeURIComponent(id)}/status`);
+    const { status, document: found } = await ask(`/transaction/status?transaction_id=${encodeURIComponent(id)}`);
     put(answerAt, status === 200 ? "" : "It is accepted, and not decided yet.");
     if (status === 200) show(found);
   } catch (problem) {
