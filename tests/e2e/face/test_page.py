@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from fraudapp.local.processes import POLL
 from tests.e2e.chromium import chromium
 from tests.e2e.messages import encoded, transaction
 from tests.e2e.worker import Worker
@@ -63,7 +65,9 @@ def test_it_shows_the_counts_of_a_known_run_and_follows_without_reload(
     rows = [transaction(f"page-{n}", isFlaggedFraud=int(n % 5 == 0)) for n in range(200)]
     status, _ = worker.post("/transactions?wait_seconds=30", json.dumps(rows).encode())
     assert status == 200
-    counts = worker.stats()["decisions"]
+    # What a caller is told is counted a moment later.
+    while (counts := worker.stats()["decisions"])["total"] < len(rows):
+        time.sleep(POLL)
     for outcome in ("APPROVE", "FLAG", "BLOCK"):
         expect(page.locator(f"#total-{outcome}")).to_have_text(f"{counts[outcome]:,}")
     expect(page.locator("#total")).to_have_text(f"{counts['total']:,}")
