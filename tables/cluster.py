@@ -44,6 +44,8 @@ class DeliveredTable(GlobalTable):
         super().__init__(*args, **kwargs)
         self._decode_value = msgspec.json.Decoder(value_struct).decode
         self._undelivered: list[FutureMessage] = []
+        self.recovered = False
+        """Whether the whole changelog was read since the start; then what is new is heard of."""
 
     async def on_start(self) -> None:
         """Start with what is on disk, but for what would keep the worker from ever starting."""
@@ -57,6 +59,11 @@ class DeliveredTable(GlobalTable):
         async for attempt in patiently(store.writing, on=DiskFull):
             with attempt:
                 await mend(store, partitions, ends)
+
+    async def on_recovery_completed(self, *args: Any, **kwargs: Any) -> None:
+        """See `Collection.on_recovery_completed`."""
+        await super().on_recovery_completed(*args, **kwargs)
+        self.recovered = True
 
     def apply_changelog_batch(self, batch: Iterable[EventT[Any]]) -> None:
         """See `Collection.apply_changelog_batch`; what we did not write is passed over."""
@@ -133,6 +140,11 @@ class ByPartition(Generic[Value]):
         cast(TableManager, app.tables).recovery.flush_buffers()
         for partition, value in self._table.items():
             yield int(partition), self._converted(value)
+
+    @property
+    def recovered(self) -> bool:
+        """Whether every value was heard of that there was at the start."""
+        return self._table.recovered
 
     def write(self, partition: int, value: Value) -> None:
         """Set the value of a partition; see `delivered`."""

@@ -9,7 +9,8 @@ from typing import Final
 from msgspec import json
 
 from fraudapp import state
-from fraudapp.app import runtime
+from fraudapp.app import app, runtime
+from fraudapp.heard import Unknowable
 from models.activity import recent
 from models.counts import Counts, total
 from tables.decision_counts import decision_counts
@@ -23,12 +24,14 @@ _encoded: tuple[float, bytes] = (0.0, b"")
 
 
 def stats() -> Stats:
-    """Exact counts of the cluster, as far as this worker has heard."""
+    """Exact counts of the cluster, as far as this worker has heard; raises `Unknowable`."""
+    _check_known()
     return _stats(dict(decision_counts.items()))
 
 
 def details() -> Details:
-    """All there is to know."""
+    """All there is to know; raises `Unknowable`."""
+    _check_known()
     counts = dict(decision_counts.items())
     reports = dict(partition_reports.items())
     now = time.time()
@@ -45,13 +48,20 @@ def details() -> Details:
 
 
 def encoded_details() -> bytes:
-    """The same as JSON, up to `FRESH` seconds old."""
+    """The same as JSON, up to `FRESH` seconds old; raises `Unknowable`."""
     global _encoded
     made_at, document = _encoded
     if time.monotonic() - made_at > FRESH:
         document = json.encode(details())
         _encoded = time.monotonic(), document
     return document
+
+
+def _check_known() -> None:
+    if app.should_stop:
+        raise Unknowable("this worker is stopping")
+    if not (decision_counts.recovered and partition_reports.recovered):
+        raise Unknowable("this worker has just started, and does not have all counts yet")
 
 
 def _stats(counts: Mapping[int, Counts]) -> Stats:

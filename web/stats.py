@@ -46,6 +46,7 @@ class Stream(View):
 
     async def get(self, request: web.Request) -> web.Response:
         """Send the details about every second."""
+        encoded_details()  # an error while there can be one
         response = aiohttp_web.StreamResponse(
             headers={"Content-Type": "text/event-stream", "X-Accel-Buffering": "no"}
         )
@@ -59,9 +60,10 @@ class Stream(View):
 
 async def _send_until_closed(response: aiohttp_web.StreamResponse) -> bool:
     """Send events until the worker stops; false if the caller does not take them."""
-    closing = asyncio.ensure_future(runtime.waiting.closed.wait())
+    closed = runtime.waiting.closed
+    closing = asyncio.ensure_future(closed.wait())
     try:
-        while not closing.done():
+        while not (closed.is_set() or app.should_stop):
             sending = asyncio.ensure_future(response.write(b"data: %b\n\n" % encoded_details()))
             await asyncio.wait([sending, closing], timeout=STALLED, return_when=FIRST_COMPLETED)
             if not sending.done():

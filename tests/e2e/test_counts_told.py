@@ -6,8 +6,9 @@ import asyncio
 import os
 import shutil
 import signal
-from collections.abc import Callable
+from collections.abc import Awaitable
 from concurrent.futures import ThreadPoolExecutor
+from threading import Event
 from typing import Any
 
 from tests.e2e import kept
@@ -17,35 +18,41 @@ from tests.e2e.worker import Worker
 COUNT = 400
 
 
-def answers(worker: Worker, path: str, until: Callable[[], bool]) -> list[tuple[int, Any]]:
-    """What it answers again and again, until that is so; what it did not answer is left out."""
+def answers(worker: Worker, path: str, ended: Event) -> list[tuple[int, Any]]:
+    """What it answers again and again; what it did not answer is left out."""
     found = []
-    while not until():
+    while not ended.is_set():
         status, answer = worker.get(path)
         if status:
             found.append((status, answer))
     return found
 
 
+async def told(worker: Worker, meanwhile: Awaitable[Any]) -> list[tuple[int, int | None]]:
+    """Status and total of each answer for as long as that takes."""
+    ended = Event()
+    with ThreadPoolExecutor(2) as pool:
+        counts = pool.submit(answers, worker, "/stats", ended)
+        details = pool.submit(answers, worker, "/stats/details", ended)
+        await meanwhile
+        ended.set()
+        found = [*counts.result(), *details.result()]
+    return [(status, total(answer) if status == 200 else None) for status, answer in found]
+
+
+def total(answer: Any) -> int:
+    """Of either document."""
+    return int(answer.get("stats", answer)["decisions"]["total"])
+
+
 async def test_counts_are_told_only_when_all_are_known(worker: Worker) -> None:
     await send_transactions(worker.environment, [transaction(f"t{n}") for n in range(COUNT)])
     await kept.eventually(lambda: worker.stats()["decisions"]["total"] == COUNT)
-    paths = ("/stats", "/stats/details")
-
-    async def told(until: Callable[[], bool]) -> list[list[tuple[int, Any]]]:
-        with ThreadPoolExecutor(len(paths)) as pool:
-            asking = [pool.submit(answers, worker, path, until) for path in paths]
-            return [await asyncio.wrap_future(each) for each in asking]
-
     os.kill(worker.child.pid, signal.SIGTERM)
-    stopping = await told(lambda: not worker.child.running)
+    stopping = await told(worker, asyncio.to_thread(worker.child.wait, 30))
     shutil.rmtree(worker.data_dir / "faust")
-    worker.launch()
-    starting = await told(lambda: worker.get("/readyz")[0] == 200)
-    for found in (stopping, starting):
-        for status, answer in found[0]:
-            assert status == 503 or answer["decisions"]["total"] == COUNT
-        for status, answer in found[1]:
-            assert status == 503 or answer["stats"]["decisions"]["total"] == COUNT
-    assert any(status == 503 for status, _ in starting[0])
+    starting = await told(worker, asyncio.to_thread(worker.start))
+    true = 200, COUNT
+    assert {status for status, _ in starting} == {200, 503}
+    assert {each for each in (*stopping, *starting) if each[0] != 503} == {true}
     assert worker.stats()["decisions"]["total"] == COUNT
