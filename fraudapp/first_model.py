@@ -3,33 +3,75 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
 
 import data
 from fraudapp.model_registry import ModelRegistry
 from fraudapp.settings import Settings
+from models.artifact import Kind, OtherFeatures
+from models.features import FEATURE_CONTRACT
 from models.scorer import Scorer
 
 
 def ready_scorer(settings: Settings, progress: Callable[[str], None]) -> Scorer:
     """Load the active model, after training one if none is active; may take some ten seconds.
 
-    Raises `models.training.TrainingDataError` or `models.artifact.ModelFileError`.
+    One of a program with other features is trained anew if it was trained on the file that is
+    configured. Raises `models.training.TrainingDataError`, `models.artifact.ModelFileError`, or
+    `OSError` where the model cannot be kept.
     """
     registry = ModelRegistry(settings.model_dir)
     if registry.active() is None:
-        train_and_activate(settings, progress)
+        outdated = registry.outdated()
+        if outdated is None:
+            train_and_activate(settings, progress)
+        else:
+            _train_anew(settings, registry, outdated, progress)
     return registry.load_active()
 
 
-def train_and_activate(settings: Settings, progress: Callable[[str], None]) -> str:
-    """Train on the configured file, make the model the active one and return its version."""
+def train_and_activate(
+    settings: Settings,
+    progress: Callable[[str], None],
+    *,
+    kind: Kind | None = None,
+    **options: Any,
+) -> str:
+    """Train on the configured file, make the model the active one and return its version.
+
+    `kind` is the configured one by default; `options` are those of `models.training.train`.
+    """
     # Imported here: pandas and scikit-learn's trainers cost a second which only training needs.
     from models.training import train
 
     registry = ModelRegistry(settings.model_dir)
-    trained = train(
-        settings.training_file or data.sample_path(), kind=settings.model_kind, progress=progress
-    )
+    trained = train(_file(settings), kind=kind or settings.model_kind, progress=progress, **options)
     version = registry.add(trained)
     registry.activate(version)
     return version
+
+
+def _train_anew(
+    settings: Settings, registry: ModelRegistry, outdated: str, progress: Callable[[str], None]
+) -> None:
+    """Train what an earlier version of the program had trained, if its data is at hand.
+
+    Any other data would make another model, which nobody asked for.
+    """
+    card = registry.card(outdated)
+    told, file = card.training, _file(settings)
+    if not file.is_file() or told.get("data_sha256") != sha256(file.read_bytes()).hexdigest():
+        raise OtherFeatures(
+            f"model {outdated} was trained on {told.get('data', 'another file')!r}, for features "
+            f"{card.feature_contract!r}, and this program computes {FEATURE_CONTRACT!r}; train it "
+            "again on that file with `fraudapp train FILE`"
+        )
+    progress(f"Model {outdated} is of an earlier version of the program; training it anew")
+    options = {name: told[name] for name in ("seed", "weight_legit") if name in told}
+    train_and_activate(settings, progress, kind=card.kind, **options)
+
+
+def _file(settings: Settings) -> Path:
+    return settings.training_file or data.sample_path()

@@ -10,18 +10,23 @@ from uuid import uuid4
 
 from models import artifact
 from models.artifact import Card, ModelFileError
+from models.features import FEATURE_CONTRACT
 from models.scorer import Scorer
 
 if TYPE_CHECKING:  # serving does without scikit-learn and pandas, which take a second to import
     from models.training import TrainedModel
 
 ACTIVE_FILE = "active"
+OWN_ACTIVE_FILE = f"{ACTIVE_FILE}-{FEATURE_CONTRACT.replace('/', '-')}"
 
 
 class ModelRegistry:
     """Model versions under one directory; the file `active` in it names the one that serves.
 
-    Several processes may use the same directory: versions and the file change as a whole.
+    Where that is a model for a version of the program with other features, the file stays as it is,
+    so that workers of that version can go on and come back; ours is named in a file beside it.
+
+    Several processes may use the same directory: versions and the files change as a whole.
     """
 
     def __init__(self, root: Path) -> None:
@@ -35,10 +40,14 @@ class ModelRegistry:
 
     def active(self) -> str | None:
         """The version that serves, or None before one was activated."""
-        try:
-            return (self._root / ACTIVE_FILE).read_text(encoding="utf-8").strip() or None
-        except FileNotFoundError:
+        return self._named(self._pointer())
+
+    def outdated(self) -> str | None:
+        """The version that serves with programs of other features, or None."""
+        version = self._named(ACTIVE_FILE)
+        if version not in self.versions():
             return None
+        return version if artifact.is_for_another_program(self._root / version) else None
 
     def load(self, version: str) -> Scorer:
         """The scorer of a version; raises `ModelFileError` if there is none or it is unfit."""
@@ -59,7 +68,7 @@ class ModelRegistry:
             file.write(f"{version}\n")
             file.flush()
             os.fsync(file.fileno())
-        draft.replace(self._root / ACTIVE_FILE)
+        draft.replace(self._root / self._pointer())
         return scorer
 
     def load_active(self) -> Scorer:
@@ -81,6 +90,15 @@ class ModelRegistry:
             training=trained.training,
             metrics=trained.metrics,
         )
+
+    def _pointer(self) -> str:
+        return OWN_ACTIVE_FILE if self.outdated() else ACTIVE_FILE
+
+    def _named(self, pointer: str) -> str | None:
+        try:
+            return (self._root / pointer).read_text(encoding="utf-8").strip() or None
+        except FileNotFoundError:
+            return None
 
     def _directory(self, version: str) -> Path:
         if version not in self.versions():  # also keeps paths such as `../x` out

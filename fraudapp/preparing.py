@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 
 from fraudapp import topics
-from fraudapp.first_model import train_and_activate
-from fraudapp.model_registry import ModelRegistry
+from fraudapp.first_model import ready_scorer
 from fraudapp.patience import patiently
 from fraudapp.settings import Settings
 from fraudapp.stores.base import StoreUnavailable
@@ -16,15 +15,8 @@ Say = Callable[[str], None]
 
 
 def prepare_model(settings: Settings, say: Say) -> None:
-    """Train a model and let it serve, unless one serves already.
-
-    Raises `models.training.TrainingDataError`, `models.artifact.ModelFileError` or `OSError`.
-    """
-    registry = ModelRegistry(settings.model_dir)
-    if registry.active() is None:
-        train_and_activate(settings, say)
-    registry.load_active()
-    say(f"model: {registry.active()} is active")
+    """Train a model and let it serve, unless one serves already; see `ready_scorer`."""
+    say(f"model: {ready_scorer(settings, say).version} is active")
 
 
 async def prepare_servers(settings: Settings, say: Say) -> None:

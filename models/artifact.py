@@ -10,7 +10,7 @@ import hashlib
 import shutil
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 from uuid import uuid4
 
 import msgspec
@@ -24,10 +24,20 @@ from models.scorer import Scorer
 MODEL_FILE = "model.json"
 CARD_FILE = "card.json"
 Kind = Literal["gradient_boosting", "logistic"]
+T = TypeVar("T")
 
 
 class ModelFileError(Exception):
     """A model file cannot be used; the message says which, why, and what to do."""
+
+
+class OtherFeatures(ModelFileError):
+    """The model is sound, and for another version of the program."""
+
+
+class _Header(Struct):
+    feature_contract: str
+    features: list[str]
 
 
 class Model(Struct, frozen=True):
@@ -107,28 +117,28 @@ def save(
 def load(directory: Path) -> Scorer:
     """The scorer of one version, or `ModelFileError`: never a model that is not what it says."""
     path = directory / MODEL_FILE
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise ModelFileError(f"{path} cannot be read ({error.strerror}); train a model") from error
-    if not directory.name.endswith(f"-{_digest(content)}"):
-        raise ModelFileError(
-            f"{path} does not match its name: it was changed or damaged; restore it or train again"
+    content = _content(path)
+    header = _decoded(path, content, _Header)
+    if header.feature_contract != FEATURE_CONTRACT or header.features != list(FEATURE_NAMES):
+        raise OtherFeatures(
+            f"{path} was trained on features {header.feature_contract!r} and this program computes "
+            f"{FEATURE_CONTRACT!r}; train it again with this version: `fraudapp train FILE`"
         )
     try:
-        model = msgspec.json.decode(content, type=Model)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise ModelFileError(f"{path} is not a model file ({error}); train it again") from error
-    if model.feature_contract != FEATURE_CONTRACT or model.features != list(FEATURE_NAMES):
-        raise ModelFileError(
-            f"{path} was trained on features {model.feature_contract!r} and this program computes "
-            f"{FEATURE_CONTRACT!r}; train it again with this version"
-        )
-    try:
-        compiled = model.body.compiled(len(FEATURE_NAMES))
+        compiled = _decoded(path, content, Model).body.compiled(len(FEATURE_NAMES))
     except ValueError as error:
         raise ModelFileError(f"{path} does not make sense ({error}); train it again") from error
     return Scorer(directory.name, compiled)
+
+
+def is_for_another_program(directory: Path) -> bool:
+    """Whether it is the sound model of a version of the program that computes other features."""
+    path = directory / MODEL_FILE
+    try:
+        contract = _decoded(path, _content(path), _Header).feature_contract
+    except ModelFileError:
+        return False
+    return contract != FEATURE_CONTRACT
 
 
 def load_card(directory: Path) -> Card:
@@ -138,6 +148,26 @@ def load_card(directory: Path) -> Card:
         return msgspec.json.decode(path.read_bytes(), type=Card)
     except (OSError, msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise ModelFileError(f"{path} is not a model card ({error})") from error
+
+
+def _content(path: Path) -> bytes:
+    """What is in the model file, if that is what its directory is named after."""
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise ModelFileError(f"{path} cannot be read ({error.strerror}); train a model") from error
+    if not path.parent.name.endswith(f"-{_digest(content)}"):
+        raise ModelFileError(
+            f"{path} does not match its name: it was changed or damaged; restore it or train again"
+        )
+    return content
+
+
+def _decoded(path: Path, content: bytes, what: type[T]) -> T:
+    try:
+        return msgspec.json.decode(content, type=what)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise ModelFileError(f"{path} is not a model file ({error}); train it again") from error
 
 
 def _digest(content: bytes) -> str:

@@ -38,9 +38,13 @@ FEATURE_NAMES: Final = (
     "destination_empty",
 )
 """Names of the columns of the matrix. `log_share` is the log of amount over origin balance; the
-four types stand against PAYMENT."""
+four types stand against PAYMENT, and only those of `DRAINING` can take all."""
 
-FEATURE_CONTRACT: Final = "before-the-move/1"
+DRAINING: Final = frozenset({"CASH_OUT", "TRANSFER"})
+"""Types by which fraud empties an account. To pay or to be debited one's last 50.00 is an everyday
+thing, and a CASH_IN takes nothing: a model that had never seen them would take them for a drain."""
+
+FEATURE_CONTRACT: Final = "before-the-move/2"
 """Changes with any formula here; a model trained under another contract is refused."""
 
 TYPE_CODES: Final = {"CASH_IN": 0, "CASH_OUT": 1, "DEBIT": 2, "TRANSFER": 3, "PAYMENT": 4}
@@ -87,9 +91,9 @@ def from_columns(kinds: Iterable[str], money: ArrayLike) -> Matrix:
     logs = np.log1p(table)
     matrix[4:7] = logs
     gap = amount - origin
-    takes_all = np.abs(gap) <= CENT
     matrix[7] = logs[0] - logs[1]
-    matrix[8] = takes_all
+    matrix[8] = np.abs(gap) <= CENT
+    matrix[8] *= matrix[1] + matrix[3]  # one of `DRAINING`
     matrix[9] = gap > CENT
     matrix[10] = origin == 0.0
     matrix[11] = destination == 0.0
@@ -108,7 +112,7 @@ def _of_one(kind: str, *money: float) -> Matrix:
         *_ONE_HOT_ROWS[kind],
         *logs,
         logs[0] - logs[1],
-        abs(gap) <= CENT,
+        kind in DRAINING and abs(gap) <= CENT,
         gap > CENT,
         origin == 0.0,
         destination == 0.0,

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from models.features import CENT, FEATURE_NAMES
+from models.features import CENT, DRAINING, FEATURE_NAMES
 from models.records import Reason, Transaction
 
 
@@ -39,9 +39,9 @@ def _origin(t: Transaction) -> tuple[str, str]:
 def _share(t: Transaction) -> tuple[str, str]:
     if t.oldbalanceOrg == 0.0:
         return "EMPTY_ORIGIN", f"The sender's account is empty, the amount is {t.amount:,.2f}."
-    if abs(t.amount - t.oldbalanceOrg) <= CENT:
+    if t.type in DRAINING and abs(t.amount - t.oldbalanceOrg) <= CENT:
         return "TAKES_WHOLE_BALANCE", f"The amount is the sender's whole balance, {t.amount:,.2f}."
-    if t.amount > t.oldbalanceOrg:
+    if t.amount - t.oldbalanceOrg > CENT:
         return (
             "EXCEEDS_BALANCE",
             f"The amount exceeds the sender's balance, {t.oldbalanceOrg:,.2f}.",

@@ -17,7 +17,7 @@ from typing import Any, Final, NoReturn
 
 import psutil
 
-from fraudapp.first_model import train_and_activate
+from fraudapp.first_model import ready_scorer
 from fraudapp.local.processes import free_port
 from fraudapp.local.server import Server
 from fraudapp.settings import load
@@ -128,8 +128,12 @@ class Cluster:
             "FRAUD_ARCHIVE_DAYS": "30",
         }
         model = self.folder / "trained"
-        if not model.exists():  # in a folder that was kept
-            train_and_activate(load({"FRAUD_DATA_DIR": str(model)}), lambda line: None)
+        if self.before and not model.exists():
+            # Each version has its own, as after an upgrade. Python looks into the folder first.
+            argv = [sys.executable, "-m", "fraudapp", "init", "--no-servers"]
+            env = {**self.environment, "FRAUD_DATA_DIR": str(model)}
+            subprocess.run(argv, check=True, cwd=self.before, env=env)
+        ready_scorer(load({"FRAUD_DATA_DIR": str(model)}), log.info)
         for number in range(self._count):
             data = self.folder / f"worker-{number}"
             with suppress(Missing):

@@ -6,12 +6,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+import msgspec
 import pandas as pd
 import pytest
 
-from data.generator import generate
+from data.generator import generate, write_csv
 from data.plan import Plan
-from fraudapp.model_registry import ModelRegistry
+from fraudapp.first_model import ready_scorer
+from fraudapp.model_registry import ACTIVE_FILE, ModelRegistry
+from fraudapp.settings import load
 from models.artifact import MODEL_FILE, ModelFileError
 from models.training import TrainedModel, train
 from tests.unit.transactions import transaction
@@ -98,3 +101,54 @@ def test_serving_imports_neither_scikit_learn_nor_pandas() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def outdated(trained: TrainedModel) -> TrainedModel:
+    """The same, as a version of the program with other features had trained it."""
+    model = msgspec.structs.replace(trained.model, feature_contract="before-the-move/0")
+    return trained._replace(model=model)
+
+
+def test_a_program_of_other_features_keeps_its_active_model_when_this_one_gets_its_own(
+    tmp_path: Path, trained: list[TrainedModel]
+) -> None:
+    registry = ModelRegistry(tmp_path)
+    old, new = registry.add(outdated(trained[0])), registry.add(trained[1])
+    (tmp_path / ACTIVE_FILE).write_text(f"{old}\n")
+    assert registry.outdated() == old
+    assert registry.active() is None
+    with pytest.raises(ModelFileError, match="before-the-move/0"):
+        registry.activate(old)
+    registry.activate(new)
+    assert registry.active() == registry.load_active().version == new
+    assert (tmp_path / ACTIVE_FILE).read_text() == f"{old}\n"
+    other = registry.add(trained[0])
+    registry.activate(other)
+    assert registry.active() == other
+
+
+def test_a_model_of_other_features_is_trained_anew_on_the_same_data(tmp_path: Path) -> None:
+    file = tmp_path / "rows.csv"
+    write_csv(Plan(rows=8_000, fraud_rate=0.05, seed=3), file)
+    settings = load({"FRAUD_DATA_DIR": str(tmp_path), "FRAUD_TRAINING_FILE": str(file)})
+    registry = ModelRegistry(settings.model_dir)
+    before = train(file, "logistic", seed=3, weight_legit=2.0)
+    old = registry.add(outdated(before))
+    (settings.model_dir / ACTIVE_FILE).write_text(old)
+    lines: list[str] = []
+    ready_scorer(settings, lines.append)
+    assert f"Model {old} is of an earlier version" in lines[0]
+    assert registry.active() == registry.add(before)
+    lines.clear()
+    ready_scorer(settings, lines.append)
+    assert lines == []
+
+
+def test_a_model_of_other_features_and_other_data_is_not_replaced_by_guess(
+    tmp_path: Path, trained: list[TrainedModel]
+) -> None:
+    settings = load({"FRAUD_DATA_DIR": str(tmp_path)})
+    old = ModelRegistry(settings.model_dir).add(outdated(trained[0]))
+    (settings.model_dir / ACTIVE_FILE).write_text(old)
+    with pytest.raises(ModelFileError, match="fraudapp train FILE"):
+        ready_scorer(settings, lambda line: None)

@@ -72,6 +72,13 @@ def test_taking_the_balance_to_the_cent_is_seen(balance: float) -> None:
     assert named(transaction(amount=balance + 0.01, oldbalanceOrg=balance))["takes_all"] == 0.0
 
 
+@pytest.mark.parametrize("kind", ["CASH_IN", "DEBIT", "PAYMENT"])
+@pytest.mark.parametrize("balance", [0.0, 50.0, 1e6])
+def test_only_transfers_and_cash_outs_take_all(kind: str, balance: float) -> None:
+    row = named(transaction(type=kind, amount=balance, oldbalanceOrg=balance))
+    assert (row["takes_all"], row["exceeds_balance"], row["log_share"]) == (0.0, 0.0, 0.0)
+
+
 def test_a_sum_that_is_off_by_rounding_still_takes_all() -> None:
     assert named(transaction(amount=0.1 + 0.2, oldbalanceOrg=0.3))["takes_all"] == 1.0
 

@@ -7,10 +7,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from numpy.typing import NDArray
 
 from data import sample_path
 from models.dataset import Labelled, labelled
 from models.export import log_odds
+from models.features import from_columns
 from models.metrics import metrics
 from models.policy import Policy
 from models.records import Outcome, Transaction
@@ -56,6 +58,45 @@ def test_an_everyday_payment_is_approved(seeded: TrainedModel) -> None:
         type="PAYMENT", amount=9839.64, oldbalanceOrg=170_136.0, nameDest="M1979787155"
     )
     assert outcome(seeded, payment) is Outcome.APPROVE
+
+
+@pytest.mark.parametrize(
+    ("kind", "amount", "receiver"),
+    [
+        ("PAYMENT", 50.0, "M1979787155"),
+        ("PAYMENT", 0.0, "M1979787155"),
+        ("DEBIT", 5_000.0, "C2"),
+        ("CASH_IN", 50_000.0, "C2"),
+    ],
+)
+def test_spending_the_last_money_is_approved_unless_an_account_is_drained_by_it(
+    seeded: TrainedModel, kind: str, amount: float, receiver: str
+) -> None:
+    last = transaction(type=kind, amount=amount, oldbalanceOrg=amount, nameDest=receiver)
+    assert outcome(seeded, last) is Outcome.APPROVE
+
+
+def money(count: int, rng: np.random.Generator) -> NDArray[np.float64]:
+    """Sums from a cent to a billion, a tenth of them nothing."""
+    drawn: NDArray[np.float64] = (10.0 ** rng.uniform(-2.0, 9.0, count)).round(2)
+    drawn[rng.random(count) < 0.1] = 0.0
+    return drawn
+
+
+@pytest.mark.parametrize("kind", ["PAYMENT", "DEBIT", "CASH_IN"])
+@pytest.mark.parametrize("share", [1.0, (0.9, 1.0), (1.0, 1.1), (0.0, 1.0), None])
+def test_what_drains_no_account_is_approved_whatever_the_sums(
+    seeded: TrainedModel, kind: str, share: float | tuple[float, float] | None
+) -> None:
+    """The amount is all of the balance, a share of it between two, or has nothing to do with it."""
+    rng, count = np.random.default_rng(seeded.training["seed"]), 20_000
+    balance, held = money(count, rng), money(count, rng)
+    if share is None:
+        amount = money(count, rng)
+    else:
+        amount = balance * (rng.uniform(*share, count) if isinstance(share, tuple) else share)
+    matrix = from_columns([kind] * count, [amount, balance, held])
+    assert scorer_of(seeded).score_matrix(matrix).max() < Policy().flag_at
 
 
 @pytest.mark.parametrize("balance", [60e6, 75e6, 100e6, 500e6])

@@ -27,6 +27,17 @@ def test_the_amount_is_compared_with_the_balance_in_words(
     assert words in reason.text
 
 
+@pytest.mark.parametrize("kind", ["PAYMENT", "DEBIT", "CASH_IN"])
+@pytest.mark.parametrize(("amount", "balance"), [(50.0, 50.0), (0.1 + 0.2, 0.3)])
+def test_only_what_can_drain_an_account_is_said_to(
+    kind: str, amount: float, balance: float
+) -> None:
+    whole = transaction(type=kind, amount=amount, oldbalanceOrg=balance)
+    (reason,) = strongest(whole, [0.0, 0.0, 0.0, 2.5, 0.0])
+    assert reason.code == "SHARE_OF_BALANCE"
+    assert "100.0% of the sender's balance" in reason.text
+
+
 def test_reasons_against_fraud_are_told_with_their_sign() -> None:
     codes = [
         (reason.code, reason.contribution)
