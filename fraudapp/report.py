@@ -48,7 +48,11 @@ class Latency(Struct, frozen=True):
 
 
 class DailyReport(Struct, frozen=True):
-    """The decisions of one UTC day; ratios are None where nothing can be divided by."""
+    """The decisions of one UTC day; ratios are None where they are unknown.
+
+    Transactions carry a label only where somebody knows: 0 may mean legitimate or not labelled. On
+    a day without a single fraud label nothing is known; else precision is a least value.
+    """
 
     date: date
     total: int
@@ -57,11 +61,11 @@ class DailyReport(Struct, frozen=True):
     """Decisions by outcome, for each transaction type that occurred."""
     amount_by_decision: dict[str, float]
     labelled_fraud: int
-    """Transactions labelled as fraud; labels count as known wherever they are 1."""
+    """Transactions labelled as fraud."""
     confusion: dict[str, dict[str, int]]
-    """By outcome: how many are labelled fraud and legitimate."""
+    """By outcome: how many are labelled fraud, and how many are legitimate or not labelled."""
     precision_block: float | None
-    """Share of blocked transactions that are labelled fraud."""
+    """Share of blocked transactions that are labelled fraud; None where no transaction is."""
     recall_block: float | None
     """Share of labelled fraud that was blocked."""
     recall_stopped: float | None
@@ -98,7 +102,7 @@ def summarise(day: date, cells: Iterable[Cell]) -> DailyReport:
         amount_by_decision=amounts,
         labelled_fraud=fraud,
         confusion=confusion,
-        precision_block=_ratio(blocked, counts["BLOCK"]),
+        precision_block=_ratio(blocked, counts["BLOCK"]) if fraud else None,
         recall_block=_ratio(blocked, fraud),
         recall_stopped=_ratio(blocked + flagged, fraud),
     )
@@ -113,24 +117,34 @@ def _lines(report: DailyReport) -> list[str]:
     if not report.total:
         return [f"No decisions were made on {report.date} (UTC).", _dead_letters(report)]
     lines = [f"Decisions of {report.date} (UTC): {report.total:,}", ""]
-    lines.append(f"{'':10}{'count':>12}{'amount':>22}{'labelled fraud':>16}{'legitimate':>12}")
+    lines.append(f"{'':10}{'count':>12}{'amount':>22}{'labelled fraud':>16}")
     for outcome, count in report.by_decision.items():
-        labels = report.confusion[outcome]
+        fraud = f"{report.confusion[outcome]['fraud']:,}" if report.labelled_fraud else "unknown"
         amount = report.amount_by_decision[outcome]
-        lines.append(
-            f"{outcome:10}{count:12,}{amount:22,.2f}{labels['fraud']:16,}{labels['legitimate']:12,}"
-        )
+        lines.append(f"{outcome:10}{count:12,}{amount:22,.2f}{fraud:>16}")
     lines += ["", f"{'':10}" + "".join(f"{outcome:>12}" for outcome in report.by_decision)]
     for type_, row in report.by_type.items():
         lines.append(f"{type_:10}" + "".join(f"{count:12,}" for count in row.values()))
-    lines += [
-        "",
-        f"Of {report.labelled_fraud:,} labelled as fraud, {_percent(report.recall_block)} were "
-        f"blocked and {_percent(report.recall_stopped)} blocked or flagged.",
-        f"Of those blocked, {_percent(report.precision_block)} are labelled as fraud.",
-        "",
-        *remarks(report),
+    return [*lines, "", *_labels(report), "", *remarks(report)]
+
+
+def _labels(report: DailyReport) -> list[str]:
+    """What the labels say; without any, that they say nothing."""
+    labelled, blocked = report.labelled_fraud, report.by_decision["BLOCK"]
+    if report.recall_block is None or report.recall_stopped is None:
+        return [
+            "No transaction is labelled as fraud: how much fraud was blocked, and how many of "
+            f"the {blocked:,} blocked are fraud, is unknown."
+        ]
+    lines = [
+        f"Of {labelled:,} labelled as fraud, {report.recall_block:.1%} were blocked and "
+        f"{report.recall_stopped:.1%} blocked or flagged."
     ]
+    if report.precision_block is not None:
+        lines.append(
+            f"Of {blocked:,} blocked, {report.precision_block:.1%} are labelled as fraud; the "
+            "others are legitimate or not labelled."
+        )
     return lines
 
 
@@ -177,7 +191,3 @@ def _reading(index: float) -> str:
 
 def _ratio(part: int, whole: int) -> float | None:
     return part / whole if whole else None
-
-
-def _percent(ratio: float | None) -> str:
-    return "none" if ratio is None else f"{ratio:.1%}"

@@ -82,8 +82,8 @@ def _rows(report: DailyReport) -> Iterator[tuple[str, str, str, object]]:
     for outcome, count in report.by_decision.items():
         yield "decision", outcome, "decisions", count
         yield "decision", outcome, "amount", report.amount_by_decision[outcome]
-        for label, labelled in report.confusion[outcome].items():
-            yield "decision", outcome, f"labelled {label}", labelled
+        fraud = report.confusion[outcome]["fraud"] if report.labelled_fraud else None
+        yield "decision", outcome, "labelled fraud", fraud
     for type_, row in report.by_type.items():
         for outcome, count in row.items():
             yield "type", type_, outcome, count
