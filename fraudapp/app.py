@@ -33,6 +33,7 @@ from yarl import URL
 from fraudapp import commands, memory
 from fraudapp.assignor import OwnersAssignor
 from fraudapp.kafka_clients import faust_credentials
+from fraudapp.private import make_private
 from fraudapp.runtime import Runtime
 from fraudapp.seldom import hush_client
 from fraudapp.settings import Settings, load
@@ -89,9 +90,9 @@ class FraudApp(faust.App):
     BootStrategy = RuntimeFirst
 
     async def on_first_start(self) -> None:
-        """Make the data folder, which Faust expects to have a parent."""
+        """Make the data folder, for this user only, which Faust expects to have a parent."""
         try:
-            settings.data_dir.mkdir(parents=True, exist_ok=True)
+            make_private(settings.data_dir)
             await super().on_first_start()
         except OSError as exc:
             log.critical("cannot start: %s", exc)

@@ -9,6 +9,7 @@ from typing import Any
 
 import data
 from fraudapp.model_registry import ModelRegistry
+from fraudapp.private import make_private
 from fraudapp.settings import Settings
 from models.artifact import Kind, OtherFeatures
 from models.features import FEATURE_CONTRACT
@@ -46,6 +47,7 @@ def train_and_activate(
     # Imported here: pandas and scikit-learn's trainers cost a second which only training needs.
     from models.training import train
 
+    make_private(settings.data_dir)
     registry = ModelRegistry(settings.model_dir)
     trained = train(_file(settings), kind=kind or settings.model_kind, progress=progress, **options)
     version = registry.add(trained)

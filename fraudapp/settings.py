@@ -326,7 +326,13 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
     """
     given = dict(os.environ if environ is None else environ)
     data_dir = Path(given.get(PREFIX + "DATA_DIR") or Settings.model_fields["data_dir"].default)
-    merged = {**running_settings(data_dir), **given}
+    try:
+        merged = {**running_settings(data_dir), **given}
+    except PermissionError as exc:
+        raise SettingsError(
+            f"FRAUD_DATA_DIR={str(data_dir)!r}: it is for another user only ({exc.strerror}); "
+            "be that user, or name another folder"
+        ) from exc
     values = {
         name: merged[PREFIX + name.upper()]
         for name in Settings.model_fields

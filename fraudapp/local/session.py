@@ -1,4 +1,7 @@
-"""The note a running embedded stack leaves, so that a second terminal finds its servers."""
+"""The note a running embedded stack leaves, so that a second terminal finds its servers.
+
+It holds their passwords, so it is for its owner only.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,8 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+
+from fraudapp.private import make_private
 
 NAME = "local.json"
 
@@ -35,8 +40,9 @@ def announced(data_dir: Path, settings: Mapping[str, str]) -> Iterator[None]:
     be anybody's.
     """
     path = data_dir / NAME
-    data_dir.mkdir(parents=True, exist_ok=True)
-    with path.open("a+") as note:
+    make_private(data_dir)
+    with open(path, "a+", opener=lambda name, flags: os.open(name, flags, 0o600)) as note:
+        os.fchmod(note.fileno(), 0o600)  # it may be there from a version that let all read it
         if not _lock(note.fileno(), fcntl.LOCK_EX):
             raise AlreadyRunning(f"a stack runs in {data_dir} already")
         note.truncate(0)

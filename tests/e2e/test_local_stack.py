@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -12,17 +13,22 @@ import subprocess
 import sys
 import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import psutil
 import pytest
 
 from fraudapp.local.processes import HOST, Child, free_port
 from fraudapp.local.session import NAME, running_settings
+from fraudapp.local.wheel_postgres import root_home
 from tests.e2e import kept
 from tests.e2e.messages import send, send_transactions, transaction
 from tests.e2e.worker import Worker
+
+pytestmark = pytest.mark.timeout(600)  # a start takes its time on a busy machine
 
 DEMO = {
     "transaction_id": "demo1",
@@ -90,13 +96,10 @@ def new_stack(tmp_path: Path, trained_models: Path) -> Iterator[Callable[..., St
         stacks.append(stack)
         return stack
 
-    # Where PostgreSQL's own user can get to: pytest's folder is for its owner only.
-    for parent in (tmp_path, *tmp_path.parents):
-        if parent.stat().st_uid == os.geteuid() and parent != Path(parent.anchor):
-            parent.chmod(parent.stat().st_mode | 0o011)
     yield make
     for stack in stacks:
         stack.child.kill()
+        shutil.rmtree(root_home(stack.data_dir / "local" / "postgres"), ignore_errors=True)
 
 
 def test_a_second_terminal_finds_the_stack_and_ctrl_c_ends_it_twice_in_a_row(
@@ -137,6 +140,90 @@ def test_nothing_is_left_of_a_stack_that_is_terminated_or_killed_and_it_starts_a
     assert running_settings(stack.data_dir) == {}
     stack.start()
     assert stack.get("/stats")["decisions"]["total"] == 0
+
+
+ASK = """
+import json, os, sys
+import asyncio, asyncpg, redis
+port, redis_port, folder = sys.argv[1:]
+
+async def postgres(password):
+    connection = await asyncpg.connect(
+        f"postgresql://postgres:{password}@127.0.0.1:{port}/postgres", timeout=10
+    )
+    await connection.execute("COPY (SELECT 1) TO PROGRAM 'true'")
+
+def told(action):
+    try:
+        return repr(action())
+    except Exception as exc:
+        return f"{type(exc).__name__}: {exc}"
+
+for password in ("", "postgres", "fraud"):
+    print(told(lambda: asyncio.run(postgres(password))))
+    for name in ("", "default", "fraud"):
+        for options in ("", "?protocol=2"):
+            url = f"redis://{name}:{password}@127.0.0.1:{redis_port}/0{options}"
+            print(told(lambda: redis.Redis.from_url(url).config_set("dir", "/tmp")))
+if os.geteuid() == 0:
+    os.setgroups([])
+    os.setgid(65534)
+    os.setuid(65534)
+print(told(lambda: os.listdir(folder)))
+print(told(lambda: os.listdir(f"{folder}/local/archive")))
+print(told(lambda: open(f"{folder}/local.json").read()))
+print(told(lambda: open(f"{folder}/passwords.json").read()))
+"""
+"""What somebody else on this machine may try: without a password, and with those one guesses."""
+
+
+def test_nobody_else_on_this_machine_gets_at_what_the_stack_holds(
+    new_stack: Callable[..., Stack], tmp_path: Path
+) -> None:
+    stack = new_stack(rate=100)
+    for parent in (tmp_path, *tmp_path.parents):
+        if parent.stat().st_uid == os.geteuid() and parent != Path(parent.anchor):
+            parent.chmod(parent.stat().st_mode | 0o011)
+    # As an earlier version has left it.
+    for folder in (stack.data_dir, stack.data_dir / "local", stack.data_dir / "local" / "archive"):
+        folder.mkdir(exist_ok=True)
+        folder.chmod(0o777)
+    note = stack.data_dir / NAME
+    note.touch(0o644)
+    passwords = []
+    for _ in range(2):
+        stack.start()
+        settings = running_settings(stack.data_dir)
+        urls = [urlsplit(settings[f"FRAUD_{each}_URL"]) for each in ("POSTGRES", "REDIS")]
+        argv = [sys.executable, "-c", ASK, *(str(url.port) for url in urls), str(stack.data_dir)]
+        answers = subprocess.run(argv, check=True, capture_output=True, text=True).stdout
+        lines = answers.splitlines()[: None if os.geteuid() == 0 else -4]
+        for line in lines:
+            assert re.match(r"InvalidPassword|Authentication|NoPermission|PermissionError", line)
+
+        passwords.append([url.password for url in urls])
+        shown = [" ".join(process.cmdline()) for process in stack.family]
+        shown += [file.read_text(errors="replace") for file in logs(stack)]
+        for password in passwords[-1]:
+            assert password
+            assert len(password) >= 32
+            assert not any(password in each for each in shown)
+        asyncio.run(kept.eventually(lambda: any(stack.data_dir.rglob("*.jsonl.gz"))))
+        for path in (stack.data_dir, *stack.data_dir.rglob("*")):
+            if path.is_relative_to(stack.data_dir / "models") or path.is_symlink():
+                continue  # was there before, and nobody gets to it
+            with suppress(FileNotFoundError):  # files of the archive come and go
+                assert not path.stat().st_mode & 0o077, path
+        os.kill(stack.child.pid, signal.SIGINT)
+        assert stack.child.wait(30)
+    assert passwords[0] == passwords[1]
+    assert passwords[0][0] != passwords[0][1]
+
+
+def logs(stack: Stack) -> Iterator[Path]:
+    yield stack.folder / "output"
+    yield from stack.data_dir.rglob("*.log")
+    yield from root_home(stack.data_dir / "local" / "postgres").rglob("*.log")
 
 
 def test_a_worker_that_dies_takes_the_stack_with_it(new_stack: Callable[..., Stack]) -> None:

@@ -27,9 +27,9 @@ def _broker_of_wheel(folder: Path) -> Server:
 
 
 def _postgres_of_wheel(folder: Path) -> Server:
-    from fraudapp.local.postgres import WheelPostgres
+    from fraudapp.local.wheel_postgres import WheelPostgres
 
-    return WheelPostgres(folder)
+    return WheelPostgres(folder, password="only-for-tests")
 
 
 def _redis_of_wheel(folder: Path) -> Server:

@@ -175,3 +175,14 @@ def test_a_running_embedded_stack_is_found_and_the_environment_wins(tmp_path: Pa
         settings = load({"FRAUD_DATA_DIR": str(tmp_path), "FRAUD_BLOCK_AT": "0.7"})
         assert (settings.web_port, settings.block_at) == (8123, 0.7)
     assert load({"FRAUD_DATA_DIR": str(tmp_path)}).web_port == 8000
+
+
+def test_a_data_folder_of_another_user_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*arguments: object, **options: object) -> None:
+        raise PermissionError(13, "Permission denied")  # root would get in
+
+    monkeypatch.setattr(Path, "open", refused)
+    with pytest.raises(SettingsError, match=r"FRAUD_DATA_DIR=.*another user only"):
+        load({"FRAUD_DATA_DIR": str(tmp_path)})
