@@ -11,19 +11,27 @@ import data
 from fraudapp.model_registry import ModelRegistry
 from fraudapp.private import make_private
 from fraudapp.settings import Settings
-from models.artifact import Kind, OtherFeatures
+from models.artifact import Kind, ModelFileError, OtherFeatures
 from models.features import FEATURE_CONTRACT
 from models.scorer import Scorer
 
 
 def ready_scorer(settings: Settings, progress: Callable[[str], None]) -> Scorer:
-    """Load the active model, after training one if none is active; may take some ten seconds.
+    """Load the model that serves: the one that the settings name, or else the active one.
 
-    One of a program with other features is trained anew if it was trained on the file that is
-    configured. Raises `models.training.TrainingDataError`, `models.artifact.ModelFileError`, or
-    `OSError` where the model cannot be kept.
+    Where none is named and none active, one is trained, in some ten seconds; an active one of a
+    program with other features is trained anew if it was trained on the file that is configured.
+    Raises `models.training.TrainingDataError`, `models.artifact.ModelFileError`, or `OSError` where
+    the model cannot be kept.
     """
     registry = ModelRegistry(settings.model_dir)
+    if version := settings.model_version:
+        try:
+            return registry.load(version)
+        except ModelFileError as exc:
+            raise ModelFileError(
+                f"FRAUD_MODEL_VERSION={version}: {exc}; bring it here, or name another"
+            ) from exc
     if registry.active() is None:
         outdated = registry.outdated()
         if outdated is None:

@@ -52,11 +52,12 @@ def _url(*schemes: str) -> AfterValidator:
 
 
 def _brokers(text: str) -> str:
-    for part in text.split(";"):
-        url = _check_url(part, ("kafka", "aiokafka"))
-        if not url.hostname or "," in part:
-            raise ValueError("write kafka://HOST:PORT; several as kafka://A:9092;kafka://B:9092")
-    return text
+    first, *more = text.replace(",", ";").split(";")
+    urls = [first, *(part if "://" in part else f"kafka://{part}" for part in more)]
+    for part in urls:
+        if not _check_url(part, ("kafka", "aiokafka")).hostname:
+            raise ValueError("write kafka://HOST:PORT; several as kafka://A:9092,B:9092")
+    return ";".join(urls)  # Faust's form
 
 
 def _archive_url(text: str) -> str:
@@ -122,7 +123,7 @@ class Settings(BaseSettings):
     app_id: AppId = "fraudapp"
     """Consumer group, and prefix of the changelog topics."""
     broker_url: Annotated[str, AfterValidator(_brokers)] = "kafka://127.0.0.1:9092"
-    """Bootstrap servers: `kafka://HOST:PORT`, more of them separated by `;`."""
+    """Bootstrap servers: `kafka://HOST:PORT`, or several: `kafka://A:9092,B:9092`."""
     broker_security: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
     """Security protocol: TLS with `SSL`, user and password with `SASL`."""
     broker_sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "SCRAM-SHA-512"
@@ -173,6 +174,8 @@ class Settings(BaseSettings):
     """What is trained when there is no model yet."""
     training_file: Path | None = None
     """CSV to train on; unset: the sample that comes with the package."""
+    model_version: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,128}$")] | None = None
+    """Version that serves; no worker starts without it. Unset: the active one, or a first one."""
 
     # Stores
     redis_url: Annotated[SecretStr, _url("redis", "rediss", "unix")] = SecretStr(

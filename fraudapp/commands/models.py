@@ -16,14 +16,15 @@ def command() -> None:
 
 @command.command("list")
 def list_models() -> None:
-    """List the versions; a star marks the active one."""
-    registry = ModelRegistry(load().model_dir)
-    active = registry.active()
+    """List the versions; a star marks the one that serves."""
+    settings = load()
+    registry = ModelRegistry(settings.model_dir)
+    serving = settings.model_version or registry.active()
     versions = registry.versions()
     if not versions:
         click.echo("no models yet; `fraudapp train` makes one, so does a worker when it starts")
     for version in versions:
-        click.echo(f"{'*' if version == active else ' '} {version}  {_about(registry, version)}")
+        click.echo(f"{'*' if version == serving else ' '} {version}  {_about(registry, version)}")
 
 
 @command.command("activate")
@@ -31,10 +32,14 @@ def list_models() -> None:
 def activate(version: str) -> None:
     """Let VERSION serve, if it is sound; workers use it when they start."""
     try:
-        ModelRegistry(load().model_dir).activate(version)
+        settings = load()
+        ModelRegistry(settings.model_dir).activate(version)
     except ModelFileError as exc:
         raise click.ClickException(str(exc)) from exc
     click.echo(f"{version} is active")
+    named = settings.model_version
+    if named not in (None, version):
+        click.echo(f"but FRAUD_MODEL_VERSION names {named}, which serves", err=True)
 
 
 def _about(registry: ModelRegistry, version: str) -> str:

@@ -13,7 +13,7 @@ import yaml
 ROOT = Path(__file__).parents[2]
 DOCKER = ROOT / "docker"
 FILE = DOCKER / "compose.yaml"
-_VARIABLE = re.compile(r"\$\{(\w+)(?::-([^}]*))?\}")
+_VARIABLE = re.compile(r"\$\{(\w+)(?::-([^{}]*))?\}")  # one that has no other in it
 
 
 def services(environ: Mapping[str, str] | None = None) -> dict[str, dict[str, Any]]:
@@ -25,7 +25,10 @@ def services(environ: Mapping[str, str] | None = None) -> dict[str, dict[str, An
 def filled(value: Any, environ: Mapping[str, str]) -> Any:
     """The same value with its variables filled in; one that is set but empty counts as unset."""
     if isinstance(value, str):
-        return _VARIABLE.sub(lambda found: environ.get(found[1]) or found[2] or "", value)
+        while found := _VARIABLE.search(value):
+            inner = environ.get(found[1]) or found[2] or ""
+            value = value[: found.start()] + inner + value[found.end() :]
+        return value
     if isinstance(value, dict):
         return {name: filled(each, environ) for name, each in value.items()}
     if isinstance(value, list):

@@ -6,7 +6,6 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,14 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from fraudapp.settings import Settings, SettingsError, load
-from tests.deployment.composed import DOCKER, FILE, ROOT, instruction, services
+from tests.deployment.composed import (
+    DOCKER,
+    FILE,
+    ROOT,
+    instruction,
+    services,
+    settings_of_image,
+)
 from tests.deployment.environments import environment
 from tests.deployment.programs import program, said
 
@@ -108,6 +114,25 @@ def test_only_settings_that_exist_are_set() -> None:
     assert {name for name in names if name.startswith("FRAUD_")} <= SETTINGS
 
 
+@pytest.mark.parametrize("name", ["init", "worker", "airflow"])
+def test_each_setting_of_the_environment_file_reaches_our_own_containers(name: str) -> None:
+    plain = services()[name]["environment"]
+    for setting in sorted(SETTINGS):
+        if (name, setting) == ("airflow", "FRAUD_DATA_DIR"):
+            continue  # it has no volume of a worker
+        given = services({setting: "as given"})[name]["environment"]
+        assert given == plain | {setting: "as given"}, setting
+    # What is not set leaves the image's own, and is otherwise as if it were not there.
+    of_image = settings_of_image()
+    if name != "airflow":
+        assert {setting: plain[setting] for setting in of_image} == of_image
+    load(plain)
+
+
+def test_containers_meet_at_the_port_that_is_set() -> None:
+    assert services({"FRAUD_WEB_PORT": "9000"})["proxy"]["environment"]["WORKERS"] == "worker:9000"
+
+
 def test_alerts_are_valid_and_fire_when_they_should() -> None:
     promtool = program("promtool")
     said([promtool, "check", "rules", OBSERVABILITY / "alerts.yaml"])
@@ -122,14 +147,6 @@ def test_each_alert_names_a_chapter_that_there_is() -> None:
         file, _, anchor = rule["annotations"]["runbook"].partition("#")
         assert file == "docker/RUNBOOK.md"
         assert anchor in anchors, rule["alert"]
-
-
-def expressions() -> Iterator[str]:
-    for rule in documents(OBSERVABILITY / "alerts.yaml")[0]["groups"][0]["rules"]:
-        yield rule["expr"]
-    for file in (OBSERVABILITY / "dashboards").glob("*.json"):
-        for panel in json.loads(file.read_text())["panels"]:
-            yield from (target["expr"] for target in panel.get("targets", ()))
 
 
 def test_dashboards_have_panels_that_do_not_overlap() -> None:
@@ -149,18 +166,6 @@ def test_dashboards_have_panels_that_do_not_overlap() -> None:
             assert not cells & taken, panel["title"]
             assert max(x for x, _ in cells) < 24
             taken |= cells
-
-
-def test_alerts_and_dashboards_ask_for_metrics_that_there_are() -> None:
-    metrics = pytest.importorskip("fraudapp.metrics", reason="this version has no metrics")
-    source = Path(metrics.__file__).read_text()
-    declared = set(re.findall(r'"(fraud_\w+)"', source))
-    declared |= {f"fraud_process_{each}" for each in ("cpu_seconds", "resident_memory_bytes")}
-    asked = {name for text in expressions() for name in re.findall(r"\bfraud_\w+", text)}
-    assert asked
-    for name in asked:
-        plain = re.sub(r"_(total|bucket|sum|count)$", "", name)
-        assert {name, plain} & declared, f"{name} is no metric of the application"
 
 
 def documents(file: Path) -> list[dict[str, Any]]:
@@ -218,18 +223,6 @@ def test_services_and_budget_select_the_workers(built: list[dict[str, Any]]) -> 
         if each["kind"] in ("Service", "PodDisruptionBudget"):
             selector = each["spec"]["selector"]
             assert selector.get("matchLabels", selector).items() <= labels, each["metadata"]["name"]
-
-
-def test_workers_are_scaled_up_to_the_partitions_by_the_lag_of_their_group() -> None:
-    (scaled,) = documents(KUBERNETES / "components" / "keda" / "scaledobject.yaml")
-    base = dict(
-        line.split("=", 1) for line in (KUBERNETES / "base" / "settings.env").read_text().split()
-    )
-    settings = load(base)
-    assert scaled["spec"]["maxReplicaCount"] == settings.topic_partitions
-    metadata = scaled["spec"]["triggers"][0]["metadata"]
-    assert metadata["consumerGroup"] == settings.app_id
-    assert metadata["topic"] == settings.transactions_topic
 
 
 def test_no_worker_starts_with_a_secret_that_was_not_filled_in() -> None:

@@ -30,7 +30,9 @@ def test_defaults_are_valid_and_settings_are_frozen() -> None:
         ("BROKER_URL", "127.0.0.1:9092"),
         ("BROKER_URL", "kafka://"),
         ("BROKER_URL", "kafka://a:9092;http://b"),
-        ("BROKER_URL", "kafka://a:9092,b:9092"),
+        ("BROKER_URL", "kafka://a:9092,"),
+        ("BROKER_URL", "kafka://a:9092,http://b"),
+        ("MODEL_VERSION", "../active"),
         ("BROKER_URL", "kafka://a:port"),
         ("ARCHIVE_URL", "gs://bucket"),
         ("ARCHIVE_URL", "file://archive"),
@@ -77,6 +79,7 @@ def test_a_wrong_secret_is_never_shown(name: str, value: str) -> None:
         ("FRAUD_POSTGRES_URL", "postgresql+asyncpg://postgres@/postgres?host=/folder"),
         ("FRAUD_REDIS_URL", "unix:///run/redis.sock"),
         ("FRAUD_BROKER_URL", "kafka://a:9092;kafka://b"),
+        ("FRAUD_BROKER_URL", "kafka://a:9092,b:9093"),
         ("FRAUD_ARCHIVE_URL", "file:///folder/with%20space"),
     ],
 )

@@ -1,0 +1,124 @@
+"""What kustomize builds agrees with itself, and with what the application is told."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+from fraudapp.keys import parse
+from fraudapp.settings import Settings, load
+from tests.deployment.manifests import KUBERNETES, Objects, kustomized, one, overlay
+
+COMPONENTS = ("keda", "sasl", "prometheus")
+
+
+def settings_of(objects: Objects) -> Settings:
+    """What the workers are told, but for the secrets."""
+    given = dict(one(objects, "ConfigMap")["data"])
+    if given.get("FRAUD_BROKER_SECURITY", "").startswith("SASL"):
+        given |= {"FRAUD_BROKER_USER": "u", "FRAUD_BROKER_PASSWORD": "p"}
+    return load(given)
+
+
+def agrees(objects: Objects) -> None:
+    """Whether all of it is about the same workers; see the assertions."""
+    workers, settings = one(objects, "StatefulSet"), settings_of(objects)
+    for each in objects:
+        if each["kind"] != "Namespace":
+            assert each["metadata"].get("namespace") == "fraud", each["metadata"]["name"]
+
+    replicas = workers["spec"].get("replicas", 1)
+    assert replicas >= 2
+    budget = one(objects, "PodDisruptionBudget")["spec"]
+    assert 0 < budget["maxUnavailable"] < replicas
+
+    for scaled in (each["spec"] for each in objects if each["kind"] == "ScaledObject"):
+        target = scaled["scaleTargetRef"]
+        assert {name: target[name] for name in ("apiVersion", "kind")} == {
+            name: workers[name] for name in ("apiVersion", "kind")
+        }
+        assert target["name"] == workers["metadata"]["name"]
+        assert scaled["minReplicaCount"] == replicas
+        assert scaled["maxReplicaCount"] == settings.topic_partitions
+        (trigger,) = scaled["triggers"]
+        asked = trigger["metadata"]
+        assert asked["consumerGroup"] == settings.app_id
+        assert asked["topic"] == settings.transactions_topic
+        assert all(isinstance(each, str) for each in asked.values())
+        servers = asked["bootstrapServers"].split(",")
+        assert servers == settings.bootstrap_servers[: len(servers)]
+        assert asked.get("tls", "disable") == ("enable" if settings.broker_tls else "disable")
+        secured = settings.broker_security.startswith("SASL")
+        mechanism = settings.broker_sasl_mechanism.lower().replace("-", "_").replace("a_", "a")
+        assert asked.get("sasl", "none") == (mechanism if secured else "none")
+        assert ("authenticationRef" in trigger) == secured
+        if secured:
+            authentication = one(
+                objects, "TriggerAuthentication", trigger["authenticationRef"]["name"]
+            )
+            referred = authentication["spec"]["secretTargetRef"]
+            assert {each["parameter"] for each in referred} == {"username", "password"}
+            for each in referred:
+                assert each["key"] in one(objects, "Secret", each["name"])["stringData"]
+
+    allowed = {
+        port["port"]
+        for rule in one(objects, "NetworkPolicy")["spec"]["egress"]
+        for port in rule.get("ports", ())
+    }
+    assert {urlsplit(f"//{server}").port for server in settings.bootstrap_servers} <= allowed
+
+
+@pytest.mark.parametrize("folder", ["base", "overlays/example"])
+def test_what_is_here_agrees(folder: str) -> None:
+    agrees(kustomized(KUBERNETES / folder))
+
+
+@pytest.mark.parametrize("components", [(), ("keda",), ("keda", "sasl"), COMPONENTS])
+@pytest.mark.parametrize("port", [9092, 9093, 9094, 9096])
+def test_an_overlay_agrees_whatever_its_settings(
+    tmp_path: Path, components: tuple[str, ...], port: int
+) -> None:
+    for url in (
+        f"kafka://other:{port}",
+        f"kafka://a:{port},b:{port},c:{port}",
+        f"kafka://a:{port};kafka://b:{port}",
+    ):
+        agrees(
+            overlay(
+                tmp_path,
+                *components,
+                FRAUD_BROKER_URL=url,
+                FRAUD_APP_ID="other",
+                FRAUD_TRANSACTIONS_TOPIC="payments",
+                FRAUD_TOPIC_PARTITIONS="12",
+            )
+        )
+
+
+def test_prometheus_may_read_metrics_with_a_key(tmp_path: Path) -> None:
+    objects = overlay(tmp_path, *COMPONENTS)
+    monitor = one(objects, "ServiceMonitor")["spec"]
+    selector = monitor["selector"]["matchLabels"].items()
+    (service,) = (
+        each
+        for each in objects
+        if each["kind"] == "Service" and selector <= each["metadata"]["labels"].items()
+    )
+    assert service["spec"]["clusterIP"] == "None"  # each worker by itself
+    # As the alerts have it: job="fraudapp".
+    assert service["metadata"]["labels"][monitor["jobLabel"]] == "fraudapp"
+    (endpoint,) = monitor["endpoints"]
+    assert endpoint["port"] in {port["name"] for port in service["spec"]["ports"]}
+    given = endpoint["authorization"]
+    assert given["type"] == "Bearer"
+    form = one(objects, "Secret", given["credentials"]["name"])["stringData"]
+    assert given["credentials"]["key"] in form
+    # No worker gets it as if it were a setting.
+    workers = one(objects, "StatefulSet")["spec"]["template"]["spec"]["containers"][0]
+    secrets = [each["secretRef"]["name"] for each in workers["envFrom"] if "secretRef" in each]
+    assert secrets == ["fraudapp"]
+    for value in form.values():
+        assert not parse(f"prometheus:read:{value.split()[-1]}{'x' * 16}").find(value)
