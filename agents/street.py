@@ -16,7 +16,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
-from typing import Final, cast
+from typing import Any, Final, cast
 
 from aiokafka import ConsumerRecord
 from faust.types import TP
@@ -33,7 +33,7 @@ from fraudapp.stores.base import Batch
 from fraudapp.transport import SafeConsumer, run_of
 from models.admission import Admission, Candidate, Reading, Rejection, admit, read
 from models.counts import DUPLICATE, Counted
-from models.deciding import decide
+from models.deciding import decide, unscored
 from models.records import Decision
 from tables.decision_counts import OwnCounts, Progress
 
@@ -65,17 +65,9 @@ async def decide_together(batch: Sequence[Events]) -> list[Share]:
     shares = await _look_up(batch)
     if shares:
         batch_messages.observe(sum(len(share.records) for share in shares))
-    new = [candidate for share in shares for candidate in share.admission.new]
-    if new:
+    if any(share.admission.new for share in shares):
         with stage("score"):
-            decisions = iter(
-                decide(
-                    new,
-                    scorer=runtime.scorer,
-                    policy=runtime.policy,
-                    now=datetime.now(timezone.utc),
-                )
-            )
+            decisions = iter(_decisions(shares))
         for share in shares:
             share.decisions = [next(decisions) for _ in share.admission.new]
     return shares
@@ -178,6 +170,22 @@ async def _begin(number: int, generation: int) -> None:
     await own_counts.begin(
         generation, number, runtime.watch.ids[topic], end=end or 0, cursor=ledger.cursor
     )
+
+
+def _decisions(shares: Sequence[Share]) -> list[Decision]:
+    """Decide all that is new; what the model has no score for is rejected, and the rest decided."""
+    how: Any = {"scorer": runtime.scorer, "policy": runtime.policy}
+    how["now"] = datetime.now(timezone.utc)
+    new = [candidate for share in shares for candidate in share.admission.new]
+    try:
+        return decide(new, **how)
+    except ValueError:
+        if not (why := unscored(new, **how)):
+            raise
+    log.error("%d of %d transactions have no score: %s", len(why), len(new), min(why.values()))
+    for share in shares:
+        share.admission.leave_out(why)
+    return decide([candidate for share in shares for candidate in share.admission.new], **how)
 
 
 def _share(events: Events, ledger: Ledger) -> Share:

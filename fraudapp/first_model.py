@@ -72,7 +72,7 @@ def _train_anew(
     """
     card = registry.card(outdated)
     told, file = card.training, _file(settings)
-    if not file.is_file() or told.get("data_sha256") != sha256(file.read_bytes()).hexdigest():
+    if told.get("data_sha256") != _digest(file):
         raise OtherFeatures(
             f"model {outdated} was trained on {told.get('data', 'another file')!r}, for features "
             f"{card.feature_contract!r}, and this program computes {FEATURE_CONTRACT!r}; train it "
@@ -85,3 +85,10 @@ def _train_anew(
 
 def _file(settings: Settings) -> Path:
     return settings.training_file or data.sample_path()
+
+
+def _digest(file: Path) -> str | None:
+    try:
+        return sha256(file.read_bytes()).hexdigest()
+    except OSError:
+        return None

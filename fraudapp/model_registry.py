@@ -19,6 +19,8 @@ if TYPE_CHECKING:  # serving does without scikit-learn and pandas, which take a 
 ACTIVE_FILE = "active"
 OWN_ACTIVE_FILE = f"{ACTIVE_FILE}-{FEATURE_CONTRACT.replace('/', '-')}"
 
+_CHOOSE = "choose one with `fraudapp models activate VERSION`"
+
 
 class ModelRegistry:
     """Model versions under one directory; the file `active` in it names the one that serves.
@@ -34,18 +36,28 @@ class ModelRegistry:
 
     def versions(self) -> list[str]:
         """The names of all versions here, in order of name, sound or not."""
-        if not self._root.is_dir():
-            return []
-        return sorted(path.parent.name for path in self._root.glob(f"[!.]*/{artifact.MODEL_FILE}"))
+        try:
+            found = list(self._root.glob(f"[!.]*/{artifact.MODEL_FILE}"))
+        except OSError as exc:
+            raise ModelFileError(
+                f"{self._root} cannot be read ({exc}); see FRAUD_DATA_DIR"
+            ) from exc
+        return sorted(path.parent.name for path in found)
 
     def active(self) -> str | None:
-        """The version that serves, or None before one was activated."""
+        """The version that serves, or None before one was activated.
+
+        Raises `ModelFileError` where the file that names it is damaged.
+        """
         return self._named(self._pointer())
 
     def outdated(self) -> str | None:
         """The version that serves with programs of other features, or None."""
-        version = self._named(ACTIVE_FILE)
-        if version not in self.versions():
+        try:
+            version = self._named(ACTIVE_FILE)
+            if version not in self.versions():
+                return None
+        except ModelFileError:
             return None
         return version if artifact.is_for_another_program(self._root / version) else None
 
@@ -63,12 +75,16 @@ class ModelRegistry:
         It is loaded first: if that raises `ModelFileError`, the active one stays.
         """
         scorer = self.load(version)
-        draft = self._root / f".{ACTIVE_FILE}-{uuid4().hex}"
-        with draft.open("w", encoding="utf-8") as file:
-            file.write(f"{version}\n")
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(self._root / self._pointer())
+        draft, pointer = self._root / f".{ACTIVE_FILE}-{uuid4().hex}", self._root / self._pointer()
+        try:
+            with draft.open("w", encoding="utf-8") as file:
+                file.write(f"{version}\n")
+                file.flush()
+                os.fsync(file.fileno())
+            draft.replace(pointer)
+        except OSError as exc:
+            draft.unlink(missing_ok=True)
+            raise ModelFileError(f"{pointer} cannot be written ({exc.strerror})") from exc
         return scorer
 
     def load_active(self) -> Scorer:
@@ -76,32 +92,49 @@ class ModelRegistry:
         version = self.active()
         if version is None:
             raise ModelFileError(
-                f"no model in {self._root} is active; run `fraudapp train`, or choose one with "
-                "`fraudapp models activate VERSION`"
+                f"no model in {self._root} is active; run `fraudapp train`, or {_CHOOSE}"
             )
         return self.load(version)
 
     def add(self, trained: TrainedModel) -> str:
-        """Keep a trained model, and return its version; it does not serve until activated."""
-        return artifact.save(
-            trained.model,
-            self._root,
-            created_at=datetime.now(timezone.utc),
-            training=trained.training,
-            metrics=trained.metrics,
-        )
+        """Keep a trained model, and return its version; it does not serve until activated.
+
+        Raises `ModelFileError` if it cannot be written.
+        """
+        try:
+            return artifact.save(
+                trained.model,
+                self._root,
+                created_at=datetime.now(timezone.utc),
+                training=trained.training,
+                metrics=trained.metrics,
+            )
+        except OSError as exc:
+            raise ModelFileError(
+                f"the model cannot be kept in {self._root} ({exc}); see FRAUD_DATA_DIR"
+            ) from exc
 
     def _pointer(self) -> str:
         return OWN_ACTIVE_FILE if self.outdated() else ACTIVE_FILE
 
     def _named(self, pointer: str) -> str | None:
+        path = self._root / pointer
         try:
-            return (self._root / pointer).read_text(encoding="utf-8").strip() or None
+            version = path.read_text(encoding="utf-8").strip()
         except FileNotFoundError:
             return None
+        except NotADirectoryError as exc:
+            raise ModelFileError(f"{self._root} is no folder; see FRAUD_DATA_DIR") from exc
+        except (OSError, UnicodeDecodeError) as exc:
+            raise ModelFileError(
+                f"{path} cannot be read ({exc}); remove it, and {_CHOOSE}"
+            ) from exc
+        if not version:
+            raise ModelFileError(f"{path} is empty; {_CHOOSE}")
+        return version
 
     def _directory(self, version: str) -> Path:
         if version not in self.versions():  # also keeps paths such as `../x` out
-            known = ", ".join(self.versions()) or "none"
+            known = ", ".join(self.versions()) or "none; run `fraudapp train`"
             raise ModelFileError(f"there is no model {version!r} in {self._root}; known: {known}")
         return self._root / version

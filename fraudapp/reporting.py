@@ -79,11 +79,13 @@ def _compared(settings: Settings, drift: Drift) -> Drift:
     except ModelFileError:
         unknown = f"there is no card of the model in {settings.model_dir}"
         return msgspec.structs.replace(drift, unknown=unknown)
-    if training.get("score_edges") != list(EDGES):
+    try:
+        edges, expected = training.get("score_edges"), training.get("score_histogram")
+        expected = msgspec.convert(expected if edges == list(EDGES) else None, list[float])
+        index = stability_index(expected, drift.scores)
+    except (msgspec.ValidationError, ValueError):
         unknown = "the model's card has no scores of the training data; train it again"
         return msgspec.structs.replace(drift, unknown=unknown)
-    expected = training["score_histogram"]
-    index = stability_index(expected, drift.scores)
     return msgspec.structs.replace(drift, training=expected, stability_index=index)
 
 

@@ -38,7 +38,7 @@ class Input(Struct, frozen=True, gc=False):
     """Size and hash of what its producer had written and is not here, as headers tell it."""
 
 
-Cause = Literal["invalid", "conflict", "refused"]
+Cause = Literal["invalid", "conflict", "refused", "unscored"]
 """Why an input is a dead letter."""
 
 
@@ -80,7 +80,17 @@ class Admission:
     repeated: list[Candidate] = field(default_factory=list)
     """Decided before, or a moment ago in this batch, from another message with the same payload."""
     rejected: list[Rejection] = field(default_factory=list)
-    """Another payload under a used id."""
+    """Another payload under a used id, or no score."""
+
+    def leave_out(self, unscored: Mapping[str, str]) -> None:
+        """Reject what is not decided after all; `unscored` says why, by id."""
+        for each in (*self.new, *self.repeated):
+            if why := unscored.get(each.transaction.transaction_id):
+                self.rejected.append(Rejection(each.input, "unscored", why))
+        self.new = [each for each in self.new if each.transaction.transaction_id not in unscored]
+        self.repeated = [
+            each for each in self.repeated if each.transaction.transaction_id not in unscored
+        ]
 
 
 def read(inputs: Sequence[Input], partitions: int) -> Reading:

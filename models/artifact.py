@@ -9,22 +9,28 @@ from __future__ import annotations
 import hashlib
 import shutil
 from datetime import datetime
+from itertools import product
+from math import isfinite
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 from uuid import uuid4
 
 import msgspec
+import numpy as np
 from msgspec import Struct
 
 from models.ensemble import Trees
-from models.features import FEATURE_CONTRACT, FEATURE_NAMES
+from models.features import FEATURE_CONTRACT, FEATURE_NAMES, TYPE_CODES, from_columns
 from models.linear import Linear
-from models.scorer import Scorer
+from models.records import LARGEST_AMOUNT
+from models.scorer import CompiledModel, Scorer
 
 MODEL_FILE = "model.json"
 CARD_FILE = "card.json"
 Kind = Literal["gradient_boosting", "logistic"]
 T = TypeVar("T")
+
+_NOT_JSON = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 
 class ModelFileError(Exception):
@@ -74,6 +80,18 @@ def version_of(content: bytes, kind: Kind) -> str:
     return f"{kind}-{_digest(content)}"
 
 
+def probe(model: CompiledModel) -> None:
+    """Score and explain rows of every type and size; raise `ValueError` if it cannot be done."""
+    sums = (0.0, 0.01, 50.0, 1e4, 1e6, 1e8, LARGEST_AMOUNT)
+    rows = [*product(TYPE_CODES, sums, sums, sums)]
+    kinds, *money = zip(*rows, strict=True)
+    matrix = from_columns(kinds, money)
+    with np.errstate(all="ignore"):  # what comes of it is looked at
+        scores, parts = model.log_odds(matrix), model.contributions(matrix)
+    if not (np.isfinite(scores).all() and np.isfinite(parts).all() and isfinite(model.expected)):
+        raise ValueError("it has no finite score for some transactions")
+
+
 def save(
     model: Model,
     root: Path,
@@ -84,7 +102,8 @@ def save(
 ) -> str:
     """Write the version's directory under `root` and return its name.
 
-    The directory appears complete or not at all; saving the same model twice changes nothing.
+    The directory appears complete or not at all; saving the same model twice changes nothing, but
+    for a damaged one, in whose place it comes.
     """
     content = encode(model)
     version = version_of(content, model.kind)
@@ -98,7 +117,7 @@ def save(
         metrics=metrics,
     )
     target = root / version
-    if target.exists():
+    if _is_kept(target, content):
         return version
     root.mkdir(parents=True, exist_ok=True)
     draft = root / f".draft-{uuid4().hex}"
@@ -106,10 +125,12 @@ def save(
     try:
         (draft / MODEL_FILE).write_bytes(content)
         (draft / CARD_FILE).write_bytes(msgspec.json.format(msgspec.json.encode(card), indent=2))
+        if target.exists():  # damaged, and put aside: no reader finds it half removed
+            target.rename(root / f".damaged-{uuid4().hex}")
         draft.rename(target)
     except OSError:
         shutil.rmtree(draft, ignore_errors=True)
-        if not target.exists():  # another process may have saved the same model meanwhile
+        if not _is_kept(target, content):  # another process may have saved the same meanwhile
             raise
     return version
 
@@ -126,8 +147,11 @@ def load(directory: Path) -> Scorer:
         )
     try:
         compiled = _decoded(path, content, Model).body.compiled(len(FEATURE_NAMES))
+        probe(compiled)
     except ValueError as error:
-        raise ModelFileError(f"{path} does not make sense ({error}); train it again") from error
+        raise ModelFileError(
+            f"{path} does not make sense ({error}); train it again, or activate another model"
+        ) from error
     return Scorer(directory.name, compiled)
 
 
@@ -146,8 +170,18 @@ def load_card(directory: Path) -> Card:
     path = directory / CARD_FILE
     try:
         return msgspec.json.decode(path.read_bytes(), type=Card)
-    except (OSError, msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise ModelFileError(f"{path} is not a model card ({error})") from error
+    except OSError as error:
+        raise ModelFileError(f"{path} cannot be read ({error.strerror}); train it again") from error
+    except _NOT_JSON as error:
+        raise ModelFileError(f"{path} is not a model card ({error}); train it again") from error
+
+
+def _is_kept(directory: Path, content: bytes) -> bool:
+    try:
+        load_card(directory)
+        return (directory / MODEL_FILE).read_bytes() == content
+    except (ModelFileError, OSError):
+        return False
 
 
 def _content(path: Path) -> bytes:
@@ -166,7 +200,7 @@ def _content(path: Path) -> bytes:
 def _decoded(path: Path, content: bytes, what: type[T]) -> T:
     try:
         return msgspec.json.decode(content, type=what)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except _NOT_JSON as error:
         raise ModelFileError(f"{path} is not a model file ({error}); train it again") from error
 
 

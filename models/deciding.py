@@ -35,7 +35,8 @@ def decide(
 ) -> list[Decision]:
     """Decide each candidate, in their order.
 
-    Only what is not approved gets reasons of the model: they cost more than the score.
+    Only what is not approved gets reasons of the model: they cost more than the score. Raises
+    `ValueError` if the model has no score for one of them; see `unscored`.
     """
     transactions = [candidate.transaction for candidate in candidates]
     origins = [candidate.input.origin for candidate in candidates]
@@ -64,6 +65,19 @@ def decide(
             zip(transactions, origins, scores, outcomes, strict=True)
         )
     ]
+
+
+def unscored(
+    candidates: Sequence[Candidate], *, scorer: BatchScorer, policy: Policy, now: datetime
+) -> dict[str, str]:
+    """Why candidates cannot be decided, by id; for when `decide` has raised: each goes alone."""
+    found = {}
+    for each in candidates:
+        try:
+            decide([each], scorer=scorer, policy=policy, now=now)
+        except ValueError as exc:
+            found[each.transaction.transaction_id] = f"{scorer.version}: {exc}"
+    return found
 
 
 def _reasons(

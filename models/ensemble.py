@@ -27,6 +27,9 @@ LEAVES = 2**DEPTH
 ANSWERS = 2**NODES
 """Ways in which a row can answer all comparisons of a tree."""
 
+LARGEST = 1e30
+"""Beyond what any training yields; sums and products of such numbers, and float32, are finite."""
+
 Floats = NDArray[np.float64]
 
 
@@ -57,8 +60,8 @@ class Trees(Struct, frozen=True, tag="trees"):
         if not all(-1 <= column < columns for row in self.feature for column in row):
             raise ValueError(f"a tree asks for a feature that is not one of the {columns}")
         for numbers in (self.base, self.threshold, self.leaf, self.cover):
-            if not np.isfinite(numbers).all():
-                raise ValueError("a number is not finite")
+            if not (np.abs(numbers) <= LARGEST).all():  # NaN fails this too
+                raise ValueError(f"a number is not finite, or beyond {LARGEST:g}")
         if np.min(self.cover) < 0.0:
             raise ValueError("a cover is negative")
 

@@ -8,6 +8,9 @@ from numpy.typing import NDArray
 
 from models.features import Matrix
 
+LARGEST = 1e30
+"""As in `models.ensemble`."""
+
 Floats = NDArray[np.float64]
 
 
@@ -25,8 +28,9 @@ class Linear(Struct, frozen=True, tag="linear"):
         """Raise `ValueError` unless there is one finite weight and mean for each feature."""
         if not len(self.weight) == len(self.mean) == columns:
             raise ValueError(f"there are not {columns} weights and means")
-        if not np.isfinite([self.expected, *self.weight, *self.mean]).all():
-            raise ValueError("a number is not finite")
+        numbers = [self.expected, *self.weight, *self.mean]
+        if not (np.abs(numbers) <= LARGEST).all():  # NaN fails this too
+            raise ValueError(f"a number is not finite, or beyond {LARGEST:g}")
 
     def compiled(self, columns: int) -> CompiledLinear:
         """The form that scores."""

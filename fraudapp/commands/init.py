@@ -12,6 +12,11 @@ from fraudapp.stores.base import StoreUnavailable
 from fraudapp.topics import BrokerUnavailable, TopicsMisfit
 from models.artifact import ModelFileError
 
+CANNOT_PREPARE = (
+    *(BrokerUnavailable, TopicsMisfit, StoreUnavailable, ModelFileError),
+    *(OSError, ValueError),  # of files, and of training, whose module is heavy to import
+)
+
 
 @click.command("init")
 @click.option("--model/--no-model", default=True, help="Train a model if none is active.")
@@ -28,9 +33,5 @@ def command(model: bool, servers: bool) -> None:
             prepare_model(settings, click.echo)
         if servers:
             asyncio.run(prepare_servers(settings, click.echo))
-    except (BrokerUnavailable, TopicsMisfit, StoreUnavailable, ModelFileError, ValueError) as exc:
+    except CANNOT_PREPARE as exc:
         raise click.ClickException(str(exc)) from exc
-    except OSError as exc:
-        raise click.ClickException(
-            f"the model cannot be kept in {settings.model_dir} ({exc}); see FRAUD_DATA_DIR"
-        ) from exc

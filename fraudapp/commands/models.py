@@ -7,6 +7,7 @@ import click
 from fraudapp.model_registry import ModelRegistry
 from fraudapp.settings import load
 from models.artifact import ModelFileError
+from models.characters import legible
 
 
 @click.group("models")
@@ -19,12 +20,21 @@ def list_models() -> None:
     """List the versions; a star marks the one that serves."""
     settings = load()
     registry = ModelRegistry(settings.model_dir)
-    serving = settings.model_version or registry.active()
+    serving, trouble = settings.model_version, ""
+    try:
+        serving = serving or registry.active()
+    except ModelFileError as exc:
+        trouble = str(exc)
     versions = registry.versions()
-    if not versions:
+    if not versions and not trouble:
         click.echo("no models yet; `fraudapp train` makes one, so does a worker when it starts")
     for version in versions:
-        click.echo(f"{'*' if version == serving else ' '} {version}  {_about(registry, version)}")
+        star = "*" if version == serving else " "
+        click.echo(f"{star} {legible(version)}  {_about(registry, version)}")
+    if serving and serving not in versions:
+        trouble = f"model {serving!r}, which is to serve, is not there; activate another, or train"
+    if trouble:
+        raise click.ClickException(trouble)
 
 
 @command.command("activate")
@@ -48,5 +58,6 @@ def _about(registry: ModelRegistry, version: str) -> str:
         card = registry.card(version)
     except ModelFileError as exc:
         return f"unusable: {exc}"
-    precision = card.metrics.get("average_precision", float("nan"))
-    return f"{card.created_at[:19]}  average precision {precision:.3f} on {card.training['data']}"
+    precision, data = card.metrics.get("average_precision"), card.training.get("data")
+    told = f"{precision:.3f}" if isinstance(precision, float) else "unknown"
+    return f"{card.created_at[:19]}  average precision {told} on {legible(str(data))}"

@@ -9,7 +9,7 @@ import click
 import data
 from fraudapp.model_registry import ModelRegistry
 from fraudapp.settings import load
-from models.artifact import Kind
+from models.artifact import Kind, ModelFileError
 
 
 @click.command("train")
@@ -61,18 +61,14 @@ def command(
             progress=click.echo,
         )
         version = registry.add(trained)
-    except TrainingDataError as exc:
+        if activate:
+            registry.activate(version)
+    except (TrainingDataError, ModelFileError) as exc:
         raise click.ClickException(str(exc)) from exc
-    except OSError as exc:
-        raise click.ClickException(
-            f"the model cannot be kept in {settings.model_dir} ({exc}); see FRAUD_DATA_DIR"
-        ) from exc
     if spread := trained.metrics.get("across_seeds"):
         precision = spread["average_precision"]
         click.echo(
             f"Average precision over {seeds} seeds: mean {precision['mean']:.3f}, "
             f"worst {precision['least']:.3f}"
         )
-    if activate:
-        registry.activate(version)
     click.echo(f"{version} is kept{' and active; workers use it when they start' * activate}")

@@ -80,6 +80,21 @@ async def test_a_topic_with_other_partitions_is_named_with_the_setting(
     assert "set it to 3" in done.stdout + done.stderr
 
 
+@pytest.mark.parametrize("named", ["", "logistic-0000000000000000"])
+def test_a_damaged_model_folder_is_a_sentence(
+    worker_environment: dict[str, str], trained_models: Path, named: str
+) -> None:
+    models = Path(worker_environment["FRAUD_DATA_DIR"]) / "models"
+    shutil.copytree(trained_models, models)
+    (models / "active").write_text(named)
+    done = run([*FAUST, "worker", "-l", "info"], worker_environment)
+    told = done.stdout + done.stderr
+    assert done.returncode == 1
+    assert "cannot start: " in told
+    assert str(models) in told
+    assert "Traceback" not in told
+
+
 def test_without_a_model_one_is_trained_and_used(
     worker_environment: dict[str, str], tmp_path: Path
 ) -> None:

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 from datetime import datetime, timezone
 from pathlib import Path
 
 import msgspec
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from models import artifact
 from models.artifact import CARD_FILE, MODEL_FILE, Model, ModelFileError
-from models.features import FEATURE_CONTRACT, FEATURE_NAMES
+from models.ensemble import Trees
+from models.features import FEATURE_CONTRACT, FEATURE_NAMES, Matrix
+from models.linear import Linear
 from models.scorer import Scorer
-from models.training import TrainedModel
+from models.training import TrainedModel, train
 from tests.unit.models.conftest import scorer_of
 from tests.unit.transactions import transaction
 
@@ -134,6 +139,94 @@ def test_an_intact_model_that_makes_no_sense_is_refused(
     nonsense = msgspec.structs.replace(small.model, body=msgspec.structs.replace(body, **empty))
     with pytest.raises(ModelFileError, match="does not make sense"):
         artifact.load(save(nonsense, tmp_path))
+
+
+@pytest.fixture(scope="module")
+def boosted(small_frame: pd.DataFrame) -> Model:
+    return train(small_frame.iloc[::4], "gradient_boosting").model
+
+
+@pytest.mark.parametrize("value", [1e308, -1e308, 1e31, 1e-308])
+@pytest.mark.parametrize("field", ["base", "leaf", "cover", "threshold"])
+def test_a_model_of_trees_scores_finitely_or_is_refused(
+    tmp_path: Path, boosted: Model, field: str, value: float
+) -> None:
+    model = boosted
+    body = msgspec.to_builtins(model.body)
+    if field == "base":
+        body["base"] = value
+    else:
+        body[field] = [[value] * len(row) for row in body[field]]
+    odd = msgspec.structs.replace(model, body=msgspec.convert(body, Trees))
+    _finite_or_refused(odd, tmp_path)
+
+
+@pytest.mark.parametrize("value", [1e308, -1e308, 1e31, 1e-308])
+@pytest.mark.parametrize("field", ["expected", "weight", "mean"])
+def test_a_linear_model_scores_finitely_or_is_refused(
+    tmp_path: Path, field: str, value: float
+) -> None:
+    numbers = [1.0] * len(FEATURE_NAMES)
+    body = Linear(expected=0.0, weight=numbers, mean=numbers)
+    put = value if field == "expected" else [value, *numbers[1:]]
+    body = msgspec.structs.replace(body, **{field: put})
+    _finite_or_refused(Model("logistic", FEATURE_CONTRACT, list(FEATURE_NAMES), body), tmp_path)
+
+
+def _finite_or_refused(model: Model, root: Path) -> None:
+    saved = save(model, root)
+    refused = ""
+    try:
+        scorer = artifact.load(saved)
+    except ModelFileError as error:
+        refused = str(error)
+    if refused:
+        assert str(saved) in refused
+        assert "train it again, or activate another" in refused
+        return
+    batch = [
+        transaction(type=kind, amount=10.0**power, oldbalanceOrg=10.0**other)
+        for kind in ("TRANSFER", "PAYMENT")
+        for power in range(-2, 16)
+        for other in range(-2, 16, 3)
+    ]
+    assert np.isfinite(scorer.score(batch)).all()
+    reasons = scorer.explain(batch, range(len(batch)))
+    assert np.isfinite([each.contribution for row in reasons for each in row]).all()
+
+
+def test_a_score_that_is_not_finite_is_found_by_the_probe_whatever_the_kind() -> None:
+    class Odd:
+        expected = 0.0
+
+        def log_odds(self, matrix: Matrix) -> NDArray[np.float64]:
+            return np.where(matrix[:, 2] == 1.0, np.nan, 0.0)  # only of a DEBIT
+
+        def contributions(self, matrix: Matrix) -> NDArray[np.float64]:
+            return np.zeros(matrix.shape)
+
+    with pytest.raises(ValueError, match="no finite score"):
+        artifact.probe(Odd())
+
+
+def test_saving_again_mends_what_is_damaged(small: TrainedModel, saved: Path) -> None:
+    for name in (MODEL_FILE, CARD_FILE):
+        (saved / name).write_bytes(b"{")
+        assert save(small.model, saved.parent) == saved
+        artifact.load(saved)
+        artifact.load_card(saved)
+    (saved / MODEL_FILE).unlink()
+    (saved / MODEL_FILE).mkdir()
+    assert save(small.model, saved.parent) == saved
+    artifact.load(saved)
+
+
+def test_a_card_nested_without_end_is_refused(saved: Path) -> None:
+    card = json.loads((saved / CARD_FILE).read_text())
+    text = json.dumps({**card, "training": {"x": 0}}).replace('"x": 0', '"x": ' + "[" * 100_000)
+    (saved / CARD_FILE).write_text(text)
+    with pytest.raises(ModelFileError, match="not a model card"):
+        artifact.load_card(saved)
 
 
 def test_a_pickle_in_its_place_is_not_run(tmp_path: Path) -> None:

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from models.deciding import decide
+from models.admission import Admission
+from models.deciding import decide, unscored
 from models.policy import FLAGGED_UPSTREAM, Policy
 from models.records import Outcome, Reason, Transaction
 from tests.unit.transactions import candidate, transaction
@@ -61,3 +62,20 @@ def test_a_score_that_is_not_a_number_stops_the_batch() -> None:
             policy=Policy(),
             now=NOW,
         )
+
+
+def test_what_has_no_score_is_rejected_and_the_rest_decided() -> None:
+    good, bad, again = (
+        candidate(transaction(id_, amount=amount), number)
+        for number, (id_, amount) in enumerate([("a", 0.1), ("b", float("nan")), ("b", 9.0)])
+    )
+    why = unscored([good, bad], scorer=AmountScorer(), policy=Policy(), now=NOW)
+    assert [*why] == ["b"]
+    admission = Admission(new=[good, bad], repeated=[again])
+    admission.leave_out(why)
+    assert (admission.new, admission.repeated) == ([good], [])
+    assert [(each.input, each.reason) for each in admission.rejected] == [
+        (bad.input, "unscored"),
+        (again.input, "unscored"),
+    ]
+    assert admission.rejected[0].detail.startswith("amount: ")

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import pickle
+import shutil
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -11,8 +15,11 @@ from click.testing import CliRunner, Result
 from data.generator import write_csv
 from data.plan import Plan
 from fraudapp.commands import evaluate, models, train
-from fraudapp.model_registry import ModelRegistry
-from models.artifact import MODEL_FILE
+from fraudapp.first_model import ready_scorer
+from fraudapp.model_registry import ACTIVE_FILE, ModelRegistry
+from fraudapp.settings import load
+from models.artifact import CARD_FILE, MODEL_FILE, ModelFileError
+from models.training import train as train_on
 
 COMMANDS = {"train": train.command, "evaluate": evaluate.command, "models": models.command}
 
@@ -26,8 +33,9 @@ def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(autouse=True)
-def own_data_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def own_data_dir(sample: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FRAUD_DATA_DIR", str(tmp_path))
+    monkeypatch.setenv("FRAUD_TRAINING_FILE", str(sample))
     monkeypatch.setenv("FRAUD_MODEL_KIND", "logistic")
 
 
@@ -114,3 +122,103 @@ def test_another_version_can_be_activated_and_a_damaged_one_cannot(
     assert "changed or damaged" in refused.output
     assert registry.active() == boosted
     assert "unusable" in run("models", "list").output
+
+
+def _cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:40])
+
+
+def _folder(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
+def _loop(path: Path) -> None:
+    path.unlink()
+    path.symlink_to(path)
+
+
+def _wrong_kinds(path: Path) -> None:
+    card = json.loads(path.read_text())
+    path.write_text(json.dumps({**card, "metrics": {"average_precision": "x"}, "training": {}}))
+
+
+DAMAGES: dict[str, Callable[[Path], object]] = {
+    "cut": _cut,
+    "empty": lambda path: path.write_bytes(b""),
+    "null": lambda path: path.write_bytes(b"null"),
+    "list": lambda path: path.write_bytes(b"[1]"),
+    "no text": lambda path: path.write_bytes(b"\xff\xfe\x00"),
+    "pickle": lambda path: path.write_bytes(pickle.dumps({"a": 1})),
+    "NULs": lambda path: path.write_bytes(b"\0" * 100),
+    "folder": _folder,
+    "gone": Path.unlink,
+    "loop": _loop,
+    "other kinds": _wrong_kinds,
+}
+
+
+@pytest.fixture(scope="module")
+def kept(sample: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with one active model."""
+    root = tmp_path_factory.mktemp("kept")
+    registry = ModelRegistry(root / "models")
+    registry.activate(registry.add(train_on(sample, "logistic")))
+    return root / "models"
+
+
+@pytest.mark.parametrize("place", [ACTIVE_FILE, MODEL_FILE, CARD_FILE])
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_registry_is_a_sentence_in_every_command(
+    sample: Path, registry: ModelRegistry, tmp_path: Path, kept: Path, place: str, damage: str
+) -> None:
+    if damage == "other kinds" and place != CARD_FILE:
+        pytest.skip("only a card is read that far")
+    shutil.copytree(kept, tmp_path / "models")
+    (version,) = registry.versions()
+    at = tmp_path / "models"
+    DAMAGES[damage](at / place if place == ACTIVE_FILE else at / version / place)
+    judged = ("evaluate", sample, "--no-plots", "--out", tmp_path / "out")
+    for command in (
+        ("models", "list"),
+        judged,
+        (*judged, "--model", version),
+        ("models", "activate", version),
+    ):
+        done = run(*command)
+        assert isinstance(done.exception, SystemExit | None), (command, done.exc_info)
+        if done.exit_code:
+            assert done.exit_code == 1
+            assert len(done.output.strip().splitlines()) <= 2, done.output
+    with suppress(ModelFileError):  # of which a worker that starts makes a sentence
+        ready_scorer(load(), lambda line: None)
+    trained = run("train", sample)
+    unfixable = place == ACTIVE_FILE and damage == "folder"
+    assert trained.exit_code == (1 if unfixable else 0), trained.output
+    assert isinstance(trained.exception, SystemExit | None)
+    if not unfixable:
+        assert registry.load_active().version in registry.versions()
+
+
+def test_a_pointer_to_nothing_is_a_sentence_and_is_not_guessed(
+    sample: Path, registry: ModelRegistry, tmp_path: Path, kept: Path
+) -> None:
+    shutil.copytree(kept, tmp_path / "models")
+    (version,) = registry.versions()
+    for named in ("logistic-0000000000000000", "../kept", "x" * 5_000, "a\nb", "\0"):
+        (tmp_path / "models" / ACTIVE_FILE).write_text(named)
+        for command in (("models", "list"), ("evaluate", sample, "--no-plots")):
+            done = run(*command)
+            assert done.exit_code == 1, done.output
+            assert isinstance(done.exception, SystemExit)
+    assert run("models", "activate", version).exit_code == 0
+    assert run("models", "list").exit_code == 0
+
+
+def test_a_file_in_place_of_the_folder_is_a_sentence(sample: Path, tmp_path: Path) -> None:
+    (tmp_path / "models").touch()
+    for command in (("models", "list"), ("models", "activate", "x"), ("train", sample)):
+        done = run(*command)
+        assert done.exit_code == 1, done.output
+        assert isinstance(done.exception, SystemExit)
+        assert "Error: " in done.output
