@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Iterator
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -15,16 +16,21 @@ from models.artifact import Kind, ModelFileError, OtherFeatures
 from models.features import FEATURE_CONTRACT
 from models.scorer import Scorer
 
+log = logging.getLogger(__name__)
+
 
 def ready_scorer(settings: Settings, progress: Callable[[str], None]) -> Scorer:
     """Load the model that serves: the one that the settings name, or else the active one.
 
     Where none is named and none active, one is trained, in some ten seconds; an active one of a
     program with other features is trained anew if it was trained on the file that is configured.
-    Raises `models.training.TrainingDataError`, `models.artifact.ModelFileError`, or `OSError` where
-    the model cannot be kept.
+    Settings that have no effect are warned of. Raises `models.training.TrainingDataError`,
+    `models.artifact.ModelFileError`, or `OSError` where the data folder cannot be made.
     """
     registry = ModelRegistry(settings.model_dir)
+    if version := settings.model_version or registry.active():
+        for sentence in without_effect(settings, version):
+            log.warning(sentence)
     if version := settings.model_version:
         try:
             return registry.load(version)
@@ -39,6 +45,25 @@ def ready_scorer(settings: Settings, progress: Callable[[str], None]) -> Scorer:
         else:
             _train_anew(settings, registry, outdated, progress)
     return registry.load_active()
+
+
+def without_effect(settings: Settings, version: str) -> Iterator[str]:
+    """Say which settings are for the training of the first model, and not what `version` is."""
+    try:
+        card = ModelRegistry(settings.model_dir).card(version)
+    except ModelFileError:
+        return  # there is none, or nobody knows what it is
+    file, kind = settings.training_file, settings.model_kind
+    if "model_kind" in settings.model_fields_set and kind != card.kind:
+        yield (
+            f"FRAUD_MODEL_KIND={kind} has no effect: {version} serves, of kind {card.kind}; "
+            f"`fraudapp train --kind {kind}` trains another"
+        )
+    if file is not None and _digest(file) != card.training.get("data_sha256"):
+        yield (
+            f"FRAUD_TRAINING_FILE={file} has no effect: {version} serves, trained on "
+            f"{card.training.get('data', 'another file')}; `fraudapp train` trains another"
+        )
 
 
 def train_and_activate(

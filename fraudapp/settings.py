@@ -171,7 +171,7 @@ class Settings(BaseSettings):
 
     # Model
     model_kind: Literal["gradient_boosting", "logistic"] = "gradient_boosting"
-    """What is trained when there is no model yet."""
+    """What is trained when there is no model yet; afterwards `train --kind` trains another."""
     training_file: Path | None = None
     """CSV to train on; unset: the sample that comes with the package."""
     model_version: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,128}$")] | None = None

@@ -222,3 +222,51 @@ def test_a_file_in_place_of_the_folder_is_a_sentence(sample: Path, tmp_path: Pat
         assert done.exit_code == 1, done.output
         assert isinstance(done.exception, SystemExit)
         assert "Error: " in done.output
+
+
+def test_a_version_is_judged_before_it_is_activated(
+    sample: Path, registry: ModelRegistry, tmp_path: Path
+) -> None:
+    run("train", sample)
+    active = registry.active()
+    run("train", sample, "--kind", "gradient_boosting", "--no-activate")
+    (other,) = set(registry.versions()) - {active}
+    for arguments, judged in ((("--model", other), other), ((), active)):
+        done = run("evaluate", sample, *arguments, "--no-plots", "--out", tmp_path / "out")
+        assert done.exit_code == 0, done.output
+        assert done.output.startswith(f"{judged} on ")
+        report = json.loads((tmp_path / "out" / "evaluation.json").read_text())
+        assert report["model_version"] == judged
+    assert registry.active() == active
+    unknown = run("evaluate", sample, "--model", "absent", "--no-plots")
+    assert unknown.exit_code == 1
+    assert "there is no model 'absent'" in unknown.output
+
+
+def test_settings_that_an_active_model_makes_ineffective_are_named(
+    sample: Path,
+    registry: ModelRegistry,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    ready_scorer(load(), lambda line: None)
+    ready_scorer(load(), lambda line: None)
+    assert caplog.messages == []
+    other = tmp_path / "other.csv"
+    other.write_text("other")
+    for setting, value, command in (
+        ("FRAUD_MODEL_KIND", "gradient_boosting", "`fraudapp train --kind gradient_boosting`"),
+        ("FRAUD_TRAINING_FILE", str(other), "`fraudapp train`"),
+    ):
+        caplog.clear()
+        with monkeypatch.context() as patch:
+            patch.setenv(setting, value)
+            ready_scorer(load(), lambda line: None)
+        (message,) = caplog.messages
+        assert f"{setting}={value} has no effect: {registry.active()}" in message
+        assert command in message
+    monkeypatch.delenv("FRAUD_MODEL_KIND")
+    caplog.clear()
+    ready_scorer(load(), lambda line: None)
+    assert caplog.messages == []
