@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 
+from models.rounding import DIGITS
 from models.scorer import probability
 
 Floats = NDArray[np.float64]
@@ -19,6 +20,7 @@ Floats = NDArray[np.float64]
 SLOPE_SPREAD = 0.1
 SHIFT_SPREAD = 0.5
 """Standard deviations of the priors: a slope near 1 and a shift of the log-odds near 0."""
+LEAST_SLOPE = 0.1
 
 
 class Calibration(NamedTuple):
@@ -44,5 +46,18 @@ def calibrate(raw: Floats, fraud: NDArray[np.bool_], weight: Floats) -> Calibrat
         gradient += prior / (SLOPE_SPREAD, SHIFT_SPREAD)
         return float(weight @ np.logaddexp(0.0, margin) + 0.5 * prior @ prior), gradient
 
-    found = minimize(loss, x0=(1.0, 0.0), jac=True, bounds=[(0.1, None), (None, None)])
-    return Calibration(float(found.x[0]), float(found.x[1]))
+    def curvature(at: Floats) -> Floats:
+        chance = probability(at[0] * raw + at[1])
+        spread = weight * chance * (1.0 - chance)
+        mixed = spread @ raw
+        found: Floats = np.array([[spread @ raw**2, mixed], [mixed, spread.sum()]])
+        return found + np.diag([SLOPE_SPREAD**-2, SHIFT_SPREAD**-2])
+
+    bounds = [(LEAST_SLOPE, None), (None, None)]
+    at = minimize(loss, x0=(1.0, 0.0), jac=True, bounds=bounds).x
+    if at[0] > LEAST_SLOPE:
+        # To the last digits but those that are the processor's, which rounding takes away.
+        for _ in range(3):
+            at = at - np.linalg.solve(curvature(at), loss(at)[1])
+    slope, shift = np.round(at, DIGITS).tolist()
+    return Calibration(max(slope, LEAST_SLOPE), shift)

@@ -28,6 +28,7 @@ from models.drift import EDGES, histogram
 from models.export import exported, log_odds
 from models.features import FEATURE_CONTRACT, FEATURE_NAMES
 from models.metrics import metrics
+from models.rounding import rounded
 
 __all__ = ["TrainedModel", "TrainingDataError", "estimator", "train"]
 
@@ -84,7 +85,9 @@ def train(
     weight_legit: float = 1.0,
     progress: Callable[[str], None] = lambda line: None,
 ) -> TrainedModel:
-    """Train, calibrate and judge a model; the same data and seed give the same model.
+    """Train, calibrate and judge a model.
+
+    The same data, options and seed give the same model, whatever the processor.
 
     With `seeds` above 1 the following seeds are judged as well, and the card tells how much the
     luck of the seed matters. `weight_legit` is as for `labelled`. Raises `TrainingDataError`.
@@ -162,7 +165,7 @@ def _fit(pipeline: Pipeline, data: Labelled) -> Pipeline:
     fitted: Pipeline = pipeline.fit(
         data.matrix.astype(np.float64), data.fraud.astype(int), **weight
     )
-    return fitted
+    return rounded(fitted)
 
 
 def _spread(measured: list[dict[str, Any]]) -> dict[str, Any]:

@@ -46,3 +46,18 @@ def test_a_weight_counts_as_so_many_rows() -> None:
 
 def test_by_default_nothing_changes() -> None:
     assert Calibration().scores(np.array([0.0])).tolist() == [0.5]
+
+
+def test_last_digits_of_the_log_odds_do_not_matter() -> None:
+    rng = np.random.default_rng(3)
+    raw = rng.normal(-3.0, 3.0, 20_000)
+    fraud = rng.random(raw.size) < probability(0.9 * raw + 0.3)
+    found = {
+        calibrate(
+            raw * (1.0 + rng.integers(-8, 9, raw.size) * np.finfo(float).eps),
+            fraud,
+            np.full(raw.size, 21.2),
+        )
+        for _ in range(10)
+    }
+    assert len(found) == 1

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
+from numpy.typing import NDArray
+from sklearn.pipeline import Pipeline
 
+from models import training
 from models.artifact import Kind
 from models.dataset import TrainingDataError, labelled
 from models.export import log_odds
 from models.features import FEATURE_NAMES
+from models.rounding import rounded
 from models.training import TrainedModel, periods, train
 from tests.unit.models.conftest import KINDS, generated
 
@@ -18,6 +27,68 @@ def test_the_same_data_and_seed_give_the_same_model(
     small: TrainedModel, small_frame: pd.DataFrame
 ) -> None:
     assert train(small_frame, small.model.kind).model == small.model
+
+
+TRAIN_BOTH = """
+from models import artifact
+from models.training import train
+from tests.unit.models.conftest import KINDS, generated
+
+frame = generated(rows=8_000, fraud_rate=0.05, seed=3)
+for kind in KINDS:
+    model = train(frame, kind, weight_legit=21.2).model
+    print(artifact.version_of(artifact.encode(model), kind))
+"""
+
+
+def test_another_processor_or_number_of_threads_trains_the_same_version() -> None:
+    processors = [
+        {},
+        {"OPENBLAS_CORETYPE": "Prescott", "OPENBLAS_NUM_THREADS": "1"},
+        {"OPENBLAS_CORETYPE": "Haswell", "OMP_NUM_THREADS": "2"},
+    ]
+    versions = {
+        subprocess.run(
+            [sys.executable, "-c", TRAIN_BOTH],
+            cwd=Path(__file__).parents[3],
+            env={**os.environ, **each},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for each in processors
+    }
+    assert len(versions) == 1
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_last_digits_of_what_is_learned_make_no_other_model(
+    small_frame: pd.DataFrame, kind: Kind, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = train(small_frame, kind).model
+    rng = np.random.default_rng(1)
+
+    def near(numbers: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The same but for some units in the last place."""
+        units = rng.integers(-8, 9, numbers.shape)
+        moved: NDArray[np.float64] = numbers * (1.0 + units * np.finfo(float).eps)
+        return moved
+
+    def disturbed(pipeline: Pipeline) -> Pipeline:
+        fitted = pipeline.steps[-1][1]
+        if kind == "logistic":
+            fitted.coef_, fitted.intercept_ = near(fitted.coef_), near(fitted.intercept_)
+            scaler = pipeline.steps[0][1]
+            scaler.mean_, scaler.scale_ = near(scaler.mean_), near(scaler.scale_)
+        else:
+            for tree in (each.tree_ for each in fitted.estimators_[:, 0]):
+                tree.value[...] = near(tree.value)
+                tree.weighted_n_node_samples[...] = near(tree.weighted_n_node_samples)
+        return rounded(pipeline)
+
+    monkeypatch.setattr(training, "rounded", disturbed)
+    monkeypatch.setattr(training, "log_odds", lambda *given: near(log_odds(*given)))
+    assert train(small_frame, kind).model == before
 
 
 def test_the_order_of_the_file_does_not_matter_for_the_periods(small_frame: pd.DataFrame) -> None:
