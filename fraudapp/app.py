@@ -32,6 +32,7 @@ from yarl import URL
 
 from fraudapp import commands, memory
 from fraudapp.assignor import OwnersAssignor
+from fraudapp.exposure import refusal
 from fraudapp.kafka_clients import faust_credentials
 from fraudapp.private import make_private
 from fraudapp.runtime import Runtime
@@ -90,13 +91,22 @@ class FraudApp(faust.App):
     BootStrategy = RuntimeFirst
 
     async def on_first_start(self) -> None:
-        """Make the data folder, for this user only, which Faust expects to have a parent."""
+        """Refuse to be open to all, and make the data folder, which is for this user only."""
+        if problem := self._exposed():
+            log.critical("cannot start: %s", problem)
+            raise SystemExit(1)
         try:
             make_private(settings.data_dir)
             await super().on_first_start()
         except OSError as exc:
             log.critical("cannot start: %s", exc)
             raise SystemExit(1) from exc
+
+    def _exposed(self) -> str | None:
+        if not self.conf.web_enabled or self.conf.web_transport.scheme == "unix":
+            return None
+        has_keys, bind = bool(settings.keys), self.conf.web_bind  # which `--web-bind` may have set
+        return refusal(bind, has_keys=has_keys, open_to_all=settings.api_open)
 
     async def on_stop(self) -> None:
         """Stop in good order, or without it if that takes too long.

@@ -11,6 +11,8 @@ from typing import Final
 SCOPES: Final = ("read", "write")
 _NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _SECRET: Final = re.compile(r"[\x21-\x7e]+")
+LEAST: Final = 16
+"""Characters of a secret: of random letters and digits, 95 bits."""
 _FORM: Final = "write NAME:SCOPES:SECRET,NAME:SCOPES:SECRET with scopes read, write or read+write"
 
 
@@ -32,6 +34,16 @@ class Keys:
     def __bool__(self) -> bool:
         return bool(self._keys)
 
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Keys) and self._keys == other._keys
+
+    __hash__ = None  # type: ignore[assignment]
+
+    @property
+    def names(self) -> list[str]:
+        """What the keys are called."""
+        return [key.name for key in self._keys]
+
     def find(self, secret: str) -> Key | None:
         """Return the key with this secret; takes as long whichever it is, and if it is none."""
         digest = _digest(secret)
@@ -40,12 +52,13 @@ class Keys:
 
 
 def parse(text: str) -> Keys:
-    """Read `NAME:SCOPES:SECRET,...`; raises `ValueError`, whose text repeats nothing of it.
+    """Read `NAME:SCOPES:SECRET,...`, or one a line; no key at all only of an empty text.
 
-    A secret may hold any visible ASCII character but a comma.
+    A secret may hold any visible ASCII character but a comma. Raises `ValueError`, whose text
+    repeats nothing of what was given.
     """
     keys: list[Key] = []
-    for number, part in enumerate(text.split(",") if text.strip() else [], start=1):
+    for number, part in enumerate(re.split(r"[,\n]", text) if text else [], start=1):
         name, _, rest = part.strip().partition(":")
         scopes, _, secret = rest.partition(":")
         given = scopes.split("+")
@@ -53,6 +66,11 @@ def parse(text: str) -> Keys:
             raise ValueError(f"key {number} is not of the right form: {_FORM}")
         if not set(given) <= set(SCOPES):
             raise ValueError(f"key {number} has a scope that does not exist: {_FORM}")
+        if len(secret) < LEAST:
+            raise ValueError(
+                f"key {number} has a secret shorter than {LEAST} characters; "
+                "make one with `openssl rand -hex 16`"
+            )
         key = Key(name, frozenset(given), _digest(secret))
         if any(each.name == key.name or each.digest == key.digest for each in keys):
             raise ValueError(f"key {number} has the name or the secret of an earlier one")

@@ -104,7 +104,7 @@ class Runtime(Service):
     async def on_start(self) -> None:
         """Train the first model if there is none, make topics, connect to the broker."""
         for sentence in unknown_variables():
-            log.warning(sentence)
+            log.warning("%s, and is ignored", sentence)
         try:
             await self._open()
         except CANNOT_START as exc:

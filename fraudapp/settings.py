@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import difflib
 import os
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import SplitResult, urlsplit
@@ -14,15 +14,16 @@ import limits
 from pydantic import AfterValidator, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from fraudapp import secret_files
 from fraudapp.keys import Keys
 from fraudapp.keys import parse as parse_keys
 from fraudapp.local.session import running_settings
+from fraudapp.misspelt import PREFIX, about_security, misspelt
 from fraudapp.tls import client_context
 from fraudapp.topic_names import clash, impossible
 from models.policy import Policy
 
-PREFIX = "FRAUD_"
-TEST_PREFIX = "FRAUD_TEST_"
+_HOST_NAME = re.compile(r"(\*\.)?[a-z0-9_-]+(\.[a-z0-9_-]+)*", re.IGNORECASE)
 
 
 class SettingsError(click.ClickException):
@@ -85,6 +86,16 @@ def _rate(text: str) -> str:
         limits.parse(text)
     except ValueError:
         raise ValueError("write N/second, N/minute or N/hour, such as 100/second") from None
+    return text
+
+
+def _hosts(text: str) -> str:
+    for name in text.split(","):
+        if not _HOST_NAME.fullmatch(name.strip()):
+            raise ValueError(
+                "write names without scheme and port, separated by commas, such as "
+                "fraud.example.com,*.fraud.svc"
+            )
     return text
 
 
@@ -230,7 +241,16 @@ class Settings(BaseSettings):
     max_body_bytes: Annotated[int, Field(ge=1_024, le=100_000_000)] = 2_000_000
     """Largest HTTP request body, bytes."""
     api_keys: Annotated[SecretStr, AfterValidator(_keys)] = SecretStr("")
-    """Keys of the HTTP API: `NAME:SCOPES:SECRET,...`, scopes `read`, `write`, `read+write`."""
+    """Keys of the HTTP API: `NAME:SCOPES:SECRET,...`, scopes `read`, `write`, `read+write`.
+
+    Secrets have 16 characters or more.
+    """
+    api_keys_file: Path | None = None
+    """File of the keys instead, separated by commas or line ends; read again when it changes."""
+    api_open: bool = False
+    """Whether it may be open, without keys, on an address that others reach."""
+    web_hosts: Annotated[str, AfterValidator(_hosts)] | None = None
+    """Names the API is asked by besides `localhost` and addresses: `fraud.example.com,*.svc`."""
     rate_limit: Annotated[str, AfterValidator(_rate)] | None = None
     """Most HTTP requests of each key, or address without one, such as `100/second`; unset: any."""
 
@@ -302,6 +322,11 @@ class Settings(BaseSettings):
         return parse_keys(self.api_keys.get_secret_value())
 
     @property
+    def hosts(self) -> list[str]:
+        """The host names besides those that always are, in small letters."""
+        return [name.strip().lower() for name in (self.web_hosts or "").split(",") if name]
+
+    @property
     def model_dir(self) -> Path:
         """Folder of the model versions."""
         return self.data_dir / "models"
@@ -322,12 +347,30 @@ class Settings(BaseSettings):
         return [part.partition("://")[2] or part for part in self.broker_url.split(";")]
 
 
+SECRETS = [
+    PREFIX + name.upper()
+    for name, field in Settings.model_fields.items()
+    if "SecretStr" in str(field.annotation)
+]
+"""Those that may come from a file: its path is in a variable with `_FILE` at the end."""
+
+
 def load(environ: Mapping[str, str] | None = None) -> Settings:
     """Read the environment, and below it what a running embedded stack has left in its folder.
 
-    Raises `SettingsError` with one line for each wrong value.
+    Raises `SettingsError` with one line for each wrong value, and for each name that is no setting
+    but seems to be about security.
     """
     given = dict(os.environ if environ is None else environ)
+    wrong = [
+        sentence for name, sentence in _misspelt(given).items() if about_security(name, sentence)
+    ]
+    try:
+        given = secret_files.filled_in(given, SECRETS)
+    except ValueError as exc:
+        wrong.append(str(exc))
+    if wrong:
+        raise SettingsError("\n".join(wrong))
     data_dir = Path(given.get(PREFIX + "DATA_DIR") or Settings.model_fields["data_dir"].default)
     try:
         merged = {**running_settings(data_dir), **given}
@@ -361,14 +404,16 @@ def described() -> list[tuple[str, str, str]]:
 
 def unknown_variables(environ: Mapping[str, str] | None = None) -> list[str]:
     """A sentence for each `FRAUD_*` variable that is not a setting: most likely misspelt."""
+    return list(_misspelt(os.environ if environ is None else environ).values())
+
+
+def _misspelt(environ: Iterable[str]) -> dict[str, str]:
     known = [PREFIX + name.upper() for name in Settings.model_fields]
-    sentences = []
-    for name in sorted(os.environ if environ is None else environ):
-        if name.startswith(PREFIX) and name not in known and not name.startswith(TEST_PREFIX):
-            close = difflib.get_close_matches(name, known, n=1)
-            hint = f"; did you mean {close[0]}?" if close else ""
-            sentences.append(f"{name} is not a setting and is ignored{hint}")
-    return sentences
+    known += [name + secret_files.SUFFIX for name in SECRETS]
+    return {
+        name: f"{name} is not a setting" + (f"; did you mean {close}?" if close else "")
+        for name, close in misspelt(environ, known).items()
+    }
 
 
 def _sentence(error: Mapping[str, Any]) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import logging
 import math
 import time
@@ -13,8 +12,10 @@ from aiohttp import web as aiohttp_web
 from limits.aio.storage import MemoryStorage
 from limits.aio.strategies import FixedWindowRateLimiter
 
-from fraudapp.app import settings
-from fraudapp.keys import Key
+from fraudapp.app import app, settings
+from fraudapp.exposure import is_loopback
+from fraudapp.key_file import KeyFile
+from fraudapp.keys import Key, Keys
 from web.problems import Handler, Problem
 from web.server import web_app
 from web.views import wants_page
@@ -27,7 +28,7 @@ PAGES: Final = ("/", "/stats", "/docs")
 """As pages for a browser they are open: they hold no data, and ask for the key to fetch it."""
 READING: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 
-_keys: Final = settings.keys
+_file: Final = KeyFile(settings.api_keys_file, settings.keys) if settings.api_keys_file else None
 _limit: Final = limits.parse(settings.rate_limit) if settings.rate_limit else None
 _limiter: Final = FixedWindowRateLimiter(MemoryStorage())
 
@@ -37,11 +38,28 @@ async def access(request: aiohttp_web.Request, handler: Handler) -> aiohttp_web.
     """Let a request through if its key, where one is needed, opens what it asks for."""
     if request.path in ALWAYS_OPEN:
         return await handler(request)
-    key = _keys.find(_secret(request))
+    keys = current()
+    key = keys.find(_secret(request))
     await _throttle(f"key {key.name}" if key else f"address {request.remote}")
-    if _keys and not _is_open(request):
-        _check(key, "read" if request.method in READING else "write")
+    if keys and not _is_open(request):
+        _check(key, _scope(request))
     return await handler(request)
+
+
+def current() -> Keys:
+    """Return the keys that there are now."""
+    return _file.keys() if _file else settings.keys
+
+
+def may_still(request: aiohttp_web.Request) -> bool:
+    """Whether a request that was let through would be now, for one whose answer does not end."""
+    keys = current()
+    key = keys.find(_secret(request))
+    return not keys or (key is not None and _scope(request) in key.scopes)
+
+
+def _scope(request: aiohttp_web.Request) -> str:
+    return "read" if request.method in READING else "write"
 
 
 def _secret(request: aiohttp_web.Request) -> str:
@@ -90,24 +108,13 @@ async def _throttle(caller: str) -> None:
 
 async def say_who_may(_: aiohttp_web.Application) -> None:
     """Say in the log who may use the API."""
-    where = f"{settings.web_bind}:{settings.web_port}"
-    if _keys:
+    where = f"{app.conf.web_bind}:{app.conf.web_port}"
+    if current():
         log.info("the API on %s asks for a key", where)
-    elif _is_loopback(settings.web_bind):
+    elif is_loopback(app.conf.web_bind):
         log.info("no FRAUD_API_KEYS are set: the API is open, on this machine only (%s)", where)
     else:
-        log.warning(
-            "no FRAUD_API_KEYS are set: the API on %s is open to everybody who reaches it; "
-            "set keys, or unset FRAUD_WEB_BIND",
-            where,
-        )
-
-
-def _is_loopback(address: str) -> bool:
-    try:
-        return ipaddress.ip_address(address).is_loopback
-    except ValueError:
-        return address == "localhost"
+        log.warning("FRAUD_API_OPEN is set: the API on %s is open to everybody", where)
 
 
 web_app.on_startup.append(say_who_may)

@@ -12,6 +12,7 @@ from aiohttp.web_protocol import RequestHandler
 
 from fraudapp.metrics import http_requests, http_seconds
 from web.access import access
+from web.origins import at_home
 from web.problems import Handler, Problem, problems
 from web.server import web_app
 
@@ -86,5 +87,5 @@ def refuse(
 # The default answers in plain text, and there is no way to give Faust's server another handler.
 RequestHandler.handle_error = refuse  # type: ignore[assignment, method-assign]
 # Faust makes the application before this is imported, so its option for them would come too late.
-web_app.middlewares.extend([observed, problems, access])
+web_app.middlewares.extend([observed, problems, at_home, access])
 web_app.on_response_prepare.append(add_headers)

@@ -11,6 +11,7 @@ from aiohttp import web as aiohttp_web
 from faust import web
 
 from fraudapp.app import app, runtime
+from web.access import may_still
 from web.overview import encoded_details, stats
 from web.views import View, wants_page
 
@@ -53,13 +54,15 @@ class Stream(View):
         await response.prepare(cast(aiohttp_web.Request, request))
         if cast(Any, request).method != "HEAD":
             with suppress(ConnectionResetError):  # the caller has gone
-                if not await _send_until_closed(response):
+                if not await _send_until_closed(cast(aiohttp_web.Request, request), response):
                     cast(Any, request).transport.abort()
         return cast(web.Response, response)
 
 
-async def _send_until_closed(response: aiohttp_web.StreamResponse) -> bool:
-    """Send events until the worker stops; false if the caller does not take them."""
+async def _send_until_closed(
+    request: aiohttp_web.Request, response: aiohttp_web.StreamResponse
+) -> bool:
+    """Send events until the worker stops; false if the caller does not take them, or may not."""
     closed = runtime.waiting.closed
     closing = asyncio.ensure_future(closed.wait())
     try:
@@ -70,6 +73,8 @@ async def _send_until_closed(response: aiohttp_web.StreamResponse) -> bool:
                 sending.cancel()
                 return False
             sending.result()
+            if not may_still(request):
+                return False
             await asyncio.wait([closing], timeout=STREAM_INTERVAL)
         return True
     finally:

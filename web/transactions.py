@@ -14,6 +14,7 @@ from models.characters import MEANT
 from models.parsing import InvalidTransaction, parse, split, valid_id
 from models.records import Decision, Transaction
 from web.answers import Conflict, Pending
+from web.content import demand_json
 from web.problems import Problem
 from web.views import View, status_url, wait_seconds
 
@@ -26,6 +27,7 @@ class Transactions(View):
 
     async def post(self, request: web.Request) -> web.Response:
         """Answer 202 once Kafka has them, or 200 with the decisions if asked to wait for them."""
+        demand_json(request)
         wait = wait_seconds(request)
         body = await request.read()
         if body.lstrip()[:1] == b"[":

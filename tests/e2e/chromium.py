@@ -13,8 +13,8 @@ from tests.servers.choice import required
 
 
 @contextmanager
-def chromium() -> Iterator[Browser]:
-    """Debian's Chromium; without it the test is skipped or fails.
+def chromium(*arguments: str) -> Iterator[Browser]:
+    """Debian's Chromium, with more arguments; without it the test is skipped or fails.
 
     As long as it runs, no coroutine can: neither asynchronous tests nor fixtures.
     """
@@ -23,6 +23,8 @@ def chromium() -> Iterator[Browser]:
         reason = "no browser: install Debian's `chromium`"
         pytest.fail(reason, pytrace=False) if required() else pytest.skip(reason)
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        browser = playwright.chromium.launch(
+            executable_path=program, args=["--no-sandbox", *arguments]
+        )
         yield browser
         browser.close()

@@ -73,7 +73,8 @@ class Worker:
         self, method: str, path: str, body: bytes | None = None, *, timeout: float = 40.0
     ) -> tuple[int, Any]:
         """The same, of any method."""
-        request = urllib.request.Request(self.url + path, data=body, method=method)
+        headers = {"Content-Type": "application/json"} if body is not None else {}
+        request = urllib.request.Request(self.url + path, body, headers, method=method)
         try:
             with urllib.request.urlopen(request, timeout=timeout) as answer:
                 return answer.status, _json(answer.read())

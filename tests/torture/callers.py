@@ -70,7 +70,9 @@ class Callers:
                             await self._known(session, other.url, id_)
 
     def _session(self) -> aiohttp.ClientSession:
-        return aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=10))
+        return aiohttp.ClientSession(
+            timeout=aiohttp.ClientTimeout(total=10), headers={"Content-Type": "application/json"}
+        )
 
     async def _post(self, session: aiohttp.ClientSession, url: str) -> list[str]:
         """Post some, and return the ids of those that were decided meanwhile."""

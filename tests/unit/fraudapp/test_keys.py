@@ -9,24 +9,32 @@ from hypothesis import strategies as st
 from fraudapp.keys import parse
 from fraudapp.settings import SettingsError, load
 
-secrets = st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E, exclude_characters=","))
+secrets = st.text(
+    st.characters(min_codepoint=0x21, max_codepoint=0x7E, exclude_characters=","), min_size=16
+)
+SECRET = "a-secret-of-sixteen-or-more"
 
 
 def test_keys_have_names_and_scopes() -> None:
-    keys = parse("reader:read:SECRET, writer:read+write:S:with:colons")
-    reader, writer = keys.find("SECRET"), keys.find("S:with:colons")
+    keys = parse(f"reader:read:{SECRET}, writer:read+write:another:with:colons")
+    reader, writer = keys.find(SECRET), keys.find("another:with:colons")
     assert reader is not None
     assert writer is not None
     assert (reader.name, reader.scopes) == ("reader", frozenset({"read"}))
     assert (writer.name, writer.scopes) == ("writer", frozenset({"read", "write"}))
-    for wrong in ("", "secret", "SECRET ", "SECRE", "SECRETS", "reader", "\udcff"):
+    for wrong in ("", SECRET.upper(), f"{SECRET} ", SECRET[:-1], f"{SECRET}s", "reader", "\udcff"):
         assert keys.find(wrong) is None
     assert keys
     assert not parse("")
     assert parse("").find("") is None
 
 
-@given(secret=secrets.filter(bool), other=st.text())
+def test_keys_may_stand_one_on_a_line() -> None:
+    keys = parse(f"reader:read:{SECRET}\nwriter:write:{SECRET[::-1]}")
+    assert keys.names == ["reader", "writer"]
+
+
+@given(secret=secrets, other=st.text())
 def test_only_the_secret_itself_is_found(secret: str, other: str) -> None:
     keys = parse(f"a:read:{secret}")
     assert (keys.find(other) is not None) == (other == secret)
@@ -36,18 +44,22 @@ def test_only_the_secret_itself_is_found(secret: str, other: str) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "hunter2",
+        "hunter2-and-so-on",
         "a:read",
         "a:read:",
-        "a::hunter2",
-        "a:admin:hunter2",
-        "a:read+:hunter2",
-        ":read:hunter2",
-        "a b:read:hunter2",
-        "a:read:hun ter2",
-        "a:read:hunter2,a:write:other",
-        "a:read:hunter2,b:write:hunter2",
-        "a:read:hunter2,",
+        "a::hunter2-and-so-on",
+        "a:admin:hunter2-and-so-on",
+        "a:read+:hunter2-and-so-on",
+        ":read:hunter2-and-so-on",
+        "a b:read:hunter2-and-so-on",
+        "a:read:hun ter2-and-so-on",
+        "a:read:hunter2-and-so-on,a:write:other",
+        "a:read:hunter2-and-so-on,b:write:hunter2-and-so-on",
+        "a:read:hunter2-and-so-on,",
+        "a:read:hunter2-15chars",
+        " ",
+        ",",
+        "\n",
     ],
 )
 def test_a_wrong_key_stops_the_start_and_is_not_repeated(text: str) -> None:
@@ -57,6 +69,6 @@ def test_a_wrong_key_stops_the_start_and_is_not_repeated(text: str) -> None:
 
 
 def test_a_secret_is_shown_nowhere() -> None:
-    settings = load({"FRAUD_API_KEYS": "a:read:hunter2"})
-    shown = repr(settings) + repr(settings.keys) + repr(settings.keys.find("hunter2"))
+    settings = load({"FRAUD_API_KEYS": "a:read:hunter2-and-so-on"})
+    shown = repr(settings) + repr(settings.keys) + repr(settings.keys.find("hunter2-and-so-on"))
     assert "hunter2" not in shown

@@ -9,7 +9,7 @@ import pytest
 import trustme
 
 from fraudapp.local import session
-from fraudapp.settings import SettingsError, described, load, unknown_variables
+from fraudapp.settings import SECRETS, SettingsError, described, load, unknown_variables
 
 
 def test_defaults_are_valid_and_settings_are_frozen() -> None:
@@ -50,6 +50,12 @@ def test_defaults_are_valid_and_settings_are_frozen() -> None:
         ("BATCH_SECONDS", "-1"),
         ("RATE_LIMIT", "100"),
         ("RATE_LIMIT", "many/second"),
+        ("WEB_HOSTS", "https://fraud.example.com"),
+        ("WEB_HOSTS", "fraud.example.com:8000"),
+        ("WEB_HOSTS", "*"),
+        ("WEB_HOSTS", "a.example.com,"),
+        ("WEB_HOSTS", "a*.example.com"),
+        ("API_OPEN", "perhaps"),
     ],
 )
 def test_a_wrong_value_is_named_with_its_variable(name: str, value: str) -> None:
@@ -164,6 +170,85 @@ def test_a_misspelt_variable_is_told_with_the_likely_name() -> None:
     (sentence,) = unknown_variables({"FRAUD_BLOK_AT": "1", "FRAUD_TEST_X": "1", "HOME": "/"})
     assert "FRAUD_BLOK_AT" in sentence
     assert "did you mean FRAUD_BLOCK_AT?" in sentence
+    assert load({"FRAUD_BLOK_AT": "1"}) == load({})
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "FRAUD_API_KEY",
+        "FRAUD_APIKEYS",
+        "FRAUD_API_KEYS_FILES",
+        "fraud_api_keys",
+        "FRAUDAPP_API_KEYS",
+        "FRUAD_API_KEYS",
+        "FRAUD_TOKEN",
+        "FRAUD_RATE_LIMITS",
+        "FRAUD_BROKER_SECURTY",
+        "FRAUD_BROKER_SASL_MECHANISMS",
+        "FRAUD_POSTGRES_SSL_MODE",
+        "FRAUD_REDIS_CAFILE",
+        "FRAUD_WEB_HOST",
+        "FRAUD_WEB_OPEN",
+    ],
+)
+def test_a_misspelt_name_that_is_about_security_is_refused(name: str) -> None:
+    with pytest.raises(SettingsError, match=f"^{name} is not a setting"):
+        load({name: "1"})
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["FRAUD_AUTH_SERVICE_HOST", "FRAUD_AUTH_PORT_80_TCP_ADDR", "OTHER_API_KEYS", "API_KEYS"],
+)
+def test_what_others_set_is_no_misspelt_setting(name: str) -> None:
+    assert load({name: "1"}) == load({})
+    assert not unknown_variables({name: "1"})
+
+
+@pytest.mark.parametrize("name", SECRETS)
+def test_every_secret_may_come_from_a_file(name: str, tmp_path: Path) -> None:
+    values = {
+        "FRAUD_API_KEYS": "a:read:hunter2-and-so-on",
+        "FRAUD_POSTGRES_URL": "postgresql+asyncpg://u:hunter2@h/d",
+        "FRAUD_REDIS_URL": "redis://:hunter2@h/0",
+    }
+    rest = {
+        "FRAUD_BROKER_PASSWORD": {"FRAUD_BROKER_USER": "u", "FRAUD_BROKER_SECURITY": "SASL_SSL"},
+        "FRAUD_S3_ACCESS_KEY_ID": {"FRAUD_S3_SECRET_ACCESS_KEY": "s"},
+        "FRAUD_S3_SECRET_ACCESS_KEY": {"FRAUD_S3_ACCESS_KEY_ID": "k"},
+    }.get(name, {})
+    value = values.get(name, "hunter2")
+    path = tmp_path / "secret"
+    path.write_bytes(b"\xef\xbb\xbf" + value.encode() + b"\r\n")
+    field = name.removeprefix("FRAUD_").lower()
+    loaded = load({f"{name}_FILE": str(path), **rest})
+    assert getattr(loaded, field) == getattr(load({name: value, **rest}), field)
+
+    with pytest.raises(SettingsError, match=f"^{name} and {name}_FILE are both set"):
+        load({name: value, f"{name}_FILE": str(path), **rest})
+    for content, problem in (
+        (b"", "is empty"),
+        (b" \n", "is empty"),
+        (b"hunter2\xff", "no text in UTF-8"),
+        (b"hunter2\0", "no text in UTF-8"),
+        (b"hunter2" * 10_000, "too large"),
+    ):
+        path.write_bytes(content)
+        with pytest.raises(SettingsError, match=f"^{name}_FILE=.*{problem}") as caught:
+            load({f"{name}_FILE": str(path), **rest})
+        assert "hunter2" not in caught.value.message
+    for path in (tmp_path / "none", tmp_path):
+        with pytest.raises(SettingsError, match=f"^{name}_FILE=.*cannot be read"):
+            load({f"{name}_FILE": str(path), **rest})
+
+
+def test_what_is_wrong_in_a_file_is_not_shown(tmp_path: Path) -> None:
+    path = tmp_path / "url"
+    path.write_text("http://u:hunter2@h")
+    with pytest.raises(SettingsError, match=r"^FRAUD_REDIS_URL=\(hidden\)") as caught:
+        load({"FRAUD_REDIS_URL_FILE": str(path)})
+    assert "hunter2" not in caught.value.message
 
 
 def test_every_setting_is_documented_in_the_readme_as_it_is() -> None:

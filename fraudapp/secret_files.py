@@ -1,0 +1,56 @@
+"""Secrets that come from files, as orchestrators mount them: `FRAUD_…_FILE` for `FRAUD_…`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Final
+
+SUFFIX: Final = "_FILE"
+LARGEST: Final = 64 * 1024
+"""Bytes; what is larger is no secret."""
+
+
+def read(path: Path) -> str:
+    """Return the text of a file without the line ends it closes with; empty is none.
+
+    Raises `ValueError` if there is none, with a sentence that repeats nothing of it.
+    """
+    try:
+        with path.open("rb") as file:
+            data = file.read(LARGEST + 1)
+    except OSError as exc:
+        raise ValueError(f"the file cannot be read ({exc.strerror})") from exc
+    if len(data) > LARGEST:
+        raise ValueError("the file is too large for a secret")
+    try:
+        text = data.decode("utf-8-sig").replace("\r\n", "\n").rstrip("\n")
+    except UnicodeDecodeError:
+        text = "\0"
+    if "\0" in text:
+        raise ValueError("the file is no text in UTF-8")
+    if not text.strip():
+        raise ValueError("the file is empty")
+    return text
+
+
+def filled_in(given: Mapping[str, str], secrets: Iterable[str]) -> dict[str, str]:
+    """Return variables with the secrets that are in files.
+
+    Raises `ValueError` with a line for each file that cannot be used.
+    """
+    filled, problems = dict(given), []
+    for name in secrets:
+        path = given.get(name + SUFFIX)
+        if not path:
+            continue
+        if given.get(name):
+            problems.append(f"{name} and {name}{SUFFIX} are both set: unset one of them")
+            continue
+        try:
+            filled[name] = read(Path(path))
+        except ValueError as exc:
+            problems.append(f"{name}{SUFFIX}={path!r}: {exc}")
+    if problems:
+        raise ValueError("\n".join(problems))
+    return filled

@@ -1,0 +1,113 @@
+"""Which hosts this server goes by, and whose pages may send it requests.
+
+A browser sends what any page tells it to, to this machine too. A page whose name was made to
+resolve to this machine after it was loaded (DNS rebinding) is told by its `Host`; a page of another
+origin by `Origin` and `Sec-Fetch-Site` (Fetch Metadata, W3C), which no page can set.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from typing import Final
+from urllib.parse import urlsplit
+
+from aiohttp import HttpVersion11
+from aiohttp import web as aiohttp_web
+
+from fraudapp.app import settings
+from web.access import ALWAYS_OPEN
+from web.problems import Handler, Problem
+
+_HOST: Final = re.compile(
+    r"(?:\[(?P<v6>[^\]]+)\]|(?P<name>[^:\[\]/\\@?#\s]+))(?::(?P<port>\d{1,5}))?"
+)
+_OWN_PAGES: Final = ("same-origin", "none")
+_DEFAULT_PORTS: Final = {"http": "80", "https": "443"}
+
+
+@aiohttp_web.middleware
+async def at_home(request: aiohttp_web.Request, handler: Handler) -> aiohttp_web.StreamResponse:
+    """Refuse what is meant for another host (421) or sent by a page of another origin (403)."""
+    if request.path not in ALWAYS_OPEN:
+        _check_host(request)
+        _check_origin(request)
+    return await handler(request)
+
+
+def is_known(host: str) -> bool:
+    """Whether a host, with or without a port, can be meant for this server.
+
+    Addresses can, since a page that was loaded from one cannot have it point elsewhere; names can
+    only if they are `localhost`, that which is listened on, or in `FRAUD_WEB_HOSTS`.
+    """
+    match = _HOST.fullmatch(host)
+    if match is None:
+        return False
+    name = (match["v6"] or match["name"]).lower().removesuffix(".")
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return match["v6"] is None and _is_named(name)
+    return True
+
+
+def _is_named(name: str) -> bool:
+    if name in ("localhost", settings.web_bind.lower()) or name.endswith(".localhost"):
+        return True
+    return _is_configured(name)
+
+
+def _is_configured(name: str) -> bool:
+    return any(
+        name.endswith(each[1:]) if each.startswith("*.") else name == each
+        for each in settings.hosts
+    )
+
+
+def _check_host(request: aiohttp_web.Request) -> None:
+    given = request.headers.getall("Host", [])
+    if len(given) > 1 or (not given and request.version >= HttpVersion11):
+        raise Problem(400, f"a request has one Host header, not {len(given)}")
+    for host in {*given, request.host} if given else ():  # of an absolute URL, the host in it
+        if not is_known(host):
+            raise Problem(
+                421,
+                f"this server does not go by the name of {host[:255]!r}; "
+                "the names it goes by are in FRAUD_WEB_HOSTS",
+            )
+
+
+def _check_origin(request: aiohttp_web.Request) -> None:
+    for origin in request.headers.getall("Origin", []):
+        if not _is_own(origin, request.headers.get("Host", "")):
+            raise Problem(403, f"a page of {origin[:255]!r} may not send requests to this server")
+    site = request.headers.get("Sec-Fetch-Site", "none")
+    if site not in _OWN_PAGES and not _follows_a_link(request):
+        raise Problem(403, f"a page of another origin ({site[:32]!r}) may not send this request")
+
+
+def _is_own(origin: str, host: str) -> bool:
+    try:
+        url = urlsplit(origin)
+        port = str(url.port or _DEFAULT_PORTS.get(url.scheme, ""))
+    except ValueError:
+        return False
+    if url.scheme not in _DEFAULT_PORTS or not url.hostname:
+        return False
+    if _is_configured(url.hostname):
+        return True  # a proxy may have sent it on under another Host
+    match = _HOST.fullmatch(host)
+    if match is None:
+        return False
+    same = url.hostname == (match["v6"] or match["name"]).lower()
+    # Behind a proxy with TLS our own pages are https where we see http, both without a port.
+    return same and (match["port"] == port or (match["port"] is None and port in ("80", "443")))
+
+
+def _follows_a_link(request: aiohttp_web.Request) -> bool:
+    return (
+        request.method in ("GET", "HEAD")
+        and request.headers.get("Sec-Fetch-Mode") == "navigate"
+        and request.headers.get("Sec-Fetch-Dest") == "document"
+    )
