@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import http.client
 import json
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping
 from email.message import Message
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, expect
@@ -17,9 +20,11 @@ from tests.e2e.routes import routes
 from tests.e2e.worker import Worker
 
 READ, WRITE, BOTH = "read-hunter2-secret", "write-hunter3-secret", "both-hunter4-secret"
+NEW = "new-hunter5-secret"
 KEYS = f"reader:read:{READ},writer:write:{WRITE},both:read+write:{BOTH}"
 READER, WRITER = {"X-API-Key": READ}, {"X-API-Key": WRITE}
 BROWSER = {"Accept": "text/html"}
+JSON = {"Content-Type": "application/json"}
 NONE: Mapping[str, str] = {}
 OPEN = {"/healthz", "/readyz", "/static/style.css"}
 """Whoever asks; the files of the pages hold nothing that is not public."""
@@ -27,9 +32,18 @@ LIMIT = 600
 
 
 @pytest.fixture
-def locked(new_worker: Callable[..., Worker]) -> Worker:
+def key_file(tmp_path: Path) -> Path:
+    path = tmp_path / "keys"
+    path.write_text(KEYS)
+    return path
+
+
+@pytest.fixture
+def locked(new_worker: Callable[..., Worker], key_file: Path) -> Worker:
     return new_worker(
-        FRAUD_API_KEYS=KEYS, FRAUD_RATE_LIMIT=f"{LIMIT}/hour", FRAUD_MAX_BODY_BYTES="5000"
+        FRAUD_API_KEYS_FILE=str(key_file),
+        FRAUD_RATE_LIMIT=f"{LIMIT}/hour",
+        FRAUD_MAX_BODY_BYTES="5000",
     )
 
 
@@ -41,7 +55,8 @@ def ask(
     body: bytes | None = None,
     headers: Mapping[str, str] = NONE,
 ) -> tuple[int, Message, str]:
-    request = urllib.request.Request(worker.url + path, body, dict(headers), method=method)
+    headers = {**(JSON if body is not None else NONE), **headers}
+    request = urllib.request.Request(worker.url + path, body, headers, method=method)
     try:
         with urllib.request.build_opener(NoRedirect).open(request, timeout=40) as answer:
             text = "" if path == "/stats/stream" else answer.read().decode()
@@ -56,7 +71,7 @@ class NoRedirect(urllib.request.HTTPRedirectHandler):
         return None
 
 
-def test_every_route_opens_to_the_right_keys_only(locked: Worker) -> None:
+def test_every_route_opens_to_the_right_keys_only(locked: Worker, key_file: Path) -> None:
     tried = 0
     for method, canonical in sorted(routes(locked.environment)):
         path = canonical.replace("{transaction_id}", "a").replace("/static", "/static/style.css")
@@ -99,6 +114,7 @@ def test_every_route_opens_to_the_right_keys_only(locked: Worker) -> None:
     with chromium() as browser:
         the_page_asks_for_the_key(locked, browser)
     too_many_requests_are_refused(locked)
+    other_keys_are_taken_without_a_restart(locked, key_file)
     text = locked.log.read_text()
     assert "hunter" not in text
     assert "C444555666" not in text
@@ -121,6 +137,23 @@ def the_page_asks_for_the_key(locked: Worker, browser: Browser) -> None:
         expect(page.locator("#status")).to_have_text("Live", timeout=30_000)
         page.get_by_role("button", name="locked").click()
         expect(page.get_by_role("dialog")).to_contain_text("C444555666")
+
+
+def other_keys_are_taken_without_a_restart(locked: Worker, key_file: Path) -> None:
+    reader = {"X-API-Key": NEW}
+    assert ask(locked, "GET", "/stats", headers=reader)[0] == 401
+    request = urllib.request.Request(locked.url + "/stats/stream", headers={"X-API-Key": BOTH})
+    with urllib.request.urlopen(request, timeout=40) as stream:
+        assert stream.readline().startswith(b"data: ")
+        key_file.write_text("")
+        for _ in range(3):
+            assert stream.readline()  # what is no key takes none away
+        key_file.write_text(f"new:read:{NEW}\n")
+        with contextlib.suppress(ConnectionResetError, http.client.IncompleteRead):
+            while stream.readline():
+                pass  # it ends
+    assert ask(locked, "GET", "/stats", headers={"X-API-Key": BOTH})[0] == 401
+    assert ask(locked, "GET", "/stats", headers=reader)[0] == 200
 
 
 def too_many_requests_are_refused(locked: Worker) -> None:
