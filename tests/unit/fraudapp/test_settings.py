@@ -274,3 +274,12 @@ def test_a_data_folder_of_another_user_is_named(
     monkeypatch.setattr(Path, "open", refused)
     with pytest.raises(SettingsError, match=r"FRAUD_DATA_DIR=.*another user only"):
         load({"FRAUD_DATA_DIR": str(tmp_path)})
+
+
+def test_variables_of_the_process_that_are_empty_count_as_unset(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    before = load()
+    for variable, _, _ in described():
+        monkeypatch.setenv(variable, "")
+    assert load() == before
