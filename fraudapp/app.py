@@ -30,7 +30,7 @@ from mode import CrashingSupervisor
 from mode.types import ServiceT
 from yarl import URL
 
-from fraudapp import commands, memory
+from fraudapp import commands, memory, open_files
 from fraudapp.assignor import OwnersAssignor
 from fraudapp.exposure import refusal
 from fraudapp.kafka_clients import faust_credentials
@@ -48,6 +48,7 @@ if sys.platform != "win32":  # Faust would want `-L uvloop` on every command lin
     asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
 
 memory.spare()
+open_files.raise_limit()
 
 STOPPING: Final = 8.0
 """Seconds that stopping in good order may take; Docker kills after ten."""

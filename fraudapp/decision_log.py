@@ -15,6 +15,7 @@ from typing import Final, NamedTuple, TypeVar
 
 from aiokafka.errors import KafkaError
 
+from fraudapp import open_files
 from fraudapp.appender import Appender, NewRecord
 from fraudapp.disk import DiskFull, DiskUnusable, discard
 from fraudapp.effort import Readings
@@ -69,6 +70,7 @@ class DecisionLog:
         ended: Callable[[asyncio.Task[Ledger]], None] = lambda task: None,
     ) -> None:
         """`ended` is called with each task that has made a ledger anew, or has failed to."""
+        self._partitions = settings.topic_partitions
         self._application = settings.app_id
         self._topic = settings.decisions_topic
         self._topic_id = ""
@@ -262,7 +264,11 @@ class DecisionLog:
         if number in self._unusable:
             raise self._unusable[number]
         identity = LogIdentity(self._application, self._topic, number, self._topic_id)
-        ledger = self._ledgers[number] = Ledger(self._folder / f"partition-{number}", identity)
+        ledger = self._ledgers[number] = Ledger(
+            self._folder / f"partition-{number}",
+            identity,
+            files=open_files.of_ledger(self._partitions),
+        )
         if ledger.made_anew:
             self._fresh_until[number] = inf
         return ledger

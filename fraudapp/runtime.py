@@ -17,7 +17,7 @@ from faust import App
 from faust.exceptions import ConsumerNotStarted
 from mode import Service
 
-from fraudapp import memory, topics
+from fraudapp import memory, open_files, topics
 from fraudapp.announcements import Announcements
 from fraudapp.appender import Appender
 from fraudapp.decision_log import DecisionLog
@@ -105,6 +105,8 @@ class Runtime(Service):
         """Train the first model if there is none, make topics, connect to the broker."""
         for sentence in unknown_variables():
             log.warning("%s, and is ignored", sentence)
+        if few := open_files.too_few(self.settings.topic_partitions):
+            log.warning(few)
         try:
             await self._open()
         except CANNOT_START as exc:

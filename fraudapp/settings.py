@@ -242,6 +242,8 @@ class Settings(BaseSettings):
     """Address the web server listens on."""
     web_port: Port = 8000
     """Port of the web server."""
+    web_connections: Annotated[int, Field(ge=8, le=100_000)] = 1_000
+    """Most HTTP connections at a time; no more than a quarter of the files that may be open."""
     max_body_bytes: Annotated[int, Field(ge=1_024, le=100_000_000)] = 2_000_000
     """Largest HTTP request body, bytes."""
     api_keys: Annotated[SecretStr, AfterValidator(_keys)] = SecretStr("")

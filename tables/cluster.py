@@ -17,6 +17,7 @@ from faust.tables.globaltable import GlobalTable
 from faust.tables.manager import TableManager
 from faust.types import TP, EventT, FutureMessage, Message, StoreT, TopicT
 
+from fraudapp import open_files
 from fraudapp.app import app, settings
 from fraudapp.disk import DiskFull
 from fraudapp.foreign import passed_over
@@ -191,5 +192,9 @@ def _new_table(name: str, value: type[msgspec.Struct], meaning: str) -> Delivere
         standby_buffer_size=1,
         # For each partition, whose one value is written again and again: RocksDB keeps every
         # version until its buffer is full. Faust's defaults are 64 MB, and a cache of 2 GiB.
-        options={"block_cache_size": 1 << 20, "write_buffer_size": 256 << 10},
+        options={
+            "block_cache_size": 1 << 20,
+            "write_buffer_size": 256 << 10,
+            "max_open_files": open_files.LEAST,
+        },
     )

@@ -7,6 +7,10 @@ from typing import Final, cast
 from aiohttp.web import Application
 from faust.web.drivers.aiohttp import Web
 
-from fraudapp.app import app
+from fraudapp import open_files
+from fraudapp.app import app, settings
+from web.connections import Limits, Runner
 
-web_app: Final[Application] = cast(Web, app.web).web_app
+_web: Final = cast(Web, app.web)
+web_app: Final[Application] = _web.web_app
+_web._runner = Runner(web_app, lambda: Limits(open_files.connections(settings.web_connections)))

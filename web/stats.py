@@ -53,6 +53,7 @@ class Stream(View):
         )
         await response.prepare(cast(aiohttp_web.Request, request))
         if cast(Any, request).method != "HEAD":
+            cast(Any, request).protocol.stream()
             with suppress(ConnectionResetError):  # the caller has gone
                 if not await _send_until_closed(cast(aiohttp_web.Request, request), response):
                     cast(Any, request).transport.abort()

@@ -1,0 +1,210 @@
+"""Whoever lets the server wait is waited for only so long, and makes room for others."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from typing import Any
+
+import pytest
+from aiohttp import web
+from aiohttp.base_protocol import BaseProtocol
+from aiohttp.web import AppRunner
+from aiohttp.web_server import Server
+from faust.web.drivers.aiohttp import Web as FaustWeb
+
+from tests.unit.web.serving import sent, served, until
+from web.connections import Connection, Connections, Limits, Runner
+
+SHORT = Limits(connections=100, head=0.2, idle=0.2, body=0.2, body_rate=1e9, answer=0.2, tick=0.01)
+GET = b"GET / HTTP/1.1\r\nHost: h\r\n\r\n"
+POST = b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 100\r\n\r\n"
+LARGE = 20 << 20
+Client = Callable[[int], Coroutine[Any, Any, Any]]
+
+
+async def answer(request: web.Request) -> web.StreamResponse:
+    await request.read()
+    return web.Response(text="here")
+
+
+async def large(request: web.Request) -> web.StreamResponse:
+    return web.Response(body=b"x" * LARGE)
+
+
+async def stream(request: web.Request) -> web.StreamResponse:
+    connection = request.protocol
+    assert isinstance(connection, Connection)
+    connection.stream()
+    response = web.StreamResponse()
+    await response.prepare(request)
+    with suppress(ConnectionError):
+        while True:
+            await response.write(b"x" * 10_000)
+            await asyncio.sleep(0)
+    return response
+
+
+def application() -> web.Application:
+    app = web.Application()
+    app.router.add_route("*", "/", answer)
+    app.router.add_get("/large", large)
+    app.router.add_get("/stream", stream)
+    return app
+
+
+async def drip(port: int, beginning: bytes, drop: bytes) -> None:
+    """Send something every now and then, and never come to an end."""
+    _, writer = await sent(port, beginning)
+    with suppress(ConnectionError):
+        while not writer.is_closing():
+            writer.write(drop)
+            await writer.drain()
+            await asyncio.sleep(0.01)
+
+
+async def asked_before(port: int, *parts: bytes) -> Any:
+    """Send something after a request that was answered."""
+    reader, writer = await sent(port, GET)
+    assert await reader.readuntil(b"here")
+    for part in parts:
+        writer.write(part)
+    return reader, writer
+
+
+async def unread(port: int, path: bytes, *headers: bytes) -> Any:
+    """Ask for something large, and take nothing of it."""
+    head = b"GET %b HTTP/1.1\r\nHost: h\r\n%b\r\n" % (path, b"".join(headers))
+    return await sent(port, head, limit=1)
+
+
+HOSTILE: dict[str, Client] = {
+    "no byte": sent,
+    "half a head": lambda port: sent(port, GET[:-2]),
+    "half a body": lambda port: sent(port, POST, b"half"),
+    "a head byte by byte": lambda port: drip(port, b"GET / HTTP/1.1\r\nX: ", b"x"),
+    "a header after another": lambda port: drip(port, b"GET / HTTP/1.1\r\n", b"X: y\r\n"),
+    "a body byte by byte": lambda port: drip(port, POST, b"x"),
+    "chunk by chunk": lambda port: drip(
+        port, b"POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n", b"1\r\nx\r\n"
+    ),
+    "idle after a request": asked_before,
+    "half a head after a request": lambda port: asked_before(port, GET[:-4]),
+    "half a body after a request": lambda port: asked_before(port, POST),
+    "an unread stream": lambda port: unread(port, b"/stream"),
+    "an unread answer": lambda port: unread(port, b"/large"),
+    "the last answer unread": lambda port: unread(port, b"/large", b"Connection: close\r\n"),
+    "requests without a look at answers": lambda port: sent(
+        port, *[b"GET /large HTTP/1.1\r\nHost: h\r\n\r\n"] * 30, limit=1
+    ),
+}
+
+
+def connections(runner: Runner) -> Connections:
+    assert isinstance(runner.server, Connections)
+    return runner.server
+
+
+@pytest.mark.parametrize("kind", HOSTILE)
+async def test_a_client_that_lets_the_server_wait_is_let_go(
+    kind: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with served(application(), SHORT) as (runner, port):
+        client = asyncio.ensure_future(HOSTILE[kind](port))
+        await until(lambda: runner.server is not None and bool(connections(runner).open))
+        await until(lambda: not connections(runner).open)
+        client.cancel()
+        with suppress(asyncio.CancelledError, ConnectionError):
+            await client
+        reader, _ = await sent(port, GET)
+        assert await reader.readuntil(b"here")
+    assert not [each for each in caplog.records if each.levelno >= logging.WARNING]
+
+
+@pytest.mark.parametrize("kind", HOSTILE)
+async def test_who_lets_the_server_wait_makes_room_for_others(kind: str) -> None:
+    """None of these is timed out."""
+    limits = Limits(connections=4, head=999, idle=999, body=999, answer=999)
+    async with served(application(), limits) as (runner, port):
+        clients = [asyncio.ensure_future(HOSTILE[kind](port)) for _ in range(12)]
+        await until(lambda: len(connections(runner).open) == limits.connections)
+        for _ in range(12):
+            reader, _ = await sent(port, GET)
+            assert await reader.readuntil(b"here")
+            assert len(connections(runner).open) <= limits.connections
+        for each in clients:
+            each.cancel()
+        await asyncio.gather(*clients, return_exceptions=True)
+
+
+async def test_whoever_waits_for_the_server_is_not_ended_for_others() -> None:
+    go = asyncio.Event()
+    crowded: list[bool] = []
+
+    async def waiting(request: web.Request) -> web.StreamResponse:
+        connection = request.protocol
+        assert isinstance(connection, Connection)
+        crowded.append(connection.crowded)
+        if not connection.crowded:
+            await go.wait()
+        return web.Response(text="here")
+
+    app = web.Application()
+    app.router.add_get("/", waiting)
+    async with served(app, Limits(connections=3, head=999, tick=0.01, idle=0.01)) as (_, port):
+        first = [await sent(port, GET) for _ in range(3)]
+        await until(lambda: len(crowded) == 3)
+        for _ in range(3):
+            reader, _ = await sent(port, GET)
+            told = await reader.read()  # up to the end of the connection
+            assert b"Connection: close" in told
+        assert crowded == [False] * 3 + [True] * 3
+        go.set()
+        for reader, _ in first:
+            assert await reader.readuntil(b"here")
+
+
+async def test_a_reader_who_is_slow_gets_all_of_it() -> None:
+    async with served(application(), SHORT._replace(answer=9)) as (_, port):
+        reader, _ = await unread(port, b"/large", b"Connection: close\r\n")
+        size = 0
+        while piece := await reader.read(1 << 20):
+            size += len(piece)
+            await asyncio.sleep(0.03)
+    assert size > LARGE
+
+
+async def test_a_body_that_comes_slowly_is_taken() -> None:
+    limits = SHORT._replace(body=0.2, body_rate=20)
+    async with served(application(), limits) as (_, port):
+        reader, writer = await sent(port, POST)
+        for _ in range(50):
+            writer.write(b"xx")
+            await asyncio.sleep(0.03)
+        assert await reader.readuntil(b"here")
+
+
+async def test_what_is_not_read_is_answered_and_thrown_away() -> None:
+    async def refuse(request: web.Request) -> web.StreamResponse:
+        return web.Response(status=413, text="too large")
+
+    app = web.Application()
+    app.router.add_post("/", refuse)
+    async with served(app, Limits(connections=9)) as (_, port):
+        head = b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 5000000\r\n\r\n"
+        reader, _ = await sent(port, head, b"x" * 5_000_000)
+        told = await reader.readuntil(b"too large")
+        assert b" 413 " in told
+        assert b"Connection: close" in told
+        assert await reader.read() == b""
+
+
+def test_aiohttp_and_faust_still_have_the_private_names_this_leans_on() -> None:
+    assert inspect.iscoroutinefunction(AppRunner._make_server)
+    assert {"_paused", "_loop", "transport"} <= {*BaseProtocol.__slots__}
+    assert "self._kwargs = kwargs" in inspect.getsource(Server.__init__)
+    assert "RequestHandler(self, loop=self._loop, **self._kwargs)" in inspect.getsource(Server)
+    assert "TCPSite(\n            self._runner" in inspect.getsource(FaustWeb)

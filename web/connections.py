@@ -1,0 +1,317 @@
+"""Connections: how many there may be, and how long each may let the server wait.
+
+aiohttp knows no time limit but one between two requests, and takes every connection there is a file
+for; the last of them would then be missing in RocksDB, which ends the worker.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+import struct
+from collections import OrderedDict
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any, Final, Literal, NamedTuple, cast
+
+from aiohttp import hdrs
+from aiohttp.web import Application, AppRunner, BaseRequest, RequestPayloadError, StreamResponse
+from aiohttp.web_protocol import RequestHandler
+from aiohttp.web_server import Server
+
+from web.headers import HEADERS
+from web.problems import Problem
+
+log = logging.getLogger(__name__)
+
+LINGERING: Final = 2.0
+"""Seconds in which a client may go on sending what is not read, to find the answer then."""
+MOST_UNREAD: Final = 8 << 20
+"""Bytes of it."""
+STREAM_BUFFER: Final = 16 << 10
+"""Bytes under way to whoever reads a stream: one that does not read shows sooner."""
+
+Phase = Literal["head", "idle", "body", "answer"]
+"""What a client is waited for: to send, to ask again, to send the rest, to take the answer."""
+
+
+class Limits(NamedTuple):
+    """What connections may take; times are in seconds."""
+
+    connections: int
+    held: int = 64 << 20
+    """Bytes of bodies that are not answered yet."""
+    head: float = 15.0
+    """Until the head of a request is there, since its first byte, or since there is somebody."""
+    idle: float = 75.0
+    """Between two requests; load balancers mostly end it after 60."""
+    body: float = 20.0
+    """Until the body is there,"""
+    body_rate: float = 10_000.0
+    """and one second more for so many bytes of it."""
+    answer: float = 15.0
+    """In which nothing of an answer is taken."""
+    tick: float = 1.0
+    """Between two looks at all connections."""
+
+
+class TooSlow(Exception):
+    """The client took too long to send the body."""
+
+
+class Connection(RequestHandler):
+    """One connection, and what it waits for."""
+
+    def __init__(self, manager: Connections, **kwargs: Any) -> None:
+        super().__init__(manager, **kwargs)
+        self.beyond = False
+        """Whether it was one more than there may be, and none could be ended for it."""
+        self.streams = False
+        """Whether its answer has no end."""
+        self._all = manager
+        self._link: asyncio.Transport | None = None  # aiohttp forgets its own before it has ended
+        self._request: BaseRequest | None = None
+        self._phase: Phase = "head"
+        self._since = self._loop.time()
+        self._taken = 0  # bytes, since then
+        self._held = 0
+        self._unread: int | None = None  # bytes, once no more of them are looked at
+        self._told = False
+
+    @property
+    def crowded(self) -> bool:
+        """Whether there is no room for it."""
+        return self.beyond and self._all.full
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """See `asyncio.Protocol`."""
+        self._link = cast(asyncio.Transport, transport)
+        super().connection_made(transport)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """See `asyncio.Protocol`."""
+        self._all.open.pop(self, None)
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """See `asyncio.Protocol`."""
+        self._taken += len(data)
+        if self._unread is not None:
+            self._unread += len(data)
+            if self._unread > MOST_UNREAD:
+                self.drop()
+            return
+        if self._phase == "idle" and data:
+            self._enter("head")
+        super().data_received(data)
+
+    def pause_writing(self) -> None:
+        """See `asyncio.Protocol`."""
+        super().pause_writing()
+        self._since = self._loop.time()
+
+    def resume_writing(self) -> None:
+        """See `asyncio.Protocol`."""
+        super().resume_writing()
+        self._since = self._loop.time()
+
+    def log_exception(self, *args: Any, **kw: Any) -> None:
+        """Log what aiohttp cannot deal with, but for what a client has done."""
+        if not isinstance(kw.get("exc_info"), (TooSlow, RequestPayloadError, ConnectionError)):
+            super().log_exception(*args, **kw)
+
+    def handle_error(
+        self,
+        request: BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> StreamResponse:
+        """Answer what cannot be read as HTTP at all; it never comes to a middleware."""
+        log.info("%s sent what is no HTTP request: %s", request.remote, type(exc).__name__)
+        if request.writer.output_size > 0:
+            raise ConnectionError("a part of the answer was sent already")
+        detail = "this is not a valid HTTP request" if status < 500 else "an error on our side"
+        response = Problem(status, detail, headers=HEADERS).response()
+        response.force_close()
+        return response
+
+    def begin(self, request: BaseRequest) -> None:
+        """Note that there is a request."""
+        self._request = request
+        self._enter("body")
+
+    def end(self) -> None:
+        """Note that it is dealt with; the answer is still to be sent."""
+        self._request = None
+        self.streams = False
+        self._let_go()
+        self._enter("idle")
+        if self in self._all.open:
+            self._all.open.move_to_end(self)
+
+    def hold(self, size: int) -> bool:
+        """Note that so many bytes of the body are held; false if there is no room for them."""
+        self._held += size
+        self._all.held += size
+        return self._all.has_room_to_hold(self)
+
+    def stream(self) -> None:
+        """Note that the answer has no end, and let little of it be under way."""
+        self.streams = True
+        if self._link is not None:
+            self._link.set_write_buffer_limits(high=STREAM_BUFFER)
+            self._set_option(socket.SO_SNDBUF, STREAM_BUFFER)
+
+    def read_no_more(self) -> None:
+        """Throw away what comes from now on; the client finds the answer once it has sent it."""
+        self._unread = 0
+
+    def drop(self) -> None:
+        """End it now."""
+        self._all.open.pop(self, None)
+        self._let_go()
+        if self._link is not None:
+            if self._paused or self.streams:
+                # Or the system would go on for minutes to offer what nobody takes.
+                self._set_option(socket.SO_LINGER, struct.pack("ii", 1, 0))
+            self._link.abort()
+
+    def waits_for(self) -> Phase | None:
+        """What the client has to do; None if it is the client who waits."""
+        if self._paused or (self._link is not None and self._link.is_closing()):
+            return "answer"
+        if self._request is None:
+            return self._phase
+        return None if self._request.content.is_eof() else "body"
+
+    def check(self, now: float, limits: Limits) -> None:
+        """End what takes longer than it may."""
+        phase = self.waits_for()
+        if phase is None:
+            return
+        allowed: float = getattr(limits, phase)
+        if phase == "body":
+            allowed += self._taken / limits.body_rate
+        if now - self._since <= allowed:
+            return
+        if phase == "body" and self._request is not None and not self._told:
+            self._told = True  # whoever reads it answers then
+            self._since = now
+            self._request.content.set_exception(TooSlow())
+        else:
+            self.drop()
+
+    def _set_option(self, option: int, value: int | bytes) -> None:
+        with suppress(OSError):
+            end: socket.socket = cast(asyncio.Transport, self._link).get_extra_info("socket")
+            end.setsockopt(socket.SOL_SOCKET, option, value)
+
+    def _let_go(self) -> None:
+        self._all.held -= self._held
+        self._held = 0
+
+    def _enter(self, phase: Phase) -> None:
+        self._phase = phase
+        self._since = self._loop.time()
+        self._taken = 0
+
+
+class Connections(Server):
+    """All connections there are."""
+
+    def __init__(self, server: Server, limits: Limits, **kwargs: Any) -> None:
+        """Serve what `server` would; `kwargs` are those of each connection."""
+        super().__init__(self._handle, request_factory=server.request_factory, **kwargs)
+        self.open: OrderedDict[Connection, None] = OrderedDict()
+        """The one that has been without a request for the longest time is the first."""
+        self.held = 0
+        """Bytes of bodies."""
+        self._handler = server.request_handler
+        self._limits = limits
+        self._next = self._loop.call_later(limits.tick, self._tick)
+
+    def __call__(self) -> RequestHandler:
+        """Return what deals with a new connection."""
+        return Connection(self, loop=self._loop, **self._kwargs)
+
+    @property
+    def full(self) -> bool:
+        """Whether there are more connections than there may be."""
+        return len(self.open) > self._limits.connections
+
+    def connection_made(self, handler: RequestHandler, transport: asyncio.Transport) -> None:
+        """Take a new one; the one that has waited longest for its client makes room for it.
+
+        If there is none, the oldest stream goes, whose reader will come again.
+        """
+        super().connection_made(handler, transport)
+        connection = cast(Connection, handler)
+        others = list(self.open) if len(self.open) >= self._limits.connections else []
+        self.open[connection] = None
+        if self.full and not (
+            _drop_first(others, lambda each: each.waits_for() is not None)
+            or _drop_first(others, lambda each: each.streams)
+        ):
+            connection.beyond = True
+
+    def has_room_to_hold(self, connection: Connection) -> bool:
+        """Whether all that is held is not too much, without the slowest bodies of others."""
+        while self.held > self._limits.held:
+            others = (each for each in list(self.open) if each is not connection)
+            if not _drop_first(others, lambda each: each.waits_for() == "body"):
+                return False
+        return True
+
+    async def shutdown(self, timeout: float | None = None) -> None:
+        """See `Server`."""
+        self._next.cancel()
+        await super().shutdown(timeout)
+
+    async def _handle(self, request: BaseRequest) -> StreamResponse:
+        connection = cast(Connection, request.protocol)
+        connection.begin(request)
+        try:
+            return await self._handler(request)
+        finally:
+            connection.end()
+
+    def _tick(self) -> None:
+        now = self._loop.time()
+        for each in list(self.open):
+            each.check(now, self._limits)
+        self._next = self._loop.call_later(self._limits.tick, self._tick)
+
+
+class Runner(AppRunner):
+    """Runs an application with limits to its connections; bodies come as they were sent, packed."""
+
+    def __init__(self, app: Application, limits: Callable[[], Limits]) -> None:
+        super().__init__(app, access_log=None, auto_decompress=False, lingering_time=LINGERING)
+        self._limits = limits
+        app.on_response_prepare.append(_close_behind)
+
+    async def _make_server(self) -> Server:
+        server = await super()._make_server()
+        return Connections(server, self._limits(), loop=server._loop, **server._kwargs)
+
+
+async def _close_behind(request: BaseRequest, response: StreamResponse) -> None:
+    """Let an answer be the last where the request is not read to its end, or there is no room."""
+    connection = cast(Connection, request.protocol)
+    unread = not request.content.is_eof()
+    if unread:
+        connection.read_no_more()
+    if unread or connection.crowded:
+        response.force_close()
+        response.headers[hdrs.CONNECTION] = "close"
+
+
+def _drop_first(connections: Any, condition: Callable[[Connection], bool]) -> bool:
+    """End the first of them for which this holds; false if there is none."""
+    for each in connections:
+        if condition(each):
+            each.drop()
+            return True
+    return False
