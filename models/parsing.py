@@ -6,7 +6,8 @@ field, to name everything that is wrong with it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import Any, Final, get_type_hints
 
 import msgspec
@@ -15,15 +16,40 @@ from models import characters
 from models.records import LONGEST_TEXT, FieldError, Transaction
 
 _decode: Final = msgspec.json.Decoder(Transaction).decode
-_decode_anything: Final = msgspec.json.Decoder().decode
-_decode_items: Final = msgspec.json.Decoder(list[msgspec.Raw]).decode
+_skip: Final = msgspec.json.Decoder(msgspec.Raw).decode
 _TEXTS: Final = ("transaction_id", "nameOrig", "nameDest")
 _HINTS: Final[dict[str, Any]] = get_type_hints(Transaction, include_extras=True)
+_DECODE_FIELD: Final = {name: msgspec.json.Decoder(each).decode for name, each in _HINTS.items()}
 UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """What decoding raises; a RecursionError where things nest a thousand levels deep."""
 _OPTIONAL: Final = frozenset(
     field.name for field in msgspec.structs.fields(Transaction) if not field.required
 )
+_KINDS: Final = {
+    b"[": "an array",
+    b'"': "a string",
+    b"t": "a boolean",
+    b"f": "a boolean",
+    b"n": "null",
+}
+"""What a JSON value is, by its first byte; all others are numbers."""
+LONGEST_PROBLEM: Final = 300
+"""Characters that are told of what is wrong with a field: some of them are the sender's."""
+
+
+def unread(name: str, fields: Iterable[str], **options: Any) -> Callable[[bytes], Any]:
+    """Return a decoder that finds these fields, of which nothing is read, and skips all others.
+
+    No Python object is made of what is skipped: a million of them hold up all else for half a
+    second.
+    """
+    absent = msgspec.field(default=msgspec.UNSET)
+    return msgspec.json.Decoder(
+        msgspec.defstruct(name, [(each, msgspec.Raw, absent) for each in fields], **options)
+    ).decode
+
+
+_decode_fields: Final = unread("Fields", _HINTS)
 
 
 class InvalidTransaction(ValueError):
@@ -77,14 +103,6 @@ def valid_id(text: str) -> bool:
     return 0 < len(text) <= LONGEST_TEXT and characters.allowed(text)
 
 
-def split(raw: bytes) -> list[bytes]:
-    """Return the items of a JSON array, each still to be parsed; raises `InvalidTransaction`."""
-    try:
-        return [bytes(item) for item in _decode_items(raw)]
-    except UNREADABLE as exc:
-        raise InvalidTransaction([FieldError("", f"not valid JSON: {exc}")]) from exc
-
-
 def checked(transaction: Transaction) -> Transaction:
     """Return a transaction of the right types, or raise `InvalidTransaction` for its texts."""
     # No type can forbid single characters.
@@ -104,23 +122,40 @@ def _unread(message: Unread) -> str:
 
 def _explain(raw: bytes, failure: Exception) -> list[FieldError]:
     try:
-        fields = _decode_anything(raw)
+        begins = bytes(_skip(raw)).lstrip()[:1]
+        if begins != b"{":
+            kind = _KINDS.get(begins, "a number")
+            return [FieldError("", f"must be a JSON object, got {kind}")]
+        fields = _decode_fields(raw)
     except UNREADABLE as exc:
         return [FieldError("", f"not valid JSON: {exc}")]
-    return _explain_fields(fields, failure)
+    given = {name: getattr(fields, name) for name in _HINTS}
+    given = {name: each for name, each in given.items() if each is not msgspec.UNSET}
+    problems = [
+        error
+        for name, decode in _DECODE_FIELD.items()
+        for error in _explain_field(name, given, decode)
+    ]
+    return problems or [FieldError("", _shortened(str(failure)))]
 
 
 def _explain_fields(fields: Any, failure: Exception) -> list[FieldError]:
     if not isinstance(fields, dict):
         return [FieldError("", f"must be a JSON object, got {_json_type(fields)}")]
-    problems = [error for name in _HINTS for error in _explain_field(name, fields)]
-    return problems or [FieldError("", str(failure))]
+    problems = [
+        error
+        for name, hint in _HINTS.items()
+        for error in _explain_field(name, fields, partial(msgspec.convert, type=hint))
+    ]
+    return problems or [FieldError("", _shortened(str(failure)))]
 
 
-def _explain_field(name: str, fields: dict[str, Any]) -> list[FieldError]:
+def _explain_field(
+    name: str, fields: Mapping[str, Any], check: Callable[[Any], object]
+) -> list[FieldError]:
     if name not in fields:
         return [] if name in _OPTIONAL else [FieldError(name, "is missing")]
-    problem = _problem(lambda: msgspec.convert(fields[name], _HINTS[name]))
+    problem = _problem(lambda: check(fields[name]))
     return [FieldError(name, problem)] if problem else []
 
 
@@ -129,8 +164,14 @@ def _problem(check: Callable[[], object]) -> str | None:
         check()
     except msgspec.ValidationError as exc:
         text = str(exc)
-        return text[0].lower() + text[1:]
+        return _shortened(text[0].lower() + text[1:])
+    except UNREADABLE as exc:
+        return f"not valid JSON: {exc}"
     return None
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= LONGEST_PROBLEM else f"{text[:LONGEST_PROBLEM]}…"
 
 
 def _json_type(value: Any) -> str:

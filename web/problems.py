@@ -16,6 +16,8 @@ from fraudapp.stores.base import StoreUnavailable
 
 log = logging.getLogger(__name__)
 RETRY_AFTER_SECONDS = 2
+GONE = 499
+"""What logs and metrics call it when the client does not wait for the answer, after nginx."""
 
 Handler = Callable[[aiohttp_web.Request], Awaitable[aiohttp_web.StreamResponse]]
 
@@ -67,6 +69,8 @@ async def problems(request: aiohttp_web.Request, handler: Handler) -> aiohttp_we
         log.warning("%s %s: %s", request.method, request.raw_path, exc)
         return _unavailable(exc).response()
     except Exception:
+        if request.transport is None:  # the client has gone, in the midst of what was asked
+            return aiohttp_web.Response(status=GONE, reason="Client Closed Request")
         log.exception("%s %s failed", request.method, request.raw_path)
         return Problem(500, "an error on our side; it is in the log of this worker").response()
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any, Final
+from typing import Any, cast
 
 from faust import web
 
@@ -11,14 +11,13 @@ from fraudapp.app import app, runtime
 from fraudapp.finding import await_decision, find
 from fraudapp.intake import accept, is_accepted
 from models.characters import MEANT
-from models.parsing import InvalidTransaction, parse, split, valid_id
+from models.parsing import valid_id
 from models.records import Decision, Transaction
+from web import bodies
 from web.answers import Conflict, Pending
 from web.content import demand_json
 from web.problems import Problem
 from web.views import View, status_url, wait_seconds
-
-MOST_AT_ONCE: Final = 1_000
 
 
 @app.page("/transactions", name="transactions")
@@ -29,14 +28,14 @@ class Transactions(View):
         """Answer 202 once Kafka has them, or 200 with the decisions if asked to wait for them."""
         demand_json(request)
         wait = wait_seconds(request)
-        body = await request.read()
+        body = await bodies.read(cast(Any, request))
         if body.lstrip()[:1] == b"[":
-            transactions = _read_many(body)
+            transactions = await bodies.many(body)
             await accept(app, runtime, transactions)
             answers = await asyncio.gather(*(_outcome(each, wait) for each in transactions))
             settled = wait > 0 and not any(isinstance(each, Pending) for each in answers)
             return self.answer(answers, status=200 if settled else 202)
-        transaction = _read_one(body)
+        transaction = bodies.one(body)
         await accept(app, runtime, [transaction])
         answer = await _outcome(transaction, wait)
         if isinstance(answer, Decision):
@@ -92,33 +91,3 @@ async def _outcome(transaction: Transaction, wait: float) -> Decision | Pending 
 
 def _pending(transaction_id: str) -> Pending:
     return Pending(transaction_id, "PENDING", status_url(transaction_id))
-
-
-def _read_one(body: bytes) -> Transaction:
-    try:
-        return parse(body)
-    except InvalidTransaction as exc:
-        raise _invalid([error.as_json() for error in exc.errors]) from exc
-
-
-def _read_many(body: bytes) -> list[Transaction]:
-    try:
-        items = split(body)
-    except InvalidTransaction as exc:
-        raise _invalid([error.as_json() for error in exc.errors]) from exc
-    if len(items) > MOST_AT_ONCE:
-        raise Problem(413, f"at most {MOST_AT_ONCE} transactions at once, got {len(items)}")
-    transactions: list[Transaction] = []
-    errors: list[dict[str, Any]] = []
-    for index, item in enumerate(items):
-        try:
-            transactions.append(parse(item))
-        except InvalidTransaction as exc:
-            errors.extend({"index": index, **error.as_json()} for error in exc.errors)
-    if errors:
-        raise _invalid(errors)
-    return transactions
-
-
-def _invalid(errors: list[dict[str, Any]]) -> Problem:
-    return Problem(422, "nothing was accepted: the body has errors", errors=errors)
