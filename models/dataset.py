@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from array import array
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from models.characters import legible
 from models.features import TYPE_CODES, Matrix, from_columns
 from models.records import LARGEST_STEP
+from models.rows import BadRow, UnreadableFile, rows
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -51,7 +54,7 @@ class Labelled(NamedTuple):
 
 
 def labelled(source: Source, weight_legit: float = 1.0) -> Labelled:
-    """The rows of a CSV file or a frame with PaySim's columns, sorted by step.
+    """The rows of a file (see `models.rows`) or a frame with PaySim's columns, sorted by step.
 
     `weight_legit` is how many transactions each legitimate row stands for, where the source holds
     only a sample of them. Labels may be 0/1 or 0.0/1.0. Raises `TrainingDataError`.
@@ -61,16 +64,30 @@ def labelled(source: Source, weight_legit: float = 1.0) -> Labelled:
         raise TrainingDataError(f"weight_legit={weight_legit} is not a number above 0")
     try:
         return _checked(_read(source), weight_legit)
-    except OSError as error:
-        raise TrainingDataError(f"{name} cannot be read: {error.strerror}") from error
-    except ValueError as error:  # pandas' parser errors are ValueErrors too
+    except UnreadableFile as error:
+        raise TrainingDataError(str(error)) from error
+    except ValueError as error:
         raise TrainingDataError(f"{name}: {error}") from error
 
 
 def _read(source: Source) -> pd.DataFrame:
     if isinstance(source, pd.DataFrame):
         return source
-    return pd.read_csv(source, encoding="utf-8-sig", low_memory=False)
+    columns: dict[str, list[Any]] = {name: [] for name in COLUMNS}
+    lines = array("q")
+    bad: list[BadRow] = []
+    for row in rows(source, COLUMNS):
+        if isinstance(row, BadRow):
+            bad.append(row)
+            continue
+        lines.append(row.line)
+        for name in COLUMNS:
+            columns[name].append(row.fields.get(name))
+    if bad:
+        more = f"; {len(bad) - 1} more rows cannot be read" if len(bad) > 1 else ""
+        raise UnreadableFile(legible(bad[0].told(source)) + more)
+    frame: pd.DataFrame = pd.DataFrame(columns, index=pd.Index(lines, name="line"))
+    return frame
 
 
 def _checked(frame: pd.DataFrame, weight_legit: float) -> Labelled:
@@ -85,7 +102,7 @@ def _checked(frame: pd.DataFrame, weight_legit: float) -> Labelled:
     _refuse(frame, "type", ~np.isin(kinds.astype(str), list(TYPE_CODES)), f"one of {[*TYPE_CODES]}")
     drained = np.isin(kinds.astype(str), ["TRANSFER", "CASH_OUT"])
     drained &= money["amount"] == money["oldbalanceOrg"]
-    rows = Labelled(
+    found = Labelled(
         from_columns(kinds, list(money.values())),
         fraud,
         np.where(fraud, 1.0, weight_legit),
@@ -93,7 +110,7 @@ def _checked(frame: pd.DataFrame, weight_legit: float) -> Labelled:
         money["amount"],
         drained,
     )
-    return rows.at(np.argsort(rows.step, kind="stable"))
+    return found.at(np.argsort(found.step, kind="stable"))
 
 
 def _numbers(
@@ -116,7 +133,8 @@ def _numbers(
 def _refuse(frame: pd.DataFrame, name: str, bad: Flags, expected: str) -> None:
     if bad.any():
         row = int(np.argmax(bad))
+        line = f", line {frame.index[row]}," if frame.index.name == "line" else ""
         raise ValueError(
             f"column {name} must hold {expected} in every row; {int(bad.sum())} do not, the first "
-            f"is row {row + 1} with {frame[name].iloc[row]!r}"
+            f"is row {row + 1}{line} with {frame[name].iloc[row]!r}"
         )

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator
+import sys
+from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path
 from time import monotonic
@@ -17,19 +18,21 @@ from tqdm import tqdm
 from fraudapp.files import InvalidRow, read_file
 from fraudapp.kafka_clients import client_options
 from fraudapp.settings import Settings, load
+from models.lines import STDIN, shown
 from models.records import Transaction
+from models.rows import UnreadableFile, stem
 
 BATCH = 500
 
 
 @click.command("publish")
-@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("file", type=click.Path(path_type=Path))
 @click.option("--rate", type=click.FloatRange(min=0, min_open=True), help="Most events a second.")
 @click.option("--limit", type=click.IntRange(min=1), help="Stop after so many transactions.")
 @click.option(
     "--id-prefix", help="Ids are PREFIX-ROW where the file has none; default: the file's name."
 )
-@click.option("--skip-invalid", is_flag=True, help="Report invalid rows and go on.")
+@click.option("--skip-invalid", is_flag=True, help="Send the valid rows after an invalid one too.")
 @click.option("--quiet", is_flag=True, help="No progress bar.")
 def command(
     file: Path,
@@ -41,11 +44,15 @@ def command(
 ) -> None:
     """Send the transactions of FILE to be decided.
 
-    FILE is CSV with PaySim's columns (.csv), or JSON lines. Rows without transaction_id get one
-    from the row's number, so that sending the same file twice changes nothing.
+    FILE is CSV with PaySim's columns, or JSON lines, packed (gzip, bzip2, xz, zstd) or not; - is
+    the standard input. Rows without transaction_id get one from the row's number, so that sending
+    the same file twice changes nothing.
+
+    Each row that is not sent is told, with its line and the reason, and then the exit code is 1.
     """
-    rows = read_file(file, id_prefix or file.stem)
-    transactions = _skipping(rows) if skip_invalid else _stopping(rows)
+    if file == STDIN and not id_prefix:
+        raise click.UsageError("- has no name to make ids of: give an --id-prefix")
+    rows = _Sendable(read_file(file, id_prefix or stem(file)), skip_invalid)
     sent = 0
 
     def report(count: int) -> None:
@@ -55,18 +62,59 @@ def command(
 
     with tqdm(unit=" transactions", disable=quiet, total=limit) as progress:
         try:
-            asyncio.run(_publish(load(), islice(transactions, limit), rate, report))
-        except InvalidRow as exc:
-            raise click.ClickException(
-                f"{exc}\n{sent} transactions were sent; correct the row and send the file "
-                "again (what was sent is recognised), or use --skip-invalid"
-            ) from exc
+            asyncio.run(_publish(load(), islice(rows, limit), rate, report))
+            rows.count_the_rest()
+        except UnreadableFile as exc:
+            raise click.ClickException(f"{exc}\n{sent} transactions were sent") from exc
         except (KafkaError, OSError) as exc:
             raise click.ClickException(
                 f"the broker at FRAUD_BROKER_URL={load().broker_url} does not take it: {exc!r}; "
                 f"{sent} transactions were sent, sending them again is harmless"
             ) from exc
+    if rows.invalid or rows.unsent:
+        raise click.ClickException(rows.summary(sent))
+    if not sent:
+        raise click.ClickException(f"{shown(file)} holds no transactions")
     click.echo(f"{sent} transactions sent")
+
+
+class _Sendable:
+    """The valid rows, up to the first invalid one or all; invalid ones are told and counted."""
+
+    def __init__(self, rows: Iterator[Transaction | InvalidRow], skip_invalid: bool) -> None:
+        self.invalid = self.unsent = 0
+        self._rows = rows
+        self._skip = skip_invalid
+
+    def __iter__(self) -> Iterator[Transaction]:
+        for row in self._rows:
+            if isinstance(row, Transaction):
+                yield row
+                continue
+            self._tell(row)
+            if not self._skip:
+                return
+
+    def count_the_rest(self) -> None:
+        """Tell and count what comes after an invalid row that nothing is sent after."""
+        if self.invalid and not self._skip:
+            for row in self._rows:
+                if isinstance(row, Transaction):
+                    self.unsent += 1
+                else:
+                    self._tell(row)
+
+    def summary(self, sent: int) -> str:
+        """What became of the rows."""
+        text = f"{sent} transactions were sent; {self.invalid} rows are invalid and were not"
+        if self.unsent:
+            text += f", nor were {self.unsent} valid ones after the first of them"
+        text += "; correct them and send the file again (what was sent is recognised)"
+        return text if self._skip else f"{text}, or use --skip-invalid"
+
+    def _tell(self, row: InvalidRow) -> None:
+        self.invalid += 1
+        tqdm.write(f"not sent: {row}", file=sys.stderr)
 
 
 async def _publish(
@@ -97,18 +145,3 @@ async def _publish(
             if rate:
                 ahead = count / rate - (monotonic() - started)
                 await asyncio.sleep(max(0.0, ahead))
-
-
-def _stopping(rows: Iterable[Transaction | InvalidRow]) -> Iterator[Transaction]:
-    for row in rows:
-        if isinstance(row, InvalidRow):
-            raise row
-        yield row
-
-
-def _skipping(rows: Iterable[Transaction | InvalidRow]) -> Iterator[Transaction]:
-    for row in rows:
-        if isinstance(row, InvalidRow):
-            tqdm.write(f"skipped: {row}")
-        else:
-            yield row

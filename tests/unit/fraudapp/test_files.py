@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from fraudapp.files import InvalidRow, read_file
 from models.records import Transaction
+from models.rows import UnreadableFile
 from tests.unit.transactions import transaction, transactions
 
 HEADER = (
@@ -53,10 +54,8 @@ def test_a_wrong_row_is_told_and_its_neighbours_are_read(tmp_path: Path) -> None
 
 
 def test_a_missing_column_is_named(tmp_path: Path) -> None:
-    (row,) = rows(
-        tmp_path / "a.csv", f"{HEADER.replace(',amount', '')}\n1,TRANSFER,C1,0,0,C2,0,0\n"
-    )
-    assert "amount: is missing" in str(row)
+    with pytest.raises(UnreadableFile, match=r"a\.csv: column amount is missing; needed are "):
+        rows(tmp_path / "a.csv", f"{HEADER.replace(',amount', '')}\n1,TRANSFER,C1,0,0,C2,0,0\n")
 
 
 def test_an_empty_file_has_no_rows(tmp_path: Path) -> None:
@@ -88,4 +87,4 @@ def test_what_no_reader_expects_is_a_wrong_row(tmp_path: Path) -> None:
     path = tmp_path / "latin.csv"
     path.write_bytes(f"{HEADER}\n{ROW}\n".replace("C1", "Müller").encode("latin-1"))
     (row,) = read_file(path, "p")
-    assert "row 1: nameOrig: is not UTF-8" in str(row)
+    assert "line 2, row 1: is not UTF-8" in str(row)

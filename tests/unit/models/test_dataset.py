@@ -116,7 +116,7 @@ def test_a_weight_must_be_a_positive_number(weight: float) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", "No columns"),
+        (b"", "no transactions"),
         (HEADER.encode(), "no transactions"),
         (b"\xff\xfe\x00\x01", "rows.csv"),
         (b'{"step": 1}\n', "is missing"),
