@@ -162,7 +162,7 @@ def build(settings: Settings) -> FraudApp:
         producer_max_request_size=2 * settings.max_message_bytes,
         consumer_max_fetch_size=max(2**20, settings.max_message_bytes),
         web_bind=settings.web_bind,
-        web_host="127.0.0.1" if settings.web_bind == "0.0.0.0" else settings.web_bind,  # noqa: S104
+        web_host=settings.web_host,
         web_port=settings.web_port,
         web_tables_enabled=False,
         web_router_enabled=False,

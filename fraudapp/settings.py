@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from urllib.parse import SplitResult, urlsplit
 
 import click
 import limits
 from pydantic import AfterValidator, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from fraudapp import secret_files
+from fraudapp import addresses, secret_files
 from fraudapp.keys import Keys
 from fraudapp.keys import parse as parse_keys
 from fraudapp.local.session import running_settings
@@ -30,44 +29,13 @@ class SettingsError(click.ClickException):
     """A setting is wrong; the message names the variable, the value and what is allowed."""
 
 
-def _check_url(text: str, schemes: Sequence[str]) -> SplitResult:
-    # No part of the text is repeated: it may hold a password, at an unexpected place.
-    url = urlsplit(text)
-    if url.scheme not in schemes or "://" not in text:
-        raise ValueError(f"use a URL that starts with {' or '.join(f'{s}://' for s in schemes)}")
-    try:
-        url.port  # noqa: B018 - raises if it is no number
-    except ValueError:
-        raise ValueError(
-            "the port is not a number; in user and password, write special characters as %XX"
-        ) from None
-    return url
+def _address(check: Callable[[str], str]) -> AfterValidator:
+    def checked(value: str | SecretStr) -> str | SecretStr:
+        if isinstance(value, SecretStr):
+            return SecretStr(check(value.get_secret_value()))
+        return check(value)
 
-
-def _url(*schemes: str) -> AfterValidator:
-    def check(value: str | SecretStr) -> str | SecretStr:
-        _check_url(value.get_secret_value() if isinstance(value, SecretStr) else value, schemes)
-        return value
-
-    return AfterValidator(check)
-
-
-def _brokers(text: str) -> str:
-    first, *more = text.replace(",", ";").split(";")
-    urls = [first, *(part if "://" in part else f"kafka://{part}" for part in more)]
-    for part in urls:
-        if not _check_url(part, ("kafka", "aiokafka")).hostname:
-            raise ValueError("write kafka://HOST:PORT; several as kafka://A:9092,B:9092")
-    return ";".join(urls)  # Faust's form
-
-
-def _archive_url(text: str) -> str:
-    url = _check_url(text, ("file", "s3"))
-    if url.scheme == "s3" and not url.netloc:
-        raise ValueError("name the bucket: s3://BUCKET/PREFIX")
-    if url.scheme == "file" and (url.netloc or not url.path.strip("/")):
-        raise ValueError("write the whole path, after three slashes: file:///FOLDER")
-    return text
+    return AfterValidator(checked)
 
 
 def _topic(name: str) -> str:
@@ -137,7 +105,7 @@ class Settings(BaseSettings):
     # Kafka
     app_id: AppId = "fraudapp"
     """Consumer group, and prefix of the changelog topics."""
-    broker_url: Annotated[str, AfterValidator(_brokers)] = "kafka://127.0.0.1:9092"
+    broker_url: Annotated[str, _address(addresses.brokers)] = "kafka://127.0.0.1:9092"
     """Bootstrap servers: `kafka://HOST:PORT`, or several: `kafka://A:9092,B:9092`."""
     broker_security: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
     """Security protocol: TLS with `SSL`, user and password with `SASL`."""
@@ -193,7 +161,7 @@ class Settings(BaseSettings):
     """Version that serves; no worker starts without it. Unset: the active one, or a first one."""
 
     # Stores
-    redis_url: Annotated[SecretStr, _url("redis", "rediss", "unix")] = SecretStr(
+    redis_url: Annotated[SecretStr, _address(addresses.redis)] = SecretStr(
         "redis://127.0.0.1:6379/0"
     )
     """Redis of the latest decisions: `redis://:PASSWORD@HOST:PORT/NUMBER`, `rediss://` with TLS.
@@ -204,7 +172,7 @@ class Settings(BaseSettings):
     """PEM file of the authorities trusted with `rediss://`; unset: those of the system."""
     redis_ttl: Annotated[int, Field(ge=1)] = 7 * 24 * 3600
     """Seconds the latest decisions stay in Redis."""
-    postgres_url: Annotated[SecretStr, _url("postgresql+asyncpg")] = SecretStr(
+    postgres_url: Annotated[SecretStr, _address(addresses.postgres)] = SecretStr(
         "postgresql+asyncpg://fraud:fraud@127.0.0.1:5432/fraud"
     )
     """SQLAlchemy URL of the history: `postgresql+asyncpg://USER:PASSWORD@HOST:PORT/DATABASE`."""
@@ -216,11 +184,11 @@ class Settings(BaseSettings):
     """Most connections to Postgres per worker."""
     postgres_days: Annotated[int, Field(ge=1, le=36_500)] | None = None
     """Days for which Postgres keeps decisions, besides today; unset: for ever."""
-    archive_url: Annotated[str, AfterValidator(_archive_url)] | None = None
+    archive_url: Annotated[str, _address(addresses.archive)] | None = None
     """`s3://BUCKET/PREFIX` or `file:///FOLDER`; unset: the folder `archive` in the data folder."""
     archive_days: Annotated[int, Field(ge=1, le=36_500)] | None = None
     """Days for which the archive keeps decisions, besides today; unset: for ever."""
-    s3_endpoint_url: Annotated[str, _url("http", "https")] | None = None
+    s3_endpoint_url: Annotated[str, _address(addresses.endpoint)] | None = None
     """For S3 servers other than Amazon's."""
     s3_addressing: Literal["path", "virtual", "auto"] = "path"
     """Where the bucket's name is: in the path, in the host's name, or as botocore thinks best."""
@@ -238,7 +206,7 @@ class Settings(BaseSettings):
     """Folder of models, RocksDB tables and the local archive; one for each worker."""
     start_timeout: Annotated[float, Field(ge=0, le=3_600)] = 30.0
     """Seconds the broker and the stores may take to answer at start."""
-    web_bind: str = "127.0.0.1"
+    web_bind: Annotated[str, _address(addresses.bind)] = "127.0.0.1"
     """Address the web server listens on."""
     web_port: Port = 8000
     """Port of the web server."""
@@ -333,6 +301,15 @@ class Settings(BaseSettings):
         return [name.strip().lower() for name in (self.web_hosts or "").split(",") if name]
 
     @property
+    def web_host(self) -> str:
+        """The host in URLs of the web server, as its own machine reaches it."""
+        if self.web_bind == "0.0.0.0":  # noqa: S104
+            return "127.0.0.1"
+        if ":" in self.web_bind:
+            return "[::1]" if self.web_bind == "::" else f"[{self.web_bind}]"
+        return self.web_bind
+
+    @property
     def model_dir(self) -> Path:
         """Folder of the model versions."""
         return self.data_dir / "models"
@@ -350,7 +327,7 @@ class Settings(BaseSettings):
     @property
     def bootstrap_servers(self) -> list[str]:
         """The brokers as `HOST:PORT`, for clients other than Faust."""
-        return [part.partition("://")[2] or part for part in self.broker_url.split(";")]
+        return [part.partition("://")[2] for part in self.broker_url.split(";")]
 
 
 SECRETS = [
@@ -388,7 +365,8 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
     values = {
         name: merged[PREFIX + name.upper()]
         for name in Settings.model_fields
-        if merged.get(PREFIX + name.upper())  # set but empty means unset, as compose files do it
+        # Set but empty means unset, as compose files do it.
+        if merged.get(PREFIX + name.upper(), "").strip()
     }
     try:
         return Settings.model_validate(values)
@@ -429,7 +407,8 @@ def _sentence(error: Mapping[str, Any]) -> str:
     name = str(error["loc"][0])
     field = Settings.model_fields[name]
     secret = "SecretStr" in str(field.annotation)
-    shown = "(hidden)" if secret else repr(error["input"])
+    hidden = secret or addresses.may_hold_a_secret(str(error["input"]))
+    shown = "(hidden)" if hidden else repr(error["input"])
     allowed = problem[0].lower() + problem[1:]
     default = "" if secret or field.default is None else f"; unset it for {field.default}"
     return f"{PREFIX}{name.upper()}={shown}: {allowed}{default}"

@@ -103,11 +103,10 @@ class S3Archive:
     async def _connect(self) -> Any:
         ca_file = self._settings.s3_ca_file
         key, secret = self._settings.s3_access_key_id, self._settings.s3_secret_access_key
-        endpoint = self._settings.s3_endpoint_url
         return await self._stack.enter_async_context(
             get_session().create_client(
                 "s3",
-                endpoint_url=endpoint and endpoint.rstrip("/"),
+                endpoint_url=self._settings.s3_endpoint_url,
                 region_name=self._settings.s3_region,
                 verify=ca_file and str(ca_file),
                 aws_access_key_id=key.get_secret_value() if key else None,
