@@ -1,1 +1,3 @@
 """Agents: what consumes topics."""
+
+__part_of__ = "fraudapp"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+__part_of__ = "fraudapp"
+
 
 def sample_path() -> Path:
     """Where the packaged `transactions.csv` is; see `PROVENANCE.md` beside it."""

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import importlib
 import io
 import sys
+from functools import partial
 from typing import cast
 
+from faust.cli import base
 from faust.cli.faust import cli
 
 
@@ -14,6 +17,8 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         # Names and reports hold what not every terminal's encoding has; they are told all the same.
         cast("io.TextIOWrapper", stream).reconfigure(errors="backslashreplace")
+    # The application is installed: nothing is to be imported from the folder that this is run in.
+    base.find_app = partial(base.find_app, imp=importlib.import_module)
     # In place: Faust looks for the application in this very list.
     sys.argv[1:1] = ["-A", "fraudapp.app"]
     cli(prog_name="fraudapp")

@@ -30,6 +30,10 @@ from mode import CrashingSupervisor
 from mode.types import ServiceT
 from yarl import URL
 
+from fraudapp import beside
+
+beside.check()
+
 from fraudapp import commands, memory, open_files
 from fraudapp.assignor import OwnersAssignor
 from fraudapp.exposure import refusal

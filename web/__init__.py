@@ -1,1 +1,3 @@
 """The HTTP API, on Faust's own web server."""
+
+__part_of__ = "fraudapp"
