@@ -11,6 +11,8 @@ from typing import cast
 from faust.cli import base
 from faust.cli.faust import cli
 
+from fraudapp import faust_commands
+
 
 def main() -> None:
     """Run the command line; the same as `faust -A fraudapp.app`."""
@@ -19,8 +21,10 @@ def main() -> None:
         cast("io.TextIOWrapper", stream).reconfigure(errors="backslashreplace")
     # The application is installed: nothing is to be imported from the folder that this is run in.
     base.find_app = partial(base.find_app, imp=importlib.import_module)
-    # In place: Faust looks for the application in this very list.
-    sys.argv[1:1] = ["-A", "fraudapp.app"]
+    faust_commands.tell_version()
+    if sys.argv[1:] != ["--version"]:  # which is told whatever the settings are
+        # In place: Faust looks for the application in this very list.
+        sys.argv[1:1] = ["-A", "fraudapp.app"]
     cli(prog_name="fraudapp")
 
 

@@ -54,11 +54,19 @@ def command(day: datetime, dry_run: bool, yes: bool, take_back: bool) -> None:
         click.echo(f"what was decided since {before} (UTC) is saved where stores are filled anew")
         return
     if not (dry_run or yes):
-        _purge(settings, before, dry_run=True)
+        failed = _purge(settings, before, dry_run=True)
+        if len(failed) == len(UNITS):
+            _tell(failed, "Nothing was deleted.")
+        for store, exc in failed.items():
+            StoreFailed(store, exc, "It cannot be purged now.").show()
         click.confirm("Delete them for good?", abort=True)
     if not dry_run:
         _mark(settings, before)
-    _purge(settings, before, dry_run=dry_run)
+    failed = _purge(settings, before, dry_run=dry_run)
+    if dry_run:
+        _tell(failed, "Nothing was deleted.")
+    done = ", ".join(name for name in UNITS if name not in failed) or "nothing"
+    _tell(failed, f"Purge again then; purged: {done}.")
     click.echo(
         STAYS.format(
             decisions=settings.decisions_topic,
@@ -100,19 +108,26 @@ def _mark(settings: Settings, before: date, *, take_back: bool = False) -> None:
         raise click.ClickException(f"{exc}. Nothing was changed.") from exc
 
 
-def _purge(settings: Settings, before: date, *, dry_run: bool) -> None:
+def _purge(settings: Settings, before: date, *, dry_run: bool) -> dict[str, StoreUnavailable]:
+    """Tell how much goes; return why stores cannot be purged, by their names."""
     done = "would be deleted" if dry_run else "deleted"
-    failed: list[StoreFailed] = []
     counted = asyncio.run(_each(settings, before, dry_run))
+    failed: dict[str, StoreUnavailable] = {}
     for store, count in counted.items():
         if isinstance(count, StoreUnavailable):
-            failed.append(StoreFailed(store, count, "Purge again then; the others were purged."))
+            failed[store] = count
         else:
             click.echo(f"{store}: {count:,} {UNITS[store]} from before {before} (UTC) {done}")
-    for failure in failed[1:]:
+    return failed
+
+
+def _tell(failed: dict[str, StoreUnavailable], advice: str) -> None:
+    """Raise `StoreFailed` for the first, after the others are shown; return if there is none."""
+    failures = [StoreFailed(store, exc, advice) for store, exc in failed.items()]
+    for failure in failures[1:]:
         failure.show()
-    if failed:
-        raise failed[0]
+    if failures:
+        raise failures[0]
 
 
 async def _each(

@@ -97,11 +97,11 @@ def _run(options: Options, stack: ExitStack) -> int:
         stack.callback(server.stop)
         server.start()
         click.echo(f"{server.name:8}  {HOST}:{server.port}")
-    click.echo("worker    starting; the first time, it trains a model")
+    log = own / "worker.log"
+    click.echo(f"worker    starting; the first time, it trains a model; its log is {log}")
     environment = {**os.environ, **settings}
-    worker = Child(
-        "worker", [sys.executable, "-m", "fraudapp", "worker", "-l", "info"], env=environment
-    )
+    argv = [sys.executable, "-m", "fraudapp", "worker", "-l", "info"]
+    worker = Child("worker", argv, log=log, env=environment)
     stack.callback(worker.stop)
     worker.start()
     try:
@@ -163,7 +163,8 @@ def _watch(worker: Child, servers: list[Server]) -> int:
 
 def _exit_code(worker: Child) -> int:
     code = worker.returncode or 0
-    click.echo(f"The worker has ended with {code}; stopping the rest.", err=True)
+    why = worker.tail() if code > 0 else ""
+    click.echo(f"The worker has ended with {code}; stopping the rest.{why}", err=True)
     return code if code >= 0 else 128 - code  # ended by a signal: as shells have it
 
 
@@ -176,6 +177,7 @@ Ready after {seconds:.1f} s{sample}. Ctrl-C stops everything.
   watch     {base}/stats
   API       {base}/docs
   health    {base}/readyz
+  log       {options.data_dir / "local" / "worker.log"}
   files     {options.data_dir}
 
 Send one from a second terminal, in this folder, and ask for its decision:

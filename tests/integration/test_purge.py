@@ -113,6 +113,8 @@ def test_a_store_that_is_down_has_its_exit_code_and_the_others_are_purged(
     assert "FRAUD_POSTGRES_URL" in result.output
     assert "hunter2" not in result.output
     assert "redis: 20 decisions" in result.output
+    assert "purged: redis, archive." in result.output
+    assert "Nothing was deleted." in purge("--before", "2026-03-06", "--dry-run").output
     monkeypatch.setenv("FRAUD_REDIS_URL", f"redis://127.0.0.1:{free_port()}/0")
     result = purge("--before", "2026-03-06", "--yes")
     assert "FRAUD_REDIS_URL" in result.output
