@@ -24,7 +24,7 @@ _DEFLATE: Final = 15
 _WINDOWS: Final = {"gzip": 31, "x-gzip": 31, "deflate": _DEFLATE}
 _IDENTITY: Final = frozenset({"", "identity"})
 _LATER: Final = {"Retry-After": str(RETRY_AFTER_SECONDS)}
-_SMALL: Final = 64
+_SMALL: Final = 1_024
 """Bytes that an item counts for besides its own."""
 
 
