@@ -16,12 +16,19 @@ from contextlib import suppress
 from typing import Any, Final, Literal, NamedTuple, cast
 
 from aiohttp import hdrs
-from aiohttp.web import Application, AppRunner, BaseRequest, RequestPayloadError, StreamResponse
+from aiohttp.web import (
+    Application,
+    AppRunner,
+    BaseRequest,
+    HTTPException,
+    RequestPayloadError,
+    StreamResponse,
+)
 from aiohttp.web_protocol import RequestHandler
 from aiohttp.web_server import Server
 
 from web.headers import HEADERS
-from web.problems import Problem
+from web.problems import Problem, of_http
 
 log = logging.getLogger(__name__)
 
@@ -274,6 +281,8 @@ class Connections(Server):
         connection.begin(request)
         try:
             return await self._handler(request)
+        except HTTPException as exc:  # aiohttp's own, before any middleware
+            return of_http(exc, request).response()
         finally:
             connection.end()
 

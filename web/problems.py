@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Final
 
 from aiohttp import web as aiohttp_web
 from aiokafka.errors import KafkaError
@@ -18,6 +18,8 @@ log = logging.getLogger(__name__)
 RETRY_AFTER_SECONDS = 2
 GONE = 499
 """What logs and metrics call it when the client does not wait for the answer, after nginx."""
+
+_OF_THE_BODY: Final = ("Content-Type", "Content-Length")
 
 Handler = Callable[[aiohttp_web.Request], Awaitable[aiohttp_web.StreamResponse]]
 
@@ -64,7 +66,7 @@ async def problems(request: aiohttp_web.Request, handler: Handler) -> aiohttp_we
     except Problem as problem:
         return problem.response()
     except aiohttp_web.HTTPException as exc:
-        return _of_http(exc, request).response()
+        return of_http(exc, request).response()
     except (StoreUnavailable, KafkaError, Unknowable) as exc:
         log.warning("%s %s: %s", request.method, request.raw_path, exc)
         return _unavailable(exc).response()
@@ -75,12 +77,13 @@ async def problems(request: aiohttp_web.Request, handler: Handler) -> aiohttp_we
         return Problem(500, "an error on our side; it is in the log of this worker").response()
 
 
-def _of_http(exc: aiohttp_web.HTTPException, request: aiohttp_web.Request) -> Problem:
+def of_http(exc: aiohttp_web.HTTPException, request: aiohttp_web.BaseRequest) -> Problem:
+    """Return what aiohttp raises as a problem."""
     details = {
         404: f"there is nothing at {request.path}",
         405: f"{request.method} is not allowed at {request.path}",
     }
-    kept = {name: exc.headers[name] for name in ("Allow", "Location") if name in exc.headers}
+    kept = {name: value for name, value in exc.headers.items() if name not in _OF_THE_BODY}
     return Problem(exc.status, details.get(exc.status) or exc.text or exc.reason, headers=kept)
 
 
