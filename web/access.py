@@ -16,14 +16,14 @@ from fraudapp.app import app, settings
 from fraudapp.exposure import is_loopback
 from fraudapp.key_file import KeyFile
 from fraudapp.keys import Key, Keys
+from web.negotiation import wants_page
 from web.problems import Handler, Problem
 from web.server import web_app
-from web.views import wants_page
 
 log = logging.getLogger(__name__)
 
 ALWAYS_OPEN: Final = ("/healthz", "/readyz")
-STATIC: Final = "/static"
+STATIC: Final = "/static/{name}"
 PAGES: Final = ("/", "/stats", "/docs")
 """As pages for a browser they are open: they hold no data, and ask for the key to fetch it."""
 READING: Final = frozenset({"GET", "HEAD", "OPTIONS"})

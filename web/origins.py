@@ -17,6 +17,7 @@ from aiohttp import web as aiohttp_web
 
 from fraudapp.app import settings
 from web.access import ALWAYS_OPEN
+from web.negotiation import depends_on
 from web.problems import Handler, Problem
 
 _HOST: Final = re.compile(
@@ -81,9 +82,12 @@ def _check_host(request: aiohttp_web.Request) -> None:
 def _check_origin(request: aiohttp_web.Request) -> None:
     for origin in request.headers.getall("Origin", []):
         if not _is_own(origin, request.headers.get("Host", "")):
+            depends_on(request, "Origin")
             raise Problem(403, f"a page of {origin[:255]!r} may not send requests to this server")
     site = request.headers.get("Sec-Fetch-Site", "none")
     if site not in _OWN_PAGES and not _follows_a_link(request):
+        for header in ("Sec-Fetch-Site", "Sec-Fetch-Mode", "Sec-Fetch-Dest"):
+            depends_on(request, header)
         raise Problem(403, f"a page of another origin ({site[:32]!r}) may not send this request")
 
 

@@ -12,8 +12,9 @@ from faust import web
 
 from fraudapp.app import app, runtime
 from web.access import may_still
+from web.negotiation import wants_page
 from web.overview import encoded_details, stats
-from web.views import View, wants_page
+from web.views import View
 
 STREAM_INTERVAL: Final = 1.0
 """Seconds between two events of the stream."""
@@ -29,7 +30,7 @@ class Stats(View):
         """Answer what the table of decision counts holds."""
         if wants_page(request):
             return self.page("stats.html")
-        return self.answer(stats(), headers={"Vary": "Accept"})
+        return self.answer(stats())
 
 
 @app.page("/stats/details", name="stats-details")

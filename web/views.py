@@ -7,7 +7,6 @@ from typing import Any, Final, cast
 from urllib.parse import quote
 
 from faust import web
-from faust.web.exceptions import WebError
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from msgspec import json
 
@@ -25,13 +24,15 @@ LONGEST_WAIT: Final = 30.0
 class View(web.View):
     """A view whose answers are JSON and whose errors are problems."""
 
-    async def on_request_error(self, request: web.Request, exc: WebError) -> web.Response:
-        """See `faust.web.View`; only Faust's own "method not allowed" comes this way."""
-        methods = self.get_methods()
-        if "GET" not in methods:
-            methods.discard("HEAD")
-        allowed = {"Allow": ",".join(sorted(methods))} if exc.code == 405 else None
-        raise Problem(exc.code or 500, str(exc.detail or exc), headers=allowed)
+    def get_methods(self) -> set[str]:
+        """See `faust.web.View`; the router knows these, and refuses others."""
+        methods: set[str] = super().get_methods()
+        return methods if "GET" in methods else methods - {"HEAD"}
+
+    async def options(self, request: web.Request, **kwargs: Any) -> web.Response:
+        """Answer which methods there are."""
+        allowed = ",".join(sorted(self.get_methods()))
+        return self.bytes(b"", status=204, headers={"Allow": allowed})
 
     async def head(self, request: web.Request, **kwargs: Any) -> web.Response:
         """Answer as to GET; the server leaves the body out."""
@@ -49,11 +50,6 @@ class View(web.View):
         return self.bytes(
             json.encode(value), content_type="application/json", status=status, headers=headers
         )
-
-
-def wants_page(request: Any) -> bool:
-    """Whether a browser asks, for a page; programs ask for JSON or for anything."""
-    return "text/html" in request.headers.get("Accept", "")
 
 
 def wait_seconds(request: web.Request) -> float:

@@ -74,8 +74,8 @@ class NoRedirect(urllib.request.HTTPRedirectHandler):
 def test_every_route_opens_to_the_right_keys_only(locked: Worker, key_file: Path) -> None:
     tried = 0
     for method, canonical in sorted(routes(locked.environment)):
-        path = canonical.replace("{transaction_id}", "a").replace("/static", "/static/style.css")
-        scope = "read" if method in ("GET", "HEAD") else "write"
+        path = canonical.replace("{transaction_id}", "a").replace("{name}", "style.css")
+        scope = "read" if method in ("GET", "HEAD", "OPTIONS") else "write"
         for secret, scopes in ((READ, {"read"}), (WRITE, {"write"}), (BOTH, {"read", "write"})):
             for header in ({"X-API-Key": secret}, {"Authorization": f"Bearer {secret}"}):
                 status, _, _ = ask(locked, method, path, headers=header)
