@@ -138,8 +138,11 @@ def _post() -> dict[str, Any]:
                 answer,
             ),
             "202": _content("Accepted: Kafka has them.", "application/json", answer),
+            "400": _problem("The body is not what its headers say."),
+            "408": _problem("The body took too long to come."),
             "409": _problem("The id was used before, with another payload."),
             "413": _problem("The body is too large."),
+            "415": _problem("The body does not say that it is JSON, or is packed in another way."),
             "422": _problem("Nothing was accepted; each wrong field is named.", "InvalidBody"),
             "503": _problem("The broker does not answer."),
         },
@@ -175,7 +178,9 @@ def _operation(
 ) -> dict[str, Any]:
     refusals = {
         "401": _problem("A key is needed, or this one is wrong."),
-        "403": _problem("The key has not the scope."),
+        "403": _problem("The key has not the scope, or a page of another origin asks."),
+        "406": _problem("`Accept-Encoding` takes neither gzip nor what is not packed."),
+        "421": _problem("This server does not go by that `Host`."),
         "429": _problem("Too many requests; `Retry-After` tells when to try again."),
         "500": _problem("An error on our side."),
     }

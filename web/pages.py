@@ -2,17 +2,36 @@
 
 from __future__ import annotations
 
+import asyncio
+import gzip
+import hashlib
+import mimetypes
+from functools import cache
 from pathlib import Path
-from typing import Final
+from typing import Any, Final, NamedTuple, cast
 
+from aiohttp import ETag
 from faust import web
 
 from fraudapp.app import app
 from web.access import STATIC
+from web.compressing import LARGE
+from web.negotiation import depends_on, packing
 from web.problems import Problem
 from web.views import View
 
 FOLDER: Final = Path(__file__).parent / "static"
+
+
+class File(NamedTuple):
+    """A file of the pages, as it is sent."""
+
+    content_type: str
+    plain: bytes
+    packed: bytes
+    """The same as gzip; empty if it is too small for that."""
+    tag: str
+    """Changes with the content."""
 
 
 @app.page("/", name="front")
@@ -24,4 +43,48 @@ class Front(View):
         raise Problem(302, "see /stats", headers={"Location": "/stats"})
 
 
-app.web.add_static(STATIC, FOLDER)
+@app.page(STATIC.replace("}", ":.+}"), name="static")
+class Static(View):
+    """The files of the pages."""
+
+    async def get(self, request: web.Request, name: str) -> web.Response:
+        """Answer the file, or 304 to whoever has it."""
+        path = _files().get(name)
+        if path is None:
+            raise Problem(404, f"there is nothing at {cast(Any, request).path}")
+        file = await asyncio.to_thread(_load, path)
+        if file.packed:
+            depends_on(request, "Accept-Encoding")
+        packed = bool(file.packed) and packing(request).gzip
+        tag = f"{file.tag}-gzip" if packed else file.tag
+        headers = {"ETag": f'"{tag}"'}
+        expected, known = cast(Any, request).if_match, cast(Any, request).if_none_match
+        if expected is not None and not any(_is(tag, each) for each in expected):
+            raise Problem(412, "the file is not the one that If-Match names", headers=headers)
+        if known is not None and any(_is(tag, each, weakly=True) for each in known):
+            return self.bytes(b"", status=304, headers=headers)
+        if packed:
+            headers["Content-Encoding"] = "gzip"
+        headers["Content-Type"] = file.content_type
+        return self.bytes(file.packed if packed else file.plain, headers=headers)
+
+
+def _is(tag: str, given: ETag, *, weakly: bool = False) -> bool:
+    return given.value in ("*", tag) and (weakly or not given.is_weak)
+
+
+@cache
+def _files() -> dict[str, Path]:
+    return {
+        path.relative_to(FOLDER).as_posix(): path for path in FOLDER.rglob("*") if path.is_file()
+    }
+
+
+@cache
+def _load(path: Path) -> File:
+    plain = path.read_bytes()
+    kind = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
+    if kind.startswith("text/"):
+        kind += "; charset=utf-8"
+    packed = gzip.compress(plain, mtime=0) if len(plain) >= LARGE else b""
+    return File(kind, plain, packed, hashlib.sha256(plain).hexdigest()[:32])
