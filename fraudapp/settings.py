@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import click
-import limits
 from pydantic import AfterValidator, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
@@ -18,6 +17,8 @@ from fraudapp.keys import Keys
 from fraudapp.keys import parse as parse_keys
 from fraudapp.local.session import running_settings
 from fraudapp.misspelt import PREFIX, about_security, misspelt
+from fraudapp.rates import Rate
+from fraudapp.rates import parse as parse_rates
 from fraudapp.tls import client_context
 from fraudapp.topic_names import clash, impossible
 from models.policy import Policy
@@ -50,10 +51,7 @@ def _keys(text: SecretStr) -> SecretStr:
 
 
 def _rate(text: str) -> str:
-    try:
-        limits.parse(text)
-    except ValueError:
-        raise ValueError("write N/second, N/minute or N/hour, such as 100/second") from None
+    parse_rates(text)
     return text
 
 
@@ -226,7 +224,10 @@ class Settings(BaseSettings):
     web_hosts: Annotated[str, AfterValidator(_hosts)] | None = None
     """Names the API is asked by besides `localhost` and addresses: `fraud.example.com,*.svc`."""
     rate_limit: Annotated[str, AfterValidator(_rate)] | None = None
-    """Most HTTP requests of each key, or address without one, such as `100/second`; unset: any."""
+    """Most HTTP requests of each key, or address without one: `100/second`; unset: any.
+
+    Several as `100/second;1000/hour`. Pages and their files are not counted.
+    """
 
     @model_validator(mode="after")
     def _agree(self) -> Settings:
@@ -294,6 +295,11 @@ class Settings(BaseSettings):
     def keys(self) -> Keys:
         """The keys of the HTTP API; false if there are none and it is open."""
         return parse_keys(self.api_keys.get_secret_value())
+
+    @property
+    def rates(self) -> list[Rate]:
+        """The rates at which a caller may ask; none if at any."""
+        return parse_rates(self.rate_limit) if self.rate_limit else []
 
     @property
     def hosts(self) -> list[str]:

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import logging
-import math
 import time
 from typing import Final
 
-import limits
 from aiohttp import web as aiohttp_web
-from limits.aio.storage import MemoryStorage
-from limits.aio.strategies import FixedWindowRateLimiter
 
 from fraudapp.app import app, settings
 from fraudapp.exposure import is_loopback
 from fraudapp.key_file import KeyFile
 from fraudapp.keys import Key, Keys
+from web.limiter import Limiter, whole_seconds
 from web.negotiation import wants_page
 from web.problems import Handler, Problem
 from web.server import web_app
@@ -29,19 +26,21 @@ PAGES: Final = ("/", "/stats", "/docs")
 READING: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 
 _file: Final = KeyFile(settings.api_keys_file, settings.keys) if settings.api_keys_file else None
-_limit: Final = limits.parse(settings.rate_limit) if settings.rate_limit else None
-_limiter: Final = FixedWindowRateLimiter(MemoryStorage())
+_requests: Final = Limiter(settings.rates)
+_guesses: Final = Limiter(settings.rates)
 
 
 @aiohttp_web.middleware
 async def access(request: aiohttp_web.Request, handler: Handler) -> aiohttp_web.StreamResponse:
     """Let a request through if its key, where one is needed, opens what it asks for."""
-    if request.path in ALWAYS_OPEN:
+    if request.path in ALWAYS_OPEN or _is_open(request):
         return await handler(request)
     keys = current()
-    key = keys.find(_secret(request))
-    await _throttle(f"key {key.name}" if key else f"address {request.remote}")
-    if keys and not _is_open(request):
+    secret = _secret(request)
+    key = keys.find(secret)
+    address = f"address {request.remote}"
+    _throttle(key, address, guess=bool(keys and secret and not key))
+    if keys:
         _check(key, _scope(request))
     return await handler(request)
 
@@ -94,16 +93,20 @@ def _check(key: Key | None, scope: str) -> None:
         )
 
 
-async def _throttle(caller: str) -> None:
-    if _limit is None or await _limiter.hit(_limit, caller):
-        return
-    until, _ = await _limiter.get_window_stats(_limit, caller)
-    wait = max(1, math.ceil(until - time.time()))
-    raise Problem(
-        429,
-        f"more than {settings.rate_limit} requests; try again in {wait} s",
-        headers={"Retry-After": str(wait)},
-    )
+def _throttle(key: Key | None, address: str, *, guess: bool) -> None:
+    now = time.monotonic()
+    if guess:
+        _guesses.hit(address, now)
+    # Who has guessed too often is not told by the answer that a guess was right.
+    wait = _guesses.wait(address, now) if key else 0.0
+    wait = wait or _requests.hit(f"key {key.name}" if key else address, now)
+    if wait:
+        seconds = whole_seconds(wait)
+        raise Problem(
+            429,
+            f"more than {settings.rate_limit} requests; try again in {seconds} s",
+            headers={"Retry-After": str(seconds)},
+        )
 
 
 async def say_who_may(_: aiohttp_web.Application) -> None:

@@ -1,0 +1,55 @@
+"""Each caller may ask so often, and however many there are, counting costs little."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from fraudapp.rates import Rate, parse
+from web.limiter import MOST_CALLERS, Limiter, whole_seconds
+
+
+def test_a_caller_may_ask_so_often_in_a_window_and_again_after_it() -> None:
+    limiter = Limiter([Rate(2, 60)])
+    assert [limiter.hit("a", at) for at in (100.0, 130.0, 140.0)] == [0, 0, 20]
+    assert limiter.hit("b", 140.0) == 0
+    assert whole_seconds(limiter.wait("a", 159.5)) == 1
+    assert [limiter.hit("a", at) for at in (160.0, 160.0, 161.0)] == [0, 0, 59]
+
+
+def test_of_several_rates_all_hold_and_what_is_refused_is_not_counted() -> None:
+    limiter = Limiter([Rate(1, 1), Rate(3, 60)])
+    assert [limiter.hit("a", at) for at in (0.0, 0.25, 0.5, 1.0, 2.0)] == [0, 0.75, 0.5, 0, 0]
+    assert limiter.hit("a", 3.0) == 57
+
+
+def test_without_a_rate_nobody_waits() -> None:
+    assert Limiter([]).hit("a", 0.0) == 0
+
+
+def test_any_number_of_callers_is_kept_in_bounded_memory_and_time() -> None:
+    limiter = Limiter([Rate(1, 3_600)])
+    began = time.process_time()
+    for number in range(3 * MOST_CALLERS):
+        assert limiter.hit(str(number), 0.0) == 0
+    assert len(limiter) == MOST_CALLERS
+    assert time.process_time() - began < 15  # not a look through all at each
+    assert limiter.hit(str(3 * MOST_CALLERS - 1), 1.0) == 3_599
+    assert limiter.hit("late", 3_600.0) == 0
+    assert len(limiter) == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "rates"),
+    [
+        ("100/second", [(100, 1)]),
+        ("100 per 2 Minutes", [(100, 120)]),
+        (
+            "10/second;100/minute, 1000/hour|9999/day",
+            [(10, 1), (100, 60), (1000, 3600), (9999, 86400)],
+        ),
+    ],
+)
+def test_rates_are_read(text: str, rates: list[tuple[int, int]]) -> None:
+    assert parse(text) == rates

@@ -1,0 +1,73 @@
+"""Counts requests of each caller.
+
+The storage in memory of `limits` looks through all its callers at each request, and keeps any
+number of them: many addresses would cost more than what they are kept from.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import OrderedDict
+from collections.abc import Sequence
+from typing import Final
+
+from fraudapp.rates import Rate
+
+MOST_CALLERS: Final = 50_000
+
+
+class Limiter:
+    """Lets each caller ask so often; all rates hold, and what is refused is not counted."""
+
+    def __init__(self, rates: Sequence[Rate], most_callers: int = MOST_CALLERS) -> None:
+        self._windows = [_Windows(rate, most_callers) for rate in rates]
+
+    def wait(self, caller: str, now: float) -> float:
+        """Seconds for which a caller has to wait; 0 if it need not."""
+        return max((each.wait(caller, now) for each in self._windows), default=0.0)
+
+    def hit(self, caller: str, now: float) -> float:
+        """Count a request if the caller may send one now; return what `wait` does."""
+        wait = self.wait(caller, now)
+        if not wait:
+            for each in self._windows:
+                each.count(caller, now)
+        return wait
+
+    def __len__(self) -> int:
+        return max((len(each.begun) for each in self._windows), default=0)
+
+
+class _Windows:
+    """The callers of the last seconds: when each one's window began, and its requests since.
+
+    They are in the order of their beginnings. Where there are too many, the oldest is forgotten.
+    """
+
+    def __init__(self, rate: Rate, most_callers: int) -> None:
+        self._rate = rate
+        self._most = most_callers
+        self.begun: OrderedDict[str, tuple[float, int]] = OrderedDict()
+
+    def wait(self, caller: str, now: float) -> float:
+        self._forget(now)
+        began, count = self.begun.get(caller, (now, 0))
+        return began + self._rate.seconds - now if count >= self._rate.amount else 0.0
+
+    def count(self, caller: str, now: float) -> None:
+        began, count = self.begun.get(caller, (now, 0))
+        self.begun[caller] = began, count + 1
+        if len(self.begun) > self._most:
+            self.begun.popitem(last=False)
+
+    def _forget(self, now: float) -> None:
+        while self.begun:
+            caller, (began, _) = next(iter(self.begun.items()))
+            if began + self._rate.seconds > now:
+                return
+            del self.begun[caller]
+
+
+def whole_seconds(wait: float) -> int:
+    """Seconds after which a caller may surely ask again, for `Retry-After`."""
+    return max(1, math.ceil(wait))
