@@ -17,6 +17,8 @@ from fraudapp.keys import Keys
 from fraudapp.keys import parse as parse_keys
 from fraudapp.local.session import running_settings
 from fraudapp.misspelt import PREFIX, about_security, misspelt
+from fraudapp.proxies import Network
+from fraudapp.proxies import parse as parse_proxies
 from fraudapp.rates import Rate
 from fraudapp.rates import parse as parse_rates
 from fraudapp.tls import client_context
@@ -52,6 +54,11 @@ def _keys(text: SecretStr) -> SecretStr:
 
 def _rate(text: str) -> str:
     parse_rates(text)
+    return text
+
+
+def _proxies(text: str) -> str:
+    parse_proxies(text)
     return text
 
 
@@ -223,6 +230,8 @@ class Settings(BaseSettings):
     """Whether it may be open, without keys, on an address that others reach."""
     web_hosts: Annotated[str, AfterValidator(_hosts)] | None = None
     """Names the API is asked by besides `localhost` and addresses: `fraud.example.com,*.svc`."""
+    web_proxies: Annotated[str, AfterValidator(_proxies)] | None = None
+    """Proxies believed about who calls (`X-Forwarded-For`, `Forwarded`): `10.0.0.5,fd00::/64`."""
     rate_limit: Annotated[str, AfterValidator(_rate)] | None = None
     """Most HTTP requests of each key, or address without one: `100/second`; unset: any.
 
@@ -295,6 +304,11 @@ class Settings(BaseSettings):
     def keys(self) -> Keys:
         """The keys of the HTTP API; false if there are none and it is open."""
         return parse_keys(self.api_keys.get_secret_value())
+
+    @property
+    def proxies(self) -> list[Network]:
+        """The networks whose addresses are believed about who calls."""
+        return parse_proxies(self.web_proxies) if self.web_proxies else []
 
     @property
     def rates(self) -> list[Rate]:

@@ -12,6 +12,7 @@ from fraudapp.app import app, settings
 from fraudapp.exposure import is_loopback
 from fraudapp.key_file import KeyFile
 from fraudapp.keys import Key, Keys
+from web.caller import caller, subscriber
 from web.limiter import Limiter, whole_seconds
 from web.negotiation import wants_page
 from web.problems import Handler, Problem
@@ -38,7 +39,7 @@ async def access(request: aiohttp_web.Request, handler: Handler) -> aiohttp_web.
     keys = current()
     secret = _secret(request)
     key = keys.find(secret)
-    address = f"address {request.remote}"
+    address = f"address {subscriber(caller(request))}"
     _throttle(key, address, guess=bool(keys and secret and not key))
     if keys:
         _check(key, _scope(request))

@@ -27,6 +27,7 @@ from aiohttp.web import (
 from aiohttp.web_protocol import RequestHandler
 from aiohttp.web_server import Server
 
+from web.caller import caller
 from web.headers import HEADERS
 from web.problems import Problem, of_http
 
@@ -136,7 +137,7 @@ class Connection(RequestHandler):
         message: str | None = None,
     ) -> StreamResponse:
         """Answer what cannot be read as HTTP at all; it never comes to a middleware."""
-        log.info("%s sent what is no HTTP request: %s", request.remote, type(exc).__name__)
+        log.info("%s sent what is no HTTP request: %s", caller(request), type(exc).__name__)
         if request.writer.output_size > 0:
             raise ConnectionError("a part of the answer was sent already")
         detail = "this is not a valid HTTP request" if status < 500 else "an error on our side"

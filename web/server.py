@@ -9,8 +9,10 @@ from faust.web.drivers.aiohttp import Web
 
 from fraudapp import open_files
 from fraudapp.app import app, settings
+from web.caller import proxies
 from web.connections import Limits, Runner
 
 _web: Final = cast(Web, app.web)
 web_app: Final[Application] = _web.web_app
 _web._runner = Runner(web_app, lambda: Limits(open_files.connections(settings.web_connections)))
+proxies.extend(settings.proxies)

@@ -1,0 +1,123 @@
+"""Nobody asks too often: what is counted, for whom, and what a person is shown."""
+
+from __future__ import annotations
+
+import http.client
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+from tests.e2e.worker import Worker
+
+LIMIT = 10
+SECRET, OTHER, WRONG = "reader-secret-hunter2", "other-secret-hunter3", "wrong-secret-hunter4"
+ELSEWHERE = "127.0.0.2"
+"""An address of this machine that is no proxy."""
+BROWSER = {"Accept": "text/html"}
+
+
+@pytest.fixture
+def key_file(tmp_path: Path) -> Path:
+    path = tmp_path / "keys"
+    path.write_text(f"reader:read:{SECRET},other:read:{OTHER}")
+    return path
+
+
+@pytest.fixture
+def worker(new_worker: Callable[..., Worker], key_file: Path) -> Worker:
+    return new_worker(
+        FRAUD_API_KEYS_FILE=str(key_file),
+        FRAUD_RATE_LIMIT=f"1000/minute; {LIMIT}/hour",
+        FRAUD_WEB_PROXIES="127.0.0.1,10.0.0.0/8",
+    )
+
+
+def ask(worker: Worker, path: str, headers: Mapping[str, str], source: str = "127.0.0.1") -> int:
+    connection = http.client.HTTPConnection(
+        "127.0.0.1", urlsplit(worker.url).port, timeout=40, source_address=(source, 0)
+    )
+    connection.request("GET", path, headers=dict(headers))
+    answer = connection.getresponse()
+    text = answer.read()
+    connection.close()
+    if answer.status == 429:
+        seconds = int(answer.headers["Retry-After"])
+        assert 0 < seconds <= 3_600
+        assert json.loads(text)["detail"].endswith(f"try again in {seconds} s")
+    return answer.status
+
+
+def many(worker: Worker, path: str, headers: Mapping[str, str], source: str = "127.0.0.1") -> int:
+    """How many are answered until one is refused."""
+    for number in range(2 * LIMIT):
+        if ask(worker, path, headers, source) == 429:
+            return number
+    return 2 * LIMIT
+
+
+def by(address: str, **headers: str) -> dict[str, str]:
+    return {"X-Forwarded-For": address, **headers}
+
+
+def key(secret: str) -> dict[str, str]:
+    return {"X-API-Key": secret}
+
+
+def test_requests_are_counted_for_whom_they_come_from(worker: Worker) -> None:
+    pages_and_files_are_not_counted(worker)
+    proxies_are_believed(worker)
+    nobody_else_is_believed(worker)
+    who_guesses_is_not_told_that_it_was_right(worker)
+    text = worker.log.read_text()
+    assert "hunter" not in text
+
+
+def pages_and_files_are_not_counted(worker: Worker) -> None:
+    visitor = by("203.0.113.1", **BROWSER)
+    for path in (
+        "/",
+        "/stats",
+        "/docs",
+        "/static/style.css",
+        "/static/none",
+        "/healthz",
+        "/readyz",
+    ):
+        assert many(worker, path, visitor) == 2 * LIMIT, path
+    assert many(worker, "/stats/details", visitor) == LIMIT
+    assert ask(worker, "/nothing", visitor) == 429
+    assert ask(worker, "/stats", visitor) == 200
+    assert ask(worker, "/stats", by("203.0.113.1")) == 429  # for programs it is data
+
+
+def proxies_are_believed(worker: Worker) -> None:
+    assert many(worker, "/metrics", by("1.1.1.1, 203.0.113.2, 10.1.2.3")) == LIMIT
+    assert ask(worker, "/metrics", by("2.2.2.2,203.0.113.2:4711")) == 429
+    assert ask(worker, "/metrics", {"Forwarded": "for=2.2.2.2, for=203.0.113.2;proto=https"}) == 429
+    assert ask(worker, "/metrics", by("203.0.113.3")) == 401
+    assert many(worker, "/metrics", by("2001:db8:1:2::1")) == LIMIT
+    assert ask(worker, "/metrics", by("[2001:db8:1:2:ffff::9]:80")) == 429
+    assert ask(worker, "/metrics", by("2001:db8:1:3::1")) == 401
+    # Whom it cannot tell is the proxy itself, whatever is made up to the left.
+    assert sum(ask(worker, "/metrics", by(f"8.8.8.{n}, unknown")) == 401 for n in range(9)) == 9
+    assert ask(worker, "/metrics", {}) == 401
+    assert ask(worker, "/metrics", by("8.8.8.8, unknown")) == 429
+
+
+def nobody_else_is_believed(worker: Worker) -> None:
+    told = [ask(worker, "/metrics", by(f"8.8.4.{n}"), ELSEWHERE) for n in range(LIMIT + 1)]
+    assert told == [401] * LIMIT + [429]
+    assert ask(worker, "/metrics", {"Forwarded": "for=8.8.4.4"}, ELSEWHERE) == 429
+
+
+def who_guesses_is_not_told_that_it_was_right(worker: Worker) -> None:
+    guesser = by("203.0.113.4")
+    assert many(worker, "/metrics", guesser | key(WRONG)) == LIMIT
+    assert ask(worker, "/metrics", guesser | key(OTHER)) == 429
+    assert ask(worker, "/metrics", by("203.0.113.5") | key(OTHER)) == 200
+    # Who only lacks a key has guessed nothing.
+    assert many(worker, "/metrics", by("203.0.113.6")) == LIMIT
+    assert ask(worker, "/metrics", by("203.0.113.6") | key(OTHER)) == 200

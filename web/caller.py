@@ -1,0 +1,92 @@
+"""Whom a request comes from.
+
+Proxies named in `FRAUD_WEB_PROXIES` are believed about it, nobody else. Each adds at the right whom
+it was asked by: what is left of the first that is no proxy can have been made up.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Sequence
+from typing import Final
+
+from aiohttp.web import BaseRequest
+
+from fraudapp.proxies import Address, Network, plain
+
+SUBSCRIBER_BITS: Final = 64
+"""Of an IPv6 address; those after them a machine may choose at will."""
+_NODE: Final = re.compile(
+    r"(?:\[(?P<bracketed>[^\]]+)\]|(?P<v4>[0-9.]+))(?::[0-9A-Za-z._-]+)?|(?P<v6>[0-9A-Fa-f:.]+)"
+)
+_PAIR: Final = re.compile(r"""([\w!#$%&'*+.^`|~-]+)=(?:([\w!#$%&'*+.^`|~-]+)|"([^"\\]*)")""")
+
+proxies: Final[list[Network]] = []
+"""Those that are believed; set as the server is made."""
+
+
+def caller(request: BaseRequest) -> str:
+    """Return the address a request comes from, or of the last proxy that can be believed."""
+    peer = _address(request.remote or "")
+    if peer is None:
+        return request.remote or "unknown"
+    if not _is_proxy(peer):
+        return str(peer)
+    given = (
+        [_node(text) for text in _elements(request.headers.getall("X-Forwarded-For", []))],
+        [_forwarded(text) for text in _elements(request.headers.getall("Forwarded", []))],
+    )
+    told = {_first_other(peer, nodes) for nodes in given if nodes}
+    # A proxy adds to one of the two, and may pass on the other as a client has made it up.
+    return str(told.pop() if len(told) == 1 else peer)
+
+
+def subscriber(address: str) -> str:
+    """Return the network that is one caller's: all of an IPv4 address, the first half of IPv6."""
+    parsed = _address(address)
+    if isinstance(parsed, ipaddress.IPv6Address):
+        first = int(parsed) >> SUBSCRIBER_BITS << SUBSCRIBER_BITS
+        return str(ipaddress.IPv6Network((first, SUBSCRIBER_BITS)))
+    return str(parsed or address)
+
+
+def _is_proxy(address: Address) -> bool:
+    return any(address in network for network in proxies)
+
+
+def _first_other(peer: Address, nodes: Sequence[Address | None]) -> Address:
+    last = peer
+    for node in reversed(nodes):
+        if node is None:
+            return last
+        if not _is_proxy(node):
+            return node
+        last = node
+    return last
+
+
+def _elements(headers: Sequence[str]) -> list[str]:
+    # At every comma, in quotes too: a quote that a client has left open hides nothing after it.
+    return [each.strip() for each in ",".join(headers).split(",") if each.strip()]
+
+
+def _forwarded(element: str) -> Address | None:
+    """What an element of `Forwarded` (RFC 7239) says `for` whom it was; None if nothing clear."""
+    pairs = [_PAIR.fullmatch(each.strip()) for each in element.split(";")]
+    if not all(pairs):
+        return None
+    named = [pair[2] or pair[3] for pair in pairs if pair and pair[1].lower() == "for"]
+    return _node(named[0]) if len(named) == 1 else None
+
+
+def _node(text: str) -> Address | None:
+    match = _NODE.fullmatch(text)
+    return _address(match["bracketed"] or match["v4"] or match["v6"]) if match else None
+
+
+def _address(text: str) -> Address | None:
+    try:
+        return plain(ipaddress.ip_address(text))
+    except ValueError:
+        return None
