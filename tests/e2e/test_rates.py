@@ -9,7 +9,9 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+from playwright.sync_api import Browser, expect
 
+from tests.e2e.chromium import chromium
 from tests.e2e.worker import Worker
 
 LIMIT = 10
@@ -66,11 +68,13 @@ def key(secret: str) -> dict[str, str]:
     return {"X-API-Key": secret}
 
 
-def test_requests_are_counted_for_whom_they_come_from(worker: Worker) -> None:
+def test_requests_are_counted_for_whom_they_come_from(worker: Worker, key_file: Path) -> None:
     pages_and_files_are_not_counted(worker)
     proxies_are_believed(worker)
     nobody_else_is_believed(worker)
     who_guesses_is_not_told_that_it_was_right(worker)
+    with chromium() as browser:
+        a_page_says_so_and_goes_on(worker, browser, key_file)
     text = worker.log.read_text()
     assert "hunter" not in text
 
@@ -121,3 +125,28 @@ def who_guesses_is_not_told_that_it_was_right(worker: Worker) -> None:
     # Who only lacks a key has guessed nothing.
     assert many(worker, "/metrics", by("203.0.113.6")) == LIMIT
     assert ask(worker, "/metrics", by("203.0.113.6") | key(OTHER)) == 200
+
+
+def a_page_says_so_and_goes_on(worker: Worker, browser: Browser, key_file: Path) -> None:
+    assert many(worker, "/metrics", by("203.0.113.7") | key(SECRET)) == LIMIT
+    with browser.new_context(extra_http_headers=by("203.0.113.8")) as context:
+        context.add_init_script(f"sessionStorage.setItem('fraudapp-key', '{SECRET}')")
+        stats, docs = context.new_page(), context.new_page()
+        for page, path in ((stats, "/stats"), (docs, "/docs")):
+            page.set_default_timeout(30_000)
+            page.clock.install()
+            page.goto(worker.url + path)
+            sentence = page.locator("#status" if page == stats else "#docs")
+            expect(sentence).to_have_text("Too many requests: going on in 60 min", timeout=30_000)
+        stats.locator("#lookup-id").fill("a")
+        stats.locator("#lookup [type=submit]").click()
+        expect(stats.locator("#lookup-answer")).to_contain_text("try again in")
+        stats.clock.fast_forward("30:00")
+        expect(stats.locator("#status")).to_contain_text("going on in 30 min")
+        stats.clock.fast_forward("30:00")  # but for the server it is too soon
+        expect(stats.locator("#status")).to_have_text("Too many requests: going on in 60 min")
+        key_file.write_text(f"renamed:read:{SECRET},other:read:{OTHER}")  # counted anew
+        for page in (stats, docs):
+            page.clock.fast_forward("01:00:00")
+        expect(stats.locator("#status")).to_have_text("Live", timeout=30_000)
+        expect(docs.locator("#docs")).to_contain_text("OpenAPI", timeout=30_000, ignore_case=True)

@@ -1,6 +1,7 @@
 // Swagger UI over this server's own description.
 
-import { ask, authorized, storedKey } from "./api.js";
+import { ask, authorized, limited, storedKey } from "./api.js";
+import { put } from "./format.js";
 import { askForKey } from "./key.js";
 
 const dark = matchMedia("(prefers-color-scheme: dark)");
@@ -13,8 +14,8 @@ async function description() {
     try {
       return (await ask("/openapi.json")).document;
     } catch (problem) {
-      if (problem.status !== 401 && problem.status !== 403) throw problem;
-      await askForKey();
+      if (problem.status === 401 || problem.status === 403) await askForKey();
+      else if (!(await limited(problem, (sentence) => put("docs", sentence)))) throw problem;
     }
   }
 }

@@ -1,6 +1,6 @@
 // The stats page: keeps it live, and says so when it is not.
 
-import { listen } from "./api.js";
+import { limited, listen } from "./api.js";
 import { Charts } from "./charts.js";
 import { setUpForms } from "./decision.js";
 import { ago, put } from "./format.js";
@@ -18,7 +18,7 @@ let heardAt = 0;
 function tell(state, text) {
   status.dataset.state = state;
   put("status", text);
-  document.body.classList.toggle("stale", state === "stale");
+  document.body.classList.toggle("stale", state === "stale" || (state === "limited" && heardAt > 0));
 }
 
 function currentRate(details) {
@@ -41,7 +41,7 @@ function show(details) {
 
 setInterval(() => {
   const silent = Date.now() - heardAt;
-  if (heardAt && silent > STALE) tell("stale", `Stale: last heard ${ago(silent / 1000)} ago`);
+  if (heardAt && silent > STALE && status.dataset.state !== "limited") tell("stale", `Stale: last heard ${ago(silent / 1000)} ago`);
 }, 500);
 
 async function stayConnected() {
@@ -56,6 +56,9 @@ async function stayConnected() {
       if (problem.status === 401 || problem.status === 403) {
         tell("key", "Key needed");
         await askForKey();
+        pause = 0;
+      } else if (await limited(problem, (sentence) => tell("limited", sentence))) {
+        tell(heardAt ? "stale" : "connecting", "Connecting…");
         pause = 0;
       }
     }
