@@ -12,6 +12,7 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from tests.e2e.chromium import chromium
+from tests.e2e.proxied import proxy
 from tests.e2e.worker import Worker
 
 LIMIT = 10
@@ -37,9 +38,9 @@ def worker(new_worker: Callable[..., Worker], key_file: Path) -> Worker:
     )
 
 
-def ask(worker: Worker, path: str, headers: Mapping[str, str], source: str = "127.0.0.1") -> int:
+def ask(url: str, path: str, headers: Mapping[str, str], source: str = "127.0.0.1") -> int:
     connection = http.client.HTTPConnection(
-        "127.0.0.1", urlsplit(worker.url).port, timeout=40, source_address=(source, 0)
+        "127.0.0.1", urlsplit(url).port, timeout=40, source_address=(source, 0)
     )
     connection.request("GET", path, headers=dict(headers))
     answer = connection.getresponse()
@@ -52,10 +53,10 @@ def ask(worker: Worker, path: str, headers: Mapping[str, str], source: str = "12
     return answer.status
 
 
-def many(worker: Worker, path: str, headers: Mapping[str, str], source: str = "127.0.0.1") -> int:
+def many(url: str, path: str, headers: Mapping[str, str], source: str = "127.0.0.1") -> int:
     """How many are answered until one is refused."""
     for number in range(2 * LIMIT):
-        if ask(worker, path, headers, source) == 429:
+        if ask(url, path, headers, source) == 429:
             return number
     return 2 * LIMIT
 
@@ -68,11 +69,15 @@ def key(secret: str) -> dict[str, str]:
     return {"X-API-Key": secret}
 
 
-def test_requests_are_counted_for_whom_they_come_from(worker: Worker, key_file: Path) -> None:
+def test_requests_are_counted_for_whom_they_come_from(
+    worker: Worker, key_file: Path, tmp_path: Path
+) -> None:
     pages_and_files_are_not_counted(worker)
     proxies_are_believed(worker)
     nobody_else_is_believed(worker)
     who_guesses_is_not_told_that_it_was_right(worker)
+    with proxy(urlsplit(worker.url).port or 0, tmp_path) as url:
+        the_proxy_of_the_compose_file_says_who_calls(url)
     with chromium() as browser:
         a_page_says_so_and_goes_on(worker, browser, key_file)
     text = worker.log.read_text()
@@ -90,45 +95,57 @@ def pages_and_files_are_not_counted(worker: Worker) -> None:
         "/healthz",
         "/readyz",
     ):
-        assert many(worker, path, visitor) == 2 * LIMIT, path
-    assert many(worker, "/stats/details", visitor) == LIMIT
-    assert ask(worker, "/nothing", visitor) == 429
-    assert ask(worker, "/stats", visitor) == 200
-    assert ask(worker, "/stats", by("203.0.113.1")) == 429  # for programs it is data
+        assert many(worker.url, path, visitor) == 2 * LIMIT, path
+    assert many(worker.url, "/stats/details", visitor) == LIMIT
+    assert ask(worker.url, "/nothing", visitor) == 429
+    assert ask(worker.url, "/stats", visitor) == 200
+    assert ask(worker.url, "/stats", by("203.0.113.1")) == 429  # for programs it is data
 
 
 def proxies_are_believed(worker: Worker) -> None:
-    assert many(worker, "/metrics", by("1.1.1.1, 203.0.113.2, 10.1.2.3")) == LIMIT
-    assert ask(worker, "/metrics", by("2.2.2.2,203.0.113.2:4711")) == 429
-    assert ask(worker, "/metrics", {"Forwarded": "for=2.2.2.2, for=203.0.113.2;proto=https"}) == 429
-    assert ask(worker, "/metrics", by("203.0.113.3")) == 401
-    assert many(worker, "/metrics", by("2001:db8:1:2::1")) == LIMIT
-    assert ask(worker, "/metrics", by("[2001:db8:1:2:ffff::9]:80")) == 429
-    assert ask(worker, "/metrics", by("2001:db8:1:3::1")) == 401
+    assert many(worker.url, "/metrics", by("1.1.1.1, 203.0.113.2, 10.1.2.3")) == LIMIT
+    assert ask(worker.url, "/metrics", by("2.2.2.2,203.0.113.2:4711")) == 429
+    assert (
+        ask(worker.url, "/metrics", {"Forwarded": "for=2.2.2.2, for=203.0.113.2;proto=https"})
+        == 429
+    )
+    assert ask(worker.url, "/metrics", by("203.0.113.3")) == 401
+    assert many(worker.url, "/metrics", by("2001:db8:1:2::1")) == LIMIT
+    assert ask(worker.url, "/metrics", by("[2001:db8:1:2:ffff::9]:80")) == 429
+    assert ask(worker.url, "/metrics", by("2001:db8:1:3::1")) == 401
     # Whom it cannot tell is the proxy itself, whatever is made up to the left.
-    assert sum(ask(worker, "/metrics", by(f"8.8.8.{n}, unknown")) == 401 for n in range(9)) == 9
-    assert ask(worker, "/metrics", {}) == 401
-    assert ask(worker, "/metrics", by("8.8.8.8, unknown")) == 429
+    assert sum(ask(worker.url, "/metrics", by(f"8.8.8.{n}, unknown")) == 401 for n in range(9)) == 9
+    assert ask(worker.url, "/metrics", {}) == 401
+    assert ask(worker.url, "/metrics", by("8.8.8.8, unknown")) == 429
 
 
 def nobody_else_is_believed(worker: Worker) -> None:
-    told = [ask(worker, "/metrics", by(f"8.8.4.{n}"), ELSEWHERE) for n in range(LIMIT + 1)]
+    told = [ask(worker.url, "/metrics", by(f"8.8.4.{n}"), ELSEWHERE) for n in range(LIMIT + 1)]
     assert told == [401] * LIMIT + [429]
-    assert ask(worker, "/metrics", {"Forwarded": "for=8.8.4.4"}, ELSEWHERE) == 429
+    assert ask(worker.url, "/metrics", {"Forwarded": "for=8.8.4.4"}, ELSEWHERE) == 429
 
 
 def who_guesses_is_not_told_that_it_was_right(worker: Worker) -> None:
     guesser = by("203.0.113.4")
-    assert many(worker, "/metrics", guesser | key(WRONG)) == LIMIT
-    assert ask(worker, "/metrics", guesser | key(OTHER)) == 429
-    assert ask(worker, "/metrics", by("203.0.113.5") | key(OTHER)) == 200
+    assert many(worker.url, "/metrics", guesser | key(WRONG)) == LIMIT
+    assert ask(worker.url, "/metrics", guesser | key(OTHER)) == 429
+    assert ask(worker.url, "/metrics", by("203.0.113.5") | key(OTHER)) == 200
     # Who only lacks a key has guessed nothing.
-    assert many(worker, "/metrics", by("203.0.113.6")) == LIMIT
-    assert ask(worker, "/metrics", by("203.0.113.6") | key(OTHER)) == 200
+    assert many(worker.url, "/metrics", by("203.0.113.6")) == LIMIT
+    assert ask(worker.url, "/metrics", by("203.0.113.6") | key(OTHER)) == 200
+
+
+def the_proxy_of_the_compose_file_says_who_calls(url: str) -> None:
+    told = [
+        ask(url, "/metrics", by(f"9.9.9.{n}", Forwarded=f"for=9.9.9.{n}"), "127.0.0.3")
+        for n in range(LIMIT + 1)
+    ]
+    assert told == [401] * LIMIT + [429]
+    assert ask(url, "/metrics", {}, "127.0.0.4") == 401
 
 
 def a_page_says_so_and_goes_on(worker: Worker, browser: Browser, key_file: Path) -> None:
-    assert many(worker, "/metrics", by("203.0.113.7") | key(SECRET)) == LIMIT
+    assert many(worker.url, "/metrics", by("203.0.113.7") | key(SECRET)) == LIMIT
     with browser.new_context(extra_http_headers=by("203.0.113.8")) as context:
         context.add_init_script(f"sessionStorage.setItem('fraudapp-key', '{SECRET}')")
         stats, docs = context.new_page(), context.new_page()
