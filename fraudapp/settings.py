@@ -385,8 +385,8 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
     values = {
         name: merged[PREFIX + name.upper()]
         for name in Settings.model_fields
-        # Set but empty means unset, as compose files do it.
-        if merged.get(PREFIX + name.upper(), "").strip()
+        # Set but empty means unset, as compose files do it; but keys of blanks are a mistake.
+        if (text := merged.get(PREFIX + name.upper())) and (name == "api_keys" or text.strip())
     }
     try:
         return Settings.model_validate(values)
