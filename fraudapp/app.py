@@ -34,7 +34,7 @@ from fraudapp import beside
 
 beside.check()
 
-from fraudapp import commands, memory, open_files
+from fraudapp import commands, faust_commands, logs, memory, open_files
 from fraudapp.assignor import OwnersAssignor
 from fraudapp.exposure import refusal
 from fraudapp.kafka_clients import faust_credentials
@@ -86,6 +86,9 @@ class PlainWorker(faust.Worker):
     def on_setup_root_logger(self, logger: logging.Logger, level: int) -> None:
         """See `faust.Worker.on_setup_root_logger`."""
         self.spinner = None
+        logs.set_up(logger, settings.log_format)
+        if settings.log_format == "json":
+            self.quiet = True
         hush_client()
 
 
@@ -197,3 +200,5 @@ app: Final = build(settings)
 runtime: Final = Runtime(settings, app)
 register()
 commands.register()
+if settings.log_format == "json":
+    faust_commands.hide_banner()

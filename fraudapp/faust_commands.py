@@ -9,6 +9,7 @@ from aiokafka.errors import KafkaError
 from faust import __version__ as faust_version
 from faust.cli.base import Command
 from faust.cli.faust import cli
+from faust.cli.worker import worker
 
 from fraudapp import __version__
 from fraudapp.settings import load
@@ -27,6 +28,11 @@ def tell_failures() -> None:
     """Let commands that fail end with a sentence and an exit code; Faust writes tracebacks."""
     Command.execute = _noting  # type: ignore[assignment, method-assign]
     Command.run_using_worker = _telling  # type: ignore[assignment, method-assign]
+
+
+def hide_banner() -> None:
+    """Let a worker begin without its banner, for programs that read what it writes."""
+    worker.on_worker_created = lambda self, worker: None  # type: ignore[method-assign]
 
 
 async def _noting(command: Any, *args: Any, **kwargs: Any) -> None:

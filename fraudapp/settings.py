@@ -211,6 +211,8 @@ class Settings(BaseSettings):
     """Folder of models, RocksDB tables and the local archive; one for each worker."""
     start_timeout: Annotated[float, Field(ge=0, le=3_600)] = 30.0
     """Seconds the broker and the stores may take to answer at start."""
+    log_format: Literal["text", "json"] = "text"
+    """Form of the worker's log: `text` for people, `json` for programs, a line for each entry."""
     web_bind: Annotated[str, _address(addresses.bind)] = "127.0.0.1"
     """Address the web server listens on."""
     web_port: Port = 8000

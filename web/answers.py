@@ -41,6 +41,8 @@ class ProblemDocument(Struct, frozen=True):
     title: str
     status: int
     detail: str
+    request_id: str | UnsetType = UNSET
+    """As in the header `X-Request-ID`, and in the log."""
 
 
 class InvalidBody(ProblemDocument, frozen=True, kw_only=True):

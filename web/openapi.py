@@ -38,6 +38,9 @@ WAIT: Final[dict[str, Any]] = {
     "schema": {"type": "number", "minimum": 0, "maximum": LONGEST_WAIT, "default": 0},
     "example": 5,
 }
+_TRACE: Final = {
+    name: {"$ref": f"#/components/headers/{name}"} for name in ("X-Request-ID", "traceparent")
+}
 ID: Final[dict[str, Any]] = {
     "name": "transaction_id",
     "in": "path",
@@ -75,7 +78,14 @@ def document() -> dict[str, Any]:
         "servers": [{"url": "/"}],
         "security": [{"bearer": []}, {"header": []}] if settings.keys else [],
         "paths": _paths(),
-        "components": {"schemas": components, "securitySchemes": schemes},
+        "components": {
+            "schemas": components,
+            "securitySchemes": schemes,
+            "headers": {
+                "X-Request-ID": _header("As the request had it, or a new one; it is in the log."),
+                "traceparent": _header("W3C Trace Context, of the request's trace or a new one."),
+            },
+        },
     }
 
 
@@ -94,7 +104,7 @@ def _paths() -> dict[str, Any]:
     )
     ready = {"200": _json("Ready.", "Ready"), "503": _problem("Not ready, and why.", "NotReady")}
     stream = {
-        "200": {"description": "Events of `Details` as JSON.", "content": _sse()},
+        "200": _content("Events of `Details` as JSON.", "text/event-stream", {"type": "string"}),
         "503": _no_counts(),
     }
     prometheus = {"200": _content("Prometheus text.", "text/plain", {"type": "string"})}
@@ -197,12 +207,17 @@ def _ref(name: str) -> dict[str, str]:
 
 
 def _content(description: str, media_type: str, schema: Any, **more: Any) -> dict[str, Any]:
-    return {"description": description, "content": {media_type: {"schema": schema, **more}}}
+    content = {media_type: {"schema": schema, **more}}
+    return {"description": description, "headers": _TRACE, "content": content}
 
 
 def _json(description: str, schema: str, example: Any = None) -> dict[str, Any]:
     more = {} if example is None else {"example": example}
     return _content(description, "application/json", _ref(schema), **more)
+
+
+def _header(description: str) -> dict[str, Any]:
+    return {"description": description, "schema": {"type": "string"}}
 
 
 def _problem(description: str, schema: str = "ProblemDocument") -> dict[str, Any]:
@@ -211,7 +226,3 @@ def _problem(description: str, schema: str = "ProblemDocument") -> dict[str, Any
 
 def _no_counts() -> dict[str, Any]:
     return _problem("This worker has just started, or stops: it does not know all counts.")
-
-
-def _sse() -> dict[str, Any]:
-    return {"text/event-stream": {"schema": {"type": "string"}}}

@@ -11,6 +11,7 @@ from aiohttp import web as aiohttp_web
 from aiokafka.errors import KafkaError
 from msgspec import json
 
+from fraudapp import traces
 from fraudapp.heard import Unknowable
 from fraudapp.stores.base import StoreUnavailable
 
@@ -50,6 +51,8 @@ class Problem(Exception):
             "detail": self.detail,
             **self.extra,
         }
+        if trace := traces.current():
+            document["request_id"] = trace.request_id
         return aiohttp_web.Response(
             body=json.encode(document),
             status=self.status,

@@ -1,0 +1,49 @@
+"""The names of a request: `X-Request-ID`, and `traceparent` of W3C Trace Context.
+
+What a client gives is taken if it is well-formed, and made anew otherwise; both are answered.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+from typing import Final
+
+from multidict import MultiMapping
+
+from fraudapp.traces import Trace
+
+LONGEST_ID: Final = 128
+_REQUEST_ID: Final = re.compile(rf"[A-Za-z0-9._~:/+=@,|-]{{1,{LONGEST_ID}}}")
+_PARENT: Final = re.compile(
+    r"(?!ff)(?P<version>[0-9a-f]{2})-(?!0{32})(?P<trace>[0-9a-f]{32})-(?!0{16})[0-9a-f]{16}"
+    r"-(?P<flags>[0-9a-f]{2})(?P<more>-.*)?"
+)
+
+
+def begun(headers: MultiMapping[str]) -> Trace:
+    """Return the trace of a request that has come with these headers."""
+    given = headers.getall("X-Request-ID", [])
+    taken = len(given) == 1 and _REQUEST_ID.fullmatch(given[0])
+    parent = _parent(headers.getall("traceparent", []))
+    return Trace(
+        request_id=given[0] if taken else secrets.token_hex(16),
+        trace_id=parent["trace"] if parent else secrets.token_hex(16),
+        span_id=secrets.token_hex(8),
+        sampled=bool(parent and int(parent["flags"], 16) & 1),
+    )
+
+
+def headers(trace: Trace) -> dict[str, str]:
+    """Return what an answer says of it."""
+    return {
+        "X-Request-ID": trace.request_id,
+        "traceparent": f"00-{trace.trace_id}-{trace.span_id}-{trace.sampled:02x}",
+    }
+
+
+def _parent(given: list[str]) -> re.Match[str] | None:
+    match = _PARENT.fullmatch(given[0].strip(" \t")) if len(given) == 1 else None
+    if match and match["version"] == "00" and match["more"]:
+        return None  # which only a later version may have
+    return match
