@@ -51,6 +51,11 @@ def current() -> Keys:
     return _file.keys() if _file else settings.keys
 
 
+def key_of(request: aiohttp_web.Request) -> Key | None:
+    """Return the key that a request has, whatever it opens; None if it has none that there is."""
+    return current().find(_secret(request))
+
+
 def may_still(request: aiohttp_web.Request) -> bool:
     """Whether a request that was let through would be now, for one whose answer does not end."""
     keys = current()

@@ -11,8 +11,9 @@ import logging
 import socket
 import struct
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Any, Final, Literal, NamedTuple, cast
 
 from aiohttp import hdrs
@@ -26,10 +27,12 @@ from aiohttp.web import (
 )
 from aiohttp.web_protocol import RequestHandler
 from aiohttp.web_server import Server
+from multidict import CIMultiDict
 
-from web.caller import caller
+from fraudapp import traces
 from web.headers import HEADERS
 from web.problems import Problem, of_http
+from web.tracing import begun, headers
 
 log = logging.getLogger(__name__)
 
@@ -40,6 +43,7 @@ MOST_UNREAD: Final = 8 << 20
 STREAM_BUFFER: Final = 16 << 10
 """Bytes under way to whoever reads a stream: one that does not read shows sooner."""
 
+Middleware = Callable[..., Awaitable[StreamResponse]]
 Phase = Literal["head", "idle", "body", "answer"]
 """What a client is waited for: to send, to ask again, to send the rest, to take the answer."""
 
@@ -137,11 +141,14 @@ class Connection(RequestHandler):
         message: str | None = None,
     ) -> StreamResponse:
         """Answer what cannot be read as HTTP at all; it never comes to a middleware."""
-        log.info("%s sent what is no HTTP request: %s", caller(request), type(exc).__name__)
+        trace = traces.current() or begun(CIMultiDict())
+        traces.enter(trace)
+        # Whom a proxy has asked for cannot be read either.
+        log.info("%s sent what is no HTTP request: %s", request.remote, type(exc).__name__)
         if request.writer.output_size > 0:
             raise ConnectionError("a part of the answer was sent already")
         detail = "this is not a valid HTTP request" if status < 500 else "an error on our side"
-        response = Problem(status, detail, headers=HEADERS).response()
+        response = Problem(status, detail, headers={**HEADERS, **headers(trace)}).response()
         response.force_close()
         return response
 
@@ -229,14 +236,18 @@ class Connection(RequestHandler):
 class Connections(Server):
     """All connections there are."""
 
-    def __init__(self, server: Server, limits: Limits, **kwargs: Any) -> None:
+    def __init__(
+        self, server: Server, limits: Limits, around: Sequence[Middleware], **kwargs: Any
+    ) -> None:
         """Serve what `server` would; `kwargs` are those of each connection."""
         super().__init__(self._handle, request_factory=server.request_factory, **kwargs)
         self.open: OrderedDict[Connection, None] = OrderedDict()
         """The one that has been without a request for the longest time is the first."""
         self.held = 0
         """Bytes of bodies."""
-        self._handler = server.request_handler
+        self._handler: Any = partial(_answered, server.request_handler)
+        for each in reversed(around):
+            self._handler = partial(each, handler=self._handler)
         self._limits = limits
         self._next = self._loop.call_later(limits.tick, self._tick)
 
@@ -280,11 +291,12 @@ class Connections(Server):
     async def _handle(self, request: BaseRequest) -> StreamResponse:
         connection = cast(Connection, request.protocol)
         connection.begin(request)
+        trace = begun(request.headers)
+        traces.enter(trace)
         try:
-            return await self._handler(request)
-        except HTTPException as exc:  # aiohttp's own, before any middleware
-            return of_http(exc, request).response()
+            return cast(StreamResponse, await self._handler(request))
         finally:
+            trace.ended = True
             connection.end()
 
     def _tick(self) -> None:
@@ -300,11 +312,20 @@ class Runner(AppRunner):
     def __init__(self, app: Application, limits: Callable[[], Limits]) -> None:
         super().__init__(app, access_log=None, auto_decompress=False, lingering_time=LINGERING)
         self._limits = limits
+        self.around: list[Middleware] = []
+        """What all requests pass, those too that come to no middleware of the application."""
         app.on_response_prepare.append(_close_behind)
 
     async def _make_server(self) -> Server:
         server = await super()._make_server()
-        return Connections(server, self._limits(), loop=server._loop, **server._kwargs)
+        return Connections(server, self._limits(), self.around, loop=server._loop, **server._kwargs)
+
+
+async def _answered(handler: Any, request: BaseRequest) -> StreamResponse:
+    try:
+        return cast(StreamResponse, await handler(request))
+    except HTTPException as exc:  # aiohttp's own, before any middleware
+        return of_http(exc, request).response()
 
 
 async def _close_behind(request: BaseRequest, response: StreamResponse) -> None:

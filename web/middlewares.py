@@ -8,15 +8,18 @@ from typing import cast
 from aiohttp import hdrs
 from aiohttp import web as aiohttp_web
 
+from fraudapp import traces
 from fraudapp.metrics import http_requests, http_seconds
 from web.access import ALWAYS_OPEN, access
+from web.audit import audited
 from web.compressing import compressed
 from web.connections import Connection
 from web.headers import HEADERS
 from web.negotiation import varies
 from web.origins import at_home
 from web.problems import RETRY_AFTER_SECONDS, Handler, Problem, problems
-from web.server import web_app
+from web.server import runner, web_app
+from web.tracing import headers
 
 
 @aiohttp_web.middleware
@@ -47,8 +50,10 @@ async def room(request: aiohttp_web.Request, handler: Handler) -> aiohttp_web.St
 async def add_headers(request: aiohttp_web.Request, response: aiohttp_web.StreamResponse) -> None:
     """Add the headers that tell browsers to trust nothing but this server."""
     response.headers.update(HEADERS)
-    if headers := varies(request):
-        response.headers[hdrs.VARY] = ", ".join(headers)
+    if trace := traces.current():
+        response.headers.update(headers(trace))
+    if names := varies(request):
+        response.headers[hdrs.VARY] = ", ".join(names)
     # Static files are asked for again, and answered by 304 if they have not changed.
     static = request.path.startswith("/static/")
     response.headers.setdefault("Cache-Control", "no-cache" if static else "no-store")
@@ -56,4 +61,5 @@ async def add_headers(request: aiohttp_web.Request, response: aiohttp_web.Stream
 
 # Faust makes the application before this is imported, so its option for them would come too late.
 web_app.middlewares.extend([observed, compressed, problems, room, at_home, access])
+runner.around.append(audited)
 web_app.on_response_prepare.append(add_headers)

@@ -14,5 +14,6 @@ from web.connections import Limits, Runner
 
 _web: Final = cast(Web, app.web)
 web_app: Final[Application] = _web.web_app
-_web._runner = Runner(web_app, lambda: Limits(open_files.connections(settings.web_connections)))
+runner: Final = Runner(web_app, lambda: Limits(open_files.connections(settings.web_connections)))
+_web._runner = runner
 proxies.extend(settings.proxies)

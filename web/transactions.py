@@ -15,6 +15,7 @@ from models.parsing import valid_id
 from models.records import Decision, Transaction
 from web import bodies
 from web.answers import Conflict, Pending
+from web.audit import sends
 from web.content import demand_json
 from web.problems import Problem
 from web.views import View, status_url, wait_seconds
@@ -31,11 +32,13 @@ class Transactions(View):
         body = await bodies.read(cast(Any, request))
         if body.lstrip()[:1] == b"[":
             transactions = await bodies.many(body)
+            sends(request, len(transactions))
             await accept(app, runtime, transactions)
             answers = await asyncio.gather(*(_outcome(each, wait) for each in transactions))
             settled = wait > 0 and not any(isinstance(each, Pending) for each in answers)
             return self.answer(answers, status=200 if settled else 202)
         transaction = bodies.one(body)
+        sends(request, 1)
         await accept(app, runtime, [transaction])
         answer = await _outcome(transaction, wait)
         if isinstance(answer, Decision):

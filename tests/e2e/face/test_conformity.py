@@ -216,3 +216,34 @@ def test_refusals_of_origins_depend_on_them(worker: Worker) -> None:
         status, told, _ = ask(worker, "GET", "/openapi.json", **{name: value})
         assert status == 403
         assert name in varies(told)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "headers"),
+    [
+        ("GET", "/stats", {}),
+        ("GET", "/stats/stream", {}),
+        ("GET", "/static/style.css", {}),
+        ("GET", "/static/style.css", {"If_None_Match": "*"}),
+        ("HEAD", "/nowhere", {}),
+        ("OPTIONS", "/stats", {}),
+        ("DELETE", "/stats", {}),
+        ("GET", "/stats", {"Expect": "rain"}),
+        ("GET", "/stats", {"Origin": "http://evil.example"}),
+        ("POST", "/transactions", {}),
+    ],
+)
+def test_a_request_is_answered_by_its_name(
+    worker: Worker, method: str, path: str, headers: dict[str, str]
+) -> None:
+    trace, span = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
+    parent = f"00-{trace}-{span}-01"
+    _, told, body = ask(worker, method, path, X_Request_ID="mine-1", traceparent=parent, **headers)
+    assert told.get_all("X-Request-ID") == ["mine-1"]
+    answered = told["traceparent"].split("-")
+    assert (answered[1], answered[2] != span, answered[3]) == (trace, True, "01")
+    if told["Content-Type"] == "application/problem+json" and body:
+        assert json.loads(body)["request_id"] == "mine-1"
+    _, told, _ = ask(worker, method, path, X_Request_ID="not mine", traceparent="x", **headers)
+    assert told["X-Request-ID"] not in ("mine-1", "not mine")
+    assert trace not in told["traceparent"]

@@ -1,0 +1,66 @@
+"""A line in the log for each request that writes, or would have: who, what, and what came of it."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any, Final
+from urllib.parse import quote
+
+from aiohttp import web as aiohttp_web
+
+from fraudapp.logs import AUDIT
+from web.access import READING, key_of
+from web.caller import caller
+from web.problems import Handler
+
+log = logging.getLogger(AUDIT)
+
+LONGEST_PATH: Final = 256
+_TRANSACTIONS: Final = "transactions"
+_SAFE: Final = "".join(map(chr, range(0x21, 0x7F)))
+
+
+@aiohttp_web.middleware
+async def audited(request: aiohttp_web.Request, handler: Handler) -> aiohttp_web.StreamResponse:
+    """Write the line once there is an answer, or there will be none."""
+    if request.method in READING:
+        return await handler(request)
+    status: int | None = None
+    try:
+        response = await handler(request)
+        status = response.status
+        return response
+    finally:
+        _write(request, status)
+
+
+def sends(request: Any, transactions: int) -> None:
+    """Note how many transactions a request has in its body."""
+    request[_TRANSACTIONS] = transactions
+
+
+def _write(request: aiohttp_web.Request, status: int | None) -> None:
+    key = key_of(request)
+    told = {
+        "key": key.name if key else None,
+        "address": caller(request),
+        "method": request.method,
+        "path": _plain(request.rel_url.raw_path),
+        "transactions": request.get(_TRANSACTIONS),
+        "status": status,
+    }
+    log.info(
+        "audit: %s %s by %s at %s: %s, transactions: %s",
+        told["method"],
+        told["path"],
+        f"key {key.name!r}" if key else "nobody known",
+        told["address"],
+        "no answer" if status is None else status,
+        "unknown" if told["transactions"] is None else told["transactions"],
+        extra=told,
+    )
+
+
+def _plain(path: str) -> str:
+    """The path, without what a terminal would obey."""
+    return quote(path[:LONGEST_PATH], safe=_SAFE)
