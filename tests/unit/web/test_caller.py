@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 from aiohttp.test_utils import make_mocked_request
 from multidict import CIMultiDict
@@ -125,8 +123,8 @@ def test_a_network_of_ipv6_is_one_subscriber(address: str, network: str) -> None
     assert subscriber(address) == network
 
 
-def test_hostile_headers_are_read_in_no_time() -> None:
-    began = time.process_time()
-    for text in ("10.0.0.9," * 4_000, '"' * 30_000, "for=" * 8_000, "1" * 30_000, "1:" * 15_000):
-        seen(PROXY, ("X-Forwarded-For", text), ("Forwarded", text))
-    assert time.process_time() - began < 1
+def test_what_hostile_headers_take_grows_with_their_length_only() -> None:
+    # With its square, the limit of a test would end this.
+    for text in ("10.0.0.9,", '"', "for=", "1", "1:"):
+        longest = text * (1_000_000 // len(text))
+        seen(PROXY, ("X-Forwarded-For", longest), ("Forwarded", longest))

