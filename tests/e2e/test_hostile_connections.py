@@ -53,8 +53,9 @@ def test_hostile_connections_cost_no_decision(worker: Worker) -> None:
                 assert worker.get("/healthz")[0] == worker.get("/readyz")[0] == 200, kind
                 # Who waits for the worker may wait, and others are told to come again.
                 assert worker.get("/stats")[0] == (503 if kind == WAITING else 200), kind
-                while kind == UNREAD and not all(map(ended, hostile)):
-                    assert worker.get("/stats")[0] == 200
+                if kind == UNREAD:
+                    # Those beyond the limit; others once the buffers of both sides are full.
+                    assert any(map(ended, hostile))
             print(f"{kind}: p99 to a decision so far {p99(worker):g} s")  # noqa: T201
     assert worker.get("/readyz")[0] == 200
     asyncio.run(eventually(lambda: total(worker) == count()))
