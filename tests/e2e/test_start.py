@@ -72,13 +72,9 @@ def test_without_keys_nothing_is_open_to_others(worker_environment: dict[str, st
     closed_port = f"kafka://127.0.0.1:{free_port()}"
     told = worker_environment | {"FRAUD_WEB_BIND": "0.0.0.0", "FRAUD_BROKER_URL": closed_port}
     told |= {"FRAUD_START_TIMEOUT": "1"}
-    for changes in (
-        {"FRAUD_API_OPEN": "true"},
-        {"FRAUD_API_KEYS": "a:read:0123456789abcdef"},
-        {"FRAUD_WEB_BIND": "127.0.0.2"},
-    ):
-        done = run([*FAUST, "worker", "-l", "info"], told | changes)
-        assert "cannot start: FRAUD_BROKER_URL" in done.stdout + done.stderr
+    told |= {"FRAUD_API_KEYS": "a:read:0123456789abcdef"}
+    done = run([*FAUST, "worker", "-l", "info"], told)
+    assert "cannot start: FRAUD_BROKER_URL" in done.stdout + done.stderr
 
 
 def test_a_broker_that_is_not_there_is_named(
