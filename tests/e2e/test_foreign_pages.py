@@ -83,11 +83,11 @@ def test_only_known_hosts_own_origins_and_json_are_served(worker: Worker) -> Non
         "",
     ):
         assert ask(worker, Host=host) == 421, host
-        assert ask(worker, path="/static/style.css", Host=host) == 421, host
-        assert ask(worker, path="/healthz", Host=host) == 200, host
+        assert ask(worker, "GET", "/static/style.css", Host=host) == 421, host
+        assert ask(worker, "GET", "/healthz", Host=host) == 200, host
     assert ask(worker, Host=["localhost", "evil.example"]) == 400
     assert ask(worker, Host=[]) == 400
-    assert ask(worker, path="http://evil.example/stats") == 421
+    assert ask(worker, "GET", "http://evil.example/stats") == 421
 
     body = encoded(transaction("own"))
     own = f"http://127.0.0.1:{port}"
