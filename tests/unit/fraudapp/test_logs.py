@@ -101,7 +101,7 @@ def test_every_entry_is_one_line_of_json(
 ) -> None:
     lines = logged("json")
     log = logging.getLogger("tests.logs")
-    # What pytest has captured it passes on as UTF-8, so half a surrogate pair cannot be among these.
+    # Half of a surrogate pair is not among these: pytest cannot pass it on.
     values: list[Any] = ["two\nlines\r\x1b[31m\u2028", b"\xff", object(), {1: 2}, None]
     for value in values:
         log.info("of %s", value, extra={"told": value, "data": {"x": object()}})
