@@ -26,7 +26,8 @@ PAGES: Final = ("/", "/stats", "/docs")
 """As pages for a browser they are open: they hold no data, and ask for the key to fetch it."""
 READING: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 
-_file: Final = KeyFile(settings.api_keys_file, settings.keys) if settings.api_keys_file else None
+_keys: Final = settings.keys
+_file: Final = KeyFile(settings.api_keys_file, _keys) if settings.api_keys_file else None
 _requests: Final = Limiter(settings.rates)
 _guesses: Final = Limiter(settings.rates)
 
@@ -48,7 +49,7 @@ async def access(request: aiohttp_web.Request, handler: Handler) -> aiohttp_web.
 
 def current() -> Keys:
     """Return the keys that there are now."""
-    return _file.keys() if _file else settings.keys
+    return _file.keys() if _file else _keys
 
 
 def key_of(request: aiohttp_web.Request) -> Key | None:

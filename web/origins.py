@@ -25,6 +25,7 @@ _HOST: Final = re.compile(
 )
 _OWN_PAGES: Final = ("same-origin", "none")
 _DEFAULT_PORTS: Final = {"http": "80", "https": "443"}
+_hosts: Final = settings.hosts
 
 
 @aiohttp_web.middleware
@@ -61,8 +62,7 @@ def _is_named(name: str) -> bool:
 
 def _is_configured(name: str) -> bool:
     return any(
-        name.endswith(each[1:]) if each.startswith("*.") else name == each
-        for each in settings.hosts
+        name.endswith(each[1:]) if each.startswith("*.") else name == each for each in _hosts
     )
 
 
