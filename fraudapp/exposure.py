@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-import ipaddress
 import socket
+from ipaddress import ip_address
+
+from fraudapp.proxies import plain
 
 
 def is_loopback(address: str) -> bool:
@@ -12,7 +14,7 @@ def is_loopback(address: str) -> bool:
         found = {info[4][0] for info in socket.getaddrinfo(address, None)}
     except (OSError, UnicodeError):
         return False
-    return bool(found) and all(_is_local(str(each)) for each in found)
+    return bool(found) and all(plain(ip_address(each)).is_loopback for each in found)
 
 
 def refusal(address: str, *, has_keys: bool, open_to_all: bool) -> str | None:
@@ -24,9 +26,3 @@ def refusal(address: str, *, has_keys: bool, open_to_all: bool) -> str | None:
         "FRAUD_API_KEYS_FILE, unset FRAUD_WEB_BIND to listen on this machine only, or set "
         "FRAUD_API_OPEN=true if that is meant"
     )
-
-
-def _is_local(address: str) -> bool:
-    ip = ipaddress.ip_address(address)
-    mapped = ip.ipv4_mapped if isinstance(ip, ipaddress.IPv6Address) else None
-    return (mapped or ip).is_loopback
