@@ -28,23 +28,24 @@ def ready_scorer(settings: Settings, progress: Callable[[str], None]) -> Scorer:
     `models.artifact.ModelFileError`, or `OSError` where the data folder cannot be made.
     """
     registry = ModelRegistry(settings.model_dir)
-    if version := settings.model_version or registry.active():
-        for sentence in without_effect(settings, version):
-            log.warning(sentence)
-    if version := settings.model_version:
-        try:
-            return registry.load(version)
-        except ModelFileError as exc:
-            raise ModelFileError(
-                f"FRAUD_MODEL_VERSION={version}: {exc}; bring it here, or name another"
-            ) from exc
-    if registry.active() is None:
-        outdated = registry.outdated()
-        if outdated is None:
-            train_and_activate(settings, progress)
-        else:
+    named = settings.model_version
+    version = named or registry.active()
+    if version is None:
+        if outdated := registry.outdated():
             _train_anew(settings, registry, outdated, progress)
-    return registry.load_active()
+        else:
+            train_and_activate(settings, progress)
+        return registry.load_active()
+    for sentence in without_effect(settings, version):
+        log.warning(sentence)
+    try:
+        return registry.load(version)
+    except ModelFileError as exc:
+        if named is None:
+            raise
+        raise ModelFileError(
+            f"FRAUD_MODEL_VERSION={version}: {exc}; bring it here, or name another"
+        ) from exc
 
 
 def without_effect(settings: Settings, version: str) -> Iterator[str]:
