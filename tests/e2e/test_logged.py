@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import http.client
 import json
 import os
 import signal
 from collections.abc import Callable
 from typing import Any
-from urllib.parse import urlsplit
 
+from tests.e2e import raw
 from tests.e2e.messages import transaction
 from tests.e2e.worker import Worker
 
@@ -18,13 +17,7 @@ JSON = {"Content-Type": "application/json"}
 
 
 def send(worker: Worker, method: str, path: str, body: bytes | None = None, **headers: str) -> int:
-    connection = http.client.HTTPConnection(urlsplit(worker.url).netloc, timeout=40)
-    try:
-        named = {name.replace("_", "-"): value for name, value in headers.items()}
-        connection.request(method, path, body, JSON | named)
-        return connection.getresponse().status
-    finally:
-        connection.close()
+    return raw.send(worker.url, method, path, body, JSON | raw.named(headers))[0]
 
 
 def audit(entries: list[dict[str, Any]]) -> list[tuple[Any, ...]]:

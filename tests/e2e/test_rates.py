@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import http.client
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -11,6 +10,7 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import Browser, expect
 
+from tests.e2e import raw
 from tests.e2e.chromium import chromium
 from tests.e2e.proxied import proxy
 from tests.e2e.worker import Worker
@@ -39,18 +39,12 @@ def worker(new_worker: Callable[..., Worker], key_file: Path) -> Worker:
 
 
 def ask(url: str, path: str, headers: Mapping[str, str], source: str = "127.0.0.1") -> int:
-    connection = http.client.HTTPConnection(
-        "127.0.0.1", urlsplit(url).port, timeout=40, source_address=(source, 0)
-    )
-    connection.request("GET", path, headers=dict(headers))
-    answer = connection.getresponse()
-    text = answer.read()
-    connection.close()
-    if answer.status == 429:
-        seconds = int(answer.headers["Retry-After"])
+    status, told, text = raw.send(url, "GET", path, headers=headers, source=source)
+    if status == 429:
+        seconds = int(told["Retry-After"])
         assert 0 < seconds <= 3_600
         assert json.loads(text)["detail"].endswith(f"try again in {seconds} s")
-    return answer.status
+    return status
 
 
 def many(url: str, path: str, headers: Mapping[str, str], source: str = "127.0.0.1") -> int:

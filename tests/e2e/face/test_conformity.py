@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import gzip
-import http.client
 import json
-from collections.abc import Mapping
 from email.message import Message
-from urllib.parse import urlsplit
 
 import pytest
 
 from tests.e2e.messages import encoded, transaction
+from tests.e2e.raw import named, send
 from tests.e2e.routes import routes
 from tests.e2e.worker import Worker
 
@@ -20,21 +18,7 @@ BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
 
 
 def ask(worker: Worker, method: str, path: str, /, **headers: str) -> tuple[int, Message, bytes]:
-    return send(worker, method, path, None, headers)
-
-
-def send(
-    worker: Worker, method: str, path: str, body: bytes | None, headers: Mapping[str, str]
-) -> tuple[int, Message, bytes]:
-    connection = http.client.HTTPConnection(urlsplit(worker.url).netloc, timeout=40)
-    try:
-        named = {name.replace("_", "-"): value for name, value in headers.items()}
-        connection.request(method, path, body, named)
-        answer = connection.getresponse()
-        stream = answer.headers["Content-Type"] == "text/event-stream"
-        return answer.status, answer.headers, b"" if stream else answer.read()
-    finally:
-        connection.close()
+    return send(worker.url, method, path, headers=named(headers))
 
 
 def varies(headers: Message) -> set[str]:
@@ -181,14 +165,14 @@ def test_what_is_small_or_has_no_end_is_not_packed(worker: Worker) -> None:
 def test_large_problems_and_decisions_are_packed_too(worker: Worker) -> None:
     bad = json.dumps([transaction(f"bad{number}", amount="1") for number in range(50)]).encode()
     headers = {"Content-Type": "application/json", "Accept-Encoding": "gzip"}
-    status, told, body = send(worker, "POST", "/transactions", bad, headers)
+    status, told, body = send(worker.url, "POST", "/transactions", bad, headers)
     assert (status, told["Content-Encoding"]) == (422, "gzip")
     assert len(json.loads(gzip.decompress(body))["errors"]) == 50
     headers["Accept-Encoding"] = "*;q=0"
-    assert send(worker, "POST", "/transactions", encoded(transaction("n")), headers)[0] == 406
+    assert send(worker.url, "POST", "/transactions", encoded(transaction("n")), headers)[0] == 406
     assert worker.get("/transaction/n/status")[0] == 404
     headers["Accept-Encoding"] = "gzip, identity;q=0"
-    status, told, body = send(worker, "GET", "/healthz", None, headers)
+    status, told, body = send(worker.url, "GET", "/healthz", None, headers)
     assert (status, told["Content-Encoding"]) == (200, "gzip")
     assert json.loads(gzip.decompress(body))["status"] == "alive"
 
