@@ -64,6 +64,8 @@ class Limits(NamedTuple):
     """and one second more for so many bytes of it."""
     answer: float = 15.0
     """In which nothing of an answer is taken."""
+    stream: float = 240.0
+    """For which a stream goes on: one that is not read looks well until all buffers are full."""
     tick: float = 1.0
     """Between two looks at all connections."""
 
@@ -79,8 +81,8 @@ class Connection(RequestHandler):
         super().__init__(manager, **kwargs)
         self.beyond = False
         """Whether it was one more than there may be, and none could be ended for it."""
-        self.streams = False
-        """Whether its answer has no end."""
+        self.stream_ends: float | None = None
+        """When its answer has to end, in the loop's time, if it has no end of its own."""
         self._all = manager
         self._link: asyncio.Transport | None = None  # aiohttp forgets its own before it has ended
         self._request: BaseRequest | None = None
@@ -160,7 +162,7 @@ class Connection(RequestHandler):
     def end(self) -> None:
         """Note that it is dealt with; the answer is still to be sent."""
         self._request = None
-        self.streams = False
+        self.stream_ends = None
         self._let_go()
         self._enter("idle")
         if self in self._all.open:
@@ -172,12 +174,16 @@ class Connection(RequestHandler):
         self._all.held += size
         return self._all.has_room_to_hold(self)
 
-    def stream(self) -> None:
-        """Note that the answer has no end, and let little of it be under way."""
-        self.streams = True
+    def stream(self) -> float:
+        """Note that the answer has no end of its own, and let little of it be under way.
+
+        Returns when it has to end, in the loop's time; later the connection is ended.
+        """
+        self.stream_ends = self._loop.time() + self._all.limits.stream
         if self._link is not None:
             self._link.set_write_buffer_limits(high=STREAM_BUFFER)
             self._set_option(socket.SO_SNDBUF, STREAM_BUFFER)
+        return self.stream_ends
 
     def read_no_more(self) -> None:
         """Throw away what comes from now on; the client finds the answer once it has sent it."""
@@ -188,7 +194,7 @@ class Connection(RequestHandler):
         self._all.open.pop(self, None)
         self._let_go()
         if self._link is not None:
-            if self._paused or self.streams:
+            if self._paused or self.stream_ends is not None:
                 # Or the system would go on for minutes to offer what nobody takes.
                 self._set_option(socket.SO_LINGER, struct.pack("ii", 1, 0))
             self._link.abort()
@@ -203,6 +209,9 @@ class Connection(RequestHandler):
 
     def check(self, now: float, limits: Limits) -> None:
         """End what takes longer than it may."""
+        if self.stream_ends is not None and now > self.stream_ends + limits.answer:
+            self.drop()
+            return
         phase = self.waits_for()
         if phase is None:
             return
@@ -248,7 +257,7 @@ class Connections(Server):
         self._handler: Any = partial(_answered, server.request_handler)
         for each in reversed(around):
             self._handler = partial(each, handler=self._handler)
-        self._limits = limits
+        self.limits: Final = limits
         self._next = self._loop.call_later(limits.tick, self._tick)
 
     def __call__(self) -> RequestHandler:
@@ -258,7 +267,7 @@ class Connections(Server):
     @property
     def full(self) -> bool:
         """Whether there are more connections than there may be."""
-        return len(self.open) > self._limits.connections
+        return len(self.open) > self.limits.connections
 
     def connection_made(self, handler: RequestHandler, transport: asyncio.Transport) -> None:
         """Take a new one; the one that has waited longest for its client makes room for it.
@@ -267,17 +276,17 @@ class Connections(Server):
         """
         super().connection_made(handler, transport)
         connection = cast(Connection, handler)
-        others = list(self.open) if len(self.open) >= self._limits.connections else []
+        others = list(self.open) if len(self.open) >= self.limits.connections else []
         self.open[connection] = None
         if self.full and not (
             _drop_first(others, lambda each: each.waits_for() is not None)
-            or _drop_first(others, lambda each: each.streams)
+            or _drop_first(others, lambda each: each.stream_ends is not None)
         ):
             connection.beyond = True
 
     def has_room_to_hold(self, connection: Connection) -> bool:
         """Whether all that is held is not too much, without the slowest bodies of others."""
-        while self.held > self._limits.held:
+        while self.held > self.limits.held:
             others = (each for each in list(self.open) if each is not connection)
             if not _drop_first(others, lambda each: each.waits_for() == "body"):
                 return False
@@ -302,8 +311,8 @@ class Connections(Server):
     def _tick(self) -> None:
         now = self._loop.time()
         for each in list(self.open):
-            each.check(now, self._limits)
-        self._next = self._loop.call_later(self._limits.tick, self._tick)
+            each.check(now, self.limits)
+        self._next = self._loop.call_later(self.limits.tick, self._tick)
 
 
 class Runner(AppRunner):

@@ -44,7 +44,7 @@ class Details(View):
 
 @app.page("/stats/stream", name="stats-stream")
 class Stream(View):
-    """The same as server-sent events, until the worker stops or the caller goes."""
+    """The same as server-sent events for some minutes; readers ask again then."""
 
     async def get(self, request: web.Request) -> web.Response:
         """Send the details about every second."""
@@ -54,21 +54,21 @@ class Stream(View):
         )
         await response.prepare(cast(aiohttp_web.Request, request))
         if cast(Any, request).method != "HEAD":
-            cast(Any, request).protocol.stream()
+            ends = cast(Any, request).protocol.stream()
             with suppress(ConnectionResetError):  # the caller has gone
-                if not await _send_until_closed(cast(aiohttp_web.Request, request), response):
+                if not await _send_until(ends, cast(aiohttp_web.Request, request), response):
                     cast(Any, request).transport.abort()
         return cast(web.Response, response)
 
 
-async def _send_until_closed(
-    request: aiohttp_web.Request, response: aiohttp_web.StreamResponse
+async def _send_until(
+    ends: float, request: aiohttp_web.Request, response: aiohttp_web.StreamResponse
 ) -> bool:
-    """Send events until the worker stops; false if the caller does not take them, or may not."""
-    closed = runtime.waiting.closed
+    """Send events until then, or the worker stops; false if the caller takes none, or may not."""
+    closed, now = runtime.waiting.closed, asyncio.get_running_loop().time
     closing = asyncio.ensure_future(closed.wait())
     try:
-        while not (closed.is_set() or app.should_stop):
+        while not (closed.is_set() or app.should_stop or now() > ends):
             sending = asyncio.ensure_future(response.write(b"data: %b\n\n" % encoded_details()))
             await asyncio.wait([sending, closing], timeout=STALLED, return_when=FIRST_COMPLETED)
             if not sending.done():

@@ -53,6 +53,7 @@ async function stayConnected() {
         show(details);
       });
     } catch (problem) {
+      if (heardAt && status.dataset.state === "live") tell("stale", "Stale: connecting again");
       if (problem.status === 401 || problem.status === 403) {
         tell("key", "Key needed");
         await askForKey();
@@ -62,7 +63,6 @@ async function stayConnected() {
         pause = 0;
       }
     }
-    if (heardAt && status.dataset.state === "live") tell("stale", "Stale: connecting again");
     await new Promise((resolve) => setTimeout(resolve, pause));
     pause = Math.min(LONGEST_PAUSE, Math.max(500, 2 * pause));
   }

@@ -177,6 +177,15 @@ async def test_a_reader_who_is_slow_gets_all_of_it() -> None:
     assert size > LARGE
 
 
+async def test_a_stream_ends_that_is_read_for_ever() -> None:
+    async with served(application(), SHORT._replace(stream=0.3)) as (runner, port):
+        reader, _ = await sent(port, b"GET /stream HTTP/1.1\r\nHost: h\r\n\r\n")
+        await until(lambda: bool(connections(runner).open))
+        reading = asyncio.ensure_future(reader.read())
+        await until(lambda: not connections(runner).open)
+        await asyncio.gather(reading, return_exceptions=True)
+
+
 async def test_a_body_that_comes_slowly_is_taken() -> None:
     limits = SHORT._replace(body=0.2, body_rate=20)
     async with served(application(), limits) as (_, port):
