@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import timedelta
 from typing import Final
 
@@ -11,7 +11,8 @@ from aiokafka import ConsumerRecord
 from fraudapp.foreign import passed_over
 from fraudapp.ledger import LogRecord
 from fraudapp.stores.base import decode
-from models.parsing import UNREADABLE, InvalidTransaction, checked
+from models.characters import allowed_to_others
+from models.parsing import UNREADABLE
 from models.partitioning import home_partitions
 from models.records import Decision
 
@@ -40,8 +41,7 @@ def log_records(raw: Iterable[ConsumerRecord], partitions: int) -> list[LogRecor
 def _decoded(raw: ConsumerRecord) -> LogRecord | None:
     try:
         decision = decode(raw.value)
-        checked(decision.transaction)
-    except (*UNREADABLE, InvalidTransaction, TypeError) as exc:
+    except (*UNREADABLE, TypeError) as exc:
         _pass_over(raw, f"it is no decision: {exc}")
         return None
     if wrong := _what_is_wrong(raw, decision):
@@ -57,9 +57,19 @@ def _what_is_wrong(raw: ConsumerRecord, decision: Decision) -> str | None:
         return "its transaction has another transaction_id"
     if decision.decided_at.utcoffset() != _ZERO or decision.decided_at.year not in _YEARS:
         return f"decided_at {decision.decided_at.isoformat()} is no moment of a worker's clock"
-    if b"\\u0000" in raw.value:
+    sent = decision.transaction
+    if not allowed_to_others(f"{sent.transaction_id}{sent.nameOrig}{sent.nameDest}"):
+        return "its transaction holds characters that are refused"
+    # Text has it too where a backslash comes before "u0000".
+    if b"\\u0000" in raw.value and any("\0" in text for text in _texts_of_ours(decision)):
         return "it holds a NUL character"
     return None
+
+
+def _texts_of_ours(decision: Decision) -> Iterator[str]:
+    yield from (decision.model_version, decision.policy_version, decision.topic)
+    for reason in decision.reasons:
+        yield from (reason.code, reason.text)
 
 
 def _pass_over(raw: ConsumerRecord, why: object) -> None:

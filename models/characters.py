@@ -33,6 +33,13 @@ def allowed(text: str) -> bool:
     return text.isprintable() or all(map(_allowed, text))
 
 
+def allowed_to_others(text: str) -> bool:
+    """The same for another Python, whose Unicode may have characters which this one has not yet."""
+    return allowed(text) or all(
+        _allowed(each) or unicodedata.category(each) == "Cn" for each in text
+    )
+
+
 def legible(text: str) -> str:
     """The same on one line, without what a terminal would obey: that is written as an escape.
 
