@@ -12,6 +12,8 @@ _PARAMETER: Final = re.compile(rf"{_WORD}(?:={_WORD})?")
 _WEIGHT: Final = re.compile(r"0(?:\.[0-9]*)?|1(?:\.0*)?")
 _QUOTED: Final = re.compile(r'"(?:[^"\\]|\\.)*("?)')  # one without an end is looked at once, too
 _BLANK: Final = " \t"
+_LONGEST: Final = 2_048
+"""Characters that are looked at; browsers send some hundred."""
 _VARIES: Final = "varies"
 
 
@@ -27,9 +29,11 @@ class Packing(NamedTuple):
 def weights(fields: Iterable[str]) -> dict[str, float] | None:
     """Return the q-value of each range that is named, in that order.
 
-    None if there is no such header, or it is malformed: then anything will do.
+    None if there is no such header, or it is malformed or far too long: then anything will do.
     """
     given = list(fields)
+    if sum(map(len, given)) > _LONGEST:
+        return None
     named: dict[str, float] = {}
     special: dict[str, float] = {}  # with parameters, which count where there is none without
     for element in _QUOTED.sub(_blunt, ",".join(given)).split(","):
