@@ -13,7 +13,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 from models.parsing import InvalidTransaction, parse
 from models.records import FieldError, Transaction
 from models.splitting import LARGEST, MOST_AT_ONCE, TooMany, items
-from web.connections import Connection, TooSlow
+from web.connections import Connection, TooMuch, TooSlow
 from web.problems import RETRY_AFTER_SECONDS, Problem
 
 PIECE: Final = 64 << 10
@@ -24,6 +24,8 @@ _DEFLATE: Final = 15
 _WINDOWS: Final = {"gzip": 31, "x-gzip": 31, "deflate": _DEFLATE}
 _IDENTITY: Final = frozenset({"", "identity"})
 _LATER: Final = {"Retry-After": str(RETRY_AFTER_SECONDS)}
+_MOST_MEMBERS: Final = 1_000
+"""Packed files that are joined."""
 _SMALL: Final = 1_024
 """Bytes that an item counts for besides its own."""
 
@@ -43,6 +45,8 @@ async def read(request: aiohttp_web.Request) -> bytes:
                 raise Problem(503, "too many bodies come at once; try again", headers=_LATER)
     except TooSlow as exc:
         raise Problem(408, "the body took too long to come") from exc
+    except TooMuch as exc:
+        raise _too_large(most) from exc
     except (zlib.error, EOFError, HttpProcessingError, aiohttp_web.RequestPayloadError) as exc:
         raise Problem(400, "the body is damaged: it is not what its headers say") from exc
     return bytes(body)
@@ -99,13 +103,15 @@ async def _unpacked(request: aiohttp_web.Request) -> AsyncIterator[bytes]:
         async for piece in pieces:
             yield piece
         return
-    unpacker = None
+    unpacker, members = None, 0
     async for piece in pieces:
         while piece:
             if unpacker is None and window == _DEFLATE and piece[0] & 15 != zlib.DEFLATED:
                 window = -_DEFLATE  # some leave out what the standard has around it
             if unpacker is None or unpacker.eof:  # packed files may be joined
-                unpacker = zlib.decompressobj(window)
+                unpacker, members = zlib.decompressobj(window), members + 1
+                if members > _MOST_MEMBERS:
+                    raise EOFError
             yield unpacker.decompress(piece, PIECE)
             piece = unpacker.unconsumed_tail or unpacker.unused_data
             await asyncio.sleep(0)

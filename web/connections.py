@@ -17,11 +17,13 @@ from functools import partial
 from typing import Any, Final, Literal, NamedTuple, cast
 
 from aiohttp import hdrs
+from aiohttp.http_exceptions import BadHttpMessage, LineTooLong
 from aiohttp.web import (
     Application,
     AppRunner,
     BaseRequest,
     HTTPException,
+    HTTPExpectationFailed,
     RequestPayloadError,
     StreamResponse,
 )
@@ -40,6 +42,12 @@ LINGERING: Final = 2.0
 """Seconds in which a client may go on sending what is not read, to find the answer then."""
 MOST_UNREAD: Final = 8 << 20
 """Bytes of it."""
+AT_ONCE: Final = 16 << 10
+"""Bytes that are looked at before the requests among them are answered."""
+LONGEST_URL: Final = 8_000
+LONGEST_LINE: Final = 8_190
+MOST_HEADERS: Final = 128
+_CONTINUE: Final = "100-continue"
 STREAM_BUFFER: Final = 16 << 10
 """Bytes under way to whoever reads a stream: one that does not read shows sooner."""
 
@@ -53,17 +61,21 @@ class Limits(NamedTuple):
 
     connections: int
     held: int = 64 << 20
-    """Bytes of bodies that are not answered yet."""
+    """Bytes of bodies that are not answered yet, and of what came before its turn."""
+    head_size: int = 32 << 10
+    """Bytes of the head of a request; browsers and proxies stay below 16 KiB."""
+    body_size: int = 4 << 20
+    """Bytes of a body as it is sent, with all that is around its chunks."""
     head: float = 15.0
     """Until the head of a request is there, since its first byte, or since there is somebody."""
     idle: float = 75.0
     """Between two requests; load balancers mostly end it after 60."""
     body: float = 20.0
     """Until the body is there,"""
-    body_rate: float = 10_000.0
-    """and one second more for so many bytes of it."""
     answer: float = 15.0
-    """In which nothing of an answer is taken."""
+    """Until an answer is taken,"""
+    rate: float = 10_000.0
+    """and one second more for so many bytes of a body or an answer."""
     stream: float = 240.0
     """For which a stream goes on: one that is not read looks well until all buffers are full."""
     tick: float = 1.0
@@ -72,6 +84,10 @@ class Limits(NamedTuple):
 
 class TooSlow(Exception):
     """The client took too long to send the body."""
+
+
+class TooMuch(Exception):
+    """The client sent more around the body than any body needs."""
 
 
 class Connection(RequestHandler):
@@ -89,6 +105,8 @@ class Connection(RequestHandler):
         self._phase: Phase = "head"
         self._since = self._loop.time()
         self._taken = 0  # bytes, since then
+        self._to_send = 0  # bytes, since then at most
+        self._ahead = b""  # what came before its turn
         self._held = 0
         self._unread: int | None = None  # bytes, once no more of them are looked at
         self._told = False
@@ -106,33 +124,37 @@ class Connection(RequestHandler):
     def connection_lost(self, exc: BaseException | None) -> None:
         """See `asyncio.Protocol`."""
         self._all.open.pop(self, None)
+        self._let_go(self._held)
+        self._ahead = b""
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """See `asyncio.Protocol`."""
-        self._taken += len(data)
+        """See `asyncio.Protocol`; what comes before its turn is held back, and no more is read."""
         if self._unread is not None:
             self._unread += len(data)
             if self._unread > MOST_UNREAD:
                 self.drop()
-            return
-        if self._phase == "idle" and data:
-            self._enter("head")
-        super().data_received(data)
+        elif not data:  # aiohttp asks itself to go on with what it has
+            super().data_received(data)
+        elif self._ahead:
+            self._hold_back(data)
+        else:
+            self._take(data)
 
     def pause_writing(self) -> None:
         """See `asyncio.Protocol`."""
         super().pause_writing()
-        self._since = self._loop.time()
+        self._since, self._to_send = self._loop.time(), 0
 
     def resume_writing(self) -> None:
         """See `asyncio.Protocol`."""
         super().resume_writing()
-        self._since = self._loop.time()
+        self._since, self._to_send = self._loop.time(), 0
 
     def log_exception(self, *args: Any, **kw: Any) -> None:
         """Log what aiohttp cannot deal with, but for what a client has done."""
-        if not isinstance(kw.get("exc_info"), (TooSlow, RequestPayloadError, ConnectionError)):
+        of_client = TooSlow, TooMuch, RequestPayloadError, ConnectionError
+        if not isinstance(kw.get("exc_info"), of_client):
             super().log_exception(*args, **kw)
 
     def handle_error(
@@ -149,7 +171,7 @@ class Connection(RequestHandler):
         log.info("%s sent what is no HTTP request: %s", request.remote, type(exc).__name__)
         if request.writer.output_size > 0:
             raise ConnectionError("a part of the answer was sent already")
-        detail = "this is not a valid HTTP request" if status < 500 else "an error on our side"
+        status, detail = self._told_of(status, exc)
         response = Problem(status, detail, headers={**HEADERS, **headers(trace)}).response()
         response.force_close()
         return response
@@ -158,13 +180,15 @@ class Connection(RequestHandler):
         """Note that there is a request."""
         self._request = request
         self._enter("body")
+        self._take_ahead()
 
     def end(self) -> None:
         """Note that it is dealt with; the answer is still to be sent."""
         self._request = None
         self.stream_ends = None
-        self._let_go()
+        self._let_go(self._held - len(self._ahead))
         self._enter("idle")
+        self._take_ahead()
         if self in self._all.open:
             self._all.open.move_to_end(self)
 
@@ -187,12 +211,15 @@ class Connection(RequestHandler):
 
     def read_no_more(self) -> None:
         """Throw away what comes from now on; the client finds the answer once it has sent it."""
-        self._unread = 0
+        self._let_go(len(self._ahead))
+        self._unread, self._ahead = len(self._ahead), b""
+        self._resume_transport_reading()
 
     def drop(self) -> None:
         """End it now."""
         self._all.open.pop(self, None)
-        self._let_go()
+        self._let_go(self._held)
+        self._ahead = b""
         if self._link is not None:
             if self._paused or self.stream_ends is not None:
                 # Or the system would go on for minutes to offer what nobody takes.
@@ -217,29 +244,97 @@ class Connection(RequestHandler):
             return
         allowed: float = getattr(limits, phase)
         if phase == "body":
-            allowed += self._taken / limits.body_rate
+            allowed += self._taken / limits.rate
+        elif phase == "answer" and self._link is not None:
+            left = self._link.get_write_buffer_size()
+            self._to_send = max(self._to_send, left)
+            allowed += (self._to_send - left) / limits.rate
         if now - self._since <= allowed:
             return
         if phase == "body" and self._request is not None and not self._told:
-            self._told = True  # whoever reads it answers then
             self._since = now
-            self._request.content.set_exception(TooSlow())
+            self._tell(TooSlow())
         else:
             self.drop()
+
+    def _take(self, data: bytes) -> None:
+        """Let aiohttp have what it can deal with now."""
+        limits = self._all.limits
+        while data and not self._is_busy() and self._unread is None:
+            piece, data = data[:AT_ONCE], data[AT_ONCE:]
+            if self._phase == "idle":
+                self._enter("head")
+            self._taken += len(piece)
+            super().data_received(piece)
+            if self._request is None and not self._messages:
+                if self._taken > limits.head_size:
+                    self._refuse_head()
+                    return
+            elif self._phase == "body" and self._taken > limits.body_size and not self._told:
+                self._tell(TooMuch())
+        if not data:
+            self._resume_transport_reading()
+        elif self._unread is None:
+            self._hold_back(data)
+
+    def _is_busy(self) -> bool:
+        """Whether there is a request that is whole, or one that nobody has begun with."""
+        return bool(self._messages) or (
+            self._request is not None and self._request.content.is_eof()
+        )
+
+    def _hold_back(self, data: bytes) -> None:
+        self._ahead += data
+        self._pause_transport_reading()
+        if not self.hold(len(data)):
+            self.drop()
+
+    def _take_ahead(self) -> None:
+        data, self._ahead = self._ahead, b""
+        if data:
+            self._let_go(len(data))
+            self._take(data)
+
+    def _resume_transport_reading(self) -> None:
+        if not (self._ahead or self._reading_paused or self._buffer_paused):
+            super()._resume_transport_reading()
+
+    def _refuse_head(self) -> None:
+        """Have aiohttp end the connection with an answer: no head goes on like this."""
+        super().data_received(b"\0")
+
+    def _told_of(self, status: int, exc: BaseException | None) -> tuple[int, str]:
+        """What is answered to what aiohttp cannot read."""
+        if status >= 500:
+            return status, "an error on our side"
+        size = self._all.limits.head_size
+        if isinstance(exc, LineTooLong) and exc.args[1] == LONGEST_URL:
+            return 414, f"a URL is at most {LONGEST_URL:,} bytes"
+        many = isinstance(exc, BadHttpMessage) and exc.message.startswith("Too many headers")
+        if self._taken > size or many or isinstance(exc, LineTooLong):
+            what = f"{size:,} bytes, of {LONGEST_LINE:,} in a line, and {MOST_HEADERS} headers"
+            return 431, f"the head of a request has at most {what}"
+        return status, "this is not a valid HTTP request"
+
+    def _tell(self, exc: Exception) -> None:
+        """Let whoever reads the body answer."""
+        self._told = True
+        if self._request is not None:
+            self._request.content.set_exception(exc)
 
     def _set_option(self, option: int, value: int | bytes) -> None:
         with suppress(OSError):
             end: socket.socket = cast(asyncio.Transport, self._link).get_extra_info("socket")
             end.setsockopt(socket.SOL_SOCKET, option, value)
 
-    def _let_go(self) -> None:
-        self._all.held -= self._held
-        self._held = 0
+    def _let_go(self, size: int) -> None:
+        self._all.held -= size
+        self._held -= size
 
     def _enter(self, phase: Phase) -> None:
         self._phase = phase
         self._since = self._loop.time()
-        self._taken = 0
+        self._taken = self._to_send = 0
 
 
 class Connections(Server):
@@ -319,7 +414,15 @@ class Runner(AppRunner):
     """Runs an application with limits to its connections; bodies come as they were sent, packed."""
 
     def __init__(self, app: Application, limits: Callable[[], Limits]) -> None:
-        super().__init__(app, access_log=None, auto_decompress=False, lingering_time=LINGERING)
+        super().__init__(
+            app,
+            access_log=None,
+            auto_decompress=False,
+            lingering_time=LINGERING,
+            max_line_size=LONGEST_URL,
+            max_field_size=LONGEST_LINE,
+            max_headers=MOST_HEADERS,
+        )
         self._limits = limits
         self.around: list[Middleware] = []
         """What all requests pass, those too that come to no middleware of the application."""
@@ -332,6 +435,9 @@ class Runner(AppRunner):
 
 async def _answered(handler: Any, request: BaseRequest) -> StreamResponse:
     try:
+        if request.headers.get(hdrs.EXPECT, _CONTINUE).lower() != _CONTINUE:
+            # aiohttp would put what was sent into its answer, even if it is no text.
+            raise HTTPExpectationFailed(text="nothing but 100-continue can be expected")
         return cast(StreamResponse, await handler(request))
     except HTTPException as exc:  # aiohttp's own, before any middleware
         return of_http(exc, request).response()

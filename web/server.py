@@ -14,6 +14,12 @@ from web.connections import Limits, Runner
 
 _web: Final = cast(Web, app.web)
 web_app: Final[Application] = _web.web_app
-runner: Final = Runner(web_app, lambda: Limits(open_files.connections(settings.web_connections)))
+runner: Final = Runner(
+    web_app,
+    lambda: Limits(
+        open_files.connections(settings.web_connections),
+        body_size=2 * settings.max_body_bytes + (64 << 10),
+    ),
+)
 _web._runner = runner
 proxies.extend(settings.proxies)

@@ -24,7 +24,11 @@ NOT_PRIVATE: Final = {"_asdict", "_exit", "_fields", "_make", "_replace"}
 """Of named tuples and of `os`: documented, whatever they look like."""
 
 LEANED_ON: Final[Mapping[str, Sequence[str]]] = {
-    "aiohttp.base_protocol": ["_paused"],
+    "aiohttp.base_protocol": [
+        *("_buffer_paused", "_pause_transport_reading", "_paused", "_reading_paused"),
+        "_resume_transport_reading",
+    ],
+    "aiohttp.web_protocol": ["_messages"],
     "aiohttp.web_runner": ["_kwargs", "_make_server"],
     "aiohttp.web_server": ["_loop"],
     "aiokafka.client": ["_wait_on_metadata"],

@@ -23,7 +23,7 @@ from web.connections import Connections, Limits
 from web.problems import GONE, Problem, problems
 
 MOST = 1_000_000
-LIMITS = Limits(connections=20, body=0.3, body_rate=1e6, tick=0.01)
+LIMITS = Limits(connections=20, body=0.3, rate=1e6, tick=0.01)
 BODY = b'{"a": "%b"}' % (b"x" * 1_000)
 
 

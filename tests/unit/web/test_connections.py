@@ -17,9 +17,9 @@ from aiohttp.web_server import Server
 from faust.web.drivers.aiohttp import Web as FaustWeb
 
 from tests.unit.web.serving import sent, served, until
-from web.connections import Connection, Connections, Limits, Runner
+from web.connections import Connection, Connections, Limits, Runner, TooMuch
 
-SHORT = Limits(connections=100, head=0.2, idle=0.2, body=0.2, body_rate=1e9, answer=0.2, tick=0.01)
+SHORT = Limits(connections=100, head=0.2, idle=0.2, body=0.2, rate=1e9, answer=0.2, tick=0.01)
 GET = b"GET / HTTP/1.1\r\nHost: h\r\n\r\n"
 POST = b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 100\r\n\r\n"
 LARGE = 20 << 20
@@ -187,7 +187,7 @@ async def test_a_stream_ends_that_is_read_for_ever() -> None:
 
 
 async def test_a_body_that_comes_slowly_is_taken() -> None:
-    limits = SHORT._replace(body=0.2, body_rate=20)
+    limits = SHORT._replace(body=0.2, rate=20)
     async with served(application(), limits) as (_, port):
         reader, writer = await sent(port, POST)
         for _ in range(50):
@@ -217,3 +217,105 @@ def test_aiohttp_and_faust_still_have_the_private_names_this_leans_on() -> None:
     assert "self._kwargs = kwargs" in inspect.getsource(Server.__init__)
     assert "RequestHandler(self, loop=self._loop, **self._kwargs)" in inspect.getsource(Server)
     assert "TCPSite(\n            self._runner" in inspect.getsource(FaustWeb)
+
+
+async def test_requests_ahead_of_their_turn_are_all_answered_and_few_are_held() -> None:
+    """However many come at once: the next is looked at when the one before is answered."""
+    go, queued, count = asyncio.Event(), 0, 2_000
+
+    async def waiting(request: web.Request) -> web.StreamResponse:
+        nonlocal queued
+        connection = request.protocol
+        assert isinstance(connection, Connection)
+        queued = max(queued, len(connection._messages))
+        await go.wait()
+        body = await request.read()
+        return web.Response(text=request.headers["X-Number"] + body.decode()[:1])
+
+    app = web.Application()
+    app.router.add_post("/", waiting)
+    async with served(app, Limits(connections=3)) as (runner, port):
+        reader, writer = await sent(port)
+        for number in range(count):
+            body = b"x" * (number % 700)
+            writer.write(b"POST / HTTP/1.1\r\nHost: h\r\nX-Number: %d\r\n" % number)
+            writer.write(b"Content-Length: %d\r\n\r\n%b" % (len(body), body))
+        await until(lambda: connections(runner).held > 0)
+        (connection,) = connections(runner).open
+        assert connections(runner).held == len(connection._ahead) < 1 << 20
+        go.set()
+        for number in range(count):
+            assert await reader.readuntil(b"\r\n\r\n")
+            told = b"%d%b" % (number, b"x" if number % 700 else b"")
+            assert await reader.readexactly(len(told)) == told
+        await until(lambda: connections(runner).held == 0)
+    assert queued <= 32
+
+
+HEADS = {
+    "a long URL": (414, b"GET /?%b HTTP/1.1\r\nHost: h\r\n\r\n" % (b"x" * 9_000)),
+    "a long line": (431, b"GET / HTTP/1.1\r\nHost: h\r\nX: %b\r\n\r\n" % (b"x" * 9_000)),
+    "many lines": (431, b"GET / HTTP/1.1\r\n%b\r\n" % (b"X: y\r\n" * 200)),
+    "long lines": (431, b"GET / HTTP/1.1\r\n%b\r\n" % (b"X: %b\r\n" % (b"y" * 8_000) * 20)),
+    "long lines without an end": (
+        431,
+        b"GET / HTTP/1.1\r\n%b" % (b"X: %b\r\n" % (b"y" * 800) * 90),
+    ),
+    "an odd wish": (417, b"GET / HTTP/1.1\r\nHost: h\r\nExpect: \xff\r\n\r\n"),
+    "no HTTP": (400, b"HELO there\r\n\r\n"),
+}
+
+
+@pytest.mark.parametrize("kind", HEADS)
+async def test_a_head_that_is_refused_is_told_why(kind: str) -> None:
+    status, head = HEADS[kind]
+    async with served(application(), Limits(connections=3)) as (_, port):
+        reader, _ = await sent(port, head)
+        assert b" %d " % status in await reader.readline()
+        assert b"application/problem+json" in await reader.readuntil(b"\r\n\r\n")
+
+
+async def test_a_head_as_large_as_it_may_be_is_taken() -> None:
+    lines = b"".join(b"X-%d: %b\r\n" % (number, b"y" * 7_900) for number in range(4))
+    async with served(application(), Limits(connections=3)) as (_, port):
+        reader, _ = await sent(port, b"GET / HTTP/1.1\r\nHost: h\r\n%b\r\n" % lines)
+        assert await reader.readuntil(b"here")
+
+
+async def test_more_around_a_body_than_it_needs_is_too_much() -> None:
+    async def read(request: web.Request) -> web.StreamResponse:
+        try:
+            await request.read()
+        except TooMuch:
+            return web.Response(status=413)
+        return web.Response()
+
+    app = web.Application()
+    app.router.add_post("/", read)
+    async with served(app, Limits(connections=3, body_size=100_000)) as (_, port):
+        head = b"POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n"
+        reader, _ = await sent(port, head, *[b"1;%b\r\nx\r\n" % (b"y" * 5_000)] * 30)
+        assert b" 413 " in await reader.readline()
+
+
+async def test_who_takes_an_answer_slowly_gets_all_of_it_and_who_takes_little_does_not() -> None:
+    limits = SHORT._replace(answer=0.2, rate=4e6)
+    async with served(application(), limits) as (runner, port):
+        reader, writer = await unread(port, b"/large", b"Connection: close\r\n")
+        size = 0
+        while piece := await reader.read(1 << 18):
+            size += len(piece)
+            await asyncio.sleep(0.02)
+        assert size > LARGE
+        writer.close()
+        reader, _ = await unread(port, b"/large")
+        await until(lambda: bool(connections(runner).open))
+        taking = asyncio.ensure_future(_take_little(reader))
+        await until(lambda: not connections(runner).open)
+        taking.cancel()
+
+
+async def _take_little(reader: asyncio.StreamReader) -> None:
+    while True:
+        await reader.read(1_000)
+        await asyncio.sleep(0.02)
