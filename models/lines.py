@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import bz2
 import codecs
 import gzip
 import io
@@ -18,6 +17,7 @@ from typing import IO, Any, Final, NamedTuple, cast
 import cramjam
 
 from models.characters import legible
+from models.packed import unbz2, unxz
 
 STDIN: Final = Path("-")
 """Stands for the standard input."""
@@ -26,8 +26,8 @@ LONGEST: Final = 4 << 20
 
 _UNPACK: Final[dict[bytes, Callable[[Any], Any]]] = {
     b"\x1f\x8b": gzip.open,
-    b"BZh": bz2.open,
-    b"\xfd7zXZ\0": lzma.open,
+    b"BZh": unbz2,
+    b"\xfd7zXZ\0": unxz,
     b"\x28\xb5\x2f\xfd": lambda packed: _unzstd(packed),
 }
 _NO_TEXT: Final = {

@@ -120,6 +120,38 @@ def test_a_packed_file_that_is_cut_off_is_told(tmp_path: Path, pack: Packer) -> 
         labelled(write(tmp_path, packed[:-6]))
 
 
+@pytest.mark.parametrize("pack", PACKERS)
+def test_streams_one_behind_the_other_are_all_read_or_the_damage_is_told(
+    tmp_path: Path, pack: Packer
+) -> None:
+    first, second = pack(f"{NAMES}\n{GOOD}\n".encode()), pack(f"{GOOD}\n".encode() * 9)
+    assert len(read(tmp_path, first + second)) == 10
+    begins, middle = second[:4], len(second) // 2
+    flipped = second[:middle] + bytes([second[middle] ^ 0xFF]) + second[middle + 1 :]
+    if begins == b"\x28\xb5\x2f\xfd":  # which has no checksum, as it is packed here
+        flipped = second[:middle]
+    for behind in (
+        second[:-6],
+        flipped,
+        begins + b"\xff" * 60,
+        pack(b"")[:4],
+        b"junk",
+        (gzip.compress if begins[:3] == b"BZh" else bz2.compress)(b"x"),
+    ):
+        with pytest.raises(UnreadableFile, match="damaged or cut off"):
+            read(tmp_path, first + behind)
+
+
+@pytest.mark.parametrize("padding", [4, 8, 1 << 18])
+def test_xz_may_have_padding_in_fours(tmp_path: Path, padding: int) -> None:
+    first, second = (lzma.compress(each.encode()) for each in (f"{NAMES}\n", f"{GOOD}\n"))
+    packed = first + bytes(padding) + second
+    assert read(tmp_path, packed) == read(tmp_path, packed + bytes(padding)) == [EXPECTED]
+    for wrong in (first + bytes(padding + 1) + second, packed + bytes(padding - 1)):
+        with pytest.raises(UnreadableFile, match="damaged or cut off"):
+            read(tmp_path, wrong)
+
+
 @pytest.mark.parametrize("empty", ["", '""'])
 def test_empty_optional_cells_are_absent(tmp_path: Path, empty: str) -> None:
     text = f"transaction_id,{NAMES}\n{empty},{GOOD[:-3]}{empty},{empty}\n"

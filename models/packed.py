@@ -1,0 +1,79 @@
+"""What is in packed streams that lie one behind the other, as `pbzip2` and `cat` make them."""
+
+from __future__ import annotations
+
+import bz2
+import io
+import lzma
+from collections.abc import Callable
+from typing import IO, Any
+
+BLOCK = 1 << 17
+PADDING = 4
+"""Between streams of xz, and behind the last, may be NULs: as many, or a multiple of it."""
+
+
+class Packed(io.RawIOBase):
+    """Reads all streams; those of `bz2` and `lzma` take one that is damaged for the file's end.
+
+    Raises what the decompressor does: `EOFError`, `OSError` or `lzma.LZMAError`.
+    """
+
+    def __init__(
+        self, packed: IO[bytes], begin: Callable[[], Any], *, padded: bool = False
+    ) -> None:
+        self._packed = packed
+        self._begin = begin
+        self._padded = padded
+        self._stream = begin()
+
+    def readable(self) -> bool:
+        """See `io.RawIOBase`."""
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        """See `io.RawIOBase`."""
+        unpacked = b""
+        while not unpacked:
+            block = self._next_stream() if self._stream.eof else self._more()
+            if block is None:
+                return 0
+            unpacked = self._stream.decompress(block, len(buffer))
+        buffer[: len(unpacked)] = unpacked
+        return len(unpacked)
+
+    def _more(self) -> bytes:
+        if not self._stream.needs_input:
+            return b""
+        block = self._packed.read(BLOCK)
+        if not block:
+            raise EOFError("it ends within a stream")
+        return block
+
+    def _next_stream(self) -> bytes | None:
+        """Begin one, and return its first bytes; None at the end of the file."""
+        block, padding = self._stream.unused_data or self._packed.read(BLOCK), 0
+        while self._padded and block:
+            rest = block.lstrip(b"\0")
+            padding += len(block) - len(rest)
+            if rest:
+                block = rest
+                break
+            block = self._packed.read(BLOCK)
+        if padding % PADDING:
+            raise lzma.LZMAError("something is behind a stream")
+        if not block:
+            return None
+        self._stream = self._begin()
+        return block
+
+
+def unbz2(packed: IO[bytes]) -> io.BufferedReader:
+    """What is in a file of bzip2."""
+    return io.BufferedReader(Packed(packed, bz2.BZ2Decompressor))
+
+
+def unxz(packed: IO[bytes]) -> io.BufferedReader:
+    """What is in a file of xz."""
+    begin = lzma.LZMADecompressor
+    return io.BufferedReader(Packed(packed, lambda: begin(lzma.FORMAT_XZ), padded=True))
