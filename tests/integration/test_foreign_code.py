@@ -70,14 +70,36 @@ def test_what_was_imported_before_is_refused(tmp_path: Path) -> None:
     assert f"fraudapp needs the one beside it, {ROOT}" in done.stderr.splitlines()[-1]
 
 
+def installation(folder: Path) -> Path:
+    """A copy of our packages."""
+    for name in ("fraudapp", *NAMES):
+        ignored = shutil.ignore_patterns("*.csv", "__pycache__")
+        shutil.copytree(ROOT / name, folder / name, ignore=ignored)
+    return folder
+
+
+def test_what_another_distribution_has_left_beside_our_modules_is_not_run(tmp_path: Path) -> None:
+    installed = installation(tmp_path / "installed")
+    for name in ("agents", "tables", "web"):
+        (installed / name / "leftover.py").write_text("print('HIJACKED')\n")
+    done = run(*MODULE, "settings", cwd=tmp_path, PYTHONPATH=str(installed))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "HIJACKED" not in done.stdout
+
+
+def test_every_module_of_ours_is_imported_with_the_application(tmp_path: Path) -> None:
+    done = run(sys.executable, "-c", "import fraudapp.app, sys; print(*sys.modules)", cwd=tmp_path)
+    imported = set(done.stdout.split())
+    for name in ("agents", "tables", "web"):
+        ours = {f"{name}.{path.stem}" for path in (ROOT / name).glob("*.py")}
+        assert ours - imported <= {f"{name}.__init__"}
+
+
 @pytest.mark.parametrize("damage", ["overwritten", "gone"])
 def test_an_environment_whose_packages_another_one_has_overwritten_is_refused(
     tmp_path: Path, damage: str
 ) -> None:
-    installed = tmp_path / "installed"
-    for name in ("fraudapp", *NAMES):
-        ignored = shutil.ignore_patterns("*.csv", "__pycache__")
-        shutil.copytree(ROOT / name, installed / name, ignore=ignored)
+    installed = installation(tmp_path / "installed")
     here = tmp_path / "here"
     here.mkdir()
     if damage == "gone":
