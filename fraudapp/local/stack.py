@@ -14,6 +14,7 @@ from pathlib import Path
 import click
 
 import data
+from fraudapp import beside
 from fraudapp.local.interrupts import one_interrupt
 from fraudapp.local.session import AlreadyRunning, announced
 from fraudapp.private import make_private
@@ -33,6 +34,12 @@ except ImportError as exc:
 
 WORKER_TIMEOUT = 180.0  # seconds until it has to be ready; the first start trains a model
 WATCH = 0.5  # seconds between two looks at the servers
+_START = (
+    f"import sys; sys.path = [*filter(None, sys.path), {str(beside.ROOT)!r}]; "
+    "from fraudapp.__main__ import main; main()"
+)
+PROGRAM = (sys.executable, "-c", _START)
+"""This program; with `-m`, Python would import what is in the folder that it is started in."""
 
 
 @dataclass(frozen=True)
@@ -100,8 +107,7 @@ def _run(options: Options, stack: ExitStack) -> int:
     log = own / "worker.log"
     click.echo(f"worker    starting; the first time, it trains a model; its log is {log}")
     environment = {**os.environ, **settings}
-    argv = [sys.executable, "-m", "fraudapp", "worker", "-l", "info"]
-    worker = Child("worker", argv, log=log, env=environment)
+    worker = Child("worker", [*PROGRAM, "worker", "-l", "info"], log=log, env=environment)
     stack.callback(worker.stop)
     worker.start()
     try:
@@ -148,8 +154,7 @@ def _check_ports(options: Options) -> None:
 
 
 def _replay(rate: float) -> list[str]:
-    argv = [sys.executable, "-m", "fraudapp", "publish", str(data.sample_path())]
-    argv += ["--rate", f"{rate:g}"]
+    argv = [*PROGRAM, "publish", str(data.sample_path()), "--rate", f"{rate:g}"]
     return argv if sys.stderr.isatty() else [*argv, "--quiet"]
 
 

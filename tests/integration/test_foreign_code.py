@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from fraudapp.local import stack
 from tests.conftest import inherited_environment
 
 ROOT = Path(__file__).parents[2]
@@ -16,6 +17,7 @@ NAMES = ("models", "agents", "tables", "web", "data")
 BIN = Path(sys.executable).parent
 CONSOLE = (str(BIN / "fraudapp"),)
 MODULE = (sys.executable, "-m", "fraudapp")
+CHILD = stack.PROGRAM
 FAUST = (str(BIN / "faust"), "-A", "fraudapp.app")
 FAUST_MODULE = (sys.executable, "-m", "faust", "-A", "fraudapp.app")
 IMPORTED = "import fraudapp.app, models, data; print(models.__file__, data.__file__)"
@@ -38,13 +40,13 @@ def fill(folder: Path, *, as_modules: bool = False) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("program", "as_modules"), [(CONSOLE, False), (MODULE, False), (FAUST, True)]
+    ("program", "as_modules"), [(CONSOLE, False), (CHILD, False), (MODULE, False), (FAUST, True)]
 )
 def test_code_of_the_folder_is_not_run(
     tmp_path: Path, program: tuple[str, ...], as_modules: bool
 ) -> None:
     fill(tmp_path, as_modules=as_modules)
-    if program != CONSOLE:  # there Python and Faust look for libraries in the folder
+    if program not in (CONSOLE, CHILD):  # there Python and Faust look for libraries in the folder
         (tmp_path / "limits.py").unlink(missing_ok=True)
         shutil.rmtree(tmp_path / "limits", ignore_errors=True)
     done = run(*program, "settings", cwd=tmp_path)
