@@ -62,7 +62,7 @@ def redis(text: str) -> str:
             raise ValueError(f"name one host, of a cluster any of its nodes: {REDIS}")
         if not re.fullmatch(r"/?|/[0-9]{1,9}/?", url.path):
             raise ValueError(f"behind the host comes the number of a database: {REDIS}")
-    allowed: dict[str, Sequence[str]] = {"db": ()}
+    allowed: dict[str, Sequence[str]] = {"db": (), "protocol": ("2", "3")}
     if url.scheme == "rediss":
         allowed |= {"ssl_cert_reqs": ("none", "optional", "required")}
         allowed |= {"ssl_check_hostname": ("true", "false")}

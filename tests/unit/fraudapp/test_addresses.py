@@ -58,6 +58,7 @@ def test_brokers_are_read(given: str, read: list[str]) -> None:
         ("unix:///run/r.sock?db=2", {"path": "/run/r.sock", "db": 2}),
         ("unix://u:p@/run/r.sock", {"path": "/run/r.sock", "username": "u", "password": "p"}),
         ("redis://h\n", {"host": "h"}),
+        ("redis://h/0?protocol=2", {"host": "h", "protocol": 2}),
     ],
 )
 def test_redis_is_read(given: str, read: Mapping[str, Any]) -> None:
@@ -148,6 +149,7 @@ HOSTS = ("h:0", "h:70000", "h:abc", "h:", ":1", "a b", "h:1:2", "[::1", "[x]:1",
         ("REDIS_URL", "redis://a,b", "one host"),
         ("REDIS_URL", "redis:///0", "name the host"),
         ("REDIS_URL", "redis://h?foo=1", "each once: db"),
+        ("REDIS_URL", "redis://h?protocol=1", "2, 3"),
         ("REDIS_URL", "rediss://h?ssl_cert_reqs=maybe", "none, optional, required"),
         ("REDIS_URL", "unix://run/r.sock", "three slashes"),
         ("REDIS_URL", "unix:///", "three slashes"),

