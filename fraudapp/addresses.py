@@ -10,7 +10,7 @@ import ipaddress
 import re
 from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
-from urllib.parse import parse_qsl, quote, urlencode, urlsplit
+from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
 
 BROKER: Final = "kafka://HOST:9092, several as kafka://A:9092,B:9092"
 REDIS: Final = "redis://:PASSWORD@HOST:6379/0, rediss://… with TLS, or unix:///run/redis.sock?db=0"
@@ -24,7 +24,8 @@ _ESCAPES: Final = (
     "in user and password, write special characters as %XX: @ is %40, : %3A, / %2F, # %23, ? %3F, "
     "% %25"
 )
-_HOST: Final = re.compile(r"[\w-]+(\.[\w-]+)*\.?")
+_HOST: Final = re.compile(r"(?=.{1,253}$)[A-Za-z0-9_-]{1,63}(\.[A-Za-z0-9_-]{1,63})*\.?")
+_S3_LABEL: Final = re.compile(r"(?!-)[A-Za-z0-9-]+(?<!-)")
 _BUCKET: Final = re.compile(r"[A-Za-z0-9._-]{1,255}")
 _BAD_ESCAPE: Final = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _VERIFIED: Final = (
@@ -76,6 +77,7 @@ def redis(text: str) -> str:
 def postgres(text: str) -> str:
     """The URL of a database as SQLAlchemy and asyncpg read it; raises `ValueError`."""
     url = _split(text, ("postgresql+asyncpg", "postgresql", "postgres"), POSTGRES)
+    url = url._replace(path=url.path.rstrip("/"))
     given = [part for name, value in url.query if name == "host" for part in value.split(",")]
     allowed = {"port": (), "sslmode": _SSL, "ssl": _SSL, "target_session_attrs": _SESSIONS}
     others = [each for each in url.query if each[0] != "host"]
@@ -108,6 +110,9 @@ def endpoint(text: str) -> str:
         )
     if url.query or len(url.hosts) != 1:
         raise ValueError(f"write {ENDPOINT}")
+    name = url.hosts[0].partition(":")[0].rstrip(".")
+    if not name.startswith("[") and not all(map(_S3_LABEL.fullmatch, name.split("."))):
+        raise ValueError(f"S3's client takes a host of letters, digits and hyphens: {ENDPOINT}")
     return _joined(url.scheme, "", url.hosts, url.path.rstrip("/"), [])
 
 
@@ -126,8 +131,10 @@ def archive(text: str) -> str:
             )
     elif not rest.startswith("/") or not rest.strip("/"):
         raise ValueError("write the whole path, after three slashes: file:///FOLDER")
-    elif "#" in rest or "?" in rest or _BAD_ESCAPE.search(rest) or not rest.isprintable():
-        raise ValueError("in file:///FOLDER, write # as %23, ? as %3F and % as %25")
+    elif "#" in rest or "?" in rest or _BAD_ESCAPE.search(rest) or not unquote(rest).isprintable():
+        raise ValueError(
+            "in file:///FOLDER, write # as %23, ? as %3F and % as %25, and no control characters"
+        )
     return f"{scheme}://{rest}"
 
 

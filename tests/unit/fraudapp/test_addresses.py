@@ -77,6 +77,7 @@ def connecting(url: str) -> dict[str, Any]:
     [
         ("postgres://h/d", {"host": "h", "database": "d"}),
         ("postgresql://u:p@h:1/d", {"host": "h", "port": 1, "user": "u", "password": "p"}),
+        ("postgresql://u:p@h/d/", {"host": "h", "database": "d", "user": "u", "password": "p"}),
         (f"{ASYNCPG}://u:p%40%3A%2F%23%25@h/d", {"host": "h", "password": "p@:/#%"}),
         (f"{ASYNCPG}://u@h/d?sslmode=require", {"host": "h", "ssl": "require"}),
         (f"{ASYNCPG}://u@[::1]:1/d", {"host": "::1", "port": 1}),
@@ -103,6 +104,7 @@ def test_postgres_is_read(given: str, read: Mapping[str, Any]) -> None:
         ("https://s3.example/", "https://s3.example"),
         ("HTTP://h:9000/path/", "http://h:9000/path"),
         ("http://[::1]:9000", "http://[::1]:9000"),
+        ("http://my-minio.:9000", "http://my-minio.:9000"),
     ],
 )
 def test_an_endpoint_is_read(given: str, read: str) -> None:
@@ -173,6 +175,10 @@ HOSTS = ("h:0", "h:70000", "h:abc", "h:", ":1", "a b", "h:1:2", "[::1", "[x]:1",
             if "x" not in host
         ),
         ("S3_ENDPOINT_URL", "h:9000", "https://HOST"),
+        ("S3_ENDPOINT_URL", "http://my_minio:9000", "hyphens"),
+        ("S3_ENDPOINT_URL", "http://-a:1", "hyphens"),
+        ("S3_ENDPOINT_URL", "http://\u0434\u043e\u043c:1", "https://HOST"),
+        ("POSTGRES_URL", f"{ASYNCPG}://u:p@{'h' * 64}/d", "USER:PASSWORD@HOST"),
         ("S3_ENDPOINT_URL", "https://key:secret@h", "FRAUD_S3_SECRET_ACCESS_KEY"),
         ("S3_ENDPOINT_URL", "https://h?x=1", "https://HOST"),
         ("ARCHIVE_URL", "s3://key:secret@bucket", "FRAUD_S3_SECRET_ACCESS_KEY"),
@@ -180,6 +186,7 @@ HOSTS = ("h:0", "h:70000", "h:abc", "h:", ":1", "a b", "h:1:2", "[::1", "[x]:1",
         ("ARCHIVE_URL", "/folder", "file://"),
         ("ARCHIVE_URL", "file:///a#b", "%23"),
         ("ARCHIVE_URL", "file:///a%b", "%25"),
+        ("ARCHIVE_URL", "file:///a%00b", "control"),
         *(
             ("WEB_BIND", each, "FRAUD_WEB_PORT")
             for each in ("h:1", "127.0.0.1:1", "http://h", "*", "1.2.3", "256.1.1.1", "a b", "[h]")
