@@ -285,7 +285,18 @@ class DecisionLog:
             ledger.clear()
         elif end < ledger.cursor:
             ledger.cut()
+        if ledger.known < end:
+            await self._tell_what_is_gone(number, ledger)
         await self._catch_up(number, ledger, end)
+
+    async def _tell_what_is_gone(self, number: int, ledger: Ledger) -> None:
+        begin = await self._reader.begin(number)
+        if begin > ledger.known:
+            log.critical(
+                "partition %d of %s begins at %d, and what was before is known here up to %d: "
+                "transactions are decided again if they were decided between and come again",
+                *(number, self._topic, begin, ledger.known),
+            )
 
     async def _is_of_this_log(self, number: int, ledger: Ledger, end: int) -> bool:
         """Whether the log still has what the ledger has, as far as one can tell."""

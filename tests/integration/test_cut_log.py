@@ -22,6 +22,7 @@ from fraudapp.stores.base import Batch, StoreRefused
 from models.records import Decision
 from tests.conftest import topics_of
 from tests.integration.test_keeper import PATIENCE, HeldStore
+from tests.servers import topics
 from tests.servers.choice import real
 from tests.servers.kafka import Kafka
 from tests.servers.restored import Restorable
@@ -181,6 +182,25 @@ async def test_a_ledger_on_disk_of_a_log_that_was_cut_is_made_anew(
         await bench.agrees()
         await bench.agrees(generation=2)
         assert "is not the log that was read up to 85" not in caplog.text
+
+
+async def test_a_log_that_has_lost_its_beginning_is_told_where_it_is_missed(
+    bench: Bench, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    await bench.decide(30)
+    await bench.log.close()
+    await topics.cut_before(bench.settings.broker_url, bench.topic, 0, 20)
+    bench.log = DecisionLog(bench.settings, bench.appender)
+    await bench.log.open()
+    await bench.decide(1)
+    await bench.log.close()
+    assert "begins at 20" not in caplog.text
+    elsewhere = bench.settings.model_copy(update={"data_dir": tmp_path / "elsewhere"})
+    bench.log = DecisionLog(elsewhere, bench.appender)
+    await bench.log.open()
+    await bench.log.ready(0, generation=1)
+    (told,) = [each for each in caplog.records if each.levelname == "CRITICAL"]
+    assert f"0 of {bench.topic} begins at 20, and what" in told.getMessage()
 
 
 @pytest.mark.parametrize("running", [True, False])

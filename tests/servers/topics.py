@@ -95,6 +95,13 @@ async def delete(url: str, topic: str) -> None:
         await asyncio.to_thread(done.result)
 
 
+async def cut_before(url: str, topic: str, partition: int, offset: int) -> None:
+    """Delete the records of a partition that are before an offset."""
+    admin = _admin(url)
+    for done in admin.delete_records([TopicPartition(topic, partition, offset)]).values():
+        await asyncio.to_thread(done.result)
+
+
 async def emptied(url: str, topic: str) -> None:
     """Return once nothing is left of a topic that was deleted and made anew.
 
