@@ -3,21 +3,38 @@
 from __future__ import annotations
 
 import os
+import stat
 import tempfile
 from pathlib import Path
+from typing import Final
+
+_CONTENT: Final = {
+    *("models", "ledger", "faust", "archive", "local", "local.json", "passwords.json"),
+    "lost+found",
+}
+"""What a data folder holds."""
 
 
 def make_private(folder: Path) -> None:
-    """Make a folder, or close one of ours that others may enter. Raises `OSError`.
+    """Make a data folder, or close one of ours that others may enter.
 
-    One that belongs to somebody else, such as a mounted volume, stays as it is.
+    One that belongs to somebody else, such as a mounted volume, stays as it is. Raises `OSError`,
+    also for one of this user that others may enter and use for something else.
     """
     if not folder.is_dir():
         folder.parent.mkdir(parents=True, exist_ok=True)
         folder.mkdir(mode=0o700, exist_ok=True)
     found = folder.stat()
-    if found.st_uid == os.geteuid() and found.st_mode & 0o077:
-        folder.chmod(0o700)
+    if found.st_uid != os.geteuid() or not found.st_mode & 0o077:
+        return
+    others = sorted({each.name for each in folder.iterdir()} - _CONTENT)
+    if others or found.st_mode & stat.S_ISVTX:
+        why = f" and holds {others[0]!r}" if others else ""
+        raise PermissionError(
+            f"{folder.resolve()} is open to other users{why}: it is not closed to them, since it "
+            "is not for fraudapp alone; name a folder that is, or close it with chmod 700"
+        )
+    folder.chmod(found.st_mode & 0o7700)
 
 
 def write_private(path: Path, text: str) -> None:

@@ -30,6 +30,31 @@ def test_a_folder_is_for_its_owner_whatever_it_was(
     assert folder.stat().st_mode & 0o777 == 0o700
 
 
+@pytest.mark.parametrize("mode", [0o2775, 0o755])
+def test_a_data_folder_is_closed_and_keeps_its_group(tmp_path: Path, mode: int) -> None:
+    for name in ("models", "ledger", "faust", "local", "local.json", "passwords.json"):
+        (tmp_path / "data" / name).mkdir(parents=True)
+    (tmp_path / "data").chmod(mode)
+    make_private(tmp_path / "data")
+    assert (tmp_path / "data").stat().st_mode & 0o7777 == mode & 0o7700
+
+
+@pytest.mark.parametrize(("mode", "content"), [(0o1777, ""), (0o1777, "x"), (0o755, "README.md")])
+@pytest.mark.parametrize("linked", [False, True])
+def test_a_folder_that_is_for_others_too_is_not_closed(
+    tmp_path: Path, mode: int, content: str, linked: bool
+) -> None:
+    folder = tmp_path / "shared"
+    (folder / content).mkdir(parents=True)
+    folder.chmod(mode)
+    (tmp_path / "link").symlink_to(folder)
+    with pytest.raises(PermissionError, match=f"{folder} is open to other users"):
+        make_private(tmp_path / "link" if linked else folder)
+    assert folder.stat().st_mode & 0o7777 == mode
+    folder.chmod(0o700)
+    make_private(folder)
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder away")
 def test_a_folder_of_somebody_else_stays_as_it_is(tmp_path: Path) -> None:
     folder = tmp_path / "mounted"
