@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import sys
 import time
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from http.client import OK
@@ -34,6 +36,9 @@ except ImportError as exc:
 
 WORKER_TIMEOUT = 180.0  # seconds until it has to be ready; the first start trains a model
 WATCH = 0.5  # seconds between two looks at the servers
+_ELSEWHERE = re.compile(
+    r"FRAUD_(BROKER_|S3_|(REDIS|POSTGRES|ARCHIVE)_(URL|CA_FILE|SSLMODE)|MODEL_VERSION)"
+)
 _START = (
     f"import sys; sys.path = [*filter(None, sys.path), {str(beside.ROOT)!r}]; "
     "from fraudapp.__main__ import main; main()"
@@ -106,7 +111,7 @@ def _run(options: Options, stack: ExitStack) -> int:
         click.echo(f"{server.name:8}  {HOST}:{server.port}")
     log = own / "worker.log"
     click.echo(f"worker    starting; the first time, it trains a model; its log is {log}")
-    environment = {**os.environ, **settings}
+    environment = {**without_connections(os.environ), **settings}
     worker = Child("worker", [*PROGRAM, "worker", "-l", "info"], log=log, env=environment)
     stack.callback(worker.stop)
     worker.start()
@@ -120,6 +125,11 @@ def _run(options: Options, stack: ExitStack) -> int:
         stack.callback(replay.stop)
         replay.start()
     return _watch(worker, servers)
+
+
+def without_connections(environment: Mapping[str, str]) -> dict[str, str]:
+    """Leave out what tells of other servers, which may be those of production, and their model."""
+    return {name: value for name, value in environment.items() if not _ELSEWHERE.match(name)}
 
 
 def _secrets(data_dir: Path) -> dict[str, str]:
