@@ -32,7 +32,7 @@ ABANDONED: Final = 3_600.0
 
 
 class FolderArchive:
-    """The archive in a local folder; each file appears whole or not at all."""
+    """The archive in a local folder; each file appears whole or not at all, for its owner only."""
 
     name = "archive"
     at_once = AT_ONCE
@@ -106,7 +106,7 @@ class FolderArchive:
         part = self._folder / PARTS / f"{uuid.uuid4().hex}.part"
         _make(part.parent)
         try:
-            with part.open("xb") as file:
+            with open(part, "xb", opener=_private) as file:
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
@@ -120,8 +120,12 @@ def _make(folder: Path) -> None:
     """Make a folder that outlasts a power cut, and those it is in."""
     if not folder.is_dir():
         _make(folder.parent)
-        folder.mkdir(exist_ok=True)
+        folder.mkdir(mode=0o700, exist_ok=True)
         _keep_names(folder.parent)
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
 
 
 def _keep_names(folder: Path) -> None:
