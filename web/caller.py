@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from aiohttp.web import BaseRequest
@@ -17,6 +17,10 @@ from fraudapp.proxies import Address, Network, plain
 
 SUBSCRIBER_BITS: Final = 64
 """Of an IPv6 address; those after them a machine may choose at will."""
+MOST_HOPS: Final = 32
+"""Proxies that are looked behind, one after another."""
+LONGEST: Final = 512
+"""Characters of what one of them says; more is as unreadable as what is malformed."""
 _NODE: Final = re.compile(
     r"(?:\[(?P<bracketed>[^\]]+)\]|(?P<v4>[0-9.]+))(?::[0-9A-Za-z._-]+)?|(?P<v6>[0-9A-Fa-f:.]+)"
 )
@@ -33,11 +37,11 @@ def caller(request: BaseRequest) -> str:
         return request.remote or "unknown"
     if not _is_proxy(peer):
         return str(peer)
-    given = (
-        [_node(text) for text in _elements(request.headers.getall("X-Forwarded-For", []))],
-        [_forwarded(text) for text in _elements(request.headers.getall("Forwarded", []))],
-    )
-    told = {_first_other(peer, nodes) for nodes in given if nodes}
+    told = {
+        _first_other(peer, (read(each) if len(each) <= LONGEST else None for each in elements))
+        for name, read in (("X-Forwarded-For", _node), ("Forwarded", _forwarded))
+        if (elements := _last(request.headers.getall(name, [])))
+    }
     # A proxy adds to one of the two, and may pass on the other as a client has made it up.
     return str(told.pop() if len(told) == 1 else peer)
 
@@ -55,9 +59,9 @@ def _is_proxy(address: Address) -> bool:
     return any(address in network for network in proxies)
 
 
-def _first_other(peer: Address, nodes: Sequence[Address | None]) -> Address:
+def _first_other(peer: Address, nodes: Iterable[Address | None]) -> Address:
     last = peer
-    for node in reversed(nodes):
+    for node in nodes:
         if node is None:
             return last
         if not _is_proxy(node):
@@ -66,9 +70,11 @@ def _first_other(peer: Address, nodes: Sequence[Address | None]) -> Address:
     return last
 
 
-def _elements(headers: Sequence[str]) -> list[str]:
+def _last(headers: Sequence[str]) -> list[str]:
+    """Return the last elements, from the right."""
     # At every comma, in quotes too: a quote that a client has left open hides nothing after it.
-    return [each.strip() for each in ",".join(headers).split(",") if each.strip()]
+    elements = ",".join(headers).rsplit(",", MOST_HOPS)[-MOST_HOPS:]
+    return [each.strip() for each in reversed(elements) if each.strip()]
 
 
 def _forwarded(element: str) -> Address | None:
