@@ -54,6 +54,27 @@ def is_known(host: str) -> bool:
     return True
 
 
+def is_own(origin: str, host: str) -> bool:
+    """Whether a page of this origin is ours, for a request with this `Host`.
+
+    It is if it has the same name, or one in `FRAUD_WEB_HOSTS` (a proxy may have sent it on under
+    another), and the same port, or one that a proxy may have: 80 or 443.
+    """
+    match = _HOST.fullmatch(host)
+    try:
+        url = urlsplit(origin)
+        port = url.port
+    except ValueError:
+        return False
+    if match is None or url.scheme not in _DEFAULT_PORTS or not url.hostname:
+        return False
+    if url.hostname != (match["v6"] or match["name"]).lower() and url.hostname not in _hosts:
+        return False
+    proxied = match["port"] is None or _is_configured(url.hostname)
+    given = _DEFAULT_PORTS[url.scheme] if port is None else str(port)
+    return given == match["port"] or (proxied and given in _DEFAULT_PORTS.values())
+
+
 def _is_named(name: str) -> bool:
     if name in ("localhost", settings.web_bind.lower()) or name.endswith(".localhost"):
         return True
@@ -81,7 +102,7 @@ def _check_host(request: aiohttp_web.Request) -> None:
 
 def _check_origin(request: aiohttp_web.Request) -> None:
     for origin in request.headers.getall("Origin", []):
-        if not _is_own(origin, request.headers.get("Host", "")):
+        if not is_own(origin, request.headers.get("Host", "")):
             depends_on(request, "Origin")
             raise Problem(403, f"a page of {origin[:255]!r} may not send requests to this server")
     site = request.headers.get("Sec-Fetch-Site", "none")
@@ -89,24 +110,6 @@ def _check_origin(request: aiohttp_web.Request) -> None:
         for header in ("Sec-Fetch-Site", "Sec-Fetch-Mode", "Sec-Fetch-Dest"):
             depends_on(request, header)
         raise Problem(403, f"a page of another origin ({site[:32]!r}) may not send this request")
-
-
-def _is_own(origin: str, host: str) -> bool:
-    try:
-        url = urlsplit(origin)
-        port = str(url.port or _DEFAULT_PORTS.get(url.scheme, ""))
-    except ValueError:
-        return False
-    if url.scheme not in _DEFAULT_PORTS or not url.hostname:
-        return False
-    if _is_configured(url.hostname):
-        return True  # a proxy may have sent it on under another Host
-    match = _HOST.fullmatch(host)
-    if match is None:
-        return False
-    same = url.hostname == (match["v6"] or match["name"]).lower()
-    # Behind a proxy with TLS our own pages are https where we see http, both without a port.
-    return same and (match["port"] == port or (match["port"] is None and port in ("80", "443")))
 
 
 def _follows_a_link(request: aiohttp_web.Request) -> bool:

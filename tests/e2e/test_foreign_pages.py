@@ -91,7 +91,7 @@ def test_only_known_hosts_own_origins_and_json_are_served(worker: Worker) -> Non
 
     body = encoded(transaction("own"))
     own = f"http://127.0.0.1:{port}"
-    for origin in (own, "https://fraud.example.com", "http://a.fraud.svc"):
+    for origin in (own, "https://fraud.example.com"):
         assert ask(worker, "POST", "/transactions", body, Content_Type=JSON, Origin=origin) == 202
         assert ask(worker, Origin=origin, Sec_Fetch_Site="same-origin") == 200
     assert ask(worker, Host="localhost", Origin="https://localhost") == 200
@@ -104,6 +104,8 @@ def test_only_known_hosts_own_origins_and_json_are_served(worker: Worker) -> Non
         f"http://localhost:{port}",
         "http://127.0.0.1:1",
         "http://127.0.0.1",
+        "http://fraud.example.com:1",
+        "http://a.fraud.svc",
         f"chrome-extension://127.0.0.1:{port}",
         f"http://127.0.0.1:{port}.evil.example",
         "http://127.0.0.1:x",
