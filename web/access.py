@@ -25,6 +25,7 @@ STATIC: Final = "/static/{name}"
 PAGES: Final = ("/", "/stats", "/docs")
 """As pages for a browser they are open: they hold no data, and ask for the key to fetch it."""
 READING: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+_KEY: Final = aiohttp_web.RequestKey[Key | None]("key", Key)
 
 _keys: Final = settings.keys
 _file: Final = KeyFile(settings.api_keys_file, _keys) if settings.api_keys_file else None
@@ -39,7 +40,7 @@ async def access(request: aiohttp_web.Request, handler: Handler) -> aiohttp_web.
         return await handler(request)
     keys = current()
     secret = _secret(request)
-    key = keys.find(secret)
+    request[_KEY] = key = keys.find(secret)
     address = f"address {subscriber(caller(request))}"
     _throttle(key, address, guess=bool(keys and secret and not key))
     if keys:
@@ -53,8 +54,11 @@ def current() -> Keys:
 
 
 def key_of(request: aiohttp_web.Request) -> Key | None:
-    """Return the key that a request has, whatever it opens; None if it has none that there is."""
-    return current().find(_secret(request))
+    """Return the key that a request had when it was let in or refused, whatever it opens.
+
+    None if it had none that there was.
+    """
+    return request[_KEY] if _KEY in request else current().find(_secret(request))
 
 
 def may_still(request: aiohttp_web.Request) -> bool:

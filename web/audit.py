@@ -16,7 +16,7 @@ from web.problems import Handler
 log = logging.getLogger(AUDIT)
 
 LONGEST_PATH: Final = 256
-_TRANSACTIONS: Final = "transactions"
+_TRANSACTIONS: Final = aiohttp_web.RequestKey("transactions", int)
 _SAFE: Final = "".join(map(chr, range(0x21, 0x7F)))
 
 

@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Final, NamedTuple
 
+from aiohttp import web as aiohttp_web
+
 _WORD: Final = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 _NAME: Final = re.compile(rf"{_WORD}(?:/{_WORD})?")
 _PARAMETER: Final = re.compile(rf"{_WORD}(?:={_WORD})?")
@@ -14,7 +16,7 @@ _QUOTED: Final = re.compile(r'"(?:[^"\\]|\\.)*("?)')  # one without an end is lo
 _BLANK: Final = " \t"
 _LONGEST: Final = 2_048
 """Characters that are looked at; browsers send some hundred."""
-_VARIES: Final = "varies"
+_VARIES: Final = aiohttp_web.RequestKey[list[str]]("varies", list)
 
 
 class Packing(NamedTuple):

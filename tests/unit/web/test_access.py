@@ -1,0 +1,77 @@
+"""A key opens what it may at the moment; who had it when is told."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestClient, TestServer
+
+from fraudapp.app import app  # noqa: F401 - imports the modules of `web` in their order
+from fraudapp.keys import parse
+from fraudapp.logs import AUDIT
+from web import access as module
+from web.access import access
+from web.audit import audited
+from web.problems import problems
+
+OLD, NEW = "an-old-secret-of-a-key", "a-new-secret-of-a-key!"
+HEADERS = {"X-API-Key": OLD}
+Client = TestClient[web.Request, web.Application]
+
+
+class Waiting:
+    """An application whose answers are waited for until they are let go."""
+
+    def __init__(self) -> None:
+        self.reached = asyncio.Event()
+        self.may_answer = asyncio.Event()
+
+    async def answer(self, request: web.Request) -> web.StreamResponse:
+        self.reached.set()
+        await self.may_answer.wait()
+        return web.Response(status=202)
+
+    async def reached_by(self, asked: asyncio.Future[Any]) -> None:
+        """Return once it has come so far; raises if it was answered before."""
+        reaching = asyncio.ensure_future(self.reached.wait())
+        await asyncio.wait([reaching, asked], return_when=asyncio.FIRST_COMPLETED)
+        assert not asked.done()
+
+    @asynccontextmanager
+    async def served(self) -> AsyncIterator[Client]:
+        application = web.Application(middlewares=[audited, problems, access])
+        application.router.add_route("*", "/", self.answer)
+        async with TestClient(TestServer(application)) as client:
+            yield client
+
+
+@pytest.fixture
+def give(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Makes those of a text the keys that there are."""
+
+    def given(text: str) -> None:
+        monkeypatch.setattr(module, "_keys", parse(text))
+
+    given(f"old:read+write:{OLD}")
+    return given
+
+
+async def test_who_wrote_is_told_as_of_when_it_was_let_in(
+    give: Callable[[str], None], caplog: pytest.LogCaptureFixture
+) -> None:
+    waiting = Waiting()
+    with caplog.at_level(logging.INFO, AUDIT):
+        async with waiting.served() as client:
+            asked = asyncio.ensure_future(client.post("/", headers=HEADERS))
+            await waiting.reached_by(asked)
+            give(f"new:read+write:{NEW}")
+            waiting.may_answer.set()
+            await asked
+    (record,) = (each for each in caplog.records if each.name == AUDIT)
+    assert record.__dict__["key"] == "old"
