@@ -15,7 +15,7 @@ from fraudapp.keys import Key, Keys
 from web.caller import caller, subscriber
 from web.limiter import Limiter, whole_seconds
 from web.negotiation import wants_page
-from web.problems import Handler, Problem
+from web.problems import Handler, Problem, problems
 from web.server import web_app
 
 log = logging.getLogger(__name__)
@@ -43,9 +43,13 @@ async def access(request: aiohttp_web.Request, handler: Handler) -> aiohttp_web.
     request[_KEY] = key = keys.find(secret)
     address = f"address {subscriber(caller(request))}"
     _throttle(key, address, guess=bool(keys and secret and not key))
-    if keys:
-        _check(key, _scope(request))
-    return await handler(request)
+    if not keys:
+        return await handler(request)
+    _check(key, _scope(request))
+    response = await problems(request, handler)  # what it raises is an answer as well
+    if not response.prepared and (now := current()) is not keys:
+        _check(now.find(secret), _scope(request))
+    return response
 
 
 def current() -> Keys:

@@ -18,7 +18,7 @@ from fraudapp.logs import AUDIT
 from web import access as module
 from web.access import access
 from web.audit import audited
-from web.problems import problems
+from web.problems import Problem, problems
 
 OLD, NEW = "an-old-secret-of-a-key", "a-new-secret-of-a-key!"
 HEADERS = {"X-API-Key": OLD}
@@ -28,13 +28,16 @@ Client = TestClient[web.Request, web.Application]
 class Waiting:
     """An application whose answers are waited for until they are let go."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, failing: bool = False) -> None:
+        self.failing = failing
         self.reached = asyncio.Event()
         self.may_answer = asyncio.Event()
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
         self.reached.set()
         await self.may_answer.wait()
+        if self.failing:
+            raise Problem(404, "nobody knows it")
         return web.Response(status=202)
 
     async def reached_by(self, asked: asyncio.Future[Any]) -> None:
@@ -75,3 +78,22 @@ async def test_who_wrote_is_told_as_of_when_it_was_let_in(
             await asked
     (record,) = (each for each in caplog.records if each.name == AUDIT)
     assert record.__dict__["key"] == "old"
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+@pytest.mark.parametrize("failing", [False, True])
+async def test_who_waits_is_told_nothing_once_the_key_is_gone(
+    give: Callable[[str], None], method: str, failing: bool
+) -> None:
+    for after, status in (
+        (f"new:read+write:{NEW},same:read+write:{OLD}", 404 if failing else 202),
+        (f"new:read+write:{NEW}", 401),
+    ):
+        give(f"old:read+write:{OLD}")
+        waiting = Waiting(failing=failing)
+        async with waiting.served() as client:
+            asked = asyncio.ensure_future(client.request(method, "/", headers=HEADERS))
+            await waiting.reached_by(asked)
+            give(after)
+            waiting.may_answer.set()
+            assert (await asked).status == status
