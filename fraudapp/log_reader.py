@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Iterable, Mapping, Sequence
+from itertools import takewhile
 from typing import Any, Final, TypeVar
 
 from aiokafka import TopicPartition
@@ -16,6 +17,7 @@ from fraudapp.ledger import LogRecord
 from fraudapp.log_records import log_records
 from fraudapp.offsets import WITHIN, End, ends
 from fraudapp.settings import Settings
+from models.parsing import Damaged
 
 T = TypeVar("T")
 
@@ -41,6 +43,10 @@ class OpenTransaction(KafkaError):  # type: ignore[misc]
 
 class LogCut(KafkaError):  # type: ignore[misc]
     """The log ends before what was to be read: it has become another one."""
+
+
+class LogDamaged(KafkaError):  # type: ignore[misc]
+    """A record of the log is not as its checksum says: who passed it would decide anew."""
 
 
 class LogReader:
@@ -112,7 +118,8 @@ class LogReader:
         """Yield the records from offset `start` up to, not including, `end`, in their order.
 
         What is no decision of ours is left out, see `log_records`. Raises `OpenTransaction` if
-        there are records before `end` that cannot be read yet, `LogCut` if there never will be.
+        there are records before `end` that cannot be read yet, `LogCut` if there never will be,
+        `LogDamaged` if there is one that cannot be read, after all that are before it.
         """
         partition = self._partition(number)
         async with self._turn:
@@ -131,9 +138,15 @@ class LogReader:
                     if not fetched:
                         await self._check_end(partition, end)
                     # Where the log has lost what it had at `start`, a fetch begins elsewhere.
-                    raw = (e for e in fetched.get(partition, ()) if start <= e.offset < end)
-                    if records := log_records(raw, self._partitions):
+                    raw = [e for e in fetched.get(partition, ()) if start <= e.offset < end]
+                    sound = list(takewhile(lambda e: type(e.value) is not Damaged, raw))
+                    if records := log_records(sound, self._partitions):
                         yield records
+                    if len(sound) < len(raw):
+                        raise LogDamaged(
+                            f"{partition.topic}/{partition.partition}/{raw[len(sound)].offset} is "
+                            "damaged in the broker's log"
+                        )
                 self._reached[number] = reached
             finally:
                 self._consumer.pause(partition)

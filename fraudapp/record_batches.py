@@ -3,7 +3,8 @@
 aiokafka raises on a header name that is no UTF-8, and unpacks whatever comes; where that ends a
 batch, the worker would stop at the same record for ever. Here such a batch is read again by a
 reader of our own, which takes any bytes. What cannot be had at all is handed out as `Unread`, so
-that each offset is accounted for.
+that each offset is accounted for. Nothing is raised: aiokafka would lose what it has taken from
+other partitions by then.
 
 Both lean on private names of aiokafka, which is pinned; a test fails when they change.
 """
@@ -11,6 +12,7 @@ Both lean on private names of aiokafka, which is pinned; a test fails when they 
 from __future__ import annotations
 
 import importlib
+import logging
 import struct
 import zlib
 from collections.abc import Callable, Iterator
@@ -24,8 +26,12 @@ from aiokafka.record import default_records, legacy_records, memory_records
 from aiokafka.record.util import decode_varint
 
 from fraudapp import unpacking
-from models.parsing import Unread
+from models.parsing import Damaged, Unread
 
+log = logging.getLogger(__name__)
+
+FETCHES: Final = 5
+"""Times that a batch is fetched which is not as its checksum says: it may be damaged on its way."""
 AT_ONCE: Final = 64 << 20
 """Bytes unpacked of one partition, from which on the next batch is left for another fetch."""
 
@@ -58,6 +64,9 @@ class _Raw(NamedTuple):
     max_timestamp: int
     payload: memoryview
 
+    records: int
+    """How many it says to hold; all of these say what is true only while the checksum does."""
+
     def unpacked(self) -> tuple[bytes, bool]:
         """Its records, and whether these are all of them."""
         codec = self.attributes & 0x07
@@ -79,8 +88,10 @@ class Batches(memory_records.MemoryRecords):  # type: ignore[misc]
 
     def __init__(self, raw: bytes) -> None:
         super().__init__(raw)
+        self.taken = 0
+        """Batches taken so far."""
         self.unpacked = 0
-        """Bytes that the batches taken so far were unpacked to."""
+        """Bytes that these were unpacked to."""
         self._raw = raw
 
     def has_next(self) -> bool:
@@ -90,18 +101,32 @@ class Batches(memory_records.MemoryRecords):  # type: ignore[misc]
     def next_batch(self) -> Any:
         """Take out the next one."""
         Batches.reading = self
+        self.taken += 1
         return super().next_batch()
 
     def at(self, offset: int) -> _Raw:
         """Return the batch that holds an offset, or the first one after it."""
         place = 0
-        while True:
-            fields = _HEADER.unpack_from(self._raw, place)
-            end = place + _LOG_OVERHEAD.size + fields[1]
-            if (next_offset := fields[0] + fields[6] + 1) > offset:
-                payload = memoryview(self._raw)[place + _HEADER.size : end]
-                return _Raw(fields[0], fields[5], next_offset, fields[7], fields[8], payload)
-            place = end
+        while (batch := self._batch(place)).next_offset <= offset:
+            place += _HEADER.size + len(batch.payload)
+        return batch
+
+    def damaged(self) -> tuple[_Raw, int | None]:
+        """Return the first batch, and with which offset the second one begins, if it is there.
+
+        Of the first, its own offset and size can be relied on: no broker could find it otherwise.
+        """
+        first = self._batch(0)
+        end = _HEADER.size + len(first.payload)
+        second = self._batch(end) if len(self._raw) >= end + _HEADER.size else None
+        return first, second and second.base_offset
+
+    def _batch(self, place: int) -> _Raw:
+        offset, length, _, _, _, attributes, last, began, ended, *_, records = _HEADER.unpack_from(
+            self._raw, place
+        )
+        payload = memoryview(self._raw)[place + _HEADER.size : place + _LOG_OVERHEAD.size + length]
+        return _Raw(offset, attributes, offset + last + 1, began, ended, payload, records)
 
 
 class AnyRecords(fetcher.PartitionRecords):  # type: ignore[misc]
@@ -109,14 +134,18 @@ class AnyRecords(fetcher.PartitionRecords):  # type: ignore[misc]
 
     _records: Batches
     next_fetch_offset: int
+    fetched: Final[dict[TopicPartition, tuple[int, int]]] = {}
+    """Offset of the damaged batch that a partition has come to, and how often it was fetched."""
 
     def _unpack_records(self) -> Iterator[ConsumerRecord[Any, Any]]:
         while True:
             try:
                 yield from super()._unpack_records()
             except _UNREADABLE as exc:
-                if "Invalid CRC" in str(exc):  # damaged on its way: fetched again, it may be right
-                    raise
+                if "Invalid CRC" in str(exc):
+                    if self._records.taken == 1:  # else what was before it is dealt with first
+                        yield from self._damaged()
+                    return
                 yield from self._whatever_it_holds(self._records.at(self.next_fetch_offset))
             else:
                 return
@@ -128,10 +157,33 @@ class AnyRecords(fetcher.PartitionRecords):  # type: ignore[misc]
             if record.offset >= self.next_fetch_offset:
                 self.next_fetch_offset = record.offset + 1
                 yield record
-        for offset in range(self.next_fetch_offset, batch.next_offset):
-            self.next_fetch_offset = offset + 1
-            yield _record(self._tp, offset, batch.max_timestamp, None, Unread(b"", None), [])
+        yield from self._none_of(Unread(b"", None), batch, batch.next_offset)
         self.next_fetch_offset = batch.next_offset
+
+    def _damaged(self) -> Iterator[ConsumerRecord[Any, Any]]:
+        batch, following = self._records.damaged()
+        where, times = AnyRecords.fetched.get(self._tp, (-1, 0))
+        times = times + 1 if where == batch.base_offset else 1
+        AnyRecords.fetched[self._tp] = batch.base_offset, times
+        if times < FETCHES:
+            return
+        # Either number of records may be the damage.
+        claimed = batch.next_offset - batch.base_offset, batch.records
+        if following is None:
+            end = max(batch.base_offset + min(claimed), self.next_fetch_offset + 1)
+        else:
+            end = min(batch.base_offset + max(claimed), following)
+        if times == FETCHES:
+            where_all = *self._tp, self.next_fetch_offset, end - 1
+            log.error("%s/%d is damaged in the broker's log at offsets %d to %d", *where_all)
+        yield from self._none_of(Damaged(b"", None), batch, end)
+        self.next_fetch_offset = following or end
+
+    def _none_of(self, value: Unread, batch: _Raw, end: int) -> Iterator[ConsumerRecord[Any, Any]]:
+        """Yield a record of this value for each offset that is left of a batch."""
+        for offset in range(max(self.next_fetch_offset, batch.base_offset), end):
+            self.next_fetch_offset = offset + 1
+            yield _record(self._tp, offset, batch.max_timestamp, None, value, [])
 
 
 def records_of(

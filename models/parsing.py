@@ -73,12 +73,16 @@ class Unread(bytes):
         return made
 
 
+class Damaged(Unread):
+    """A message that is not as its checksum says: the broker's disk has changed it."""
+
+
 def parse(raw: bytes | None) -> Transaction:
     """Read one message; raises `InvalidTransaction` for anything but a valid transaction.
 
     `None` stands for a Kafka message without a value.
     """
-    if type(raw) is Unread:
+    if isinstance(raw, Unread):
         raise InvalidTransaction([FieldError("", _unread(raw))])
     if not raw:
         raise InvalidTransaction([FieldError("", "the message is empty")])
@@ -115,6 +119,8 @@ def checked(transaction: Transaction) -> Transaction:
 
 
 def _unread(message: Unread) -> str:
+    if isinstance(message, Damaged):
+        return "the message cannot be read: it is damaged in the broker's log"
     if message.size is None:
         return "the message cannot be unpacked: it is damaged, or its batch is too large"
     return f"the message has {message.size:,} bytes, too many to be unpacked"

@@ -1,18 +1,21 @@
-"""Whatever lengths and numbers a batch claims, reading it ends, and takes no more than it has."""
+"""Whatever a batch claims or holds, reading it ends, and accounts for each of its offsets."""
 
 from __future__ import annotations
 
 from itertools import islice
 
-from aiokafka import TopicPartition
+import pytest
+from aiokafka import ConsumerRecord, TopicPartition
+from aiokafka.record.default_records import DefaultRecordBatchBuilder
 from aiokafka.record.util import encode_varint
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from fraudapp.record_batches import _Raw, records_of
+from fraudapp.record_batches import _HEADER, FETCHES, AnyRecords, Batches, _Raw, records_of
+from models.parsing import Damaged
 
 AT = TopicPartition("transactions", 0)
-BATCH = _Raw(0, 0, 1, 0, 0, memoryview(b""))
+BATCH = _Raw(0, 0, 1, 0, 0, memoryview(b""), 1)
 
 
 def varints(*numbers: int) -> bytes:
@@ -51,3 +54,61 @@ def test_a_record_is_read_up_to_where_it_ends() -> None:
     assert first.headers == (("name", b"is"),)
     ((name, content),) = last.headers
     assert (name, bytes(content)) == ("key", b"what is left")
+
+
+def written(start: int, count: int) -> bytes:
+    """A batch as it is in the log, its records at these offsets."""
+    builder = DefaultRecordBatchBuilder(2, 0, 0, -1, -1, 0, 1 << 20)
+    for number in range(count):
+        builder.append(number, 0, b"key", b"value", [])
+    batch = bytearray(builder.build())
+    batch[:8] = start.to_bytes(8, "big")
+    return bytes(batch)
+
+
+def fetched(log: list[bytes], offset: int) -> AnyRecords:
+    """What a broker answers: the batch of that offset, by where the next one begins, and on."""
+    starts = [int.from_bytes(each[:8], "big") for each in log]
+    first = max(number for number, start in enumerate(starts) if start <= offset)
+    return AnyRecords(AT, Batches(b"".join(log[first:])), [], offset, None, None, True, 1)
+
+
+def read_all(log: list[bytes], end: int) -> list[ConsumerRecord]:
+    found: list[ConsumerRecord] = []
+    offset = 0
+    for _ in range(3 * FETCHES):
+        records = fetched(log, offset)
+        found += records
+        offset = records.next_fetch_offset
+        if offset >= end:
+            return found
+    raise AssertionError(f"reading has come to {offset}")
+
+
+@pytest.mark.parametrize("following", [True, False], ids=["and more", "at the end"])
+@pytest.mark.parametrize("place", [_HEADER.size + 9, 21, 23, 24, 26, 57, 58, 60])
+def test_of_a_batch_that_is_damaged_each_offset_is_told_and_all_else_is_read(
+    place: int, following: bool
+) -> None:
+    AnyRecords.fetched.clear()
+    log = [written(0, 4), written(4, 5), *([written(9, 3)] if following else [])]
+    for bit in range(8):
+        damaged = bytearray(log[1])
+        damaged[place] ^= 1 << bit
+        end = 12 if following else 9
+        found = read_all([log[0], bytes(damaged), *log[2:]], end)
+        told = {each.offset for each in found if type(each.value) is Damaged}
+        assert {each.offset for each in found if each.value == b"value"} == {*range(end)} - told
+        assert told <= {*range(4, 9)}
+        assert following is False or told == {*range(4, 9)}
+        assert [each.offset for each in found] == sorted({each.offset for each in found})
+
+
+def test_what_was_damaged_on_its_way_only_is_read_when_it_is_fetched_again() -> None:
+    AnyRecords.fetched.clear()
+    damaged = bytearray(written(0, 4))
+    damaged[-1] ^= 1
+    records = fetched([bytes(damaged)], 0)
+    assert list(records) == []
+    assert records.next_fetch_offset == 0
+    assert [each.value for each in fetched([written(0, 4)], 0)] == [b"value"] * 4
