@@ -132,9 +132,6 @@ class Appender:
         sequence = self._sequence(topic, partition)
         await sequence.begin(self._producer.client)
         batches = list(self._batches(records[len(offsets) :], self._takes[topic]))
-        if batches and max(batch.size() for batch, _ in batches) > self._largest:
-            # aiokafka compares only what is sent record by record; nothing is sent of them.
-            raise MessageSizeTooLargeError(f"more than {self._largest:,} bytes")
         for batch, held in batches:  # in their order: aiokafka sends a partition one at a time too
             size = batch.size()
             sequence.number(batch)
@@ -167,18 +164,26 @@ class Appender:
         """Batches, and how many records they hold: of `most` bytes, unless one record is larger."""
         now = int(time.time() * 1_000)
         limited = most < LARGEST_BATCH
-        batch = self._producer.create_batch()
+        batch: Any = None
         held = 0
         for record in records:
             key, value, headers = record
-            full = limited and held and batch.size() + size_of(record) > most
-            # A batch takes its first record whatever the size, and then no more than fit.
-            if full or batch.append(timestamp=now, key=key, value=value, headers=headers) is None:
+            if batch is not None:
+                full = limited and batch.size() + size_of(record) > most
+                taken = full or batch.append(timestamp=now, key=key, value=value, headers=headers)
+                if not full and taken is not None:
+                    held += 1
+                    continue
                 yield batch, held
-                batch, held = self._producer.create_batch(), 0
+                batch = None
+            # A batch takes its first record whatever the size, and then no more than fit. aiokafka
+            # compares only what is sent record by record; nothing is sent of them.
+            if size_of(record) - _OVERHEAD <= self._largest:  # else it need not be made for that
+                batch, held = self._producer.create_batch(), 1
                 batch.append(timestamp=now, key=key, value=value, headers=headers)
-            held += 1
-        if held:
+            if batch is None or batch.size() > self._largest:
+                raise MessageSizeTooLargeError(f"more than {self._largest:,} bytes")
+        if batch is not None:
             yield batch, held
 
 

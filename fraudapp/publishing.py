@@ -18,13 +18,11 @@ from msgspec import json
 from fraudapp.appender import Appender, NewRecord
 from fraudapp.fitting import Message, append_fitting
 from models.admission import Candidate, Input, Rejection
-from models.parsing import Unread
+from models.parsing import CUT_TO, Unread
 from models.records import Transaction
 
 LONGEST_DETAIL: Final = 4_000
 """Characters of a dead letter's detail; bad input decides how long the full text would be."""
-CUT_TO: Final = 100_000
-"""Bytes that are left of a message which is too large to be sent again as it was."""
 SHORT: Final = 1_000
 """Bytes that are left of a key, or of a text in a header, where there is no room for more."""
 LESS: Final = (10_000, SHORT, 0)

@@ -26,7 +26,7 @@ from aiokafka.record import default_records, legacy_records, memory_records
 from aiokafka.record.util import decode_varint
 
 from fraudapp import unpacking
-from models.parsing import Damaged, Unread
+from models.parsing import CUT_TO, Damaged, Unread
 
 log = logging.getLogger(__name__)
 
@@ -67,17 +67,15 @@ class _Raw(NamedTuple):
     records: int
     """How many it says to hold; all of these say what is true only while the checksum does."""
 
-    def unpacked(self) -> tuple[bytes, bool]:
-        """Its records, and whether these are all of them."""
+    def unpacked(self) -> bytes | bytearray | memoryview:
+        """Its records, as far as they can be had."""
         codec = self.attributes & 0x07
         if not codec:
-            return bytes(self.payload), True
+            return self.payload
         try:
-            return _BY_NUMBER[codec](self.payload), True
-        except unpacking.TooLarge as exc:
-            return exc.beginning, False
+            return _BY_NUMBER[codec](self.payload)
         except (KeyError, cramjam.DecompressionError, zlib.error):
-            return b"", False
+            return b""
 
 
 class Batches(memory_records.MemoryRecords):  # type: ignore[misc]
@@ -139,21 +137,25 @@ class AnyRecords(fetcher.PartitionRecords):  # type: ignore[misc]
 
     def _unpack_records(self) -> Iterator[ConsumerRecord[Any, Any]]:
         while True:
+            beginning = None
             try:
                 yield from super()._unpack_records()
+                return
+            except unpacking.TooLarge as exc:
+                beginning = exc.beginning
             except _UNREADABLE as exc:
                 if "Invalid CRC" in str(exc):
                     if self._records.taken == 1:  # else what was before it is dealt with first
                         yield from self._damaged()
                     return
-                yield from self._whatever_it_holds(self._records.at(self.next_fetch_offset))
-            else:
-                return
+            # Out here, what was unpacked for aiokafka is no longer held.
+            yield from self._whatever_it_holds(beginning)
 
-    def _whatever_it_holds(self, batch: _Raw) -> Iterator[ConsumerRecord[Any, Any]]:
-        unpacked, whole = batch.unpacked()
+    def _whatever_it_holds(self, beginning: bytearray | None) -> Iterator[ConsumerRecord[Any, Any]]:
+        batch = self._records.at(self.next_fetch_offset)
+        unpacked = batch.unpacked() if beginning is None else beginning
         self._records.unpacked += len(unpacked)
-        for record in records_of(self._tp, batch, unpacked, whole=whole):
+        for record in records_of(self._tp, batch, unpacked, whole=beginning is None):
             if record.offset >= self.next_fetch_offset:
                 self.next_fetch_offset = record.offset + 1
                 yield record
@@ -187,17 +189,17 @@ class AnyRecords(fetcher.PartitionRecords):  # type: ignore[misc]
 
 
 def records_of(
-    tp: TopicPartition, batch: _Raw, unpacked: bytes, *, whole: bool
+    tp: TopicPartition, batch: _Raw, unpacked: bytes | bytearray | memoryview, *, whole: bool
 ) -> Iterator[ConsumerRecord[Any, Any]]:
     """Yield the records of a batch, up to where what is unpacked of it ends.
 
     Of one that is there in part only, the value is `Unread`.
     """
-    place = 0
-    while place < len(unpacked):
+    place, view = 0, memoryview(unpacked)
+    while place < len(view):
         try:
-            length, place = decode_varint(unpacked, place)
-            record, end = _read(tp, batch, unpacked, place)
+            length, place = decode_varint(view, place)
+            record, end = _read(tp, batch, view, place)
         except (IndexError, ValueError):
             return
         place += length
@@ -207,7 +209,7 @@ def records_of(
 
 
 def _read(
-    tp: TopicPartition, batch: _Raw, unpacked: bytes, place: int
+    tp: TopicPartition, batch: _Raw, unpacked: memoryview, place: int
 ) -> tuple[ConsumerRecord[Any, Any], int]:
     delta, place = decode_varint(unpacked, place + 1)  # after the attributes, which are unused
     offset, place = decode_varint(unpacked, place)
@@ -227,14 +229,16 @@ def _read(
     return _record(tp, batch.base_offset + offset, timestamp, key, value, headers), place
 
 
-def _field(unpacked: bytes, place: int) -> tuple[bytes | None, int]:
+def _field(unpacked: memoryview, place: int) -> tuple[bytes | None, int]:
     if place > len(unpacked):
         return None, place
     length, place = decode_varint(unpacked, place)
     if length < 0:
         return None, place
-    field = unpacked[place : place + length]
-    return field if len(field) == length else Unread(field, length), place + length
+    end = place + length
+    if end > len(unpacked):
+        return Unread(bytes(unpacked[place : place + CUT_TO]), length), end
+    return bytes(unpacked[place:end]), end
 
 
 def _record(
@@ -250,8 +254,8 @@ def _record(
     return ConsumerRecord(*where, timestamp, 0, key, value, None, *sizes, tuple(headers))
 
 
-def _counted(decode: Callable[[Any], bytes]) -> Callable[[Any], bytes]:
-    def decode_and_count(payload: Any) -> bytes:
+def _counted(decode: Callable[[Any], bytearray]) -> Callable[[Any], bytearray]:
+    def decode_and_count(payload: Any) -> bytearray:
         unpacked = decode(payload)
         if Batches.reading is not None:
             Batches.reading.unpacked += len(unpacked)

@@ -33,6 +33,8 @@ _KINDS: Final = {
     b"n": "null",
 }
 """What a JSON value is, by its first byte; all others are numbers."""
+CUT_TO: Final = 100_000
+"""Bytes that are left of a message which is too large to be read, or to be sent again as it was."""
 LONGEST_PROBLEM: Final = 300
 """Characters that are told of what is wrong with a field: some of them are the sender's."""
 

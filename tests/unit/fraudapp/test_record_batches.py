@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from itertools import islice
 
 import pytest
@@ -11,8 +12,9 @@ from aiokafka.record.util import encode_varint
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from fraudapp import record_batches, unpacking
 from fraudapp.record_batches import _HEADER, FETCHES, AnyRecords, Batches, _Raw, records_of
-from models.parsing import Damaged
+from models.parsing import CUT_TO, Damaged, Unread
 
 AT = TopicPartition("transactions", 0)
 BATCH = _Raw(0, 0, 1, 0, 0, memoryview(b""), 1)
@@ -112,3 +114,29 @@ def test_what_was_damaged_on_its_way_only_is_read_when_it_is_fetched_again() -> 
     assert list(records) == []
     assert records.next_fetch_offset == 0
     assert [each.value for each in fetched([written(0, 4)], 0)] == [b"value"] * 4
+
+
+BOUND = 16 << 20
+
+
+@pytest.mark.parametrize("size", [BOUND - 100, BOUND + 100, 4 * BOUND])
+@pytest.mark.parametrize("codec", [1, 2, 3, 4], ids=["gzip", "snappy", "lz4", "zstd"])
+def test_what_a_batch_is_unpacked_to_is_held_once_beside_what_it_holds(
+    codec: int, size: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record_batches.install()
+    monkeypatch.setattr(unpacking, "LARGEST", BOUND)
+    builder = DefaultRecordBatchBuilder(2, codec, 0, -1, -1, 0, 1 << 30)
+    builder.append(0, 0, None, b"x" * size, [])
+    log = [bytes(builder.build())]
+    del builder
+    tracemalloc.start()
+    try:
+        (record,) = fetched(log, 0)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert (record.value.size if size > BOUND else len(record.value)) in (size, None)
+    assert type(record.value) is (Unread if size > BOUND else bytes)
+    assert len(record.value) <= (CUT_TO if size > BOUND else size)
+    assert peak < 2.3 * BOUND
