@@ -30,12 +30,15 @@ from models.parsing import CUT_TO, Damaged, Unread
 
 log = logging.getLogger(__name__)
 
+MOST_HEADERS: Final = 200
+"""Headers of a record that are read, at most: two bytes of a batch make one of 64 or more."""
 FETCHES: Final = 5
 """Times that a batch is fetched which is not as its checksum says: it may be damaged on its way."""
 AT_ONCE: Final = 64 << 20
 """Bytes unpacked of one partition, from which on the next batch is left for another fetch."""
 
 _HEADER: Final = default_records.DefaultRecordBase.HEADER_STRUCT
+_CODEC: Final = 0x07
 _LOG_OVERHEAD: Final = struct.Struct(">qi")
 _CODECS: Final = {
     "gzip_decode": unpacking.gunzip,
@@ -44,7 +47,18 @@ _CODECS: Final = {
     "zstd_decode": unpacking.unzstd,
 }
 _BY_NUMBER: Final = dict(enumerate(_CODECS.values(), start=1))
+_LEAST: Final = 6
+"""Bytes of a record after its length, at least."""
+_MOST_RECORDS: Final = 100_000
+"""Records of a batch that are looked at before one is read."""
+
+
+class Crowded(Exception):
+    """A batch that holds more than aiokafka, which makes objects of all of it, should read."""
+
+
 _UNREADABLE: Final = (
+    Crowded,
     CorruptRecordException,
     UnsupportedCodecError,
     UnicodeDecodeError,
@@ -69,7 +83,7 @@ class _Raw(NamedTuple):
 
     def unpacked(self) -> bytes | bytearray | memoryview:
         """Its records, as far as they can be had."""
-        codec = self.attributes & 0x07
+        codec = self.attributes & _CODEC
         if not codec:
             return self.payload
         try:
@@ -91,6 +105,7 @@ class Batches(memory_records.MemoryRecords):  # type: ignore[misc]
         self.unpacked = 0
         """Bytes that these were unpacked to."""
         self._raw = raw
+        self._place = 0  # of the next one
 
     def has_next(self) -> bool:
         """Whether there is another one, and room for it in memory."""
@@ -100,7 +115,15 @@ class Batches(memory_records.MemoryRecords):  # type: ignore[misc]
         """Take out the next one."""
         Batches.reading = self
         self.taken += 1
-        return super().next_batch()
+        batch = super().next_batch()
+        begin = self._place + _HEADER.size
+        _, length = _LOG_OVERHEAD.unpack_from(self._raw, self._place)
+        self._place += _LOG_OVERHEAD.size + length
+        # What is compressed is looked at when it is unpacked.
+        plain = isinstance(batch, default_records.DefaultRecordBatch) and not batch.compression_type
+        if plain and crowded(memoryview(self._raw)[begin : self._place]):
+            return _CrowdedBatch(batch)
+        return batch
 
     def at(self, offset: int) -> _Raw:
         """Return the batch that holds an offset, or the first one after it."""
@@ -125,6 +148,19 @@ class Batches(memory_records.MemoryRecords):  # type: ignore[misc]
         )
         payload = memoryview(self._raw)[place + _HEADER.size : place + _LOG_OVERHEAD.size + length]
         return _Raw(offset, attributes, offset + last + 1, began, ended, payload, records)
+
+
+class _CrowdedBatch:
+    """A batch of which everything may be asked but its records."""
+
+    def __init__(self, batch: Any) -> None:
+        self._batch = batch
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._batch, name)
+
+    def __iter__(self) -> Iterator[Any]:
+        raise Crowded
 
 
 class AnyRecords(fetcher.PartitionRecords):  # type: ignore[misc]
@@ -199,7 +235,7 @@ def records_of(
     while place < len(view):
         try:
             length, place = decode_varint(view, place)
-            record, end = _read(tp, batch, view, place)
+            record, end = _read(tp, batch, view, place, place + length)
         except (IndexError, ValueError):
             return
         place += length
@@ -209,7 +245,7 @@ def records_of(
 
 
 def _read(
-    tp: TopicPartition, batch: _Raw, unpacked: memoryview, place: int
+    tp: TopicPartition, batch: _Raw, unpacked: memoryview, place: int, end: int
 ) -> tuple[ConsumerRecord[Any, Any], int]:
     delta, place = decode_varint(unpacked, place + 1)  # after the attributes, which are unused
     offset, place = decode_varint(unpacked, place)
@@ -222,6 +258,9 @@ def _read(
         count, place = decode_varint(unpacked, place)
         for _ in range(count):
             if place > len(unpacked):
+                break
+            if len(headers) == MOST_HEADERS:
+                place = end
                 break
             name, place = _field(unpacked, place)
             content, place = _field(unpacked, place)
@@ -241,6 +280,35 @@ def _field(unpacked: memoryview, place: int) -> tuple[bytes | None, int]:
     return bytes(unpacked[place:end]), end
 
 
+def crowded(records: Any) -> bool:
+    """Whether a record has more than `MOST_HEADERS`, or it is not soon told; .3 us for each.
+
+    Brokers check that records are as long as they say.
+    """
+    place = 0
+    try:
+        for _ in range(_MOST_RECORDS):
+            if place >= len(records):
+                return False
+            length, place = decode_varint(records, place)
+            if length < _LEAST or (length > 2 * MOST_HEADERS and _has_many(records, place)):
+                return True
+            place += length
+    except (IndexError, ValueError):
+        return True
+    return True
+
+
+def _has_many(records: Any, place: int) -> bool:
+    _, place = decode_varint(records, place + 1)
+    _, place = decode_varint(records, place)
+    for _ in ("key", "value"):
+        length, place = decode_varint(records, place)
+        place += max(0, length)
+    count, _ = decode_varint(records, place)
+    return bool(count > MOST_HEADERS)
+
+
 def _record(
     tp: TopicPartition,
     offset: int,
@@ -254,11 +322,13 @@ def _record(
     return ConsumerRecord(*where, timestamp, 0, key, value, None, *sizes, tuple(headers))
 
 
-def _counted(decode: Callable[[Any], bytearray]) -> Callable[[Any], bytearray]:
+def _counted(decode: Callable[[Any], bytearray], check: bool) -> Callable[[Any], bytearray]:
     def decode_and_count(payload: Any) -> bytearray:
         unpacked = decode(payload)
         if Batches.reading is not None:
             Batches.reading.unpacked += len(unpacked)
+        if check and crowded(unpacked):
+            raise Crowded
         return unpacked
 
     return decode_and_count
@@ -270,6 +340,7 @@ def install() -> None:
     fetcher.PartitionRecords = AnyRecords
     for batch_class in (default_records.DefaultRecordBatch, legacy_records.LegacyRecordBatch):
         module = importlib.import_module(batch_class.__module__)
+        has_headers = batch_class is default_records.DefaultRecordBatch
         for name, decode in _CODECS.items():
             if hasattr(module, name):  # version 1 knows no Zstandard
-                setattr(module, name, _counted(decode))
+                setattr(module, name, _counted(decode, check=has_headers))

@@ -13,7 +13,15 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from fraudapp import record_batches, unpacking
-from fraudapp.record_batches import _HEADER, FETCHES, AnyRecords, Batches, _Raw, records_of
+from fraudapp.record_batches import (
+    _HEADER,
+    FETCHES,
+    MOST_HEADERS,
+    AnyRecords,
+    Batches,
+    _Raw,
+    records_of,
+)
 from models.parsing import CUT_TO, Damaged, Unread
 
 AT = TopicPartition("transactions", 0)
@@ -114,6 +122,36 @@ def test_what_was_damaged_on_its_way_only_is_read_when_it_is_fetched_again() -> 
     assert list(records) == []
     assert records.next_fetch_offset == 0
     assert [each.value for each in fetched([written(0, 4)], 0)] == [b"value"] * 4
+
+
+@pytest.mark.parametrize("codec", [0, 1, 2, 3, 4], ids=["plain", "gzip", "snappy", "lz4", "zstd"])
+def test_a_million_headers_take_no_more_than_some(codec: int) -> None:
+    record_batches.install()
+    builder = DefaultRecordBatchBuilder(2, codec, 0, -1, -1, 0, 1 << 30)
+    builder.append(0, 0, b"key", b"first", [("origin", b"a")])
+    builder.append(1, 0, b"key", b"second", [("origin", b"b"), *[("", None)] * 1_000_000])
+    builder.append(2, 0, b"key", b"third", [("origin", b"c")])
+    log = [bytes(builder.build())]
+    del builder
+    tracemalloc.start()
+    try:
+        records = list(fetched(log, 0))
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert [each.value for each in records] == [b"first", b"second", b"third"]
+    assert [each.headers[0] for each in records] == [("origin", e) for e in (b"a", b"b", b"c")]
+    assert [len(each.headers) for each in records] == [1, MOST_HEADERS, 1]
+    assert peak < 24 << 20
+
+
+def test_records_without_any_key_value_and_header_are_read_as_ever() -> None:
+    record_batches.install()
+    builder = DefaultRecordBatchBuilder(2, 1, 0, -1, -1, 0, 1 << 30)
+    for number in range(200_000):
+        builder.append(number, 0, None, None, [])
+    records = fetched([bytes(builder.build())], 0)
+    assert [each.offset for each in records] == [*range(200_000)]
 
 
 BOUND = 16 << 20
