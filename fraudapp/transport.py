@@ -45,6 +45,8 @@ LONGEST_RUN: Final = 500
 """Records in a run, at most."""
 LARGEST_RUN: Final = 1_000_000
 """Bytes in a run, at most, unless a single record is larger."""
+_HEADER: Final = 64
+"""Bytes that a header takes in memory beside what it holds."""
 RETRY: Final = 1.0
 """Seconds until it is tried again to fetch what could not be fetched."""
 LEAVING: Final = 2.0
@@ -57,7 +59,7 @@ class Run:
     __slots__ = ("count", "end", "records", "size", "start")
 
     def __init__(self, records: Sequence[ConsumerRecord], size: int) -> None:
-        """`size` is in bytes, of their values."""
+        """`size` is in bytes, of all that their sender decides on."""
         self.records = records
         self.size = size
         self.count = len(records)
@@ -340,7 +342,10 @@ def runs(records: Sequence[ConsumerRecord]) -> Iterator[Run]:
 
 
 def _of_bounded_size(records: Sequence[ConsumerRecord]) -> Iterator[Run]:
-    sizes = [len(record.value or b"") for record in records]
+    sizes = [
+        len(record.value or b"") + len(record.key or b"") + sum(map(_header_size, record.headers))
+        for record in records
+    ]
     start = total = 0
     if sum(sizes) > LARGEST_RUN:
         for number, size in enumerate(sizes):
@@ -349,6 +354,11 @@ def _of_bounded_size(records: Sequence[ConsumerRecord]) -> Iterator[Run]:
                 start, total = number, 0
             total += size
     yield Run(records[start:], sum(sizes[start:]))
+
+
+def _header_size(header: tuple[str, bytes | None]) -> int:
+    name, content = header
+    return _HEADER + len(name) + len(content or b"")
 
 
 class _ReadOffsets(defaultdict[TP, "int | None"]):

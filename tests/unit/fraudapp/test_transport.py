@@ -277,6 +277,20 @@ def test_runs_are_bounded_in_length_and_size_and_leave_nothing_out(
         assert (run.start, run.end) == (run.records[0].offset, run.records[-1].offset + 1)
 
 
+@pytest.mark.parametrize("where", ["key", "value", "header", "headers"])
+def test_a_run_is_bounded_whatever_holds_the_bytes(where: str) -> None:
+    each = bytes(LARGEST_RUN // 10)
+    held = {
+        "key": (each, b"", ()),
+        "value": (None, each, ()),
+        "header": (None, None, (("name", each), ("none", None))),
+        "headers": (None, b"", (("", None),) * (LARGEST_RUN // 64 // 10 + 1)),
+    }
+    key, value, headers = held[where]
+    records = [ConsumerRecord("t", 0, n, 0, 0, key, value, 0, 0, 0, headers) for n in range(50)]
+    assert all(len(run.records) <= 10 for run in runs(records))
+
+
 def test_faust_may_not_drop_what_it_takes_for_read() -> None:
     books = Books()
     for tp in (PARTITION, CHANGELOG):
