@@ -15,7 +15,7 @@ from fraudapp.effort import BLIP
 from fraudapp.kafka_clients import new_consumer
 from fraudapp.ledger import LogRecord
 from fraudapp.log_records import log_records
-from fraudapp.offsets import WITHIN, End, ends
+from fraudapp.offsets import WITHIN, End, OpenTransaction, ends
 from fraudapp.settings import Settings
 from models.parsing import Damaged
 
@@ -35,10 +35,6 @@ async def _answered(asked: Awaitable[T]) -> T:
         return await asyncio.wait_for(asked, WITHIN)
     except asyncio.TimeoutError:
         raise KafkaTimeoutError(f"no answer within {WITHIN:g} s") from None
-
-
-class OpenTransaction(KafkaError):  # type: ignore[misc]
-    """Records that are there cannot be read before somebody's transaction has ended."""
 
 
 class LogCut(KafkaError):  # type: ignore[misc]
@@ -160,10 +156,7 @@ class LogReader:
                 f"records up to {end}"
             )
         if stable < end and await self._consumer.position(partition) >= stable:
-            raise OpenTransaction(
-                f"{partition.topic}/{partition.partition}/{stable} belongs to a transaction of "
-                "another program, which is neither committed nor aborted yet"
-            )
+            raise OpenTransaction(partition, stable)
 
     def _assign(self, partitions: list[TopicPartition]) -> None:
         self._reached.clear()

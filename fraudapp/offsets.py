@@ -38,6 +38,17 @@ class End(NamedTuple):
     """Offset up to which no transaction is open: so far can be read now."""
 
 
+class OpenTransaction(kafka_errors.KafkaError):  # type: ignore[misc]
+    """Records that are there cannot be read before somebody's transaction has ended."""
+
+    def __init__(self, partition: TopicPartition, offset: int) -> None:
+        """`offset` is the first of them."""
+        super().__init__(
+            f"{partition.topic}/{partition.partition}/{offset} belongs to a transaction of "
+            "another program, which is neither committed nor aborted yet"
+        )
+
+
 async def ends(
     consumer: AIOKafkaConsumer, partitions: Iterable[TopicPartition], within: float = WITHIN
 ) -> dict[TopicPartition, End]:

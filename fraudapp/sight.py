@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from time import monotonic
 from typing import Final
 
 from aiokafka import TopicPartition
@@ -13,13 +14,34 @@ from mode import Service
 
 from fraudapp.effort import Effort, troubles
 from fraudapp.kafka_clients import new_consumer
-from fraudapp.offsets import ends
+from fraudapp.offsets import End, OpenTransaction, ends
 from fraudapp.settings import Settings
 
 INTERVAL: Final = 2.0
 """Seconds between two looks; each is two small questions to each broker."""
 WITHIN: Final = 5.0
 """Seconds in which brokers have to answer, or nothing can be read."""
+
+
+OPEN_FOR: Final = 60.0
+"""Seconds for which a transaction may be open: brokers let producers have so many by default."""
+
+
+class Standstills:
+    """Which partitions cannot be read on for somebody's transaction that stays open."""
+
+    def __init__(self) -> None:
+        self._stable: dict[TopicPartition, tuple[int, float]] = {}
+
+    def look(self, found: Mapping[TopicPartition, End], now: float) -> OpenTransaction | None:
+        """Return the first that has stood still for `OPEN_FOR`, as far as was looked at."""
+        for partition, end in found.items():
+            offset, since = self._stable.get(partition, (-1, now))
+            if end.stable == end.high_water or end.stable != offset:
+                self._stable[partition] = end.stable, now
+            elif now - since >= OPEN_FOR:
+                return OpenTransaction(partition, end.stable)
+        return None
 
 
 class Sight(Service):
@@ -34,6 +56,7 @@ class Sight(Service):
         self._wanted = wanted
         self._consumer = new_consumer(settings)
         self._efforts: dict[str, Effort] = {}
+        self._standstills = Standstills()
         super().__init__()
 
     def troubles(self) -> list[str]:
@@ -61,7 +84,9 @@ class Sight(Service):
         effort = self._efforts.setdefault(topic, Effort(f"reading {topic} to its end"))
         effort.began()
         try:
-            await ends(self._consumer, partitions, WITHIN)
+            found = await ends(self._consumer, partitions, WITHIN)
+            if standing := self._standstills.look(found, monotonic()):
+                raise standing
         except KafkaError as exc:
             effort.failed(exc)
         else:

@@ -302,10 +302,11 @@ class SafeConsumer(aiokafka.Consumer):
         )
 
     def outstanding(self, tp: TP) -> int | None:
-        """Return the offset after the last record that can be read now; None if not known yet.
+        """Return the offset after the last record that there is; None if not known yet.
 
-        Of an assigned partition. Markers of transactions take offsets as well, but are delivered
-        to nobody: once all is fetched, what was delivered last is the last record there is.
+        Of an assigned partition, and also of what waits for a transaction to end. Markers of
+        transactions take offsets as well, but are delivered to nobody: once all is fetched, what
+        was delivered last is the last record there is.
         """
         position, end = cast(_InLoop, self._thread).reach(tp)
         if end is None or (position is not None and position < end):
@@ -452,7 +453,7 @@ class _InLoop(aiokafka.AIOKafkaConsumerThread):
             super().verify_event_path(now, tp)
 
     def reach(self, tp: TP) -> tuple[int | None, int | None]:
-        """Offset of the next record to be read of a partition, and up to which it can be read.
+        """Offset of the next record to be read of a partition, and of the next to be written.
 
         Each is None while it is not known.
         """
@@ -461,8 +462,7 @@ class _InLoop(aiokafka.AIOKafkaConsumerThread):
         state = assignment and assignment.state_value(tp)
         if state is None:
             return None, None
-        end = state.highwater if state.lso in (None, -1) else state.lso
-        return state.position if state.has_valid_position else None, end
+        return state.position if state.has_valid_position else None, state.highwater
 
     async def highwaters(self, *partitions: TP) -> Mapping[TP, int]:
         """Return the offset that the next record of each partition will get."""
