@@ -259,9 +259,10 @@ class Connection(RequestHandler):
 
     def _take(self, data: bytes) -> None:
         """Let aiohttp have what it can deal with now."""
-        limits = self._all.limits
-        while data and not self._is_busy() and self._unread is None:
-            piece, data = data[:AT_ONCE], data[AT_ONCE:]
+        limits, start = self._all.limits, 0
+        while start < len(data) and not self._is_busy() and self._unread is None:
+            piece = data[start : start + AT_ONCE]
+            start += len(piece)
             if self._phase == "idle":
                 self._enter("head")
             self._taken += len(piece)
@@ -272,10 +273,10 @@ class Connection(RequestHandler):
                     return
             elif self._phase == "body" and self._taken > limits.body_size and not self._told:
                 self._tell(TooMuch())
-        if not data:
+        if start >= len(data):
             self._resume_transport_reading()
         elif self._unread is None:
-            self._hold_back(data)
+            self._hold_back(data[start:])
 
     def _is_busy(self) -> bool:
         """Whether there is a request that is whole, or one that nobody has begun with."""
