@@ -384,6 +384,9 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
             f"FRAUD_DATA_DIR={str(data_dir)!r}: it is for another user only ({exc.strerror}); "
             "be that user, or name another folder"
         ) from exc
+    except (OSError, ValueError) as exc:
+        why = getattr(exc, "strerror", None) or exc
+        raise SettingsError(f"FRAUD_DATA_DIR={str(data_dir)!r}: {why}; name a folder") from exc
     values = {
         name: merged[PREFIX + name.upper()]
         for name in Settings.model_fields

@@ -302,6 +302,13 @@ def test_a_data_folder_of_another_user_is_named(
         load({"FRAUD_DATA_DIR": str(tmp_path)})
 
 
+@pytest.mark.parametrize("name", ["file", "x" * 300, "\0"])
+def test_a_data_folder_that_can_be_none_is_told(tmp_path: Path, name: str) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(SettingsError, match=r"FRAUD_DATA_DIR=.*; name a folder"):
+        load({"FRAUD_DATA_DIR": str(tmp_path / name)})
+
+
 def test_variables_of_the_process_that_are_empty_count_as_unset(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
