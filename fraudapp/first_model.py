@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from fraudapp.private import make_private
 from fraudapp.settings import Settings
 from models.artifact import Kind, ModelFileError, OtherFeatures
 from models.features import FEATURE_CONTRACT
+from models.lines import digest
 from models.scorer import Scorer
 
 log = logging.getLogger(__name__)
@@ -115,6 +115,6 @@ def _file(settings: Settings) -> Path:
 
 def _digest(file: Path) -> str | None:
     try:
-        return sha256(file.read_bytes()).hexdigest()
+        return digest(file)
     except OSError:
         return None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import gzip
+import hashlib
 import io
 import lzma
 import sys
@@ -69,6 +70,15 @@ class Line(NamedTuple):
 def shown(path: Path) -> str:
     """How messages call a file."""
     return "standard input" if path == STDIN else legible(str(path))
+
+
+def digest(path: Path) -> str:
+    """SHA-256 of what is in a file, packed or not; raises `OSError`."""
+    found = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            found.update(block)
+    return found.hexdigest()
 
 
 def lines(path: Path) -> Iterator[Line]:

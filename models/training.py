@@ -27,6 +27,7 @@ from models.dataset import Labelled, Source, TrainingDataError, labelled
 from models.drift import EDGES, histogram
 from models.export import exported, log_odds
 from models.features import FEATURE_CONTRACT, FEATURE_NAMES
+from models.lines import STDIN, digest, shown
 from models.metrics import metrics
 from models.rounding import rounded
 
@@ -93,7 +94,13 @@ def train(
     luck of the seed matters. `weight_legit` is as for `labelled`. Raises `TrainingDataError`.
     """
     progress(f"Reading {source if isinstance(source, Path) else 'the data'}")
+    if isinstance(source, Path) and _ends(source):
+        raise TrainingDataError(
+            f"{shown(source)} can be read only once, and training reads it twice: for what is in "
+            "it, and for the card to tell by its SHA-256 what that was; save it as a file"
+        )
     data = labelled(source, weight_legit)
+    origin = _origin(source, data)
     learn, tune, test = periods(data)
     judged = []
     for current in range(seed, seed + seeds):
@@ -111,7 +118,7 @@ def train(
     return TrainedModel(
         Model(kind, FEATURE_CONTRACT, list(FEATURE_NAMES), body),
         {
-            **_origin(source, data),
+            **origin,
             "weight_legit": weight_legit,
             "gap_steps": _gap(data),
             "seed": seed,
@@ -178,11 +185,17 @@ def _spread(measured: list[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
+def _ends(source: Path) -> bool:
+    """Whether it is a stream."""
+    return source == STDIN or (source.exists() and not source.is_file() and not source.is_dir())
+
+
 def _origin(source: Source, data: Labelled) -> dict[str, Any]:
-    content = source.read_bytes() if isinstance(source, Path) else source.to_csv().encode()
     return {
         "data": source.name if isinstance(source, Path) else "a frame",
-        "data_sha256": hashlib.sha256(content).hexdigest(),
+        "data_sha256": digest(source)
+        if isinstance(source, Path)
+        else hashlib.sha256(source.to_csv().encode()).hexdigest(),
         "rows": len(data.fraud),
         "frauds": int(data.fraud.sum()),
         "fraud_rate": float(data.fraud.sum() / data.weight.sum()),

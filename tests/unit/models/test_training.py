@@ -91,6 +91,13 @@ def test_last_digits_of_what_is_learned_make_no_other_model(
     assert train(small_frame, kind).model == before
 
 
+@pytest.mark.parametrize("name", ["-", "fifo"])
+def test_what_cannot_be_read_twice_is_refused_before_it_is_read(tmp_path: Path, name: str) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    with pytest.raises(TrainingDataError, match="can be read only once"):
+        train(Path(name) if name == "-" else tmp_path / name)
+
+
 def test_the_order_of_the_file_does_not_matter_for_the_periods(small_frame: pd.DataFrame) -> None:
     shuffled = labelled(small_frame.sample(frac=1.0, random_state=1))
     for mixed, ordered in zip(periods(shuffled), periods(labelled(small_frame)), strict=True):
