@@ -47,9 +47,13 @@ def command(day: datetime, dry_run: bool, yes: bool, take_back: bool) -> None:
     3, 4 or 5 if Postgres, the archive or Redis cannot be reached; the others are purged all the
     same.
     """
+    if take_back and dry_run:
+        raise click.UsageError("--take-back deletes nothing: leave out --dry-run")
     before, settings = day.date(), load()
     _check_that_it_is_over(settings, before)
     if take_back:
+        if not yes:
+            click.confirm(f"Let what was decided since {before} be saved again?", abort=True)
         _mark(settings, before, take_back=True)
         click.echo(f"what was decided since {before} (UTC) is saved where stores are filled anew")
         return

@@ -99,7 +99,10 @@ def test_only_what_is_confirmed_is_deleted_and_what_stays_is_said(filled: None) 
     assert again.output.count(": 0 ") == 3
     assert purge("--before", "2026-03-05", "--yes").exit_code == 0
     assert marked() == dict.fromkeys(NAMES, date(2026, 3, 6))
-    assert purge("--before", "2026-03-05", "--take-back").exit_code == 0
+    assert purge("--before", "2026-03-05", "--take-back").exit_code == 1  # not confirmed
+    assert purge("--before", "2026-03-05", "--take-back", "--dry-run", "--yes").exit_code == 2
+    assert marked() == dict.fromkeys(NAMES, date(2026, 3, 6))
+    assert purge("--before", "2026-03-05", "--take-back", "--yes").exit_code == 0
     assert marked() == dict.fromkeys(NAMES, date(2026, 3, 5))
 
 
