@@ -31,8 +31,8 @@ class Announcements(Service):
     """Wakes callers who wait on this worker for a decision that another one makes.
 
     It also remembers where in the log those are that the history may not have yet. Only keys are
-    looked at, unless somebody waits for one: 1.4 us an event of the other workers. What this one
-    decides it announces by itself.
+    looked at, unless somebody waits for one: 1.4 us an event of the other workers. Of what this one
+    decides its callers hear at once.
     """
 
     def __init__(self, settings: Settings, waiting: Waiting) -> None:
@@ -155,7 +155,7 @@ class Announcements(Service):
         if self._waiting.anybody():
             expected = (record for record in records if self._expects(record.key))
             found = log_records(expected, self._partitions)
-            self._waiting.announce(each.decision for each in found)
+            self._waiting.wake(each.decision for each in found)
 
     def _expects(self, key: bytes | None) -> bool:
         # Anybody may write anything to a topic.

@@ -26,7 +26,7 @@ LOOK_UP_TIMEOUT: Final = 3.0
 SETTLING: Final = 4.0
 """Seconds for all of them together, with the wait for a turn to ask: a caller has to be told."""
 HEARING: Final = 0.5
-"""Seconds in which this worker learns of the latest decisions, if nothing is the matter."""
+"""Seconds in which it is known, if nothing is the matter, what was decided last, or before."""
 LOOKS: Final = 5
 """How often it is looked for anew because more was known at the end than at the beginning."""
 
@@ -53,7 +53,7 @@ async def await_decision(runtime: Runtime, transaction_id: str, seconds: float) 
     """Return the decision as soon as it is made, and None if it was not heard of in time."""
     until = monotonic() + seconds
     with runtime.waiting.expecting(transaction_id) as announced:
-        if known := _known(runtime, transaction_id):
+        if known := runtime.decided_here(transaction_id):
             return known
         if not runtime.decides(transaction_id):
             looking = asyncio.ensure_future(_look(runtime, transaction_id))
@@ -86,7 +86,7 @@ async def _settle(runtime: Runtime, transaction_id: str) -> Decision | None:
     """
     number = runtime.home(transaction_id)
     heard = runtime.announcements.heard(number)
-    if found := _known(runtime, transaction_id):
+    if found := runtime.decided_here(transaction_id):
         return found
     with suppress(KafkaError, Unknowable):
         if found := await _in_log(runtime, transaction_id):
@@ -103,7 +103,9 @@ async def _settle(runtime: Runtime, transaction_id: str) -> Decision | None:
         except StoreUnavailable as exc:
             failure = exc
         await _catch_up(runtime, transaction_id)
-        if found := _known(runtime, transaction_id) or await _in_log(runtime, transaction_id):
+        if found := runtime.decided_here(transaction_id):
+            return found
+        if found := await _in_log(runtime, transaction_id):
             return found
         if failure:
             raise failure
@@ -156,17 +158,24 @@ async def _in_time(question: Awaitable[T]) -> T:
         raise Unknowable("the broker does not answer in time; ask again") from exc
 
 
-def _known(runtime: Runtime, transaction_id: str) -> Decision | None:
-    return runtime.waiting.latest(transaction_id) or runtime.decided_here(transaction_id)
-
-
 async def _in_log(runtime: Runtime, transaction_id: str) -> Decision | None:
-    """Return the decision from the log, if it was heard of; raises `KafkaError`, `Unknowable`."""
+    """Return the decision from the log, if it was heard of; raises `KafkaError`, `Unknowable`.
+
+    The first record under an id counts: where an earlier one can have been forgotten here, the
+    history is asked for it. If that does not answer soon, what was heard is as much as is known.
+    """
     number = runtime.home(transaction_id)
+    begin, _ = _memory(runtime, number)
     for offset in runtime.announcements.heard(number).find(transaction_id.encode()):
         found = await _in_time(runtime.questions.decision(number, offset))
         if found is not None and found.transaction_id == transaction_id:
-            return found
+            return (await _before(runtime, transaction_id) if begin else None) or found
+    return None
+
+
+async def _before(runtime: Runtime, transaction_id: str) -> Decision | None:
+    with suppress(StoreUnavailable, asyncio.TimeoutError):
+        return await asyncio.wait_for(_look_up(runtime, transaction_id), HEARING)
     return None
 
 

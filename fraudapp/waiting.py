@@ -6,34 +6,26 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import Final, Generic, TypeVar
+from typing import Final
 
 from models.records import Decision
 
-T = TypeVar("T")
-
 REMEMBERED: Final = 10_000
-"""Latest decisions kept in memory, about 10 MB; older ones are in the stores."""
+"""Latest accepted ids kept in memory, about 1 MB; older ones are in Redis."""
 
 
 class Waiting:
-    """Hands decisions to those who wait for them, and remembers the latest."""
+    """Hands decisions to those who wait for them, and remembers what was accepted last."""
 
     def __init__(self, remembered: int = REMEMBERED) -> None:
-        self._latest: _Recent[Decision] = _Recent(remembered)
-        self._accepted: _Recent[None] = _Recent(remembered)
+        self._accepted: OrderedDict[str, None] = OrderedDict()
+        self._remembered = remembered
         self._waiters: dict[str, set[asyncio.Future[Decision | None]]] = {}
         self.closed = asyncio.Event()
         """Set once nobody is to wait any more: the worker stops."""
 
-    def announce(self, decisions: Iterable[Decision]) -> None:
-        """Wake everybody who waits for one of these, and remember them."""
-        for decision in decisions:
-            self._latest.add(decision.transaction_id, decision)
-            self.wake([decision])
-
     def wake(self, decisions: Iterable[Decision]) -> None:
-        """Wake everybody who waits for one of these, which this worker's ledger remembers."""
+        """Wake everybody who waits for one of these; of several on one id the first counts."""
         if not self._waiters:
             return
         for decision in decisions:
@@ -41,14 +33,13 @@ class Waiting:
                 if not waiter.done():
                     waiter.set_result(decision)
 
-    def latest(self, transaction_id: str) -> Decision | None:
-        """Return the decision if it is one of the latest announced here."""
-        return self._latest.get(transaction_id)
-
     def accept(self, transaction_ids: Iterable[str]) -> None:
         """Remember that these were accepted by this worker."""
         for transaction_id in transaction_ids:
-            self._accepted.add(transaction_id, None)
+            self._accepted[transaction_id] = None
+            self._accepted.move_to_end(transaction_id)
+            if len(self._accepted) > self._remembered:
+                self._accepted.popitem(last=False)
 
     def accepted(self, transaction_id: str) -> bool:
         """Whether it is one of the latest that this worker has accepted."""
@@ -56,7 +47,7 @@ class Waiting:
 
     @contextmanager
     def expecting(self, transaction_id: str) -> Iterator[asyncio.Future[Decision | None]]:
-        """Yield a future that holds the decision once it is announced; None after `close`.
+        """Yield a future that holds the decision once it is made; None after `close`.
 
         Enter it before looking anywhere else, or a decision made in between goes unnoticed.
         """
@@ -95,17 +86,3 @@ class Waiting:
     def count(self) -> int:
         """How many wait now."""
         return sum(map(len, self._waiters.values()))
-
-
-class _Recent(OrderedDict[str, T], Generic[T]):
-    """The newest entries, up to a limit."""
-
-    def __init__(self, limit: int) -> None:
-        self._limit = limit
-        super().__init__()
-
-    def add(self, key: str, value: T) -> None:
-        self[key] = value
-        self.move_to_end(key)
-        if len(self) > self._limit:
-            self.popitem(last=False)

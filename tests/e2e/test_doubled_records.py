@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import timedelta
+from typing import Any
 
 from fraudapp import topics
 from fraudapp.appender import Appender, NewRecord
+from fraudapp.local.postgres import Postgres
 from fraudapp.settings import load
 from fraudapp.stores.base import encode
 from models.partitioning import home_partitions
@@ -21,18 +25,29 @@ IDS = [f"t{number}" for number in range(6_000)]
 OUTCOMES = (Outcome.BLOCK, Outcome.APPROVE, Outcome.FLAG)
 
 
-async def write_log(environment: Mapping[str, str]) -> dict[str, Decision]:
-    """Write up to three decisions under each id, of other days and outcomes; return the first."""
+async def append(environment: Mapping[str, str], decisions: Iterable[Decision]) -> None:
+    """Append decisions to the log, in their order, as a worker does that is mistaken."""
     settings = load(environment)
     await topics.ensure(settings)
+    records: dict[int, list[NewRecord]] = {number: [] for number in range(4)}
+    for each in decisions:
+        (home,) = home_partitions([each.transaction_id], 4)
+        records[home].append((each.transaction_id.encode(), encode(each), []))
     appender = Appender(settings)
     await appender.start()
+    for number, those in records.items():
+        await appender.append(settings.decisions_topic, number, those, "testing", divide=True)
+    await appender.stop()
+
+
+async def write_log(environment: Mapping[str, str]) -> dict[str, Decision]:
+    """Write up to three decisions under each id, of other days and outcomes; return the first."""
     chance = random.Random(7)
     log: list[tuple[str, int]] = [(id_, copy) for id_ in IDS for copy in range(3)]
     chance.shuffle(log)
     first: dict[str, Decision] = {}
-    records: dict[int, list[NewRecord]] = {number: [] for number in range(4)}
-    for (id_, copy), home in zip(log, home_partitions([id_ for id_, _ in log], 4), strict=True):
+    written = []
+    for id_, copy in log:
         if copy and chance.random() < 0.5:
             continue
         each = decision(
@@ -42,10 +57,8 @@ async def write_log(environment: Mapping[str, str]) -> dict[str, Decision]:
             decided_at=DECIDED_AT + timedelta(days=chance.randint(0, 3)),
         )
         first.setdefault(id_, each)
-        records[home].append((id_.encode(), encode(each), []))
-    for number, those in records.items():
-        await appender.append(settings.decisions_topic, number, those, "testing", divide=True)
-    await appender.stop()
+        written.append(each)
+    await append(environment, written)
     return first
 
 
@@ -68,3 +81,39 @@ async def test_of_several_records_under_an_id_every_store_has_the_first(
     # Of the archive a line may be there twice, but never two versions of one decision.
     archived = {(e["transaction_id"], e["score"]) for e in await kept.in_s3(worker.environment)}
     assert archived == {(id_, each.score) for id_, each in first.items()}
+
+
+def waiters(worker: Worker) -> int:
+    """How many callers wait for a decision there."""
+    _, text, _ = worker.text("/metrics")
+    (line,) = (each for each in text.splitlines() if each.startswith("fraud_waiting_callers "))
+    return int(float(line.split()[1]))
+
+
+async def test_callers_are_told_the_first_by_whatever_worker(
+    worker_environment: dict[str, str], new_worker: Callable[..., Worker], postgres: Postgres
+) -> None:
+    first = await write_log(worker_environment)
+    workers = [await asyncio.to_thread(new_worker) for _ in range(2)]
+    await kept.everywhere(worker_environment, len(IDS))
+    postgres.kill()  # so that it does not have what comes now
+    old, new = IDS[::200], [f"new{number}" for number in range(16)]
+    with ThreadPoolExecutor(32) as pool:
+
+        def asked(ids: Iterable[str], wait: int) -> list[Future[tuple[int, Any]]]:
+            paths = [f"/transaction/{each}/status?wait_seconds={wait}" for each in ids]
+            return [pool.submit(worker.get, path) for worker in workers for path in paths]
+
+        async def scores(ids: Iterable[str], wait: int = 0) -> list[float]:
+            answers = await asyncio.gather(*map(asyncio.wrap_future, asked(ids, wait)))
+            return [answer["score"] for _, answer in answers]
+
+        waiting = asyncio.create_task(scores(new, wait=30))
+        for worker in workers:
+            await kept.eventually(lambda each=worker: waiters(each) == len(new))  # type: ignore[misc]
+        again = [decision(id_, score=0.9) for id_ in old]
+        twice = [decision(id_, score=score) for score in (0.3, 0.6) for id_ in new]
+        await append(worker_environment, [*again, *twice])
+        assert await waiting == [0.3] * 2 * len(new)
+        assert await scores(new) == [0.3] * 2 * len(new)
+        assert await scores(old) == [first[id_].score for id_ in old] * 2

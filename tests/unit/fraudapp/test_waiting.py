@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-
 from fraudapp.waiting import Waiting
 from tests.unit.decisions import decision
 
@@ -15,7 +13,7 @@ async def test_everybody_who_waits_for_an_id_gets_its_decision() -> None:
         waiting.expecting("a") as other,
         waiting.expecting("b") as stranger,
     ):
-        waiting.announce([decision("a")])
+        waiting.wake([decision("a")])
         assert one.result() == other.result() == decision("a")
         assert not stranger.done()
 
@@ -33,25 +31,21 @@ async def test_a_waiter_who_has_gone_is_no_obstacle() -> None:
     waiting = Waiting()
     with waiting.expecting("a") as gone:
         gone.cancel()
-        waiting.announce([decision("a")])
+        waiting.wake([decision("a")])
     assert not waiting.expects("a")
     assert not waiting.anybody()
 
 
-async def test_the_second_announcement_of_an_id_is_harmless() -> None:
+async def test_the_first_decision_on_an_id_is_the_one_that_counts() -> None:
     waiting = Waiting()
     with waiting.expecting("a") as waiter:
-        waiting.announce([decision("a")])
-        waiting.announce([decision("a")])
-        assert await asyncio.wait_for(waiter, 1) == decision("a")
+        waiting.wake([decision("a"), decision("a", score=0.1)])
+        waiting.wake([decision("a", score=0.2)])
+        assert waiter.result() == decision("a")
 
 
-def test_only_the_latest_are_remembered() -> None:
+def test_only_the_latest_that_were_accepted_are_remembered() -> None:
     waiting = Waiting(remembered=2)
-    waiting.announce([decision("a"), decision("b")])
-    waiting.announce([decision("a"), decision("c")])
-    assert waiting.latest("a")
-    assert waiting.latest("c")
-    assert waiting.latest("b") is None
-    waiting.accept(["x", "y", "z"])
-    assert [waiting.accepted(each) for each in "xyz"] == [False, True, True]
+    waiting.accept(["x", "y"])
+    waiting.accept(["x", "z"])
+    assert [waiting.accepted(each) for each in "xyz"] == [True, False, True]
