@@ -7,7 +7,7 @@ import logging
 import time
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from typing import Any, Final, Literal
 
 from aiokafka import AIOKafkaProducer, TopicPartition
@@ -15,6 +15,7 @@ from aiokafka.errors import MessageSizeTooLargeError
 
 from fraudapp.effort import Effort, troubles
 from fraudapp.kafka_clients import client_options
+from fraudapp.offsets import known
 from fraudapp.patience import patiently
 from fraudapp.sequences import TOO_LARGE, Sequence
 from fraudapp.settings import Settings
@@ -77,6 +78,15 @@ class Appender:
             await self._producer.client.force_metadata_update()
         return len(await self._producer.partitions_for(topic))
 
+    async def partitions_when_told(self, topic: str, what: str) -> int:
+        """Return how many partitions a topic has, trying until a broker tells; see `append`."""
+        client = self._producer.client
+        with self._trying(f"{what} in {topic}", "DESCRIBE") as effort:
+            async for attempt in patiently(effort):
+                with attempt:
+                    await known(client, [topic])
+        return len(client.cluster.partitions_for_topic(topic))
+
     def troubles(self) -> list[str]:
         """What cannot be appended now, and why."""
         return troubles(self._efforts)
@@ -106,17 +116,22 @@ class Appender:
         kept = list(records)
         # What waits for one broker goes in one request; several large ones may be too much for it.
         turn = self._one_large if _is_large(kept) else nullcontext()
-        effort = Effort(f"{what} in {topic}/{partition}", needs="WRITE")
-        self._efforts.add(effort)
         sequence = self._sequence(topic, partition)
         offsets: list[int] = []
-        try:
+        with self._trying(f"{what} in {topic}/{partition}", "WRITE") as effort:
             async with sequence.turn():
                 async for attempt in patiently(effort):
                     async with turn:
                         with attempt:
                             await self._append(topic, partition, kept, offsets, divide)
-                return offsets
+        return offsets
+
+    @contextmanager
+    def _trying(self, what: str, needs: str) -> Iterator[Effort]:
+        effort = Effort(what, needs)
+        self._efforts.add(effort)
+        try:
+            yield effort
         finally:
             self._efforts.discard(effort)
 

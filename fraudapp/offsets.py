@@ -87,7 +87,7 @@ async def _until_answered(
 async def _ends(
     consumer: AIOKafkaConsumer, partitions: list[TopicPartition]
 ) -> dict[TopicPartition, End]:
-    await _known(consumer._client, {partition.topic for partition in partitions})
+    await known(consumer._client, {partition.topic for partition in partitions})
     asked_for = dict.fromkeys(partitions, _LATEST)
     answers = await consumer._fetcher._proc_offset_requests(asked_for)
     listed: Mapping[TopicPartition, int] = {tp: offset for tp, (offset, _) in answers.items()}
@@ -105,15 +105,16 @@ async def _ends(
     return {partition: end for each in found for partition, end in each.items()}
 
 
-async def _known(client: AIOKafkaClient, topics: Iterable[str]) -> None:
+async def known(client: AIOKafkaClient, topics: Iterable[str]) -> None:
     """Let the client know where topics are; raises `KafkaError` for one that it may not know."""
+    cluster = client.cluster
     for topic in topics:
         await client.add_topic(topic)
-        if topic in client.cluster.unauthorized_topics:
+        if cluster.partitions_for_topic(topic) is None:
             await client.force_metadata_update()
-        if topic in client.cluster.unauthorized_topics:
+        if topic in cluster.unauthorized_topics:
             raise kafka_errors.TopicAuthorizationFailedError(topic)
-        if client.cluster.partitions_for_topic(topic) is None:
+        if cluster.partitions_for_topic(topic) is None:
             raise kafka_errors.UnknownTopicOrPartitionError(topic)
 
 

@@ -91,11 +91,12 @@ async def publish_dead_letters(
     """
     if not rejections:
         return
-    partitions = await appender.partitions(topic)
+    what = "publishing dead letters"
+    partitions = await appender.partitions_when_told(topic, what)
     by_partition = defaultdict(list)
     for each in rejections:
         by_partition[each.input.position.partition % partitions].append(_letter(each))
-    await _append_all(appender, topic, by_partition, "publishing dead letters")
+    await _append_all(appender, topic, by_partition, what)
 
 
 async def _append_all(

@@ -14,7 +14,7 @@ import pytest
 from fraudapp.local.processes import free_port
 from tests.conftest import inherited_environment
 from tests.e2e import kept
-from tests.e2e.messages import encoded, transaction
+from tests.e2e.messages import encoded, send, transaction
 from tests.e2e.worker import Worker
 from tests.servers.choice import real
 from tests.servers.s3proxy import S3Proxy
@@ -176,6 +176,22 @@ async def test_a_log_that_cannot_be_written(guarded: GuardedKafka, worker: Worke
     await not_ready(worker, "kafka", "needs WRITE on topic", what[1])
     guarded.allow(*what)
     await decides(worker, "after")
+
+
+async def test_a_topic_of_letters_that_cannot_be_described(
+    guarded: GuardedKafka, worker: Worker
+) -> None:
+    await asyncio.to_thread(worker.start)
+    what = "topic", worker.environment["FRAUD_DEAD_LETTERS_TOPIC"], "DESCRIBE"
+    guarded.deny(*what)
+    # In the clear; the worker has its own way in.
+    inside = worker.environment | {"FRAUD_BROKER_URL": guarded.inside_url}
+    await send(inside, [(b"bad", b"no transaction")])
+    await not_ready(worker, "kafka", "needs DESCRIBE on topic", what[1])
+    guarded.allow(*what)
+    await decides(worker, "after")
+    letters = await kept.in_topic(inside, "dead_letters")
+    assert [each.value for each in letters] == [b"no transaction"]
 
 
 async def test_a_broker_that_does_not_answer(guarded: GuardedKafka, worker: Worker) -> None:
