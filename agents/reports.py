@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from typing import Any, Final
 
 from msgspec.structs import replace
@@ -11,6 +12,7 @@ from fraudapp import state
 from fraudapp.app import app, runtime
 from fraudapp.metrics import latency
 from tables.partition_reports import Report, StoreReport, partition_reports
+from tables.since import Since
 
 REPORT_INTERVAL: Final = 1.0
 """Seconds between two reports, at least."""
@@ -22,6 +24,7 @@ A worker that was paused may have written over it when the partition was no long
 
 _NEWS: Final = ("worker", "cursor", "high_water", "stores", "stored", "unread")
 _written: Final[dict[int, Report]] = {}
+_since: Final = Since()
 
 
 @app.timer(REPORT_INTERVAL)  # type: ignore[untyped-decorator]
@@ -30,6 +33,8 @@ async def report() -> None:
 
     Of one that it has to read in first too: how long that takes.
     """
+    news = _since.news(dict(partition_reports.items()))
+    told = {number: each.stored for number, each in news.items()}
     numbers = state.owned()
     high_waters = state.high_waters(numbers)
     of_worker = _of_worker()
@@ -43,7 +48,7 @@ async def report() -> None:
                     cursor=ledger.cursor,
                     high_water=high_waters.get(number),
                     activity=ledger.activity,
-                    stored=runtime.stored(number),
+                    stored=_stored(number, told),
                 ),
             )
     for number in state.unread():
@@ -51,11 +56,16 @@ async def report() -> None:
         before = partition_reports.get(number)
         if unread is not None and before is not None:
             left = {"unread": unread.records, "unread_seconds": unread.seconds}
-            _write(number, replace(before, **of_worker, **left))
+            stored = _stored(number, told)
+            _write(number, replace(before, **of_worker, **left, stored=stored))
     await partition_reports.delivered()
-    if runtime.announcements.lacking:
-        stored = {number: each.stored for number, each in partition_reports.items()}
-        runtime.announcements.keep(stored)
+    runtime.announcements.keep(told)
+
+
+def _stored(number: int, told: Mapping[int, int]) -> int:
+    """Up to where the history has a partition: as its owner before told, until it is known here."""
+    known = runtime.stored(number)
+    return told.get(number, 0) if known is None else known
 
 
 def _of_worker() -> dict[str, Any]:

@@ -107,11 +107,6 @@ class Announcements(Service):
                 self._consumer.resume(partition)
         self.tell()
 
-    @property
-    def lacking(self) -> bool:
-        """Whether the history may lack something of what was decided."""
-        return any(heard.lacking for heard in self._heard.values())
-
     def keep(self, stored: Mapping[int, int]) -> None:
         """Forget what the history has: each of these partitions up to an offset."""
         for number, offset in stored.items():

@@ -35,11 +35,6 @@ class Heard:
     def __len__(self) -> int:
         return len(self._offsets)
 
-    @property
-    def lacking(self) -> bool:
-        """Whether the history may lack something, as far as was told."""
-        return self.stored < self.end
-
     def add(self, keys: Sequence[bytes | None], offsets: Sequence[int]) -> None:
         """Take in the next records, in their order.
 
@@ -64,8 +59,8 @@ class Heard:
         del self._offsets[:], self._hashes[:]
 
     def keep(self, stored: int) -> None:
-        """Forget what the history has: all up to this offset."""
-        self.stored = max(self.stored, stored)
+        """Forget what the history has: all up to this offset, which may be less than before."""
+        self.stored = stored
         self.forget(min(stored, self.end))
 
     def forget(self, upto: int) -> None:

@@ -101,10 +101,10 @@ class Keeper(Service):
         """What cannot be read in Kafka, and why; a store that is down is none of these."""
         return troubles([self.taking_over, *self._readings.values()])
 
-    def kept(self, number: int) -> int:
-        """Offset in the log up to which the store has a partition of this worker."""
+    def kept(self, number: int) -> int | None:
+        """Offset in the log up to which the store has a partition of this worker, once known."""
         kept = self._kept.get(number)
-        return kept.offset if kept else 0
+        return kept.offset if kept else None
 
     async def room(self, batch: Batch) -> None:
         """Wait a moment until it fits in; not for a store that is down, or behind."""

@@ -152,10 +152,10 @@ class Runtime(Service):
         current = generation == self.app.consumer_generation_id
         return current and home in numbers and self.decisions.is_ready(home, generation)
 
-    def stored(self, number: int) -> int:
-        """Offset in the log up to which the history has a partition of this worker."""
+    def stored(self, number: int) -> int | None:
+        """Offset in the log up to which the history has a partition of this worker, once known."""
         history = (each for each in self.keepers if each.store is self.stores.postgres)
-        return next((keeper.kept(number) for keeper in history), 0)
+        return next((keeper.kept(number) for keeper in history), None)
 
     def unread(self) -> list[int]:
         """Partitions of this worker of which it has not read in yet what was decided."""

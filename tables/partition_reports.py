@@ -41,7 +41,7 @@ class Report(Struct, frozen=True):
     policy_version: str
     activity: Activity
     stored: int = 0
-    """Offset in the decision log up to which Postgres has it."""
+    """Offset in the decision log up to which Postgres has it, as far as its owner knows."""
     unread: int = 0
     """Records of the decision log that its owner has to read before it decides here. While there
     are some, what is told of the partition itself is from the owner before it."""

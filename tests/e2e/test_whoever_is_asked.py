@@ -12,11 +12,15 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from threading import Event
 
+import asyncpg
 import pytest
-from aiokafka import AIOKafkaProducer
+import redis as redis_client
+from aiokafka import AIOKafkaProducer, TopicPartition
 
+from fraudapp.kafka_clients import started_consumer
 from fraudapp.local.postgres import Postgres
 from fraudapp.local.redis import Redis
+from fraudapp.settings import load
 from tests.e2e import kept
 from tests.e2e.messages import encoded, send_transactions, transaction
 from tests.e2e.worker import Worker
@@ -148,6 +152,37 @@ async def test_a_worker_that_came_later_says_what_it_cannot_know(
     never = [f"never{number}" for number in range(20)]
     for worker in (one, other):
         await kept.eventually(lambda each=worker: statuses(each, never) == {404: 20})  # type: ignore[misc]
+
+
+async def test_what_is_decided_is_not_unknown_while_the_history_is_filled_again(
+    two: list[Worker], postgres_url: str, redis_url: str
+) -> None:
+    environment = two[0].environment
+    rows = sent(12_000)  # more than is listened to anew at a start
+    await send_transactions(environment, list(rows.values()))
+    await kept.everywhere(environment, len(rows))
+    some = list(rows)[:2_000:50]
+    for worker in two:
+        await kept.eventually(lambda each=worker: statuses(each, some) == {200: len(some)})  # type: ignore[misc]
+        assert await asyncio.to_thread(worker.terminate) == 0
+    settings = load(environment)
+    async with started_consumer(settings, f"{settings.app_id}-postgres") as consumer:
+        partitions = [TopicPartition(settings.decisions_topic, number) for number in range(4)]
+        consumer.assign(partitions)
+        await consumer.commit(dict.fromkeys(partitions, 0))
+    with redis_client.Redis.from_url(redis_url) as client:
+        client.flushdb()
+    connection = await asyncpg.connect(postgres_url.replace("+asyncpg", ""))
+    await connection.execute("TRUNCATE decisions")
+    async with connection.transaction():
+        await connection.execute("LOCK TABLE decisions IN SHARE MODE")  # it can only be read
+        await asyncio.gather(*(asyncio.to_thread(worker.start) for worker in two))
+        answers = [await asyncio.to_thread(statuses, worker, some) for worker in two]
+        # What only the ledger of the one has, the other cannot tell.
+        assert set(answers[0] + answers[1]) <= {200, 503}
+    await connection.close()
+    for worker in two:
+        await kept.eventually(lambda each=worker: statuses(each, some) == {200: len(some)})  # type: ignore[misc]
 
 
 async def test_what_nobody_sent_is_unknown_to_all(two: list[Worker]) -> None:

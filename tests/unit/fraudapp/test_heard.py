@@ -42,6 +42,11 @@ class Partition(RuleBasedStateMachine):
         self.heard.keep(self.stored)
 
     @rule(data=st.data())
+    def put_the_history_back(self, data: st.DataObject) -> None:
+        self.stored = data.draw(st.integers(0, self.stored))
+        self.heard.keep(self.stored)
+
+    @rule(data=st.data())
     def return_from_own(self, data: st.DataObject) -> None:
         start = data.draw(st.integers(self.heard.end, len(self.log)))
         self.heard.restart(start)

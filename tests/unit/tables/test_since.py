@@ -1,0 +1,28 @@
+"""What a worker finds of reports when it starts may be of before a store was put back."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from tables.since import Since
+
+
+class Report(NamedTuple):
+    at: float
+    worker: str = "one"
+    stored: int = 7
+
+
+def test_what_was_found_at_the_start_is_no_news_until_it_is_written_again() -> None:
+    since = Since()
+    found = {0: Report(1.0), 1: Report(1.0), 2: Report(1.0)}
+    assert since.news(found) == {}
+    assert since.news(found) == {}
+    news = {1: Report(2.0, stored=3), 2: Report(1.0, "other"), 3: Report(0.5)}
+    assert since.news({**found, **news}) == news
+
+
+def test_what_was_not_there_at_the_start_is_news() -> None:
+    since = Since()
+    assert since.news({}) == {}
+    assert since.news({0: Report(1.0)}) == {0: Report(1.0)}
