@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
+from typing import Final
 
+from aiokafka.errors import KafkaTimeoutError
 from faust import App
 
 from fraudapp.publishing import publish_transactions
 from fraudapp.runtime import Runtime
 from models.records import Transaction
+
+SENDING: Final = 10.0
+"""Seconds that the broker may take to have what is sent: a caller has to be told."""
 
 
 async def accept(app: App, runtime: Runtime, transactions: Sequence[Transaction]) -> None:
@@ -20,7 +26,11 @@ async def accept(app: App, runtime: Runtime, transactions: Sequence[Transaction]
     runtime.waiting.accept(ids)
     # Before they are sent, so that their status is never unknown in between.
     await runtime.pending.note(ids)
-    await publish_transactions(app, runtime.settings.transactions_topic, transactions)
+    sending = publish_transactions(app, runtime.settings.transactions_topic, transactions)
+    try:
+        await asyncio.wait_for(sending, SENDING)
+    except asyncio.TimeoutError as exc:  # they stay noted: they may be sent yet
+        raise KafkaTimeoutError(f"no answer within {SENDING:g} s") from exc
 
 
 async def is_accepted(runtime: Runtime, transaction_id: str) -> bool:

@@ -138,6 +138,18 @@ async def test_the_broker_may_be_away_for_a_while(worker: Worker, kafka: Kafka) 
     assert 0 < worker.log.read_text().count("Unable connect to node") < 30
 
 
+async def test_a_broker_that_is_frozen_holds_nobody_up_who_sends(
+    worker: Worker, kafka: Kafka
+) -> None:
+    kafka.pause()
+    path, body = "/transactions?wait_seconds=1", encoded(transaction("t"))
+    status, problem = await asyncio.to_thread(worker.post, path, body)  # it gives up after 40 s
+    assert status == 503, problem
+    kafka.resume()
+    await kept.eventually(lambda: worker.post(path, body)[0] == 200)
+    assert worker.stats()["decisions"]["total"] == 1
+
+
 async def test_messages_that_no_limit_foresaw_stop_nobody(worker: Worker) -> None:
     topics = {
         name: worker.environment[f"FRAUD_{name}_TOPIC"] for name in ("TRANSACTIONS", "DECISIONS")
