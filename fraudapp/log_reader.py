@@ -78,6 +78,11 @@ class LogReader:
         found = await ends(self._consumer, map(self._partition, numbers))
         return {partition.partition: end for partition, end in found.items()}
 
+    def has_leader(self, number: int) -> bool:
+        """Whether a partition has a leader, as far as was heard."""
+        leader = self._consumer._client.cluster.leader_for_partition(self._partition(number))
+        return leader is not None and leader >= 0
+
     async def begin(self, number: int) -> int:
         """Return the offset of the first record that a partition still has."""
         partition = self._partition(number)

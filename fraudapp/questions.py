@@ -47,6 +47,9 @@ class Questions(Service):
 
     async def decision(self, number: int, offset: int) -> Decision | None:
         """Return the decision at an offset; None if there is none. Raises `KafkaError`."""
+        if not self._reader.has_leader(number):
+            # All partitions are read in one turn: whether this has one now is found out in its own.
+            await self.end(number)
         found = await self._reader.record_at(number, offset)
         return found.decision if found else None
 

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
 
 import pytest
+from aiokafka.errors import KafkaError
 
 from fraudapp import topics as kafka_topics
 from fraudapp.appender import Appender, NewRecord
@@ -15,6 +18,8 @@ from fraudapp.offsets import End
 from fraudapp.questions import Questions
 from fraudapp.settings import Settings, load
 from fraudapp.stores.base import Batch
+from tests.servers.choice import real
+from tests.servers.kafka_cluster import KafkaCluster
 from tests.unit.decisions import decision, id_at_home
 
 PARTITIONS = 2
@@ -36,11 +41,9 @@ class Log:
         await self.appender.append(self._topic, number, records, "publishing")
 
 
-@pytest.fixture
-async def log(kafka: Server, topics: dict[str, str]) -> AsyncIterator[Log]:
-    settings = load(
-        {**topics, "FRAUD_BROKER_URL": kafka.url, "FRAUD_TOPIC_PARTITIONS": str(PARTITIONS)}
-    )
+@asynccontextmanager
+async def opened(url: str, topics: dict[str, str]) -> AsyncIterator[Log]:
+    settings = load({**topics, "FRAUD_BROKER_URL": url, "FRAUD_TOPIC_PARTITIONS": str(PARTITIONS)})
     await kafka_topics.ensure(settings)
     log = Log(settings)
     await log.appender.start()
@@ -48,6 +51,12 @@ async def log(kafka: Server, topics: dict[str, str]) -> AsyncIterator[Log]:
     yield log
     await log.questions.stop()
     await log.appender.stop()
+
+
+@pytest.fixture
+async def log(kafka: Server, topics: dict[str, str]) -> AsyncIterator[Log]:
+    async with opened(kafka.url, topics) as log:
+        yield log
 
 
 async def test_whoever_asks_together_shares_an_answer_that_is_no_older_than_they_are(
@@ -79,3 +88,35 @@ async def test_a_decision_is_found_where_it_is(log: Log) -> None:
         await log.append(1, ids[begin : begin + 10])
     found = await asyncio.gather(*(log.questions.decision(1, at) for at in range(40)))
     assert found == [decision(id_) for id_ in ids]
+
+
+async def test_a_partition_without_a_leader_keeps_no_other_waiting(
+    topics: dict[str, str], tmp_path: Path
+) -> None:
+    cluster = real(KafkaCluster, tmp_path / "kafka")
+    cluster.start()
+    try:
+        kept_whole = {"cleanup_policy": "delete", "retention_ms": "-1", "retention_bytes": "-1"}
+        await cluster.create(topics["FRAUD_DECISIONS_TOPIC"], [[1], [3]], **kept_whole)
+        async with opened(cluster.nodes[1].url, topics) as log:
+            ids = [id_at_home(number, 0, PARTITIONS) for number in range(PARTITIONS)]
+            for number, id_ in enumerate(ids):
+                await log.append(number, [id_])
+                assert await log.questions.decision(number, 0) == decision(id_)
+            cluster.nodes[3].kill()
+            with pytest.raises(KafkaError):  # until then, nobody knows
+                await log.questions.decision(1, 0)
+            lost = [asyncio.create_task(log.questions.decision(1, 0)) for _ in range(5)]
+            await asyncio.sleep(0)
+            led = asyncio.create_task(log.questions.decision(0, 0))
+            done, _ = await asyncio.wait([*lost, led], return_when=asyncio.FIRST_COMPLETED)
+            assert done == {led}
+            assert led.result() == decision(ids[0])
+            await asyncio.to_thread(cluster.nodes[3].restart)
+            assert await asyncio.gather(*lost, return_exceptions=True)
+            while True:
+                with suppress(KafkaError):
+                    assert await log.questions.decision(1, 0) == decision(ids[1])
+                    break
+    finally:
+        cluster.stop()
