@@ -44,9 +44,11 @@ async def replay_new(settings: Settings, reason: str | None) -> Replayed:
     """Send back all letters, or those with a reason, that came since this was last done.
 
     What cannot be sent is told, and not tried again. What is rejected again becomes a new letter,
-    so nothing is sent for ever. Raises `KafkaError`.
+    so nothing is sent for ever. When it was last done is in a consumer group, which brokers forget
+    after a week, unless told otherwise. Raises `KafkaError`.
     """
     count = 0
+    remembered = True
     refused: list[str] = []
     group = f"{settings.app_id}-dead-letters-replay-{reason or 'all'}"
     async with _consumer(settings, group) as consumer:
@@ -54,13 +56,14 @@ async def replay_new(settings: Settings, reason: str | None) -> Replayed:
         ids = await topic_ids(consumer._client, [settings.dead_letters_topic])
         for partition, end in ends_.items():
             consumer.assign([partition])
-            start = (await committed(consumer, [partition], ids)).get(partition, 0)
-            async for letters in _portions(_read(consumer, partition, start, end), reason):
+            start = (await committed(consumer, [partition], ids)).get(partition)
+            remembered &= start is not None or end == 0
+            async for letters in _portions(_read(consumer, partition, start or 0, end), reason):
                 done = await replay(settings, letters)
                 count += done.sent
                 refused += done.refused
             await consumer.commit(to_commit({partition: end}, ids))
-    return Replayed(count, refused)
+    return Replayed(count, refused, remembered)
 
 
 async def _portions(

@@ -24,6 +24,8 @@ class Replayed(NamedTuple):
     sent: int
     refused: list[str]
     """A sentence for each that was not."""
+    remembered: bool = True
+    """Whether it was known which letters had been sent before."""
 
 
 async def replay(

@@ -26,6 +26,8 @@ T = TypeVar("T")
 SHOWN = 60
 """Bytes of raw input shown in a listing."""
 
+FROM_THE_FIRST = ", of all letters there are: the broker remembers no such call"
+
 
 @click.group("dead-letters")
 def command() -> None:
@@ -99,6 +101,7 @@ def replay_letters(
 
     Sent as they are, or repaired with --value or --value-file. A transaction that was decided
     meanwhile is not decided again. What cannot be sent is told at the end, with exit code 1.
+    A broker forgets after a week without --all, or that --reason, what was sent; then all is again.
     """
     if bool(names) + everything + (reason is not None) != 1:
         raise click.UsageError("name the letters (PARTITION:OFFSET), or use --reason or --all")
@@ -109,7 +112,7 @@ def replay_letters(
         done = _kafka(settings, replay(settings, letters, repaired))
     else:
         done = _kafka(settings, replay_new(settings, reason))
-    click.echo(f"{done.sent} messages sent")
+    click.echo(f"{done.sent} messages sent" + ("" if done.remembered else FROM_THE_FIRST))
     if done.refused:
         raise click.ClickException("\n".join(map(legible, done.refused)))
 

@@ -87,8 +87,11 @@ async def test_a_letter_of_any_key_and_value_is_listed_shown_and_sent_back(worke
     again = await kept.in_topic(worker.environment, "dead_letters")
     assert {(each.key, each.value) for each in again} == set(ODD)
     done = await command(worker, "replay", "--all")
-    assert (done.returncode, f"{2 * len(ODD)} messages sent\n") == (0, done.stdout), done.stderr
+    assert done.returncode == 0, done.stderr
+    assert f"{2 * len(ODD)} messages sent, of all letters there are" in done.stdout
     await rejected(worker, 4 * len(ODD))
+    done = await command(worker, "replay", "--all")
+    assert (done.returncode, done.stdout) == (0, f"{2 * len(ODD)} messages sent\n"), done.stderr
 
 
 async def test_what_cannot_be_sent_back_is_told_and_holds_up_no_other(worker: Worker) -> None:
