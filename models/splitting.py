@@ -17,6 +17,8 @@ MOST_AT_ONCE: Final = 1_000
 """Transactions in one array."""
 LARGEST: Final = 64 << 10
 """Bytes of one of them; what is read of it takes a millisecond then."""
+WIDEST: Final = 4 << 10
+"""Bytes of white space in a row; as with items, others have to have their turn in between."""
 _MOSTLY: Final = 1_024
 """Bytes that nearly all of them are within."""
 _AT_ONCE: Final = 512 << 10
@@ -28,7 +30,7 @@ _decode: Final = unread(
     array_like=True,
     forbid_unknown_fields=True,
 )
-_GAP: Final = re.compile(rb"[ \t\n\r]*")
+_GAP: Final = re.compile(rb"[ \t\n\r]{0,%d}" % WIDEST)
 # Only where an item ends is asked for: whether it is valid tells whoever parses it.
 _decode_first: Final = json.JSONDecoder(
     parse_int=len, parse_float=len, parse_constant=len, strict=False
@@ -100,5 +102,8 @@ def _end(raw: bytes, position: int) -> None:
 
 
 def _invalid() -> InvalidTransaction:
-    problem = f"not valid JSON, or an item of more than {LARGEST:,} bytes"
+    problem = (
+        f"not valid JSON, or an item of more than {LARGEST:,} bytes, "
+        f"or more than {WIDEST:,} of white space"
+    )
     return InvalidTransaction([FieldError("", problem)])

@@ -13,6 +13,7 @@ from fraudapp.intake import accept, is_accepted
 from models.characters import MEANT
 from models.parsing import valid_id
 from models.records import Decision, Transaction
+from models.splitting import LARGEST
 from web import bodies
 from web.answers import Conflict, Pending
 from web.audit import sends
@@ -30,7 +31,7 @@ class Transactions(View):
         demand_json(request)
         wait = wait_seconds(request)
         body = await bodies.read(cast(Any, request))
-        if body.lstrip()[:1] == b"[":
+        if body[:LARGEST].lstrip()[:1] == b"[":
             transactions = await bodies.many(body)
             sends(request, len(transactions))
             await accept(app, runtime, transactions)

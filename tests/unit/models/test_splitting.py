@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from models import splitting
 from models.parsing import InvalidTransaction
-from models.splitting import LARGEST, MOST_AT_ONCE, TooMany, items
+from models.splitting import LARGEST, MOST_AT_ONCE, WIDEST, TooMany, items
 
 json_values: st.SearchStrategy[Any] = st.recursive(
     st.none()
@@ -83,3 +83,16 @@ def test_no_look_is_longer_than_an_item_may_be(monkeypatch: pytest.MonkeyPatch) 
         with pytest.raises(InvalidTransaction, match="65,536"):
             list(items(b"[" + longer + b"," + b'" "' * 200_000 + b"]"))
     assert max(seen) <= LARGEST + 1
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [(b"", b"[1,2]"), (b"[", b"1,2]"), (b"[1", b",2]"), (b"[1,", b"2]"), (b"[1,2]", b"")],
+)
+def test_white_space_is_skipped_up_to_a_bound(
+    before: bytes, after: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(splitting, "_AT_ONCE", 0)
+    assert list(items(before + b" " * WIDEST + after)) == [b"1", b"2"]
+    with pytest.raises(InvalidTransaction, match="4,096 of white space"):
+        list(items(before + b" " * (WIDEST + 1) + after))
