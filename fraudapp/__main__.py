@@ -18,7 +18,8 @@ def main() -> None:
     """Run the command line; the same as `faust -A fraudapp.app`."""
     for stream in (sys.stdout, sys.stderr):
         # Names and reports hold what not every terminal's encoding has; they are told all the same.
-        cast("io.TextIOWrapper", stream).reconfigure(errors="backslashreplace")
+        if stream is not None:  # closed by the shell
+            cast("io.TextIOWrapper", stream).reconfigure(errors="backslashreplace")
     # The application is installed: nothing is to be imported from the folder that this is run in.
     base.find_app = partial(base.find_app, imp=importlib.import_module)
     faust_commands.tell_version()

@@ -35,7 +35,7 @@ def command() -> None:
 
 
 @command.command("list")
-@click.option("--reason", help="Only letters with this reason, e.g. invalid or conflict.")
+@click.option("--reason", type=click.Choice(get_args(Cause)), help="Only letters with this reason.")
 @click.option("--limit", type=click.IntRange(min=1), default=100, show_default=True)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 def list_letters(reason: str | None, limit: int, as_json: bool) -> None:
@@ -120,6 +120,8 @@ def replay_letters(
 def _repaired(names: tuple[str, ...], value: str | None, value_file: Path | None) -> bytes | None:
     if value is None and value_file is None:
         return None
+    if value is not None and value_file is not None:
+        raise click.UsageError("--value and --value-file are one or the other")
     if len(names) != 1:
         raise click.UsageError("a repaired value goes with the name of exactly one letter")
     raw = value_file.read_bytes() if value_file else (value or "").encode()

@@ -9,6 +9,7 @@ import click
 
 from data.generator import Row, generate
 from data.plan import Plan
+from fraudapp.finite import Finite
 from fraudapp.first_model import ready_scorer
 from fraudapp.model_registry import ModelRegistry
 from fraudapp.settings import Settings, load
@@ -26,7 +27,7 @@ FRESH = Plan(seed=Plan().seed + 1)
 @click.argument("file", required=False, type=click.Path(path_type=Path))
 @click.option(
     "--weight-legit",
-    type=click.FloatRange(min=0, min_open=True),
+    type=Finite(min=0, min_open=True),
     default=1.0,
     show_default=True,
     help="How many transactions each legitimate row stands for, if FILE holds a sample of them.",
@@ -41,7 +42,7 @@ FRESH = Plan(seed=Plan().seed + 1)
 )
 @click.option(
     "--alarm-cost",
-    type=click.FloatRange(min=0),
+    type=Finite(min=0),
     default=1000.0,
     show_default=True,
     help="What looking into an alarm costs, account currency.",
@@ -64,8 +65,8 @@ def command(
     from models.plots import PlotsUnavailable, save_plots
 
     settings = load()
+    scorer = _scorer(settings, version)
     try:
-        scorer = _scorer(settings, version)
         report, rows, scores = evaluate(
             file or _fresh(),
             scorer,
@@ -74,18 +75,17 @@ def command(
             alarm_cost=alarm_cost,
             out=out,
         )
-    except (TrainingDataError, ModelFileError) as exc:
+        click.echo(as_text(report))
+        if plots:
+            save_plots(report, rows, scores, out)
+    except PlotsUnavailable as exc:
+        click.echo(f"No plots: {exc}, or use --no-plots", err=True)
+    except TrainingDataError as exc:
         raise click.ClickException(str(exc)) from exc
     except OSError as exc:
         raise click.ClickException(
             f"{out} cannot be written ({exc}); choose another --out"
         ) from exc
-    click.echo(as_text(report))
-    if plots:
-        try:
-            save_plots(report, rows, scores, out)
-        except PlotsUnavailable as exc:
-            click.echo(f"No plots: {exc}, or use --no-plots", err=True)
     click.echo(f"written to {out}")
 
 
@@ -124,6 +124,15 @@ def _fresh() -> pd.DataFrame:
 
 
 def _scorer(settings: Settings, version: str | None) -> Scorer:
-    if version is None:
-        return ready_scorer(settings, click.echo)
-    return ModelRegistry(settings.model_dir).load(version)
+    from models.dataset import TrainingDataError
+
+    try:
+        if version is None:
+            return ready_scorer(settings, click.echo)
+        return ModelRegistry(settings.model_dir).load(version)
+    except (TrainingDataError, ModelFileError) as exc:
+        raise click.ClickException(str(exc)) from exc
+    except OSError as exc:
+        raise click.ClickException(
+            f"FRAUD_DATA_DIR={settings.data_dir} cannot be used ({exc})"
+        ) from exc

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import click
 
+from fraudapp.finite import Finite
+
 PORT = click.IntRange(1, 65535)
 
 
@@ -15,7 +17,7 @@ PORT = click.IntRange(1, 65535)
 @click.option("--broker-port", type=PORT, default=9092, show_default=True)
 @click.option(
     "--rate",
-    type=click.FloatRange(min=0),
+    type=Finite(min=0),
     default=200.0,
     show_default=True,
     help="Sample transactions a second; 0 for none.",

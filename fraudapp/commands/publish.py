@@ -16,6 +16,7 @@ from msgspec import json
 from tqdm import tqdm
 
 from fraudapp.files import InvalidRow, read_file
+from fraudapp.finite import Finite
 from fraudapp.kafka_clients import client_options
 from fraudapp.settings import Settings, load
 from models.lines import STDIN, shown
@@ -27,7 +28,7 @@ BATCH = 500
 
 @click.command("publish")
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option("--rate", type=click.FloatRange(min=0, min_open=True), help="Most events a second.")
+@click.option("--rate", type=Finite(min=0, min_open=True), help="Most events a second.")
 @click.option("--limit", type=click.IntRange(min=1), help="Stop after so many transactions.")
 @click.option(
     "--id-prefix", help="Ids are PREFIX-ROW where the file has none; default: the file's name."
@@ -124,13 +125,17 @@ async def _publish(
     report: Callable[[int], None],
 ) -> None:
     batch_size = min(BATCH, max(1, int(rate / 10))) if rate else BATCH
-    async with AIOKafkaProducer(
+    # Before the broker is asked: a file that cannot be read is told first.
+    batch = list(islice(transactions, batch_size))
+    producer = AIOKafkaProducer(
         **client_options(settings),
         max_request_size=settings.max_message_bytes,
         linger_ms=5,
-    ) as producer:
+    )
+    try:
+        await producer.start()
         started, count = monotonic(), 0
-        while batch := list(islice(transactions, batch_size)):
+        while batch:
             sent = [
                 await producer.send(
                     settings.transactions_topic,
@@ -145,3 +150,6 @@ async def _publish(
             if rate:
                 ahead = count / rate - (monotonic() - started)
                 await asyncio.sleep(max(0.0, ahead))
+            batch = list(islice(transactions, batch_size))
+    finally:
+        await producer.stop()

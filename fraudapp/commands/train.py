@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 import data
+from fraudapp.finite import Finite
 from fraudapp.model_registry import ModelRegistry
 from fraudapp.settings import load
 from models.artifact import Kind, ModelFileError
@@ -29,7 +30,7 @@ from models.artifact import Kind, ModelFileError
 )
 @click.option(
     "--weight-legit",
-    type=click.FloatRange(min=0, min_open=True),
+    type=Finite(min=0, min_open=True),
     default=1.0,
     show_default=True,
     help="How many transactions each legitimate row stands for, if FILE holds a sample of them.",
