@@ -79,6 +79,12 @@ _store_errors: Final = Counter(
     ["store"],
     registry=registry,
 )
+lost_messages: Final = Counter(
+    "fraud_lost_messages",
+    "Offsets of the input that the broker deleted before anybody had read them.",
+    ["partition"],
+    registry=registry,
+)
 http_requests: Final = Counter(
     "fraud_http_requests",
     "HTTP requests by route, method and status of the answer.",

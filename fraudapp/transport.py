@@ -18,8 +18,9 @@ Both lean on private names, so the version is pinned, and a test fails when they
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from time import monotonic
 from typing import Any, Final, cast
 
@@ -33,13 +34,15 @@ from faust.types import TP, AppT, EventT, Message
 from mode import Service
 from mode.utils.futures import maybe_async, notify
 
-from fraudapp import record_batches
+from fraudapp import metrics, record_batches
 from fraudapp.effort import Effort, troubles
 from fraudapp.fetch_by_id import FetchById
 from fraudapp.fetch_rest import FetchRest, rested
 from fraudapp.offsets import ends
 from fraudapp.patience import patiently
 from fraudapp.topic_ids import TopicRemade, committed, to_commit
+
+log = logging.getLogger(__name__)
 
 LONGEST_RUN: Final = 500
 """Records in a run, at most."""
@@ -105,6 +108,9 @@ class SafeConsumer(aiokafka.Consumer):
         self._seeks = 0
         self._seeking = 0  # how many seeks go on
         self._dropped_at: int | None = None  # number of seeks when something was last dropped
+        self.missing: dict[TP, int] = {}
+        """Offset from which on a partition was to be read, where the broker does not have it."""
+        self._told_lost: dict[TP, int] = {}
         self._reached: dict[TP, int] = {}  # offset after the last record, since the last seek
         self._beginning_again = False
         self._read_offset = _ReadOffsets(self.app)
@@ -142,6 +148,8 @@ class SafeConsumer(aiokafka.Consumer):
         if certain and (gone_back := self._gone_back(fetched)):
             await self._begin_again(*gone_back)
             return
+        if self.missing:
+            self._tell_what_is_lost(fetched)
         self._reached.update(
             (tp, records[-1].offset + 1)
             for tp, records in fetched.items()
@@ -170,6 +178,19 @@ class SafeConsumer(aiokafka.Consumer):
             message.value = cast(Any, piece)
             self._open[tp][piece.start] = message
             yield tp, message
+
+    def _tell_what_is_lost(self, fetched: Mapping[TP, Sequence[ConsumerRecord]]) -> None:
+        for tp in fetched.keys() & self.missing.keys():
+            begin, end = self.missing.pop(tp), fetched[tp][0].offset
+            begin = max(begin, self._told_lost.get(tp, 0))  # it may be gone back to once more
+            if self.app.topics.acks_enabled_for(tp.topic) and begin < end:
+                self._told_lost[tp] = end
+                metrics.lost_messages.labels(str(tp.partition)).inc(end - begin)
+                log.critical(
+                    "%s/%d was deleted from offset %d to %d before it was decided: what it "
+                    "held is lost here; see retention.ms of the topic",
+                    *(*tp, begin, end - 1),
+                )
 
     def troubles(self) -> list[str]:
         """What cannot be fetched, and why."""
@@ -316,6 +337,7 @@ class SafeConsumer(aiokafka.Consumer):
     def _forget(self) -> None:
         self._seeks += 1
         self._reached.clear()
+        self.missing.clear()
         self._open.clear()
         self._done.clear()
         self._acked.clear()
@@ -410,8 +432,23 @@ class _InLoop(aiokafka.AIOKafkaConsumerThread):
         rest = FetchRest(cast(SafeTransport, self.transport).longest_rest)
         consumer = cast(AIOKafkaConsumer, self._consumer)
         fetcher, ids = consumer._fetcher, cast(SafeTransport, self.transport).topic_ids
-        fetcher._proc_fetch_request = rested(fetcher._proc_fetch_request, rest)
+        fetcher._proc_fetch_request = self._noting(rested(fetcher._proc_fetch_request, rest))
         consumer._client.send = FetchById(consumer._client, ids).send
+
+    def _noting(self, fetch: Callable[..., Awaitable[bool]]) -> Callable[..., Awaitable[bool]]:
+        """Return a fetch that notes which offsets the broker does not have."""
+
+        async def fetch_noting(assignment: Any, node: int, request: Any) -> bool:
+            fetched = await fetch(assignment, node, request)
+            missing = cast(SafeConsumer, self.consumer).missing
+            for topic, partitions in request.topics:
+                for number, offset, _ in partitions:
+                    tp = TopicPartition(topic, number)
+                    if assignment.active and assignment.state_value(tp).awaiting_reset:
+                        missing[TP(*tp)] = offset
+            return fetched
+
+        return fetch_noting
 
     async def seek_to_committed(self) -> Mapping[TP, int]:
         """Go to what is committed for these topics, not for others that had their names."""

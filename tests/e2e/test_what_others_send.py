@@ -19,7 +19,7 @@ from tests.e2e import kept
 from tests.e2e.messages import encoded, send, send_transactions, transaction
 from tests.e2e.worker import Worker
 from tests.servers.kafka import Kafka
-from tests.servers.topics import configure, create
+from tests.servers.topics import configure, create, cut_before
 from tests.unit.decisions import decision
 
 CODECS = ("gzip", "snappy", "lz4", "zstd")
@@ -231,6 +231,29 @@ async def test_what_unpacks_to_more_than_any_limit_is_a_dead_letter(worker: Work
     headers = {name: value.decode() for name, value in letter.headers}
     assert headers["raw-bytes"] == str(LARGE)
     assert bomb.startswith(letter.value)
+
+
+async def test_what_the_broker_deleted_before_it_was_read_is_told_and_counted(
+    worker: Worker,
+) -> None:
+    await send_transactions(worker.environment, rows("before"))
+    await kept.eventually(lambda: worker.stats()["decisions"]["total"] == 40)
+    await asyncio.to_thread(worker.terminate)
+    async with producer(worker) as sender:
+        for partition in range(4):
+            for _ in range(10):
+                name = topic(worker, "TRANSACTIONS")
+                sent = await sender.send_and_wait(name, b"lost", partition=partition)
+            url = worker.environment["FRAUD_BROKER_URL"]
+            await cut_before(url, name, partition, sent.offset + 1)
+    await asyncio.to_thread(worker.start)
+    await send_transactions(worker.environment, rows("after"))
+    await kept.eventually(lambda: worker.stats()["decisions"]["total"] == 80)
+    lines = worker.text("/metrics")[1].splitlines()
+    lost = [each.split()[-1] for each in lines if each.startswith("fraud_lost_messages_total{")]
+    assert [*map(float, lost)] == [10.0] * 4
+    assert worker.log.read_text().count("was deleted from offset") == 4
+    assert worker.stats()["dead_letters"]["total"] == 0
 
 
 # Foreign records: whatever the format of Kafka allows.

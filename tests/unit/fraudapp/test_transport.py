@@ -340,18 +340,36 @@ def test_faust_still_has_the_private_names_this_leans_on() -> None:
     )
 
 
+async def test_what_the_broker_no_longer_has_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
+    books = Books(*[{PARTITION: [50, 51], CHANGELOG: [9], OTHER: [3]}] * 3)
+    for _ in range(2):  # the second time after it has gone back
+        books.missing.update({PARTITION: 40, CHANGELOG: 5, OTHER: 7})
+        await books.deliver()
+        await books.perform_seek()
+    assert caplog.messages == [
+        "transactions/0 was deleted from offset 40 to 49 before it was decided: what it held is "
+        "lost here; see retention.ms of the topic"
+    ]
+    books.missing[PARTITION] = 45
+    await books.perform_seek()
+    assert not books.missing
+
+
 async def test_the_client_of_a_worker_rests_before_it_fetches(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     async def connect(self: _InLoop) -> None:
         self._consumer = SimpleNamespace(_fetcher=fetcher, _client=kafka)
 
-    async def fetch(*args: str) -> bool:
-        return args == ("assignment", "node", "request")
+    async def fetch(*args: Any) -> bool:
+        return args == (assignment, 1, request)
 
     async def send(node: int, request: str) -> str:
         return request
 
+    state = SimpleNamespace(awaiting_reset=True)
+    assignment = SimpleNamespace(active=True, state_value=lambda tp: state)
+    request = SimpleNamespace(topics=[("transactions", [(0, 7, 1_000)])])
     kafka = SimpleNamespace(send=send)
     fetcher = SimpleNamespace(_proc_fetch_request=fetch)
     made: list[float] = []
@@ -368,10 +386,16 @@ async def test_the_client_of_a_worker_rests_before_it_fetches(
     monkeypatch.setattr("fraudapp.transport.FetchRest", Rest)
     client: Any = _InLoop.__new__(_InLoop)
     client.transport = SimpleNamespace(longest_rest=0.025, topic_ids={"transactions": "id"})
+    client.consumer = SimpleNamespace(missing={})
     await client.on_start()
     assert await kafka.send(1, "a request of another kind") == "a request of another kind"
-    assert await fetcher._proc_fetch_request("assignment", "node", "request")
+    assert await fetcher._proc_fetch_request(assignment, 1, request)
     assert made == [0.025, 0.0]
+    assert client.consumer.missing == {PARTITION: 7}
+    state.awaiting_reset = False
+    client.consumer.missing.clear()
+    assert await fetcher._proc_fetch_request(assignment, 1, request)
+    assert client.consumer.missing == {}
     transport = app.transport
     assert isinstance(transport, SafeTransport)
     assert transport.longest_rest == settings.batch_seconds / 5
