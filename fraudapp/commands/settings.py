@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import click
 
-from fraudapp.settings import described
+from fraudapp.settings import described, load
 
 
 @click.command("settings")
 @click.option("--markdown", is_flag=True, help="As the table in the README.")
 def command(markdown: bool) -> None:
-    """List every environment variable that is read, with its default and meaning."""
+    """List every environment variable that is read, with its default and meaning.
+
+    Those that are set wrong are told at the end, with exit code 1.
+    """
     if markdown:
         click.echo("| variable | default | meaning |\n| --- | --- | --- |")
     for name, default, meaning in described():
@@ -18,3 +21,4 @@ def command(markdown: bool) -> None:
             click.echo(f"| `{name}` | {default and f'`{default}`'} | {meaning} |")
         else:
             click.echo(f"{name}={default}\n    {meaning}")
+    load()

@@ -48,3 +48,20 @@ def test_the_version_is_ours_whatever_the_settings_are(tmp_path: Path) -> None:
     expected = f"fraudapp {__version__} (Faust {faust.__version__})\n"
     done = run(*FRAUDAPP, "--version", cwd=tmp_path, FRAUD_BLOCK_AT="wrong")
     assert (done.returncode, done.stdout, done.stderr) == (0, expected, "")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (("--help",), 0, "dead-letters"),
+        (("train", "--help"), 0, "--weight-legit"),
+        (("worker", "--help"), 0, "--web-port"),
+        (("settings",), 1, "Score from which on"),
+    ],
+)
+def test_help_and_settings_are_told_though_a_setting_is_wrong(
+    tmp_path: Path, arguments: tuple[str, ...], code: int, words: str
+) -> None:
+    done = run(*FRAUDAPP, *arguments, cwd=tmp_path, FRAUD_BLOCK_AT="wrong")
+    assert (done.returncode, words in done.stdout) == (code, True), done.stderr
+    assert ("FRAUD_BLOCK_AT='wrong'" in done.stderr) == bool(code)
