@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from faust.types import EventT
@@ -17,7 +17,7 @@ Events = Sequence[EventT[Any]]
 """Runs of one partition, in their order."""
 
 LARGEST_WAIT: Final = 2_000_000
-"""Bytes that wait in a lane before it takes no more, at most, unless one run is larger."""
+"""Bytes that wait in a lane before it is full."""
 LARGEST_BATCH: Final = 2_000_000
 """Bytes of a batch to which no other partition is added."""
 TURNS: Final = 5
@@ -34,18 +34,23 @@ class Lanes:
     order, and what one batch decides the next one knows.
     """
 
-    def __init__(self, pace: Pace) -> None:
-        """`pace` tells how many records make a batch."""
+    def __init__(self, pace: Pace, room: Callable[[], None] = lambda: None) -> None:
+        """`pace` tells how many records make a batch; `room` is called when a
+        full lane has some."""
         self._pace = pace
+        self._room = room
         self._lanes: dict[int, _Lane] = {}  # those that were served last come last
         self._changes = Changes()
 
-    async def put(self, event: EventT[Any]) -> None:
-        """Add a run, once there is room for it in its lane."""
-        lane = self._lanes.setdefault(event.message.partition, _Lane())
-        await self._changes.until(lambda: lane.has_room(2 * self._pace.size))
-        lane.add(event)
+    def put(self, event: EventT[Any]) -> None:
+        """Add a run, to a full lane too: who fetches asks before. Nobody waits for another lane."""
+        self._lanes.setdefault(event.message.partition, _Lane()).add(event)
         self._changes.notify()
+
+    def is_full(self, number: int) -> bool:
+        """Whether no more of a partition should be fetched until some of it is taken."""
+        lane = self._lanes.get(number)
+        return lane is not None and not lane.has_room(2 * self._pace.size)
 
     async def take(self) -> list[Events]:
         """Return what is to be processed together, by partition, once there is something."""
@@ -53,12 +58,14 @@ class Lanes:
         await self._gather()
         batch: list[Events] = []
         room, size = self._pace.size, 0
+        full = [number for number in self._lanes if self.is_full(number)]
         for lane in self._free():
             if size < LARGEST_BATCH and (taken := lane.take(room, at_least=0 if batch else 1)):
                 batch.append(taken)
                 room -= records_in(taken)
                 size += sum(run_of(event.message).size for event in taken)
-        self._changes.notify()
+        if not all(map(self.is_full, full)):
+            self._room()
         return batch
 
     def free(self, number: int) -> None:

@@ -7,10 +7,10 @@ as they are, and decided, sent home or rejected there.
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass
 
-from faust.types import EventT
-
+from agents.lanes import Events, number_of
 from fraudapp.app import runtime, settings
 from fraudapp.publishing import send_raw
 from fraudapp.transport import run_of
@@ -22,14 +22,28 @@ def is_surplus(partition: int) -> bool:
     return partition >= settings.topic_partitions
 
 
-async def send_on(event: EventT[Any]) -> None:
-    """Put the messages of a run where they are dealt with; returns once the broker has them.
+@dataclass
+class Surplus:
+    """What a batch holds of one such partition."""
+
+    number: int
+    events: Events
+
+
+async def as_it_is(batch: Sequence[Events]) -> Sequence[Surplus]:
+    """Return all of it: there is nothing to decide."""
+    return [Surplus(number_of(events), events) for events in batch]
+
+
+async def send_on(surplus: Surplus) -> None:
+    """Put messages where they are dealt with; returns once the broker has them.
 
     A crash may put some there twice: a transaction is decided once all the same.
     """
     inputs = []
-    for record in run_of(event.message).records:
-        position = Position(record.topic, record.partition, record.offset)
-        inputs.append(Input(record.key, record.value, position, position))
-    partition = event.message.partition % settings.topic_partitions
+    for event in surplus.events:
+        for record in run_of(event.message).records:
+            position = Position(record.topic, record.partition, record.offset)
+            inputs.append(Input(record.key, record.value, position, position))
+    partition = surplus.number % settings.topic_partitions
     await send_raw(runtime.appender, settings.transactions_topic, partition, inputs)

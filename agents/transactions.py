@@ -4,25 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
 from itertools import chain
 from typing import Any, Final, TypeVar, cast
 
-from faust.types import TP, AppT, EventT, StreamT
+from faust.types import TP, AppT, StreamT
 
 from agents.batches import Batches
 from agents.counting import Counting, Done
 from agents.lanes import Events, Lanes
 from agents.pace import Pace
 from agents.street import Share, count, decide_together, is_current, keep, leave, own_counts
-from agents.surplus import is_surplus, send_on
+from agents.surplus import Surplus, as_it_is, is_surplus, send_on
 from fraudapp.app import app, runtime, settings
 from fraudapp.transport import RawSchema, SafeConsumer
 
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
+Decide = Callable[[Sequence[Events]], Coroutine[Any, Any, Sequence[T]]]
 
 REFRESH_INTERVAL: Final = 5.0
 """Seconds between two writings of unchanged counts; see `OwnCounts`."""
@@ -37,6 +38,9 @@ transactions_topic: Final = app.topic(
 )
 
 
+_making: Final[list[asyncio.Task[None]]] = []
+
+
 @app.agent(transactions_topic, concurrency=1)
 async def transactions(stream: StreamT[Any]) -> None:
     """Decide transactions, those of each partition in their order."""
@@ -44,23 +48,29 @@ async def transactions(stream: StreamT[Any]) -> None:
     stream.enable_acks = False
     counting = Counting(_count)
     counting.work.add_done_callback(runtime.ended)
-    pace = Pace(settings.batch_seconds)
-    lanes = Lanes(pace)
-    batches = Batches(
-        lanes,
-        pace,
-        decide=_decide,
-        keep=partial(_keep, counting),
-        ready=_ready,
-        ended=runtime.ended,
+    lanes = _lanes(
+        decide=partial(_decide, decide_together), keep=partial(_keep, counting), ready=_ready
     )
-    making = asyncio.create_task(batches.make())
-    making.add_done_callback(runtime.ended)
+    surplus = _lanes(decide=partial(_decide, as_it_is), keep=_send_on, ready=lambda number: True)
+
+    def lanes_of(number: int) -> Lanes:
+        return surplus if is_surplus(number) else lanes
+
+    cast(SafeConsumer, app.consumer).is_full = lambda tp: (
+        tp.topic == settings.transactions_topic and lanes_of(tp.partition).is_full(tp.partition)
+    )
     async for event in stream.events():
-        if is_surplus(event.message.partition):
-            await _unless_stopped(_send_on(event), [event])
-        else:
-            await lanes.put(event)
+        lanes_of(event.message.partition).put(event)
+
+
+def _lanes(**street: Any) -> Lanes:
+    """Return lanes of which batches are made from now on; see `Batches`."""
+    pace = Pace(settings.batch_seconds)
+    lanes = Lanes(pace, room=cast(SafeConsumer, app.consumer).look_again)
+    batches: Batches[Any] = Batches(lanes, pace, ended=runtime.ended, **street)
+    _making.append(asyncio.create_task(batches.make()))
+    _making[-1].add_done_callback(runtime.ended)
+    return lanes
 
 
 @app.timer(REFRESH_INTERVAL)  # type: ignore[untyped-decorator]
@@ -90,7 +100,7 @@ async def take_over(sender: AppT, assigned: set[TP], **kwargs: Any) -> None:
     runtime.take_over(numbers, app.consumer_generation_id)
 
 
-async def _decide(batch: Sequence[Events]) -> Sequence[Share]:
+async def _decide(decide: Decide[T], batch: Sequence[Events]) -> Sequence[T]:
     """Decide a batch, unless the worker is asked to stop, or is about to be rebalanced.
 
     What has begun then may take a little longer; the rest is left to whoever reads it next.
@@ -99,7 +109,7 @@ async def _decide(batch: Sequence[Events]) -> Sequence[Share]:
         for events in batch:
             leave(events)
         return []
-    return await _unless_stopped(decide_together(batch), [*chain(*batch)]) or []
+    return await _unless_stopped(decide(batch), [*chain(*batch)]) or []
 
 
 async def _keep(counting: Counting, share: Share) -> None:
@@ -111,10 +121,15 @@ async def _keep(counting: Counting, share: Share) -> None:
         await counting.put(done)
 
 
-async def _send_on(event: EventT[Any]) -> None:
-    await send_on(event)
-    if is_current([event], app.consumer_generation_id):
-        cast(SafeConsumer, app.consumer).finished(event.message)
+async def _send_on(share: Surplus) -> None:
+    await _unless_stopped(_sent_on(share), share.events)
+
+
+async def _sent_on(share: Surplus) -> None:
+    await send_on(share)
+    if is_current(share.events, app.consumer_generation_id):
+        for event in share.events:
+            cast(SafeConsumer, app.consumer).finished(event.message)
 
 
 def _ready(number: int) -> bool:

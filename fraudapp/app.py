@@ -173,8 +173,9 @@ def build(settings: Settings) -> FraudApp:
         broker_max_poll_interval=604_800.0,
         broker_commit_interval=1.0,
         broker_commit_every=20_000,
-        broker_max_poll_records=8_000,
-        # Messages are runs of up to 500 transactions, and wait for room in the agent's lanes.
+        # What a full lane gets beyond its bound; the rest of a fetch waits in few bytes.
+        broker_max_poll_records=2_000,
+        # Messages are runs of up to 500 transactions.
         stream_buffer_maxsize=16,
         stream_wait_empty=True,
         consumer_auto_offset_reset="earliest",

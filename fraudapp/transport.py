@@ -20,7 +20,15 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import defaultdict
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Container,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from time import monotonic
 from typing import Any, Final, cast
 
@@ -118,6 +126,8 @@ class SafeConsumer(aiokafka.Consumer):
         self._fetching = Effort("fetching what is assigned", settles=5 * RETRY)
         self.committing = Effort("committing what is done")
         self._joining = Effort("being in the consumer group", settles=5 * RETRY)
+        self.is_full: Callable[[TP], bool] = lambda tp: False
+        """Whether a partition is to be left where it is for now; see `look_again`."""
 
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, Message]]:
         """Fetch records, and yield them: runs of them, entered in the books, where it matters."""
@@ -191,6 +201,10 @@ class SafeConsumer(aiokafka.Consumer):
                     "held is lost here; see retention.ms of the topic",
                     *(*tp, begin, end - 1),
                 )
+
+    def look_again(self) -> None:
+        """Deliver at once what has been fetched of partitions that are not full any more."""
+        cast(_InLoop, self._thread).look_again()
 
     def troubles(self) -> list[str]:
         """What cannot be fetched, and why."""
@@ -395,6 +409,20 @@ class _ReadOffsets(defaultdict[TP, "int | None"]):
         return None if self._app.topics.acks_enabled_for(tp.topic) else super().__getitem__(tp)
 
 
+class _WithRoom(Container[TP]):
+    """Active partitions that are not full, at the moment when it is asked for one.
+
+    What the client has fetched of another stays with it, and it fetches no more of that one.
+    """
+
+    def __init__(self, active: Container[TP], is_full: Callable[[TP], bool]) -> None:
+        self._active = active
+        self._is_full = is_full
+
+    def __contains__(self, tp: object) -> bool:
+        return tp in self._active and not self._is_full(cast(TP, tp))
+
+
 class _InLoop(aiokafka.AIOKafkaConsumerThread):
     """The client in the worker's own event loop; Faust has a thread for it, with a loop of its own.
 
@@ -449,6 +477,18 @@ class _InLoop(aiokafka.AIOKafkaConsumerThread):
             return fetched
 
         return fetch_noting
+
+    async def getmany(self, active_partitions: set[TP] | None, timeout: float) -> Any:
+        """Return what has been fetched of active partitions that are not full."""
+        is_full = cast(SafeConsumer, self.consumer).is_full
+        wanted = active_partitions and cast(Any, _WithRoom(active_partitions, is_full))
+        return await super().getmany(wanted, timeout)
+
+    def look_again(self) -> None:
+        """Let the client look again at what it has fetched, if it waits for more."""
+        for waiter in cast(AIOKafkaConsumer, self._consumer)._fetcher._fetch_waiters:
+            if not waiter.done():
+                waiter.set_result(None)
 
     async def seek_to_committed(self) -> Mapping[TP, int]:
         """Go to what is committed for these topics, not for others that had their names."""

@@ -37,7 +37,8 @@ LEANED_ON: Final[Mapping[str, Sequence[str]]] = {
         "_subscription",
     ],
     "aiokafka.consumer.fetcher": [
-        *("_proc_fetch_request", "_proc_offset_requests", "_records", "_tp", "_unpack_records"),
+        *("_fetch_waiters", "_proc_fetch_request", "_proc_offset_requests", "_records", "_tp"),
+        "_unpack_records",
     ],
     "aiokafka.producer.message_accumulator": ["_set_producer_state"],
     "aiokafka.protocol.fetch": [

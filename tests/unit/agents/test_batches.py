@@ -49,7 +49,7 @@ class Street:
 
     async def put(self, *runs: tuple[int, str]) -> None:
         for number, name in runs:
-            await self.lanes.put(run(number, name=name))
+            self.lanes.put(run(number, name=name))
 
     async def until_kept(self, *names: str) -> None:
         until = monotonic() + 5
@@ -150,7 +150,7 @@ async def test_nothing_follows_a_batch_that_could_not_be_decided(street: Street)
 async def test_pace_learns_nothing_from_what_was_left(street: Street) -> None:
     street.left = {0}
     size = street.pace.size
-    await street.lanes.put(run(0, 10 * SMALLEST, name="a"))
+    street.lanes.put(run(0, 10 * SMALLEST, name="a"))
     await street.put((1, "b"))
     await street.until_kept("b")
     await street.put((1, "c"))

@@ -31,7 +31,7 @@ async def test_runs_of_several_partitions_that_come_close_behind_are_one_batch()
     lanes = Lanes(Pace(0.05))
     taking = asyncio.create_task(lanes.take())
     for number in [3, 1, 2, 1]:
-        await lanes.put(run(number))
+        lanes.put(run(number))
         await _turns(TURNS - 2)
     assert {number_of(events): len(events) for events in await taking} == {3: 1, 1: 2, 2: 1}
 
@@ -39,7 +39,7 @@ async def test_runs_of_several_partitions_that_come_close_behind_are_one_batch()
 async def test_nobody_waits_for_what_has_not_come() -> None:
     lanes = Lanes(Pace(0.05))
     taking = asyncio.create_task(lanes.take())
-    await lanes.put(run(0))
+    lanes.put(run(0))
     await _turns(4 * TURNS)
     assert taking.done()
 
@@ -47,17 +47,17 @@ async def test_nobody_waits_for_what_has_not_come() -> None:
 async def test_a_full_batch_waits_for_no_more() -> None:
     lanes = Lanes(_smallest())
     taking = asyncio.create_task(lanes.take())
-    await lanes.put(run(0, SMALLEST))
+    lanes.put(run(0, SMALLEST))
     await _turns(3)
     assert taking.done()
 
 
 async def test_a_busy_partition_waits_and_holds_up_no_other() -> None:
     lanes = Lanes(Pace(0.05))
-    await lanes.put(run(0))
+    lanes.put(run(0))
     await lanes.take()
-    await lanes.put(run(0))
-    await lanes.put(run(1))
+    lanes.put(run(0))
+    lanes.put(run(1))
     assert [number_of(events) for events in await lanes.take()] == [1]
     lanes.free(0)
     assert [number_of(events) for events in await lanes.take()] == [0]
@@ -66,22 +66,22 @@ async def test_a_busy_partition_waits_and_holds_up_no_other() -> None:
 async def test_a_lane_is_served_before_those_that_were_served_already() -> None:
     lanes = Lanes(_smallest())
     for number in [0, 1, 2]:
-        await lanes.put(run(number, SMALLEST))
+        lanes.put(run(number, SMALLEST))
     for turn in range(9):
         taken = [number_of(events) for events in await lanes.take()]
         assert taken == [turn % 3]
-        await lanes.put(run(turn % 3, SMALLEST))
+        lanes.put(run(turn % 3, SMALLEST))
         lanes.free(turn % 3)
 
 
 async def test_what_comes_for_a_busy_partition_is_not_waited_for() -> None:
     lanes = Lanes(Pace(0.05))
-    await lanes.put(run(0))
+    lanes.put(run(0))
     await lanes.take()
     taking = asyncio.create_task(lanes.take())
-    await lanes.put(run(1))
+    lanes.put(run(1))
     for _ in range(2 * TURNS):
-        await lanes.put(run(0))
+        lanes.put(run(0))
         await _turns(1)
     assert taking.done()
 
@@ -89,20 +89,27 @@ async def test_what_comes_for_a_busy_partition_is_not_waited_for() -> None:
 async def test_large_messages_are_not_all_taken_at_once() -> None:
     lanes = Lanes(Pace(0.05))
     for number in range(6):
-        await lanes.put(run(number, size=LARGEST_BATCH // 2))
+        lanes.put(run(number, size=LARGEST_BATCH // 2))
     assert len(await lanes.take()) == 2
 
 
 @pytest.mark.parametrize("large", [{"records": 2 * SMALLEST}, {"size": LARGEST_WAIT}])
-async def test_a_full_lane_takes_no_more_until_it_is_emptied(large: dict[str, int]) -> None:
-    lanes = Lanes(_smallest())
-    await lanes.put(run(0, **large))
-    putting = asyncio.create_task(lanes.put(run(0)))
-    await lanes.put(run(1))
-    await _turns(4 * TURNS)
-    assert not putting.done()
+async def test_a_lane_is_full_until_it_is_emptied_and_no_other_waits(large: dict[str, int]) -> None:
+    told: list[bool] = []
+    lanes = Lanes(_smallest(), room=lambda: told.append(lanes.is_full(0)))
+    lanes.put(run(0))
     await lanes.take()
-    await asyncio.wait_for(putting, 5)
+    assert not lanes.is_full(0)
+    lanes.put(run(0, **large))
+    for _ in range(100):
+        lanes.put(run(1, SMALLEST))
+        assert [number_of(events) for events in await lanes.take()] == [1]
+        lanes.free(1)
+        assert [lanes.is_full(number) for number in range(3)] == [True, False, False]
+    assert not told
+    lanes.free(0)
+    assert [number_of(events) for events in await lanes.take()] == [0]
+    assert told == [False]
 
 
 @given(
@@ -118,7 +125,7 @@ def test_each_run_is_taken_once_and_in_the_order_of_its_partition(
 
         async def putting() -> None:
             for place, (number, records) in enumerate(put):
-                await lanes.put(run(number, records, name=place))
+                lanes.put(run(number, records, name=place))
 
         feeding = asyncio.create_task(putting())
         while sum(map(len, found.values())) < len(put):

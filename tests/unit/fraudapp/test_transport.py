@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
-from aiokafka.consumer.fetcher import Fetcher
+from aiokafka.consumer.fetcher import Fetcher, FetchResult
 from aiokafka.consumer.subscription_state import SubscriptionState
 from faust.transport import consumer
 from faust.transport.drivers import aiokafka
@@ -399,6 +399,49 @@ async def test_the_client_of_a_worker_rests_before_it_fetches(
     transport = app.transport
     assert isinstance(transport, SafeTransport)
     assert transport.longest_rest == settings.batch_seconds / 5
+
+
+class Fetched(list[ConsumerRecord]):
+    """Records of a partition, as the client keeps them until they are asked for."""
+
+    @property
+    def next_fetch_offset(self) -> int:
+        return int(self[0].offset)
+
+
+async def test_what_is_full_stays_with_the_client_and_comes_once_there_is_room() -> None:
+    tps = {TopicPartition(*tp) for tp in (PARTITION, OTHER)}
+    positions = SubscriptionState()
+    positions.assign_from_user(tps)
+    for tp in tps:
+        positions.seek(tp, 7)
+    fetcher: Any = Fetcher.__new__(Fetcher)
+    fetcher._subscriptions, fetcher._loop = positions, asyncio.get_running_loop()
+    fetcher._fetch_waiters, fetcher._closed, fetcher._wait_consume_future = set(), False, None
+    assignment = positions.subscription.assignment
+    fetcher._records = {
+        tp: FetchResult(
+            tp,
+            assignment=assignment,
+            partition_records=Fetched([record(7, tp=TP(*tp))]),
+            backoff=0.0,
+        )
+        for tp in tps
+    }
+    full = {PARTITION, OTHER}
+    thread: Any = _InLoop.__new__(_InLoop)
+    thread._consumer = SimpleNamespace(_fetcher=fetcher, _closed=False, _max_poll_records=10)
+    thread.consumer = SimpleNamespace(flow_active=True, is_full=full.__contains__)
+
+    for left, tp in [(2, OTHER), (1, PARTITION)]:
+        fetching = asyncio.create_task(thread.getmany({PARTITION, OTHER}, 60.0))
+        for _ in range(5):
+            await asyncio.sleep(0)
+        assert not fetching.done()
+        assert len(fetcher._records) == left
+        full.discard(tp)
+        thread.look_again()
+        assert (await asyncio.wait_for(fetching, 5)).keys() == {tp}
 
 
 @pytest.mark.parametrize("state", ["nothing assigned", "another one", "position unknown", "known"])
