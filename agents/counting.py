@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from agents.lanes import Events
 from fraudapp.changes import Changes
 from models.counts import Counted
 
 MOST: Final = 10_000
-"""Records that wait to be counted, at most, unless a single batch has more."""
+"""Records of a partition that wait to be counted, at most, unless a single batch has more."""
 INTERVAL: Final = 0.05
 """Seconds from one lot to the next, at least: only the commit of offsets waits for it."""
 
@@ -30,39 +30,55 @@ class Done(NamedTuple):
 
 
 class Counting:
-    """Hands on what is done, all partitions together: what comes meanwhile is the next lot."""
+    """Hands on what is done by partition; what comes of one meanwhile is its next lot.
 
-    def __init__(self, count: Callable[[Sequence[Done]], Awaitable[None]]) -> None:
-        """`count` writes the counts and finishes the runs; what it raises ends the work."""
+    All that are free are handed on at once: their counts are one request to the broker. One whose
+    counts the broker does not take holds up no other.
+    """
+
+    def __init__(
+        self,
+        count: Callable[[int, Sequence[Done]], Awaitable[None]],
+        *,
+        ended: Callable[[asyncio.Task[Any]], None],
+    ) -> None:
+        """`count` writes the counts of a partition and finishes the runs.
+
+        `ended` is called with each task when it ends: one that failed counts no more.
+        """
         self._count = count
-        self._waiting: list[Done] = []
-        self._records = 0
+        self._ended = ended
+        self._waiting: defaultdict[int, list[Done]] = defaultdict(list)
+        self._records: Counter[int] = Counter()
         self._changes = Changes()
+        self._counted: dict[int, asyncio.Task[None]] = {}  # what goes on, by partition
         self.work: Final = asyncio.create_task(self._work())
+        self.work.add_done_callback(ended)
 
     async def put(self, done: Done) -> None:
         """Add a batch, once there is room for it."""
-        await self._changes.until(lambda: not self._records or self._records + done.records <= MOST)
-        self._waiting.append(done)
-        self._records += done.records
+        records = self._records
+        await self._changes.until(
+            lambda: not records[done.number] or records[done.number] + done.records <= MOST
+        )
+        self._waiting[done.number].append(done)
+        records[done.number] += done.records
         self._changes.notify()
 
     async def _work(self) -> None:
         while True:
-            await self._changes.until(lambda: bool(self._waiting))
-            taken, self._waiting = self._waiting, []
-            pause = asyncio.create_task(asyncio.sleep(INTERVAL))
-            await self._count(taken)
-            self._records -= sum(done.records for done in taken)
-            self._changes.notify()
-            await pause
+            await self._changes.until(lambda: bool(self._free()))
+            for number in self._free():
+                task = asyncio.create_task(self._one(number, self._waiting.pop(number)))
+                self._counted[number] = task
+                task.add_done_callback(self._ended)
+            await asyncio.sleep(INTERVAL)
 
+    def _free(self) -> list[int]:
+        return [number for number in self._waiting if number not in self._counted]
 
-def by_partition(taken: Sequence[Done]) -> dict[int, tuple[list[Counted], int]]:
-    """What is to be counted of each partition, and the offset of its last input."""
-    counted: dict[int, list[Counted]] = defaultdict(list)
-    offsets: dict[int, int] = {}
-    for done in taken:
-        counted[done.number] += done.counted
-        offsets[done.number] = max(done.offset, offsets.get(done.number, -1))
-    return {number: (counted[number], offset) for number, offset in offsets.items()}
+    async def _one(self, number: int, taken: Sequence[Done]) -> None:
+        await self._count(number, taken)
+        del self._counted[number]
+        self._records[number] -= sum(done.records for done in taken)
+        self._changes.notify()

@@ -58,7 +58,6 @@ async def report() -> None:
             left = {"unread": unread.records, "unread_seconds": unread.seconds}
             stored = _stored(number, told)
             _write(number, replace(before, **of_worker, **left, stored=stored))
-    await partition_reports.delivered()
     runtime.announcements.keep(told)
 
 

@@ -22,7 +22,7 @@ from typing import Any, Final, cast
 from aiokafka import ConsumerRecord
 from faust.types import TP
 
-from agents.counting import Done, by_partition
+from agents.counting import Done
 from agents.inputs import input_of
 from agents.lanes import Events, number_of
 from fraudapp.app import app, runtime, settings
@@ -99,16 +99,17 @@ async def keep(share: Share) -> Done:
     return Done(share.number, share.events, counted, records[-1].offset, len(records))
 
 
-async def count(taken: Sequence[Done]) -> None:
-    """Write the counts of what is done, then declare the runs finished."""
+async def count(number: int, taken: Sequence[Done]) -> None:
+    """Write the counts of what is done of a partition, then declare the runs finished."""
     generation = app.consumer_generation_id
     current = [done for done in taken if is_current(done.events, generation)]
-    progress = {}
-    for number, (counted, offset) in by_partition(current).items():
-        ledger = await runtime.decisions.ready(number, generation)
-        progress[number] = Progress(counted, offset, ledger.counts)
+    if not current:
+        return
+    ledger = await runtime.decisions.ready(number, generation)
+    counted = [each for done in current for each in done.counted]
+    progress = Progress(counted, max(done.offset for done in current), ledger.counts)
     with stage("count"):
-        await own_counts.add(generation, progress)
+        await own_counts.add(generation, number, progress)
     for done in current:
         if is_current(done.events, app.consumer_generation_id):
             for event in done.events:

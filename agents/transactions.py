@@ -46,8 +46,7 @@ async def transactions(stream: StreamT[Any]) -> None:
     """Decide transactions, those of each partition in their order."""
     # An exception would acknowledge what is in hand.
     stream.enable_acks = False
-    counting = Counting(_count)
-    counting.work.add_done_callback(runtime.ended)
+    counting = Counting(_count, ended=runtime.ended)
     lanes = _lanes(
         decide=partial(_decide, decide_together), keep=partial(_keep, counting), ready=_ready
     )
@@ -82,7 +81,7 @@ async def refresh_counts() -> None:
     if generation == app.consumer_generation_id:
         ledgers = {number: runtime.decisions.ledger(number) for number in numbers}
         totals = {number: dict(ledger.counts) for number, ledger in ledgers.items() if ledger}
-        await own_counts.refresh(generation, totals)
+        own_counts.refresh(generation, totals)
 
 
 @app.on_before_shutdown.connect  # type: ignore[arg-type]
@@ -137,8 +136,8 @@ def _ready(number: int) -> bool:
     return runtime.decisions.is_ready(number, app.consumer_generation_id)
 
 
-async def _count(taken: Sequence[Done]) -> None:
-    await _unless_stopped(count(taken), [event for done in taken for event in done.events])
+async def _count(number: int, taken: Sequence[Done]) -> None:
+    await _unless_stopped(count(number, taken), [event for done in taken for event in done.events])
 
 
 async def _unless_stopped(work: Coroutine[Any, Any, T], events: Events) -> T | None:

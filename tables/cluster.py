@@ -20,6 +20,7 @@ from faust.types import TP, EventT, FutureMessage, Message, StoreT, TopicT
 from fraudapp import open_files
 from fraudapp.app import app, settings
 from fraudapp.disk import DiskFull
+from fraudapp.effort import Effort, troubles
 from fraudapp.foreign import passed_over
 from fraudapp.kafka_clients import end_offsets
 from fraudapp.patience import patiently
@@ -44,7 +45,12 @@ class DeliveredTable(GlobalTable):
         """`value_struct` is what values have to be; anything else is passed over."""
         super().__init__(*args, **kwargs)
         self._decode_value = msgspec.json.Decoder(value_struct).decode
-        self._undelivered: list[FutureMessage] = []
+        # By partition: the newest key and value, those the topic has, and what is on its way there.
+        self._newest: dict[int, tuple[Any, Any]] = {}
+        self._there: dict[int, tuple[Any, Any]] = {}
+        self._on_its_way: dict[int, FutureMessage] = {}
+        self.delivering: dict[int, Effort] = {}
+        """Whether the changelog topic takes what is waited for, by partition."""
         self.recovered = False
         """Whether the whole changelog was read since the start; then what is new is heard of."""
 
@@ -112,16 +118,38 @@ class DeliveredTable(GlobalTable):
         topic.schema = RawSchema(key_serializer="json", value_serializer="json")
         return topic
 
-    def send_changelog(self, *args: Any, **kwargs: Any) -> FutureMessage:
-        """See `Collection.send_changelog`."""
-        message = super().send_changelog(*args, **kwargs)
-        self._undelivered.append(message)
+    def send_changelog(self, partition: Any, key: Any, value: Any, *args: Any) -> FutureMessage:
+        """See `Collection.send_changelog`; while one is on its way, a change is not sent yet.
+
+        Were there two that a partition does not take, Faust's producer would wait for room with
+        those of all others, and end the worker when its time is over.
+        """
+        self._newest[partition] = key, value
+        return self._on_its_way.get(partition) or self._send(partition)
+
+    def _send(self, partition: int) -> FutureMessage:
+        change = self._newest[partition]
+        message = self._on_its_way[partition] = super().send_changelog(partition, *change)
+
+        def ended(message: asyncio.Future[Any]) -> None:
+            del self._on_its_way[partition]
+            if message.exception() is None:
+                self._there[partition] = change
+
+        message.add_done_callback(ended)
         return message
 
-    async def delivered(self) -> None:
-        """Return once the changelog topic has every change made so far."""
-        undelivered, self._undelivered = self._undelivered, []
-        await asyncio.gather(*undelivered)
+    async def delivered(self, partition: int) -> None:
+        """Return once the changelog topic has the newest value of a partition; tried until then."""
+        if partition not in self.delivering:
+            what = f"writing partition {partition} of {self.changelog_topic_name}"
+            self.delivering[partition] = Effort(what, needs="WRITE")
+        async for attempt in patiently(self.delivering[partition]):
+            with attempt:
+                while self._there.get(partition) is not self._newest.get(partition):
+                    message = self._on_its_way.get(partition) or self._send(partition)
+                    await asyncio.wait([message])  # which is not cancelled with whoever waits
+                    message.result()
 
 
 class ByPartition(Generic[Value]):
@@ -162,9 +190,13 @@ class ByPartition(Generic[Value]):
         """Why the table is held in memory, if its disk does not take it."""
         return cast(PatientStore, self._table.data).writing.trouble()
 
-    async def delivered(self) -> None:
-        """Return once the changelog topic has everything written so far."""
-        await self._table.delivered()
+    def troubles(self) -> list[str]:
+        """What its changelog topic does not take, and why."""
+        return troubles(self._table.delivering.values())
+
+    async def delivered(self, partition: int) -> None:
+        """Return once the changelog topic has what was written of a partition."""
+        await self._table.delivered(partition)
 
     def _converted(self, value: Any) -> Value:
         return msgspec.convert(value, self._type, str_keys=True)

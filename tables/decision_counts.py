@@ -63,7 +63,7 @@ class OwnCounts:
             )
         if counts != before:
             decision_counts.write(partition, counts)
-            await decision_counts.delivered()
+            await decision_counts.delivered(partition)
         self._begun[partition] = generation
 
     def since(self, partition: int) -> int:
@@ -75,19 +75,22 @@ class OwnCounts:
             self._counts[partition] = decision_counts.get(partition) or Counts()
             self._taken_over[partition] = generation
 
-    async def add(self, generation: int, progress: Mapping[int, Progress]) -> None:
-        """Count inputs, by partition; returns once the changelog topic has the counts."""
-        for partition, (inputs, offset, decisions) in progress.items():
-            self._take_over(generation, partition)
-            counts = self._counts[partition].plus(inputs, offset=offset, decisions=decisions)
-            self._counts[partition] = counts
-            decision_counts.write(partition, counts)
-        await decision_counts.delivered()
+    async def add(self, generation: int, partition: int, progress: Progress) -> None:
+        """Count inputs of a partition; returns once the changelog topic has the counts."""
+        self._write(generation, partition, progress)
+        await decision_counts.delivered(partition)
 
-    async def refresh(self, generation: int, decisions: Mapping[int, Mapping[str, int]]) -> None:
+    def refresh(self, generation: int, decisions: Mapping[int, Mapping[str, int]]) -> None:
         """Write the counts of these partitions again, with these totals of their ledgers."""
-        unchanged = {number: Progress((), -1, totals) for number, totals in decisions.items()}
-        await self.add(generation, unchanged)
+        for partition, totals in decisions.items():
+            self._write(generation, partition, Progress((), -1, totals))
+
+    def _write(self, generation: int, partition: int, progress: Progress) -> None:
+        self._take_over(generation, partition)
+        inputs, offset, decisions = progress
+        counts = self._counts[partition].plus(inputs, offset=offset, decisions=decisions)
+        self._counts[partition] = counts
+        decision_counts.write(partition, counts)
 
 
 def totals() -> Totals:

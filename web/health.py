@@ -43,7 +43,8 @@ class Readyz(View):
     async def get(self, request: web.Request) -> web.Response:
         """Answer 200, or 503 naming what is missing."""
         recovery = cast(TableManager, app.tables).recovery
-        unread, troubles = runtime.unread(), runtime.troubles()
+        unread = runtime.unread()
+        troubles = [*runtime.troubles(), *decision_counts.troubles()]
         checks = {
             "model": hasattr(runtime, "scorer"),
             "assigned": app._assignment is not None and not app.rebalancing,

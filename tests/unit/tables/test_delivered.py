@@ -1,0 +1,101 @@
+"""Changes reach the changelog in the end, and one partition of it holds up no other."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+from aiokafka.errors import KafkaTimeoutError, MessageSizeTooLargeError
+from faust.tables.globaltable import GlobalTable
+
+from fraudapp.app import settings
+from fraudapp.effort import troubles
+from models.counts import Counts
+from tables.cluster import DeliveredTable, _new_table
+
+
+class Changelog:
+    """What is sent to the changelog, whose answers the test gives."""
+
+    def __init__(self) -> None:
+        self.sent: list[tuple[int, object]] = []
+        self.answers: list[asyncio.Future[None]] = []
+
+    def send(self, table: Any, partition: int, key: object, value: object) -> Any:
+        self.sent.append((partition, value))
+        self.answers.append(asyncio.get_running_loop().create_future())
+        return self.answers[-1]
+
+    async def until_sent(self, count: int) -> None:
+        while len(self.sent) < count:
+            await asyncio.sleep(0.001)
+
+
+@pytest.fixture
+def changelog(monkeypatch: pytest.MonkeyPatch) -> Changelog:
+    changelog = Changelog()
+    monkeypatch.setattr(GlobalTable, "send_changelog", lambda *args: changelog.send(*args))
+    return changelog
+
+
+@pytest.fixture
+def table(changelog: Changelog) -> DeliveredTable:
+    return _new_table("counts-of-a-test", Counts, "")
+
+
+async def test_what_has_failed_is_sent_again_as_it_is_by_then(
+    table: DeliveredTable, changelog: Changelog
+) -> None:
+    table.send_changelog(0, 0, "old")
+    table.send_changelog(1, 1, "other")
+    waiting = [asyncio.create_task(table.delivered(number)) for number in range(2)]
+    await asyncio.sleep(0)
+    changelog.answers[1].set_result(None)
+    await asyncio.wait_for(waiting[1], 5)
+    changelog.answers[0].set_exception(KafkaTimeoutError())
+    table.send_changelog(0, 0, "new")
+    await changelog.until_sent(3)
+    assert changelog.sent[2] == (0, "new")
+    (told,) = troubles(table.delivering.values(), after=0.0)
+    assert f"partition 0 of {settings.app_id}-" in told
+    changelog.answers[2].set_result(None)
+    await asyncio.wait_for(waiting[0], 5)
+    assert not troubles(table.delivering.values(), after=0.0)
+
+
+async def test_one_change_of_a_partition_is_on_its_way_at_a_time_and_the_newest_follows(
+    table: DeliveredTable, changelog: Changelog
+) -> None:
+    for value in "abc":
+        table.send_changelog(0, 0, value)
+    waiting = asyncio.create_task(table.delivered(0))
+    await asyncio.sleep(0)
+    assert changelog.sent == [(0, "a")]
+    changelog.answers[0].set_result(None)
+    await changelog.until_sent(2)
+    assert not waiting.done()
+    changelog.answers[1].set_result(None)
+    await asyncio.wait_for(waiting, 5)
+    await asyncio.wait_for(table.delivered(0), 5)
+    assert changelog.sent == [(0, "a"), (0, "c")]
+
+
+async def test_who_no_longer_waits_takes_nothing_back(
+    table: DeliveredTable, changelog: Changelog
+) -> None:
+    table.send_changelog(0, 0, "a")
+    waiting = asyncio.create_task(table.delivered(0))
+    await asyncio.sleep(0)
+    waiting.cancel()
+    await asyncio.wait([waiting])
+    assert not changelog.answers[0].cancelled()
+
+
+async def test_what_the_topic_never_takes_is_an_error(
+    table: DeliveredTable, changelog: Changelog
+) -> None:
+    table.send_changelog(0, 0, "too large")
+    changelog.answers[0].set_exception(MessageSizeTooLargeError())
+    with pytest.raises(MessageSizeTooLargeError):
+        await table.delivered(0)
