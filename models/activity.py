@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
 from operator import attrgetter
-from typing import Final
+from typing import Annotated, Final
 
 import numpy as np
-from msgspec import Struct, field
+from msgspec import Meta, Struct, field
 
+from models.counts import Count
 from models.records import Decision, Outcome, Reason
 
 OUTCOMES: Final = (Outcome.APPROVE, Outcome.FLAG, Outcome.BLOCK)
@@ -18,6 +19,10 @@ SCORE_BINS: Final = 20
 """Bins of equal width from 0 to 1 in the histogram of scores."""
 LATEST: Final = 20
 """Blocked transactions that are remembered."""
+
+Whole = Annotated[int, Meta(ge=1)]
+ByOutcome = Annotated[list[Count], Meta(min_length=len(OUTCOMES), max_length=len(OUTCOMES))]
+Bins = Annotated[list[Count], Meta(min_length=SCORE_BINS, max_length=SCORE_BINS)]
 
 _moment: Final = attrgetter("decided_at")
 _outcome: Final = attrgetter("decision")
@@ -44,10 +49,10 @@ class Buckets(Struct):
     Not those of the latest times: of a clock that is a year ahead, one decision would push out all.
     """
 
-    width: int
+    width: Whole
     """Seconds."""
-    kept: int
-    counts: dict[int, list[int]] = {}
+    kept: Whole
+    counts: dict[int, ByOutcome] = {}
     """By number of the interval since 1970: how many of each of `OUTCOMES`; the last comes last."""
 
     def add(self, moment: float, counts: Sequence[int]) -> None:
@@ -73,7 +78,7 @@ class Activity(Struct):
 
     seconds: Buckets = field(default_factory=lambda: Buckets(width=10, kept=90))
     minutes: Buckets = field(default_factory=lambda: Buckets(width=60, kept=120))
-    scores: list[int] = field(default_factory=lambda: [0] * SCORE_BINS)
+    scores: Bins = field(default_factory=lambda: [0] * SCORE_BINS)
     blocked: list[Blocked] = field(default_factory=list)
     """The latest, in the order of the log."""
     first_decided_at: float | None = None

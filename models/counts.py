@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from typing import Final, NamedTuple
+from typing import Annotated, Final, NamedTuple
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 from msgspec.structs import replace
 
 from models.records import Outcome
@@ -15,6 +15,9 @@ DUPLICATE: Final = "duplicate"
 """Fate of an input that was answered with an earlier decision."""
 
 OUTCOMES: Final = frozenset(outcome.value for outcome in Outcome)
+
+
+Count = Annotated[int, Meta(ge=0)]
 
 
 class Counted(NamedTuple):
@@ -34,13 +37,13 @@ class Counts(Struct, frozen=True):
     after two kills (measured).
     """
 
-    offset: int = -1
+    offset: Annotated[int, Meta(ge=-1)] = -1
     """Last input offset that was dealt with; -1 if none."""
-    fates: dict[str, int] = {}
+    fates: dict[str, Count] = {}
     """Number of decisions by outcome, and of other inputs by fate."""
     topic_id: str = ""
     """Which topic of that name the offset is of; "" if not known."""
-    since: int = 0
+    since: Count = 0
     """Offset in the decision log at which the inputs of this topic begin.
 
     What was decided before came from another topic of that name: wherever it was read, it was not

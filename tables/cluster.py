@@ -65,7 +65,7 @@ class DeliveredTable(GlobalTable):
                 ends = await end_offsets(settings, partitions)
         async for attempt in patiently(store.writing, on=DiskFull):
             with attempt:
-                await mend(store, partitions, ends)
+                await mend(store, partitions, ends, self._check)
 
     async def on_recovery_completed(self, *args: Any, **kwargs: Any) -> None:
         """See `Collection.on_recovery_completed`."""
@@ -106,11 +106,16 @@ class DeliveredTable(GlobalTable):
 
     def _what_is_wrong(self, message: Message) -> str | None:
         try:
-            _decode_key(message.key or b"")
-            self._decode_value(message.value or b"")
+            self._check(message.partition, message.key or b"", message.value or b"")
         except UNREADABLE as exc:
             return str(exc)
         return None
+
+    def _check(self, partition: int, key: bytes, value: bytes) -> None:
+        """Raise what is wrong with an entry that no worker can have written."""
+        if _decode_key(key) != partition:
+            raise msgspec.ValidationError("its key is another partition")
+        self._decode_value(value)
 
     def _new_changelog_topic(self, **kwargs: Any) -> TopicT:
         topic = super()._new_changelog_topic(**kwargs)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from faust.stores.rocksdb import Store
 from faust.types import TP
@@ -14,22 +14,29 @@ from fraudapp.disk import IN_USE, DiskFull, discard, in_use, is_full
 log = logging.getLogger(__name__)
 
 
-async def mend(store: Store, partitions: Iterable[TP], ends: Mapping[TP, int]) -> None:
+Check = Callable[[int, bytes, bytes], None]
+"""Raises what is wrong with an entry of a partition: its key, and its value."""
+
+
+async def mend(
+    store: Store, partitions: Iterable[TP], ends: Mapping[TP, int], check: Check
+) -> None:
     """Remove partitions that cannot be opened or read, or are ahead of the end of their changelog.
 
-    Faust would crash on either, at every start anew. One that another process has open is left to
-    Faust, which waits for it for a while; that it is in use is said here. Raises `DiskFull`.
+    And those with an entry that `check` raises on. Faust would crash on the others, at every start
+    anew. One that another process has open is left to Faust, which waits for it for a while; that
+    it is in use is said here. Raises `DiskFull`.
     """
     for partition in partitions:
         path = store.partition_path(partition.partition)
-        if wrong := _what_is_wrong(store, partition, ends.get(partition, 0)):
+        if wrong := _what_is_wrong(store, partition, ends.get(partition, 0), check):
             log.warning("%s %s: it is made anew from %s", path, wrong, partition.topic)
             store._dbs.pop(partition.partition, None)
             gc.collect()  # closes the database
             discard(path)
 
 
-def _what_is_wrong(store: Store, partition: TP, end: int) -> str | None:
+def _what_is_wrong(store: Store, partition: TP, end: int, check: Check) -> str | None:
     path = store.partition_path(partition.partition)
     try:
         store._db_for_partition(partition.partition)
@@ -42,7 +49,7 @@ def _what_is_wrong(store: Store, partition: TP, end: int) -> str | None:
         return f"is damaged ({exc})"
     try:
         persisted = store.persisted_offset(partition)
-        _read(store, partition)
+        _read(store, partition, check)
     except Exception as exc:
         if is_full(exc):
             raise DiskFull(path, exc) from exc
@@ -52,13 +59,12 @@ def _what_is_wrong(store: Store, partition: TP, end: int) -> str | None:
     return None
 
 
-def _read(store: Store, partition: TP) -> None:
+def _read(store: Store, partition: TP, check: Check) -> None:
     """Look at every entry; raises whatever is wrong with one."""
     entries = store._db_for_partition(partition.partition).iter()
     entries.seek_to_first()
     while entries.valid():
         if entries.key() != store.offset_key:
-            store._decode_key(entries.key())
-            store._decode_value(entries.value())
+            check(partition.partition, entries.key(), entries.value())
         entries.next()
     entries.status()  # an iterator ends at a damaged block as it does after the last entry

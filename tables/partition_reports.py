@@ -11,13 +11,14 @@ from typing import Final
 from msgspec import Struct
 
 from models.activity import Activity
+from models.counts import Count
 from tables.cluster import ByPartition
 
 
 class StoreReport(Struct, frozen=True):
     """How one store does at one worker."""
 
-    behind: int
+    behind: Count
     """Decisions of the worker's partitions that it does not have yet."""
     down: bool
 
@@ -29,9 +30,9 @@ class Report(Struct, frozen=True):
     """Name of the worker: HOST:PORT of its web server, and its process id."""
     at: float
     """Seconds since 1970."""
-    cursor: int
+    cursor: Count
     """Offset in the decision log up to which `activity` tells."""
-    high_water: int | None
+    high_water: Count | None
     """Offset after the last message of the input partition; None if not known yet."""
     latency: dict[str, float]
     """Seconds from a message's timestamp to its decision at that worker, in the last minute: `p50`,
@@ -40,9 +41,9 @@ class Report(Struct, frozen=True):
     model_version: str
     policy_version: str
     activity: Activity
-    stored: int = 0
+    stored: Count = 0
     """Offset in the decision log up to which Postgres has it, as far as its owner knows."""
-    unread: int = 0
+    unread: Count = 0
     """Records of the decision log that its owner has to read before it decides here. While there
     are some, what is told of the partition itself is from the owner before it."""
     unread_seconds: float | None = None

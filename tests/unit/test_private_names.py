@@ -47,7 +47,7 @@ LEANED_ON: Final[Mapping[str, Sequence[str]]] = {
     "faust.app.base": ["_assignment"],
     "faust.assignor.partition_assignor": ["_global_table_standby_assignments", "_table_manager"],
     "faust.stores.base": [
-        *("_contains", "_decode_key", "_decode_value", "_get", "_iteritems", "_iterkeys"),
+        *("_contains", "_get", "_iteritems", "_iterkeys"),
         *("_itervalues", "_set", "_size"),
     ],
     "faust.stores.rocksdb": ["_db_for_partition", "_dbs"],

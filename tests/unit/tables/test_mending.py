@@ -44,8 +44,13 @@ def close(store: Store) -> None:
     gc.collect()
 
 
+def check(partition: int, key: bytes, value: bytes) -> None:
+    assert partition == 0
+    assert value == ROWS[key]
+
+
 async def mended(store: Store) -> None:
-    await mend(store, [TP(CHANGELOG, 0)], {TP(CHANGELOG, 0): 500})
+    await mend(store, [TP(CHANGELOG, 0)], {TP(CHANGELOG, 0): 500}, check)
 
 
 def rows(store: Store) -> dict[bytes, bytes]:
@@ -91,7 +96,7 @@ async def test_an_entry_that_does_not_decode_is_damage(
 async def test_a_file_in_its_place_is_thrown_away(store: Store) -> None:
     path = store.partition_path(1)
     path.write_bytes(b"no folder")
-    await mend(store, [TP(CHANGELOG, 1)], {})
+    await mend(store, [TP(CHANGELOG, 1)], {}, check)
     assert store.persisted_offset(TP(CHANGELOG, 1)) is None
     close(store)
 
@@ -115,3 +120,10 @@ async def test_what_another_process_has_open_is_left_to_it(store: Store) -> None
     await mended(store)
     assert rows(store) == {}
     close(store)
+
+
+async def test_what_no_worker_can_have_written_is_thrown_away(store: Store) -> None:
+    store._db_for_partition(0).put(b"9999", b"{}")
+    close(store)
+    await mended(store)
+    assert rows(store) == {}

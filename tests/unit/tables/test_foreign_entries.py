@@ -1,0 +1,79 @@
+"""What no worker can have written to a changelog is passed over."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import msgspec
+import pytest
+
+from fraudapp.app import settings
+from models.activity import Activity, recent
+from models.counts import Counts, total
+from tables.cluster import _new_table
+from tables.partition_reports import Report
+
+assert settings.app_id
+REPORT: Any = msgspec.to_builtins(
+    Report("here:1", 1.0, 5, 7, {}, {}, "m", "p", Activity()), str_keys=True
+)
+
+
+def wrong(kind: type[msgspec.Struct], value: Any, *, key: bytes = b"1") -> str | None:
+    message: Any = SimpleNamespace(partition=1, key=key, value=msgspec.json.encode(value))
+    return _new_table("entries-of-a-test", kind, "")._what_is_wrong(message)
+
+
+def changed(path: str, value: Any) -> Any:
+    report = msgspec.json.decode(msgspec.json.encode(REPORT))
+    *way, last = path.split(".")
+    at = report
+    for name in way:
+        at = at[name]
+    at[last] = value
+    return report
+
+
+def test_what_a_worker_writes_is_taken() -> None:
+    assert wrong(Counts, Counts()) is None
+    assert wrong(Counts, Counts(4, {"APPROVE": 3, "conflict": 2}, "id", 9)) is None
+    assert wrong(Report, REPORT) is None
+
+
+@pytest.mark.parametrize("key", [b"9999", b"0", b"-1", b"", b'"1"'])
+def test_a_key_is_the_partition_it_is_in(key: bytes) -> None:
+    assert wrong(Counts, Counts(), key=key)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [{"fates": {"APPROVE": -5, "BLOCK": 1_000_000}}, {"offset": -2}, {"since": -1}],
+)
+def test_there_are_no_negative_counts(value: Any) -> None:
+    assert wrong(Counts, value)
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ("activity.seconds.width", 0),
+        ("activity.minutes.kept", -1),
+        ("activity.minutes.counts", {"1": [1, 2]}),
+        ("activity.minutes.counts", {"1": [1, 2, -3]}),
+        ("activity.scores", [0]),
+        ("activity.scores", [-1] * 20),
+        ("cursor", -1),
+        ("high_water", -1),
+        ("stored", -1),
+        ("unread", -1),
+    ],
+)
+def test_a_report_is_one_that_can_be_added_to_others(path: str, value: Any) -> None:
+    assert wrong(Report, changed(path, value))
+
+
+def test_what_is_taken_can_be_added_up() -> None:
+    report = msgspec.convert(REPORT, Report, str_keys=True)
+    assert recent([report.activity, Activity()], 10.0).since is None
+    assert total({0: Counts()}).offsets == {0: -1}
