@@ -26,15 +26,18 @@ def kustomized(folder: Path) -> Objects:
     return list(yaml.safe_load_all(said([program("kustomize"), "build", folder])))
 
 
-def overlay(folder: Path, *components: str, **settings: str) -> Objects:
-    """The objects of an overlay of our base, in `folder`, with components and workers' settings."""
+def overlay(folder: Path, *components: str, more: str = "", **settings: str) -> Objects:
+    """The objects of an overlay of our base, in `folder`, with components and workers' settings.
+
+    `more` are lines of its kustomization.
+    """
     shutil.copytree(KUBERNETES, folder, dirs_exist_ok=True)
     text = OVERLAY.format(
         components=", ".join(f"../../components/{each}" for each in components),
         literals=", ".join(f'"{name}={value}"' for name, value in settings.items()),
     )
     (folder / "overlays" / "own").mkdir(exist_ok=True)
-    (folder / "overlays" / "own" / "kustomization.yaml").write_text(text)
+    (folder / "overlays" / "own" / "kustomization.yaml").write_text(text + more)
     return kustomized(folder / "overlays" / "own")
 
 
