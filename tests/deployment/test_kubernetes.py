@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fnmatch import fnmatch
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -25,6 +26,12 @@ def settings_of(objects: Objects) -> Settings:
     if given.get("FRAUD_BROKER_SECURITY", "").startswith("SASL"):
         given |= {"FRAUD_BROKER_USER": "u", "FRAUD_BROKER_PASSWORD": "p"}
     return load(given)
+
+
+def egress(objects: Objects) -> set[int]:
+    """Ports that workers may reach wherever they are."""
+    rules = one(objects, "NetworkPolicy")["spec"]["egress"]
+    return {port["port"] for rule in rules if "to" not in rule for port in rule["ports"]}
 
 
 def agrees(objects: Objects) -> None:
@@ -67,11 +74,7 @@ def agrees(objects: Objects) -> None:
             for each in referred:
                 assert each["key"] in one(objects, "Secret", each["name"])["stringData"]
 
-    allowed = {
-        port["port"]
-        for rule in one(objects, "NetworkPolicy")["spec"]["egress"]
-        for port in rule.get("ports", ())
-    }
+    allowed = egress(objects)
     assert {urlsplit(f"//{server}").port for server in settings.bootstrap_servers} <= allowed
 
 
@@ -120,6 +123,31 @@ def test_a_component_tells_workers_and_keda_alike_whatever_the_overlay_says(
 
 def test_another_number_of_workers_is_the_least_of_keda(tmp_path: Path) -> None:
     agrees(overlay(tmp_path, "keda", more="replicas: [{name: fraudapp, count: 6}]"))
+
+
+def test_workers_listen_where_all_else_looks_for_them(tmp_path: Path) -> None:
+    objects = overlay(tmp_path, FRAUD_WEB_PORT="9000")
+    (worker,) = one(objects, "StatefulSet")["spec"]["template"]["spec"]["containers"]
+    told = one(objects, "ConfigMap")["data"] | {
+        each["name"]: each["value"] for each in worker["env"]
+    }
+    assert [each["containerPort"] for each in worker["ports"]] == [load(told).web_port]
+
+
+def test_workers_are_asked_by_their_names_in_any_namespace(tmp_path: Path) -> None:
+    hosts = settings_of(overlay(tmp_path, more="namespace: other")).hosts
+    for name in ("fraudapp", "fraudapp.other.svc", "fraudapp-workers.other.svc.cluster.local"):
+        assert any(fnmatch(name, each) for each in hosts), name
+
+
+def test_names_and_servers_are_reached_at_their_usual_ports() -> None:
+    names, servers = {53, 5353}, {5432, 6432, 6379, 6380, 80, 443, 8333, 9000}
+    assert names | servers <= egress(kustomized(KUBERNETES / "base"))
+
+
+def test_a_job_that_names_the_settings_is_gone_before_they_change() -> None:
+    job = one(kustomized(KUBERNETES / "base"), "Job", "fraudapp-init")["spec"]
+    assert job["ttlSecondsAfterFinished"] <= 60
 
 
 def test_prometheus_may_read_metrics_with_a_key(tmp_path: Path) -> None:

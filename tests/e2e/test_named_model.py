@@ -7,13 +7,14 @@ import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from fraudapp.first_model import ready_scorer
 from fraudapp.model_registry import ModelRegistry
 from fraudapp.settings import load
-from models.artifact import ModelFileError
+from models.artifact import MODEL_FILE, ModelFileError
 from tests.deployment.manifests import KUBERNETES, Objects, kustomized, one, overlay
 from tests.e2e.worker import Worker
 
@@ -28,13 +29,18 @@ def brought(objects: Objects, model: Path, data: Path) -> None:
     given = one(objects, "ConfigMap", reference["name"])["data"][reference["key"]]
     places = {"/data": data, "/model": model}
     assert {each["mountPath"] for each in step["volumeMounts"]} == set(places)
+    run(step, places, {variable["name"]: given})
+
+
+def run(step: dict[str, Any], places: dict[str, Path], environment: dict[str, str]) -> None:
+    """Run a container's script with its volumes at other places."""
     (script,) = step["args"]
     for there, here in places.items():
         script = script.replace(f"{there}/", f"{here}/")
     subprocess.run(
         [*step["command"], script],
         check=True,
-        env={variable["name"]: given, "PATH": os.environ["PATH"]},
+        env={"PATH": os.environ["PATH"]} | environment,
     )
 
 
@@ -74,6 +80,35 @@ def test_all_workers_decide_by_the_named_model_or_do_not_start(
     told = {**one(named, "ConfigMap")["data"], "FRAUD_DATA_DIR": str(tmp_path / "kept")}
     assert ready_scorer(load(told), said_so.append).version == version
     assert said_so == []  # nothing was trained
+
+
+def test_a_damaged_copy_of_the_named_model_is_replaced(
+    trained_models: Path, mounted: Path, tmp_path: Path
+) -> None:
+    version = ModelRegistry(trained_models).active() or ""
+    objects, data = overlay(tmp_path / "k", FRAUD_MODEL_VERSION=version), tmp_path / "data"
+    for damage in (lambda file: file.write_text("{"), Path.unlink):
+        brought(objects, mounted, data)
+        damage(data / "models" / version / MODEL_FILE)
+        brought(objects, mounted, data)
+        assert ModelRegistry(data / "models").load(version).version == version
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_the_daily_report_has_the_card_of_the_named_model(
+    trained_models: Path, mounted: Path, tmp_path: Path, there: bool
+) -> None:
+    version = ModelRegistry(trained_models).active() or ""
+    (program := tmp_path / "fraudapp").write_text('#!/bin/sh\necho "$@" > "$0.said"\n')
+    program.chmod(0o700)
+    report = one(kustomized(KUBERNETES / "base"), "CronJob", "fraudapp-daily-report")["spec"]
+    (step,) = report["jobTemplate"]["spec"]["template"]["spec"]["containers"]
+    places = {"/data": tmp_path / "data", "/model": mounted if there else tmp_path / "nothing"}
+    path = f"{tmp_path}:{os.environ['PATH']}"
+    run(step, places, {"FRAUD_MODEL_VERSION": version, "PATH": path})
+    assert "daily-report --date" in Path(f"{program}.said").read_text()
+    if there:
+        assert ModelRegistry(tmp_path / "data" / "models").card(version).training
 
 
 def test_a_worker_without_the_named_model_says_so_and_does_not_start(
