@@ -60,10 +60,11 @@ class DailyReport(Struct, frozen=True):
     by_type: dict[str, dict[str, int]]
     """Decisions by outcome, for each transaction type that occurred."""
     amount_by_decision: dict[str, float]
-    labelled_fraud: int
-    """Transactions labelled as fraud."""
-    confusion: dict[str, dict[str, int]]
-    """By outcome: how many are labelled fraud, and how many are legitimate or not labelled."""
+    labelled_fraud: int | None
+    """Transactions labelled as fraud; None where no transaction is."""
+    confusion: dict[str, dict[str, int]] | None
+    """By outcome: how many are labelled fraud, and how many are legitimate or not labelled. None
+    where no transaction is labelled fraud."""
     precision_block: float | None
     """Share of blocked transactions that are labelled fraud; None where no transaction is."""
     recall_block: float | None
@@ -100,8 +101,8 @@ def summarise(day: date, cells: Iterable[Cell]) -> DailyReport:
         by_decision=counts,
         by_type=dict(sorted(types.items())),
         amount_by_decision=amounts,
-        labelled_fraud=fraud,
-        confusion=confusion,
+        labelled_fraud=fraud or None,
+        confusion=confusion if fraud else None,
         precision_block=_ratio(blocked, counts["BLOCK"]) if fraud else None,
         recall_block=_ratio(blocked, fraud),
         recall_stopped=_ratio(blocked + flagged, fraud),
@@ -119,7 +120,7 @@ def _lines(report: DailyReport) -> list[str]:
     lines = [f"Decisions of {report.date} (UTC): {report.total:,}", ""]
     lines.append(f"{'':10}{'count':>12}{'amount':>22}{'labelled fraud':>16}")
     for outcome, count in report.by_decision.items():
-        fraud = f"{report.confusion[outcome]['fraud']:,}" if report.labelled_fraud else "unknown"
+        fraud = f"{report.confusion[outcome]['fraud']:,}" if report.confusion else "unknown"
         amount = report.amount_by_decision[outcome]
         lines.append(f"{outcome:10}{count:12,}{amount:22,.2f}{fraud:>16}")
     lines += ["", f"{'':10}" + "".join(f"{outcome:>12}" for outcome in report.by_decision)]

@@ -82,7 +82,7 @@ def _rows(report: DailyReport) -> Iterator[tuple[str, str, str, object]]:
     for outcome, count in report.by_decision.items():
         yield "decision", outcome, "decisions", count
         yield "decision", outcome, "amount", report.amount_by_decision[outcome]
-        fraud = report.confusion[outcome]["fraud"] if report.labelled_fraud else None
+        fraud = report.confusion[outcome]["fraud"] if report.confusion else None
         yield "decision", outcome, "labelled fraud", fraud
     for type_, row in report.by_type.items():
         for outcome, count in row.items():
