@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from fraudapp.model_registry import ModelRegistry
-from fraudapp.settings import load
+from fraudapp.settings import Settings, load
 from models.artifact import ModelFileError
 from models.characters import legible
 
@@ -46,9 +46,16 @@ def activate(version: str) -> None:
         ModelRegistry(settings.model_dir).activate(version)
     except ModelFileError as exc:
         raise click.ClickException(str(exc)) from exc
-    click.echo(f"{version} is active")
+    tell_active(settings, version)
+
+
+def tell_active(settings: Settings, version: str) -> None:
+    """Say that `version` is active, and whether it serves."""
     named = settings.model_version
-    if named not in (None, version):
+    if named in (None, version):
+        click.echo(f"{version} is active; workers use it when they start")
+    else:
+        click.echo(f"{version} is active")
         click.echo(f"but FRAUD_MODEL_VERSION names {named}, which serves", err=True)
 
 

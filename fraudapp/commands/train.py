@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 import data
+from fraudapp.commands.models import tell_active
 from fraudapp.finite import Finite
 from fraudapp.model_registry import ModelRegistry
 from fraudapp.settings import load
@@ -72,4 +73,6 @@ def command(
             f"Average precision over {seeds} seeds: mean {precision['mean']:.3f}, "
             f"worst {precision['least']:.3f}"
         )
-    click.echo(f"{version} is kept{' and active; workers use it when they start' * activate}")
+    click.echo(f"{version} is kept")
+    if activate:
+        tell_active(settings, version)

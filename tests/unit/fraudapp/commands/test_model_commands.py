@@ -53,7 +53,18 @@ def test_a_trained_model_is_kept_and_serves(sample: Path, registry: ModelRegistr
     assert done.exit_code == 0, done.output
     (version,) = registry.versions()
     assert registry.active() == version
-    assert f"{version} is kept and active" in done.output
+    assert f"{version} is active; workers use it when they start" in done.output
+
+
+def test_who_trains_is_told_if_another_is_named_to_serve(
+    sample: Path, registry: ModelRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FRAUD_MODEL_VERSION", "gradient_boosting-0123456789abcdef")
+    done = run("train", sample)
+    (version,) = registry.versions()
+    assert f"{version} is active\n" in done.output
+    assert "but FRAUD_MODEL_VERSION names gradient_boosting-0123456789abcdef" in done.output
+    assert "workers use it" not in done.output
 
 
 def test_a_model_can_be_kept_without_serving(sample: Path, registry: ModelRegistry) -> None:
