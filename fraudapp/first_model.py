@@ -5,7 +5,9 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from msgspec import Meta, Struct, ValidationError, convert, structs
 
 import data
 from fraudapp.model_registry import ModelRegistry
@@ -17,6 +19,13 @@ from models.lines import digest
 from models.scorer import Scorer
 
 log = logging.getLogger(__name__)
+
+
+class _Options(Struct):
+    """What a card tells of how its model was trained; what is missing was the default."""
+
+    seed: Annotated[int, Meta(ge=0, lt=1 << 32)] = 7
+    weight_legit: Annotated[float, Meta(gt=0)] = 1.0
 
 
 def ready_scorer(settings: Settings, progress: Callable[[str], None]) -> Scorer:
@@ -104,8 +113,14 @@ def _train_anew(
             f"{card.feature_contract!r}, and this program computes {FEATURE_CONTRACT!r}; train it "
             "again on that file with `fraudapp train FILE`"
         )
+    try:
+        options = structs.asdict(convert(told, _Options))
+    except ValidationError as exc:
+        raise ModelFileError(
+            f"the card of model {outdated} does not say how it was trained ({exc}); train it again "
+            "with `fraudapp train FILE`"
+        ) from exc
     progress(f"Model {outdated} is of an earlier version of the program; training it anew")
-    options = {name: told[name] for name in ("seed", "weight_legit") if name in told}
     train_and_activate(settings, progress, kind=card.kind, **options)
 
 

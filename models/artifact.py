@@ -140,7 +140,12 @@ def load(directory: Path) -> Scorer:
     path = directory / MODEL_FILE
     content = _content(path)
     header = _decoded(path, content, _Header)
-    if header.feature_contract != FEATURE_CONTRACT or header.features != list(FEATURE_NAMES):
+    if header.feature_contract == FEATURE_CONTRACT and header.features != list(FEATURE_NAMES):
+        raise OtherFeatures(
+            f"{path} has other features than {FEATURE_CONTRACT!r}, or in another order: "
+            f"{', '.join(header.features)}; train it again: `fraudapp train FILE`"
+        )
+    if header.feature_contract != FEATURE_CONTRACT:
         raise OtherFeatures(
             f"{path} was trained on features {header.feature_contract!r} and this program computes "
             f"{FEATURE_CONTRACT!r}; train it again with this version: `fraudapp train FILE`"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from hashlib import sha256
 from pathlib import Path
 
 import msgspec
@@ -142,6 +143,25 @@ def test_a_model_of_other_features_is_trained_anew_on_the_same_data(tmp_path: Pa
     lines.clear()
     ready_scorer(settings, lines.append)
     assert lines == []
+
+
+@pytest.mark.parametrize(
+    "told",
+    [{"seed": None}, {"seed": "x"}, {"seed": -1}, {"seed": 1 << 32}]
+    + [{"weight_legit": each} for each in (None, "x", 0, -2.0, [1.0])],
+)
+def test_a_card_that_does_not_say_how_its_model_was_trained_is_a_sentence(
+    tmp_path: Path, trained: list[TrainedModel], told: dict[str, object]
+) -> None:
+    file = tmp_path / "rows.csv"
+    file.write_text("the same as ever")
+    digest = sha256(file.read_bytes()).hexdigest()
+    old = outdated(trained[0])
+    old = old._replace(training=old.training | {"data_sha256": digest} | told)
+    settings = load({"FRAUD_DATA_DIR": str(tmp_path), "FRAUD_TRAINING_FILE": str(file)})
+    (settings.model_dir / ACTIVE_FILE).write_text(ModelRegistry(settings.model_dir).add(old))
+    with pytest.raises(ModelFileError, match=r"does not say how it was trained .*fraudapp train"):
+        ready_scorer(settings, lambda line: None)
 
 
 def test_a_model_of_other_features_and_other_data_is_not_replaced_by_guess(

@@ -114,18 +114,18 @@ def test_a_missing_file_says_what_to_do(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "change",
+    ("change", "told"),
     [
-        {"feature_contract": "something-else/9"},
-        {"features": [*FEATURE_NAMES[1:], FEATURE_NAMES[0]]},
-        {"features": [*FEATURE_NAMES, "hour"]},
+        ({"feature_contract": "something-else/9"}, f"computes '{FEATURE_CONTRACT}'"),
+        ({"features": [*FEATURE_NAMES[1:], FEATURE_NAMES[0]]}, "another order: is_cash_out, is_d"),
+        ({"features": [*FEATURE_NAMES, "hour"]}, "other features .* hour;"),
     ],
 )
 def test_a_model_of_other_features_is_refused_even_if_intact(
-    small: TrainedModel, tmp_path: Path, change: dict[str, object]
+    small: TrainedModel, tmp_path: Path, change: dict[str, object], told: str
 ) -> None:
     other = save(msgspec.structs.replace(small.model, **change), tmp_path)
-    with pytest.raises(ModelFileError, match=f"computes '{FEATURE_CONTRACT}'"):
+    with pytest.raises(ModelFileError, match=told):
         artifact.load(other)
 
 
