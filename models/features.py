@@ -42,9 +42,10 @@ four types stand against PAYMENT, and only those of `DRAINING` can take all."""
 
 DRAINING: Final = frozenset({"CASH_OUT", "TRANSFER"})
 """Types by which fraud empties an account. To pay or to be debited one's last 50.00 is an everyday
-thing, and a CASH_IN takes nothing: a model that had never seen them would take them for a drain."""
+thing, and a CASH_IN takes nothing: a model that had never seen them would take them for a drain.
+Nor does anybody who takes nothing of nothing, whatever the type."""
 
-FEATURE_CONTRACT: Final = "before-the-move/2"
+FEATURE_CONTRACT: Final = "before-the-move/3"
 """Changes with any formula here; a model trained under another contract is refused."""
 
 TYPE_CODES: Final = {"CASH_IN": 0, "CASH_OUT": 1, "DEBIT": 2, "TRANSFER": 3, "PAYMENT": 4}
@@ -93,7 +94,7 @@ def from_columns(kinds: Iterable[str], money: ArrayLike) -> Matrix:
     gap = amount - origin
     matrix[7] = logs[0] - logs[1]
     matrix[8] = np.abs(gap) <= CENT
-    matrix[8] *= matrix[1] + matrix[3]  # one of `DRAINING`
+    matrix[8] *= (matrix[1] + matrix[3]) * (amount > CENT)  # one of `DRAINING`, and of something
     matrix[9] = gap > CENT
     matrix[10] = origin == 0.0
     matrix[11] = destination == 0.0
@@ -112,7 +113,7 @@ def _of_one(kind: str, *money: float) -> Matrix:
         *_ONE_HOT_ROWS[kind],
         *logs,
         logs[0] - logs[1],
-        kind in DRAINING and abs(gap) <= CENT,
+        kind in DRAINING and abs(gap) <= CENT < amount,
         gap > CENT,
         origin == 0.0,
         destination == 0.0,

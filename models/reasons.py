@@ -39,7 +39,7 @@ def _origin(t: Transaction) -> tuple[str, str]:
 def _share(t: Transaction) -> tuple[str, str]:
     if t.oldbalanceOrg == 0.0:
         return "EMPTY_ORIGIN", f"The sender's account is empty, the amount is {t.amount:,.2f}."
-    if t.type in DRAINING and abs(t.amount - t.oldbalanceOrg) <= CENT:
+    if t.type in DRAINING and abs(t.amount - t.oldbalanceOrg) <= CENT < t.amount:
         return "TAKES_WHOLE_BALANCE", f"The amount is the sender's whole balance, {t.amount:,.2f}."
     if t.amount - t.oldbalanceOrg > CENT:
         return (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -109,6 +110,13 @@ def test_the_daily_report_has_the_card_of_the_named_model(
     assert "daily-report --date" in Path(f"{program}.said").read_text()
     if there:
         assert ModelRegistry(tmp_path / "data" / "models").card(version).training
+
+
+def test_what_documents_name_is_the_model_of_the_sample(trained_models: Path) -> None:
+    named = (KUBERNETES / "overlays/example/kustomization.yaml", KUBERNETES.parent / "RUNBOOK.md")
+    for file in named:
+        versions = re.findall(r"gradient_boosting-[0-9a-f]{16}", file.read_text())
+        assert versions == [ModelRegistry(trained_models).active()], file
 
 
 def test_a_worker_without_the_named_model_says_so_and_does_not_start(
