@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import stat
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Final
@@ -17,14 +19,16 @@ def read(path: Path) -> str:
     Raises `ValueError` if there is none, with a sentence that repeats nothing of it.
     """
     try:
-        with path.open("rb") as file:
+        with open(path, "rb", opener=_without_waiting) as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                raise ValueError("it is no regular file")
             data = file.read(LARGEST + 1)
     except OSError as exc:
         raise ValueError(f"the file cannot be read ({exc.strerror})") from exc
     if len(data) > LARGEST:
         raise ValueError("the file is too large for a secret")
     try:
-        text = data.decode("utf-8-sig").replace("\r\n", "\n").rstrip("\n")
+        text = data.decode("utf-8-sig").replace("\r\n", "\n").rstrip("\r\n")
     except UnicodeDecodeError:
         text = "\0"
     if "\0" in text:
@@ -54,3 +58,8 @@ def filled_in(given: Mapping[str, str], secrets: Iterable[str]) -> dict[str, str
     if problems:
         raise ValueError("\n".join(problems))
     return filled
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    """Open what it is, even a pipe into which nobody writes."""
+    return os.open(path, flags | os.O_NONBLOCK)

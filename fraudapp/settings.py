@@ -26,6 +26,7 @@ from fraudapp.topic_names import clash, impossible
 from models.policy import Policy
 
 _HOST_NAME = re.compile(r"(\*\.)?[a-z0-9_-]+(\.[a-z0-9_-]+)*", re.IGNORECASE)
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
 class SettingsError(click.ClickException):
@@ -49,6 +50,12 @@ def _topic(name: str) -> str:
 
 def _keys(text: SecretStr) -> SecretStr:
     parse_keys(text.get_secret_value())
+    return text
+
+
+def _one_line(text: SecretStr) -> SecretStr:
+    if _CONTROL.search(text.get_secret_value()):
+        raise ValueError("it holds a line end or another control character; give it alone")
     return text
 
 
@@ -90,6 +97,7 @@ def _authorities(path: Path) -> Path:
 
 AuthorityFile = Annotated[Path, AfterValidator(_authorities)]
 PemFile = Annotated[Path, AfterValidator(_readable)]
+Secret = Annotated[SecretStr, AfterValidator(_one_line)]
 Probability = Annotated[float, Field(ge=0, le=1)]
 AppId = Annotated[str, Field(pattern=r"^[a-zA-Z0-9._-]{1,249}$")]
 Topic = Annotated[AppId, AfterValidator(_topic)]
@@ -118,7 +126,7 @@ class Settings(BaseSettings):
     """How user and password are proven."""
     broker_user: str | None = None
     """User, with a `SASL` protocol."""
-    broker_password: SecretStr | None = None
+    broker_password: Secret | None = None
     """Password of the user."""
     broker_ca_file: AuthorityFile | None = None
     """PEM file of the authorities trusted over TLS; unset: those of the system."""
@@ -201,9 +209,9 @@ class Settings(BaseSettings):
     """PEM file of the authorities trusted with `https://`; unset: those that botocore brings."""
     s3_region: str = "us-east-1"
     """Region of the bucket."""
-    s3_access_key_id: SecretStr | None = None
+    s3_access_key_id: Secret | None = None
     """Unset: the usual AWS chain (environment, profile, role)."""
-    s3_secret_access_key: SecretStr | None = None
+    s3_secret_access_key: Secret | None = None
     """Goes with the access key."""
 
     # This worker

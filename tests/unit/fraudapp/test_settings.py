@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
@@ -246,10 +247,11 @@ def test_every_secret_may_come_from_a_file(name: str, tmp_path: Path) -> None:
     }.get(name, {})
     value = values.get(name, "hunter2")
     path = tmp_path / "secret"
-    path.write_bytes(b"\xef\xbb\xbf" + value.encode() + b"\r\n")
     field = name.removeprefix("FRAUD_").lower()
-    loaded = load({f"{name}_FILE": str(path), **rest})
-    assert getattr(loaded, field) == getattr(load({name: value, **rest}), field)
+    for end in (b"", b"\n", b"\r\n", b"\r", b"\n\r\n"):
+        path.write_bytes(b"\xef\xbb\xbf" + value.encode() + end)
+        loaded = load({f"{name}_FILE": str(path), **rest})
+        assert getattr(loaded, field) == getattr(load({name: value, **rest}), field)
 
     with pytest.raises(SettingsError, match=f"^{name} and {name}_FILE are both set"):
         load({name: value, f"{name}_FILE": str(path), **rest})
@@ -264,9 +266,25 @@ def test_every_secret_may_come_from_a_file(name: str, tmp_path: Path) -> None:
         with pytest.raises(SettingsError, match=f"^{name}_FILE=.*{problem}") as caught:
             load({f"{name}_FILE": str(path), **rest})
         assert "hunter2" not in caught.value.message
+    path.unlink()
+    os.mkfifo(path)
+    with pytest.raises(SettingsError, match=f"^{name}_FILE=.*no regular file"):
+        load({f"{name}_FILE": str(path), **rest})
     for path in (tmp_path / "none", tmp_path):
         with pytest.raises(SettingsError, match=f"^{name}_FILE=.*cannot be read"):
             load({f"{name}_FILE": str(path), **rest})
+
+
+@pytest.mark.parametrize("name", SECRETS)
+@pytest.mark.parametrize("inner", ["\n", "\r", "\t", "\x1b", "\x7f", "\x85"])
+def test_a_secret_is_on_one_line(name: str, inner: str, tmp_path: Path) -> None:
+    path = tmp_path / "secret"
+    with path.open("w", newline="") as file:
+        file.write(f"hunter2{inner}second\n")
+    for given in ({f"{name}_FILE": str(path)}, {name: f"hunter2{inner}second"}):
+        with pytest.raises(SettingsError, match=rf"^{name}=\(hidden\): ") as caught:
+            load(given)
+        assert "hunter2" not in caught.value.message
 
 
 def test_what_is_wrong_in_a_file_is_not_shown(tmp_path: Path) -> None:
