@@ -11,6 +11,7 @@ from typing import Final
 SCOPES: Final = ("read", "write")
 _NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _SECRET: Final = re.compile(r"[\x21-\x7e]+")
+_COMMENT: Final = re.compile(r"^[ \t]*#.*$", re.MULTILINE)
 LEAST: Final = 16
 """Characters of a secret: of random letters and digits, 95 bits."""
 _FORM: Final = "write NAME:SCOPES:SECRET,NAME:SCOPES:SECRET with scopes read, write or read+write"
@@ -54,11 +55,15 @@ class Keys:
 def parse(text: str) -> Keys:
     """Read `NAME:SCOPES:SECRET,...`, or one a line; no key at all only of an empty text.
 
-    A secret may hold any visible ASCII character but a comma. Raises `ValueError`, whose text
-    repeats nothing of what was given.
+    Nothing between two separators is no key, nor is a line that starts with #. A secret may hold
+    any visible ASCII character but a comma. Raises `ValueError`, whose text repeats nothing of
+    what was given.
     """
     keys: list[Key] = []
-    for number, part in enumerate(re.split(r"[,\n]", text) if text else [], start=1):
+    parts = [each for each in re.split(r"[,\n]", _COMMENT.sub("", text)) if each.strip()]
+    if text and not parts:
+        raise ValueError(f"there is no key in it: {_FORM}")
+    for number, part in enumerate(parts, start=1):
         name, _, rest = part.strip().partition(":")
         scopes, _, secret = rest.partition(":")
         given = scopes.split("+")

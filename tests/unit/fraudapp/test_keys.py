@@ -34,6 +34,23 @@ def test_keys_may_stand_one_on_a_line() -> None:
     assert keys.names == ["reader", "writer"]
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{reader}\n\n{writer}",
+        "\n{reader}\n \n{writer}\n\n",
+        "# who reads\n{reader}\n  #gone:read:0123456789abcdef,other\n{writer}",
+        "{reader},,{writer},",
+        ",\n{reader}\r\n\r\n{writer},\n#",
+    ],
+)
+def test_a_line_without_a_key_takes_no_other_away(text: str) -> None:
+    reader, writer = f"reader:read:{SECRET}", f"writer:write:{SECRET[::-1]}#"
+    keys = parse(text.format(reader=reader, writer=writer))
+    assert keys.names == ["reader", "writer"]
+    assert keys.find(f"{SECRET[::-1]}#")
+
+
 @given(secret=secrets, other=st.text())
 def test_only_the_secret_itself_is_found(secret: str, other: str) -> None:
     keys = parse(f"a:read:{secret}")
@@ -55,15 +72,18 @@ def test_only_the_secret_itself_is_found(secret: str, other: str) -> None:
         "a:read:hun ter2-and-so-on",
         "a:read:hunter2-and-so-on,a:write:other",
         "a:read:hunter2-and-so-on,b:write:hunter2-and-so-on",
-        "a:read:hunter2-and-so-on,",
         "a:read:hunter2-15chars",
         " ",
         ",",
         "\n",
+        "#a:read:hunter2-and-so-on",
+        "#\n\n,#",
     ],
 )
 def test_a_wrong_key_stops_the_start_and_is_not_repeated(text: str) -> None:
-    with pytest.raises(SettingsError, match=r"^FRAUD_API_KEYS=\(hidden\): key \d") as caught:
+    with pytest.raises(
+        SettingsError, match=r"^FRAUD_API_KEYS=\(hidden\): (key \d|there is no key)"
+    ) as caught:
         load({"FRAUD_API_KEYS": text})
     assert "hunter2" not in caught.value.message
 
