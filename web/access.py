@@ -54,7 +54,7 @@ async def access(request: aiohttp_web.Request, handler: Handler) -> aiohttp_web.
 
 def current() -> Keys:
     """Return the keys that there are now."""
-    return _file.keys() if _file else _keys
+    return _file.keys if _file else _keys
 
 
 def key_of(request: aiohttp_web.Request) -> Key | None:
@@ -124,6 +124,11 @@ def _throttle(key: Key | None, address: str, *, guess: bool) -> None:
         )
 
 
+async def _watch(_: aiohttp_web.Application) -> None:
+    if _file:
+        _file.watch()
+
+
 async def say_who_may(_: aiohttp_web.Application) -> None:
     """Say in the log who may use the API."""
     where = f"{app.conf.web_bind}:{app.conf.web_port}"
@@ -135,4 +140,4 @@ async def say_who_may(_: aiohttp_web.Application) -> None:
         log.warning("FRAUD_API_OPEN is set: the API on %s is open to everybody", where)
 
 
-web_app.on_startup.append(say_who_may)
+web_app.on_startup.extend([_watch, say_who_may])
