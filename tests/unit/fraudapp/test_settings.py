@@ -12,6 +12,11 @@ import trustme
 from fraudapp.local import session
 from fraudapp.settings import SECRETS, SettingsError, described, load, unknown_variables
 
+PROTECTING = (
+    "_SECURITY|_SASL_|_USER|_CA_|_CERT_|_KEY|_SSL|_BIND|_CONNECTIONS|MAX_|_OPEN|_HOSTS|_PROXIES|"
+    "_LIMIT|_URL"
+)
+
 
 def test_defaults_are_valid_and_settings_are_frozen() -> None:
     settings = load({})
@@ -217,16 +222,59 @@ def test_a_misspelt_variable_is_told_with_the_likely_name() -> None:
         "FRAUD_REDIS_CAFILE",
         "FRAUD_WEB_HOST",
         "FRAUD_WEB_OPEN",
+        "FRAUD_MAX_BODY",
+        "FRAUD_MAX_BODY_SIZE",
+        "FRAUD_BODY_BYTES",
+        "FRAUD_WEB_CONNECTION",
+        "FRAUD_CONNECTIONS",
+        "FRAUD_WEB_BIND_HOST",
+        "FRAUD_BIND",
+        "FRAUD_WEB_ADDRESS",
+        "FRAUD_POSTGRES_URL_FIEL",
+        "FRAUD_POSTGRES_URI",
+        "FRAUD_REDIS_URI",
+        "FRAUD_REDISURL",
+        "FRAUD_BROKER_PROTOCOL",
+        "FRAUD_CORS_ORIGIN",
+        "FRAUD_ORIGINS",
+        "FRAUD_FORWARDED_ALLOW_IPS",
+        "FRAUD_THROTTLE",
+        "FRAUD_READONLY",
+        "FRAUD_TEST_API_KEYS",
+        "FRAUDAPIKEYS",
+        "FRAUDPOSTGRES_URL",
+        "FRAUD-API-KEYS",
+        "FRAUD.API.KEYS",
+        "fraud.api-key",
     ],
 )
 def test_a_misspelt_name_that_is_about_security_is_refused(name: str) -> None:
-    with pytest.raises(SettingsError, match=f"^{name} is not a setting"):
+    with pytest.raises(SettingsError, match=f"^{re.escape(name)} is not a setting"):
         load({name: "1"})
 
 
 @pytest.mark.parametrize(
     "name",
-    ["FRAUD_AUTH_SERVICE_HOST", "FRAUD_AUTH_PORT_80_TCP_ADDR", "OTHER_API_KEYS", "API_KEYS"],
+    [name for name, _, _ in described() if re.search(PROTECTING, name)] + SECRETS,
+)
+def test_one_letter_more_or_less_of_what_protects_is_refused(name: str) -> None:
+    for wrong in (f"{name}X", name[:-1], f"{name}_FIL"):
+        with pytest.raises(SettingsError, match=f"^{wrong} is not a setting"):
+            load({wrong: "1"})
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "FRAUD_AUTH_SERVICE_HOST",
+        "FRAUD_AUTH_PORT_80_TCP_ADDR",
+        "FRAUD_API_KEYS_SERVICE_PORT_HTTPS",
+        "FRAUD_REPORT_CONNECTION",
+        "FRAUD_TEST_REQUIRE_SERVERS",
+        "FRED_API_KEY",
+        "OTHER_API_KEYS",
+        "API_KEYS",
+    ],
 )
 def test_what_others_set_is_no_misspelt_setting(name: str) -> None:
     assert load({name: "1"}) == load({})
