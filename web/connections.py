@@ -167,10 +167,10 @@ class Connection(RequestHandler):
         """Answer what cannot be read as HTTP at all; it never comes to a middleware."""
         trace = traces.current() or begun(CIMultiDict())
         traces.enter(trace)
-        # Whom a proxy has asked for cannot be read either.
-        log.info("%s sent what is no HTTP request: %s", request.remote, type(exc).__name__)
         if request.writer.output_size > 0:
             raise ConnectionError("a part of the answer was sent already")
+        # Whom a proxy has asked for cannot be read either.
+        log.info("%s sent what is no HTTP request: %s", request.remote, type(exc).__name__)
         status, detail = self._told_of(status, exc)
         response = Problem(status, detail, headers={**HEADERS, **headers(trace)}).response()
         response.force_close()

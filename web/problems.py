@@ -63,21 +63,18 @@ class Problem(Exception):
 
 @aiohttp_web.middleware
 async def problems(request: aiohttp_web.Request, handler: Handler) -> aiohttp_web.StreamResponse:
-    """Answer whatever a handler raises with a problem document; nothing else leaves the server."""
+    """Answer whatever a handler raises with a problem document; nothing else leaves the server.
+
+    An answer that has begun is cut off instead, so that nobody takes it for whole.
+    """
     try:
         return await handler(request)
-    except Problem as problem:
-        return problem.response()
-    except aiohttp_web.HTTPException as exc:
-        return of_http(exc, request).response()
-    except (StoreUnavailable, KafkaError, Unknowable) as exc:
-        log.warning("%s %s: %s", request.method, request.raw_path, exc)
-        return _unavailable(exc).response()
-    except Exception:
-        if request.transport is None:  # the client has gone, in the midst of what was asked
-            return aiohttp_web.Response(status=GONE, reason="Client Closed Request")
-        log.exception("%s %s failed", request.method, request.raw_path)
-        return Problem(500, "an error on our side; it is in the log of this worker").response()
+    except Exception as exc:
+        if request.transport is None or not request.writer.output_size:
+            return _response(exc, request)
+        log.exception("%s %s failed in the midst of its answer", request.method, request.raw_path)
+        request.transport.abort()
+        raise
 
 
 def of_http(exc: aiohttp_web.HTTPException, request: aiohttp_web.BaseRequest) -> Problem:
@@ -88,6 +85,20 @@ def of_http(exc: aiohttp_web.HTTPException, request: aiohttp_web.BaseRequest) ->
     }
     kept = {name: value for name, value in exc.headers.items() if name not in _OF_THE_BODY}
     return Problem(exc.status, details.get(exc.status) or exc.text or exc.reason, headers=kept)
+
+
+def _response(exc: Exception, request: aiohttp_web.Request) -> aiohttp_web.Response:
+    if isinstance(exc, Problem):
+        return exc.response()
+    if isinstance(exc, aiohttp_web.HTTPException):
+        return of_http(exc, request).response()
+    if isinstance(exc, (StoreUnavailable, KafkaError, Unknowable)):
+        log.warning("%s %s: %s", request.method, request.raw_path, exc)
+        return _unavailable(exc).response()
+    if request.transport is None:  # the client has gone, in the midst of what was asked
+        return aiohttp_web.Response(status=GONE, reason="Client Closed Request")
+    log.error("%s %s failed", request.method, request.raw_path, exc_info=exc)
+    return Problem(500, "an error on our side; it is in the log of this worker").response()
 
 
 def _unavailable(exc: Exception) -> Problem:
