@@ -32,11 +32,13 @@ from aiohttp.web_server import Server
 from multidict import CIMultiDict
 
 from fraudapp import traces
+from fraudapp.logs import AUDIT
+from fraudapp.metrics import http_requests
 from web.headers import HEADERS
 from web.problems import Problem, of_http
 from web.tracing import begun, headers
 
-log = logging.getLogger(__name__)
+audit = logging.getLogger(AUDIT)
 
 LINGERING: Final = 2.0
 """Seconds in which a client may go on sending what is not read, to find the answer then."""
@@ -169,9 +171,9 @@ class Connection(RequestHandler):
         traces.enter(trace)
         if request.writer.output_size > 0:
             raise ConnectionError("a part of the answer was sent already")
-        # Whom a proxy has asked for cannot be read either.
-        log.info("%s sent what is no HTTP request: %s", request.remote, type(exc).__name__)
         status, detail = self._told_of(status, exc)
+        if status < 500:
+            _tell_of_unreadable(request, status, exc)
         response = Problem(status, detail, headers={**HEADERS, **headers(trace)}).response()
         response.force_close()
         return response
@@ -453,6 +455,22 @@ async def _close_behind(request: BaseRequest, response: StreamResponse) -> None:
     if unread or connection.crowded:
         response.force_close()
         response.headers[hdrs.CONNECTION] = "close"
+
+
+def _tell_of_unreadable(request: BaseRequest, status: int, exc: BaseException | None) -> None:
+    """Count it, and write its line: it may have been meant to write."""
+    http_requests.labels("(none)", "(other)", str(status)).inc()
+    audit.info(
+        "audit: %s sent what is no HTTP request (%s): %s",
+        request.remote,
+        type(exc).__name__,
+        status,
+        extra={
+            **dict.fromkeys(("key", "method", "path", "transactions")),
+            "address": request.remote,  # whom a proxy has asked for cannot be read either
+            "status": status,
+        },
+    )
 
 
 def _drop_first(connections: Any, condition: Callable[[Connection], bool]) -> bool:

@@ -16,6 +16,8 @@ from aiohttp.web import AppRunner
 from aiohttp.web_server import Server
 from faust.web.drivers.aiohttp import Web as FaustWeb
 
+from fraudapp.logs import AUDIT
+from fraudapp.metrics import registry
 from tests.unit.web.serving import sent, served, until
 from web.connections import Connection, Connections, Limits, Runner, TooMuch
 
@@ -319,3 +321,25 @@ async def _take_little(reader: asyncio.StreamReader) -> None:
     while True:
         await reader.read(1_000)
         await asyncio.sleep(0.02)
+
+
+def unreadable() -> float:
+    labels = {"route": "(none)", "method": "(other)", "status": "400"}
+    return registry.get_sample_value("fraud_http_requests_total", labels) or 0
+
+
+@pytest.mark.parametrize(
+    "framing", [b"Content-Length: 3\r\nTransfer-Encoding: chunked", b"Content-Length: x"]
+)
+async def test_what_cannot_be_read_is_told_and_counted(
+    framing: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, AUDIT)
+    before = unreadable()
+    async with served(application(), SHORT) as (_, port):
+        reader, _ = await sent(port, b"POST / HTTP/1.1\r\nHost: h\r\n%b\r\n\r\n" % framing)
+        assert b" 400 Bad Request" in await reader.readline()
+    line = next(each.__dict__ for each in caplog.records if each.name == AUDIT)
+    assert (line["address"], line["status"]) == ("127.0.0.1", 400)
+    assert {line[name] for name in ("key", "method", "path", "transactions")} == {None}
+    assert unreadable() == before + 1
