@@ -49,7 +49,6 @@ AT_ONCE: Final = 16 << 10
 LONGEST_URL: Final = 8_000
 LONGEST_LINE: Final = 8_190
 MOST_HEADERS: Final = 128
-_CONTINUE: Final = "100-continue"
 STREAM_BUFFER: Final = 16 << 10
 """Bytes under way to whoever reads a stream: one that does not read shows sooner."""
 
@@ -438,12 +437,11 @@ class Runner(AppRunner):
 
 async def _answered(handler: Any, request: BaseRequest) -> StreamResponse:
     try:
-        if request.headers.get(hdrs.EXPECT, _CONTINUE).lower() != _CONTINUE:
-            # aiohttp would put what was sent into its answer, even if it is no text.
-            raise HTTPExpectationFailed(text="nothing but 100-continue can be expected")
         return cast(StreamResponse, await handler(request))
     except HTTPException as exc:  # aiohttp's own, before any middleware
         return of_http(exc, request).response()
+    except UnicodeEncodeError:  # its own answer holds what was expected, even if that is no text
+        return of_http(HTTPExpectationFailed(), request).response()
 
 
 async def _close_behind(request: BaseRequest, response: StreamResponse) -> None:
