@@ -43,6 +43,8 @@ _START = (
     f"import sys; sys.path = [*filter(None, sys.path), {str(beside.ROOT)!r}]; "
     "from fraudapp.__main__ import main; main()"
 )
+DATA_DIR = Path(".fraudapp")
+"""Where the stack keeps what it has, unless told otherwise."""
 PROGRAM = (sys.executable, "-c", _START)
 """This program; with `-m`, Python would import what is in the folder that it is started in."""
 
@@ -51,7 +53,7 @@ PROGRAM = (sys.executable, "-c", _START)
 class Options:
     """What `fraudapp local` is asked for."""
 
-    data_dir: Path = Path(".fraudapp")
+    data_dir: Path = DATA_DIR
     """The application's folder. Models in it stay; `local` and `faust` begin empty."""
     broker_port: int = 9092
     web_port: int = 8000
@@ -134,7 +136,9 @@ def without_connections(environment: Mapping[str, str]) -> dict[str, str]:
 
 def _secrets(data_dir: Path) -> dict[str, str]:
     own = [data_dir / "local", data_dir / "faust"]
-    if not (data_dir / NAME).exists() and any(each.exists() for each in own):
+    # Those of earlier versions have left no passwords, in a folder that has our name.
+    ours = (data_dir / NAME).exists() or data_dir.name == DATA_DIR.name
+    if not ours and any(each.exists() for each in own):
         there = " and ".join(str(each) for each in own if each.exists())
         raise ProcessError(
             f"{there}: no embedded stack has made that, and each begins without; remove it, or "

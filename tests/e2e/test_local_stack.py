@@ -229,7 +229,7 @@ def logs(stack: Stack) -> Iterator[Path]:
 def test_a_worker_that_dies_takes_the_stack_with_it(new_stack: Callable[..., Stack]) -> None:
     stack = new_stack()
     stack.start()
-    stack.member("fraudapp worker").kill()
+    stack.member(" worker ").kill()
     assert stack.child.wait(30)
     assert stack.child.returncode == 128 + signal.SIGKILL
     assert "The worker has ended with -9" in stack.child.tail()
