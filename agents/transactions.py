@@ -18,6 +18,7 @@ from agents.pace import Pace
 from agents.street import Share, count, decide_together, is_current, keep, leave, own_counts
 from agents.surplus import Surplus, as_it_is, is_surplus, send_on
 from fraudapp.app import app, runtime, settings
+from fraudapp.metrics import lost_messages
 from fraudapp.transport import RawSchema, SafeConsumer
 
 log = logging.getLogger(__name__)
@@ -95,6 +96,8 @@ async def take_over(sender: AppT, assigned: set[TP], **kwargs: Any) -> None:
     """Let the stores follow the partitions that are this worker's from now on."""
     topic = settings.transactions_topic
     all_numbers = sorted(tp.partition for tp in assigned if tp.topic == topic)
+    for number in all_numbers:
+        lost_messages.labels(str(number))  # 0, from which it may rise
     numbers = [number for number in all_numbers if not is_surplus(number)]
     runtime.take_over(numbers, app.consumer_generation_id)
 
