@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import http.client
 import json
-import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping
 from email.message import Message
@@ -16,6 +15,7 @@ from playwright.sync_api import Browser, expect
 
 from tests.e2e.chromium import chromium
 from tests.e2e.messages import encoded, transaction
+from tests.e2e.raw import NONE, send
 from tests.e2e.routes import routes
 from tests.e2e.worker import Worker
 
@@ -25,7 +25,6 @@ KEYS = f"reader:read:{READ},writer:write:{WRITE},both:read+write:{BOTH}"
 READER, WRITER = {"X-API-Key": READ}, {"X-API-Key": WRITE}
 BROWSER = {"Accept": "text/html"}
 JSON = {"Content-Type": "application/json"}
-NONE: Mapping[str, str] = {}
 OPEN = {"/healthz", "/readyz", "/static/style.css"}
 """Whoever asks; the files of the pages hold nothing that is not public."""
 LIMIT = 600
@@ -56,19 +55,8 @@ def ask(
     headers: Mapping[str, str] = NONE,
 ) -> tuple[int, Message, str]:
     headers = {**(JSON if body is not None else NONE), **headers}
-    request = urllib.request.Request(worker.url + path, body, headers, method=method)
-    try:
-        with urllib.request.build_opener(NoRedirect).open(request, timeout=40) as answer:
-            text = "" if path == "/stats/stream" else answer.read().decode()
-            return answer.status, answer.headers, text
-    except urllib.error.HTTPError as exc:
-        with exc:
-            return exc.code, exc.headers, exc.read().decode()
-
-
-class NoRedirect(urllib.request.HTTPRedirectHandler):
-    def redirect_request(self, *args: object, **kwargs: object) -> None:
-        return None
+    status, answered, text = send(worker.url, method, path, body, headers)
+    return status, answered, text.decode()
 
 
 def test_every_route_opens_to_the_right_keys_only(locked: Worker, key_file: Path) -> None:

@@ -83,6 +83,15 @@ async def unread(port: int, path: bytes, *headers: bytes) -> Any:
     return await sent(port, head, limit=1)
 
 
+async def taken(reader: asyncio.StreamReader, at_once: int, *, pause: float) -> int:
+    """Take all there is, slowly; returns how many bytes that was."""
+    size = 0
+    while piece := await reader.read(at_once):
+        size += len(piece)
+        await asyncio.sleep(pause)
+    return size
+
+
 HOSTILE: dict[str, Client] = {
     "no byte": sent,
     "half a head": lambda port: sent(port, GET[:-2]),
@@ -172,11 +181,7 @@ async def test_whoever_waits_for_the_server_is_not_ended_for_others() -> None:
 async def test_a_reader_who_is_slow_gets_all_of_it() -> None:
     async with served(application(), SHORT._replace(answer=9)) as (_, port):
         reader, _ = await unread(port, b"/large", b"Connection: close\r\n")
-        size = 0
-        while piece := await reader.read(1 << 20):
-            size += len(piece)
-            await asyncio.sleep(0.03)
-    assert size > LARGE
+        assert await taken(reader, 1 << 20, pause=0.03) > LARGE
 
 
 async def test_a_stream_ends_that_is_read_for_ever() -> None:
@@ -304,23 +309,13 @@ async def test_who_takes_an_answer_slowly_gets_all_of_it_and_who_takes_little_do
     limits = SHORT._replace(answer=0.2, rate=4e6)
     async with served(application(), limits) as (runner, port):
         reader, writer = await unread(port, b"/large", b"Connection: close\r\n")
-        size = 0
-        while piece := await reader.read(1 << 18):
-            size += len(piece)
-            await asyncio.sleep(0.02)
-        assert size > LARGE
+        assert await taken(reader, 1 << 18, pause=0.02) > LARGE
         writer.close()
         reader, _ = await unread(port, b"/large")
         await until(lambda: bool(connections(runner).open))
-        taking = asyncio.ensure_future(_take_little(reader))
+        taking = asyncio.ensure_future(taken(reader, 1_000, pause=0.02))
         await until(lambda: not connections(runner).open)
         taking.cancel()
-
-
-async def _take_little(reader: asyncio.StreamReader) -> None:
-    while True:
-        await reader.read(1_000)
-        await asyncio.sleep(0.02)
 
 
 def unreadable() -> float:
