@@ -35,8 +35,7 @@ class Lanes:
     """
 
     def __init__(self, pace: Pace, room: Callable[[], None] = lambda: None) -> None:
-        """`pace` tells how many records make a batch; `room` is called when a
-        full lane has some."""
+        """`pace` tells how many records make a batch; `room` is called when a full one has room."""
         self._pace = pace
         self._room = room
         self._lanes: dict[int, _Lane] = {}  # those that were served last come last

@@ -6,8 +6,8 @@ counts are in the changelog. A crash at any point is followed by a replay, and e
 can be repeated without harm. Stores follow the log at their own pace, fed from here.
 
 A batch is decided with one scoring call for all its partitions; from then on each partition's share
-of it goes its own way. What the broker does not take holds up no other: its lane
-fills, and no more of it is fetched.
+of it goes its own way. What the broker does not take holds up no other: its lane fills, and
+no more of it is fetched.
 """
 
 from __future__ import annotations
