@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from aiokafka import ConsumerRecord
 
-from fraudapp.publishing import LOST, ORIGIN
+from fraudapp.messages.publish import LOST, ORIGIN
 from models.admission import Input, Position
 
 _WRITTEN: Final = re.compile(rb"(?P<topic>.+)/(?P<partition>\d{1,9})/(?P<offset>\d{1,18})")

@@ -11,15 +11,15 @@ from typing import Any, Final, TypeVar, cast
 
 from faust.types import TP, AppT, StreamT
 
-from agents.batches import Batches
-from agents.counting import Counting, Done
-from agents.lanes import Events, Lanes
-from agents.pace import Pace
-from agents.street import Share, count, decide_together, is_current, keep, leave, own_counts
-from agents.surplus import Surplus, as_it_is, is_surplus, send_on
+from agents.batch_sizer import Pace
+from agents.batcher import Batches
+from agents.completion import Counting, Done
+from agents.partition_queues import Events, Lanes
+from agents.pipeline import Share, count, decide_together, is_current, keep, leave, own_counts
+from agents.surplus_partitions import Surplus, as_it_is, is_surplus, send_on
 from fraudapp.app import app, runtime, settings
+from fraudapp.kafka.consumer import RawSchema, SafeConsumer
 from fraudapp.metrics import lost_messages
-from fraudapp.transport import RawSchema, SafeConsumer
 
 log = logging.getLogger(__name__)
 

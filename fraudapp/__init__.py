@@ -1,7 +1,7 @@
 """One Faust application that decides payment transactions as they arrive on Kafka."""
 
-from fraudapp import beside as _beside
+from fraudapp.process import own_packages as _own_packages
 
 __version__ = "0.1.0"
 
-_beside.install()
+_own_packages.install()

@@ -12,7 +12,8 @@ from typing import cast
 from faust.cli import base
 from faust.cli.faust import cli
 
-from fraudapp import commands, faust_commands
+from fraudapp import commands
+from fraudapp.cli import faust_commands
 from fraudapp.settings import SettingsError, load
 
 

@@ -29,23 +29,25 @@ from mode import CrashingSupervisor
 from mode.types import ServiceT
 from yarl import URL
 
-from fraudapp import beside
+from fraudapp.process import own_packages
 
-beside.check()
+own_packages.check()
 
-from fraudapp import commands, faust_commands, logs, memory, open_files
-from fraudapp.assignor import OwnersAssignor
-from fraudapp.exposure import refusal
-from fraudapp.kafka_clients import faust_credentials
-from fraudapp.private import make_private
-from fraudapp.runtime import Runtime
-from fraudapp.seldom import hush_client
+from fraudapp import commands
+from fraudapp.cli import faust_commands
+from fraudapp.config.exposure import refusal
+from fraudapp.kafka.assignor import OwnersAssignor
+from fraudapp.kafka.client_log import hush_client
+from fraudapp.kafka.clients import faust_credentials
+from fraudapp.kafka.consumer import SafeTransport
+from fraudapp.process import logs, malloc, open_files
+from fraudapp.process.private_files import make_private
 from fraudapp.settings import Settings, load
-from fraudapp.transport import SafeTransport
+from fraudapp.worker import Runtime
 
 REGISTERING: Final = {
-    "tables": ("decision_counts", "partition_reports"),
-    "agents": ("reports", "transactions"),
+    "tables": ("decision_counts", "heartbeats"),
+    "agents": ("heartbeats", "transactions"),
     "web": (
         "asyncapi",
         "docs",
@@ -65,7 +67,7 @@ if sys.platform != "win32":  # Faust would want `-L uvloop` on every command lin
 
     asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
 
-memory.spare()
+malloc.spare()
 open_files.raise_limit()
 
 STOPPING: Final = 8.0

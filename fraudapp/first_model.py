@@ -11,11 +11,11 @@ from msgspec import Meta, Struct, ValidationError, convert, structs
 
 import data
 from fraudapp.model_registry import ModelRegistry
-from fraudapp.private import make_private
+from fraudapp.process.private_files import make_private
 from fraudapp.settings import Settings
 from models.artifact import Kind, ModelFileError, OtherFeatures
 from models.features import FEATURE_CONTRACT
-from models.lines import digest
+from models.files.lines import digest
 from models.scorer import Scorer
 
 log = logging.getLogger(__name__)
@@ -33,7 +33,7 @@ def ready_scorer(settings: Settings, progress: Callable[[str], None]) -> Scorer:
 
     Where none is named and none active, one is trained, in some ten seconds; an active one of a
     program with other features is trained anew if it was trained on the file that is configured.
-    Settings that have no effect are warned of. Raises `models.training.TrainingDataError`,
+    Settings that have no effect are warned of. Raises `models.training.train.TrainingDataError`,
     `models.artifact.ModelFileError`, or `OSError` where the data folder cannot be made.
     """
     registry = ModelRegistry(settings.model_dir)
@@ -85,10 +85,10 @@ def train_and_activate(
 ) -> str:
     """Train on the configured file, make the model the active one and return its version.
 
-    `kind` is the configured one by default; `options` are those of `models.training.train`.
+    `kind` is the configured one by default; `options` are those of `models.training.train.train`.
     """
     # Imported here: pandas and scikit-learn's trainers cost a second which only training needs.
-    from models.training import train
+    from models.training.train import train
 
     make_private(settings.data_dir)
     registry = ModelRegistry(settings.model_dir)

@@ -14,7 +14,7 @@ from models.features import FEATURE_CONTRACT
 from models.scorer import Scorer
 
 if TYPE_CHECKING:  # serving does without scikit-learn and pandas, which take a second to import
-    from models.training import TrainedModel
+    from models.training.train import TrainedModel
 
 ACTIVE_FILE = "active"
 OWN_ACTIVE_FILE = f"{ACTIVE_FILE}-{FEATURE_CONTRACT.replace('/', '-')}"

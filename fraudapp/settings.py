@@ -12,17 +12,17 @@ import click
 from pydantic import AfterValidator, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from fraudapp import addresses, secret_files
-from fraudapp.keys import Keys
-from fraudapp.keys import parse as parse_keys
-from fraudapp.local.session import running_settings
-from fraudapp.misspelt import PREFIX, about_security, misspelt
-from fraudapp.proxies import Network
-from fraudapp.proxies import parse as parse_proxies
-from fraudapp.rates import Rate
-from fraudapp.rates import parse as parse_rates
-from fraudapp.tls import client_context
-from fraudapp.topic_names import clash, impossible
+from fraudapp.config import addresses, secret_files
+from fraudapp.config.api_keys import Keys
+from fraudapp.config.api_keys import parse as parse_keys
+from fraudapp.config.local_session import running_settings
+from fraudapp.config.misspelled import PREFIX, about_security, misspelt
+from fraudapp.config.proxies import Network
+from fraudapp.config.proxies import parse as parse_proxies
+from fraudapp.config.rates import Rate
+from fraudapp.config.rates import parse as parse_rates
+from fraudapp.config.tls import client_context
+from fraudapp.config.topic_names import clash, impossible
 from models.policy import Policy
 
 _HOST_NAME = re.compile(r"(\*\.)?[a-z0-9_-]+(\.[a-z0-9_-]+)*", re.IGNORECASE)

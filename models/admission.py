@@ -8,8 +8,8 @@ from typing import Literal, NamedTuple
 
 from msgspec import Struct
 
+from models.key_hash import home_partitions
 from models.parsing import InvalidTransaction, parse
-from models.partitioning import home_partitions
 from models.records import Decision, FieldError, Transaction
 
 

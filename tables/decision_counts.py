@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Final, NamedTuple
 
 from models.counts import Counted, Counts, Totals, total
-from tables.cluster import ByPartition
+from tables.global_table import ByPartition
 
 log = logging.getLogger(__name__)
 

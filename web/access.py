@@ -9,9 +9,9 @@ from typing import Final
 from aiohttp import web as aiohttp_web
 
 from fraudapp.app import app, settings
-from fraudapp.exposure import is_loopback
-from fraudapp.key_file import KeyFile
-from fraudapp.keys import Key, Keys
+from fraudapp.config.api_keys import Key, Keys
+from fraudapp.config.exposure import is_loopback
+from fraudapp.config.key_file import KeyFile
 from web.caller import caller, subscriber
 from web.limiter import Limiter, whole_seconds
 from web.negotiation import wants_page

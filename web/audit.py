@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 from aiohttp import web as aiohttp_web
 
-from fraudapp.logs import AUDIT
+from fraudapp.process.logs import AUDIT
 from web.access import READING, key_of
 from web.caller import caller
 from web.problems import Handler

@@ -13,7 +13,7 @@ from typing import Final
 
 from aiohttp.web import BaseRequest
 
-from fraudapp.proxies import Address, Network, plain
+from fraudapp.config.proxies import Address, Network, plain
 
 SUBSCRIBER_BITS: Final = 64
 """Of an IPv6 address; those after them a machine may choose at will."""

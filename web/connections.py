@@ -31,9 +31,9 @@ from aiohttp.web_protocol import RequestHandler
 from aiohttp.web_server import Server
 from multidict import CIMultiDict
 
-from fraudapp import traces
-from fraudapp.logs import AUDIT
 from fraudapp.metrics import http_requests
+from fraudapp.process import traces
+from fraudapp.process.logs import AUDIT
 from web.headers import HEADERS
 from web.problems import Problem, of_http
 from web.tracing import begun, headers

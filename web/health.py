@@ -7,12 +7,12 @@ from typing import Final, cast
 from faust import web
 from faust.tables.manager import TableManager
 
-from fraudapp import state
+from fraudapp import status
 from fraudapp.app import app, runtime
 from tables.decision_counts import decision_counts
-from tables.partition_reports import StoreReport, partition_reports
-from web.answers import Health, Ready
+from tables.heartbeats import StoreReport, partition_reports
 from web.problems import Problem
+from web.schemas import Health, Ready
 from web.views import View
 
 MEANINGS: Final = {
@@ -29,7 +29,7 @@ class Healthz(View):
 
     async def get(self, request: web.Request) -> web.Response:
         """Answer 200, with how many decisions each store does not have yet, and if it is down."""
-        stores = {name: StoreReport(*each) for name, each in state.stores().items()}
+        stores = {name: StoreReport(*each) for name, each in status.stores().items()}
         return self.answer(Health("alive", stores))
 
 

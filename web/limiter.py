@@ -11,7 +11,7 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from typing import Final
 
-from fraudapp.rates import Rate
+from fraudapp.config.rates import Rate
 
 MOST_CALLERS: Final = 50_000
 

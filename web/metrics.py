@@ -5,7 +5,7 @@ from __future__ import annotations
 from faust import web
 from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
 
-from fraudapp import metrics, state
+from fraudapp import metrics, status
 from fraudapp.app import app, runtime
 from tables.decision_counts import decision_counts
 from web.views import View
@@ -25,12 +25,12 @@ class Metrics(View):
 def _state() -> metrics.WorkerState | None:
     if not hasattr(runtime, "keepers"):
         return None
-    numbers = state.owned()
+    numbers = status.owned()
     counts = {number: each for number, each in decision_counts.items() if number in numbers}
     return metrics.WorkerState(
         counts=counts,
-        lags=state.lags(counts),
-        stores=state.stores(),
+        lags=status.lags(counts),
+        stores=status.stores(),
         model_version=runtime.scorer.version,
         policy_version=runtime.policy.version,
         waiting=runtime.waiting.count(),

@@ -8,8 +8,8 @@ from typing import cast
 from aiohttp import hdrs
 from aiohttp import web as aiohttp_web
 
-from fraudapp import traces
 from fraudapp.metrics import http_requests, http_seconds
+from fraudapp.process import traces
 from web.access import ALWAYS_OPEN, access
 from web.audit import audited
 from web.compressing import compressed

@@ -14,7 +14,8 @@ from fraudapp.app import app, settings
 from models.characters import MEANT
 from models.records import LONGEST_TEXT, Decision, Transaction
 from models.splitting import MOST_AT_ONCE
-from web import answers, examples
+from web import examples
+from web import schemas as answers
 from web.views import LONGEST_WAIT, View
 
 REF: Final = "#/components/schemas/{name}"

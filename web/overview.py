@@ -8,14 +8,14 @@ from typing import Final
 
 from msgspec import json
 
-from fraudapp import state
+from fraudapp import status
 from fraudapp.app import app, runtime
-from fraudapp.heard import Unknowable
+from fraudapp.decisions.recent import Unknowable
 from models.activity import recent
 from models.counts import Counts, total
 from tables.decision_counts import decision_counts
-from tables.partition_reports import Report, partition_reports
-from web.answers import Details, PartitionState, Stats, WorkerState
+from tables.heartbeats import Report, partition_reports
+from web.schemas import Details, PartitionState, Stats, WorkerState
 
 FRESH: Final = 0.4
 """Seconds for which what was found is told again, so that many who watch cost no more than one."""
@@ -82,7 +82,7 @@ def _partition(number: int, report: Report, counts: Counts | None) -> PartitionS
         number=number,
         worker=report.worker,
         offset=counts.offset if counts else -1,
-        lag=None if end is None else state.lag(end, counts),
+        lag=None if end is None else status.lag(end, counts),
         unread=report.unread,
         unread_seconds=report.unread_seconds,
     )

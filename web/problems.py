@@ -11,9 +11,9 @@ from aiohttp import web as aiohttp_web
 from aiokafka.errors import KafkaError
 from msgspec import json
 
-from fraudapp import traces
-from fraudapp.heard import Unknowable
-from fraudapp.stores.base import StoreUnavailable
+from fraudapp.decisions.recent import Unknowable
+from fraudapp.process import traces
+from fraudapp.sinks.base import StoreUnavailable
 
 log = logging.getLogger(__name__)
 RETRY_AFTER_SECONDS = 2

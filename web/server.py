@@ -7,8 +7,8 @@ from typing import Final, cast
 from aiohttp.web import Application
 from faust.web.drivers.aiohttp import Web
 
-from fraudapp import open_files
 from fraudapp.app import app, settings
+from fraudapp.process import open_files
 from web.caller import proxies
 from web.connections import Limits, Runner
 

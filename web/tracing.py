@@ -11,7 +11,7 @@ from typing import Final
 
 from multidict import MultiMapping
 
-from fraudapp.traces import Trace
+from fraudapp.process.traces import Trace
 
 LONGEST_ID: Final = 128
 _REQUEST_ID: Final = re.compile(rf"[A-Za-z0-9._~:/+=@,|-]{{1,{LONGEST_ID}}}")

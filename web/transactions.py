@@ -8,17 +8,17 @@ from typing import Any, cast
 from faust import web
 
 from fraudapp.app import app, runtime
-from fraudapp.finding import await_decision, find
-from fraudapp.intake import accept, is_accepted
+from fraudapp.queries import await_decision, find
+from fraudapp.submit import accept, is_accepted
 from models.characters import MEANT
 from models.parsing import valid_id
 from models.records import Decision, Transaction
 from models.splitting import LARGEST
 from web import bodies
-from web.answers import Conflict, Pending
 from web.audit import sends
 from web.content import demand_json
 from web.problems import Problem
+from web.schemas import Conflict, Pending
 from web.views import View, status_url, wait_seconds
 
 

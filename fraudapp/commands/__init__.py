@@ -8,7 +8,7 @@ import pkgutil
 import click
 from faust.cli.faust import cli
 
-from fraudapp import faust_commands
+from fraudapp.cli import faust_commands
 
 
 def register() -> None:

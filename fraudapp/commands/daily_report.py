@@ -8,12 +8,12 @@ from datetime import date, datetime, timedelta, timezone
 import click
 from msgspec import json
 
-from fraudapp.failures import StoreFailed
-from fraudapp.report import DailyReport, as_text
-from fraudapp.report_files import as_csv, as_html
-from fraudapp.reporting import DayToCome, make, publish
+from fraudapp.cli.exit_codes import StoreFailed
+from fraudapp.reports.daily import DailyReport, as_text
+from fraudapp.reports.make import DayToCome, make, publish
+from fraudapp.reports.render import as_csv, as_html
 from fraudapp.settings import Settings, load
-from fraudapp.stores.base import StoreUnavailable
+from fraudapp.sinks.base import StoreUnavailable
 
 
 def _as_json(report: DailyReport) -> str:

@@ -13,9 +13,9 @@ import click
 import msgspec
 from aiokafka.errors import KafkaError
 
-from fraudapp.dead_letters import read_all, read_one, replay_new
-from fraudapp.letters import DeadLetter
-from fraudapp.replaying import replay
+from fraudapp.messages.dead_letter import DeadLetter
+from fraudapp.messages.dead_letter_replay import replay
+from fraudapp.messages.dead_letters import read_all, read_one, replay_new
 from fraudapp.settings import Settings, load
 from models.admission import Cause
 from models.characters import legible

@@ -9,7 +9,7 @@ import click
 
 from data.generator import Row, generate
 from data.plan import Plan
-from fraudapp.finite import Finite
+from fraudapp.cli.parameters import Finite
 from fraudapp.first_model import ready_scorer
 from fraudapp.model_registry import ModelRegistry
 from fraudapp.settings import Settings, load
@@ -60,9 +60,9 @@ def command(
 
     Without FILE, freshly generated transactions are judged which no model was trained on.
     """
-    from models.dataset import TrainingDataError
-    from models.evaluation import evaluate
-    from models.plots import PlotsUnavailable, save_plots
+    from models.training.dataset import TrainingDataError
+    from models.training.evaluation import evaluate
+    from models.training.plots import PlotsUnavailable, save_plots
 
     settings = load()
     scorer = _scorer(settings, version)
@@ -124,7 +124,7 @@ def _fresh() -> pd.DataFrame:
 
 
 def _scorer(settings: Settings, version: str | None) -> Scorer:
-    from models.dataset import TrainingDataError
+    from models.training.dataset import TrainingDataError
 
     try:
         if version is None:

@@ -6,10 +6,10 @@ import asyncio
 
 import click
 
-from fraudapp.preparing import prepare_model, prepare_servers
+from fraudapp.cli.provision import prepare_model, prepare_servers
+from fraudapp.kafka.topics import BrokerUnavailable, TopicsMisfit
 from fraudapp.settings import load
-from fraudapp.stores.base import StoreUnavailable
-from fraudapp.topics import BrokerUnavailable, TopicsMisfit
+from fraudapp.sinks.base import StoreUnavailable
 from models.artifact import ModelFileError
 
 CANNOT_PREPARE = (

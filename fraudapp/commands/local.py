@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from fraudapp.finite import Finite
+from fraudapp.cli.parameters import Finite
 
 PORT = click.IntRange(1, 65535)
 

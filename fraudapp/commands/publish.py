@@ -15,13 +15,13 @@ from aiokafka.errors import KafkaError
 from msgspec import json
 from tqdm import tqdm
 
-from fraudapp.files import InvalidRow, read_file
-from fraudapp.finite import Finite
-from fraudapp.kafka_clients import client_options
+from fraudapp.cli.parameters import Finite
+from fraudapp.cli.transaction_files import InvalidRow, read_file
+from fraudapp.kafka.clients import client_options
 from fraudapp.settings import Settings, load
-from models.lines import STDIN, shown
+from models.files.lines import STDIN, shown
+from models.files.rows import UnreadableFile, stem
 from models.records import Transaction
-from models.rows import UnreadableFile, stem
 
 BATCH = 500
 

@@ -8,11 +8,11 @@ from typing import Final
 
 import click
 
-from fraudapp.failures import StoreFailed
-from fraudapp.purging import CannotMark, delete, mark
+from fraudapp.cli.exit_codes import StoreFailed
 from fraudapp.settings import Settings, load
-from fraudapp.stores.base import StoreUnavailable
-from fraudapp.stores.stores import Stores
+from fraudapp.sinks.all import Stores
+from fraudapp.sinks.base import StoreUnavailable
+from fraudapp.sinks.purge import CannotMark, delete, mark
 
 UNITS: Final = {"redis": "decisions", "postgres": "decisions", "archive": "files"}
 STAYS: Final = (

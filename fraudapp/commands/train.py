@@ -7,8 +7,8 @@ from pathlib import Path
 import click
 
 import data
+from fraudapp.cli.parameters import Finite
 from fraudapp.commands.models import tell_active
-from fraudapp.finite import Finite
 from fraudapp.model_registry import ModelRegistry
 from fraudapp.settings import load
 from models.artifact import Kind, ModelFileError
@@ -49,7 +49,10 @@ def command(
 
     Without FILE it is FRAUD_TRAINING_FILE, or else the transactions that come with the program.
     """
-    from models.training import TrainingDataError, train  # scikit-learn takes a second to import
+    from models.training.train import (  # scikit-learn takes a second to import
+        TrainingDataError,
+        train,
+    )
 
     settings = load()
     registry = ModelRegistry(settings.model_dir)

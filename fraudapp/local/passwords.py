@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from fraudapp.private import write_private
+from fraudapp.process.private_files import write_private
 
 NAME: Final = "passwords.json"
 BYTES: Final = 24  # of chance

@@ -12,7 +12,7 @@ from redis.retry import Retry
 
 from fraudapp.local.processes import HOST, Child
 from fraudapp.local.server import Server
-from fraudapp.private import write_private
+from fraudapp.process.private_files import write_private
 
 USER = "fraud"
 

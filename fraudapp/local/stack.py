@@ -16,10 +16,10 @@ from pathlib import Path
 import click
 
 import data
-from fraudapp import beside
+from fraudapp.config.local_session import AlreadyRunning, announced
 from fraudapp.local.interrupts import one_interrupt
-from fraudapp.local.session import AlreadyRunning, announced
-from fraudapp.private import make_private
+from fraudapp.process import own_packages
+from fraudapp.process.private_files import make_private
 
 try:
     from fraudapp.local.broker import Broker
@@ -40,7 +40,7 @@ _ELSEWHERE = re.compile(
     r"FRAUD_(BROKER_|S3_|(REDIS|POSTGRES|ARCHIVE)_(URL|CA_FILE|SSLMODE)|MODEL_VERSION)"
 )
 _START = (
-    f"import sys; sys.path = [*filter(None, sys.path), {str(beside.ROOT)!r}]; "
+    f"import sys; sys.path = [*filter(None, sys.path), {str(own_packages.ROOT)!r}]; "
     "from fraudapp.__main__ import main; main()"
 )
 DATA_DIR = Path(".fraudapp")

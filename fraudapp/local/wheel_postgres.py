@@ -16,7 +16,7 @@ from typing import Final
 
 from fraudapp.local.postgres import SUPERUSER, Postgres
 from fraudapp.local.processes import ProcessError
-from fraudapp.private import write_private
+from fraudapp.process.private_files import write_private
 
 HOMES: Final = Path("/var/lib/fraudapp")
 """Root's clusters: PostgreSQL does not run as root, and no other user gets into root's folders."""

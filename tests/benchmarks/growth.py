@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 
 from fraudapp.local.processes import ProcessError
-from fraudapp.memory import GIVING_BACK
+from fraudapp.process.malloc import GIVING_BACK
 from tests.benchmarks.backlog import drop_topic, fill, make_topic
 from tests.benchmarks.contenders import OURS
 from tests.benchmarks.plan import Plan

@@ -14,8 +14,8 @@ from time import perf_counter
 
 import click
 
-from fraudapp.stores.base import Batch
-from fraudapp.stores.postgres import PostgresStore
+from fraudapp.decisions.batch import Batch
+from fraudapp.sinks.postgres.sink import PostgresStore
 from tests.unit.decisions import decision
 
 BATCHES = 60

@@ -28,8 +28,8 @@ from data.generator import write_csv
 from data.plan import Plan
 from fraudapp.local.processes import free_port
 from fraudapp.model_registry import ModelRegistry
-from fraudapp.stores.migrate import migrate
-from models.training import TrainedModel, train
+from fraudapp.sinks.postgres.migrate import migrate
+from models.training.train import TrainedModel, train
 from tests.servers.kafka import Kafka
 from tests.servers.postgres import SystemPostgres
 from tests.servers.redis import SystemRedis

@@ -24,19 +24,20 @@ import numpy as np
 from msgspec.structs import replace
 
 from data import sample_path
-from fraudapp.ledger import Ledger, LogRecord
+from fraudapp.decisions.batch import Batch, encode
+from fraudapp.decisions.index import Ledger
+from fraudapp.decisions.log_records import LogRecord
 from fraudapp.settings import load
-from fraudapp.stores.base import Batch, encode
-from fraudapp.stores.stores import Stores
+from fraudapp.sinks.all import Stores
 from models.admission import Candidate, Input, Position
 from models.deciding import decide
 from models.features import FEATURE_NAMES, features
+from models.key_hash import home_partitions
 from models.parsing import parse
-from models.partitioning import home_partitions
 from models.policy import Policy
 from models.records import Decision
 from models.scorer import Scorer
-from models.training import TrainedModel, train
+from models.training.train import TrainedModel, train
 from tests.benchmarks.backlog import messages
 from tests.benchmarks.stack import Corner
 

@@ -18,7 +18,7 @@ import asyncpg
 import redis
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
-from fraudapp.stores.archive_files import SUFFIX
+from fraudapp.sinks.archive.files import SUFFIX
 from tests.benchmarks.stack import Corner
 
 POLL: Final = 0.02  # seconds between two looks

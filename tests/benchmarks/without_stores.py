@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from faust.cli.faust import cli
 
-from fraudapp.stores.stores import Stores
+from fraudapp.sinks.all import Stores
 
 if __name__ == "__main__":
     Stores.each = property(lambda self: ())  # type: ignore[assignment, method-assign]

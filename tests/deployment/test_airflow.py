@@ -15,9 +15,9 @@ from typing import Any, NamedTuple
 import asyncpg
 import pytest
 
+from fraudapp.decisions.batch import Batch
 from fraudapp.local.processes import free_port
-from fraudapp.stores.base import Batch
-from fraudapp.stores.postgres import PostgresStore
+from fraudapp.sinks.postgres.sink import PostgresStore
 from tests.deployment.environments import environment
 from tests.unit.decisions import decision
 

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from fraudapp.keys import parse
+from fraudapp.config.api_keys import parse
 from fraudapp.settings import Settings, load
 from tests.deployment.manifests import KUBERNETES, Objects, kustomized, one, overlay
 

@@ -25,15 +25,15 @@ from aiokafka import AIOKafkaProducer
 from click.testing import CliRunner, Result
 
 import data
+from fraudapp.cli.transaction_files import InvalidRow, read_file
 from fraudapp.commands.daily_report import FORMATS, command
-from fraudapp.files import InvalidRow, read_file
-from fraudapp.kafka_clients import client_options
+from fraudapp.decisions.batch import Batch
+from fraudapp.kafka.clients import client_options
+from fraudapp.kafka.topics import ensure
 from fraudapp.local.processes import free_port
 from fraudapp.model_registry import ModelRegistry
 from fraudapp.settings import Settings, load
-from fraudapp.stores.base import Batch
-from fraudapp.stores.postgres import PostgresStore
-from fraudapp.topics import ensure
+from fraudapp.sinks.postgres.sink import PostgresStore
 from models.admission import Candidate, Input, Position
 from models.deciding import decide
 from models.drift import EDGES

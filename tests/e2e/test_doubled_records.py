@@ -10,12 +10,12 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 
-from fraudapp import topics
-from fraudapp.appender import Appender, NewRecord
+from fraudapp.decisions.batch import encode
+from fraudapp.kafka import topics
+from fraudapp.kafka.producer import Appender, NewRecord
 from fraudapp.local.postgres import Postgres
 from fraudapp.settings import load
-from fraudapp.stores.base import encode
-from models.partitioning import home_partitions
+from models.key_hash import home_partitions
 from models.records import Decision, Outcome
 from tests.e2e import kept
 from tests.e2e.worker import Worker

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 import psutil
 import pytest
 
-from models.partitioning import home_partitions
+from models.key_hash import home_partitions
 from tests.e2e import kept
 from tests.e2e.messages import send_transactions, transaction
 from tests.e2e.worker import Worker

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from aiokafka import AIOKafkaProducer, ConsumerRecord
 
-from models.partitioning import home_partitions
+from models.key_hash import home_partitions
 from tests.e2e import kept
 from tests.e2e.messages import encoded, send_transactions, transaction
 from tests.e2e.worker import Worker

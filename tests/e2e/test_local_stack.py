@@ -21,8 +21,8 @@ from urllib.parse import urlsplit
 import psutil
 import pytest
 
+from fraudapp.config.local_session import NAME, running_settings
 from fraudapp.local.processes import HOST, Child, free_port
-from fraudapp.local.session import NAME, running_settings
 from fraudapp.local.wheel_postgres import root_home
 from tests.e2e import kept
 from tests.e2e.messages import send, send_transactions, transaction

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from aiokafka import AIOKafkaProducer
 
-from models.partitioning import home_partitions
+from models.key_hash import home_partitions
 from tests.e2e import kept
 from tests.e2e.messages import encoded, transaction
 from tests.e2e.worker import Worker, run

@@ -14,12 +14,12 @@ import psutil
 import pytest
 import redis as redis_client
 
-from fraudapp.kafka_clients import BrokerRefuses, client_options
+from fraudapp.kafka.clients import BrokerRefuses, client_options
+from fraudapp.kafka.topics import ensure
 from fraudapp.local.processes import free_port
 from fraudapp.settings import load
-from fraudapp.stores.base import AccessRefused, StoreUnavailable
-from fraudapp.stores.stores import Stores
-from fraudapp.topics import ensure
+from fraudapp.sinks.all import Stores
+from fraudapp.sinks.base import AccessRefused, StoreUnavailable
 from tests.e2e.kept import eventually, in_s3
 from tests.e2e.messages import encoded, transaction
 from tests.e2e.worker import Worker, run

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from fraudapp.kafka.topics import ensure
 from fraudapp.local.processes import free_port
 from fraudapp.settings import load
-from fraudapp.topics import ensure
 from tests.e2e.messages import encoded, transaction
 from tests.e2e.worker import Worker, run
 
@@ -37,9 +37,7 @@ def plain_environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not name.startswith("FRAUD_")}
 
 
-@pytest.mark.parametrize(
-    "module", ["agents/reports.py", "tables/partition_reports.py", "web/stats.py"]
-)
+@pytest.mark.parametrize("module", ["agents/heartbeats.py", "tables/heartbeats.py", "web/stats.py"])
 def test_an_error_in_any_module_that_registers_stops_the_worker(
     project: Path, module: str, plain_environment: dict[str, str]
 ) -> None:

@@ -17,7 +17,7 @@ import pytest
 import redis as redis_client
 from aiokafka import AIOKafkaProducer, TopicPartition
 
-from fraudapp.kafka_clients import started_consumer
+from fraudapp.kafka.clients import started_consumer
 from fraudapp.local.postgres import Postgres
 from fraudapp.local.redis import Redis
 from fraudapp.settings import load

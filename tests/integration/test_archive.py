@@ -11,15 +11,16 @@ from typing import Any
 
 import pytest
 
-from fraudapp import topics as kafka_topics
-from fraudapp.appender import Appender
-from fraudapp.decision_log import DecisionLog
-from fraudapp.keeper import Keeper
+from fraudapp.decisions.batch import Batch
+from fraudapp.decisions.log import DecisionLog
+from fraudapp.kafka import topics as kafka_topics
+from fraudapp.kafka.producer import Appender
 from fraudapp.local.server import Server
-from fraudapp.progress import Progress
 from fraudapp.settings import Settings, load
-from fraudapp.stores.base import Batch, StoreRefused
-from fraudapp.stores.folder_archive import FolderArchive
+from fraudapp.sinks.archive.folder import FolderArchive
+from fraudapp.sinks.base import StoreRefused
+from fraudapp.sinks.progress import Progress
+from fraudapp.sinks.writer import Keeper
 from models.records import Decision
 from tests.e2e import kept
 from tests.e2e.archived import compare, logged

@@ -10,15 +10,16 @@ from pathlib import Path
 
 import pytest
 
-from fraudapp import topics as kafka_topics
-from fraudapp.appender import Appender
-from fraudapp.decision_log import DecisionLog
-from fraudapp.keeper import Keeper
-from fraudapp.ledger import Ledger
-from fraudapp.log_reader import LogReader
-from fraudapp.progress import Progress
+from fraudapp.decisions.batch import Batch
+from fraudapp.decisions.index import Ledger
+from fraudapp.decisions.log import DecisionLog
+from fraudapp.decisions.reader import LogReader
+from fraudapp.kafka import topics as kafka_topics
+from fraudapp.kafka.producer import Appender
 from fraudapp.settings import load
-from fraudapp.stores.base import Batch, StoreRefused
+from fraudapp.sinks.base import StoreRefused
+from fraudapp.sinks.progress import Progress
+from fraudapp.sinks.writer import Keeper
 from models.records import Decision
 from tests.conftest import topics_of
 from tests.integration.test_keeper import PATIENCE, HeldStore

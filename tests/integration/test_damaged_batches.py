@@ -8,16 +8,16 @@ from pathlib import Path
 import pytest
 from aiokafka import TopicPartition
 
-from fraudapp import topics as kafka_topics
-from fraudapp.appender import Appender, NewRecord
-from fraudapp.kafka_clients import started_consumer
-from fraudapp.ledger import LogRecord
+from fraudapp.decisions.batch import encode
+from fraudapp.decisions.log_records import LogRecord
+from fraudapp.decisions.reader import LogDamaged, LogReader
+from fraudapp.kafka import topics as kafka_topics
+from fraudapp.kafka.clients import started_consumer
+from fraudapp.kafka.producer import Appender, NewRecord
 from fraudapp.local.server import Server
-from fraudapp.log_reader import LogDamaged, LogReader
 from fraudapp.settings import Settings, load
-from fraudapp.stores.base import encode
+from models.key_hash import home_partitions
 from models.parsing import Damaged
-from models.partitioning import home_partitions
 from tests.unit.decisions import decision
 
 PATIENCE = 60.0

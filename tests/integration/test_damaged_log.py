@@ -12,14 +12,14 @@ from pathlib import Path
 
 import pytest
 
-from fraudapp import topics as kafka_topics
-from fraudapp.appender import Appender
-from fraudapp.decision_log import DecisionLog, Unread
-from fraudapp.disk import DiskUnusable
-from fraudapp.ledger import Ledger, LedgerDamaged
+from fraudapp.decisions.batch import Batch
+from fraudapp.decisions.index import Ledger, LedgerDamaged
+from fraudapp.decisions.log import DecisionLog, Unread
+from fraudapp.kafka import topics as kafka_topics
+from fraudapp.kafka.producer import Appender
 from fraudapp.local.server import Server
+from fraudapp.process.disk import DiskUnusable
 from fraudapp.settings import load
-from fraudapp.stores.base import Batch
 from models.records import Decision
 from tests.damage import FILES, WAYS, damage
 from tests.unit.decisions import decision

@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from fraudapp import topics as kafka_topics
-from fraudapp.appender import Appender, size_of
-from fraudapp.decision_log import DecisionLog
-from fraudapp.ledger import Ledger
+from fraudapp.decisions.batch import Batch, encode
+from fraudapp.decisions.index import Ledger
+from fraudapp.decisions.log import DecisionLog
+from fraudapp.kafka import topics as kafka_topics
+from fraudapp.kafka.producer import Appender, size_of
+from fraudapp.kafka.topic_configs import SMALLEST_LIMIT
 from fraudapp.local.server import Server
 from fraudapp.settings import load
-from fraudapp.stores.base import Batch, encode
-from fraudapp.topic_configs import SMALLEST_LIMIT
 from models.records import Reason
 from tests.e2e.kept import eventually
 from tests.servers.kafka import Kafka

@@ -13,15 +13,16 @@ from typing import Any
 import pytest
 from aiokafka.consumer.fetcher import PartitionRecords
 
-from fraudapp import topics as kafka_topics
-from fraudapp.appender import Appender
-from fraudapp.decision_log import DecisionLog
-from fraudapp.keeper import Keeper
+from fraudapp.decisions.batch import Batch
+from fraudapp.decisions.log import DecisionLog
+from fraudapp.decisions.reader import LogReader
+from fraudapp.kafka import topics as kafka_topics
+from fraudapp.kafka.producer import Appender
 from fraudapp.local.server import Server
-from fraudapp.log_reader import LogReader
-from fraudapp.progress import Progress
 from fraudapp.settings import Settings, load
-from fraudapp.stores.base import Batch, StoreRefused, StoreUnavailable
+from fraudapp.sinks.base import StoreRefused, StoreUnavailable
+from fraudapp.sinks.progress import Progress
+from fraudapp.sinks.writer import Keeper
 from models.records import Decision
 from tests.unit.decisions import decision, id_at_home
 

@@ -12,16 +12,16 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import MessageSizeTooLargeError
 
-from fraudapp import report_kafka
-from fraudapp import topics as kafka_topics
-from fraudapp.appender import Appender, NewRecord, largest_letter
-from fraudapp.dead_letters import read_all
-from fraudapp.kafka_clients import client_options
-from fraudapp.letters import DeadLetter
+from fraudapp.kafka import topics as kafka_topics
+from fraudapp.kafka.clients import client_options
+from fraudapp.kafka.producer import Appender, NewRecord, largest_letter
 from fraudapp.local.server import Server
-from fraudapp.publishing import publish_dead_letters
+from fraudapp.messages.dead_letter import DeadLetter
+from fraudapp.messages.dead_letters import read_all
+from fraudapp.messages.publish import publish_dead_letters
+from fraudapp.reports import from_kafka
 from fraudapp.settings import Settings, load
-from fraudapp.stores.partitions import moments
+from fraudapp.sinks.postgres.day_partitions import moments
 from models.admission import Input, Position, Rejection
 
 LIMIT = 500_000  # FRAUD_MAX_MESSAGE_BYTES
@@ -150,7 +150,7 @@ async def test_letters_of_a_day_are_counted_whatever_stamps_and_headers_others_h
         batch.close()
         await (await producer.send_batch(batch, settings.dead_letters_topic, partition=0))
     await producer.stop()
-    counted = await asyncio.wait_for(report_kafka.dead_letters(settings, *DAY), 60)
+    counted = await asyncio.wait_for(from_kafka.dead_letters(settings, *DAY), 60)
     assert counted == {"unknown": 2, "conflict": 1, "invalid": 1}
     letters: list[DeadLetter] = [letter async for letter in read_all(settings)]
     assert len(letters) == len(records)

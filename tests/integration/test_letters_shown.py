@@ -15,9 +15,9 @@ import pytest
 from aiokafka import AIOKafkaProducer
 from click.testing import CliRunner
 
-from fraudapp import topics as kafka_topics
 from fraudapp.commands.dead_letters import command
-from fraudapp.kafka_clients import client_options
+from fraudapp.kafka import topics as kafka_topics
+from fraudapp.kafka.clients import client_options
 from fraudapp.local.server import Server
 from fraudapp.settings import load
 

@@ -10,10 +10,11 @@ from typing import Any, cast
 import pytest
 from aiohttp import ThreadedResolver
 
+from fraudapp.decisions.batch import Batch, decode
 from fraudapp.settings import SettingsError, load
-from fraudapp.stores.archive import archive_at
-from fraudapp.stores.base import AccessRefused, Batch, StoreRefused, StoreUnavailable, decode
-from fraudapp.stores.s3_archive import S3Archive
+from fraudapp.sinks.archive.archive import archive_at
+from fraudapp.sinks.archive.s3 import S3Archive
+from fraudapp.sinks.base import AccessRefused, StoreRefused, StoreUnavailable
 from tests.servers.odd_s3 import (
     OddS3,
     anything,

@@ -11,12 +11,12 @@ from alembic import command
 from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-from fraudapp.stores.base import Batch
-from fraudapp.stores.migrate import alembic_config
-from fraudapp.stores.partitions import AHEAD, AT_ONCE, REST
-from fraudapp.stores.postgres import PostgresStore
-from fraudapp.stores.rows import to_row
-from fraudapp.stores.schema import DecisionRow
+from fraudapp.decisions.batch import Batch
+from fraudapp.sinks.postgres.day_partitions import AHEAD, AT_ONCE, REST
+from fraudapp.sinks.postgres.migrate import alembic_config
+from fraudapp.sinks.postgres.rows import to_row
+from fraudapp.sinks.postgres.schema import DecisionRow
+from fraudapp.sinks.postgres.sink import PostgresStore
 from models.records import Decision
 from tests.unit.decisions import decision
 

@@ -9,13 +9,14 @@ from datetime import datetime, timedelta, timezone
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from fraudapp import report_history
-from fraudapp.keeper import save_isolating
-from fraudapp.report import DailyReport
+from fraudapp.decisions.batch import Batch
+from fraudapp.reports import from_postgres
+from fraudapp.reports.daily import DailyReport
 from fraudapp.settings import load
-from fraudapp.stores.base import AccessRefused, Batch, StoreRefused, StoreUnavailable
-from fraudapp.stores.connecting import engine
-from fraudapp.stores.postgres import PostgresStore
+from fraudapp.sinks.base import AccessRefused, StoreRefused, StoreUnavailable
+from fraudapp.sinks.postgres.connection import engine
+from fraudapp.sinks.postgres.sink import PostgresStore
+from fraudapp.sinks.writer import save_isolating
 from models.records import Decision
 from tests.servers.pgbouncer import PgBouncer
 from tests.unit.decisions import decision
@@ -76,10 +77,10 @@ async def test_all_that_workers_and_commands_do_works_through_it(
 
 
 async def _report(commands: AsyncEngine, count: int) -> None:
-    report, sample = await report_history.read(commands, NOON.date())
+    report, sample = await from_postgres.read(commands, NOON.date())
     assert report.total == count
-    assert len(sample) == min(count, report_history.SAMPLE)
-    assert isinstance(await report_history.keep(commands, report, NOON), DailyReport)
+    assert len(sample) == min(count, from_postgres.SAMPLE)
+    assert isinstance(await from_postgres.keep(commands, report, NOON), DailyReport)
 
 
 async def test_what_is_refused_is_isolated_and_the_next_transaction_is_not_spoilt(

@@ -13,15 +13,15 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.structs import OffsetAndMetadata, TopicPartition
 from confluent_kafka.admin import AdminClient
 
-from fraudapp import topics as kafka_topics
-from fraudapp.appender import NewRecord
-from fraudapp.kafka_clients import started_consumer
+from fraudapp.decisions.fingerprints import stamp_of
+from fraudapp.kafka import topics as kafka_topics
+from fraudapp.kafka.clients import started_consumer
+from fraudapp.kafka.producer import NewRecord
 from fraudapp.local.processes import POLL
 from fraudapp.local.server import Server
-from fraudapp.progress import Progress
-from fraudapp.progress_records import Purged, entry_of, written
 from fraudapp.settings import Settings, load
-from fraudapp.stamps import stamp_of
+from fraudapp.sinks.progress import Progress
+from fraudapp.sinks.progress_records import Purged, entry_of, written
 from tests.integration.test_keeper import PARTITIONS, PATIENCE, Bench, HeldStore
 from tests.unit.decisions import DECIDED_AT
 

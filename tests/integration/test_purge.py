@@ -10,15 +10,15 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from fraudapp import topics as kafka_topics
-from fraudapp.appender import Appender
 from fraudapp.commands.purge import command
+from fraudapp.decisions.batch import Batch
+from fraudapp.kafka import topics as kafka_topics
+from fraudapp.kafka.producer import Appender
 from fraudapp.local.processes import free_port
 from fraudapp.local.server import Server
-from fraudapp.progress import Progress
 from fraudapp.settings import load
-from fraudapp.stores.base import Batch
-from fraudapp.stores.stores import Stores
+from fraudapp.sinks.all import Stores
+from fraudapp.sinks.progress import Progress
 from tests.unit.decisions import decision
 
 NAMES = ("redis", "postgres", "archive")

@@ -10,14 +10,14 @@ from pathlib import Path
 import pytest
 from aiokafka.errors import KafkaError
 
-from fraudapp import topics as kafka_topics
-from fraudapp.appender import Appender, NewRecord
+from fraudapp.decisions.batch import Batch
+from fraudapp.decisions.log_queries import Questions
+from fraudapp.decisions.reader import LogReader
+from fraudapp.kafka import topics as kafka_topics
+from fraudapp.kafka.offsets import End
+from fraudapp.kafka.producer import Appender, NewRecord
 from fraudapp.local.server import Server
-from fraudapp.log_reader import LogReader
-from fraudapp.offsets import End
-from fraudapp.questions import Questions
 from fraudapp.settings import Settings, load
-from fraudapp.stores.base import Batch
 from tests.servers.choice import real
 from tests.servers.kafka_cluster import KafkaCluster
 from tests.unit.decisions import decision, id_at_home

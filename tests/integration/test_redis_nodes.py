@@ -12,8 +12,9 @@ from typing import TypeVar
 import pytest
 from redis.exceptions import MasterDownError, OutOfMemoryError, ReadOnlyError
 
-from fraudapp.stores.base import AccessRefused, Batch, StoreUnavailable
-from fraudapp.stores.redis import RedisStore
+from fraudapp.decisions.batch import Batch
+from fraudapp.sinks.base import AccessRefused, StoreUnavailable
+from fraudapp.sinks.redis import RedisStore
 from tests.servers.choice import real
 from tests.servers.redis_cluster import SLOTS, Node, RedisCluster
 from tests.servers.relay import Relay

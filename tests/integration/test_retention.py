@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from fraudapp.expiry import AGREEMENT, AT_ONCE
-from fraudapp.retention import INTERVAL, Retention
+from fraudapp.decisions.batch import Batch
 from fraudapp.settings import Settings, load
-from fraudapp.stores.base import Batch
-from fraudapp.stores.stores import Stores
+from fraudapp.sinks.all import Stores
+from fraudapp.sinks.expiry import AGREEMENT, AT_ONCE
+from fraudapp.sinks.retention import INTERVAL, Retention
 from tests.unit.decisions import decision
 
 DAY = timedelta(days=1)

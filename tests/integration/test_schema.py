@@ -13,10 +13,11 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, inspect, text
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-from fraudapp.stores.base import AccessRefused, Batch
-from fraudapp.stores.migrate import HEAD, alembic_config, migrate
-from fraudapp.stores.postgres import PostgresStore
-from fraudapp.stores.schema import Base
+from fraudapp.decisions.batch import Batch
+from fraudapp.sinks.base import AccessRefused
+from fraudapp.sinks.postgres.migrate import HEAD, alembic_config, migrate
+from fraudapp.sinks.postgres.schema import Base
+from fraudapp.sinks.postgres.sink import PostgresStore
 from tests.unit.decisions import decision
 
 

@@ -17,10 +17,10 @@ from aiokafka.errors import (
 from aiokafka.protocol.produce import ProduceRequest
 from aiokafka.protocol.transaction import InitProducerIdRequest
 
-from fraudapp import topics as kafka_topics
-from fraudapp.appender import Appender, NewRecord
+from fraudapp.kafka import topics as kafka_topics
+from fraudapp.kafka.idempotence import FORGOTTEN, TOO_LARGE
+from fraudapp.kafka.producer import Appender, NewRecord
 from fraudapp.local.server import Server
-from fraudapp.sequences import FORGOTTEN, TOO_LARGE
 from fraudapp.settings import Settings, load
 from tests.e2e.kept import in_topic
 from tests.servers.topics import delete

@@ -15,14 +15,15 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from fraudapp.keeper import save_isolating
+from fraudapp.decisions.batch import Batch, decode
 from fraudapp.local.server import Server
 from fraudapp.settings import load
-from fraudapp.stores.archive import archive_at
-from fraudapp.stores.base import Batch, DecisionStore, StoreRefused, StoreUnavailable, decode
-from fraudapp.stores.folder_archive import PARTS
-from fraudapp.stores.postgres import PostgresStore
-from fraudapp.stores.redis import RedisStore
+from fraudapp.sinks.archive.archive import archive_at
+from fraudapp.sinks.archive.folder import PARTS
+from fraudapp.sinks.base import DecisionStore, StoreRefused, StoreUnavailable
+from fraudapp.sinks.postgres.sink import PostgresStore
+from fraudapp.sinks.redis import RedisStore
+from fraudapp.sinks.writer import save_isolating
 from models.records import Decision
 from tests.e2e.kept import in_s3
 from tests.unit.decisions import decision

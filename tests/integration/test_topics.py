@@ -10,15 +10,15 @@ from pathlib import Path
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
-from fraudapp import topics as kafka_topics
-from fraudapp.appender import Appender
-from fraudapp.decision_log import DecisionLog
-from fraudapp.ledger import LogRecord
-from fraudapp.log_reader import LogReader
+from fraudapp.decisions.batch import encode
+from fraudapp.decisions.log import DecisionLog
+from fraudapp.decisions.log_records import LogRecord
+from fraudapp.decisions.reader import LogReader
+from fraudapp.kafka import topics as kafka_topics
+from fraudapp.kafka.producer import Appender
+from fraudapp.kafka.topic_configs import BROKERS_CLOCK, KEPT_WHOLE, LATEST_KEPT
 from fraudapp.settings import Settings, load
-from fraudapp.stores.base import encode
-from fraudapp.topic_configs import BROKERS_CLOCK, KEPT_WHOLE, LATEST_KEPT
-from models.partitioning import home_partitions
+from models.key_hash import home_partitions
 from models.records import Decision
 from tests.servers.choice import required
 from tests.servers.kafka import Kafka

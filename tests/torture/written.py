@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from datetime import date
 
-from fraudapp.publishing import ORIGIN
+from fraudapp.messages.publish import ORIGIN
 from tests.torture.reading import Headers, Record
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from models.partitioning import home_partitions
+from models.key_hash import home_partitions
 from models.records import Decision, Outcome, Reason
 from tests.unit.transactions import transaction, transactions
 

@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+from fraudapp.decisions.batch import Batch
 from fraudapp.settings import Settings
-from fraudapp.stores.base import Batch
-from fraudapp.stores.s3_archive import S3Archive
-from fraudapp.stores.stores import Stores
+from fraudapp.sinks.all import Stores
+from fraudapp.sinks.archive.s3 import S3Archive
 from models.records import Decision
 
 STORING: Final = os.environ.get("BENCH_STORES") != "0"

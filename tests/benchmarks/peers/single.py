@@ -7,9 +7,9 @@ from typing import Any, Final
 import asyncpg
 from redis.asyncio import Redis
 
+from fraudapp.decisions.batch import Batch
 from fraudapp.settings import Settings
-from fraudapp.stores.base import Batch
-from fraudapp.stores.rows import to_row
+from fraudapp.sinks.postgres.rows import to_row
 from models.records import Decision
 from tests.benchmarks.peers.bulk import STORING, Bulk
 from tests.benchmarks.peers.deciding import encode

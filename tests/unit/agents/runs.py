@@ -7,7 +7,7 @@ from typing import Any, cast
 
 from faust.types import EventT
 
-from fraudapp.transport import Run
+from fraudapp.kafka.consumer import Run
 
 
 def run(number: int, records: int = 1, *, size: int = 100, name: object = None) -> EventT[Any]:

@@ -9,7 +9,7 @@ import pytest
 from aiokafka import ConsumerRecord
 
 from agents.inputs import input_of
-from fraudapp.publishing import ORIGIN
+from fraudapp.messages.publish import ORIGIN
 from models.admission import Position
 
 PARTITIONS = 4

@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry, Histogram
 
 from fraudapp import metrics
 from fraudapp.metrics import LATENCIES, WINDOW, Latencies, StoreState, WorkerCollector, WorkerState
-from fraudapp.stores.base import StoreUnavailable
+from fraudapp.sinks.base import StoreUnavailable
 from models.counts import Counts
 
 seconds = st.floats(0, 200) | st.sampled_from(LATENCIES)

@@ -17,7 +17,7 @@ from fraudapp.first_model import ready_scorer
 from fraudapp.model_registry import ACTIVE_FILE, ModelRegistry
 from fraudapp.settings import load
 from models.artifact import MODEL_FILE, ModelFileError
-from models.training import TrainedModel, train
+from models.training.train import TrainedModel, train
 from tests.unit.transactions import transaction
 
 

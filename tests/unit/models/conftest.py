@@ -11,10 +11,10 @@ import pytest
 from data.generator import Row, generate
 from data.plan import Plan
 from models.artifact import Kind
-from models.dataset import Labelled, labelled
 from models.features import FEATURE_NAMES
 from models.scorer import Scorer
-from models.training import TrainedModel, train
+from models.training.dataset import Labelled, labelled
+from models.training.train import TrainedModel, train
 
 KINDS: tuple[Kind, ...] = ("gradient_boosting", "logistic")
 REAL_DIR = Path(

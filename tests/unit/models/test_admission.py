@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.admission import Candidate, Input, Position, admit, read
-from models.partitioning import home_partitions
+from models.key_hash import home_partitions
 from models.records import Decision, Outcome, Transaction
 from tests.unit.transactions import candidate, transaction, transactions
 

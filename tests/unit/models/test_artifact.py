@@ -21,7 +21,7 @@ from models.ensemble import Trees
 from models.features import FEATURE_CONTRACT, FEATURE_NAMES, Matrix
 from models.linear import Linear
 from models.scorer import Scorer
-from models.training import TrainedModel, train
+from models.training.train import TrainedModel, train
 from tests.unit.models.conftest import scorer_of
 from tests.unit.transactions import transaction
 

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from sklearn.ensemble import GradientBoostingClassifier
 from sklearn.pipeline import make_pipeline
 
-from models.calibration import Calibration
 from models.ensemble import LEAVES, NODES, Trees
-from models.export import exported, float32_at_most, log_odds
+from models.training.calibration import Calibration
+from models.training.export import exported, float32_at_most, log_odds
 
 values = st.floats(-5.0, 5.0)
 

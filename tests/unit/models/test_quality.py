@@ -13,14 +13,14 @@ import pytest
 from numpy.typing import NDArray
 
 from data import sample_path
-from models.dataset import Labelled, labelled
-from models.export import log_odds
 from models.features import from_columns
-from models.metrics import metrics
 from models.policy import Policy
 from models.records import Outcome, Transaction
 from models.scorer import Scorer, probability
-from models.training import TrainedModel, train
+from models.training.dataset import Labelled, labelled
+from models.training.export import log_odds
+from models.training.metrics import metrics
+from models.training.train import TrainedModel, train
 from tests.unit.models.conftest import generated, scorer_of
 from tests.unit.transactions import transaction
 

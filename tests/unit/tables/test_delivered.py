@@ -10,9 +10,9 @@ from aiokafka.errors import KafkaTimeoutError, MessageSizeTooLargeError
 from faust.tables.globaltable import GlobalTable
 
 from fraudapp.app import settings
-from fraudapp.effort import troubles
+from fraudapp.operation import troubles
 from models.counts import Counts
-from tables.cluster import DeliveredTable, _new_table
+from tables.global_table import DeliveredTable, _new_table
 
 
 class Changelog:

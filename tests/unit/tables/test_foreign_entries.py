@@ -11,8 +11,8 @@ import pytest
 from fraudapp.app import settings
 from models.activity import Activity, recent
 from models.counts import Counts, total
-from tables.cluster import _new_table
-from tables.partition_reports import Report
+from tables.global_table import _new_table
+from tables.heartbeats import Report
 
 assert settings.app_id
 REPORT: Any = msgspec.to_builtins(

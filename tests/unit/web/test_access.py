@@ -13,8 +13,8 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
 from fraudapp.app import app  # noqa: F401 - imports the modules of `web` in their order
-from fraudapp.keys import parse
-from fraudapp.logs import AUDIT
+from fraudapp.config.api_keys import parse
+from fraudapp.process.logs import AUDIT
 from web import access as module
 from web.access import access
 from web.audit import audited

@@ -10,7 +10,7 @@ import pytest
 from aiohttp.test_utils import make_mocked_request
 from multidict import CIMultiDict
 
-from fraudapp.proxies import parse
+from fraudapp.config.proxies import parse
 from web import caller as module
 from web.caller import LONGEST, MOST_HOPS, caller, subscriber
 

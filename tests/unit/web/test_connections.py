@@ -16,8 +16,8 @@ from aiohttp.web import AppRunner
 from aiohttp.web_server import Server
 from faust.web.drivers.aiohttp import Web as FaustWeb
 
-from fraudapp.logs import AUDIT
 from fraudapp.metrics import registry
+from fraudapp.process.logs import AUDIT
 from tests.unit.web.serving import sent, served, until
 from web.connections import Connection, Connections, Limits, Runner, TooMuch
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from fraudapp.rates import Rate, parse
+from fraudapp.config.rates import Rate, parse
 from web.limiter import MOST_CALLERS, Limiter, whole_seconds
 
 

@@ -8,7 +8,7 @@ from contextlib import suppress
 import pytest
 from aiohttp import web
 
-from fraudapp.stores.base import StoreUnavailable
+from fraudapp.sinks.base import StoreUnavailable
 from tests.unit.web.serving import sent, served
 from web.connections import Limits
 from web.problems import Problem, problems

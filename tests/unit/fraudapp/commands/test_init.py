@@ -10,10 +10,10 @@ from click.testing import CliRunner, Result
 
 from data.generator import write_csv
 from data.plan import Plan
+from fraudapp.cli.provision import prepare_model
 from fraudapp.commands import init
 from fraudapp.local.processes import free_port
 from fraudapp.model_registry import ModelRegistry
-from fraudapp.preparing import prepare_model
 from fraudapp.settings import load
 
 

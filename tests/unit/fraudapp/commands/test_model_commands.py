@@ -19,7 +19,7 @@ from fraudapp.first_model import ready_scorer
 from fraudapp.model_registry import ACTIVE_FILE, ModelRegistry
 from fraudapp.settings import load
 from models.artifact import CARD_FILE, MODEL_FILE, ModelFileError
-from models.training import train as train_on
+from models.training.train import train as train_on
 
 COMMANDS = {"train": train.command, "evaluate": evaluate.command, "models": models.command}
 

@@ -1,0 +1,1 @@
+"""What commands are made of: parameters, exit codes, transaction files, Faust's command line."""

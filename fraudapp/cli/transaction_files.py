@@ -1,0 +1,38 @@
+"""Transactions from files: CSV with PaySim's columns, or JSON lines."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from models.characters import legible
+from models.files.columns import NAMES
+from models.files.rows import BadRow, rows
+from models.parsing import InvalidTransaction, from_mapping
+from models.records import Transaction
+
+OPTIONAL: Final = ("transaction_id", "isFraud", "isFlaggedFraud")
+_REQUIRED: Final = tuple(name for name in NAMES if name not in OPTIONAL)
+
+
+class InvalidRow(ValueError):
+    """A row that is no transaction; the message says which, and why."""
+
+
+def read_file(path: Path, id_prefix: str) -> Iterator[Transaction | InvalidRow]:
+    """Yield what each row holds: a transaction, or what is wrong with it.
+
+    Rows without `transaction_id` get `PREFIX-ROW`, with rows counted from 1. Raises
+    `UnreadableFile`, see `models.files.rows.rows`.
+    """
+    for row in rows(path, _REQUIRED):
+        if isinstance(row, BadRow):
+            yield InvalidRow(legible(row.told(path)))
+            continue
+        try:
+            row.fields.setdefault("transaction_id", f"{id_prefix}-{row.number}")
+            yield from_mapping(row.fields)
+        except InvalidTransaction as exc:
+            bad = BadRow(row.number, row.line, exc.errors)
+            yield InvalidRow(legible(bad.told(path)))

@@ -1,0 +1,158 @@
+"""How every Kafka client of the application connects: where, over TLS or not, and as whom."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from typing import Any, Final
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.conn import AIOKafkaConnection
+from aiokafka.errors import (
+    AuthenticationFailedError,
+    AuthenticationMethodNotSupported,
+    IllegalSaslStateError,
+    KafkaError,
+    SaslAuthenticationFailed,
+    UnsupportedSaslMechanismError,
+)
+from faust.auth import Credentials, SASLCredentials, SSLCredentials
+from faust.types import TP
+
+from fraudapp.config.tls import client_context, untrusted
+from fraudapp.kafka import wire_format
+from fraudapp.kafka.offsets import ends
+from fraudapp.settings import Settings
+
+PROBE_TIMEOUT_MS: Final = 10_000
+
+
+class BrokerRefuses(Exception):
+    """The broker will not have us, or we not it; the message names the setting to look at."""
+
+
+def client_options(settings: Settings) -> dict[str, Any]:
+    """Keyword arguments that each consumer, producer and admin client of aiokafka is made with."""
+    options: dict[str, Any] = {
+        "bootstrap_servers": settings.bootstrap_servers,
+        "security_protocol": settings.broker_security,
+    }
+    if settings.broker_tls:
+        options["ssl_context"] = client_context(
+            settings.broker_ca_file, settings.broker_cert_file, settings.broker_key_file
+        )
+    if settings.broker_user is not None and settings.broker_password is not None:
+        options |= {
+            "sasl_mechanism": settings.broker_sasl_mechanism,
+            "sasl_plain_username": settings.broker_user,
+            "sasl_plain_password": settings.broker_password.get_secret_value(),
+        }
+    return options
+
+
+def faust_credentials(settings: Settings) -> Credentials | None:
+    """The same for Faust's own clients; None for a connection in the clear."""
+    options = client_options(settings)
+    if "sasl_mechanism" in options:
+        return SASLCredentials(
+            username=options["sasl_plain_username"],
+            password=options["sasl_plain_password"],
+            mechanism=options["sasl_mechanism"],
+            ssl_context=options.get("ssl_context"),
+        )
+    return SSLCredentials(options["ssl_context"]) if settings.broker_tls else None
+
+
+def new_consumer(settings: Settings, group: str | None = None, **options: Any) -> AIOKafkaConsumer:
+    """Return a consumer, not yet started, that reads whatever was committed, from the beginning.
+
+    Every consumer of the application but Faust's is made here. `group` is whose offsets it keeps;
+    `options` are aiokafka's.
+    """
+    wire_format.install()
+    return AIOKafkaConsumer(
+        **client_options(settings),
+        **{
+            "group_id": group,
+            "enable_auto_commit": False,
+            "auto_offset_reset": "earliest",
+            "isolation_level": "read_committed",
+            **options,
+        },
+    )
+
+
+@asynccontextmanager
+async def started_consumer(
+    settings: Settings, group: str | None = None, **options: Any
+) -> AsyncIterator[AIOKafkaConsumer]:
+    """The same for the body of `async with`; raises `KafkaError`."""
+    consumer = new_consumer(settings, group, **options)
+    try:  # its own context manager leaves it open when the start fails
+        await consumer.start()
+        yield consumer
+    finally:
+        await consumer.stop()
+
+
+async def end_offsets(settings: Settings, partitions: Iterable[TP]) -> dict[TP, int]:
+    """Return the offset that the next record of each partition will get; raises `KafkaError`."""
+    wanted = [TopicPartition(*partition) for partition in partitions]
+    async with started_consumer(settings) as consumer:
+        found = await ends(consumer, wanted)
+    return {TP(*partition): end.high_water for partition, end in found.items()}
+
+
+async def check_access(settings: Settings) -> None:
+    """Raise `BrokerRefuses` if a broker answers, and one of the two does not trust the other.
+
+    A broker that does not answer is no matter of this: aiokafka tells both by the same error.
+    """
+    options = client_options(settings)
+    for server in options.pop("bootstrap_servers"):
+        host, _, port = server.rpartition(":") if ":" in server else (server, "", "9092")
+        connection = AIOKafkaConnection(
+            host.strip("[]"), int(port), request_timeout_ms=PROBE_TIMEOUT_MS, **options
+        )
+        try:
+            await connection.connect()
+        except (KafkaError, OSError, asyncio.TimeoutError) as exc:
+            if refusal := _refusal(settings, server, exc):
+                raise BrokerRefuses(refusal) from exc
+        finally:
+            connection.close()
+
+
+_REFUSED: Final = (SaslAuthenticationFailed, AuthenticationFailedError)
+_MISMATCH: Final = (
+    UnsupportedSaslMechanismError,
+    AuthenticationMethodNotSupported,
+    IllegalSaslStateError,
+)
+
+
+def _refusal(settings: Settings, server: str, exc: BaseException) -> str | None:
+    if distrust := untrusted(exc):
+        return (
+            f"FRAUD_BROKER_CA_FILE={settings.broker_ca_file or ''}: the certificate of {server} is "
+            f"not trusted ({distrust.verify_message}); name the file of the authority that issued "
+            "it, and in FRAUD_BROKER_URL a host that it was issued for"
+        )
+    if isinstance(exc, ssl.SSLError):
+        return (
+            f"FRAUD_BROKER_SECURITY={settings.broker_security}: {server} does not speak TLS with "
+            f"us ({exc}); does it speak it at all, and does it take FRAUD_BROKER_CERT_FILE?"
+        )
+    if isinstance(exc, _REFUSED):
+        return (
+            f"FRAUD_BROKER_USER={settings.broker_user} or FRAUD_BROKER_PASSWORD: {server} refuses "
+            f"them over {settings.broker_sasl_mechanism} ({exc})"
+        )
+    if isinstance(exc, _MISMATCH):
+        return (
+            f"FRAUD_BROKER_SASL_MECHANISM={settings.broker_sasl_mechanism}: {server} does not take "
+            f"it ({exc})"
+        )
+    return None

@@ -1,0 +1,138 @@
+"""The topics of the application: made where missing, checked where they exist."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+
+from aiokafka import errors as kafka_errors
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.errors import KafkaError, TopicAlreadyExistsError
+from faust.types import TP
+
+from fraudapp.kafka.clients import check_access, client_options, end_offsets
+from fraudapp.kafka.producer import largest_letter
+from fraudapp.kafka.topic_configs import BROKERS_CLOCK, KEPT_WHOLE, LATEST_KEPT, misfits
+from fraudapp.operation import reason_of
+from fraudapp.retry import patiently
+from fraudapp.settings import Settings
+
+log = logging.getLogger(__name__)
+
+
+class BrokerUnavailable(Exception):
+    """The broker does not answer, or refuses a topic; the message says what to do."""
+
+
+class TopicsMisfit(Exception):
+    """The topics there are do not fit the settings; the message says what to do."""
+
+
+async def ensure(settings: Settings) -> None:
+    """Create the topics that are missing.
+
+    Raises `BrokerUnavailable`, `TopicsMisfit`, or `kafka_clients.BrokerRefuses`.
+
+    A broker that is just being started itself is waited for.
+    """
+    async for attempt in patiently(
+        "looking for the topics",
+        on=BrokerUnavailable,
+        within=settings.start_timeout,
+        longest_wait=2.0,
+    ):
+        with attempt:
+            await _ensure(settings)
+
+
+async def _ensure(settings: Settings) -> None:
+    admin = AIOKafkaAdminClient(**client_options(settings))
+    try:
+        await admin.start()
+        existing = set(await admin.list_topics())
+        for topic in _wanted(settings):
+            if topic.name not in existing:
+                await _create(admin, topic)
+        names = [settings.transactions_topic, settings.decisions_topic]
+        counts = {
+            topic["topic"]: len(topic["partitions"]) for topic in await admin.describe_topics(names)
+        }
+        await _check_partitions(settings, *(counts[name] for name in names))
+        if refusals := await misfits(settings, admin):
+            raise TopicsMisfit("\n".join(refusals))
+    except (KafkaError, OSError) as exc:
+        await check_access(settings)
+        raise BrokerUnavailable(
+            f"FRAUD_BROKER_URL={settings.broker_url}: {reason_of(exc, 'DESCRIBE')}; "
+            f"is the broker running, and reachable from here with "
+            f"FRAUD_BROKER_SECURITY={settings.broker_security}?"
+        ) from exc
+    finally:
+        await admin.close()
+
+
+async def _check_partitions(settings: Settings, inputs: int, decisions: int) -> None:
+    """Raise `TopicsMisfit` unless each id has its home in the log, and the log in the input.
+
+    A number of 0 is that of a topic which was made a moment ago.
+    """
+    homes = settings.topic_partitions
+    if decisions not in (0, homes) and not await _were_added(settings, decisions):
+        raise TopicsMisfit(
+            f"topic {settings.decisions_topic} has {decisions} partitions, and "
+            f"FRAUD_TOPIC_PARTITIONS is {homes}; set it to {decisions}"
+        )
+    if 0 < inputs < homes:
+        raise TopicsMisfit(
+            f"topic {settings.transactions_topic} has {inputs} partitions, and "
+            f"{settings.decisions_topic} has {homes}; give it as many with: kafka-topics.sh "
+            f"--bootstrap-server {','.join(settings.bootstrap_servers)} --alter "
+            f"--topic {settings.transactions_topic} --partitions {homes}"
+        )
+    if inputs > homes:
+        log.warning(
+            "topic %s has %d partitions, and %s has %d: what is in the last %d takes a hop more",
+            *(settings.transactions_topic, inputs, settings.decisions_topic, homes),
+            inputs - homes,
+        )
+
+
+async def _were_added(settings: Settings, decisions: int) -> bool:
+    """Whether the partitions beyond those of the settings came later, to a log that was in use."""
+    topic, homes = settings.decisions_topic, settings.topic_partitions
+    found = await end_offsets(settings, [TP(topic, number) for number in range(decisions)])
+    used = {partition.partition for partition, end in found.items() if end}
+    return bool(used) and max(used) < homes
+
+
+async def _create(admin: AIOKafkaAdminClient, topic: NewTopic) -> None:
+    try:
+        response = await admin.create_topics([topic])
+    except TopicAlreadyExistsError:
+        return
+    for name, code, *message in response.topic_errors:
+        if code not in (0, TopicAlreadyExistsError.errno):  # another worker was quicker
+            why = reason_of(kafka_errors.for_code(code)(name), "CREATE")
+            raise BrokerUnavailable(f"cannot create topic {name}: {why} {message}")
+
+
+def _wanted(settings: Settings) -> list[NewTopic]:
+    largest = settings.max_message_bytes
+    configurations: dict[str, Mapping[str, object]] = {
+        settings.transactions_topic: {"max.message.bytes": largest},
+        settings.decisions_topic: {**KEPT_WHOLE, **BROKERS_CLOCK},
+        settings.dead_letters_topic: {
+            "max.message.bytes": largest_letter(settings),
+            **BROKERS_CLOCK,
+        },
+        settings.progress_topic: {**LATEST_KEPT, **BROKERS_CLOCK},
+    }
+    return [
+        NewTopic(
+            name=name,
+            num_partitions=1 if name == settings.progress_topic else settings.topic_partitions,
+            replication_factor=settings.topic_replicas,
+            topic_configs={option: str(value) for option, value in configuration.items()},
+        )
+        for name, configuration in configurations.items()
+    ]

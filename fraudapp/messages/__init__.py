@@ -1,0 +1,1 @@
+"""Messages the worker writes besides decisions: transactions, rerouted ones, dead letters."""

@@ -1,9 +1,0 @@
-"""Run by alembic; the connection comes from `fraudapp.stores.migrate`."""
-
-from alembic import context
-
-from fraudapp.stores.schema import Base
-
-context.configure(connection=context.config.attributes["connection"], target_metadata=Base.metadata)
-with context.begin_transaction():
-    context.run_migrations()

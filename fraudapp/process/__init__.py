@@ -1,0 +1,1 @@
+"""What concerns this process and its machine: its log, memory, files, packages."""

@@ -1,0 +1,134 @@
+"""The daily report's side of Postgres: adds a day up there, and keeps the report."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import date, datetime
+from typing import Any, Final, NamedTuple
+
+import msgspec
+from sqlalchemy import Numeric, cast, func, select, text
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from fraudapp.reports.daily import Cell, DailyReport, Drift, by_count, summarise
+from fraudapp.sinks.postgres.day_partitions import moments
+from fraudapp.sinks.postgres.rows import utc
+from fraudapp.sinks.postgres.schema import DailyReportRow, DecisionRow
+from models.drift import EDGES
+
+TOP: Final = 10
+"""Reasons that are told, the most frequent ones."""
+SAMPLE: Final = 200
+"""Decisions whose latency is measured."""
+
+_DAY: Final = "decided_at BETWEEN :begin AND :end"
+_SCORES: Final = f"""
+    SELECT model_version, width_bucket(score, CAST(:edges AS float8[])) AS bin, count(*)
+    FROM decisions WHERE {_DAY} GROUP BY 1, 2 ORDER BY 1, 2
+"""  # noqa: S608 - made of constants
+_REASONS: Final = f"""
+    SELECT reason ->> 'code', count(*)
+    FROM decisions CROSS JOIN LATERAL jsonb_array_elements(reasons) AS reason
+    WHERE {_DAY} GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT {TOP}
+"""  # noqa: S608
+# By a hash: the same sample each time, which has nothing to do with the order of the day.
+_SAMPLE: Final = f"""
+    SELECT input_topic, input_partition, input_offset, decided_at
+    FROM decisions WHERE {_DAY} ORDER BY md5(transaction_id), transaction_id LIMIT {SAMPLE}
+"""  # noqa: S608
+
+
+class Sampled(NamedTuple):
+    """One decision: where its transaction is in Kafka, and when it was decided."""
+
+    topic: str
+    partition: int
+    offset: int
+    decided_at: datetime
+
+
+async def read(engine: AsyncEngine, day: date) -> tuple[DailyReport, list[Sampled]]:
+    """Add up the decisions of a UTC day, of one moment, and draw a sample of them.
+
+    Whatever the number of decisions, Postgres sends some hundred rows. Raises what SQLAlchemy does.
+    """
+    bounds = dict(zip(("begin", "end"), moments(day), strict=True))
+    async with engine.connect() as plain:
+        connection = await plain.execution_options(isolation_level="REPEATABLE READ")
+        report = summarise(day, await _cells(connection, **bounds))
+        reasons = await _rows(connection, _REASONS, bounds)
+        scores = await _rows(connection, _SCORES, {**bounds, "edges": list(EDGES)})
+        sample = [
+            Sampled(topic, partition, offset, utc(decided_at))
+            for topic, partition, offset, decided_at in await _rows(connection, _SAMPLE, bounds)
+        ]
+    histograms: dict[str, list[int]] = {}
+    for version, number, count in scores:
+        histograms.setdefault(version, [0] * (len(EDGES) + 1))[number] = count
+    return msgspec.structs.replace(
+        report,
+        reasons=dict(reasons),
+        drift=[Drift(version, histogram) for version, histogram in histograms.items()],
+    ), sample
+
+
+async def keep(engine: AsyncEngine, report: DailyReport, now: datetime) -> DailyReport:
+    """Write the report in place of an earlier one of its day, and return what is there then.
+
+    What only Kafka knows, and forgets, stays as it was if the new report does not know it. The same
+    report again changes nothing.
+    """
+    row = DailyReportRow
+    async with engine.begin() as connection:
+        lock = int.from_bytes(hashlib.sha256(f"report {report.date}".encode()).digest()[:7], "big")
+        await connection.execute(select(func.pg_advisory_xact_lock(lock)))
+        earlier = await connection.scalar(select(row.report).where(row.date == report.date))
+        if earlier is not None:
+            report = _completed(report, earlier)
+        written: dict[str, Any] = msgspec.to_builtins(report)
+        if written != earlier:
+            values = {"decisions": report.total, "report": written, "written_at": now}
+            statement = insert(row).values(date=report.date, **values)
+            await connection.execute(
+                statement.on_conflict_do_update(index_elements=[row.date], set_=values)
+            )
+    return report
+
+
+def _completed(report: DailyReport, earlier: dict[str, Any]) -> DailyReport:
+    try:
+        known = msgspec.convert(earlier, DailyReport)
+    except msgspec.ValidationError:  # written by another version
+        return report
+    letters = report.dead_letters
+    if letters is None and known.dead_letters is not None:
+        letters = by_count(known.dead_letters)  # JSONB has an order of its own
+    return msgspec.structs.replace(
+        report,
+        dead_letters=letters,
+        latency=report.latency or known.latency,
+    )
+
+
+async def _cells(connection: AsyncConnection, begin: datetime, end: datetime) -> list[Cell]:
+    row = DecisionRow
+    # As exact numbers: sums of floats depend on the order, which is another each time.
+    amount = func.sum(cast(row.amount, Numeric))
+    query = (
+        select(row.type, row.decision, row.is_fraud, func.count(), amount)
+        .where(row.decided_at.between(begin, end))
+        .group_by(row.type, row.decision, row.is_fraud)
+        .order_by(row.type, row.decision, row.is_fraud)
+    )
+    rows: list[Any] = list(await connection.execute(query))
+    return [
+        Cell(type_, decision, is_fraud, count, float(total))
+        for type_, decision, is_fraud, count, total in rows
+    ]
+
+
+async def _rows(
+    connection: AsyncConnection, query: str, values: dict[str, Any]
+) -> list[tuple[Any, ...]]:
+    return [tuple(row) for row in await connection.execute(text(query), values)]

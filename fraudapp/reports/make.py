@@ -1,0 +1,97 @@
+"""Makes the report of a day: from Postgres, model cards and Kafka, to Postgres and the archive."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable
+from datetime import date, datetime
+from typing import Final, TypeVar
+
+import msgspec
+from aiokafka.errors import KafkaError
+
+from fraudapp.model_registry import ModelRegistry
+from fraudapp.reports import from_kafka, from_postgres
+from fraudapp.reports.daily import DailyReport, Drift
+from fraudapp.reports.render import as_html
+from fraudapp.settings import Settings
+from fraudapp.sinks.archive.archive import archive_at
+from fraudapp.sinks.base import unavailable
+from fraudapp.sinks.postgres.connection import FAILURES, engine, refusal
+from fraudapp.sinks.postgres.day_partitions import moments
+from fraudapp.sinks.postgres.migrate import migrate
+from models.artifact import ModelFileError
+from models.drift import EDGES, stability_index
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+
+BROKER_TIMEOUT: Final = 60.0
+"""Seconds for each of the questions to Kafka, which the report can do without."""
+
+
+class DayToCome(Exception):
+    """The day has not begun, and nothing was decided on it."""
+
+
+async def make(settings: Settings, day: date, now: datetime) -> DailyReport:
+    """Report on a UTC day and keep the report in Postgres, instead of an earlier one of that day.
+
+    Raises `StoreUnavailable`; and `DayToCome` for one, unless a clock that was ahead has stamped
+    decisions with it.
+    """
+    database = engine(settings)
+    try:
+        with unavailable("postgres", *FAILURES, refusal=refusal):
+            await migrate(database)
+            report, sample = await from_postgres.read(database, day)
+            if day > now.date() and not report.total:
+                raise DayToCome
+            letters = await _asked(from_kafka.dead_letters(settings, *moments(day)))
+            report = msgspec.structs.replace(
+                report,
+                drift=[_compared(settings, each) for each in report.drift],
+                dead_letters=letters,
+                latency=await _asked(from_kafka.latency(settings, sample)) if sample else None,
+            )
+            return await from_postgres.keep(database, report, now)
+    finally:
+        await database.dispose()
+
+
+async def publish(settings: Settings, report: DailyReport) -> str:
+    """Write the report's page into the archive and return its key; raises `StoreUnavailable`."""
+    key = f"reports/date={report.date}/report.html"
+    archive = archive_at(settings)
+    try:
+        await archive.open()
+        await archive.write(key, as_html(report).encode(), "text/html; charset=utf-8")
+    finally:
+        await archive.close()
+    return key
+
+
+def _compared(settings: Settings, drift: Drift) -> Drift:
+    version = drift.model_version
+    try:
+        training = ModelRegistry(settings.model_dir).card(version).training
+    except ModelFileError:
+        unknown = f"there is no card of the model in {settings.model_dir}"
+        return msgspec.structs.replace(drift, unknown=unknown)
+    try:
+        edges, expected = training.get("score_edges"), training.get("score_histogram")
+        expected = msgspec.convert(expected if edges == list(EDGES) else None, list[float])
+        index = stability_index(expected, drift.scores)
+    except (msgspec.ValidationError, ValueError):
+        unknown = "the model's card has no scores of the training data; train it again"
+        return msgspec.structs.replace(drift, unknown=unknown)
+    return msgspec.structs.replace(drift, training=expected, stability_index=index)
+
+
+async def _asked(question: Awaitable[T]) -> T | None:
+    try:
+        return await asyncio.wait_for(question, BROKER_TIMEOUT)
+    except (KafkaError, OSError, asyncio.TimeoutError) as exc:
+        log.warning("the broker does not answer, the report does without: %r", exc)
+        return None

@@ -1,0 +1,1 @@
+"""The archive: compressed files of JSON lines, on S3 or in a folder."""

@@ -1,0 +1,91 @@
+"""What the files of the archive are called, and what is in them."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from datetime import date, datetime, timezone
+from hashlib import blake2b
+from itertools import groupby
+from operator import attrgetter
+from typing import Final
+from urllib.parse import quote
+
+from isal import igzip
+
+from fraudapp.decisions.batch import Batch
+
+TIMEOUT: Final = 10.0
+"""Seconds a save may take."""
+AT_ONCE: Final = 6_000
+"""Decisions in a save, at most."""
+GATHER: Final = 2.0
+"""Seconds of decisions in a file: a file for each batch would be a hundred a second."""
+DECISIONS: Final = "decisions"
+SUFFIX: Final = ".jsonl.gz"
+DAY: Final = "date="
+LONGEST: Final = 249
+"""Characters of a topic in a file's path: Kafka's own limit, and what a folder's name can hold."""
+DIGEST: Final = 16
+"""Bytes of the digest in a file's name."""
+_group: Final = attrgetter("decided_at", "topic", "partition")
+
+
+def objects(batch: Batch) -> Iterator[tuple[str, bytes]]:
+    """Yield key and content of each object which holds this batch.
+
+    `decisions/date=D/topic=T/partition=P/FIRST-LAST-DIGEST.jsonl.gz`, with the UTC day of the
+    decisions, the range of input offsets, and a digest of the lines. The same lines saved again
+    are the same file; others are another, whoever saves them and wherever they say they come from.
+    """
+    groups: dict[tuple[date, str, int], list[tuple[int, bytes]]] = defaultdict(list)
+    pairs = zip(batch.decisions, batch.encoded, strict=True)
+    # Those that were decided together come together.
+    for (moment, topic, partition), together in groupby(pairs, key=lambda pair: _group(pair[0])):
+        lines = groups[_day(moment), topic, partition]
+        lines.extend((decision.offset, encoded) for decision, encoded in together)
+    for (day, topic, partition), lines in groups.items():
+        lines.sort()
+        content = b"".join(line + b"\n" for _, line in lines)
+        # After a rebalance, lines between the same offsets may be fewer: the range alone names
+        # several files, of which one would replace the other.
+        digest = blake2b(content, digest_size=DIGEST).hexdigest()
+        folder = f"{DECISIONS}/{DAY}{day}/topic={_quoted(topic)}/partition={partition}"
+        yield f"{folder}/{lines[0][0]:020d}-{lines[-1][0]:020d}-{digest}{SUFFIX}", compress(content)
+
+
+def _day(moment: datetime) -> date:
+    try:
+        return moment.astimezone(timezone.utc).date()
+    except OverflowError:  # at an end of the calendar, where there is no such day in UTC
+        return moment.date()
+
+
+def _quoted(topic: str) -> str:
+    """As it is, if Kafka could have a topic of that name."""
+    return quote(topic, safe="")[:LONGEST]
+
+
+def compress(content: bytes) -> bytes:
+    """Return it as gzip, the same bytes for the same content."""
+    compressed: bytes = igzip.compress(content, 1, mtime=0)
+    return compressed
+
+
+def days_of(folders: Iterable[str]) -> list[date]:
+    """The days of folders named `date=D`; what is named otherwise was not put there by us."""
+    return [day for day in map(_day_of, folders) if day is not None]
+
+
+def is_before(folder: str, day: date) -> bool:
+    """Whether `date=D` is a day before."""
+    found = _day_of(folder)
+    return found is not None and found < day
+
+
+def _day_of(folder: str) -> date | None:
+    try:
+        day = date.fromisoformat(folder.removeprefix(DAY))
+    except ValueError:
+        return None
+    return day if folder == f"{DAY}{day}" else None  # Python reads other forms as well

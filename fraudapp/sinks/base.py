@@ -1,0 +1,82 @@
+"""What every store promises."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import date
+from typing import Protocol
+
+from fraudapp.decisions.batch import Batch
+
+
+class StoreUnavailable(Exception):
+    """A store could not do it now; nothing is lost, and the same call may be made again."""
+
+
+class AccessRefused(StoreUnavailable):
+    """The store will not have us, or we not it; the message names the setting to look at.
+
+    It stops a start. Of a worker that runs, the store is down like any other until it is put right.
+    """
+
+
+class StoreRefused(Exception):
+    """A store will never take this, however often it is asked."""
+
+
+class DecisionStore(Protocol):
+    """A place where decisions are kept; saving one twice is harmless."""
+
+    name: str
+    at_once: int
+    """Decisions that are best saved at once, at most."""
+    gather: float
+    """Seconds that decisions may wait to be saved together; 0 where it makes little difference."""
+
+    async def open(self) -> None:
+        """Connect and make ready; raises `StoreUnavailable`. To be called until it does, once."""
+
+    async def close(self) -> None:
+        """Let go of connections; harmless if never opened."""
+
+    async def ping(self) -> None:
+        """Return if the store answers now, opened or not; raises `StoreUnavailable` if not."""
+
+    async def save(self, batch: Batch) -> None:
+        """Keep all of them, or raise `StoreUnavailable` having lost none, or `StoreRefused`.
+
+        A decision already kept under its transaction's id stays as it was.
+        """
+
+    async def purge(self, before: date, *, dry_run: bool = False) -> int:
+        """Delete what was decided on UTC days before this one, and return how much that was.
+
+        In decisions, of an archive in files. A dry run only counts. Raises `StoreUnavailable`;
+        what is left then is deleted by the next call.
+        """
+
+
+class DatedStore(DecisionStore, Protocol):
+    """A store that keeps decisions by the UTC day on which they were made."""
+
+    async def days(self) -> list[date]:
+        """Return the days it has something of, in any order; raises `StoreUnavailable`."""
+
+
+@contextmanager
+def unavailable(
+    store: str,
+    *failures: type[BaseException],
+    refusal: Callable[[BaseException], str | None] = lambda exc: None,
+) -> Iterator[None]:
+    """Turn a client's own failures into `StoreUnavailable`, naming the store.
+
+    `refusal` returns the sentence of an `AccessRefused` for those which waiting does not help.
+    """
+    try:
+        yield
+    except failures as exc:
+        if sentence := refusal(exc):
+            raise AccessRefused(f"{store}: {sentence}") from exc
+        raise StoreUnavailable(f"{store}: {type(exc).__name__}: {exc}") from exc

@@ -1,0 +1,143 @@
+"""How far one store has come, found when its partitions are taken over and noted as it goes on."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Final, NamedTuple
+
+from aiokafka.errors import KafkaError
+
+from fraudapp.decisions.fingerprints import Stamp
+from fraudapp.decisions.index import LEDGER_FAILED
+from fraudapp.decisions.log import DecisionLog
+from fraudapp.decisions.reader import LogReader
+from fraudapp.operation import Effort
+from fraudapp.sinks.progress import Progress
+
+log = logging.getLogger(__name__)
+
+PACE: Final = 10.0
+"""Seconds between two notes in the topic of progress, while a store goes on."""
+PATIENCE: Final = 2.0
+"""Seconds that a note may take: only what is saved again after a restart depends on it."""
+STRETCH: Final = 1_000
+"""Records before an offset among which a decision is looked for, by which to know the log again."""
+
+
+class Kept(NamedTuple):
+    """How far a store has a partition."""
+
+    offset: int
+    """Of the first record that it does not have yet."""
+    stamp: Stamp | None
+    """The last decision before it; None if there is none, or none was found."""
+
+
+class Checkpoints:
+    """Notes of one store: in the topic of progress, and for tools in a group of its own.
+
+    The topic counts, unless somebody has set the group back; or the group, where the topic has
+    nothing yet.
+    """
+
+    def __init__(
+        self, store: str, decisions: DecisionLog, reader: LogReader, progress: Progress
+    ) -> None:
+        """`reader` is of the store's group."""
+        self._store = store
+        self._decisions = decisions
+        self._reader = reader
+        self._progress = progress
+        self._committed: dict[int, int] = {}
+        self._noting = Effort(f"noting how far {store} has come", needs="WRITE")
+
+    async def load(self, numbers: Sequence[int]) -> dict[int, Kept]:
+        """Assign partitions to the reader, and return how far the store has them.
+
+        Raises `KafkaError`. Their ledgers have been read to the end of the log.
+        """
+        await self._progress.current()
+        committed = await self._reader.committed(numbers)
+        found = {number: await self._found(number, offset) for number, offset in committed.items()}
+        self._committed = {number: offset or 0 for number, offset in committed.items()}
+        return found
+
+    def checked(self, number: int, kept: Kept) -> Kept:
+        """Return how far a store has a partition of the log as it is now; says if that is less.
+
+        A broker that was restored, or has elected an unclean leader, has another log than the one
+        that was saved: all of it is saved again, which is harmless.
+        """
+        ledger = self._decisions.ledger(number)
+        if ledger is None:
+            return kept  # it is being made anew
+        offset, stamp = kept
+        try:
+            if offset <= ledger.cursor and (stamp is None or ledger.holds(stamp)):
+                return kept
+            if stamp is not None and ledger.holds(stamp):
+                return Kept(stamp.offset + 1, stamp)  # what came after it was no decision
+        except LEDGER_FAILED as exc:
+            self._decisions.failed(exc)
+            return kept
+        log.warning(
+            "%s has partition %d of the log up to %d, and the log, which ends at %d, is not the "
+            "one it was: all of it is saved again",
+            *(self._store, number, offset, ledger.cursor),
+        )
+        return Kept(0, None)
+
+    async def save(self, kept: Mapping[int, Kept], *, note: bool) -> None:
+        """Commit how far the store has come, and note it in the topic too if that is wanted.
+
+        What cannot be written now is told, and written another time.
+        """
+        moved = {
+            number: each.offset
+            for number, each in kept.items()
+            if each.offset != self._committed.get(number)
+        }
+        self._noting.began()
+        try:
+            if moved:
+                await self._reader.commit(moved)
+                self._committed.update(moved)
+            if note:
+                await asyncio.wait_for(self._note(kept), PATIENCE)
+        except (KafkaError, asyncio.TimeoutError) as exc:
+            self._noting.failed(exc)
+        else:
+            self._noting.succeeded()
+
+    async def _note(self, kept: Mapping[int, Kept]) -> None:
+        news = {
+            number: stamp
+            for number, (offset, stamp) in kept.items()
+            if (stamp is not None or offset == 0)
+            and stamp != self._progress.reached(self._store, number)
+        }
+        if news:
+            await self._progress.note(self._store, news)
+
+    async def _found(self, number: int, committed: int | None) -> Kept:
+        reached = self._progress.reached(self._store, number)
+        if reached is not None:
+            kept = self.checked(number, Kept(reached.offset + 1, reached))
+            if committed is None or committed >= kept.offset:
+                return kept
+        kept = self.checked(number, Kept(committed or 0, None))
+        return Kept(kept.offset, await self._stamp_before(number, kept.offset))
+
+    async def _stamp_before(self, number: int, offset: int) -> Stamp | None:
+        ledger = self._decisions.ledger(number)
+        start = max(0, offset - STRETCH)
+        stretch = self._reader.read(number, start, offset)
+        stamps = [each.stamp async for records in stretch for each in records]
+        try:
+            held = (each for each in reversed(stamps) if ledger and ledger.holds(each))
+            return next(held, None)
+        except LEDGER_FAILED as exc:
+            self._decisions.failed(exc)
+            return None

@@ -1,0 +1,1 @@
+"""Postgres: every decision for good, one row for each transaction id."""

@@ -1,0 +1,166 @@
+"""The topic of progress: what is known of the stores, by every worker, for as long as it holds.
+
+The offsets of a consumer group expire: after seven quiet days, unless brokers are told otherwise. A
+store would then be filled again from the beginning of the log, with what was purged from it too.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date, datetime, timedelta, timezone
+from typing import Final
+
+from aiokafka import ConsumerRecord, TopicPartition
+from mode import Service
+
+from fraudapp.condition import Changes
+from fraudapp.decisions.fingerprints import Stamp
+from fraudapp.kafka.clients import new_consumer
+from fraudapp.kafka.following import next_records
+from fraudapp.kafka.foreign_records import passed_over
+from fraudapp.kafka.offsets import ends
+from fraudapp.kafka.producer import Appender
+from fraudapp.operation import Effort, troubles
+from fraudapp.settings import Settings
+from fraudapp.sinks.progress_records import Purged, Reached, entry_of, hidden_by, written
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=timezone.utc)
+_ZONES: Final = timedelta(days=1)
+"""How far the day may be ahead of the record's: a purge of days that are not over is none."""
+
+
+class Progress(Service):
+    """Follows the topic from its beginning, and writes to it.
+
+    It is read with what others have not committed: whoever leaves a transaction open there must not
+    hide what was purged.
+    """
+
+    def __init__(self, settings: Settings, appender: Appender, stores: Iterable[str]) -> None:
+        """`stores` are the names of those that records may be about."""
+        self._topic = settings.progress_topic
+        self._partition = TopicPartition(self._topic, 0)
+        self._partitions = settings.topic_partitions
+        self._stores = frozenset(stores)
+        self._appender = appender
+        self._reached: dict[tuple[str, int], Stamp | None] = {}
+        self._purged: dict[str, date] = {}
+        self._hidden: set[str] = set()  # stores of whose purges the topic tells something else
+        self._saying: asyncio.Future[None] | None = None
+        self._position = 0
+        self._changes = Changes()
+        self._following = Effort(f"following {self._topic}")
+        self._consumer = new_consumer(
+            settings,
+            isolation_level="read_uncommitted",
+            fetch_max_wait_ms=int(settings.broker_fetch_wait * 1_000),
+        )
+        # A broker answers a connection in turns: asked on the one that waits for new records, it
+        # would tell the end only when that wait is over.
+        self._asking = new_consumer(settings)
+        super().__init__()
+
+    async def on_start(self) -> None:
+        """Connect; raises `KafkaError`."""
+        await self._asking.start()
+        await self._consumer.start()
+        self._consumer.assign([self._partition])
+
+    async def on_stop(self) -> None:
+        """Leave the topic."""
+        await self._consumer.stop()
+        await self._asking.stop()
+
+    def troubles(self) -> list[str]:
+        """What cannot be read, and why."""
+        return troubles([self._following])
+
+    async def current(self) -> None:
+        """Return once all is known that is in the topic now; raises `KafkaError`."""
+        end = (await ends(self._asking, [self._partition]))[self._partition].high_water
+        await self._changes.until(lambda: self._position >= end)
+
+    def reached(self, store: str, number: int) -> Stamp | None:
+        """Return the last decision of a partition that a store is known to have."""
+        return self._reached.get((store, number))
+
+    def purged(self, store: str) -> date | None:
+        """Return the day before whose beginning nothing is to be kept in a store."""
+        return self._purged.get(store)
+
+    async def note(self, store: str, reached: Mapping[int, Stamp | None]) -> None:
+        """Note how far a store has come, by partition; None where it begins anew."""
+        await self._write([Reached(store, number, stamp) for number, stamp in reached.items()])
+
+    async def mark(self, store: str, before: date, *, take_back: bool = False) -> None:
+        """Note that a store keeps nothing of the days before one; to be called before they go.
+
+        An earlier day than was noted before changes nothing, unless that is to be taken back.
+        """
+        known = self.purged(store)
+        day = before if known is None or take_back else max(known, before)
+        if day != known or store in self._hidden:
+            await self._write([Purged(store, day)])
+
+    async def _write(self, entries: Sequence[Reached | Purged]) -> None:
+        new = [written(each) for each in entries]
+        await self._appender.append(self._topic, 0, new, f"writing to topic {self._topic}")
+        for each in entries:
+            self._take(each)
+
+    @Service.task
+    async def _follow(self) -> None:
+        while not self.should_stop:
+            fetched = await next_records(self, self._consumer, self._following)
+            if fetched is None:
+                continue
+            for record in fetched.get(self._partition, ()):
+                self._read(record)
+            self._position = await self._consumer.position(self._partition)
+            self._changes.notify()
+            if self._position >= (self._consumer.highwater(self._partition) or 0):
+                self._say_again()
+
+    def _say_again(self) -> None:
+        """Write what was purged once more, where somebody else has written under its key.
+
+        Of several records with one key the cleaner keeps the last.
+        """
+        hidden = [Purged(name, self._purged[name], again=True) for name in self._hidden]
+        if hidden and (self._saying is None or self._saying.done()):
+            self._saying = self.add_future(self._write(hidden))
+
+    def _read(self, record: ConsumerRecord) -> None:
+        try:
+            entry = entry_of(record.key, record.value)
+            self._check(entry, record.timestamp)
+        except (ValueError, OverflowError) as exc:  # its time stamp may be any number
+            passed_over(record.topic, record.partition, record.offset, exc)
+            if (store := hidden_by(record.key)) in self._purged:
+                self._hidden.add(store)
+        else:
+            self._take(entry)
+
+    def _check(self, entry: Reached | Purged, written_at: int) -> None:
+        if entry.store not in self._stores:
+            raise ValueError(f"there is no store {entry.store}")
+        if isinstance(entry, Reached):
+            if entry.partition >= self._partitions:
+                raise ValueError(f"there is no partition {entry.partition}")
+        else:
+            # By the broker's clock, not by this worker's, which may be wrong.
+            day = (_EPOCH + timedelta(milliseconds=written_at)).date()
+            if entry.before > day + _ZONES:
+                raise ValueError(f"{entry.before} was in the future on {day}")
+
+    def _take(self, entry: Reached | Purged) -> None:
+        if isinstance(entry, Purged):
+            known = self._purged.get(entry.store)
+            if entry.again and known and entry.before < known:
+                self._hidden.add(entry.store)  # by one who had not heard of the last purge
+                return
+            self._purged[entry.store] = entry.before
+            self._hidden.discard(entry.store)
+        else:
+            self._reached[entry.store, entry.partition] = entry.stamp

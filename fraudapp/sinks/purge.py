@@ -1,0 +1,80 @@
+"""What a purge does: says in the topic of progress what goes, for every worker, then deletes it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterable
+from datetime import date
+from typing import Final
+
+from aiokafka.errors import KafkaError
+
+from fraudapp.kafka import topics
+from fraudapp.kafka.clients import BrokerRefuses
+from fraudapp.kafka.producer import Appender
+from fraudapp.settings import Settings
+from fraudapp.sinks.base import DecisionStore
+from fraudapp.sinks.progress import Progress
+
+log = logging.getLogger(__name__)
+
+PATIENCE: Final = 60.0
+"""Seconds that the broker may take."""
+PASSES: Final = 5
+"""Times that a store is looked through, at most; a worker has heard of the purge in the second."""
+
+
+class CannotMark(Exception):
+    """The broker has not noted what is to go; the message says what to do. Nothing is deleted."""
+
+
+async def mark(
+    settings: Settings, stores: Iterable[str], before: date, *, take_back: bool = False
+) -> None:
+    """Note that stores keep nothing of the days before one; see `Progress.mark`.
+
+    Raises `CannotMark`.
+    """
+    names = list(stores)
+    try:
+        await topics.ensure(settings)
+        await asyncio.wait_for(_mark(settings, names, before, take_back), PATIENCE)
+    except (topics.BrokerUnavailable, topics.TopicsMisfit, BrokerRefuses) as exc:
+        raise CannotMark(str(exc)) from exc
+    except (KafkaError, asyncio.TimeoutError) as exc:
+        raise CannotMark(f"FRAUD_BROKER_URL={settings.broker_url}: {exc!r}") from exc
+
+
+async def _mark(settings: Settings, names: list[str], before: date, take_back: bool) -> None:
+    appender = Appender(settings)
+    progress = Progress(settings, appender, names)
+    try:
+        await appender.start()
+        await progress.start()
+        await progress.current()
+        for name in names:
+            await progress.mark(name, before, take_back=take_back)
+    finally:
+        await progress.stop()
+        await appender.stop()
+
+
+async def delete(store: DecisionStore, before: date) -> int:
+    """Delete what was decided on the days before; raises `StoreUnavailable`.
+
+    Also what a worker that had not heard yet was just saving; but not for ever what one saves that
+    does not hear.
+    """
+    count = 0
+    for _ in range(PASSES):
+        gone = await store.purge(before)
+        count += gone
+        if not gone:
+            return count
+    log.warning(
+        "%s: %d were there again after they had been deleted: some worker goes on saving what was "
+        "decided before %s; look at its clock and its log, and purge again",
+        *(store.name, gone, before),
+    )
+    return count

@@ -1,0 +1,83 @@
+"""Decisions on their way from the agent to one store: a bounded queue."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Final, NamedTuple
+
+from fraudapp.condition import Changes
+from fraudapp.decisions.batch import Batch
+
+MOST: Final = 16_000
+"""Decisions held in memory for a store, at most, unless a single batch has more."""
+LARGEST: Final = 16_000_000
+"""Bytes of their JSON, at most, unless a single batch has more; `MOST` ordinary ones have 9 MB."""
+
+
+class Handed(NamedTuple):
+    """Decisions of one partition, up to an offset of the log."""
+
+    number: int
+    end: int
+    batch: Batch
+
+
+class HandedQueue:
+    """First in, first out; what is being saved counts as held until it is `done`."""
+
+    def __init__(self) -> None:
+        self._waiting: deque[Handed] = deque()
+        self._count = 0  # of decisions in them: asked for with every batch
+        self._held = 0
+        self._bytes = 0
+        self._changes = Changes()
+
+    def __len__(self) -> int:
+        """Decisions that wait; not those being saved."""
+        return self._count
+
+    def offer(self, handed: Handed) -> bool:
+        """Add a batch if it fits, and tell whether it did."""
+        if not self._fits(handed.batch):
+            return False
+        self._waiting.append(handed)
+        self._count += len(handed.batch.decisions)
+        self._held += len(handed.batch.decisions)
+        self._bytes += handed.batch.size
+        return True
+
+    def take(self, most: int) -> Sequence[Handed]:
+        """Take out the next batches: of so many decisions at most, or a single larger one."""
+        taken: list[Handed] = []
+        count = 0
+        while self._waiting and (
+            not taken or count + len(self._waiting[0].batch.decisions) <= most
+        ):
+            taken.append(self._waiting.popleft())
+            count += len(taken[-1].batch.decisions)
+        self._count -= count
+        return taken
+
+    def done(self, taken: Sequence[Handed]) -> None:
+        """Make room for as many as were taken."""
+        self._held -= sum(len(each.batch.decisions) for each in taken)
+        self._bytes -= sum(each.batch.size for each in taken)
+        self._changes.notify()
+
+    def clear(self) -> None:
+        """Let go of what waits."""
+        self.done(self.take(self._held))
+
+    async def room(self, batch: Batch, patience: float) -> None:
+        """Return once it fits, or after `patience` seconds."""
+        if not self._fits(batch):
+            with suppress(asyncio.TimeoutError):
+                fits = self._changes.until(lambda: self._fits(batch))
+                await asyncio.wait_for(fits, patience)
+
+    def _fits(self, batch: Batch) -> bool:
+        within = self._held + len(batch.decisions) <= MOST and self._bytes + batch.size <= LARGEST
+        return within or not self._held

@@ -1,0 +1,145 @@
+"""Lines of text from files as people have them: packed or not, with a byte order mark or not."""
+
+from __future__ import annotations
+
+import codecs
+import gzip
+import hashlib
+import io
+import lzma
+import sys
+import tempfile
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import IO, Any, Final, NamedTuple, cast
+
+import cramjam
+
+from models.characters import legible
+from models.files.packed import unbz2, unxz
+
+STDIN: Final = Path("-")
+"""Stands for the standard input."""
+LONGEST: Final = 4 << 20
+"""Characters of a line; what is longer is no transaction, and is not held in memory."""
+
+_UNPACK: Final[dict[bytes, Callable[[Any], Any]]] = {
+    b"\x1f\x8b": gzip.open,
+    b"BZh": unbz2,
+    b"\xfd7zXZ\0": unxz,
+    b"\x28\xb5\x2f\xfd": lambda packed: _unzstd(packed),
+}
+_NO_TEXT: Final = {
+    b"PK\x03\x04": "a spreadsheet or a zip archive: save it as CSV, or unpack it",
+    b"\xd0\xcf\x11\xe0": "a spreadsheet: save it as CSV",
+    b"PAR1": "Parquet: write it as CSV or JSON lines",
+    b"Obj\x01": "Avro: write it as CSV or JSON lines",
+    b"\x04\x22\x4d\x18": "packed by lz4: unpack it",
+    b"7z\xbc\xaf": "a 7z archive: unpack it",
+}
+_MARKS: Final = {  # in this order: one begins with another
+    codecs.BOM_UTF8: "utf-8-sig",
+    codecs.BOM_UTF32_LE: "utf-32",
+    codecs.BOM_UTF32_BE: "utf-32",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+}
+_DAMAGED: Final = (EOFError, OSError, zlib.error, lzma.LZMAError, cramjam.DecompressionError)
+
+
+class UnreadableFile(ValueError):
+    """A file cannot be read, or from some line on; the message says which, why and what to do."""
+
+
+class Line(NamedTuple):
+    """A line as it is in the file, its end included."""
+
+    number: int
+    """From 1."""
+    text: str
+    """Bytes that are not UTF-8 are lone surrogates; cut if longer than `LONGEST`."""
+
+    @property
+    def cut(self) -> bool:
+        """Whether there was more of it."""
+        return len(self.text) >= LONGEST
+
+
+def shown(path: Path) -> str:
+    """How messages call a file."""
+    return "standard input" if path == STDIN else legible(str(path))
+
+
+def digest(path: Path) -> str:
+    """SHA-256 of what is in a file, packed or not; raises `OSError`."""
+    found = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            found.update(block)
+    return found.hexdigest()
+
+
+def lines(path: Path) -> Iterator[Line]:
+    """Yield the lines; raises `UnreadableFile` where they cannot be read, or no further.
+
+    UTF-8, or what a byte order mark says. Unpacks gzip, bzip2, xz and Zstandard, known by what is
+    in the file, whatever its name is.
+    """
+    number = 0
+    try:
+        with ExitStack() as stack:
+            text = _text(path, stack)
+            while line := text.readline(LONGEST):
+                number += 1
+                yield Line(number, line)
+                while len(line) >= LONGEST and not line.endswith("\n"):
+                    line = text.readline(LONGEST)
+    except UnicodeDecodeError as exc:
+        raise UnreadableFile(
+            f"{shown(path)}, line {number + 1}: is not {exc.encoding.upper()}, as the beginning of "
+            "the file says; nothing from there on is read. Save it as UTF-8"
+        ) from exc
+    except _DAMAGED as exc:
+        why = (isinstance(exc, OSError) and exc.strerror) or ""
+        if not number and why:
+            raise UnreadableFile(f"{shown(path)} cannot be read: {why}") from exc
+        raise UnreadableFile(
+            f"{shown(path)}, line {number + 1}: the file is damaged or cut off "
+            f"({why or legible(str(exc))}); nothing from there on is read"
+        ) from exc
+
+
+def _text(path: Path, stack: ExitStack) -> io.TextIOWrapper:
+    raw = _unpacked(_opened(path, stack), stack)
+    beginning = raw.peek(8)
+    for begins, what in _NO_TEXT.items():
+        if beginning.startswith(begins):
+            raise UnreadableFile(f"{shown(path)} is {what}")
+    encoding = next((_MARKS[mark] for mark in _MARKS if beginning.startswith(mark)), "utf-8")
+    errors = "surrogateescape" if encoding.startswith("utf-8") else "strict"
+    text = io.TextIOWrapper(raw, encoding, errors=errors, newline="")
+    stack.callback(text.detach)  # otherwise it closes what it reads from
+    return text
+
+
+def _opened(path: Path, stack: ExitStack) -> Any:
+    if path != STDIN:
+        return stack.enter_context(path.open("rb"))
+    raw = io.BufferedReader(cast("io.RawIOBase", sys.stdin.buffer))
+    stack.callback(raw.detach)
+    return raw
+
+
+def _unpacked(raw: Any, stack: ExitStack) -> Any:
+    for begins, unpack in _UNPACK.items():
+        if raw.peek(len(begins)).startswith(begins):
+            return stack.enter_context(unpack(raw))
+    return raw
+
+
+def _unzstd(packed: IO[bytes]) -> IO[bytes]:
+    unpacked = tempfile.NamedTemporaryFile()  # noqa: SIM115 - entered by the caller
+    cramjam.zstd.decompress_into(packed.read(), cramjam.File(unpacked.name))
+    return unpacked

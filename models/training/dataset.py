@@ -1,0 +1,140 @@
+"""Labelled transactions from a file, checked: for learning from and for judging by."""
+
+from __future__ import annotations
+
+from array import array
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from models.characters import legible
+from models.features import TYPE_CODES, Matrix, from_columns
+from models.files.rows import BadRow, UnreadableFile, rows
+from models.records import LARGEST_STEP
+
+Floats = NDArray[np.float64]
+Flags = NDArray[np.bool_]
+Source = Path | pd.DataFrame
+
+MONEY = ("amount", "oldbalanceOrg", "oldbalanceDest")
+COLUMNS = ("step", "type", *MONEY, "isFraud")
+"""The columns that are read; a file may hold more."""
+
+
+class TrainingDataError(ValueError):
+    """A file cannot be trained on or evaluated; the message says which, why and what to do."""
+
+
+class Labelled(NamedTuple):
+    """Rows in order of time; all arrays have the same length."""
+
+    matrix: Matrix
+    fraud: Flags
+    weight: Floats
+    """How many transactions of the population a row stands for."""
+    step: NDArray[np.int64]
+    amount: Floats
+    """Account currency."""
+    drained: Flags
+    """TRANSFER or CASH_OUT of exactly the origin's balance: the one-line rule to beat."""
+
+    def at(self, rows: NDArray[np.bool_] | NDArray[np.int64]) -> Labelled:
+        """The rows of a mask or in the order of an index."""
+        return Labelled(
+            self.matrix[rows],
+            self.fraud[rows],
+            self.weight[rows],
+            self.step[rows],
+            self.amount[rows],
+            self.drained[rows],
+        )
+
+
+def labelled(source: Source, weight_legit: float = 1.0) -> Labelled:
+    """The rows of a file (`models.files.rows`) or a frame with PaySim's columns, sorted by step.
+
+    `weight_legit` is how many transactions each legitimate row stands for, where the source holds
+    only a sample of them. Labels may be 0/1 or 0.0/1.0. Raises `TrainingDataError`.
+    """
+    name = str(source) if isinstance(source, Path) else "the frame"
+    if not 0.0 < weight_legit < np.inf:
+        raise TrainingDataError(f"weight_legit={weight_legit} is not a number above 0")
+    try:
+        return _checked(_read(source), weight_legit)
+    except UnreadableFile as error:
+        raise TrainingDataError(str(error)) from error
+    except ValueError as error:
+        raise TrainingDataError(f"{name}: {error}") from error
+
+
+def _read(source: Source) -> pd.DataFrame:
+    if isinstance(source, pd.DataFrame):
+        return source
+    columns: dict[str, list[Any]] = {name: [] for name in COLUMNS}
+    lines = array("q")
+    bad: list[BadRow] = []
+    for row in rows(source, COLUMNS):
+        if isinstance(row, BadRow):
+            bad.append(row)
+            continue
+        lines.append(row.line)
+        for name in COLUMNS:
+            columns[name].append(row.fields.get(name))
+    if bad:
+        more = f"; {len(bad) - 1} more rows cannot be read" if len(bad) > 1 else ""
+        raise UnreadableFile(legible(bad[0].told(source)) + more)
+    frame: pd.DataFrame = pd.DataFrame(columns, index=pd.Index(lines, name="line"))
+    return frame
+
+
+def _checked(frame: pd.DataFrame, weight_legit: float) -> Labelled:
+    if missing := [name for name in COLUMNS if name not in frame.columns]:
+        raise ValueError(f"column {', '.join(missing)} is missing; needed are {', '.join(COLUMNS)}")
+    if frame.empty:
+        raise ValueError("it holds no transactions")
+    money = {name: _numbers(frame, name, 0.0, np.inf) for name in MONEY}
+    step = _numbers(frame, "step", 1, LARGEST_STEP, whole=True)
+    fraud = _numbers(frame, "isFraud", 0, 1, whole=True) == 1.0
+    kinds = frame["type"].to_numpy(dtype=object)
+    _refuse(frame, "type", ~np.isin(kinds.astype(str), list(TYPE_CODES)), f"one of {[*TYPE_CODES]}")
+    drained = np.isin(kinds.astype(str), ["TRANSFER", "CASH_OUT"])
+    drained &= money["amount"] == money["oldbalanceOrg"]
+    found = Labelled(
+        from_columns(kinds, list(money.values())),
+        fraud,
+        np.where(fraud, 1.0, weight_legit),
+        step.astype(np.int64),
+        money["amount"],
+        drained,
+    )
+    return found.at(np.argsort(found.step, kind="stable"))
+
+
+def _numbers(
+    frame: pd.DataFrame, name: str, least: float, most: float, whole: bool = False
+) -> Floats:
+    """A column as numbers; raises `ValueError` naming the first row that does not fit."""
+    column = frame[name]
+    numbers = pd.to_numeric(column, errors="coerce").to_numpy(dtype=np.float64)
+    fits = np.isfinite(numbers) & (numbers >= least) & (numbers <= most)
+    if pd.api.types.is_bool_dtype(column):
+        fits[:] = False
+    expected = f"a number from {least:g}" + (f" to {most:g}" if most < np.inf else "")
+    if whole:
+        fits &= numbers == np.floor(numbers)
+        expected = expected.replace("a number", "a whole number")
+    _refuse(frame, name, ~fits, expected)
+    return numbers
+
+
+def _refuse(frame: pd.DataFrame, name: str, bad: Flags, expected: str) -> None:
+    if bad.any():
+        row = int(np.argmax(bad))
+        line = f", line {frame.index[row]}," if frame.index.name == "line" else ""
+        raise ValueError(
+            f"column {name} must hold {expected} in every row; {int(bad.sum())} do not, the first "
+            f"is row {row + 1}{line} with {frame[name].iloc[row]!r}"
+        )

@@ -1,0 +1,111 @@
+"""How good scores are, at the true fraud rate: every number takes weights."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.training.dataset import Flags, Floats, Labelled
+
+THRESHOLDS = {"flag": 0.5, "block": 0.8}
+"""Where metrics are taken unless told otherwise; serving's thresholds are settings."""
+
+
+def precision_recall(fraud: Flags, scores: Floats, weight: Floats) -> tuple[Floats, Floats, Floats]:
+    """Precision and recall of catching all at or above each distinct score, and those scores.
+
+    From the highest score down. `fraud` must hold a true value.
+    """
+    order = np.argsort(-scores, kind="stable")
+    last = np.append(np.flatnonzero(np.diff(scores[order])), len(scores) - 1)  # ties fall together
+    caught = np.cumsum((weight * fraud)[order])[last]
+    taken = np.cumsum(weight[order])[last]
+    return caught / taken, caught / caught[-1], scores[order][last]
+
+
+def average_precision(fraud: Flags, scores: Floats, weight: Floats) -> float:
+    """Weighted average precision, as `sklearn.metrics.average_precision_score` defines it."""
+    precision, recall, _ = precision_recall(fraud, scores, weight)
+    return float(np.sum(np.diff(recall, prepend=0.0) * precision))
+
+
+def at_threshold(rows: Labelled, scores: Floats, threshold: float) -> tuple[float, float]:
+    """Precision and recall of catching what scores at least `threshold`; precision is 0 if none."""
+    caught = scores >= threshold
+    right = float(rows.weight[caught & rows.fraud].sum())
+    taken, fraud = float(rows.weight[caught].sum()), float(rows.weight[rows.fraud].sum())
+    return right / taken if taken else 0.0, right / fraud
+
+
+def recall_at_precision(rows: Labelled, scores: Floats, wanted: float) -> float:
+    """The largest recall that any threshold reaches with at least this precision; 0 if none."""
+    precision, recall, _ = precision_recall(rows.fraud, scores, rows.weight)
+    return float(recall[precision >= wanted].max(initial=0.0))
+
+
+def precision_at_daily(rows: Labelled, scores: Floats, most: int) -> float:
+    """Mean over the days of the share of fraud among the `most` highest scores of the day.
+
+    A row takes as many of the day's places as its weight.
+    """
+    days = (rows.step - 1) // 24
+    found = []
+    for day in np.unique(days):
+        today = days == day
+        order = np.argsort(-scores[today], kind="stable")
+        weight = rows.weight[today][order]
+        places = np.clip(most - (np.cumsum(weight) - weight), 0.0, weight)
+        found.append(float(places[rows.fraud[today][order]].sum() / most))
+    return float(np.mean(found))
+
+
+def metrics(
+    rows: Labelled, scores: Floats, thresholds: dict[str, float] = THRESHOLDS
+) -> dict[str, Any]:
+    """All numbers of an evaluation, ready for JSON; `rows` must hold fraud.
+
+    Money is in account currency; `thresholds` has the probabilities for `flag` and `block`.
+    """
+    total, frauds = float(rows.weight.sum()), float(rows.weight[rows.fraud].sum())
+    precision_flag, recall_flag = at_threshold(rows, scores, thresholds["flag"])
+    precision_block, recall_block = at_threshold(rows, scores, thresholds["block"])
+    blocked = scores >= thresholds["block"]
+    money = rows.weight * rows.amount
+    return {
+        "rows": len(scores),
+        "frauds": int(rows.fraud.sum()),
+        "fraud_rate": frauds / total,
+        "steps": [int(rows.step.min()), int(rows.step.max())],
+        "thresholds": thresholds,
+        "average_precision": average_precision(rows.fraud, scores, rows.weight),
+        "drain_rule_average_precision": average_precision(
+            rows.fraud, rows.drained.astype(np.float64), rows.weight
+        ),
+        "recall_at_precision_90": recall_at_precision(rows, scores, 0.9),
+        "recall_at_precision_99": recall_at_precision(rows, scores, 0.99),
+        "precision_at_10_a_day": precision_at_daily(rows, scores, 10),
+        "precision_at_100_a_day": precision_at_daily(rows, scores, 100),
+        "precision_flag": precision_flag,
+        "recall_flag": recall_flag,
+        "precision_block": precision_block,
+        "recall_block": recall_block,
+        "brier": float((rows.weight * (scores - rows.fraud) ** 2).sum() / total),
+        "sum_p_over_sum_y": float((rows.weight * scores).sum() / frauds),
+        "money_blocked": float(money[blocked & rows.fraud].sum()),
+        "money_missed": float(money[~blocked & rows.fraud].sum()),
+        "money_wrongly_held": float(money[blocked & ~rows.fraud].sum()),
+    }
+
+
+def costs(
+    rows: Labelled, scores: Floats, thresholds: NDArray[np.float64], alarm_cost: float
+) -> Floats:
+    """What each threshold costs, account currency: fraud let through, and work on alarms."""
+    order = np.argsort(scores)
+    below = np.searchsorted(scores[order], thresholds)  # how many score less
+    missed = np.append(0.0, np.cumsum((rows.weight * rows.amount * rows.fraud)[order]))[below]
+    quiet = np.append(0.0, np.cumsum(rows.weight[order]))[below]
+    found: Floats = missed + alarm_cost * (rows.weight.sum() - quiet)
+    return found

@@ -1,0 +1,114 @@
+"""Faust's store on RocksDB, which a full disk neither ends nor holds up."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any, Final, cast
+
+from faust.stores.rocksdb import Store
+from faust.streams import current_event
+from faust.types import TP, EventT
+from rocksdict import WriteBatch, WriteOptions
+
+from fraudapp.operation import Effort
+from fraudapp.process.disk import DiskFull, is_full
+
+_AT_ONCE: Final = WriteOptions()
+# RocksDB would hold up the whole event loop until its disk has room, or has caught up.
+_AT_ONCE.no_slowdown = True
+# No write-ahead log: the changelog is one. And once RocksDB could not write to its own, it takes
+# nothing more until it is opened anew (150 s after there was room again, measured).
+_AT_ONCE.disable_wal = True  # type: ignore[assignment, method-assign]
+
+
+class PatientStore(Store):
+    """Of a global table: what its disk does not take is held in memory, and written with the next.
+
+    There is one value a partition of the input, so that is little. Values and the offset up to
+    which they were read go together: what is on disk is never behind what it says.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        """See `Store`."""
+        super().__init__(*args, **kwargs)
+        self._held: defaultdict[int, dict[bytes, bytes]] = defaultdict(dict)
+        # What RocksDB took since it was opened, of which some may be in its memory only.
+        self._taken: defaultdict[int, dict[bytes, bytes]] = defaultdict(dict)
+        self.writing: Final = Effort(f"writing to {self.path}")
+        """Whether the disk takes what is written."""
+
+    def _set(self, key: bytes, value: bytes | None) -> None:
+        event = cast(EventT[Any], current_event())
+        self._write(event.message.partition, {key: value or b""})
+
+    def persisted_offset(self, tp: TP) -> int | None:
+        """See `Store.persisted_offset`; what is held counts as well."""
+        held = self._held[tp.partition].get(self.offset_key)
+        return super().persisted_offset(tp) if held is None else int(held)
+
+    def set_persisted_offset(self, tp: TP, offset: int) -> None:
+        """See `Store.set_persisted_offset`."""
+        self._write(tp.partition, {self.offset_key: b"%d" % offset})
+
+    def apply_changelog_batch(
+        self,
+        batch: Iterable[EventT[Any]],
+        to_key: Callable[[Any], Any],
+        to_value: Callable[[Any], Any],
+    ) -> None:
+        """See `Store.apply_changelog_batch`; nothing is ever removed from our tables."""
+        changes: defaultdict[int, dict[bytes, bytes]] = defaultdict(dict)
+        for event in batch:
+            message: Any = event.message
+            changes[message.partition][message.key] = message.value
+            changes[message.partition][self.offset_key] = b"%d" % message.offset
+        for partition, changed in changes.items():
+            self._write(partition, changed)
+
+    def _write(self, partition: int, changes: dict[bytes, bytes]) -> None:
+        held = self._held[partition]
+        held.update(changes)
+        writes = WriteBatch(raw_mode=True)
+        for key, value in held.items():
+            writes.put(key, value)
+        self.writing.began()
+        try:
+            self._db_for_partition(partition).write(writes, _AT_ONCE)
+        except Exception as exc:  # rocksdict raises nothing more precise
+            if not is_full(exc):
+                raise
+            full = DiskFull(Path(self.path), exc)
+            self.writing.failed(full)
+            if not full.heals:
+                self._dbs.pop(partition, None)  # to be opened again, without what it had in memory
+                self._held[partition] = {**self._taken[partition], **held}
+            return
+        self._taken[partition].update(held)
+        held.clear()
+        if not any(self._held.values()):
+            self.writing.succeeded()
+
+    def _get(self, key: bytes) -> bytes | None:
+        for held in self._held.values():
+            if key in held:
+                return held[key]
+        return super()._get(key)
+
+    def _contains(self, key: bytes) -> bool:
+        return self._get(key) is not None
+
+    def _size(self) -> int:
+        return len(dict(self._iteritems()))
+
+    def _iterkeys(self) -> Iterator[bytes]:
+        yield from dict(self._iteritems())
+
+    def _itervalues(self) -> Iterator[bytes]:
+        yield from dict(self._iteritems()).values()
+
+    def _iteritems(self) -> Iterator[tuple[bytes, bytes]]:
+        held = {k: v for each in self._held.values() for k, v in each.items()}
+        held.pop(self.offset_key, None)
+        yield from {**dict(super()._iteritems()), **held}.items()

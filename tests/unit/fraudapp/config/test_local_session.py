@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from fraudapp.config.local_session import NAME, AlreadyRunning, announced, running_settings
+
+SETTINGS = {"FRAUD_BROKER_URL": "kafka://127.0.0.1:9999"}
+
+HOLD = """
+import sys, time
+from pathlib import Path
+from fraudapp.config.local_session import announced
+with announced(Path(sys.argv[1]), {"FRAUD_WEB_PORT": "8123"}):
+    print("up", flush=True)
+    time.sleep(600)
+"""
+
+
+def test_settings_are_found_while_the_stack_runs_and_not_after(tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    assert running_settings(folder) == {}
+    with announced(folder, SETTINGS):
+        assert running_settings(folder) == SETTINGS
+    assert running_settings(folder) == {}
+    assert not (folder / NAME).exists()
+
+
+def test_the_note_goes_when_the_stack_fails(tmp_path: Path) -> None:
+    with pytest.raises(ZeroDivisionError), announced(tmp_path, SETTINGS):
+        raise ZeroDivisionError
+    assert running_settings(tmp_path) == {}
+
+
+def test_a_folder_has_one_stack(tmp_path: Path) -> None:
+    with announced(tmp_path, SETTINGS):
+        with pytest.raises(AlreadyRunning), announced(tmp_path, {}):
+            pass
+        assert running_settings(tmp_path) == SETTINGS
+
+
+def test_a_killed_stack_leaves_a_note_that_nobody_believes_and_the_next_replaces(
+    tmp_path: Path,
+) -> None:
+    argv = [sys.executable, "-c", HOLD, str(tmp_path)]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "up\n"
+        assert running_settings(tmp_path) == {"FRAUD_WEB_PORT": "8123"}
+        holder.kill()
+    assert (tmp_path / NAME).exists()
+    assert running_settings(tmp_path) == {}
+    with announced(tmp_path, SETTINGS):
+        assert running_settings(tmp_path) == SETTINGS

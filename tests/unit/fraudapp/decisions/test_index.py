@@ -1,0 +1,214 @@
+"""A ledger is a function of the log: whoever has read as far agrees with it."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from collections import Counter
+from contextlib import closing
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from rocksdict import Options, Rdict
+
+from fraudapp.decisions.batch import Batch, encode
+from fraudapp.decisions.index import Ledger, LedgerInUse
+from fraudapp.decisions.log_identity import LogIdentity
+from fraudapp.decisions.log_records import LogRecord
+from models.activity import Activity
+from models.records import Outcome
+from tests.unit.decisions import decision
+
+
+def record(offset: int, id_: str, outcome: Outcome) -> LogRecord:
+    each = decision(id_, decision=outcome, offset=offset)
+    return LogRecord(offset, each, encode(each))
+
+
+logs = st.lists(
+    st.tuples(st.sampled_from("abcdef"), st.sampled_from(Outcome)), min_size=1, max_size=20
+).map(lambda rows: [record(offset, *row) for offset, row in enumerate(rows)])
+
+
+# Opens databases, which takes the longer the busier the machine is.
+@settings(deadline=None)
+@given(log=logs, data=st.data())
+def test_the_first_decision_under_an_id_counts_however_the_log_is_read(
+    tmp_path_factory: pytest.TempPathFactory, log: list[LogRecord], data: st.DataObject
+) -> None:
+    first: dict[str, LogRecord] = {}
+    for each in log:
+        first.setdefault(each.decision.transaction_id, each)
+    folder = tmp_path_factory.mktemp("ledger") / "partition-0"
+    ledger = Ledger(folder)
+    while ledger.cursor < len(log):
+        end = data.draw(st.integers(ledger.cursor + 1, len(log)))
+        start = data.draw(st.integers(0, ledger.cursor))  # read again from anywhere before
+        ledger.apply(log[start:end], end)
+        if data.draw(st.booleans()):
+            ledger.close()
+            ledger = Ledger(folder)
+    found = ledger.find(list("abcdefg"))
+    assert found == {id_: each.decision for id_, each in first.items()}
+    assert ledger.counts == Counter(each.decision.decision.value for each in first.values())
+    activity = Activity()
+    activity.add([each.decision for each in first.values()])
+    assert ledger.activity == activity
+    assert ledger.first(log) == [first[each.decision.transaction_id].decision for each in log]
+    ledger.close()
+
+
+def test_a_damaged_ledger_begins_anew(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path / "p")
+    ledger.apply([record(0, "a", Outcome.BLOCK)], 1)
+    ledger.close()
+    for path in (tmp_path / "p").glob("MANIFEST*"):
+        path.write_bytes(b"garbage")
+    ledger = Ledger(tmp_path / "p")
+    assert (ledger.cursor, ledger.find(["a"])) == (0, {})
+    ledger.apply([record(0, "a", Outcome.BLOCK)], 1)
+    ledger.clear()
+    assert (ledger.cursor, ledger.counts, ledger.find(["a"])) == (0, {}, {})
+    ledger.close()
+
+
+def test_two_workers_cannot_share_a_folder(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path / "p")
+    with pytest.raises(LedgerInUse, match="FRAUD_DATA_DIR"):
+        Ledger(tmp_path / "p")
+    ledger.close()
+
+
+def test_a_ledger_of_a_version_without_activity_is_read_again(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path / "p")
+    ledger.apply([record(0, "a", Outcome.BLOCK)], 1)
+    ledger.close()
+    with closing(Rdict(str(tmp_path / "p"), Options(raw_mode=True))) as files:
+        files.delete(b"\x00activity")
+    ledger = Ledger(tmp_path / "p")
+    assert (ledger.cursor, ledger.counts, ledger.find(["a"])) == (0, {}, {})
+    ledger.close()
+
+
+@given(sizes=st.lists(st.integers(0, 5), max_size=6))
+def test_extending_a_ledger_is_applying_the_same_records(sizes: list[int]) -> None:
+    with TemporaryDirectory() as folder:
+        one, other = Ledger(Path(folder) / "one"), Ledger(Path(folder) / "other")
+        for number, size in enumerate(sizes):
+            made = [decision(f"{number}-{place}") for place in range(size)]
+            batch = Batch(made)
+            start = one.cursor
+            records = map(LogRecord, range(start, start + size), made, batch.encoded)
+            one.apply(records, start + size)
+            other.extend(batch)
+            assert one.cursor == other.cursor
+            assert one.counts == other.counts
+            assert one.activity == other.activity
+            ids = [each.transaction_id for each in made]
+            assert one.find(ids) == other.find(ids) == dict(zip(ids, made, strict=True))
+            records = map(LogRecord, range(start, start + size), made, batch.encoded)
+            assert len(other.first(list(records))) == size
+        one.close()
+        other.close()
+
+
+_KILLED = """
+import os, signal, sys
+from pathlib import Path
+from fraudapp.decisions.index import Ledger
+from fraudapp.decisions.batch import Batch
+from tests.unit.decisions import decision
+
+ledger = Ledger(Path(sys.argv[1]))
+for number in range(60):
+    ledger.extend(Batch([decision(f"{number}-{place}") for place in range(400)]))
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_after_a_crash_a_ledger_is_that_of_an_earlier_end_of_the_log(tmp_path: Path) -> None:
+    done = subprocess.run([sys.executable, "-c", _KILLED, str(tmp_path / "p")], check=False)
+    assert done.returncode == -signal.SIGKILL
+    with closing(Ledger(tmp_path / "p")) as ledger:
+        batches, rest = divmod(ledger.cursor, 400)
+        assert rest == 0
+        assert sum(ledger.counts.values()) == sum(ledger.activity.scores) == ledger.cursor
+        ids = [f"{number}-{place}" for number in range(60) for place in range(400)]
+        assert list(ledger.find(ids)) == ids[: batches * 400]
+
+
+_IN_MEMORY = ("rocksdb.num-entries-active-mem-table", "rocksdb.num-entries-imm-mem-tables")
+
+_KILLED_AT_REST = f"""
+import os, signal, sys
+from pathlib import Path
+from fraudapp.decisions.index import Ledger
+from fraudapp.decisions.batch import Batch
+from tests.unit.decisions import decision
+
+def in_memory():
+    return sum(map(ledger._db.property_int_value, {_IN_MEMORY}))
+
+ledger = Ledger(Path(sys.argv[1]))
+for number in range(3):
+    ledger.extend(Batch([decision(f"{{number}}-{{place}}") for place in range(4)]))
+    ledger.settle()
+    assert in_memory()  # something has just come
+ledger.settle()
+while in_memory():
+    pass
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_a_ledger_at_rest_has_nothing_to_lose(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", _KILLED_AT_REST, str(tmp_path / "p")]
+    done = subprocess.run(command, check=False, timeout=60)
+    assert done.returncode == -signal.SIGKILL
+    with closing(Ledger(tmp_path / "p")) as ledger:
+        assert ledger.cursor == sum(ledger.counts.values()) == 12
+
+
+IDENTITY = LogIdentity("app", "decisions", 0, "one id")
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        LogIdentity("another app", "decisions", 0, "one id"),
+        LogIdentity("app", "other decisions", 0, "one id"),
+        LogIdentity("app", "decisions", 1, "one id"),
+        LogIdentity("app", "decisions", 0, "another id"),
+    ],
+    ids=str,
+)
+def test_the_copy_of_another_log_is_thrown_away(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, other: LogIdentity
+) -> None:
+    with closing(Ledger(tmp_path / "p", IDENTITY)) as ledger:
+        ledger.apply([record(0, "a", Outcome.BLOCK)], 1)
+    with closing(Ledger(tmp_path / "p", other)) as ledger:
+        assert ledger.made_anew
+        assert (ledger.cursor, ledger.find(["a"]), ledger.counts) == (0, {}, Counter())
+        assert f"is of {IDENTITY}, and the log is {other}" in caplog.text
+        ledger.apply([record(0, "b", Outcome.FLAG)], 1)
+    with closing(Ledger(tmp_path / "p", other)) as ledger:
+        assert not ledger.made_anew
+        assert ledger.find(["b"])
+
+
+@pytest.mark.parametrize("before", [None, LogIdentity("app", "decisions", 0)], ids=str)
+def test_a_copy_of_a_log_that_may_be_the_same_is_kept_and_identified(
+    tmp_path: Path, before: LogIdentity | None
+) -> None:
+    with closing(Ledger(tmp_path / "p", before)) as ledger:
+        ledger.apply([record(0, "a", Outcome.BLOCK)], 1)
+    with closing(Ledger(tmp_path / "p", IDENTITY)) as ledger:
+        assert ledger.find(["a"])
+        ledger.apply([record(1, "b", Outcome.BLOCK)], 2)
+    with closing(Ledger(tmp_path / "p", LogIdentity("app", "decisions", 0, "another id"))) as left:
+        assert not left.find(["a"])

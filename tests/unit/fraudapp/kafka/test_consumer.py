@@ -1,0 +1,475 @@
+"""The commit never passes a run that is not finished."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import itertools
+import time
+from collections import defaultdict
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka.consumer.fetcher import Fetcher, FetchResult
+from aiokafka.consumer.subscription_state import SubscriptionState
+from faust.transport import consumer
+from faust.transport.drivers import aiokafka
+from faust.transport.utils import DefaultSchedulingStrategy
+from faust.types import TP, Message
+from hypothesis import given
+from hypothesis import strategies as st
+from mode import Service
+from mode.threads import ServiceThread
+
+from fraudapp.app import app, settings
+from fraudapp.kafka.consumer import (
+    LARGEST_RUN,
+    LONGEST_RUN,
+    SafeConsumer,
+    SafeTransport,
+    _InLoop,
+    run_of,
+    runs,
+)
+
+PARTITION = TP("transactions", 0)
+OTHER = TP("transactions", 1)
+CHANGELOG = TP("changelog", 0)
+
+
+def record(offset: int, value: bytes = b"", tp: TP = PARTITION) -> ConsumerRecord:
+    return ConsumerRecord(tp.topic, tp.partition, offset, 0, 0, None, value, 0, 0, len(value), ())
+
+
+class Books(SafeConsumer):
+    """The consumer's books, with Faust's own acknowledgement below, without a broker."""
+
+    def __init__(self, *fetched: dict[TP, list[int]]) -> None:
+        topics = SimpleNamespace(acks_enabled_for=lambda topic: topic == "transactions")
+        monitor = SimpleNamespace(track_tp_end_offset=lambda tp, offset: None)
+        self.app: Any = SimpleNamespace(
+            topics=topics, monitor=monitor, consumer_generation_id=1, in_recovery=False
+        )
+        self.scheduler = DefaultSchedulingStrategy()  # type: ignore[abstract]
+        self._acked = defaultdict(list)
+        self._acked_index = defaultdict(set)
+        self._unacked_messages = set()
+        self._committed_offset = defaultdict(lambda: None)
+        self._waiting_for_ack = None
+        self._n_acked = 0
+        self._stopped: Any = asyncio.Event()
+        self._crashed: Any = asyncio.Event()
+        self._fetched = list(fetched)
+        self.active: set[TP] | None = None
+        self.went_back = 0
+        self.on_init()
+
+    async def _wait_next_records(self, timeout: float) -> Any:
+        fetched = self._fetched.pop(0) if self._fetched else {}
+        return {
+            tp: [record(offset, tp=tp) for offset in offsets] for tp, offsets in fetched.items()
+        }, self.active
+
+    def highwater(self, tp: TP) -> int:
+        return 0
+
+    async def deliver(self) -> list[Message]:
+        delivered = [message async for _, message in self.getmany(1.0)]
+        for message in delivered:
+            self._unacked_messages.add(message)
+        return delivered
+
+
+@pytest.fixture(autouse=True)
+def _going_back_needs_no_broker(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def perform_seek(self: Books) -> None:
+        self.went_back += 1
+
+    monkeypatch.setattr(consumer.Consumer, "perform_seek", perform_seek)
+
+
+# Offsets as a topic gives them: increasing, with holes where compaction or transactions left them.
+offsets = st.sets(st.integers(0, 60), min_size=1, max_size=30).map(sorted)
+
+
+def cut(data: st.DataObject, log: list[int]) -> list[dict[TP, list[int]]]:
+    """One partition's log, as any number of fetches."""
+    cuts = sorted(data.draw(st.sets(st.integers(0, len(log)), max_size=6)) | {0, len(log)})
+    return [{PARTITION: log[a:b]} for a, b in itertools.pairwise(cuts)]
+
+
+@given(log=offsets, data=st.data())
+async def test_in_any_order_of_finishing_no_commit_passes_an_open_run(
+    log: list[int], data: st.DataObject
+) -> None:
+    fetches = cut(data, log)
+    books = Books(*fetches)
+    delivered = [message for _ in fetches for message in await books.deliver()]
+    assert [each.offset for run in map(run_of, delivered) for each in run.records] == log
+    committed = 0
+    while delivered:
+        books.finished(delivered.pop(data.draw(st.integers(0, len(delivered) - 1))))
+        if data.draw(st.booleans()):
+            offset = books._new_offset(PARTITION)
+            assert offset is not None
+            assert all(run_of(each).start >= offset for each in delivered)
+            committed = max(committed, offset)
+    assert max(committed, books._new_offset(PARTITION) or 0) == log[-1] + 1
+    assert not books._unacked_messages
+
+
+@given(log=offsets, data=st.data())
+async def test_whatever_was_delivered_before_a_seek_commits_nothing_after_it(
+    log: list[int], data: st.DataObject
+) -> None:
+    fetches = cut(data, log)
+    books = Books(*fetches, *fetches)
+    before = [message for _ in fetches for message in await books.deliver()]
+    for each in before[: data.draw(st.integers(0, len(before)))]:
+        books.finished(each)
+    await books.perform_seek()
+    for each in data.draw(st.lists(st.sampled_from(before), unique_by=id)):
+        books.finished(each)
+    assert books._new_offset(PARTITION) is None
+    after = [message for _ in fetches for message in await books.deliver()]
+    for each in before:
+        books.finished(each)
+    assert books._new_offset(PARTITION) is None
+    for each in after:
+        books.finished(each)
+        assert books._new_offset(PARTITION) == run_of(each).end
+
+
+async def test_a_run_without_its_records_is_finished_as_with_them() -> None:
+    books = Books({PARTITION: [3, 4, 7]})
+    (message,) = await books.deliver()
+    run_of(message).release()
+    assert (run_of(message).records, run_of(message).size) == ((), 0)
+    assert (run_of(message).start, run_of(message).end, run_of(message).count) == (3, 8, 3)
+    books.finished(message)
+    assert books._new_offset(PARTITION) == 8
+    assert books._n_acked == 3
+
+
+async def test_what_was_fetched_while_a_seek_went_on_is_left_and_fetched_again() -> None:
+    books = Books({PARTITION: [7], OTHER: [8, 9]}, {PARTITION: [0, 1]})
+    fetch = books.getmany(1.0)
+    assert run_of((await fetch.__anext__())[1]).start == 7
+    await books.perform_seek()
+    before = books._seeks
+    assert [each async for each in fetch] == []
+    # It may have been fetched after the seek, so without another one it would never come again.
+    assert books._seeks > before
+    assert [run_of(each).end for each in await books.deliver()] == [2]
+
+
+@pytest.mark.parametrize("started", ["before the seek", "during the seek"])
+async def test_to_go_back_by_a_seek_is_no_end_of_a_topic_that_was_lost(
+    started: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    went_back = asyncio.Event()
+
+    async def perform_seek(self: Books) -> None:
+        await went_back.wait()
+
+    monkeypatch.setattr(consumer.Consumer, "perform_seek", perform_seek)
+    books = Books({PARTITION: [7, 8]}, {PARTITION: [0, 1]}, {PARTITION: [0, 1]})
+    first = books.getmany(1.0)
+    if started == "before the seek":
+        await first.__anext__()
+    seeking = asyncio.create_task(books.perform_seek())
+    await asyncio.sleep(0)
+    if started == "during the seek":
+        await first.__anext__()
+    second = books.getmany(1.0)  # from where it has gone back to, before the books are empty
+    await second.__anext__()
+    went_back.set()
+    await seeking
+    assert [each async for each in second] == []
+    assert [run_of(each).end for each in await books.deliver()] == [2]
+    assert not books._beginning_again
+
+
+@pytest.mark.parametrize("how", ["suspended", "generation", "inactive"])
+async def test_what_is_dropped_on_its_way_is_fetched_again(how: str) -> None:
+    books = Books({PARTITION: [0], OTHER: [5]}, {PARTITION: [0], OTHER: [5]})
+    fetch = books.getmany(1.0)
+    await fetch.__anext__()
+    if how == "suspended":
+        books.flow_active = False
+    elif how == "generation":
+        books.app.consumer_generation_id = 2
+    else:
+        books = Books({PARTITION: [0], OTHER: [5]}, {PARTITION: [0], OTHER: [5]})
+        books.active = {PARTITION}
+        fetch = books.getmany(1.0)
+        await fetch.__anext__()
+    assert [each async for each in fetch] == []
+    assert books.went_back == 0
+    books.flow_active, books.active = True, None
+    assert {each.partition for each in await books.deliver()} == {0, 1}
+    assert books.went_back == 1
+
+
+async def test_a_run_that_faust_skipped_holds_the_commit_until_it_comes_again() -> None:
+    books = Books({PARTITION: [0, 1]}, {PARTITION: [2, 3]})
+    (skipped,), (last,) = await books.deliver(), await books.deliver()
+    books.finished(last)
+    assert books.ack(skipped)  # as Faust does in a rebalance with what it will not process
+    assert books._new_offset(PARTITION) == 0
+    assert not books._unacked_messages  # a rebalance is not held up by it
+    assert books.went_back == 0
+    await books.deliver()
+    assert books.went_back == 1
+    await books.deliver()
+    assert books.went_back == 1
+
+
+async def test_a_partition_that_goes_back_without_a_seek_is_left_to_the_next_worker() -> None:
+    books = Books(
+        {PARTITION: [0, 1, 2]}, {OTHER: [0], CHANGELOG: [0], PARTITION: [1]}, {OTHER: [1]}
+    )
+    committed: list[dict[TP, int]] = []
+    ended: list[str] = []
+
+    async def commit(offsets: dict[TP, int]) -> None:
+        committed.append(offsets)
+
+    books._thread = SimpleNamespace(commit=commit)  # type: ignore[assignment]
+    books.transport = SimpleNamespace(end=lambda exc: ended.append(str(exc)))  # type: ignore
+    (run,) = await books.deliver()
+    assert await books.deliver() == []
+    assert committed == [{PARTITION: 1}]
+    assert "transactions/0 had been read up to 3, and goes on at 1" in ended[0]
+    books.finished(run)
+    assert books._new_offset(PARTITION) is None
+    assert await books.deliver() == []
+    assert len(ended) == 1
+
+
+async def test_changelogs_are_delivered_record_by_record() -> None:
+    books = Books({CHANGELOG: [3, 4], PARTITION: [0, 1]})
+    delivered = await books.deliver()
+    assert sorted((each.topic, each.offset) for each in delivered) == [
+        ("changelog", 3),
+        ("changelog", 4),
+        ("transactions", 1),
+    ]
+
+
+@given(
+    sizes=st.lists(st.sampled_from([0, 10, LARGEST_RUN // 2, LARGEST_RUN, 3 * LARGEST_RUN])),
+    small=st.integers(0, 3 * LONGEST_RUN),
+)
+def test_runs_are_bounded_in_length_and_size_and_leave_nothing_out(
+    sizes: list[int], small: int
+) -> None:
+    value = bytes(3 * LARGEST_RUN)
+    records = [record(n, value[:size]) for n, size in enumerate([*sizes, *[0] * small])]
+    cut = list(runs(records))
+    assert [each for run in cut for each in run.records] == records
+    for run in cut:
+        assert 0 < len(run.records) <= LONGEST_RUN
+        assert run.size == sum(len(each.value) for each in run.records)
+        assert run.size <= LARGEST_RUN or len(run.records) == 1
+        assert (run.start, run.end) == (run.records[0].offset, run.records[-1].offset + 1)
+
+
+@pytest.mark.parametrize("where", ["key", "value", "header", "headers"])
+def test_a_run_is_bounded_whatever_holds_the_bytes(where: str) -> None:
+    each = bytes(LARGEST_RUN // 10)
+    held = {
+        "key": (each, b"", ()),
+        "value": (None, each, ()),
+        "header": (None, None, (("name", each), ("none", None))),
+        "headers": (None, b"", (("", None),) * (LARGEST_RUN // 64 // 10 + 1)),
+    }
+    key, value, headers = held[where]
+    records = [ConsumerRecord("t", 0, n, 0, 0, key, value, 0, 0, 0, headers) for n in range(50)]
+    assert all(len(run.records) <= 10 for run in runs(records))
+
+
+def test_faust_may_not_drop_what_it_takes_for_read() -> None:
+    books = Books()
+    for tp in (PARTITION, CHANGELOG):
+        books._read_offset[tp] = 9
+    assert books._read_offset[PARTITION] is None
+    assert books._read_offset[CHANGELOG] == 9
+
+
+def test_nothing_finished_is_nothing_to_commit() -> None:
+    assert Books()._new_offset(PARTITION) is None
+
+
+def test_faust_still_has_the_private_names_this_leans_on() -> None:
+    assert SafeTransport.Consumer is SafeConsumer
+    source = inspect.getsource(consumer.Consumer)
+    for name in (
+        "_acked_index",
+        "_unacked_messages",
+        "_acked",
+        "_n_acked >= commit_every",
+        "notify(self._waiting_for_ack)",
+        "perform_seek",
+        "self.on_init()",
+        "records, active_partitions = await self._wait_next_records(timeout)",
+        "self.scheduler.iterate(records)",
+        "def on_buffer_full(self, tp: TP)",
+    ):
+        assert name in source, f"Faust has changed: {name} is gone; see fraudapp/kafka/consumer.py"
+    assert list(inspect.signature(consumer.Consumer._new_offset).parameters) == ["self", "tp"]
+    assert "self._new_offset(tp)" in source
+    assert "await self._add_gap(tp" in source
+    assert "getmany = self.getmany" in source
+    assert "get_read_offset = self._read_offset.__getitem__" in source
+    assert hasattr(aiokafka.Consumer, "_new_consumer_thread")
+    assert "fetch_max_wait_ms" in inspect.getsource(
+        aiokafka.AIOKafkaConsumerThread._create_worker_consumer
+    )
+    assert "fetch_max_wait_ms=self._fetch_max_wait_ms" in inspect.getsource(AIOKafkaConsumer.start)
+    assert "self._fetcher = Fetcher(" in inspect.getsource(AIOKafkaConsumer.start)
+    sending = inspect.getsource(Fetcher._fetch_requests_routine)
+    assert "self._proc_fetch_request(assignment, node_id, request)," in sending
+    assert "await self._client.send(node_id, request)" in inspect.getsource(
+        Fetcher._proc_fetch_request
+    )
+    assert "await consumer.commit(aiokafka_offsets)" in inspect.getsource(
+        aiokafka.AIOKafkaConsumerThread._commit
+    )
+
+
+async def test_what_the_broker_no_longer_has_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
+    books = Books(*[{PARTITION: [50, 51], CHANGELOG: [9], OTHER: [3]}] * 3)
+    for _ in range(2):  # the second time after it has gone back
+        books.missing.update({PARTITION: 40, CHANGELOG: 5, OTHER: 7})
+        await books.deliver()
+        await books.perform_seek()
+    assert caplog.messages == [
+        "transactions/0 was deleted from offset 40 to 49 before it was decided: what it held is "
+        "lost here; see retention.ms of the topic"
+    ]
+    books.missing[PARTITION] = 45
+    await books.perform_seek()
+    assert not books.missing
+
+
+async def test_the_client_of_a_worker_rests_before_it_fetches(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def connect(self: _InLoop) -> None:
+        self._consumer = SimpleNamespace(_fetcher=fetcher, _client=kafka)
+
+    async def fetch(*args: Any) -> bool:
+        return args == (assignment, 1, request)
+
+    async def send(node: int, request: str) -> str:
+        return request
+
+    state = SimpleNamespace(awaiting_reset=True)
+    assignment = SimpleNamespace(active=True, state_value=lambda tp: state)
+    request = SimpleNamespace(topics=[("transactions", [(0, 7, 1_000)])])
+    kafka = SimpleNamespace(send=send)
+    fetcher = SimpleNamespace(_proc_fetch_request=fetch)
+    made: list[float] = []
+
+    class Rest:
+        def __init__(self, longest: float) -> None:
+            made.append(longest)
+
+        def seconds(self) -> float:
+            made.append(0.0)
+            return 0.0
+
+    monkeypatch.setattr(aiokafka.AIOKafkaConsumerThread, "on_start", connect)
+    monkeypatch.setattr("fraudapp.kafka.consumer.FetchRest", Rest)
+    client: Any = _InLoop.__new__(_InLoop)
+    client.transport = SimpleNamespace(longest_rest=0.025, topic_ids={"transactions": "id"})
+    client.consumer = SimpleNamespace(missing={})
+    await client.on_start()
+    assert await kafka.send(1, "a request of another kind") == "a request of another kind"
+    assert await fetcher._proc_fetch_request(assignment, 1, request)
+    assert made == [0.025, 0.0]
+    assert client.consumer.missing == {PARTITION: 7}
+    state.awaiting_reset = False
+    client.consumer.missing.clear()
+    assert await fetcher._proc_fetch_request(assignment, 1, request)
+    assert client.consumer.missing == {}
+    transport = app.transport
+    assert isinstance(transport, SafeTransport)
+    assert transport.longest_rest == settings.batch_seconds / 5
+
+
+class Fetched(list[ConsumerRecord]):
+    """Records of a partition, as the client keeps them until they are asked for."""
+
+    @property
+    def next_fetch_offset(self) -> int:
+        return int(self[0].offset)
+
+
+async def test_what_is_full_stays_with_the_client_and_comes_once_there_is_room() -> None:
+    tps = {TopicPartition(*tp) for tp in (PARTITION, OTHER)}
+    positions = SubscriptionState()
+    positions.assign_from_user(tps)
+    for tp in tps:
+        positions.seek(tp, 7)
+    fetcher: Any = Fetcher.__new__(Fetcher)
+    fetcher._subscriptions, fetcher._loop = positions, asyncio.get_running_loop()
+    fetcher._fetch_waiters, fetcher._closed, fetcher._wait_consume_future = set(), False, None
+    assignment = positions.subscription.assignment
+    fetcher._records = {
+        tp: FetchResult(
+            tp,
+            assignment=assignment,
+            partition_records=Fetched([record(7, tp=TP(*tp))]),
+            backoff=0.0,
+        )
+        for tp in tps
+    }
+    full = {PARTITION, OTHER}
+    thread: Any = _InLoop.__new__(_InLoop)
+    thread._consumer = SimpleNamespace(_fetcher=fetcher, _closed=False, _max_poll_records=10)
+    thread.consumer = SimpleNamespace(flow_active=True, is_full=full.__contains__)
+
+    for left, tp in [(2, OTHER), (1, PARTITION)]:
+        fetching = asyncio.create_task(thread.getmany({PARTITION, OTHER}, 60.0))
+        for _ in range(5):
+            await asyncio.sleep(0)
+        assert not fetching.done()
+        assert len(fetcher._records) == left
+        full.discard(tp)
+        thread.look_again()
+        assert (await asyncio.wait_for(fetching, 5)).keys() == {tp}
+
+
+@pytest.mark.parametrize("state", ["nothing assigned", "another one", "position unknown", "known"])
+async def test_a_look_at_a_partition_in_any_state_ends_no_worker(state: str) -> None:
+    positions = SubscriptionState()
+    if state != "nothing assigned":
+        assigned = OTHER if state == "another one" else PARTITION
+        positions.assign_from_user([TopicPartition(*assigned)])
+    if state == "known":
+        positions.seek(TopicPartition(*PARTITION), 7)
+    thread: Any = _InLoop.__new__(_InLoop)
+    thread._consumer = SimpleNamespace(
+        _subscription=positions, _fetcher=SimpleNamespace(_subscriptions=positions)
+    )
+    thread.time_started = time.monotonic()
+    thread.tp_fetch_request_timeout_secs = 0.0
+    said: list[str] = []
+    thread.log = SimpleNamespace(error=lambda message, *args: said.append(message))
+    thread.verify_event_path(time.monotonic(), PARTITION)
+    assert len(said) == (state == "known")
+    assert thread.reach(PARTITION) == (7 if state == "known" else None, None)
+
+
+def test_what_a_service_in_a_thread_does_its_own_way_is_undone() -> None:
+    own_way = {
+        name for name in vars(ServiceThread) if hasattr(Service, name) and not name.startswith("__")
+    }
+    every_class_has_its_own = {"_abc_impl", "_tasks", "abstract", "logger"}
+    makes_it_for_the_loop_which_is_the_same = {"_new_shutdown_event"}
+    for name in own_way - every_class_has_its_own - makes_it_for_the_loop_which_is_the_same:
+        assert getattr(_InLoop, name) is getattr(Service, name), name

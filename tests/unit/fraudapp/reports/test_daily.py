@@ -1,0 +1,95 @@
+"""The report adds up."""
+
+from __future__ import annotations
+
+import csv
+from datetime import date
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fraudapp.reports.daily import Cell, as_text, summarise
+from fraudapp.reports.render import as_csv, as_html
+
+DAY = date(2026, 1, 2)
+cells = st.lists(
+    st.builds(
+        Cell,
+        type=st.sampled_from(["TRANSFER", "PAYMENT"]),
+        decision=st.sampled_from(["APPROVE", "FLAG", "BLOCK"]),
+        is_fraud=st.sampled_from([0, 1]),
+        transactions=st.integers(1, 10),
+        amount=st.floats(0, 1e9),
+    ),
+    max_size=12,
+)
+
+
+@given(cells)
+def test_every_transaction_is_counted_once_in_every_table(day: list[Cell]) -> None:
+    report = summarise(DAY, day)
+    total = sum(cell.transactions for cell in day)
+    assert report.total == sum(report.by_decision.values()) == total
+    assert sum(sum(row.values()) for row in report.by_type.values()) == total
+    fraud = sum(cell.transactions for cell in day if cell.is_fraud)
+    assert report.labelled_fraud == (fraud or None)
+    assert (report.confusion is None) == (fraud == 0)
+    assert sum(sum(row.values()) for row in (report.confusion or {}).values()) in (0, total)
+    assert f"{total:,}" in as_text(report) or not total
+
+
+def test_ratios_are_those_of_the_definition() -> None:
+    day = [
+        Cell("TRANSFER", "BLOCK", 1, 8, 80.0),
+        Cell("TRANSFER", "BLOCK", 0, 2, 20.0),
+        Cell("PAYMENT", "FLAG", 1, 1, 5.0),
+        Cell("PAYMENT", "APPROVE", 1, 1, 5.0),
+        Cell("PAYMENT", "APPROVE", 0, 88, 5.0),
+    ]
+    report = summarise(DAY, day)
+    assert (report.precision_block, report.recall_block, report.recall_stopped) == (0.8, 0.8, 0.9)
+    assert report.amount_by_decision == {"APPROVE": 10.0, "FLAG": 5.0, "BLOCK": 100.0}
+
+
+def test_without_labels_precision_and_recall_are_unknown_everywhere() -> None:
+    report = summarise(
+        DAY, [Cell("TRANSFER", "BLOCK", 0, 7, 80.0), Cell("DEBIT", "FLAG", 0, 2, 1.0)]
+    )
+    assert (report.precision_block, report.recall_block, report.recall_stopped) == (None,) * 3
+    assert (report.labelled_fraud, report.confusion) == (None, None)
+    text = as_text(report)
+    for shown in (text, as_html(report)):
+        assert "how many of the 7 blocked are fraud, is unknown" in shown
+        assert "%" not in text
+        assert "legitimate" not in text
+    labels = [row for row in csv.DictReader(as_csv(report).splitlines()) if _of_labels(row)]
+    assert len(labels) == 6
+    assert {row["value"] for row in labels} == {""}
+
+
+def _of_labels(row: dict[str, str]) -> bool:
+    return row["section"] == "labels" or "labelled" in row["measure"]
+
+
+def test_with_some_labels_it_is_told_how_many_there_are() -> None:
+    day = [
+        Cell("TRANSFER", "BLOCK", 1, 3, 80.0),
+        Cell("TRANSFER", "BLOCK", 0, 7, 80.0),
+        Cell("TRANSFER", "APPROVE", 1, 1, 8.0),
+    ]
+    text = as_text(summarise(DAY, day))
+    assert "Of 4 labelled as fraud, 75.0% were blocked and 75.0% blocked or flagged." in text
+    assert "Of 10 blocked, 30.0% are labelled as fraud; the others are legitimate or not" in text
+
+
+def test_labels_without_a_block_leave_out_the_share_of_blocks() -> None:
+    text = as_text(summarise(DAY, [Cell("TRANSFER", "APPROVE", 1, 1, 8.0)]))
+    assert "Of 1 labelled as fraud, 0.0% were blocked" in text
+    assert "Of 0 blocked" not in text
+
+
+def test_a_day_without_decisions_is_said_to_be_one() -> None:
+    report = summarise(DAY, [])
+    assert (report.total, report.precision_block) == (0, None)
+    assert as_text(report).startswith("No decisions were made on 2026-01-02 (UTC).")
+    assert "broker was not to be reached" in as_text(report)

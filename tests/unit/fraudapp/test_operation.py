@@ -1,0 +1,151 @@
+"""The log is told what is tried, why it fails and for how long; and that once, not all the time."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+from aiokafka import TopicPartition
+from aiokafka.errors import (
+    GroupAuthorizationFailedError,
+    KafkaConnectionError,
+    LeaderNotAvailableError,
+    TopicAuthorizationFailedError,
+)
+
+from fraudapp import operation as module
+from fraudapp.operation import Effort, Readings, reason_of, troubles
+from fraudapp.sinks.base import StoreUnavailable
+
+
+@pytest.fixture
+def now(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Seconds on the clock; to be changed."""
+    clock = [1_000.0]
+    monkeypatch.setattr(module, "monotonic", lambda: clock[0])
+    return clock
+
+
+def test_a_line_says_what_is_tried_why_it_fails_how_often_and_for_how_long(
+    now: list[float], caplog: pytest.LogCaptureFixture
+) -> None:
+    effort = Effort("reading partition 3 of decisions")
+    now[0] += 2.5
+    effort.failed(TopicAuthorizationFailedError("decisions"))
+    assert caplog.messages == [
+        "reading partition 3 of decisions: TopicAuthorizationFailedError: the broker's user needs "
+        "READ on topic decisions (failed once in 2.5 s); it is tried until it goes well"
+    ]
+    assert caplog.records[0].levelno == logging.WARNING
+
+
+def test_a_failure_is_told_again_for_another_reason_and_now_and_then(
+    now: list[float], caplog: pytest.LogCaptureFixture
+) -> None:
+    effort = Effort("asking")
+    for number in range(100):  # one a second, of two kinds in turn
+        effort.failed(
+            [KafkaConnectionError(f"port {number}"), LeaderNotAvailableError()][number % 2]
+        )
+        now[0] += 1.0
+    told = [line.split("failed ")[1].split(";")[0] for line in caplog.messages]
+    assert told == [
+        "once in 0.0 s)",
+        "2 times in 1.0 s)",
+        *["32 times in 31.0 s)", "33 times in 32.0 s)"],
+        *["63 times in 62.0 s)", "64 times in 63.0 s)"],
+        *["94 times in 93.0 s)", "95 times in 94.0 s)"],
+    ]
+
+
+def test_that_it_goes_well_again_is_told_once_and_only_after_failures(
+    now: list[float], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    effort = Effort("asking")
+    effort.succeeded()
+    assert not caplog.messages
+    effort.failed(KafkaConnectionError())
+    now[0] += 7.0
+    effort.succeeded()
+    effort.succeeded()
+    assert caplog.messages[1:] == ["asking: goes well again after 7.0 s"]
+    effort.failed(KafkaConnectionError())
+    assert "failed once in 0.0 s" in caplog.messages[-1]
+
+
+def test_trouble_is_what_fails_now_and_not_only_for_a_moment(now: list[float]) -> None:
+    effort = Effort("asking")
+    assert effort.trouble() is None
+    effort.failed(KafkaConnectionError("gone"))
+    assert effort.trouble() == "asking: KafkaConnectionError: gone (failed once in 0.0 s)"
+    assert not troubles([effort])
+    now[0] += 3.0
+    assert troubles([Effort("other"), effort]) == [
+        "asking: KafkaConnectionError: gone (failed once in 3.0 s)"
+    ]
+    effort.succeeded()
+    assert effort.trouble() is None
+
+
+def test_what_goes_well_in_part_is_no_end_of_failing(now: list[float]) -> None:
+    effort = Effort("fetching", settles=5.0)
+    effort.failed(TopicAuthorizationFailedError("one"))
+    now[0] += 4.0
+    effort.succeeded()
+    assert effort.trouble() is not None
+    now[0] += 1.0
+    effort.succeeded()
+    assert effort.trouble() is None
+
+
+def test_each_partition_has_an_effort_of_its_own() -> None:
+    readings = Readings("decisions", " for redis")
+    readings[1].failed(KafkaConnectionError())
+    assert readings[1].reason is not None
+    assert readings[0].reason is None
+    assert readings[0].what == "reading partition 0 of decisions for redis"
+
+
+@pytest.mark.parametrize(
+    ("exc", "needs", "expected"),
+    [
+        (
+            TopicAuthorizationFailedError(TopicPartition("t", 1)),
+            "READ",
+            "TopicAuthorizationFailedError: the broker's user needs READ on topic t",
+        ),
+        (
+            TopicAuthorizationFailedError({"u", "t"}),
+            "WRITE",
+            "TopicAuthorizationFailedError: the broker's user needs WRITE on topic t, u",
+        ),
+        (
+            GroupAuthorizationFailedError("app-redis"),
+            "READ",
+            "GroupAuthorizationFailedError: the broker's user needs READ on group app-redis",
+        ),
+        (StoreUnavailable("redis:\n  no\tanswer"), "READ", "StoreUnavailable: redis: no answer"),
+        (KafkaConnectionError(), "READ", "KafkaConnectionError"),
+    ],
+)
+def test_a_reason_names_what_is_needed_in_one_line(
+    exc: Exception, needs: str, expected: str
+) -> None:
+    assert reason_of(exc, needs) == expected
+
+
+def test_a_reason_without_leader_names_the_partition() -> None:
+    exc = LeaderNotAvailableError(TopicPartition("t", 1))
+    assert reason_of(exc) == "LeaderNotAvailableError: t/1"
+
+
+def test_a_reason_has_its_causes_unless_they_say_the_same() -> None:
+    inner = OSError("no route")
+    outer = KafkaConnectionError("broker 1")
+    outer.__cause__ = inner
+    assert reason_of(outer) == "KafkaConnectionError: broker 1, from OSError: no route"
+    outer = KafkaConnectionError("OSError: no route")
+    outer.__cause__ = inner
+    assert reason_of(outer) == "KafkaConnectionError: OSError: no route"
+    assert len(reason_of(OSError("x" * 10_000))) < 500

@@ -1,0 +1,84 @@
+"""What may pass is tried again until it goes well; anything else is raised at once."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from aiokafka.errors import KafkaConnectionError, MessageSizeTooLargeError
+
+from fraudapp.operation import Effort
+from fraudapp.retry import patiently
+from fraudapp.sinks.base import StoreUnavailable
+
+
+async def attempts(
+    failures: Sequence[type[Exception]],
+    on: type[Exception] | None = None,
+    *,
+    what: str | Effort = "asking",
+    within: float | None = None,
+) -> int:
+    """Fail with one after the other, then go well; return how often it was tried."""
+    left = list(failures)
+    tried = 0
+    async for attempt in patiently(what, on=on, within=within):
+        with attempt:
+            tried += 1
+            if left:
+                raise left.pop(0)
+    return tried
+
+
+@pytest.mark.parametrize("failures", [0, 1, 3])
+async def test_it_ends_with_the_first_attempt_that_goes_well(
+    failures: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO):
+        assert await attempts([KafkaConnectionError] * failures) == failures + 1
+    begin, end = "asking: KafkaConnectionError (failed once", "asking: goes well again after"
+    expected = [begin, end] if failures else []
+    assert len(caplog.messages) == len(expected)
+    assert all(map(str.startswith, caplog.messages, expected))  # and nothing by stamina
+
+
+async def test_attempts_end_in_time_with_the_last_failure() -> None:
+    failures = [KafkaConnectionError] * 100
+    with pytest.raises(KafkaConnectionError):
+        await attempts(failures, within=0.01)
+
+
+async def test_whoever_has_to_know_passes_an_effort() -> None:
+    effort = Effort("asking")
+    reasons = []
+    async for attempt in patiently(effort):
+        with attempt:
+            reasons.append(effort.reason)
+            if len(reasons) < 3:
+                raise KafkaConnectionError
+    assert reasons == [None, "KafkaConnectionError", "KafkaConnectionError"]
+    assert effort.reason is None
+    with pytest.raises(LookupError):
+        await attempts([KafkaConnectionError, LookupError], what=effort)
+    assert effort.reason is None
+
+
+def test_all_that_is_tried_again_says_so_in_one_way() -> None:
+    sources = (Path(__file__).parents[3] / "fraudapp").rglob("*.py")
+    users = [path.name for path in sources if "import stamina" in path.read_text()]
+    assert users == ["patience.py"]
+
+
+@pytest.mark.parametrize("final", [ValueError, MessageSizeTooLargeError, StoreUnavailable])
+@pytest.mark.parametrize("before", [0, 1])
+async def test_what_waiting_does_not_help_is_raised(final: type[Exception], before: int) -> None:
+    with pytest.raises(final):
+        await attempts([*[KafkaConnectionError] * before, final])
+
+
+async def test_only_what_is_named_is_waited_out() -> None:
+    assert await attempts([StoreUnavailable], on=StoreUnavailable) == 2
+    with pytest.raises(KafkaConnectionError):
+        await attempts([KafkaConnectionError], on=StoreUnavailable)

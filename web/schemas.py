@@ -1,0 +1,126 @@
+"""The documents the API answers with, besides decisions; its description is made from these."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from msgspec import UNSET, Struct, UnsetType
+
+from models.activity import Recent
+from models.records import FieldError
+from tables.heartbeats import StoreReport
+
+
+class Pending(Struct, frozen=True):
+    """A transaction that was accepted and has no decision yet."""
+
+    transaction_id: str
+    status: Literal["PENDING"]
+    status_url: str
+
+
+class Conflict(Struct, frozen=True):
+    """A transaction whose id was used before, with another payload: it will not be decided."""
+
+    transaction_id: str
+    status: Literal["CONFLICT"]
+    status_url: str
+
+
+class BodyError(FieldError, frozen=True):
+    """One thing wrong with a request, and where."""
+
+    index: int | UnsetType = UNSET
+    """Of the item in an array; left out if the body is none."""
+
+
+class ProblemDocument(Struct, frozen=True):
+    """An error, as RFC 9457 has it; members beyond these depend on the error."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    request_id: str | UnsetType = UNSET
+    """As in the header `X-Request-ID`, and in the log."""
+
+
+class InvalidBody(ProblemDocument, frozen=True, kw_only=True):
+    """A request with errors; nothing of it was accepted."""
+
+    errors: list[BodyError]
+
+
+class NotReady(ProblemDocument, frozen=True, kw_only=True):
+    """Why a worker is not ready: the checks, of which at least one is false."""
+
+    checks: dict[str, bool]
+
+
+class Health(Struct, frozen=True):
+    """The worker lives; how its stores do."""
+
+    status: Literal["alive"]
+    stores: dict[str, StoreReport]
+
+
+class Ready(Struct, frozen=True):
+    """The worker is ready: every check has passed."""
+
+    status: Literal["ready"]
+    checks: dict[str, bool]
+
+
+class Stats(Struct, frozen=True):
+    """Exact counts of the whole cluster."""
+
+    decisions: dict[str, int]
+    """`total`, and by outcome: `APPROVE`, `FLAG`, `BLOCK`."""
+    duplicates: int
+    dead_letters: dict[str, int]
+    """`total`, and by reason."""
+    partitions: dict[int, int]
+    """Offset of the last message dealt with, by input partition."""
+    model_version: str
+    policy_version: str
+
+
+class PartitionState(Struct, frozen=True):
+    """One input partition."""
+
+    number: int
+    worker: str
+    """The worker that owns it."""
+    offset: int
+    """Of the last message dealt with; -1 if there was none."""
+    lag: int | None
+    """Messages that wait; None if not known yet."""
+    unread: int
+    """Decisions of before that its worker has to read first, as after the failure of another."""
+    unread_seconds: float | None
+    """How long that takes; None if not known yet."""
+
+
+class WorkerState(Struct, frozen=True):
+    """One worker, as it has told of itself."""
+
+    name: str
+    at: float
+    """When it did, seconds since 1970."""
+    partitions: list[int]
+    latency: dict[str, float]
+    """Seconds from message to decision in the last minute: `p50`, `p95`, `p99`; may be empty."""
+    stores: dict[str, StoreReport]
+    model_version: str
+    policy_version: str
+
+
+class Details(Struct, frozen=True):
+    """All that the page shows. Counts are exact, the rest may be a second late."""
+
+    at: float
+    """Time of the answer, seconds since 1970."""
+    stats: Stats
+    recent: Recent
+    partitions: list[PartitionState]
+    workers: list[WorkerState]
