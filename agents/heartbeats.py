@@ -39,15 +39,15 @@ async def report() -> None:
     high_waters = status.high_waters(numbers)
     of_worker = _of_worker()
     for number in numbers:
-        ledger = runtime.decisions.ledger(number)
-        if ledger is not None:
+        index = runtime.decisions.index(number)
+        if index is not None:
             _write(
                 number,
                 Report(
                     **of_worker,
-                    cursor=ledger.cursor,
+                    cursor=index.cursor,
                     high_water=high_waters.get(number),
-                    activity=ledger.activity,
+                    activity=index.activity,
                     stored=_stored(number, told),
                 ),
             )

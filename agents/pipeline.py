@@ -27,7 +27,7 @@ from agents.inputs import input_of
 from agents.partition_queues import Events, number_of
 from fraudapp.app import app, runtime, settings
 from fraudapp.decisions.batch import Batch
-from fraudapp.decisions.index import LEDGER_FAILED, Ledger
+from fraudapp.decisions.index import INDEX_FAILED, DecisionIndex
 from fraudapp.kafka.consumer import SafeConsumer, run_of
 from fraudapp.messages.publish import publish_dead_letters, send_home
 from fraudapp.metrics import batch_messages, latency, stage
@@ -53,7 +53,7 @@ class Share:
     reading: Reading
     admission: Admission
     cursor: int
-    """That of the ledger, when ids were looked up in it."""
+    """That of the index, when ids were looked up in it."""
     decisions: Sequence[Decision] = field(default_factory=list)
     """On what is new, in that order."""
 
@@ -105,9 +105,9 @@ async def count(number: int, taken: Sequence[Done]) -> None:
     current = [done for done in taken if is_current(done.events, generation)]
     if not current:
         return
-    ledger = await runtime.decisions.ready(number, generation)
+    index = await runtime.decisions.ready(number, generation)
     counted = [each for done in current for each in done.counted]
-    progress = Progress(counted, max(done.offset for done in current), ledger.counts)
+    progress = Progress(counted, max(done.offset for done in current), index.counts)
     with stage("count"):
         await own_counts.add(generation, number, progress)
     for done in current:
@@ -132,31 +132,31 @@ def leave(events: Events) -> None:
 
 
 async def _look_up(batch: Sequence[Events]) -> list[Share]:
-    """Read the runs and look up what was decided, in ledgers made anew where they are damaged."""
+    """Read the runs and look up what was decided, in indexes made anew where they are damaged."""
     while True:
         generation = app.consumer_generation_id
         batch = [events for events in batch if is_current(events, generation)]
         with stage("ledger"):
             numbers = [number_of(events) for events in batch]
-            ledgers = await _ready(numbers, generation)
+            indexes = await _ready(numbers, generation)
             if new := [n for n in numbers if not own_counts.has_begun(generation, n)]:
                 await asyncio.gather(*(_begin(number, generation) for number in new))
                 continue
-        # From here on nothing gives way: what the ledgers say holds for all of it.
+        # From here on nothing gives way: what the indexes say holds for all of it.
         try:
-            return [_share(events, ledger) for events, ledger in zip(batch, ledgers, strict=True)]
-        except LEDGER_FAILED as exc:
+            return [_share(events, index) for events, index in zip(batch, indexes, strict=True)]
+        except INDEX_FAILED as exc:
             runtime.decisions.failed(exc)
 
 
-async def _ready(numbers: Sequence[int], generation: int) -> list[Ledger]:
-    """Return the ledgers, all of which are ready at the same moment."""
+async def _ready(numbers: Sequence[int], generation: int) -> list[DecisionIndex]:
+    """Return the indexes, all of which are ready at the same moment."""
     decisions = runtime.decisions
     while True:
-        ledgers = [await decisions.ready(number, generation) for number in numbers]
+        indexes = [await decisions.ready(number, generation) for number in numbers]
         # While one is waited for, another may turn out to be damaged.
-        if all(decisions.ledger(n) is each for n, each in zip(numbers, ledgers, strict=True)):
-            return ledgers
+        if all(decisions.index(n) is each for n, each in zip(numbers, indexes, strict=True)):
+            return indexes
 
 
 async def _begin(number: int, generation: int) -> None:
@@ -166,11 +166,11 @@ async def _begin(number: int, generation: int) -> None:
     async for attempt in patiently(f"looking where {topic}/{number} ends"):
         with attempt:
             end = (await app.consumer.highwaters(partition))[partition]
-    ledger = await runtime.decisions.ready(number, generation)
+    index = await runtime.decisions.ready(number, generation)
     if generation != app.consumer_generation_id:
         return
     await own_counts.begin(
-        generation, number, runtime.watch.ids[topic], end=end or 0, cursor=ledger.cursor
+        generation, number, runtime.watch.ids[topic], end=end or 0, cursor=index.cursor
     )
 
 
@@ -190,22 +190,22 @@ def _decisions(shares: Sequence[Share]) -> list[Decision]:
     return decide([candidate for share in shares for candidate in share.admission.new], **how)
 
 
-def _share(events: Events, ledger: Ledger) -> Share:
+def _share(events: Events, index: DecisionIndex) -> Share:
     records = [record for event in events for record in run_of(event.message).records]
     with stage("read"):
         there = runtime.watch.partitions
         inputs = [input_of(record, there) for record in records]
         reading = read(inputs, settings.topic_partitions)
     with stage("admit"):
-        admission = _admit(number_of(events), reading.candidates, ledger)
-    return Share(number_of(events), events, records, reading, admission, ledger.cursor)
+        admission = _admit(number_of(events), reading.candidates, index)
+    return Share(number_of(events), events, records, reading, admission, index.cursor)
 
 
-def _admit(number: int, candidates: Sequence[Candidate], ledger: Ledger) -> Admission:
-    """Sort the candidates by what the ledger has, and tell who waits for that."""
-    known = ledger.find([each.transaction.transaction_id for each in candidates])
+def _admit(number: int, candidates: Sequence[Candidate], index: DecisionIndex) -> Admission:
+    """Sort the candidates by what the index has, and tell who waits for that."""
+    known = index.find([each.transaction.transaction_id for each in candidates])
     runtime.waiting.wake(known.values())
-    return admit(candidates, known, ledger.before(own_counts.since(number), known))
+    return admit(candidates, known, index.before(own_counts.since(number), known))
 
 
 async def _append(share: Share) -> None:
@@ -215,10 +215,10 @@ async def _append(share: Share) -> None:
     """
     candidates, decisions, cursor = share.admission.new, share.decisions, share.cursor
     while decisions and not await runtime.append(share.number, Batch(decisions), cursor):
-        ledger = await runtime.decisions.ready(share.number, app.consumer_generation_id)
+        index = await runtime.decisions.ready(share.number, app.consumer_generation_id)
         try:
-            again, cursor = _admit(share.number, candidates, ledger), ledger.cursor
-        except LEDGER_FAILED as exc:
+            again, cursor = _admit(share.number, candidates, index), index.cursor
+        except INDEX_FAILED as exc:
             runtime.decisions.failed(exc)
             continue
         share.admission.repeated += again.repeated

@@ -80,8 +80,8 @@ async def refresh_counts() -> None:
         return
     generation, numbers = runtime.owned
     if generation == app.consumer_generation_id:
-        ledgers = {number: runtime.decisions.ledger(number) for number in numbers}
-        totals = {number: dict(ledger.counts) for number, ledger in ledgers.items() if ledger}
+        indexes = {number: runtime.decisions.index(number) for number in numbers}
+        totals = {number: dict(index.counts) for number, index in indexes.items() if index}
         own_counts.refresh(generation, totals)
 
 
@@ -135,7 +135,7 @@ async def _sent_on(share: Surplus) -> None:
 
 
 def _ready(number: int) -> bool:
-    """Whether deciding in this partition need not wait for its ledger to be read."""
+    """Whether deciding in this partition need not wait for its index to be read."""
     return runtime.decisions.is_ready(number, app.consumer_generation_id)
 
 

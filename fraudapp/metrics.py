@@ -53,7 +53,7 @@ PlatformCollector(registry=registry)
 
 _stage_seconds: Final = Histogram(
     "fraud_stage_seconds",
-    "Time a batch spends in a stage of the decision path: bringing the ledger up to date, reading, "
+    "Time a batch spends in a stage of the decision path: bringing the index up to date, reading, "
     "looking up what was decided, scoring and deciding, appending to the log, sending dead "
     "letters, writing counts.",
     ["stage"],

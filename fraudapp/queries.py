@@ -119,8 +119,8 @@ async def _settle(runtime: Runtime, transaction_id: str) -> Decision | None:
 def _memory(runtime: Runtime, number: int) -> tuple[int, int]:
     """From which offset on, and up to which, the decisions of a partition are in memory."""
     heard = runtime.announcements.heard(number)
-    ledger = runtime.decisions.ledger(number)
-    cursor = ledger.cursor if ledger else 0
+    index = runtime.decisions.index(number)
+    cursor = index.cursor if index else 0
     return (0 if heard.start <= cursor else heard.start), max(heard.end, cursor)
 
 
@@ -134,7 +134,7 @@ async def _catch_up(runtime: Runtime, transaction_id: str) -> None:
     if await _reached(runtime, number, end.stable, HEARING) and end.stable < end.high_water:
         raise Unknowable("a transaction of another program holds the log of decisions up")
     if runtime.decides(transaction_id) and _memory(runtime, number)[1] < end.high_water:
-        # Others have written there, which a ledger would learn with the next decision.
+        # Others have written there, which an index would learn with the next decision.
         runtime.decisions.doubted(number)
     if not await _reached(runtime, number, end.high_water, LOOK_UP_TIMEOUT):
         raise Unknowable("the latest decisions are not known here yet; ask again")

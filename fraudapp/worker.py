@@ -18,7 +18,7 @@ from faust.exceptions import ConsumerNotStarted
 from mode import Service
 
 from fraudapp.decisions.batch import Batch, encode
-from fraudapp.decisions.index import LEDGER_FAILED, LedgerInUse
+from fraudapp.decisions.index import INDEX_FAILED, IndexInUse
 from fraudapp.decisions.listener import Announcements
 from fraudapp.decisions.log import DecisionLog
 from fraudapp.decisions.log_queries import Questions
@@ -58,11 +58,11 @@ OPENING: Final = 3.0
 TAKING_OVER: Final = 1.0
 """Seconds after an assignment in which batches wait until it is known how far stores have come.
 
-That took 0.5 s when measured, ledgers of an empty log included; what is decided before has to be
+That took 0.5 s when measured, indexes of an empty log included; what is decided before has to be
 read from the log, for each store.
 """
 READING_IN: Final = 5.0
-"""Seconds in which ledgers are mostly read in; then the first of them are taken over alone."""
+"""Seconds in which indexes are mostly read in; then the first of them are taken over alone."""
 LOOKUPS: Final = 4
 """Questions to the stores at a time, over HTTP: the rest of their connections is for keeping."""
 
@@ -77,7 +77,7 @@ CANNOT_START: Final = (
     OSError,  # of files that cannot be made: it names them, and why
     ValueError,  # of training, whose module is too heavy to import for its class
 )
-CANNOT_GO_ON: Final = (DiskUnusable, LedgerInUse, TopicRemade)
+CANNOT_GO_ON: Final = (DiskUnusable, IndexInUse, TopicRemade)
 """Failures whose message says what to do."""
 
 
@@ -136,16 +136,16 @@ class Runtime(Service):
         self._taken_over = monotonic()
 
     def decided_here(self, transaction_id: str) -> Decision | None:
-        """Return the decision if its partition is or was this worker's: from the ledger."""
-        ledger = self.decisions.ledger(self.home(transaction_id))
+        """Return the decision if its partition is or was this worker's: from the index."""
+        index = self.decisions.index(self.home(transaction_id))
         try:
-            return ledger.find([transaction_id]).get(transaction_id) if ledger else None
-        except LEDGER_FAILED as exc:
+            return index.find([transaction_id]).get(transaction_id) if index else None
+        except INDEX_FAILED as exc:
             self.decisions.failed(exc)
             return None
 
     def decides(self, transaction_id: str) -> bool:
-        """Whether it is for this worker to decide: then what its ledger lacks is decided nowhere.
+        """Whether it is for this worker to decide: then what its index lacks is decided nowhere.
 
         A worker that was paused may not know yet that its partitions have gone.
         """
@@ -285,7 +285,7 @@ class Runtime(Service):
 
     async def _have(self, numbers: Sequence[int], generation: int) -> None:
         self.owned = generation, list(numbers)
-        # What was decided last by whoever had them before was not heard of if it is in the ledgers.
+        # What was decided last by whoever had them before was not heard of if it is in the indexes.
         self.waiting.wake(filter(None, map(self.decided_here, self.waiting.awaited())))
         self.announcements.take_over(self.decisions.cursors, numbers)
         await asyncio.gather(*(_assign(keeper, numbers) for keeper in self.keepers))

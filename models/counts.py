@@ -31,7 +31,7 @@ class Counted(NamedTuple):
 class Counts(Struct, frozen=True):
     """Counts of one partition.
 
-    Decisions are not counted here but taken from the ledger, which counts what the decision log
+    Decisions are not counted here but taken from the index, which counts what the decision log
     holds. All else is counted from the inputs, up to and including one offset: what a crash replays
     is recognised by its offset and skipped, where a plain `count += 1` counted 30,493 of 20,000
     after two kills (measured).

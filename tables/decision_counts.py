@@ -25,7 +25,7 @@ class Progress(NamedTuple):
     offset: int
     """The last of them."""
     decisions: Mapping[str, int]
-    """Totals by outcome, from the ledger."""
+    """Totals by outcome, from the index."""
 
 
 class OwnCounts:
@@ -81,7 +81,7 @@ class OwnCounts:
         await decision_counts.delivered(partition)
 
     def refresh(self, generation: int, decisions: Mapping[int, Mapping[str, int]]) -> None:
-        """Write the counts of these partitions again, with these totals of their ledgers."""
+        """Write the counts of these partitions again, with these totals of their indexes."""
         for partition, totals in decisions.items():
             self._write(generation, partition, Progress((), -1, totals))
 

@@ -35,7 +35,7 @@ class Healthz(View):
 
 @app.page("/readyz", name="readyz")
 class Readyz(View):
-    """Ready: a model is loaded, partitions are assigned, tables recovered and ledgers read.
+    """Ready: a model is loaded, partitions are assigned, tables recovered and indexes read.
 
     And Kafka is there to be read; stores may be down, which stops no decision.
     """
@@ -73,7 +73,7 @@ class Readyz(View):
 
 
 def _unread(numbers: list[int]) -> str:
-    """Which ledgers are being read in, and why that takes its time where it is known."""
+    """Which indexes are being read in, and why that takes its time where it is known."""
     named = ", ".join(map(_named, numbers))
     told = [f"the log of decisions is being read in: partitions {named}"]
     reasons = [runtime.decisions.trouble(number) for number in numbers]

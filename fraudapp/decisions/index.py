@@ -45,7 +45,7 @@ _UNLOGGED: Final = WriteOptions()
 _UNLOGGED.disable_wal = True  # type: ignore[assignment, method-assign]
 # RocksDB would hold up the whole event loop until its disk has room, or has caught up.
 _UNLOGGED.no_slowdown = True
-# Of all ledgers of a worker together: what is looked for is mostly new, and not in there.
+# Of all indexes of a worker together: what is looked for is mostly new, and not in there.
 _CACHE: Final = Cache(8 << 20)
 # Files of a level, above which a flush waits for them to be merged, at twenty; see `_can_flush`.
 _UNMERGED: Final = 16
@@ -53,16 +53,16 @@ _decode_counts: Final = json.Decoder(dict[str, int]).decode
 _decode_activity: Final = msgpack.Decoder(Activity).decode
 
 
-class LedgerInUse(Exception):
+class IndexInUse(Exception):
     """Another process has this folder open; each worker needs its own."""
 
 
-class LedgerDamaged(Exception):
-    """What is on disk of a ledger cannot be used; all of it is in the log as well."""
+class IndexDamaged(Exception):
+    """What is on disk of an index cannot be used; all of it is in the log as well."""
 
-    def __init__(self, ledger: Ledger, why: object) -> None:
-        self.ledger = ledger
-        super().__init__(f"{ledger.folder} {self.says(why)}")
+    def __init__(self, index: DecisionIndex, why: object) -> None:
+        self.index = index
+        super().__init__(f"{index.folder} {self.says(why)}")
 
     @staticmethod
     def says(why: object) -> str:
@@ -70,7 +70,7 @@ class LedgerDamaged(Exception):
         return f"is damaged ({why})"
 
 
-class LedgerOfAnother(LedgerDamaged):
+class IndexOfAnotherLog(IndexDamaged):
     """It is the copy of another log, which tells nothing of this one."""
 
     @staticmethod
@@ -79,19 +79,19 @@ class LedgerOfAnother(LedgerDamaged):
         return f"is of {why}"
 
 
-LEDGER_FAILED: Final = (LedgerDamaged, DiskFull)
-"""What any use of a ledger may raise; `DecisionLog.failed` sees to it."""
+INDEX_FAILED: Final = (IndexDamaged, DiskFull)
+"""What any use of an index may raise; `DecisionLog.failed` sees to it."""
 
 
-class Ledger:
+class DecisionIndex:
     """The decisions of one partition up to a position in the log.
 
     Of several decisions under one id the first in the log is the one that counts; whoever wrote the
     others was mistaken, such as a worker that woke up after its partitions had gone to another.
-    So a ledger is a function of the log, and every process that has read as far agrees with it.
+    So an index is a function of the log, and every process that has read as far agrees with it.
 
     What is damaged when it is opened is thrown away. Damage that shows later is raised, as
-    `LedgerDamaged`, by every method that reads or writes; nothing but `throw_away` is of use then.
+    `IndexDamaged`, by every method that reads or writes; nothing but `throw_away` is of use then.
     They raise `DiskFull` if the disk takes nothing now; then nothing has changed.
     """
 
@@ -112,7 +112,7 @@ class Ledger:
 
         At most so many `files` of data are kept open; -1: all of them.
 
-        Raises `LedgerInUse`, `DiskFull`, and `DiskUnusable` if not even an empty one can be made.
+        Raises `IndexInUse`, `DiskFull`, and `DiskUnusable` if not even an empty one can be made.
         """
         self.folder = folder
         self._identity = identity
@@ -121,7 +121,7 @@ class Ledger:
         """Whether what was there had to be thrown away."""
         try:
             self._open()
-        except LedgerDamaged as exc:
+        except IndexDamaged as exc:
             log.warning("%s: it is read from the log again", exc)
             self.clear()
             self.made_anew = True
@@ -133,8 +133,8 @@ class Ledger:
             if is_full(exc):
                 raise DiskFull(self.folder, exc) from exc
             if in_use(self.folder):
-                raise LedgerInUse(IN_USE.format(self.folder)) from exc
-            raise LedgerDamaged(self, exc) from exc
+                raise IndexInUse(IN_USE.format(self.folder)) from exc
+            raise IndexDamaged(self, exc) from exc
         try:
             with self._sound():
                 self._load(self._get([_CURSOR, _COUNTS, _ACTIVITY, _STAMP]))
@@ -145,7 +145,7 @@ class Ledger:
                 self._db.close()  # to be opened again
             raise
         if found and self._identity and not found.is_same(self._identity):
-            raise LedgerOfAnother(self, f"{found}, and the log is {self._identity}")
+            raise IndexOfAnotherLog(self, f"{found}, and the log is {self._identity}")
         self._identified = found is not None and found == self._identity
         self._looked_at = self.cursor
 
@@ -306,7 +306,7 @@ class Ledger:
         self.throw_away()
         try:
             self._open()
-        except LedgerDamaged as exc:
+        except IndexDamaged as exc:
             raise DiskUnusable(
                 f"{exc}, and it was empty: the disk at FRAUD_DATA_DIR is full or bad"
             ) from exc
@@ -333,7 +333,7 @@ class Ledger:
         except Exception as exc:  # rocksdict raises nothing more precise
             if is_full(exc):
                 raise DiskFull(self.folder, exc) from exc
-            raise LedgerDamaged(self, exc) from exc
+            raise IndexDamaged(self, exc) from exc
 
     def _values(self, ids: Sequence[str]) -> list[tuple[str, bytes]]:
         values = self._get([id_.encode() for id_ in ids])

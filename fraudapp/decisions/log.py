@@ -16,7 +16,7 @@ from typing import Final, NamedTuple, TypeVar
 from aiokafka.errors import KafkaError
 
 from fraudapp.decisions.batch import Batch
-from fraudapp.decisions.index import Ledger, LedgerDamaged
+from fraudapp.decisions.index import DecisionIndex, IndexDamaged
 from fraudapp.decisions.log_identity import LogIdentity
 from fraudapp.decisions.reader import LogReader
 from fraudapp.kafka.producer import Appender, NewRecord
@@ -37,7 +37,7 @@ BEHIND: Final = 3.0
 PAUSE: Final = 0.02
 """Seconds until a disk that is behind is tried again."""
 SOON: Final = 60.0
-"""Seconds after a ledger was made anew in which further damage means that its disk is bad."""
+"""Seconds after an index was made anew in which further damage means that its disk is bad."""
 
 
 class Unread(NamedTuple):
@@ -57,7 +57,7 @@ class _Reading(NamedTuple):
 
 
 class DecisionLog:
-    """Appends decisions of the partitions this worker owns, and keeps a ledger of each.
+    """Appends decisions of the partitions this worker owns, and keeps an index of each.
 
     One that is damaged is made anew from the log, once; see `failed`. While its disk is full, none
     is `ready` that there is something to write to: it is read in as soon as there is room.
@@ -67,9 +67,9 @@ class DecisionLog:
         self,
         settings: Settings,
         appender: Appender,
-        ended: Callable[[asyncio.Task[Ledger]], None] = lambda task: None,
+        ended: Callable[[asyncio.Task[DecisionIndex]], None] = lambda task: None,
     ) -> None:
-        """`ended` is called with each task that has made a ledger anew, or has failed to."""
+        """`ended` is called with each task that has made an index anew, or has failed to."""
         self._partitions = settings.topic_partitions
         self._application = settings.app_id
         self._topic = settings.decisions_topic
@@ -77,12 +77,12 @@ class DecisionLog:
         self._folder: Path = settings.data_dir / "ledger"
         self._reader = LogReader(settings)
         self._appender = appender
-        self._ledgers: dict[int, Ledger] = {}
+        self._indexes: dict[int, DecisionIndex] = {}
         self._read_in: dict[int, int] = {}
         self._turns: defaultdict[int, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._ended = ended
-        self._remaking: set[asyncio.Task[Ledger]] = set()
-        self._left: dict[int, int] = {}  # cursors of ledgers that were let go of
+        self._remaking: set[asyncio.Task[DecisionIndex]] = set()
+        self._left: dict[int, int] = {}  # cursors of indexes that were let go of
         self._fresh_until: dict[int, float] = {}  # of those made anew
         self._unusable: dict[int, DiskUnusable] = {}
         self._readings = Readings(self._topic)
@@ -97,29 +97,29 @@ class DecisionLog:
         self._topic_id = (await self._appender.topic_ids([self._topic], wait=True))[self._topic]
 
     async def close(self) -> None:
-        """Disconnect, and close the ledgers."""
+        """Disconnect, and close the indexes."""
         for task in self._remaking:
             task.cancel()
         await self._reader.stop()
-        for ledger in self._ledgers.values():
-            ledger.close()
-        self._ledgers.clear()
+        for index in self._indexes.values():
+            index.close()
+        self._indexes.clear()
 
-    def ledger(self, number: int) -> Ledger | None:
-        """Return the ledger of a partition, if it was read in here; it may be behind."""
-        return self._ledgers.get(number) if number in self._read_in else None
+    def index(self, number: int) -> DecisionIndex | None:
+        """Return the index of a partition, if it was read in here; it may be behind."""
+        return self._indexes.get(number) if number in self._read_in else None
 
     @property
     def cursors(self) -> dict[int, int]:
         """Offset up to which each partition that was opened here is known, or once was."""
-        return self._left | {number: ledger.cursor for number, ledger in self._ledgers.items()}
+        return self._left | {number: index.cursor for number, index in self._indexes.items()}
 
     def unread(self, number: int) -> Unread | None:
         """How much of a partition is left to be read in; None if that is not being done."""
-        reading, ledger = self._reading.get(number), self._ledgers.get(number)
-        if reading is None or ledger is None:
+        reading, index = self._reading.get(number), self._indexes.get(number)
+        if reading is None or index is None:
             return None
-        left, done = reading.end - ledger.cursor, ledger.cursor - reading.cursor
+        left, done = reading.end - index.cursor, index.cursor - reading.cursor
         passed = monotonic() - reading.began
         return Unread(left, passed / done * left if done > 0 else None)
 
@@ -128,38 +128,38 @@ class DecisionLog:
         return self._readings[number].trouble()
 
     def settle(self) -> None:
-        """Begin to write the ledgers to disk to which nothing came since the last call."""
-        for ledger in list(self._ledgers.values()):
+        """Begin to write the indexes to disk to which nothing came since the last call."""
+        for index in list(self._indexes.values()):
             try:
-                ledger.settle()
-            except LedgerDamaged as exc:
+                index.settle()
+            except IndexDamaged as exc:
                 self.failed(exc)
             except DiskFull as exc:
                 log.warning("%s", exc)  # all of it is in the log
 
-    def failed(self, exc: LedgerDamaged | DiskFull) -> None:
-        """See to a ledger that could not be used: make it anew from the log if it is damaged.
+    def failed(self, exc: IndexDamaged | DiskFull) -> None:
+        """See to an index that could not be used: make it anew from the log if it is damaged.
 
         To be called by whoever finds out; what it was needed for can be done once it is `ready`
         again. If it was made anew only just before, that raises `DiskUnusable` instead.
         """
-        if isinstance(exc, LedgerDamaged):
+        if isinstance(exc, IndexDamaged):
             self._damaged(exc)
             return
-        for number in [n for n, each in self._ledgers.items() if each.folder == exc.path]:
+        for number in [n for n, each in self._indexes.items() if each.folder == exc.path]:
             self.doubted(number)
 
-    def _damaged(self, exc: LedgerDamaged) -> None:
-        number = next((n for n, each in self._ledgers.items() if each is exc.ledger), None)
+    def _damaged(self, exc: IndexDamaged) -> None:
+        number = next((n for n, each in self._indexes.items() if each is exc.index), None)
         if number is None:
             return  # somebody else has found out before
-        del self._ledgers[number]
+        del self._indexes[number]
         generation = self._read_in.pop(number, None)
-        self._left[number] = max(exc.ledger.cursor, self._left.get(number, 0))
+        self._left[number] = max(exc.index.cursor, self._left.get(number, 0))
         again = monotonic() < self._fresh_until.get(number, 0.0)
         self._fresh_until[number] = inf  # until it is read in
         try:
-            exc.ledger.throw_away()
+            exc.index.throw_away()
         except DiskUnusable as unusable:
             self._unusable[number] = unusable
         if again:
@@ -183,23 +183,23 @@ class DecisionLog:
         task.add_done_callback(self._remaking.discard)
         task.add_done_callback(self._ended)
 
-    async def ready(self, number: int, generation: int) -> Ledger:
-        """Return the ledger of a partition, with all that others wrote before this generation.
+    async def ready(self, number: int, generation: int) -> DecisionIndex:
+        """Return the index of a partition, with all that others wrote before this generation.
 
         `generation` is that of the consumer group: with each, somebody else may have written.
-        Raises `LedgerInUse`, or `DiskUnusable`.
+        Raises `IndexInUse`, or `DiskUnusable`.
         """
         if self.is_ready(number, generation):
-            return self._ledgers[number]
+            return self._indexes[number]
         # One that cannot be read now, or is long, holds up no other.
         async with self._turns[number]:
             try:
                 while not self.is_ready(number, generation):
                     try:
                         await self._read_in_whole(number, generation)
-                    except LedgerDamaged as exc:
+                    except IndexDamaged as exc:
                         self.failed(exc)
-                return self._ledgers[number]
+                return self._indexes[number]
             finally:
                 self._reading.pop(number, None)
 
@@ -208,16 +208,16 @@ class DecisionLog:
         return self._read_in.get(number) == generation
 
     async def append(self, number: int, batch: Batch, cursor: int) -> bool:
-        """Write decisions on ids that the ledger did not have, and take them into it.
+        """Write decisions on ids that the index did not have, and take them into it.
 
-        `cursor` is where the ledger was when they were looked up. Returns once the broker has them
+        `cursor` is where the index was when they were looked up. Returns once the broker has them
         all, however long that takes; some may then be in the log twice. True if nobody else has
-        written since; if not, the ledger has taken what came first, and has to be asked again. It
+        written since; if not, the index has taken what came first, and has to be asked again. It
         may not know them at all: what others wrote was noticed before anything was. At most one
         call at a time for each partition. Raises what `ready` does.
         """
-        ledger, start = self._ledgers.get(number), cursor
-        if ledger is None or ledger.cursor != start:
+        index, start = self._indexes.get(number), cursor
+        if index is None or index.cursor != start:
             return False
         new: Iterator[NewRecord] = zip(batch.keys, batch.encoded, repeat([]), strict=False)
         offsets = await self._appender.append(
@@ -226,20 +226,20 @@ class DecisionLog:
         end = start + len(offsets)
 
         def extend() -> bool:
-            # The ledger may have been brought up to date meanwhile, past what others have written.
-            if ledger.cursor != start:
+            # The index may have been brought up to date meanwhile, past what others have written.
+            if index.cursor != start:
                 return False
-            ledger.extend(batch)
+            index.extend(batch)
             return True
 
         try:
             if offsets == list(range(start, end)) and await _as_soon_as_it_can(extend):
                 return True
-        except LedgerDamaged as exc:
+        except IndexDamaged as exc:
             self.failed(exc)
         except DiskFull:
             pass  # what was appended is read in below, once there is room
-        # Others have written before, or the log has lost its end: nobody may ask the ledger now.
+        # Others have written before, or the log has lost its end: nobody may ask the index now.
         generation = self._read_in.pop(number, None)
         if generation is not None:  # else that is being found out
             await self.ready(number, generation)
@@ -248,89 +248,89 @@ class DecisionLog:
     async def _read_in_whole(self, number: int, generation: int) -> None:
         async for attempt in patiently(self._readings[number], on=(KafkaError, DiskFull)):
             with attempt:
-                ledger = self._ledgers.get(number) or self._open(number)
+                index = self._indexes.get(number) or self._open(number)
                 try:
-                    await self._read_all(number, ledger)
+                    await self._read_all(number, index)
                 except DiskFull as exc:
                     if not exc.heals:
-                        self._ledgers.pop(number).close()
+                        self._indexes.pop(number).close()
                     raise
-        if self._ledgers.get(number) is ledger:
+        if self._indexes.get(number) is index:
             self._read_in[number] = generation
             if number in self._fresh_until:
                 self._fresh_until[number] = monotonic() + SOON
 
-    def _open(self, number: int) -> Ledger:
+    def _open(self, number: int) -> DecisionIndex:
         if number in self._unusable:
             raise self._unusable[number]
         identity = LogIdentity(self._application, self._topic, number, self._topic_id)
-        ledger = self._ledgers[number] = Ledger(
+        index = self._indexes[number] = DecisionIndex(
             self._folder / f"partition-{number}",
             identity,
-            files=open_files.of_ledger(self._partitions),
+            files=open_files.of_index(self._partitions),
         )
-        if ledger.made_anew:
+        if index.made_anew:
             self._fresh_until[number] = inf
-        return ledger
+        return index
 
-    async def _read_all(self, number: int, ledger: Ledger) -> None:
+    async def _read_all(self, number: int, index: DecisionIndex) -> None:
         end = await self._reader.end(number)
-        if not await self._is_of_this_log(number, ledger, end):
+        if not await self._is_of_this_log(number, index, end):
             log.warning(
                 "partition %d of %s, which ends at %d, is not the log that was read up to %d: the "
-                "broker has lost the end of it; the ledger is made anew from the log",
-                *(number, self._topic, end, ledger.cursor),
+                "broker has lost the end of it; the index is made anew from the log",
+                *(number, self._topic, end, index.cursor),
             )
             self._read_in.pop(number, None)  # nobody may ask it before all is read
-            ledger.clear()
-        elif end < ledger.cursor:
-            ledger.cut()
-        if ledger.known < end:
-            await self._tell_what_is_gone(number, ledger)
-        await self._catch_up(number, ledger, end)
+            index.clear()
+        elif end < index.cursor:
+            index.cut()
+        if index.known < end:
+            await self._tell_what_is_gone(number, index)
+        await self._catch_up(number, index, end)
 
-    async def _tell_what_is_gone(self, number: int, ledger: Ledger) -> None:
+    async def _tell_what_is_gone(self, number: int, index: DecisionIndex) -> None:
         begin = await self._reader.begin(number)
-        if begin > ledger.known:
+        if begin > index.known:
             log.critical(
                 "partition %d of %s begins at %d, and what was before is known here up to %d: "
                 "transactions are decided again if they were decided between and come again",
-                *(number, self._topic, begin, ledger.known),
+                *(number, self._topic, begin, index.known),
             )
 
-    async def _is_of_this_log(self, number: int, ledger: Ledger, end: int) -> bool:
-        """Whether the log still has what the ledger has, as far as one can tell."""
-        stamp = ledger.stamp
+    async def _is_of_this_log(self, number: int, index: DecisionIndex, end: int) -> bool:
+        """Whether the log still has what the index has, as far as one can tell."""
+        stamp = index.stamp
         if stamp is None:
-            return ledger.known <= end
+            return index.known <= end
         if stamp.offset >= end:
             return False
         found = await self._reader.record_at(number, stamp.offset)
         if found:
             return found.stamp == stamp
-        # A log that has lost its beginning does not tell; what is in the ledger was decided.
+        # A log that has lost its beginning does not tell; what is in the index was decided.
         return stamp.offset < await self._reader.begin(number)
 
-    async def _catch_up(self, number: int, ledger: Ledger, end: int) -> None:
-        missing = end - ledger.cursor
-        began = self._reading.get(number) or _Reading(monotonic(), ledger.cursor, end)
+    async def _catch_up(self, number: int, index: DecisionIndex, end: int) -> None:
+        missing = end - index.cursor
+        began = self._reading.get(number) or _Reading(monotonic(), index.cursor, end)
         self._reading[number] = began._replace(end=end)
-        await self._read(number, ledger, end)
+        await self._read(number, index, end)
         if missing > 0:
             log.info("read %d records of partition %d of the decision log", missing, number)
 
-    async def _read(self, number: int, ledger: Ledger, end: int) -> None:
-        for start in range(ledger.known, end, STRETCH):
+    async def _read(self, number: int, index: DecisionIndex, end: int) -> None:
+        for start in range(index.known, end, STRETCH):
             # The reader serves one at a time: the others have their turn between two stretches.
             async for records in self._reader.read(number, start, min(start + STRETCH, end)):
-                apply = partial(ledger.apply, records, records[-1].offset + 1)
+                apply = partial(index.apply, records, records[-1].offset + 1)
                 await _as_soon_as_it_can(apply)
-        if ledger.cursor < end:
-            await _as_soon_as_it_can(partial(ledger.apply, [], end))
+        if index.cursor < end:
+            await _as_soon_as_it_can(partial(index.apply, [], end))
 
 
 async def _as_soon_as_it_can(write: Callable[[], T]) -> T:
-    """Write to a ledger, once its disk is not behind any more. Raises `DiskFull`."""
+    """Write to an index, once its disk is not behind any more. Raises `DiskFull`."""
     full_at = monotonic() + BEHIND
     while True:
         try:

@@ -17,7 +17,7 @@ ENOUGH: Final = 65_536
 """Files; more are asked of no system."""
 _TRIED: Final = (ENOUGH, 10_240)  # macOS allows no more than the second, whatever it says
 _SHARE: Final = 4
-"""Of what there is, HTTP has a quarter and ledgers have one.
+"""Of what there is, HTTP has a quarter and indexes have one.
 
 The rest is for tables, Kafka, the stores, and for what has been accepted and not yet been counted.
 """
@@ -54,10 +54,10 @@ def connections(wanted: int) -> int:
     return max(1, min(wanted, limit() // _SHARE))
 
 
-def of_ledger(partitions: int) -> int:
-    """Files that each ledger may keep open where there are so many of them; -1 for all it has."""
+def of_index(partitions: int) -> int:
+    """Files that each index may keep open where there are so many of them; -1 for all it has."""
     share = limit() // _SHARE // partitions
-    # To count them takes time at each look, and no ledger has as many.
+    # To count them takes time at each look, and no index has as many.
     return max(LEAST, share) if share < _MANY else -1
 
 

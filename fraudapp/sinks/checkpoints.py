@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 from aiokafka.errors import KafkaError
 
 from fraudapp.decisions.fingerprints import Stamp
-from fraudapp.decisions.index import LEDGER_FAILED
+from fraudapp.decisions.index import INDEX_FAILED
 from fraudapp.decisions.log import DecisionLog
 from fraudapp.decisions.reader import LogReader
 from fraudapp.operation import Effort
@@ -56,7 +56,7 @@ class Checkpoints:
     async def load(self, numbers: Sequence[int]) -> dict[int, Kept]:
         """Assign partitions to the reader, and return how far the store has them.
 
-        Raises `KafkaError`. Their ledgers have been read to the end of the log.
+        Raises `KafkaError`. Their indexes have been read to the end of the log.
         """
         await self._progress.current()
         committed = await self._reader.committed(numbers)
@@ -70,22 +70,22 @@ class Checkpoints:
         A broker that was restored, or has elected an unclean leader, has another log than the one
         that was saved: all of it is saved again, which is harmless.
         """
-        ledger = self._decisions.ledger(number)
-        if ledger is None:
+        index = self._decisions.index(number)
+        if index is None:
             return kept  # it is being made anew
         offset, stamp = kept
         try:
-            if offset <= ledger.cursor and (stamp is None or ledger.holds(stamp)):
+            if offset <= index.cursor and (stamp is None or index.holds(stamp)):
                 return kept
-            if stamp is not None and ledger.holds(stamp):
+            if stamp is not None and index.holds(stamp):
                 return Kept(stamp.offset + 1, stamp)  # what came after it was no decision
-        except LEDGER_FAILED as exc:
+        except INDEX_FAILED as exc:
             self._decisions.failed(exc)
             return kept
         log.warning(
             "%s has partition %d of the log up to %d, and the log, which ends at %d, is not the "
             "one it was: all of it is saved again",
-            *(self._store, number, offset, ledger.cursor),
+            *(self._store, number, offset, index.cursor),
         )
         return Kept(0, None)
 
@@ -131,13 +131,13 @@ class Checkpoints:
         return Kept(kept.offset, await self._stamp_before(number, kept.offset))
 
     async def _stamp_before(self, number: int, offset: int) -> Stamp | None:
-        ledger = self._decisions.ledger(number)
+        index = self._decisions.index(number)
         start = max(0, offset - STRETCH)
         stretch = self._reader.read(number, start, offset)
         stamps = [each.stamp async for records in stretch for each in records]
         try:
-            held = (each for each in reversed(stamps) if ledger and ledger.holds(each))
+            held = (each for each in reversed(stamps) if index and index.holds(each))
             return next(held, None)
-        except LEDGER_FAILED as exc:
+        except INDEX_FAILED as exc:
             self._decisions.failed(exc)
             return None

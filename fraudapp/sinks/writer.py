@@ -16,7 +16,7 @@ from mode.utils.locks import Event
 
 from fraudapp.decisions.batch import Batch
 from fraudapp.decisions.fingerprints import stamp_of
-from fraudapp.decisions.index import LEDGER_FAILED
+from fraudapp.decisions.index import INDEX_FAILED
 from fraudapp.decisions.log import DecisionLog
 from fraudapp.decisions.reader import LogCut, LogReader
 from fraudapp.metrics import store_call
@@ -128,7 +128,7 @@ class Keeper(Service):
     async def assign(self, numbers: Iterable[int]) -> None:
         """Care for these partitions from now on, and for no others. Raises `KafkaError`.
 
-        Their ledgers have been read to the end of the log.
+        Their indexes have been read to the end of the log.
         """
         await self._save_checkpoints(note=True)
         self._queue.clear()
@@ -214,27 +214,27 @@ class Keeper(Service):
         return [number for number, handed in self._handed.items() if handed < self._end(number)]
 
     def _end(self, number: int) -> int:
-        ledger = self._decisions.ledger(number)
-        return ledger.cursor if ledger else 0
+        index = self._decisions.index(number)
+        return index.cursor if index else 0
 
     async def _read(self, number: int) -> None:
-        ledger, kept = self._decisions.ledger(number), self._kept.get(number)
-        if ledger is None or kept is None:
+        index, kept = self._decisions.index(number), self._kept.get(number)
+        if index is None or kept is None:
             return
         start, stamp = kept
         if self._handed[number] != start:
             return  # what is queued of this partition comes first
-        end = min(ledger.cursor, start + STRETCH)
+        end = min(index.cursor, start + STRETCH)
         self._readings[number].began()
         # All of it before any is saved: the reader serves one at a time, and a store may take long.
         first: list[Decision] = []
         try:
             async for records in self._reader.read(number, start, end):
-                counting = ledger.first(records)
+                counting = index.first(records)
                 first += counting
                 own = [r for r, each in zip(records, counting, strict=True) if each is r.decision]
                 stamp = own[-1].stamp if own else stamp
-        except LEDGER_FAILED as exc:
+        except INDEX_FAILED as exc:
             self._decisions.failed(exc)
             return
         except LogCut as exc:
@@ -281,7 +281,7 @@ class Keeper(Service):
 
     @Service.timer(COMMIT_INTERVAL)
     async def _now_and_then(self) -> None:
-        if self._late():  # a ledger that was made anew tells nobody
+        if self._late():  # an index that was made anew tells nobody
             self.wake()
         note = monotonic() - self._noted >= PACE
         if note:

@@ -1,4 +1,4 @@
-"""What changes with more workers, with more events, and with a larger ledger."""
+"""What changes with more workers, with more events, and with a larger index."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.benchmarks.watch import measure as measure_rate
 Figures = dict[str, float]
 FIRST_MEMORY = 1_000_000  # events after which memory is looked at first
 # Seconds from the last event to a worker at rest: one call sees the last change, the next lets the
-# ledgers be written to disk, the third gives back what they held.
+# indexes be written to disk, the third gives back what they held.
 RESTING = 3 * GIVING_BACK
 # Seconds that workers may be frozen, and send no heartbeats; Faust allows less than 90.
 FREEZABLE = {"FRAUD_BROKER_SESSION_TIMEOUT": "80"}
@@ -38,7 +38,7 @@ def measure(stack: Stack, plan: Plan, say: Callable[[str], None]) -> Figures:
     ]
     if plan.memory_events:
         steps.append(partial(memory, stack, plan))
-    steps += [partial(recovery, stack, plan, size) for size in plan.ledgers]
+    steps += [partial(recovery, stack, plan, size) for size in plan.indexes]
     for step in steps:
         try:
             measured = step()
@@ -116,7 +116,7 @@ def memory(stack: Stack, plan: Plan) -> Figures:
 
 
 def recovery(stack: Stack, plan: Plan, size: int) -> Figures:
-    """Seconds from start to the next decision: with so many in the ledger, and with it lost."""
+    """Seconds from start to the next decision: with so many in the index, and with it lost."""
     topic = make_topic(stack.broker, plan.partitions)
     figures: Figures = {}
     with ExitStack() as cleanup:
@@ -139,7 +139,7 @@ def recovery(stack: Stack, plan: Plan, size: int) -> Figures:
             with process(own, OURS) as started:
                 seconds = wait_for(decided, ANSWER, "a decision")
                 started.child.stop()
-            figures[f"s from start to decision, ledger of {size:,} {name}"] = seconds
+            figures[f"s from start to decision, index of {size:,} {name}"] = seconds
     return figures
 
 

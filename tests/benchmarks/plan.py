@@ -24,8 +24,8 @@ class Plan(NamedTuple):
     """(partitions, workers) whose rates are compared."""
     memory_events: int = 0
     """Events during which the worker's memory is watched; 0 leaves it out."""
-    ledgers: tuple[int, ...] = ()
-    """Sizes of ledger whose recovery is timed."""
+    indexes: tuple[int, ...] = ()
+    """Sizes of index whose recovery is timed."""
     training_rows: int | None = None
     """Train on so many generated rows instead of the packaged sample."""
     thorough: bool = True
@@ -40,7 +40,7 @@ FULL: Final = Plan(
     warm_up_seconds=60.0,
     growth=((1, 1), (2, 1), (2, 2), (4, 1), (4, 2), (4, 4)),
     memory_events=5_000_000,
-    ledgers=(0, 200_000, 1_000_000),
+    indexes=(0, 200_000, 1_000_000),
 )
 QUICK: Final = Plan(
     events=200_000,

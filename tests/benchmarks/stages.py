@@ -25,7 +25,7 @@ from msgspec.structs import replace
 
 from data import sample_path
 from fraudapp.decisions.batch import Batch, encode
-from fraudapp.decisions.index import Ledger
+from fraudapp.decisions.index import DecisionIndex
 from fraudapp.decisions.log_records import LogRecord
 from fraudapp.settings import load
 from fraudapp.sinks.all import Stores
@@ -70,16 +70,16 @@ def computing(trained: TrainedModel) -> Costs:
         return lambda: decide(candidates[:count], scorer=scorer, policy=policy, now=now)
 
     with tempfile.TemporaryDirectory() as folder:
-        looking, taking = _ledger(Path(folder) / "ledger", decisions)
+        looking, taking = _index(Path(folder) / "ledger", decisions)
     return {
         "parse": microseconds(lambda: [parse(raw) for raw in raws[:BATCH]], 20) / BATCH,
         "home partition": microseconds(lambda: home_partitions(ids, 4), 20) / BATCH,
-        "ledger: find new ids": looking,
+        "index: find new ids": looking,
         "features": microseconds(lambda: features(batch), 20) / BATCH,
         "features and score": microseconds(lambda: scorer.score(batch), 20) / BATCH,
         "features, score, decision": microseconds(deciding(BATCH), 20) / BATCH,
         "encode": microseconds(lambda: [encode(each) for each in decisions], 20) / BATCH,
-        "ledger: take decisions": taking,
+        "index: take decisions": taking,
         "reasons, each of many": microseconds(lambda: scorer.explain(records, stopped), 20)
         / len(stopped),
         "reasons, one row": microseconds(lambda: scorer.explain(records, stopped[:1]), 100),
@@ -126,14 +126,14 @@ def _candidates(raws: list[bytes]) -> list[Candidate]:
     ]
 
 
-def _ledger(folder: Path, decisions: list[Decision]) -> tuple[float, float]:
-    """Cost of looking for ids that are new, and of taking decisions, with 100,000 in the ledger."""
-    ledger = Ledger(folder)
+def _index(folder: Path, decisions: list[Decision]) -> tuple[float, float]:
+    """Cost of looking for ids that are new, and of taking decisions, with 100,000 in the index."""
+    index = DecisionIndex(folder)
     lines = [encode(each) for each in decisions]
     ids = [each.transaction_id for each in decisions]
 
     def renamed() -> Iterator[LogRecord]:
-        number = ledger.cursor
+        number = index.cursor
         for decision, line in zip(decisions, lines, strict=True):
             name = f"{decision.transaction_id}-{number}"
             yield LogRecord(number, replace(decision, transaction_id=name), line)
@@ -143,10 +143,10 @@ def _ledger(folder: Path, decisions: list[Decision]) -> tuple[float, float]:
     for _ in range(100_000 // BATCH):
         records = list(renamed())
         begin = time.perf_counter()
-        ledger.apply(records, ledger.cursor + len(records))
+        index.apply(records, index.cursor + len(records))
         spent.append(time.perf_counter() - begin)
-    looking = microseconds(lambda: ledger.find(ids), 20) / BATCH
-    ledger.close()
+    looking = microseconds(lambda: index.find(ids), 20) / BATCH
+    index.close()
     return looking, statistics.median(spent) / BATCH * 1e6
 
 

@@ -15,7 +15,7 @@ from tests.e2e.messages import send_transactions, transaction
 from tests.e2e.worker import Worker
 
 
-async def test_a_ledger_that_is_lost_or_damaged_is_made_anew(worker: Worker) -> None:
+async def test_an_index_that_is_lost_or_damaged_is_made_anew(worker: Worker) -> None:
     rows = [transaction(f"t{number}") for number in range(500)]
     await send_transactions(worker.environment, rows)
     await kept.everywhere(worker.environment, len(rows))
@@ -44,7 +44,7 @@ def each_partition(worker: Worker, pattern: str) -> list[Path]:
     return sorted(worker.data_dir.glob(pattern))
 
 
-async def test_a_worker_whose_ledgers_are_damaged_goes_on(worker: Worker) -> None:
+async def test_a_worker_whose_indexes_are_damaged_goes_on(worker: Worker) -> None:
     """Each partition's in another way."""
     rows = [transaction(f"t{number}") for number in range(500)]
     await send_transactions(worker.environment, rows)

@@ -100,7 +100,7 @@ async def test_every_codec_a_topic_is_set_to_is_read(new_worker: Callable[..., W
         worker.kill()
         await asyncio.to_thread(_remove, worker, "ledger")
         await asyncio.to_thread(worker.start)
-        # What was counted last may not have been in the changelog yet; the ledger knows it.
+        # What was counted last may not have been in the changelog yet; the index knows it.
         await kept.eventually(lambda n=sent: worker.stats()["decisions"]["total"] == n)  # type: ignore[misc]
     await kept.everywhere(worker.environment, sent)
     listed = await asyncio.to_thread(worker.run, "dead-letters", "list")

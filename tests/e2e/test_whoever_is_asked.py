@@ -178,7 +178,7 @@ async def test_what_is_decided_is_not_unknown_while_the_history_is_filled_again(
         await connection.execute("LOCK TABLE decisions IN SHARE MODE")  # it can only be read
         await asyncio.gather(*(asyncio.to_thread(worker.start) for worker in two))
         answers = [await asyncio.to_thread(statuses, worker, some) for worker in two]
-        # What only the ledger of the one has, the other cannot tell.
+        # What only the index of the one has, the other cannot tell.
         assert set(answers[0] + answers[1]) <= {200, 503}
     await connection.close()
     for worker in two:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from fraudapp.decisions.batch import Batch
-from fraudapp.decisions.index import Ledger
+from fraudapp.decisions.index import DecisionIndex
 from fraudapp.decisions.log import DecisionLog
 from fraudapp.decisions.reader import LogReader
 from fraudapp.kafka import topics as kafka_topics
@@ -86,10 +86,10 @@ class Bench:
         new = [decision(next(self._ids)) for _ in range(number)]
         tries = 0
         while new:
-            ledger = await self.log.ready(0, generation)
-            known = ledger.find([each.transaction_id for each in new])
+            index = await self.log.ready(0, generation)
+            known = index.find([each.transaction_id for each in new])
             new = [each for each in new if each.transaction_id not in known]
-            if new and await self.log.append(0, Batch(new), ledger.cursor):
+            if new and await self.log.append(0, Batch(new), index.cursor):
                 break
             assert (tries := tries + 1) < 3, "decided again and again"
 
@@ -117,13 +117,13 @@ class Bench:
             await reader.stop()
 
     async def agrees(self, generation: int = 1) -> None:
-        """Fail unless the ledger is that of the log, in which nothing is twice."""
-        ledger = await self.log.ready(0, generation)
+        """Fail unless the index is that of the log, in which nothing is twice."""
+        index = await self.log.ready(0, generation)
         written = await self.written()
         ids = [each.transaction_id for each in written]
-        assert len(set(ids)) == len(ids) == ledger.cursor == sum(ledger.counts.values())
+        assert len(set(ids)) == len(ids) == index.cursor == sum(index.counts.values())
         everything = [f"t{number}" for number in range(10_000)]
-        assert ledger.find(everything) == dict(zip(ids, written, strict=True))
+        assert index.find(everything) == dict(zip(ids, written, strict=True))
 
 
 GROWN = (0, 20, 50, 70)
@@ -157,7 +157,7 @@ def copies(broker: Kafka, tmp_path: Path) -> Restorable:
     return Restorable(broker, tmp_path / "copy")
 
 
-async def test_a_ledger_on_disk_of_a_log_that_was_cut_is_made_anew(
+async def test_an_index_on_disk_of_a_log_that_was_cut_is_made_anew(
     benches: dict[int, Bench], copies: Restorable, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     for bench in benches.values():
@@ -272,15 +272,15 @@ async def test_a_log_that_is_cut_while_it_is_written_is_noticed_by_the_next_deci
     await bench.agrees()
 
 
-async def test_a_ledger_of_a_version_without_stamps_is_taken_as_it_is_and_stamped(
+async def test_an_index_of_a_version_without_stamps_is_taken_as_it_is_and_stamped(
     bench: Bench, caplog: pytest.LogCaptureFixture
 ) -> None:
     await bench.decide(30)
-    ledger = await bench.log.ready(0, 1)
-    ledger._db.delete(b"\x00stamp")
+    index = await bench.log.ready(0, 1)
+    index._db.delete(b"\x00stamp")
     await bench.log.close()
-    with closing(Ledger(bench.folder)) as ledger:
-        assert (ledger.cursor, ledger.stamp) == (30, None)
+    with closing(DecisionIndex(bench.folder)) as index:
+        assert (index.cursor, index.stamp) == (30, None)
     bench.log = DecisionLog(bench.settings, bench.appender)
     await bench.log.open()
     await bench.decide(1)

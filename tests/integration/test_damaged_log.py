@@ -1,4 +1,4 @@
-"""A ledger that is damaged while a worker runs is made anew from the log in place, once."""
+"""An index that is damaged while a worker runs is made anew from the log in place, once."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from fraudapp.decisions.batch import Batch
-from fraudapp.decisions.index import Ledger, LedgerDamaged
+from fraudapp.decisions.index import DecisionIndex, IndexDamaged
 from fraudapp.decisions.log import DecisionLog, Unread
 from fraudapp.kafka import topics as kafka_topics
 from fraudapp.kafka.producer import Appender
@@ -59,34 +59,34 @@ class Bench:
         """Decide so many transactions, all of them new."""
         new = [decision(next(self._ids)) for _ in range(number)]
         while new:
-            ledger = await self.log.ready(0, generation=1)
+            index = await self.log.ready(0, generation=1)
             try:
-                known = ledger.find([each.transaction_id for each in new])
-            except LedgerDamaged as exc:
+                known = index.find([each.transaction_id for each in new])
+            except IndexDamaged as exc:
                 self.log.failed(exc)
                 continue
             new = [each for each in new if each.transaction_id not in known]
             self.decided |= {each.transaction_id: each for each in new}
-            if new and await self.log.append(0, Batch(new), ledger.cursor):
+            if new and await self.log.append(0, Batch(new), index.cursor):
                 break
 
     async def known(self) -> dict[str, Decision]:
         """Look up everything that was decided."""
         while True:
-            ledger = await self.log.ready(0, generation=1)
+            index = await self.log.ready(0, generation=1)
             try:
-                return ledger.find(list(self.decided))
-            except LedgerDamaged as exc:
+                return index.find(list(self.decided))
+            except IndexDamaged as exc:
                 self.log.failed(exc)
 
     async def flush(self) -> None:
-        """Have all of the ledger on disk."""
-        (await self.ledger())._db.flush()
+        """Have all of the index on disk."""
+        (await self.index())._db.flush()
 
-    async def ledger(self) -> Ledger:
+    async def index(self) -> DecisionIndex:
         return await self.log.ready(0, generation=1)
 
-    def _ended(self, task: asyncio.Task[Ledger]) -> None:
+    def _ended(self, task: asyncio.Task[DecisionIndex]) -> None:
         if not task.cancelled() and (exc := task.exception()):
             self.failed.set_result(exc)
 
@@ -114,8 +114,8 @@ async def test_whatever_is_damaged_while_it_runs_everything_stays_decided_once(
         damage(bench.folder, kind, way)
         await bench.decide()
         assert await bench.known() == bench.decided
-        ledger = await bench.ledger()
-        assert sum(ledger.counts.values()) == ledger.cursor == len(bench.decided)
+        index = await bench.index()
+        assert sum(index.counts.values()) == index.cursor == len(bench.decided)
         assert not bench.failed.done()
     await bench.log.close()
     again = DecisionLog(bench.settings, bench.appender)
@@ -127,12 +127,12 @@ async def test_whatever_is_damaged_while_it_runs_everything_stays_decided_once(
 async def test_what_the_log_took_before_the_damage_showed_is_decided(
     bench: Bench, caplog: pytest.LogCaptureFixture
 ) -> None:
-    ledger = await bench.ledger()
-    ledger._db.close()  # writes fail from now on, as all else does
+    index = await bench.index()
+    index._db.close()  # writes fail from now on, as all else does
     new = [decision("last")]
-    assert not await bench.log.append(0, Batch(new), ledger.cursor)
-    assert bench.log.ledger(0) is None
-    assert (await bench.ledger()).find(["last"]) == {"last": new[0]}
+    assert not await bench.log.append(0, Batch(new), index.cursor)
+    assert bench.log.index(0) is None
+    assert (await bench.index()).find(["last"]) == {"last": new[0]}
     assert caplog.text.count("is made anew from partition 0") == 1
     assert str(bench.folder) in caplog.text
 
@@ -141,11 +141,11 @@ async def test_damage_that_comes_back_at_once_ends_it(
     bench: Bench, caplog: pytest.LogCaptureFixture
 ) -> None:
     for _ in range(2):
-        ledger = await bench.ledger()
-        bench.log.failed(LedgerDamaged(ledger, "no such block"))
-        bench.log.failed(LedgerDamaged(ledger, "no such block"))  # somebody else finds out too
+        index = await bench.index()
+        bench.log.failed(IndexDamaged(index, "no such block"))
+        bench.log.failed(IndexDamaged(index, "no such block"))  # somebody else finds out too
     with pytest.raises(DiskUnusable, match=r"just after it was made anew.*FRAUD_DATA_DIR"):
-        await bench.ledger()
+        await bench.index()
     assert isinstance(await asyncio.wait_for(bench.failed, PATIENCE), DiskUnusable)
     assert caplog.text.count("is made anew from partition 0") == 1
 
@@ -189,14 +189,14 @@ def no_more_files() -> Iterator[None]:
             os.close(each)
 
 
-async def test_a_ledger_for_which_there_were_no_files_is_opened_again_and_not_made_anew(
+async def test_an_index_for_which_there_were_no_files_is_opened_again_and_not_made_anew(
     bench: Bench, caplog: pytest.LogCaptureFixture
 ) -> None:
     await bench.decide()
-    ledger = await bench.ledger()
+    index = await bench.index()
     with no_more_files():
         with pytest.raises(Exception, match="Too many open files"):
-            ledger._db.flush()
+            index._db.flush()
         deciding = asyncio.create_task(bench.decide(4_000))
         while "takes nothing now" not in caplog.text and not deciding.done():
             await asyncio.sleep(0.01)
@@ -204,6 +204,6 @@ async def test_a_ledger_for_which_there_were_no_files_is_opened_again_and_not_ma
     await asyncio.wait_for(deciding, PATIENCE)
     assert await bench.known() == bench.decided
     assert "made anew" not in caplog.text
-    again = await bench.ledger()
-    assert again is not ledger
+    again = await bench.index()
+    assert again is not index
     assert sum(again.counts.values()) == again.cursor == len(bench.decided)

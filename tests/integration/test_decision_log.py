@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from fraudapp.decisions.batch import Batch, encode
-from fraudapp.decisions.index import Ledger
+from fraudapp.decisions.index import DecisionIndex
 from fraudapp.decisions.log import DecisionLog
 from fraudapp.kafka import topics as kafka_topics
 from fraudapp.kafka.producer import Appender, size_of
@@ -60,24 +60,24 @@ async def workers(
         await worker.stop()
 
 
-async def test_nothing_is_written_if_the_ledger_has_moved_since_it_was_asked(
+async def test_nothing_is_written_if_the_index_has_moved_since_it_was_asked(
     workers: list[Worker],
 ) -> None:
     ours, theirs = (worker.log for worker in workers)
-    ledger = await ours.ready(0, generation=1)
-    asked = ledger.cursor
-    assert not ledger.find([X])
+    index = await ours.ready(0, generation=1)
+    asked = index.cursor
+    assert not index.find([X])
     await theirs.ready(0, generation=2)
     assert await theirs.append(0, Batch([decision(X, score=0.1)]), asked)
     await ours.ready(0, generation=3)  # a rebalance, while what was decided here waits
     assert not await ours.append(0, Batch([decision(X, score=0.9)]), asked)
-    assert ledger.find([X])[X].score == 0.1
-    end = ledger.cursor
+    assert index.find([X])[X].score == 0.1
+    end = index.cursor
     assert await ours.append(0, Batch([decision(Y)]), end)
-    assert ledger.cursor == end + 1
+    assert index.cursor == end + 1
 
 
-async def test_a_ledger_that_cannot_be_written_is_let_go_of_and_the_others_are_written(
+async def test_an_index_that_cannot_be_written_is_let_go_of_and_the_others_are_written(
     workers: list[Worker], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     log = workers[0].log
@@ -86,13 +86,13 @@ async def test_a_ledger_that_cannot_be_written_is_let_go_of_and_the_others_are_w
     assert await log.append(1, Batch(new), sound.cursor)
     broken._db.close()
     log.settle()  # something has just come to the sound one
-    assert log.ledger(0) is None
-    assert log.ledger(1) is sound
+    assert log.index(0) is None
+    assert log.index(1) is sound
     assert "it is made anew from partition 0 of the log" in caplog.text
     log.settle()
     await eventually(lambda: not any(map(sound._db.property_int_value, IN_MEMORY)))
     shutil.copytree(sound.folder, tmp_path / "killed")  # what kill -9 would leave
-    with closing(Ledger(tmp_path / "killed")) as left:
+    with closing(DecisionIndex(tmp_path / "killed")) as left:
         assert not left.made_anew
         assert left.cursor == sound.cursor == len(new)
         assert left.find([each.transaction_id for each in new]) == {
@@ -103,12 +103,12 @@ async def test_a_ledger_that_cannot_be_written_is_let_go_of_and_the_others_are_w
 
 async def test_what_others_have_written_meanwhile_comes_first(workers: list[Worker]) -> None:
     ours, theirs = (worker.log for worker in workers)
-    ledger = await ours.ready(0, generation=1)
-    asked = ledger.cursor
+    index = await ours.ready(0, generation=1)
+    asked = index.cursor
     await theirs.ready(0, generation=2)
     assert await theirs.append(0, Batch([decision(X, score=0.1)]), asked)
     assert not await ours.append(0, Batch([decision(n, score=0.9) for n in (X, Y)]), asked)
-    assert {n: each.score for n, each in ledger.find([X, Y]).items()} == {X: 0.1, Y: 0.9}
+    assert {n: each.score for n, each in index.find([X, Y]).items()} == {X: 0.1, Y: 0.9}
 
 
 @pytest.mark.parametrize("takes", [16_384, 100_000])
@@ -116,13 +116,13 @@ async def test_decisions_are_sent_in_batches_that_the_topic_takes(
     workers: list[Worker], kafka: Kafka, takes: int
 ) -> None:
     one, other = workers
-    ledger = await one.log.ready(0, generation=1)
+    index = await one.log.ready(0, generation=1)
     ids = iter(sorted(id_at_home(0, number, 4) for number in range(3_000)))
 
     async def append(count: int) -> None:
-        new = [decision(next(ids), offset=ledger.cursor + place) for place in range(count)]
-        assert await one.log.append(0, Batch(new), ledger.cursor)
-        assert list(ledger.find([each.transaction_id for each in new]).values()) == new
+        new = [decision(next(ids), offset=index.cursor + place) for place in range(count)]
+        assert await one.log.append(0, Batch(new), index.cursor)
+        assert list(index.find([each.transaction_id for each in new]).values()) == new
 
     await append(1_000)
     await configure(kafka.url, one.settings.decisions_topic, {"max.message.bytes": str(takes)})
@@ -130,8 +130,8 @@ async def test_decisions_are_sent_in_batches_that_the_topic_takes(
     await append(1)
     await append(999)
     again = await other.log.ready(0, generation=2)
-    assert again.cursor == ledger.cursor == 3_000  # none is there twice
-    assert again.counts == ledger.counts
+    assert again.cursor == index.cursor == 3_000  # none is there twice
+    assert again.counts == index.counts
     await kafka_topics.ensure(one.settings)
 
 

@@ -111,10 +111,10 @@ class Bench:
         ids = [id_at_home(number, begin + each, PARTITIONS) for each in range(count)]
         decisions = [decision(each, **changes) for each in ids]
         self.appended += ids
-        ledger = await self._log.ready(number, generation=1)
-        start, batch = ledger.cursor, Batch(decisions)
+        index = await self._log.ready(number, generation=1)
+        start, batch = index.cursor, Batch(decisions)
         assert await self._log.append(number, batch, start)
-        self.keeper.hand(number, start, ledger.cursor, batch)
+        self.keeper.hand(number, start, index.cursor, batch)
 
     async def all_kept(self) -> None:
         """Return once the store has everything; fail if it never does."""

@@ -64,10 +64,10 @@ async def test_the_first_of_two_decisions_under_an_id_survives_the_cleaner(
             for topic, partition in ((witness, 0), (settings.decisions_topic, home)):
                 await sender.send_and_wait(topic, b"{}", key=b"filler", partition=partition)
             await asyncio.sleep(0.1)
-    await _a_new_ledger_has_the_first(settings, home, pair)
+    await _a_new_index_has_the_first(settings, home, pair)
 
 
-async def _a_new_ledger_has_the_first(settings: Settings, home: int, pair: list[Decision]) -> None:
+async def _a_new_index_has_the_first(settings: Settings, home: int, pair: list[Decision]) -> None:
     appender = Appender(settings)
     await appender.start()
     log = DecisionLog(settings, appender)
@@ -75,15 +75,15 @@ async def _a_new_ledger_has_the_first(settings: Settings, home: int, pair: list[
     reader = LogReader(settings, "set-back")
     await reader.start()
     try:
-        ledger = await log.ready(home, generation=1)
-        assert ledger.find(["x"]) == {"x": pair[0]}
+        index = await log.ready(home, generation=1)
+        assert index.find(["x"]) == {"x": pair[0]}
         read: list[LogRecord] = []
-        async for records in reader.read(home, 0, ledger.cursor):
+        async for records in reader.read(home, 0, index.cursor):
             read += records
         assert [each.decision for each in read] == pair
-        assert ledger.first(read) == [pair[0], pair[0]]
+        assert index.first(read) == [pair[0], pair[0]]
         # A store set back beyond the first, or a log that has lost it, gets what counts too.
-        assert ledger.first(read[1:]) == [pair[0]]
+        assert index.first(read[1:]) == [pair[0]]
     finally:
         await reader.stop()
         await log.close()

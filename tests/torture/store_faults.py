@@ -64,7 +64,7 @@ async def set_back(cluster: Cluster, gate: Gate, written: Written, random_: rand
 async def shorten_log(
     cluster: Cluster, gate: Gate, written: Written, random_: random.Random
 ) -> None:
-    """Put the broker back to a copy, while ledgers and stores have what came since."""
+    """Put the broker back to a copy, while indexes and stores have what came since."""
     restorable = Restorable(cluster.brokers["kafka"], cluster.folder / "copy")
     shutil.rmtree(cluster.folder / "copy", ignore_errors=True)
     async with gate.closed():
@@ -76,7 +76,7 @@ async def shorten_log(
         await asyncio.to_thread(restorable.copy)
     await asyncio.sleep(random_.uniform(3, 15))
     everyone = range(len(cluster.workers))
-    # Ledgers have what is lost only if they are on disk; one that comes late finds another log,
+    # Indexes have what is lost only if they are on disk; one that comes late finds another log,
     # which has grown again.
     gently, late = random_.random() < 0.7, random_.choice((0.0, 0.0, 25.0))
     async with gate.closed(), down(cluster, *everyone, gently=gently, late=late):

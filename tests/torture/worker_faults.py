@@ -60,7 +60,7 @@ async def wipe(cluster: Cluster, number: int, random_: random.Random) -> None:
 
 
 async def damage(cluster: Cluster, number: int, random_: random.Random) -> None:
-    """Damage files of its ledgers and tables."""
+    """Damage files of its indexes and tables."""
     async with down(cluster, number):
         data = cluster.workers[number].data_dir
         folders = sorted({each.parent for each in data.glob("[lf]*/**/CURRENT")})

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import trustme
 
+from fraudapp.config import local_session
 from fraudapp.settings import SECRETS, SettingsError, described, load, unknown_variables
 
 PROTECTING = (

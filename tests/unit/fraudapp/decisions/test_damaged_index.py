@@ -1,4 +1,4 @@
-"""Whatever is wrong with a ledger on disk, it never tells anything but what the log holds."""
+"""Whatever is wrong with an index on disk, it never tells anything but what the log holds."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 from rocksdict import Options, Rdict
 
 from fraudapp.decisions.batch import encode
-from fraudapp.decisions.index import Ledger, LedgerDamaged, LedgerInUse
+from fraudapp.decisions.index import DecisionIndex, IndexDamaged, IndexInUse
 from fraudapp.decisions.log_records import LogRecord
 from fraudapp.process.disk import DiskUnusable, in_use
 from models.records import Decision
@@ -28,35 +28,35 @@ DECIDED = {each.decision.transaction_id: each.decision for each in LOG}
 NOBODY = 65534
 
 
-def on_disk(folder: Path) -> Ledger:
-    """Return a ledger of the log, in several files."""
-    ledger = Ledger(folder)
+def on_disk(folder: Path) -> DecisionIndex:
+    """Return an index of the log, in several files."""
+    index = DecisionIndex(folder)
     for start in range(0, len(LOG), 200):
-        ledger.apply(LOG[start : start + 200], start + 200)
-        ledger._db.flush()
-    return ledger
+        index.apply(LOG[start : start + 200], start + 200)
+        index._db.flush()
+    return index
 
 
-def all_of(ledger: Ledger) -> dict[str, Decision]:
-    """Read the rest of the log, and return what the ledger says then."""
-    assert ledger.find(list(DECIDED)).keys() == set(list(DECIDED)[: ledger.cursor])
-    ledger.apply(LOG[ledger.cursor :], len(LOG))
-    assert sum(ledger.counts.values()) == len(LOG)
-    assert len(ledger.first(LOG)) == len(LOG)
-    return ledger.find(list(DECIDED))
+def all_of(index: DecisionIndex) -> dict[str, Decision]:
+    """Read the rest of the log, and return what the index says then."""
+    assert index.find(list(DECIDED)).keys() == set(list(DECIDED)[: index.cursor])
+    index.apply(LOG[index.cursor :], len(LOG))
+    assert sum(index.counts.values()) == len(LOG)
+    assert len(index.first(LOG)) == len(LOG)
+    return index.find(list(DECIDED))
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    """Return what is in the files of a ledger, without the notes of who tried to open it."""
+    """Return what is in the files of an index, without the notes of who tried to open it."""
     return {path.name: path.read_bytes() for path in folder.iterdir() if path.name[:3] != "LOG"}
 
 
 @contextmanager
 def opened_elsewhere(folder: Path) -> Iterator[None]:
-    """Let another process have the ledger open."""
+    """Let another process have the index open."""
     code = (
-        "import sys; from pathlib import Path; from fraudapp.decisions.index import Ledger;"
-        "held = Ledger(Path(sys.argv[1])); print(flush=True); sys.stdin.read()"
+        "import sys; from pathlib import Path; from fraudapp.decisions.index import DecisionIndex;"
+        "held = DecisionIndex(Path(sys.argv[1])); print(flush=True); sys.stdin.read()"
     )
     with subprocess.Popen(
         [sys.executable, "-c", code, str(folder)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
@@ -69,56 +69,56 @@ def opened_elsewhere(folder: Path) -> Iterator[None]:
 
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("kind", FILES)
-def test_a_ledger_with_a_damaged_file_is_that_of_an_earlier_end_of_the_log_or_damaged(
+def test_an_index_with_a_damaged_file_is_that_of_an_earlier_end_of_the_log_or_damaged(
     tmp_path: Path, kind: str, way: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     folder = tmp_path / "block-7"  # a word with a lock in it
     on_disk(folder).close()
     damage(folder, kind, way)
-    ledger = Ledger(folder)
+    index = DecisionIndex(folder)
     try:
-        assert all_of(ledger) == DECIDED
-    except LedgerDamaged:
-        ledger.clear()
-        assert all_of(ledger) == DECIDED
-    ledger.close()
+        assert all_of(index) == DECIDED
+    except IndexDamaged:
+        index.clear()
+        assert all_of(index) == DECIDED
+    index.close()
     assert "in use" not in caplog.text
-    with closing(Ledger(folder)) as ledger:
-        assert (ledger.cursor, ledger.made_anew) == (len(LOG), False)
+    with closing(DecisionIndex(folder)) as index:
+        assert (index.cursor, index.made_anew) == (len(LOG), False)
 
 
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("kind", FILES)
-def test_a_file_damaged_below_an_open_ledger_makes_it_tell_the_truth_or_raise(
+def test_a_file_damaged_below_an_open_index_makes_it_tell_the_truth_or_raise(
     tmp_path: Path, kind: str, way: str
 ) -> None:
     folder = tmp_path / "p"
-    ledger = on_disk(folder)
+    index = on_disk(folder)
     damage(folder, kind, way)
     try:
-        assert ledger.find(list(DECIDED)) == DECIDED
-        assert len(ledger.first(LOG)) == len(LOG)
-        ledger.apply([], len(LOG) + 1)
-        ledger.settle()
-    except LedgerDamaged:
+        assert index.find(list(DECIDED)) == DECIDED
+        assert len(index.first(LOG)) == len(LOG)
+        index.apply([], len(LOG) + 1)
+        index.settle()
+    except IndexDamaged:
         pass
-    ledger.clear()
-    assert ledger.cursor == 0
-    assert all_of(ledger) == DECIDED
-    ledger.close()
+    index.clear()
+    assert index.cursor == 0
+    assert all_of(index) == DECIDED
+    index.close()
 
 
 @pytest.mark.parametrize("key", [b"\x00cursor", b"\x00counts", b"\x00activity"])
 @pytest.mark.parametrize("value", [None, b"", b"junk", b"-1", b"\xff\xfe", b"[]", b"99999999999"])
-def test_a_ledger_with_a_garbled_value_begins_anew(
+def test_an_index_with_a_garbled_value_begins_anew(
     tmp_path: Path, key: bytes, value: bytes | None, caplog: pytest.LogCaptureFixture
 ) -> None:
     on_disk(tmp_path / "p").close()
     with closing(Rdict(str(tmp_path / "p"), Options(raw_mode=True))) as files:
         files.delete(key) if value is None else files.put(key, value)
-    with closing(Ledger(tmp_path / "p")) as ledger:
+    with closing(DecisionIndex(tmp_path / "p")) as index:
         if (key, value) != (b"\x00cursor", b"99999999999"):  # which the end of the log tells
-            assert (ledger.cursor, ledger.counts, ledger.made_anew) == (0, {}, True)
+            assert (index.cursor, index.counts, index.made_anew) == (0, {}, True)
             assert f"{tmp_path / 'p'} is damaged" in caplog.text
 
 
@@ -127,8 +127,8 @@ def test_a_decision_that_does_not_decode_is_damage(tmp_path: Path, value: bytes)
     on_disk(tmp_path / "p").close()
     with closing(Rdict(str(tmp_path / "p"), Options(raw_mode=True))) as files:
         files.put(b"t3", value)
-    with closing(Ledger(tmp_path / "p")) as ledger, pytest.raises(LedgerDamaged):
-        ledger.find(["t3"])
+    with closing(DecisionIndex(tmp_path / "p")) as index, pytest.raises(IndexDamaged):
+        index.find(["t3"])
 
 
 def _a_file(path: Path) -> None:
@@ -144,10 +144,10 @@ def _folders_in_it(path: Path) -> None:
 
 
 @pytest.mark.parametrize("put", [_a_file, _a_link_to_nothing, _folders_in_it])
-def test_what_is_no_ledger_is_thrown_away(tmp_path: Path, put: Callable[[Path], None]) -> None:
+def test_what_is_no_index_is_thrown_away(tmp_path: Path, put: Callable[[Path], None]) -> None:
     put(tmp_path / "p")
-    with closing(Ledger(tmp_path / "p")) as ledger:
-        assert all_of(ledger) == DECIDED
+    with closing(DecisionIndex(tmp_path / "p")) as index:
+        assert all_of(index) == DECIDED
 
 
 def test_a_folder_that_is_on_another_disk_stays_there(tmp_path: Path) -> None:
@@ -155,8 +155,8 @@ def test_a_folder_that_is_on_another_disk_stays_there(tmp_path: Path) -> None:
     (tmp_path / "p").symlink_to(tmp_path / "other")
     on_disk(tmp_path / "p").close()
     damage(tmp_path / "p", "MANIFEST-*", "garbled")
-    with closing(Ledger(tmp_path / "p")) as ledger:
-        assert all_of(ledger) == DECIDED
+    with closing(DecisionIndex(tmp_path / "p")) as index:
+        assert all_of(index) == DECIDED
     assert (tmp_path / "p").is_symlink()
     assert (tmp_path / "other" / "CURRENT").exists()
 
@@ -171,8 +171,8 @@ def test_what_another_process_has_open_is_in_use_and_stays_as_it_is(
         if also_damaged:
             damage(folder, "CURRENT", "garbled")
         before = contents(folder)
-        with pytest.raises(LedgerInUse, match="FRAUD_DATA_DIR"):
-            Ledger(folder)
+        with pytest.raises(IndexInUse, match="FRAUD_DATA_DIR"):
+            DecisionIndex(folder)
         assert contents(folder) == before
         assert in_use(folder)
     assert not in_use(folder)
@@ -188,16 +188,16 @@ _OPENED = """
 import sys
 from pathlib import Path
 from fraudapp.process.disk import DiskUnusable
-from fraudapp.decisions.index import Ledger
+from fraudapp.decisions.index import DecisionIndex
 try:
-    print(Ledger(Path(sys.argv[1])).made_anew)
+    print(DecisionIndex(Path(sys.argv[1])).made_anew)
 except DiskUnusable as exc:
     print(exc)
 """
 
 
 def opened_by_a_user(folder: Path) -> str:
-    """Open a ledger without the rights of root; return if it was made anew, or a sentence."""
+    """Open an index without the rights of root; return if it was made anew, or a sentence."""
     command = [sys.executable, "-c", _OPENED, str(folder)]
     if os.getuid() == 0:
         lost = "-dac_override,-dac_read_search,-fowner"
@@ -211,8 +211,8 @@ def test_permissions_that_are_ours_to_mend_are_mended(tmp_path: Path, path: str,
     on_disk(tmp_path / "p").close()
     (tmp_path / "p" / path).chmod(mode)
     assert opened_by_a_user(tmp_path / "p") in ("True", "False")
-    with closing(Ledger(tmp_path / "p")) as ledger:
-        assert all_of(ledger) == DECIDED
+    with closing(DecisionIndex(tmp_path / "p")) as index:
+        assert all_of(index) == DECIDED
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="needs files of somebody else")
@@ -225,13 +225,13 @@ def test_what_is_somebody_elses_is_told_and_stays(tmp_path: Path) -> None:
     assert "LOCK belongs to somebody else" in opened_by_a_user(folder)
     (folder / "LOCK").chmod(0o644)
     assert "cannot be removed" in opened_by_a_user(folder)
-    with closing(Ledger(folder)) as ledger:
-        assert all_of(ledger) == DECIDED
+    with closing(DecisionIndex(folder)) as index:
+        assert all_of(index) == DECIDED
 
 
 def test_a_disk_that_takes_nothing_is_told(tmp_path: Path) -> None:
-    ledger = Ledger(tmp_path / "p")
+    index = DecisionIndex(tmp_path / "p")
     (tmp_path / "p").rename(tmp_path / "gone")
     (tmp_path / "p").symlink_to("/proc")  # where nothing can be made or removed
     with pytest.raises(DiskUnusable, match="FRAUD_DATA_DIR"):
-        ledger.clear()
+        index.clear()

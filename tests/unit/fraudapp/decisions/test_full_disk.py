@@ -1,4 +1,4 @@
-"""A disk without room changes nothing of a ledger, and takes it in when there is some."""
+"""A disk without room changes nothing of an index, and takes it in when there is some."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from msgspec import msgpack
 
 from fraudapp.decisions.batch import encode
-from fraudapp.decisions.index import Ledger
+from fraudapp.decisions.index import DecisionIndex
 from fraudapp.decisions.log_records import LogRecord
 from fraudapp.local.processes import POLL
 from fraudapp.process.disk import DiskFull
@@ -33,16 +33,16 @@ def log() -> Iterator[list[LogRecord]]:
         yield batch
 
 
-def taken(ledger: Ledger, batch: list[LogRecord]) -> bool:
+def taken(index: DecisionIndex, batch: list[LogRecord]) -> bool:
     try:
-        ledger.apply(batch, batch[-1].offset + 1)
+        index.apply(batch, batch[-1].offset + 1)
     except DiskFull:
         return False
     return True
 
 
-def state(ledger: Ledger) -> bytes:
-    return msgpack.encode([ledger.cursor, ledger.stamp, ledger.counts, ledger.activity])
+def state(index: DecisionIndex) -> bytes:
+    return msgpack.encode([index.cursor, index.stamp, index.counts, index.activity])
 
 
 def until(done: Callable[[], bool], seconds: float = 60.0) -> None:
@@ -53,35 +53,35 @@ def until(done: Callable[[], bool], seconds: float = 60.0) -> None:
 
 
 def test_what_a_full_disk_does_not_take_is_taken_when_there_is_room(small_disk: SmallDisk) -> None:
-    ledger = Ledger(small_disk.folder / "ledger")
+    index = DecisionIndex(small_disk.folder / "ledger")
     batches = log()
-    ledger.apply(next(batches), BATCH)
+    index.apply(next(batches), BATCH)
     small_disk.fill()
     before, batch = b"", next(batches)
-    while taken(ledger, batch):
-        before, batch = state(ledger), next(batches)
-    assert state(ledger) == before
-    assert ledger.find([batch[0].decision.transaction_id]) == {}
-    ledger.settle()
+    while taken(index, batch):
+        before, batch = state(index), next(batches)
+    assert state(index) == before
+    assert index.find([batch[0].decision.transaction_id]) == {}
+    index.settle()
     small_disk.make_room()
-    until(lambda: taken(ledger, batch))
-    assert sum(ledger.counts.values()) == ledger.cursor == batch[-1].offset + 1
-    ledger.close()
-    with closing(Ledger(small_disk.folder / "ledger")) as ledger:
-        assert (ledger.made_anew, ledger.cursor) == (False, batch[-1].offset + 1)
+    until(lambda: taken(index, batch))
+    assert sum(index.counts.values()) == index.cursor == batch[-1].offset + 1
+    index.close()
+    with closing(DecisionIndex(small_disk.folder / "ledger")) as index:
+        assert (index.made_anew, index.cursor) == (False, batch[-1].offset + 1)
 
 
-def test_a_ledger_that_cannot_be_opened_on_a_full_disk_is_not_thrown_away(
+def test_an_index_that_cannot_be_opened_on_a_full_disk_is_not_thrown_away(
     small_disk: SmallDisk, caplog: pytest.LogCaptureFixture
 ) -> None:
     folder = small_disk.folder / "ledger"
-    with closing(Ledger(folder)) as ledger:
-        ledger.apply(next(log()), BATCH)
+    with closing(DecisionIndex(folder)) as index:
+        index.apply(next(log()), BATCH)
     small_disk.fill()
     for _ in range(3):
         with pytest.raises(DiskFull, match="is the disk at FRAUD_DATA_DIR full"):
-            Ledger(folder)
+            DecisionIndex(folder)
     small_disk.make_room()
-    with closing(Ledger(folder)) as ledger:
-        assert (ledger.made_anew, ledger.cursor) == (False, BATCH)
+    with closing(DecisionIndex(folder)) as index:
+        assert (index.made_anew, index.cursor) == (False, BATCH)
     assert not caplog.text

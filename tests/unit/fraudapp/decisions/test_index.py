@@ -1,4 +1,4 @@
-"""A ledger is a function of the log: whoever has read as far agrees with it."""
+"""An index is a function of the log: whoever has read as far agrees with it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from rocksdict import Options, Rdict
 
 from fraudapp.decisions.batch import Batch, encode
-from fraudapp.decisions.index import Ledger, LedgerInUse
+from fraudapp.decisions.index import DecisionIndex, IndexInUse
 from fraudapp.decisions.log_identity import LogIdentity
 from fraudapp.decisions.log_records import LogRecord
 from models.activity import Activity
@@ -44,60 +44,60 @@ def test_the_first_decision_under_an_id_counts_however_the_log_is_read(
     for each in log:
         first.setdefault(each.decision.transaction_id, each)
     folder = tmp_path_factory.mktemp("ledger") / "partition-0"
-    ledger = Ledger(folder)
-    while ledger.cursor < len(log):
-        end = data.draw(st.integers(ledger.cursor + 1, len(log)))
-        start = data.draw(st.integers(0, ledger.cursor))  # read again from anywhere before
-        ledger.apply(log[start:end], end)
+    index = DecisionIndex(folder)
+    while index.cursor < len(log):
+        end = data.draw(st.integers(index.cursor + 1, len(log)))
+        start = data.draw(st.integers(0, index.cursor))  # read again from anywhere before
+        index.apply(log[start:end], end)
         if data.draw(st.booleans()):
-            ledger.close()
-            ledger = Ledger(folder)
-    found = ledger.find(list("abcdefg"))
+            index.close()
+            index = DecisionIndex(folder)
+    found = index.find(list("abcdefg"))
     assert found == {id_: each.decision for id_, each in first.items()}
-    assert ledger.counts == Counter(each.decision.decision.value for each in first.values())
+    assert index.counts == Counter(each.decision.decision.value for each in first.values())
     activity = Activity()
     activity.add([each.decision for each in first.values()])
-    assert ledger.activity == activity
-    assert ledger.first(log) == [first[each.decision.transaction_id].decision for each in log]
-    ledger.close()
+    assert index.activity == activity
+    assert index.first(log) == [first[each.decision.transaction_id].decision for each in log]
+    index.close()
 
 
 def test_a_damaged_ledger_begins_anew(tmp_path: Path) -> None:
-    ledger = Ledger(tmp_path / "p")
-    ledger.apply([record(0, "a", Outcome.BLOCK)], 1)
-    ledger.close()
+    index = DecisionIndex(tmp_path / "p")
+    index.apply([record(0, "a", Outcome.BLOCK)], 1)
+    index.close()
     for path in (tmp_path / "p").glob("MANIFEST*"):
         path.write_bytes(b"garbage")
-    ledger = Ledger(tmp_path / "p")
-    assert (ledger.cursor, ledger.find(["a"])) == (0, {})
-    ledger.apply([record(0, "a", Outcome.BLOCK)], 1)
-    ledger.clear()
-    assert (ledger.cursor, ledger.counts, ledger.find(["a"])) == (0, {}, {})
-    ledger.close()
+    index = DecisionIndex(tmp_path / "p")
+    assert (index.cursor, index.find(["a"])) == (0, {})
+    index.apply([record(0, "a", Outcome.BLOCK)], 1)
+    index.clear()
+    assert (index.cursor, index.counts, index.find(["a"])) == (0, {}, {})
+    index.close()
 
 
 def test_two_workers_cannot_share_a_folder(tmp_path: Path) -> None:
-    ledger = Ledger(tmp_path / "p")
-    with pytest.raises(LedgerInUse, match="FRAUD_DATA_DIR"):
-        Ledger(tmp_path / "p")
-    ledger.close()
+    index = DecisionIndex(tmp_path / "p")
+    with pytest.raises(IndexInUse, match="FRAUD_DATA_DIR"):
+        DecisionIndex(tmp_path / "p")
+    index.close()
 
 
-def test_a_ledger_of_a_version_without_activity_is_read_again(tmp_path: Path) -> None:
-    ledger = Ledger(tmp_path / "p")
-    ledger.apply([record(0, "a", Outcome.BLOCK)], 1)
-    ledger.close()
+def test_an_index_of_a_version_without_activity_is_read_again(tmp_path: Path) -> None:
+    index = DecisionIndex(tmp_path / "p")
+    index.apply([record(0, "a", Outcome.BLOCK)], 1)
+    index.close()
     with closing(Rdict(str(tmp_path / "p"), Options(raw_mode=True))) as files:
         files.delete(b"\x00activity")
-    ledger = Ledger(tmp_path / "p")
-    assert (ledger.cursor, ledger.counts, ledger.find(["a"])) == (0, {}, {})
-    ledger.close()
+    index = DecisionIndex(tmp_path / "p")
+    assert (index.cursor, index.counts, index.find(["a"])) == (0, {}, {})
+    index.close()
 
 
 @given(sizes=st.lists(st.integers(0, 5), max_size=6))
-def test_extending_a_ledger_is_applying_the_same_records(sizes: list[int]) -> None:
+def test_extending_an_index_is_applying_the_same_records(sizes: list[int]) -> None:
     with TemporaryDirectory() as folder:
-        one, other = Ledger(Path(folder) / "one"), Ledger(Path(folder) / "other")
+        one, other = DecisionIndex(Path(folder) / "one"), DecisionIndex(Path(folder) / "other")
         for number, size in enumerate(sizes):
             made = [decision(f"{number}-{place}") for place in range(size)]
             batch = Batch(made)
@@ -119,26 +119,26 @@ def test_extending_a_ledger_is_applying_the_same_records(sizes: list[int]) -> No
 _KILLED = """
 import os, signal, sys
 from pathlib import Path
-from fraudapp.decisions.index import Ledger
+from fraudapp.decisions.index import DecisionIndex
 from fraudapp.decisions.batch import Batch
 from tests.unit.decisions import decision
 
-ledger = Ledger(Path(sys.argv[1]))
+index = DecisionIndex(Path(sys.argv[1]))
 for number in range(60):
-    ledger.extend(Batch([decision(f"{number}-{place}") for place in range(400)]))
+    index.extend(Batch([decision(f"{number}-{place}") for place in range(400)]))
 os.kill(os.getpid(), signal.SIGKILL)
 """
 
 
-def test_after_a_crash_a_ledger_is_that_of_an_earlier_end_of_the_log(tmp_path: Path) -> None:
+def test_after_a_crash_an_index_is_that_of_an_earlier_end_of_the_log(tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, "-c", _KILLED, str(tmp_path / "p")], check=False)
     assert done.returncode == -signal.SIGKILL
-    with closing(Ledger(tmp_path / "p")) as ledger:
-        batches, rest = divmod(ledger.cursor, 400)
+    with closing(DecisionIndex(tmp_path / "p")) as index:
+        batches, rest = divmod(index.cursor, 400)
         assert rest == 0
-        assert sum(ledger.counts.values()) == sum(ledger.activity.scores) == ledger.cursor
+        assert sum(index.counts.values()) == sum(index.activity.scores) == index.cursor
         ids = [f"{number}-{place}" for number in range(60) for place in range(400)]
-        assert list(ledger.find(ids)) == ids[: batches * 400]
+        assert list(index.find(ids)) == ids[: batches * 400]
 
 
 _IN_MEMORY = ("rocksdb.num-entries-active-mem-table", "rocksdb.num-entries-imm-mem-tables")
@@ -146,31 +146,31 @@ _IN_MEMORY = ("rocksdb.num-entries-active-mem-table", "rocksdb.num-entries-imm-m
 _KILLED_AT_REST = f"""
 import os, signal, sys
 from pathlib import Path
-from fraudapp.decisions.index import Ledger
+from fraudapp.decisions.index import DecisionIndex
 from fraudapp.decisions.batch import Batch
 from tests.unit.decisions import decision
 
 def in_memory():
-    return sum(map(ledger._db.property_int_value, {_IN_MEMORY}))
+    return sum(map(index._db.property_int_value, {_IN_MEMORY}))
 
-ledger = Ledger(Path(sys.argv[1]))
+index = DecisionIndex(Path(sys.argv[1]))
 for number in range(3):
-    ledger.extend(Batch([decision(f"{{number}}-{{place}}") for place in range(4)]))
-    ledger.settle()
+    index.extend(Batch([decision(f"{{number}}-{{place}}") for place in range(4)]))
+    index.settle()
     assert in_memory()  # something has just come
-ledger.settle()
+index.settle()
 while in_memory():
     pass
 os.kill(os.getpid(), signal.SIGKILL)
 """
 
 
-def test_a_ledger_at_rest_has_nothing_to_lose(tmp_path: Path) -> None:
+def test_an_index_at_rest_has_nothing_to_lose(tmp_path: Path) -> None:
     command = [sys.executable, "-c", _KILLED_AT_REST, str(tmp_path / "p")]
     done = subprocess.run(command, check=False, timeout=60)
     assert done.returncode == -signal.SIGKILL
-    with closing(Ledger(tmp_path / "p")) as ledger:
-        assert ledger.cursor == sum(ledger.counts.values()) == 12
+    with closing(DecisionIndex(tmp_path / "p")) as index:
+        assert index.cursor == sum(index.counts.values()) == 12
 
 
 IDENTITY = LogIdentity("app", "decisions", 0, "one id")
@@ -189,26 +189,28 @@ IDENTITY = LogIdentity("app", "decisions", 0, "one id")
 def test_the_copy_of_another_log_is_thrown_away(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, other: LogIdentity
 ) -> None:
-    with closing(Ledger(tmp_path / "p", IDENTITY)) as ledger:
-        ledger.apply([record(0, "a", Outcome.BLOCK)], 1)
-    with closing(Ledger(tmp_path / "p", other)) as ledger:
-        assert ledger.made_anew
-        assert (ledger.cursor, ledger.find(["a"]), ledger.counts) == (0, {}, Counter())
+    with closing(DecisionIndex(tmp_path / "p", IDENTITY)) as index:
+        index.apply([record(0, "a", Outcome.BLOCK)], 1)
+    with closing(DecisionIndex(tmp_path / "p", other)) as index:
+        assert index.made_anew
+        assert (index.cursor, index.find(["a"]), index.counts) == (0, {}, Counter())
         assert f"is of {IDENTITY}, and the log is {other}" in caplog.text
-        ledger.apply([record(0, "b", Outcome.FLAG)], 1)
-    with closing(Ledger(tmp_path / "p", other)) as ledger:
-        assert not ledger.made_anew
-        assert ledger.find(["b"])
+        index.apply([record(0, "b", Outcome.FLAG)], 1)
+    with closing(DecisionIndex(tmp_path / "p", other)) as index:
+        assert not index.made_anew
+        assert index.find(["b"])
 
 
 @pytest.mark.parametrize("before", [None, LogIdentity("app", "decisions", 0)], ids=str)
 def test_a_copy_of_a_log_that_may_be_the_same_is_kept_and_identified(
     tmp_path: Path, before: LogIdentity | None
 ) -> None:
-    with closing(Ledger(tmp_path / "p", before)) as ledger:
-        ledger.apply([record(0, "a", Outcome.BLOCK)], 1)
-    with closing(Ledger(tmp_path / "p", IDENTITY)) as ledger:
-        assert ledger.find(["a"])
-        ledger.apply([record(1, "b", Outcome.BLOCK)], 2)
-    with closing(Ledger(tmp_path / "p", LogIdentity("app", "decisions", 0, "another id"))) as left:
+    with closing(DecisionIndex(tmp_path / "p", before)) as index:
+        index.apply([record(0, "a", Outcome.BLOCK)], 1)
+    with closing(DecisionIndex(tmp_path / "p", IDENTITY)) as index:
+        assert index.find(["a"])
+        index.apply([record(1, "b", Outcome.BLOCK)], 2)
+    with closing(
+        DecisionIndex(tmp_path / "p", LogIdentity("app", "decisions", 0, "another id"))
+    ) as left:
         assert not left.find(["a"])

@@ -1,4 +1,4 @@
-"""HTTP, ledgers and all the rest share the files that there may be."""
+"""HTTP, indexes and all the rest share the files that there may be."""
 
 from __future__ import annotations
 
@@ -68,15 +68,15 @@ def test_a_system_that_allows_less_than_it_says_gives_what_it_allows(
 
 @pytest.mark.parametrize("files", [256, 1_024, 4_096, ENOUGH])
 @pytest.mark.parametrize("partitions", [1, 4, 12])
-def test_half_of_the_files_are_left_to_all_but_http_and_ledgers(
+def test_half_of_the_files_are_left_to_all_but_http_and_indexes(
     limits: Callable[..., tuple[int, int]], files: int, partitions: int
 ) -> None:
     limits(files, files)
-    of_http, of_ledger = open_files.connections(100_000), open_files.of_ledger(partitions)
+    of_http, of_index = open_files.connections(100_000), open_files.of_index(partitions)
     assert 0 < of_http <= files / 4
-    assert of_ledger >= open_files.LEAST or of_ledger == -1 < files / 4 / partitions
+    assert of_index >= open_files.LEAST or of_index == -1 < files / 4 / partitions
     if not open_files.too_few(partitions):
-        assert of_http + of_ledger * partitions <= files / 2
+        assert of_http + of_index * partitions <= files / 2
 
 
 def test_too_few_files_are_told(limits: Callable[..., tuple[int, int]]) -> None:
