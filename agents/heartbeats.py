@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from fraudapp import status
 from fraudapp.app import app, runtime
 from fraudapp.metrics import latency
-from tables.heartbeats import Report, StoreReport, partition_reports
+from tables.heartbeats import Report, SinkStatus, partition_reports
 from tables.since import Since
 
 REPORT_INTERVAL: Final = 1.0
@@ -73,7 +73,7 @@ def _of_worker() -> dict[str, Any]:
         "worker": status.worker_name(),
         "at": time.time(),
         "latency": latency.percentiles(time.monotonic()),
-        "stores": {name: StoreReport(*each) for name, each in status.stores().items()},
+        "stores": {name: SinkStatus(*each) for name, each in status.stores().items()},
         "model_version": runtime.scorer.version,
         "policy_version": runtime.policy.version,
     }

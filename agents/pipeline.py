@@ -1,9 +1,9 @@
-"""The decision path: records → transactions → scores → decisions → log, stores and table.
+"""The decision path: records → transactions → scores → decisions → log, sinks and table.
 
 The topic of decisions is the truth: a decision is made when it is in there, as the first one under
 its id. Nothing is finished before its decision is in the log, or its dead letter in theirs, and the
 counts are in the changelog. A crash at any point is followed by a replay, and each of these steps
-can be repeated without harm. Stores follow the log at their own pace, fed from here.
+can be repeated without harm. Sinks follow the log at their own pace, fed from here.
 
 A batch is decided with one scoring call for all its partitions; from then on each partition's share
 of it goes its own way. What the broker does not take holds up no other: its lane fills, and

@@ -93,7 +93,7 @@ async def let_callers_go(sender: AppT, **kwargs: Any) -> None:
 
 @app.on_partitions_assigned.connect  # type: ignore[arg-type]
 async def take_over(sender: AppT, assigned: set[TP], **kwargs: Any) -> None:
-    """Let the stores follow the partitions that are this worker's from now on."""
+    """Let the sinks follow the partitions that are this worker's from now on."""
     topic = settings.transactions_topic
     all_numbers = sorted(tp.partition for tp in assigned if tp.topic == topic)
     for number in all_numbers:

@@ -170,7 +170,7 @@ def build(settings: Settings) -> FraudApp:
         broker_session_timeout=settings.broker_session_timeout,
         broker_heartbeat_interval=settings.broker_heartbeat_interval,
         broker_rebalance_timeout=60.0,
-        # A worker that holds a batch while a store is down stops fetching; past this interval
+        # A worker that holds a batch while a sink is down stops fetching; past this interval
         # aiokafka would leave the group and never come back. A week is never.
         broker_max_poll_interval=604_800.0,
         broker_commit_interval=1.0,

@@ -68,7 +68,7 @@ batch_messages: Final = Histogram(
 )
 _store_seconds: Final = Histogram(
     "fraud_store_save_seconds",
-    "Time a store takes to save what it is given at once, whether it succeeds or not.",
+    "Time a sink takes to save what it is given at once, whether it succeeds or not.",
     ["store"],
     buckets=FINE,
     registry=registry,
@@ -105,9 +105,9 @@ def stage(name: Stage) -> AbstractContextManager[object]:
 
 
 @contextmanager
-def store_call(store: str) -> Iterator[None]:
-    """Time one attempt to save to a store, and count it if it raises."""
-    with _store_seconds.labels(store).time(), _store_errors.labels(store).count_exceptions():
+def store_call(sink: str) -> Iterator[None]:
+    """Time one attempt to save to a sink, and count it if it raises."""
+    with _store_seconds.labels(sink).time(), _store_errors.labels(sink).count_exceptions():
         yield
 
 
@@ -162,8 +162,8 @@ class Latencies(Collector):
         yield family
 
 
-class StoreState(NamedTuple):
-    """How a store does."""
+class SinkState(NamedTuple):
+    """How a sink does."""
 
     behind: int
     down: bool
@@ -176,7 +176,7 @@ class WorkerState(NamedTuple):
     """Of the partitions it owns."""
     lags: Mapping[int, int]
     """Messages of its partitions that it has not dealt with; unknown ones are left out."""
-    stores: Mapping[str, StoreState]
+    sinks: Mapping[str, SinkState]
     model_version: str
     policy_version: str
     waiting: int
@@ -193,7 +193,7 @@ class WorkerCollector(Collector):
         state = self.source()
         if state is not None:
             yield from _of_counts(state.counts)
-            yield from _of_stores(state.stores)
+            yield from _of_stores(state.sinks)
             yield _gauge(
                 "fraud_consumer_lag_messages",
                 "Messages of a partition that are not dealt with yet.",
@@ -238,18 +238,18 @@ def _of_counts(partitions: Mapping[int, Counts]) -> Iterator[Metric]:
     yield from (decisions, duplicates, dead_letters)
 
 
-def _of_stores(stores: Mapping[str, StoreState]) -> Iterator[Metric]:
+def _of_stores(sinks: Mapping[str, SinkState]) -> Iterator[Metric]:
     yield _gauge(
         "fraud_store_behind_decisions",
-        "Decisions of this worker's partitions that a store does not have yet.",
+        "Decisions of this worker's partitions that a sink does not have yet.",
         ["store"],
-        [([name], state.behind) for name, state in stores.items()],
+        [([name], state.behind) for name, state in sinks.items()],
     )
     yield _gauge(
         "fraud_store_up",
-        "Whether a store takes what it is given: 1 or 0.",
+        "Whether a sink takes what it is given: 1 or 0.",
         ["store"],
-        [([name], int(not state.down)) for name, state in stores.items()],
+        [([name], int(not state.down)) for name, state in sinks.items()],
     )
 
 

@@ -13,7 +13,7 @@ from aiokafka.errors import KafkaError
 
 from fraudapp.decisions.log_queries import seen
 from fraudapp.decisions.recent import Unknowable
-from fraudapp.sinks.base import StoreUnavailable
+from fraudapp.sinks.base import SinkUnavailable
 from fraudapp.worker import Runtime
 from models.records import Decision
 
@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 LOOK_UP_TIMEOUT: Final = 3.0
-"""Seconds the stores, or the broker, may take to answer a question over HTTP."""
+"""Seconds the sinks, or the broker, may take to answer a question over HTTP."""
 SETTLING: Final = 4.0
 """Seconds for all of them together, with the wait for a turn to ask: a caller has to be told."""
 HEARING: Final = 0.5
@@ -35,7 +35,7 @@ async def find(runtime: Runtime, transaction_id: str, *, wait: float) -> Decisio
     """Return the decision, waiting up to `wait` seconds for it to be made.
 
     None says that none had been made, by any worker, when this was called. Raises `Unknowable` if
-    that cannot be told, and `StoreUnavailable` or `KafkaError` if whoever could tell it does not
+    that cannot be told, and `SinkUnavailable` or `KafkaError` if whoever could tell it does not
     answer.
     """
     found = await await_decision(runtime, transaction_id, wait) if wait > 0 else None
@@ -46,7 +46,7 @@ async def find(runtime: Runtime, transaction_id: str, *, wait: float) -> Decisio
     try:
         return await asyncio.wait_for(_settle(runtime, transaction_id), SETTLING)
     except asyncio.TimeoutError as exc:
-        raise Unknowable("stores and broker take too long to answer; ask again") from exc
+        raise Unknowable("sinks and broker take too long to answer; ask again") from exc
 
 
 async def await_decision(runtime: Runtime, transaction_id: str, seconds: float) -> Decision | None:
@@ -70,10 +70,10 @@ async def await_decision(runtime: Runtime, transaction_id: str, seconds: float) 
 
 async def _look(runtime: Runtime, transaction_id: str) -> Decision | None:
     """Return the decision if it was made before, and that can be told now."""
-    with suppress(StoreUnavailable, KafkaError, Unknowable):
+    with suppress(SinkUnavailable, KafkaError, Unknowable):
         if found := await _in_log(runtime, transaction_id):
             return found
-    with suppress(StoreUnavailable):
+    with suppress(SinkUnavailable):
         return await _look_up(runtime, transaction_id)
     return None
 
@@ -94,13 +94,13 @@ async def _settle(runtime: Runtime, transaction_id: str) -> Decision | None:
     for _ in range(LOOKS):
         lacking, _ = _memory(runtime, number)
         all_stored = heard.stored >= lacking
-        failure: StoreUnavailable | None = None
+        failure: SinkUnavailable | None = None
         try:
             if (lacking or number in runtime.unread()) and (
                 found := await _look_up(runtime, transaction_id)
             ):
                 return found
-        except StoreUnavailable as exc:
+        except SinkUnavailable as exc:
             failure = exc
         await _catch_up(runtime, transaction_id)
         if found := runtime.decided_here(transaction_id):
@@ -174,7 +174,7 @@ async def _in_log(runtime: Runtime, transaction_id: str) -> Decision | None:
 
 
 async def _before(runtime: Runtime, transaction_id: str) -> Decision | None:
-    with suppress(StoreUnavailable, asyncio.TimeoutError):
+    with suppress(SinkUnavailable, asyncio.TimeoutError):
         return await asyncio.wait_for(_look_up(runtime, transaction_id), HEARING)
     return None
 
@@ -192,16 +192,16 @@ async def _ask_in_turn(runtime: Runtime, transaction_id: str) -> Decision | None
     try:
         return await asyncio.wait_for(_ask_stores(runtime, transaction_id), LOOK_UP_TIMEOUT)
     except asyncio.TimeoutError as exc:
-        raise StoreUnavailable("redis, postgres: no answer in time") from exc
+        raise SinkUnavailable("redis, postgres: no answer in time") from exc
     finally:
         runtime.lookups.release()
 
 
 async def _ask_stores(runtime: Runtime, transaction_id: str) -> Decision | None:
     try:
-        recent = await runtime.stores.redis.get(transaction_id)
+        recent = await runtime.sinks.redis.get(transaction_id)
         if recent is not None:
             return recent
-    except StoreUnavailable as exc:
+    except SinkUnavailable as exc:
         log.debug("asking Postgres for a decision: %s", exc)
-    return await runtime.stores.postgres.get(transaction_id)
+    return await runtime.sinks.postgres.get(transaction_id)

@@ -173,7 +173,7 @@ class Settings(BaseSettings):
     model_version: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,128}$")] | None = None
     """Version that serves; no worker starts without it. Unset: the active one, or a first one."""
 
-    # Stores
+    # Sinks
     redis_url: Annotated[SecretStr, _address(addresses.redis)] = SecretStr(
         "redis://127.0.0.1:6379/0"
     )
@@ -218,7 +218,7 @@ class Settings(BaseSettings):
     data_dir: Path = Path(".fraudapp")
     """Folder of models, RocksDB tables and the local archive; one for each worker."""
     start_timeout: Annotated[float, Field(ge=0, le=3_600)] = 30.0
-    """Seconds the broker and the stores may take to answer at start."""
+    """Seconds the broker and the sinks may take to answer at start."""
     log_format: Literal["text", "json"] = "text"
     """Form of the worker's log: `text` for people, `json` for programs, a line for each entry."""
     web_bind: Annotated[str, _address(addresses.bind)] = "127.0.0.1"
@@ -351,7 +351,7 @@ class Settings(BaseSettings):
 
     @property
     def progress_topic(self) -> str:
-        """The topic of how far stores have come."""
+        """The topic of how far sinks have come."""
         return f"{self.app_id}-progress"
 
     @property

@@ -11,7 +11,7 @@ from faust.types import TP
 
 from fraudapp.app import app, runtime, settings
 from fraudapp.kafka.consumer import SafeConsumer
-from fraudapp.metrics import StoreState
+from fraudapp.metrics import SinkState
 from models.counts import Counts
 
 
@@ -32,11 +32,11 @@ def unread() -> list[int]:
     return [] if app.rebalancing or app.in_recovery else runtime.unread()
 
 
-def stores() -> dict[str, StoreState]:
-    """How each store does, by name."""
+def stores() -> dict[str, SinkState]:
+    """How each sink does, by name."""
     return {
-        keeper.store.name: StoreState(keeper.behind, keeper.failure is not None)
-        for keeper in runtime.keepers
+        sink_writer.sink.name: SinkState(sink_writer.behind, sink_writer.failure is not None)
+        for sink_writer in runtime.sink_writers
     }
 
 

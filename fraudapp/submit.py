@@ -34,5 +34,5 @@ async def accept(app: App, runtime: Runtime, transactions: Sequence[Transaction]
 
 
 async def is_accepted(runtime: Runtime, transaction_id: str) -> bool:
-    """Whether a transaction without decision was accepted; raises `StoreUnavailable`."""
+    """Whether a transaction without decision was accepted; raises `SinkUnavailable`."""
     return runtime.waiting.accepted(transaction_id) or await runtime.pending.knows(transaction_id)

@@ -1,4 +1,4 @@
-"""What a worker holds while it runs: model, decision log, stores and waiting callers."""
+"""What a worker holds while it runs: model, decision log, sinks and waiting callers."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ from fraudapp.process import malloc, open_files
 from fraudapp.process.disk import DiskUnusable
 from fraudapp.retry import patiently
 from fraudapp.settings import Settings, unknown_variables
-from fraudapp.sinks.all import Stores
-from fraudapp.sinks.base import AccessRefused, StoreRefused
+from fraudapp.sinks.all import Sinks
+from fraudapp.sinks.base import AccessDenied, DecisionRejected
 from fraudapp.sinks.pending import Pending
 from fraudapp.sinks.progress import Progress
 from fraudapp.sinks.retention import Retention
-from fraudapp.sinks.writer import Keeper
+from fraudapp.sinks.writer import SinkWriter
 from models.admission import Input, Position, Rejection
 from models.artifact import ModelFileError
 from models.deciding import BatchScorer
@@ -54,20 +54,20 @@ log = logging.getLogger(__name__)
 GC_THRESHOLD: Final = 50_000
 """Objects made since the last look of the garbage collector, after which it looks again."""
 OPENING: Final = 3.0
-"""Seconds that the start waits for stores to open: what is decided before is read from the log."""
+"""Seconds that the start waits for sinks to open: what is decided before is read from the log."""
 TAKING_OVER: Final = 1.0
-"""Seconds after an assignment in which batches wait until it is known how far stores have come.
+"""Seconds after an assignment in which batches wait until it is known how far sinks have come.
 
 That took 0.5 s when measured, indexes of an empty log included; what is decided before has to be
-read from the log, for each store.
+read from the log, for each sink.
 """
 READING_IN: Final = 5.0
 """Seconds in which indexes are mostly read in; then the first of them are taken over alone."""
 LOOKUPS: Final = 4
-"""Questions to the stores at a time, over HTTP: the rest of their connections is for keeping."""
+"""Look-ups in the sinks at a time, over HTTP: the rest of their connections is for writing."""
 
 CANNOT_START: Final = (
-    AccessRefused,
+    AccessDenied,
     BrokerRefuses,
     BrokerUnavailable,
     DiskUnusable,
@@ -84,7 +84,7 @@ CANNOT_GO_ON: Final = (DiskUnusable, IndexInUse, TopicRemade)
 class Runtime(Service):
     """The first service of a worker to be opened, before all that consumes; the last to be closed.
 
-    `scorer` is there once it has started. Stores may be down, at the start as at any time.
+    `scorer` is there once it has started. Sinks may be down, at the start as at any time.
     """
 
     scorer: BatchScorer
@@ -127,7 +127,7 @@ class Runtime(Service):
             await self.appender.stop()
 
     def take_over(self, numbers: Sequence[int], generation: int) -> None:
-        """Let the stores follow these partitions of the log from now on, and no others."""
+        """Let the sinks follow these partitions of the log from now on, and no others."""
         if self._taking_over:
             self._taking_over.cancel()
         self._assigned = numbers
@@ -156,8 +156,8 @@ class Runtime(Service):
 
     def stored(self, number: int) -> int | None:
         """Offset in the log up to which the history has a partition of this worker, once known."""
-        history = (each for each in self.keepers if each.store is self.stores.postgres)
-        return next((keeper.kept(number) for keeper in history), None)
+        history = (each for each in self.sink_writers if each.sink is self.sinks.postgres)
+        return next((sink_writer.kept(number) for sink_writer in history), None)
 
     def unread(self) -> list[int]:
         """Partitions of this worker of which it has not read in yet what was decided."""
@@ -165,7 +165,7 @@ class Runtime(Service):
         return [each for each in self._assigned if not self.decisions.is_ready(each, generation)]
 
     def troubles(self) -> list[str]:
-        """What this worker cannot do in Kafka that it has to, and why; stores do not count."""
+        """What this worker cannot do in Kafka that it has to, and why; sinks do not count."""
         if not hasattr(self, "sight"):
             return []  # it has not started
         consumer = cast(SafeConsumer, self.app.consumer)
@@ -174,7 +174,7 @@ class Runtime(Service):
             *consumer.troubles(),
             *self.announcements.troubles(),
             *self.progress.troubles(),
-            *chain.from_iterable(keeper.troubles() for keeper in self.keepers),
+            *chain.from_iterable(sink_writer.troubles() for sink_writer in self.sink_writers),
             *self.appender.troubles(),
         ]
 
@@ -191,19 +191,19 @@ class Runtime(Service):
         self.app.add_future(self.app.crash(exc))
 
     async def append(self, number: int, batch: Batch, cursor: int) -> bool:
-        """Append decisions to the log and hand them to the stores; see `DecisionLog.append`."""
+        """Append decisions to the log and hand them to the sinks; see `DecisionLog.append`."""
         if self._taking_over and not self._taking_over.done():
             left = self._taken_over + TAKING_OVER - monotonic()
             await asyncio.wait([self._taking_over], timeout=max(0.0, left))
-        for keeper in self.keepers:
-            await keeper.room(batch)
+        for sink_writer in self.sink_writers:
+            await sink_writer.room(batch)
         undisturbed = await self.decisions.append(number, batch, cursor)
         self.announcements.tell()
-        for keeper in self.keepers:
+        for sink_writer in self.sink_writers:
             if undisturbed:
-                keeper.hand(number, cursor, cursor + len(batch.decisions), batch)
+                sink_writer.hand(number, cursor, cursor + len(batch.decisions), batch)
             else:
-                keeper.wake()
+                sink_writer.wake()
         return undisturbed
 
     def home(self, transaction_id: str) -> int:
@@ -213,35 +213,35 @@ class Runtime(Service):
     async def _open(self) -> None:
         self.scorer = await asyncio.to_thread(ready_scorer, self.settings, log.info)
         await topics.ensure(self.settings)
-        self.stores = Stores(self.settings)
-        self.pending = Pending(self.stores.redis)
-        await self.stores.check_access()
+        self.sinks = Sinks(self.settings)
+        self.pending = Pending(self.sinks.redis)
+        await self.sinks.check_access()
         self.appender = Appender(self.settings)
         await self.appender.start()
         self.decisions = DecisionLog(self.settings, self.appender, self.ended)
         await self.decisions.open()
-        names = [store.name for store in self.stores.each]
+        names = [sink.name for sink in self.sinks.each]
         self.progress = Progress(self.settings, self.appender, names)
-        self.keepers = [
-            Keeper(self.settings, store, self.decisions, self.progress, self._refused)
-            for store in self.stores.each
+        self.sink_writers = [
+            SinkWriter(self.settings, sink, self.decisions, self.progress, self._refused)
+            for sink in self.sinks.each
         ]
         # One of all workers drops: the owner of the first partition.
         retention = Retention(
-            self.settings, self.stores, self.progress.mark, drops=lambda: 0 in self.owned[1]
+            self.settings, self.sinks, self.progress.mark, drops=lambda: 0 in self.owned[1]
         )
         self.announcements = Announcements(self.settings, self.waiting)
         self.questions = Questions(self.settings)
         self.watch = TopicWatch(self.settings, self.appender, self.end)
         self.sight = Sight(self.settings, self._to_be_read)
         self._services = [
-            *self.keepers,
+            *self.sink_writers,
             self.announcements,
             self.questions,
             retention,
             self.watch,
             self.sight,
-            self.progress,  # the last to be stopped: keepers write to it then
+            self.progress,  # the last to be stopped: sink_writers write to it then
         ]
         for service in self._services:
             await self.add_runtime_dependency(service)
@@ -249,7 +249,7 @@ class Runtime(Service):
         transport.topic_ids, transport.end = self.watch.ids, self.end
         with suppress(asyncio.TimeoutError):
             await asyncio.wait_for(
-                asyncio.gather(*(keeper.tried() for keeper in self.keepers)), OPENING
+                asyncio.gather(*(sink_writer.tried() for sink_writer in self.sink_writers)), OPENING
             )
         # What is there now stays, and batches are full of objects that refer to nothing else: the
         # collector need not look through them at every seven hundred.
@@ -288,7 +288,7 @@ class Runtime(Service):
         # What was decided last by whoever had them before was not heard of if it is in the indexes.
         self.waiting.wake(filter(None, map(self.decided_here, self.waiting.awaited())))
         self.announcements.take_over(self.decisions.cursors, numbers)
-        await asyncio.gather(*(_assign(keeper, numbers) for keeper in self.keepers))
+        await asyncio.gather(*(_assign(sink_writer, numbers) for sink_writer in self.sink_writers))
 
     def _to_be_read(self) -> Iterable[TopicPartition]:
         """The log, progress, and what is assigned: transactions, and changelogs of tables."""
@@ -298,16 +298,16 @@ class Runtime(Service):
         with suppress(ConsumerNotStarted):
             yield from (TopicPartition(*each) for each in self.app.consumer.assignment())
 
-    async def _refused(self, store: str, decision: Decision, exc: StoreRefused) -> None:
-        log.error("%s refuses the decision on %r: %s", store, decision.transaction_id, exc)
+    async def _refused(self, sink: str, decision: Decision, exc: DecisionRejected) -> None:
+        log.error("%s refuses the decision on %r: %s", sink, decision.transaction_id, exc)
         origin = Position(decision.topic, decision.partition, decision.offset)
         key = decision.transaction_id.encode()
         source = Input(key, encode(decision), origin, origin)
-        rejection = Rejection(source, "refused", f"{store}: {exc}")
+        rejection = Rejection(source, "refused", f"{sink}: {exc}")
         await publish_dead_letters(self.appender, self.settings.dead_letters_topic, [rejection])
 
 
-async def _assign(keeper: Keeper, numbers: Sequence[int]) -> None:
-    async for attempt in patiently(keeper.taking_over):
+async def _assign(sink_writer: SinkWriter, numbers: Sequence[int]) -> None:
+    async for attempt in patiently(sink_writer.taking_over):
         with attempt:
-            await keeper.assign(numbers)
+            await sink_writer.assign(numbers)

@@ -15,8 +15,8 @@ from models.counts import Count
 from tables.global_table import ByPartition
 
 
-class StoreReport(Struct, frozen=True):
-    """How one store does at one worker."""
+class SinkStatus(Struct, frozen=True):
+    """How one sink does at one worker."""
 
     behind: Count
     """Decisions of the worker's partitions that it does not have yet."""
@@ -37,7 +37,7 @@ class Report(Struct, frozen=True):
     latency: dict[str, float]
     """Seconds from a message's timestamp to its decision at that worker, in the last minute: `p50`,
     `p95`, `p99`; empty if there was none."""
-    stores: dict[str, StoreReport]
+    stores: dict[str, SinkStatus]
     model_version: str
     policy_version: str
     activity: Activity

@@ -10,7 +10,7 @@ from faust.tables.manager import TableManager
 from fraudapp import status
 from fraudapp.app import app, runtime
 from tables.decision_counts import decision_counts
-from tables.heartbeats import StoreReport, partition_reports
+from tables.heartbeats import SinkStatus, partition_reports
 from web.problems import Problem
 from web.schemas import Health, Ready
 from web.views import View
@@ -25,19 +25,19 @@ MEANINGS: Final = {
 
 @app.page("/healthz", name="healthz")
 class Healthz(View):
-    """Alive: the event loop answers. Whether the stores keep up is told beside it."""
+    """Alive: the event loop answers. Whether the sinks keep up is told beside it."""
 
     async def get(self, request: web.Request) -> web.Response:
-        """Answer 200, with how many decisions each store does not have yet, and if it is down."""
-        stores = {name: StoreReport(*each) for name, each in status.stores().items()}
-        return self.answer(Health("alive", stores))
+        """Answer 200, with how many decisions each sink does not have yet, and if it is down."""
+        sinks = {name: SinkStatus(*each) for name, each in status.stores().items()}
+        return self.answer(Health("alive", sinks))
 
 
 @app.page("/readyz", name="readyz")
 class Readyz(View):
     """Ready: a model is loaded, partitions are assigned, tables recovered and indexes read.
 
-    And Kafka is there to be read; stores may be down, which stops no decision.
+    And Kafka is there to be read; sinks may be down, which stops no decision.
     """
 
     async def get(self, request: web.Request) -> web.Response:

@@ -23,7 +23,7 @@ class Metrics(View):
 
 
 def _state() -> metrics.WorkerState | None:
-    if not hasattr(runtime, "keepers"):
+    if not hasattr(runtime, "sink_writers"):
         return None
     numbers = status.owned()
     counts = {number: each for number, each in decision_counts.items() if number in numbers}

@@ -56,7 +56,7 @@ async def add_headers(request: aiohttp_web.Request, response: aiohttp_web.Stream
         response.headers[hdrs.VARY] = ", ".join(names)
     # Static files are asked for again, and answered by 304 if they have not changed.
     static = request.path.startswith("/static/")
-    response.headers.setdefault("Cache-Control", "no-cache" if static else "no-store")
+    response.headers.setdefault("Cache-Control", "no-cache" if static else "no-sink")
 
 
 # Faust makes the application before this is imported, so its option for them would come too late.

@@ -13,7 +13,7 @@ from msgspec import json
 
 from fraudapp.decisions.recent import Unknowable
 from fraudapp.process import traces
-from fraudapp.sinks.base import StoreUnavailable
+from fraudapp.sinks.base import SinkUnavailable
 
 log = logging.getLogger(__name__)
 RETRY_AFTER_SECONDS = 2
@@ -92,7 +92,7 @@ def _response(exc: Exception, request: aiohttp_web.Request) -> aiohttp_web.Respo
         return exc.response()
     if isinstance(exc, aiohttp_web.HTTPException):
         return of_http(exc, request).response()
-    if isinstance(exc, (StoreUnavailable, KafkaError, Unknowable)):
+    if isinstance(exc, (SinkUnavailable, KafkaError, Unknowable)):
         log.warning("%s %s: %s", request.method, request.raw_path, exc)
         return _unavailable(exc).response()
     if request.transport is None:  # the client has gone, in the midst of what was asked
@@ -106,5 +106,5 @@ def _unavailable(exc: Exception) -> Problem:
     if isinstance(exc, Unknowable):
         return Problem(503, f"it cannot be told now: {exc}", headers=headers)
     # What exactly is in the log; addresses and driver messages are not for callers.
-    what = "a store" if isinstance(exc, StoreUnavailable) else "the broker"
+    what = "a sink" if isinstance(exc, SinkUnavailable) else "the broker"
     return Problem(503, f"{what} does not answer; try again", headers=headers)

@@ -8,7 +8,7 @@ from msgspec import UNSET, Struct, UnsetType
 
 from models.activity import Recent
 from models.records import FieldError
-from tables.heartbeats import StoreReport
+from tables.heartbeats import SinkStatus
 
 
 class Pending(Struct, frozen=True):
@@ -58,10 +58,10 @@ class NotReady(ProblemDocument, frozen=True, kw_only=True):
 
 
 class Health(Struct, frozen=True):
-    """The worker lives; how its stores do."""
+    """The worker lives; how its sinks do."""
 
     status: Literal["alive"]
-    stores: dict[str, StoreReport]
+    stores: dict[str, SinkStatus]
 
 
 class Ready(Struct, frozen=True):
@@ -110,7 +110,7 @@ class WorkerState(Struct, frozen=True):
     partitions: list[int]
     latency: dict[str, float]
     """Seconds from message to decision in the last minute: `p50`, `p95`, `p99`; may be empty."""
-    stores: dict[str, StoreReport]
+    stores: dict[str, SinkStatus]
     model_version: str
     policy_version: str
 

@@ -38,7 +38,7 @@ class Details(View):
     """All that the page shows, as JSON."""
 
     async def get(self, request: web.Request) -> web.Response:
-        """Answer counts, rates, scores, latest blocks, partitions, workers and stores."""
+        """Answer counts, rates, scores, latest blocks, partitions, workers and sinks."""
         return self.bytes(encoded_details(), content_type="application/json")
 
 

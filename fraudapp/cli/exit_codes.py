@@ -6,10 +6,10 @@ from typing import Final
 
 import click
 
-from fraudapp.sinks.base import StoreUnavailable
+from fraudapp.sinks.base import SinkUnavailable
 
 EXIT_CODES: Final = {"postgres": 3, "archive": 4, "redis": 5}
-"""By store. 1 is any other failure, 2 a wrong argument; see `StoreFailed`."""
+"""By sink. 1 is any other failure, 2 a wrong argument; see `SinkFailed`."""
 _SETTINGS: Final = {
     "postgres": "FRAUD_POSTGRES_URL",
     "archive": "FRAUD_ARCHIVE_URL",
@@ -17,10 +17,10 @@ _SETTINGS: Final = {
 }
 
 
-class StoreFailed(click.ClickException):
-    """A store did not do its part of a command; the exit code tells which."""
+class SinkFailed(click.ClickException):
+    """A sink did not do its part of a command; the exit code tells which."""
 
-    def __init__(self, store: str, exc: StoreUnavailable, advice: str) -> None:
-        """`advice` is what to do once the store is back."""
-        super().__init__(f"{exc}; see {_SETTINGS[store]}. {advice}")
-        self.exit_code = EXIT_CODES[store]
+    def __init__(self, sink: str, exc: SinkUnavailable, advice: str) -> None:
+        """`advice` is what to do once the sink is back."""
+        super().__init__(f"{exc}; see {_SETTINGS[sink]}. {advice}")
+        self.exit_code = EXIT_CODES[sink]

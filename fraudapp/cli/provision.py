@@ -8,8 +8,8 @@ from fraudapp.first_model import ready_scorer
 from fraudapp.kafka import topics
 from fraudapp.retry import patiently
 from fraudapp.settings import Settings
-from fraudapp.sinks.all import Stores
-from fraudapp.sinks.base import StoreUnavailable
+from fraudapp.sinks.all import Sinks
+from fraudapp.sinks.base import SinkUnavailable
 
 Say = Callable[[str], None]
 
@@ -23,34 +23,34 @@ async def prepare_servers(settings: Settings, say: Say) -> None:
     """Make the topics, the tables and the bucket that are missing; any number may do it at once.
 
     Each server may take `settings.start_timeout` to answer. Raises `topics.BrokerUnavailable`,
-    `topics.TopicsMisfit` or `StoreUnavailable`.
+    `topics.TopicsMisfit` or `SinkUnavailable`.
     """
     from fraudapp.sinks.archive.s3 import S3Archive  # whose client no worker needs to import here
 
     await topics.ensure(settings)
     say(f"topics: there, with {settings.topic_partitions} partitions")
-    stores = Stores(settings)
+    sinks = Sinks(settings)
     try:
-        await _in_time(settings, "FRAUD_POSTGRES_URL", stores.postgres.open)
+        await _in_time(settings, "FRAUD_POSTGRES_URL", sinks.postgres.open)
         say("postgres: tables are up to date")
-        if isinstance(stores.archive, S3Archive):
-            await _in_time(settings, "FRAUD_ARCHIVE_URL", stores.archive.make_bucket)
-        await _in_time(settings, "FRAUD_ARCHIVE_URL", stores.archive.open)
+        if isinstance(sinks.archive, S3Archive):
+            await _in_time(settings, "FRAUD_ARCHIVE_URL", sinks.archive.make_bucket)
+        await _in_time(settings, "FRAUD_ARCHIVE_URL", sinks.archive.open)
         say(f"archive: {settings.archive} is there")
     finally:
-        for store in stores.each:
-            await store.close()
+        for sink in sinks.each:
+            await sink.close()
 
 
 async def _in_time(settings: Settings, setting: str, action: Callable[[], Awaitable[None]]) -> None:
     try:
         async for attempt in patiently(
             f"preparing what {setting} names",
-            on=StoreUnavailable,
+            on=SinkUnavailable,
             within=settings.start_timeout,
             longest_wait=2.0,
         ):
             with attempt:
                 await action()
-    except StoreUnavailable as exc:
-        raise StoreUnavailable(f"{exc} (see {setting})") from exc
+    except SinkUnavailable as exc:
+        raise SinkUnavailable(f"{exc} (see {setting})") from exc

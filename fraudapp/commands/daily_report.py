@@ -8,12 +8,12 @@ from datetime import date, datetime, timedelta, timezone
 import click
 from msgspec import json
 
-from fraudapp.cli.exit_codes import StoreFailed
+from fraudapp.cli.exit_codes import SinkFailed
 from fraudapp.reports.daily import DailyReport, as_text
 from fraudapp.reports.make import DayToCome, make, publish
 from fraudapp.reports.render import as_csv, as_html
 from fraudapp.settings import Settings, load
-from fraudapp.sinks.base import StoreUnavailable
+from fraudapp.sinks.base import SinkUnavailable
 
 
 def _as_json(report: DailyReport) -> str:
@@ -57,10 +57,10 @@ def command(day: datetime | None, style: str) -> None:
 async def _written(settings: Settings, day: date, now: datetime) -> tuple[DailyReport, str]:
     try:
         report = await make(settings, day, now)
-    except StoreUnavailable as exc:
-        raise StoreFailed("postgres", exc, "Nothing was reported; run it again then.") from exc
+    except SinkUnavailable as exc:
+        raise SinkFailed("postgres", exc, "Nothing was reported; run it again then.") from exc
     try:
         return report, await publish(settings, report)
-    except StoreUnavailable as exc:
+    except SinkUnavailable as exc:
         advice = "The report is in table daily_reports already; run it again then."
-        raise StoreFailed("archive", exc, advice) from exc
+        raise SinkFailed("archive", exc, advice) from exc

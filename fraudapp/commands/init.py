@@ -9,11 +9,11 @@ import click
 from fraudapp.cli.provision import prepare_model, prepare_servers
 from fraudapp.kafka.topics import BrokerUnavailable, TopicsMisfit
 from fraudapp.settings import load
-from fraudapp.sinks.base import StoreUnavailable
+from fraudapp.sinks.base import SinkUnavailable
 from models.artifact import ModelFileError
 
 CANNOT_PREPARE = (
-    *(BrokerUnavailable, TopicsMisfit, StoreUnavailable, ModelFileError),
+    *(BrokerUnavailable, TopicsMisfit, SinkUnavailable, ModelFileError),
     *(OSError, ValueError),  # of files, and of training, whose module is heavy to import
 )
 

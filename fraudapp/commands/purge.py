@@ -8,10 +8,10 @@ from typing import Final
 
 import click
 
-from fraudapp.cli.exit_codes import StoreFailed
+from fraudapp.cli.exit_codes import SinkFailed
 from fraudapp.settings import Settings, load
-from fraudapp.sinks.all import Stores
-from fraudapp.sinks.base import StoreUnavailable
+from fraudapp.sinks.all import Sinks
+from fraudapp.sinks.base import SinkUnavailable
 from fraudapp.sinks.purge import CannotMark, delete, mark
 
 UNITS: Final = {"redis": "decisions", "postgres": "decisions", "archive": "files"}
@@ -41,7 +41,7 @@ STAYS: Final = (
 def command(day: datetime, dry_run: bool, yes: bool, take_back: bool) -> None:
     """Delete from Redis, Postgres and the archive what was decided on the days before.
 
-    Workers do not save it again from then on, also where a store is filled anew from the log.
+    Workers do not save it again from then on, also where a sink is filled anew from the log.
 
     Ends with 0 if all is done, 1 if you say no or the broker cannot be reached, 2 for a wrong date,
     3, 4 or 5 if Postgres, the archive or Redis cannot be reached; the others are purged all the
@@ -55,14 +55,14 @@ def command(day: datetime, dry_run: bool, yes: bool, take_back: bool) -> None:
         if not yes:
             click.confirm(f"Let what was decided since {before} be saved again?", abort=True)
         _mark(settings, before, take_back=True)
-        click.echo(f"what was decided since {before} (UTC) is saved where stores are filled anew")
+        click.echo(f"what was decided since {before} (UTC) is saved where sinks are filled anew")
         return
     if not (dry_run or yes):
         failed = _purge(settings, before, dry_run=True)
         if len(failed) == len(UNITS):
             _tell(failed, "Nothing was deleted.")
-        for store, exc in failed.items():
-            StoreFailed(store, exc, "It cannot be purged now.").show()
+        for sink, exc in failed.items():
+            SinkFailed(sink, exc, "It cannot be purged now.").show()
         click.confirm("Delete them for good?", abort=True)
     if not dry_run:
         _mark(settings, before)
@@ -96,13 +96,13 @@ def _check_that_it_is_over(settings: Settings, before: date) -> None:
 
 async def _day_of_database(settings: Settings) -> date | None:
     """Return the UTC day by the database's clock; None if it is down, and cannot be purged."""
-    store = Stores(settings).postgres
+    sink = Sinks(settings).postgres
     try:
-        return (await store.clock()).astimezone(timezone.utc).date()
-    except StoreUnavailable:
+        return (await sink.clock()).astimezone(timezone.utc).date()
+    except SinkUnavailable:
         return None
     finally:
-        await store.close()
+        await sink.close()
 
 
 def _mark(settings: Settings, before: date, *, take_back: bool = False) -> None:
@@ -112,22 +112,22 @@ def _mark(settings: Settings, before: date, *, take_back: bool = False) -> None:
         raise click.ClickException(f"{exc}. Nothing was changed.") from exc
 
 
-def _purge(settings: Settings, before: date, *, dry_run: bool) -> dict[str, StoreUnavailable]:
-    """Tell how much goes; return why stores cannot be purged, by their names."""
+def _purge(settings: Settings, before: date, *, dry_run: bool) -> dict[str, SinkUnavailable]:
+    """Tell how much goes; return why sinks cannot be purged, by their names."""
     done = "would be deleted" if dry_run else "deleted"
     counted = asyncio.run(_each(settings, before, dry_run))
-    failed: dict[str, StoreUnavailable] = {}
-    for store, count in counted.items():
-        if isinstance(count, StoreUnavailable):
-            failed[store] = count
+    failed: dict[str, SinkUnavailable] = {}
+    for sink, count in counted.items():
+        if isinstance(count, SinkUnavailable):
+            failed[sink] = count
         else:
-            click.echo(f"{store}: {count:,} {UNITS[store]} from before {before} (UTC) {done}")
+            click.echo(f"{sink}: {count:,} {UNITS[sink]} from before {before} (UTC) {done}")
     return failed
 
 
-def _tell(failed: dict[str, StoreUnavailable], advice: str) -> None:
-    """Raise `StoreFailed` for the first, after the others are shown; return if there is none."""
-    failures = [StoreFailed(store, exc, advice) for store, exc in failed.items()]
+def _tell(failed: dict[str, SinkUnavailable], advice: str) -> None:
+    """Raise `SinkFailed` for the first, after the others are shown; return if there is none."""
+    failures = [SinkFailed(sink, exc, advice) for sink, exc in failed.items()]
     for failure in failures[1:]:
         failure.show()
     if failures:
@@ -136,17 +136,17 @@ def _tell(failed: dict[str, StoreUnavailable], advice: str) -> None:
 
 async def _each(
     settings: Settings, before: date, dry_run: bool
-) -> dict[str, int | StoreUnavailable]:
-    counted: dict[str, int | StoreUnavailable] = {}
-    for store in Stores(settings).each:
+) -> dict[str, int | SinkUnavailable]:
+    counted: dict[str, int | SinkUnavailable] = {}
+    for sink in Sinks(settings).each:
         try:
-            await store.ping()
+            await sink.ping()
             if dry_run:
-                counted[store.name] = await store.purge(before, dry_run=True)
+                counted[sink.name] = await sink.purge(before, dry_run=True)
             else:
-                counted[store.name] = await delete(store, before)
-        except StoreUnavailable as exc:
-            counted[store.name] = exc
+                counted[sink.name] = await delete(sink, before)
+        except SinkUnavailable as exc:
+            counted[sink.name] = exc
         finally:
-            await store.close()
+            await sink.close()
     return counted

@@ -38,7 +38,7 @@ def log_records(raw: Iterable[ConsumerRecord], partitions: int) -> list[LogRecor
     """Return the decisions of a log with so many partitions; all else is passed over.
 
     A decision that we wrote has its id as the key, is in the id's home partition, and holds what
-    every store can keep.
+    every sink can keep.
     """
     found = [(each, record) for each in raw if (record := _decoded(each))]
     homes = home_partitions([record.decision.transaction_id for _, record in found], partitions)

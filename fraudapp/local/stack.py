@@ -103,7 +103,7 @@ def _run(options: Options, stack: ExitStack) -> int:
         "FRAUD_BROKER_FETCH_WAIT": "0.01",
     }
     stack.enter_context(announced(data_dir, settings))
-    # The log is in memory. Without it, tables that know its offsets and stores that know its
+    # The log is in memory. Without it, tables that know its offsets and sinks that know its
     # decisions would contradict the counts of this run.
     _remove(postgres.home, data_dir / "local", data_dir / "faust")
     stack.callback(shutil.rmtree, postgres.home, ignore_errors=True)

@@ -81,8 +81,8 @@ def check(letter: DeadLetter, topic: str, repaired: bool) -> None:
         )
     if letter.reason == "refused" and not repaired:
         raise CannotReplay(
-            f"dead letter {letter.name} holds a decision, not an input, which a store has refused "
-            f"({letter.detail[:200]}): once the store takes it, set it back, and the log has it"
+            f"dead letter {letter.name} holds a decision, not an input, which a sink has refused "
+            f"({letter.detail[:200]}): once the sink takes it, set it back, and the log has it"
         )
 
 

@@ -19,7 +19,7 @@ _TRIED: Final = (ENOUGH, 10_240)  # macOS allows no more than the second, whatev
 _SHARE: Final = 4
 """Of what there is, HTTP has a quarter and indexes have one.
 
-The rest is for tables, Kafka, the stores, and for what has been accepted and not yet been counted.
+The rest is for tables, Kafka, the sinks, and for what has been accepted and not yet been counted.
 """
 _MANY: Final = 1_000
 LEAST: Final = 20

@@ -38,7 +38,7 @@ class DayToCome(Exception):
 async def make(settings: Settings, day: date, now: datetime) -> DailyReport:
     """Report on a UTC day and keep the report in Postgres, instead of an earlier one of that day.
 
-    Raises `StoreUnavailable`; and `DayToCome` for one, unless a clock that was ahead has stamped
+    Raises `SinkUnavailable`; and `DayToCome` for one, unless a clock that was ahead has stamped
     decisions with it.
     """
     database = engine(settings)
@@ -61,7 +61,7 @@ async def make(settings: Settings, day: date, now: datetime) -> DailyReport:
 
 
 async def publish(settings: Settings, report: DailyReport) -> str:
-    """Write the report's page into the archive and return its key; raises `StoreUnavailable`."""
+    """Write the report's page into the archive and return its key; raises `SinkUnavailable`."""
     key = f"reports/date={report.date}/report.html"
     archive = archive_at(settings)
     try:

@@ -1,4 +1,4 @@
-"""The stores of one worker."""
+"""The sinks of one worker."""
 
 from __future__ import annotations
 
@@ -7,23 +7,23 @@ from collections.abc import Sequence
 
 from fraudapp.settings import Settings
 from fraudapp.sinks.archive.archive import Archive, archive_at
-from fraudapp.sinks.base import AccessRefused, DecisionStore, StoreUnavailable
+from fraudapp.sinks.base import AccessDenied, DecisionSink, SinkUnavailable
 from fraudapp.sinks.postgres.connection import tls
-from fraudapp.sinks.postgres.sink import PostgresStore
-from fraudapp.sinks.redis import RedisStore
+from fraudapp.sinks.postgres.sink import PostgresSink
+from fraudapp.sinks.redis import RedisSink
 
 
-class Stores:
-    """Redis, Postgres and the archive, not yet opened: each is opened by its keeper."""
+class Sinks:
+    """Redis, Postgres and the archive, not yet opened: each is opened by its sink_writer."""
 
     def __init__(self, settings: Settings) -> None:
-        self.redis = RedisStore(
+        self.redis = RedisSink(
             settings.redis_url.get_secret_value(),
             prefix=settings.app_id,
             ttl=settings.redis_ttl,
             ca_file=settings.redis_ca_file,
         )
-        self.postgres = PostgresStore(
+        self.postgres = PostgresSink(
             settings.postgres_url.get_secret_value(),
             pool_size=settings.postgres_pool,
             connecting=tls(settings),
@@ -31,15 +31,15 @@ class Stores:
         self.archive: Archive = archive_at(settings)
 
     @property
-    def each(self) -> Sequence[DecisionStore]:
-        """The stores a decision is kept in."""
+    def each(self) -> Sequence[DecisionSink]:
+        """The sinks a decision is kept in."""
         return self.redis, self.postgres, self.archive
 
     async def check_access(self) -> None:
-        """Raise `AccessRefused` if one of them refuses us; one that is down may be so."""
-        pings = (store.ping() for store in self.each)
+        """Raise `AccessDenied` if one of them refuses us; one that is down may be so."""
+        pings = (sink.ping() for sink in self.each)
         for failure in await asyncio.gather(*pings, return_exceptions=True):
-            if isinstance(failure, AccessRefused) or (
-                isinstance(failure, BaseException) and not isinstance(failure, StoreUnavailable)
+            if isinstance(failure, AccessDenied) or (
+                isinstance(failure, BaseException) and not isinstance(failure, SinkUnavailable)
             ):
                 raise failure

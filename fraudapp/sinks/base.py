@@ -1,4 +1,4 @@
-"""What every store promises."""
+"""What every sink promises."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from typing import Protocol
 from fraudapp.decisions.batch import Batch
 
 
-class StoreUnavailable(Exception):
-    """A store could not do it now; nothing is lost, and the same call may be made again."""
+class SinkUnavailable(Exception):
+    """A sink could not do it now; nothing is lost, and the same call may be made again."""
 
 
-class AccessRefused(StoreUnavailable):
-    """The store will not have us, or we not it; the message names the setting to look at.
+class AccessDenied(SinkUnavailable):
+    """The sink will not have us, or we not it; the message names the setting to look at.
 
-    It stops a start. Of a worker that runs, the store is down like any other until it is put right.
+    It stops a start. Of a worker that runs, the sink is down like any other until it is put right.
     """
 
 
-class StoreRefused(Exception):
-    """A store will never take this, however often it is asked."""
+class DecisionRejected(Exception):
+    """A sink will never take this, however often it is asked."""
 
 
-class DecisionStore(Protocol):
+class DecisionSink(Protocol):
     """A place where decisions are kept; saving one twice is harmless."""
 
     name: str
@@ -35,16 +35,16 @@ class DecisionStore(Protocol):
     """Seconds that decisions may wait to be saved together; 0 where it makes little difference."""
 
     async def open(self) -> None:
-        """Connect and make ready; raises `StoreUnavailable`. To be called until it does, once."""
+        """Connect and make ready; raises `SinkUnavailable`. To be called until it does, once."""
 
     async def close(self) -> None:
         """Let go of connections; harmless if never opened."""
 
     async def ping(self) -> None:
-        """Return if the store answers now, opened or not; raises `StoreUnavailable` if not."""
+        """Return if the sink answers now, opened or not; raises `SinkUnavailable` if not."""
 
     async def save(self, batch: Batch) -> None:
-        """Keep all of them, or raise `StoreUnavailable` having lost none, or `StoreRefused`.
+        """Keep all of them, or raise `SinkUnavailable` having lost none, or `DecisionRejected`.
 
         A decision already kept under its transaction's id stays as it was.
         """
@@ -52,31 +52,31 @@ class DecisionStore(Protocol):
     async def purge(self, before: date, *, dry_run: bool = False) -> int:
         """Delete what was decided on UTC days before this one, and return how much that was.
 
-        In decisions, of an archive in files. A dry run only counts. Raises `StoreUnavailable`;
+        In decisions, of an archive in files. A dry run only counts. Raises `SinkUnavailable`;
         what is left then is deleted by the next call.
         """
 
 
-class DatedStore(DecisionStore, Protocol):
-    """A store that keeps decisions by the UTC day on which they were made."""
+class DatedSink(DecisionSink, Protocol):
+    """A sink that keeps decisions by the UTC day on which they were made."""
 
     async def days(self) -> list[date]:
-        """Return the days it has something of, in any order; raises `StoreUnavailable`."""
+        """Return the days it has something of, in any order; raises `SinkUnavailable`."""
 
 
 @contextmanager
 def unavailable(
-    store: str,
+    sink: str,
     *failures: type[BaseException],
     refusal: Callable[[BaseException], str | None] = lambda exc: None,
 ) -> Iterator[None]:
-    """Turn a client's own failures into `StoreUnavailable`, naming the store.
+    """Turn a client's own failures into `SinkUnavailable`, naming the sink.
 
-    `refusal` returns the sentence of an `AccessRefused` for those which waiting does not help.
+    `refusal` returns the sentence of an `AccessDenied` for those which waiting does not help.
     """
     try:
         yield
     except failures as exc:
         if sentence := refusal(exc):
-            raise AccessRefused(f"{store}: {sentence}") from exc
-        raise StoreUnavailable(f"{store}: {type(exc).__name__}: {exc}") from exc
+            raise AccessDenied(f"{sink}: {sentence}") from exc
+        raise SinkUnavailable(f"{sink}: {type(exc).__name__}: {exc}") from exc

@@ -1,4 +1,4 @@
-"""How far one store has come, found when its partitions are taken over and noted as it goes on."""
+"""How far one sink has come, found when its partitions are taken over and noted as it goes on."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from fraudapp.sinks.progress import Progress
 log = logging.getLogger(__name__)
 
 PACE: Final = 10.0
-"""Seconds between two notes in the topic of progress, while a store goes on."""
+"""Seconds between two notes in the topic of progress, while a sink goes on."""
 PATIENCE: Final = 2.0
 """Seconds that a note may take: only what is saved again after a restart depends on it."""
 STRETCH: Final = 1_000
@@ -27,7 +27,7 @@ STRETCH: Final = 1_000
 
 
 class Kept(NamedTuple):
-    """How far a store has a partition."""
+    """How far a sink has a partition."""
 
     offset: int
     """Of the first record that it does not have yet."""
@@ -36,25 +36,25 @@ class Kept(NamedTuple):
 
 
 class Checkpoints:
-    """Notes of one store: in the topic of progress, and for tools in a group of its own.
+    """Notes of one sink: in the topic of progress, and for tools in a group of its own.
 
     The topic counts, unless somebody has set the group back; or the group, where the topic has
     nothing yet.
     """
 
     def __init__(
-        self, store: str, decisions: DecisionLog, reader: LogReader, progress: Progress
+        self, sink: str, decisions: DecisionLog, reader: LogReader, progress: Progress
     ) -> None:
-        """`reader` is of the store's group."""
-        self._store = store
+        """`reader` is of the sink's group."""
+        self._store = sink
         self._decisions = decisions
         self._reader = reader
         self._progress = progress
         self._committed: dict[int, int] = {}
-        self._noting = Effort(f"noting how far {store} has come", needs="WRITE")
+        self._noting = Effort(f"noting how far {sink} has come", needs="WRITE")
 
     async def load(self, numbers: Sequence[int]) -> dict[int, Kept]:
-        """Assign partitions to the reader, and return how far the store has them.
+        """Assign partitions to the reader, and return how far the sink has them.
 
         Raises `KafkaError`. Their indexes have been read to the end of the log.
         """
@@ -65,7 +65,7 @@ class Checkpoints:
         return found
 
     def checked(self, number: int, kept: Kept) -> Kept:
-        """Return how far a store has a partition of the log as it is now; says if that is less.
+        """Return how far a sink has a partition of the log as it is now; says if that is less.
 
         A broker that was restored, or has elected an unclean leader, has another log than the one
         that was saved: all of it is saved again, which is harmless.
@@ -90,7 +90,7 @@ class Checkpoints:
         return Kept(0, None)
 
     async def save(self, kept: Mapping[int, Kept], *, note: bool) -> None:
-        """Commit how far the store has come, and note it in the topic too if that is wanted.
+        """Commit how far the sink has come, and note it in the topic too if that is wanted.
 
         What cannot be written now is told, and written another time.
         """

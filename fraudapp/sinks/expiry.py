@@ -35,7 +35,7 @@ def agreed_day(here: datetime, there: datetime) -> date:
 
 
 class Step(NamedTuple):
-    """What a look at a store comes to."""
+    """What a look at a sink comes to."""
 
     due: list[date]
     """All days that have expired."""
@@ -46,7 +46,7 @@ class Step(NamedTuple):
 
 
 class Expiry:
-    """The looks at one store, which keeps so many days besides today."""
+    """The looks at one sink, which keeps so many days besides today."""
 
     def __init__(self, keep_days: int) -> None:
         self.keep_days = keep_days

@@ -6,8 +6,8 @@ import asyncio
 from typing import Final
 
 from fraudapp.operation import Effort
-from fraudapp.sinks.base import StoreUnavailable
-from fraudapp.sinks.redis import RedisStore
+from fraudapp.sinks.base import SinkUnavailable
+from fraudapp.sinks.redis import RedisSink
 
 PATIENCE: Final = 0.1
 """Seconds that a caller waits for Redis to note what is pending; it takes one or two ms."""
@@ -23,7 +23,7 @@ class Pending:
     What is not noted there, the worker knows that has accepted it.
     """
 
-    def __init__(self, redis: RedisStore) -> None:
+    def __init__(self, redis: RedisSink) -> None:
         self._redis = redis
         self._unanswered: set[asyncio.Task[None]] = set()
         self._noting = Effort("noting in redis what is pending, which else this worker alone knows")
@@ -41,14 +41,14 @@ class Pending:
         self._noting.began()
         try:
             await self._redis.accept(ids)
-        except StoreUnavailable as exc:
+        except SinkUnavailable as exc:
             self._noting.failed(exc)
         else:
             self._noting.succeeded()
 
     async def knows(self, transaction_id: str) -> bool:
-        """Whether it was noted of late; raises `StoreUnavailable`."""
+        """Whether it was noted of late; raises `SinkUnavailable`."""
         try:
             return await asyncio.wait_for(self._redis.is_accepted(transaction_id), ANSWER)
         except asyncio.TimeoutError as exc:
-            raise StoreUnavailable("redis: no answer in time") from exc
+            raise SinkUnavailable("redis: no answer in time") from exc

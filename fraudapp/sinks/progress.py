@@ -1,7 +1,7 @@
-"""The topic of progress: what is known of the stores, by every worker, for as long as it holds.
+"""The topic of progress: what is known of the sinks, by every worker, for as long as it holds.
 
 The offsets of a consumer group expire: after seven quiet days, unless brokers are told otherwise. A
-store would then be filled again from the beginning of the log, with what was purged from it too.
+sink would then be filled again from the beginning of the log, with what was purged from it too.
 """
 
 from __future__ import annotations
@@ -37,16 +37,16 @@ class Progress(Service):
     hide what was purged.
     """
 
-    def __init__(self, settings: Settings, appender: Appender, stores: Iterable[str]) -> None:
-        """`stores` are the names of those that records may be about."""
+    def __init__(self, settings: Settings, appender: Appender, sinks: Iterable[str]) -> None:
+        """`sinks` are the names of those that records may be about."""
         self._topic = settings.progress_topic
         self._partition = TopicPartition(self._topic, 0)
         self._partitions = settings.topic_partitions
-        self._stores = frozenset(stores)
+        self._stores = frozenset(sinks)
         self._appender = appender
         self._reached: dict[tuple[str, int], Stamp | None] = {}
         self._purged: dict[str, date] = {}
-        self._hidden: set[str] = set()  # stores of whose purges the topic tells something else
+        self._hidden: set[str] = set()  # sinks of whose purges the topic tells something else
         self._saying: asyncio.Future[None] | None = None
         self._position = 0
         self._changes = Changes()
@@ -81,27 +81,27 @@ class Progress(Service):
         end = (await ends(self._asking, [self._partition]))[self._partition].high_water
         await self._changes.until(lambda: self._position >= end)
 
-    def reached(self, store: str, number: int) -> Stamp | None:
-        """Return the last decision of a partition that a store is known to have."""
-        return self._reached.get((store, number))
+    def reached(self, sink: str, number: int) -> Stamp | None:
+        """Return the last decision of a partition that a sink is known to have."""
+        return self._reached.get((sink, number))
 
-    def purged(self, store: str) -> date | None:
-        """Return the day before whose beginning nothing is to be kept in a store."""
-        return self._purged.get(store)
+    def purged(self, sink: str) -> date | None:
+        """Return the day before whose beginning nothing is to be kept in a sink."""
+        return self._purged.get(sink)
 
-    async def note(self, store: str, reached: Mapping[int, Stamp | None]) -> None:
-        """Note how far a store has come, by partition; None where it begins anew."""
-        await self._write([Reached(store, number, stamp) for number, stamp in reached.items()])
+    async def note(self, sink: str, reached: Mapping[int, Stamp | None]) -> None:
+        """Note how far a sink has come, by partition; None where it begins anew."""
+        await self._write([Reached(sink, number, stamp) for number, stamp in reached.items()])
 
-    async def mark(self, store: str, before: date, *, take_back: bool = False) -> None:
-        """Note that a store keeps nothing of the days before one; to be called before they go.
+    async def mark(self, sink: str, before: date, *, take_back: bool = False) -> None:
+        """Note that a sink keeps nothing of the days before one; to be called before they go.
 
         An earlier day than was noted before changes nothing, unless that is to be taken back.
         """
-        known = self.purged(store)
+        known = self.purged(sink)
         day = before if known is None or take_back else max(known, before)
-        if day != known or store in self._hidden:
-            await self._write([Purged(store, day)])
+        if day != known or sink in self._hidden:
+            await self._write([Purged(sink, day)])
 
     async def _write(self, entries: Sequence[Reached | Purged]) -> None:
         new = [written(each) for each in entries]
@@ -137,14 +137,14 @@ class Progress(Service):
             self._check(entry, record.timestamp)
         except (ValueError, OverflowError) as exc:  # its time stamp may be any number
             passed_over(record.topic, record.partition, record.offset, exc)
-            if (store := hidden_by(record.key)) in self._purged:
-                self._hidden.add(store)
+            if (sink := hidden_by(record.key)) in self._purged:
+                self._hidden.add(sink)
         else:
             self._take(entry)
 
     def _check(self, entry: Reached | Purged, written_at: int) -> None:
-        if entry.store not in self._stores:
-            raise ValueError(f"there is no store {entry.store}")
+        if entry.sink not in self._stores:
+            raise ValueError(f"there is no sink {entry.sink}")
         if isinstance(entry, Reached):
             if entry.partition >= self._partitions:
                 raise ValueError(f"there is no partition {entry.partition}")
@@ -156,11 +156,11 @@ class Progress(Service):
 
     def _take(self, entry: Reached | Purged) -> None:
         if isinstance(entry, Purged):
-            known = self._purged.get(entry.store)
+            known = self._purged.get(entry.sink)
             if entry.again and known and entry.before < known:
-                self._hidden.add(entry.store)  # by one who had not heard of the last purge
+                self._hidden.add(entry.sink)  # by one who had not heard of the last purge
                 return
-            self._purged[entry.store] = entry.before
-            self._hidden.discard(entry.store)
+            self._purged[entry.sink] = entry.before
+            self._hidden.discard(entry.sink)
         else:
-            self._reached[entry.store, entry.partition] = entry.stamp
+            self._reached[entry.sink, entry.partition] = entry.stamp

@@ -1,4 +1,4 @@
-"""The records of the topic of progress: how far stores have come, and what was purged from them."""
+"""The records of the topic of progress: how far sinks have come, and what was purged from them."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ _PURGED: Final = b"purged"
 
 
 class Reached(Struct, frozen=True):
-    """The last decision of a partition, as far as a store has come; None if it has nothing."""
+    """The last decision of a partition, as far as a sink has come; None if it has nothing."""
 
-    store: str
+    sink: str
     partition: int
     stamp: Stamp | None
 
 
 class Purged(Struct, frozen=True):
-    """What was decided on UTC days before this one was purged from a store."""
+    """What was decided on UTC days before this one was purged from a sink."""
 
-    store: str
+    sink: str
     before: date
     again: bool = False
     """Whether it was noted before, and takes the place of what a stranger has written there."""
@@ -52,9 +52,9 @@ _decode_purged: Final = json.Decoder(_Purged).decode
 def written(entry: Reached | Purged) -> NewRecord:
     """Return the record that says so, and takes the place of earlier ones."""
     if isinstance(entry, Purged):
-        key = b"%b/%b" % (entry.store.encode(), _PURGED)
+        key = b"%b/%b" % (entry.sink.encode(), _PURGED)
         return key, json.encode(_Purged(entry.before, entry.again)), []
-    key = b"%b/%d" % (entry.store.encode(), entry.partition)
+    key = b"%b/%d" % (entry.sink.encode(), entry.partition)
     if entry.stamp is None:
         return key, None, []
     offset, transaction_id, digest = entry.stamp
@@ -62,7 +62,7 @@ def written(entry: Reached | Purged) -> NewRecord:
 
 
 def hidden_by(key: bytes | None) -> str | None:
-    """Name of the store of whose purges a record with this key takes the place."""
+    """Name of the sink of whose purges a record with this key takes the place."""
     found = _KEY.fullmatch(key or b"")
     return found[1].decode() if found and found[2] == _PURGED else None
 
@@ -72,15 +72,15 @@ def entry_of(key: bytes | None, value: bytes | None) -> Reached | Purged:
     found = _KEY.fullmatch(key or b"")
     if found is None:
         raise ValueError("its key is not STORE/PARTITION or STORE/purged")
-    store, what = found[1].decode(), found[2]
+    sink, what = found[1].decode(), found[2]
     if what == _PURGED:
         noted_purge = _decode_purged(value or b"")
-        return Purged(store, noted_purge.before, noted_purge.again)
+        return Purged(sink, noted_purge.before, noted_purge.again)
     if value is None:
-        return Reached(store, int(what), None)
+        return Reached(sink, int(what), None)
     noted = _decode_reached(value)
     stamp = Stamp(noted.offset, noted.transaction_id, bytes.fromhex(noted.digest))
-    return Reached(store, int(what), stamp)
+    return Reached(sink, int(what), stamp)
 
 
 def unpurged(decisions: Sequence[Decision], before: date | None) -> Sequence[Decision]:

@@ -14,7 +14,7 @@ from fraudapp.kafka import topics
 from fraudapp.kafka.clients import BrokerRefuses
 from fraudapp.kafka.producer import Appender
 from fraudapp.settings import Settings
-from fraudapp.sinks.base import DecisionStore
+from fraudapp.sinks.base import DecisionSink
 from fraudapp.sinks.progress import Progress
 
 log = logging.getLogger(__name__)
@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 PATIENCE: Final = 60.0
 """Seconds that the broker may take."""
 PASSES: Final = 5
-"""Times that a store is looked through, at most; a worker has heard of the purge in the second."""
+"""Times that a sink is looked through, at most; a worker has heard of the purge in the second."""
 
 
 class CannotMark(Exception):
@@ -30,13 +30,13 @@ class CannotMark(Exception):
 
 
 async def mark(
-    settings: Settings, stores: Iterable[str], before: date, *, take_back: bool = False
+    settings: Settings, sinks: Iterable[str], before: date, *, take_back: bool = False
 ) -> None:
-    """Note that stores keep nothing of the days before one; see `Progress.mark`.
+    """Note that sinks keep nothing of the days before one; see `Progress.mark`.
 
     Raises `CannotMark`.
     """
-    names = list(stores)
+    names = list(sinks)
     try:
         await topics.ensure(settings)
         await asyncio.wait_for(_mark(settings, names, before, take_back), PATIENCE)
@@ -60,21 +60,21 @@ async def _mark(settings: Settings, names: list[str], before: date, take_back: b
         await appender.stop()
 
 
-async def delete(store: DecisionStore, before: date) -> int:
-    """Delete what was decided on the days before; raises `StoreUnavailable`.
+async def delete(sink: DecisionSink, before: date) -> int:
+    """Delete what was decided on the days before; raises `SinkUnavailable`.
 
     Also what a worker that had not heard yet was just saving; but not for ever what one saves that
     does not hear.
     """
     count = 0
     for _ in range(PASSES):
-        gone = await store.purge(before)
+        gone = await sink.purge(before)
         count += gone
         if not gone:
             return count
     log.warning(
         "%s: %d were there again after they had been deleted: some worker goes on saving what was "
         "decided before %s; look at its clock and its log, and purge again",
-        *(store.name, gone, before),
+        *(sink.name, gone, before),
     )
     return count

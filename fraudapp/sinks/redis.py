@@ -29,7 +29,7 @@ end
 """
 
 
-class RedisStore:
+class RedisSink:
     """Decisions by transaction id, each for `ttl` seconds."""
 
     name = "redis"
@@ -55,21 +55,21 @@ class RedisStore:
         self._connecting = asyncio.Lock()
 
     async def open(self) -> None:
-        """See `DecisionStore.open`."""
+        """See `DecisionSink.open`."""
         await self.ping()
 
     async def close(self) -> None:
-        """See `DecisionStore.close`."""
+        """See `DecisionSink.close`."""
         if self._redis:
             await self._redis.aclose()
 
     async def ping(self) -> None:
-        """See `DecisionStore.ping`."""
+        """See `DecisionSink.ping`."""
         async with self._client() as redis:
             await redis.ping()
 
     async def save(self, batch: Batch) -> None:
-        """See `DecisionStore.save`."""
+        """See `DecisionSink.save`."""
         if not batch.decisions:
             return
         prefix = self._decision_key("").encode()
@@ -82,24 +82,24 @@ class RedisStore:
                 await each(redis, [("SET", *pair, "EX", self._ttl, "NX") for pair in pairs])
 
     async def get(self, transaction_id: str) -> Decision | None:
-        """Return the decision, or None if there is none or it is too old; or `StoreUnavailable`."""
+        """Return the decision, or None if there is none or it is too old; or `SinkUnavailable`."""
         async with self._client() as redis:
             encoded = await redis.get(self._decision_key(transaction_id))
         return None if encoded is None else decode(encoded)
 
     async def accept(self, transaction_ids: list[str]) -> None:
-        """Note that these were accepted and wait for their decision; or `StoreUnavailable`."""
+        """Note that these were accepted and wait for their decision; or `SinkUnavailable`."""
         keys = map(self._accepted_key, transaction_ids)
         async with self._client() as redis:
             await each(redis, [("SET", key, b"", "EX", self._ttl) for key in keys])
 
     async def is_accepted(self, transaction_id: str) -> bool:
-        """Whether it was accepted of late; or `StoreUnavailable`."""
+        """Whether it was accepted of late; or `SinkUnavailable`."""
         async with self._client() as redis:
             return bool(await redis.exists(self._accepted_key(transaction_id)))
 
     async def purge(self, before: date, *, dry_run: bool = False) -> int:
-        """See `DecisionStore.purge`."""
+        """See `DecisionSink.purge`."""
         count = 0
         async with self._client() as redis:
             keys: list[bytes] = []

@@ -1,4 +1,4 @@
-"""Keeps stores from growing for ever: makes room for the coming days, drops what has expired."""
+"""Keeps sinks from growing for ever: makes room for the coming days, drops what has expired."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from typing import Final, NamedTuple
 from mode import Service
 
 from fraudapp.settings import Settings
-from fraudapp.sinks.all import Stores
-from fraudapp.sinks.base import DatedStore, StoreUnavailable
+from fraudapp.sinks.all import Sinks
+from fraudapp.sinks.base import DatedSink, SinkUnavailable
 from fraudapp.sinks.expiry import ClocksDisagree, Expiry, agreed_day
 
 log = logging.getLogger(__name__)
@@ -27,7 +27,7 @@ Mark = Callable[[str, date], Awaitable[None]]
 
 
 class _Expiring(NamedTuple):
-    store: DatedStore
+    sink: DatedSink
     expiry: Expiry
     place: str
     setting: str
@@ -40,22 +40,22 @@ class Retention(Service):
     """
 
     def __init__(
-        self, settings: Settings, stores: Stores, mark: Mark, drops: Callable[[], bool]
+        self, settings: Settings, sinks: Sinks, mark: Mark, drops: Callable[[], bool]
     ) -> None:
         """`drops` tells whether this worker is now the one that drops what has expired.
 
-        `mark` is called with a store's name and the day before which nothing is left, before it is
-        dropped: else it would be saved again where the store is filled from the log.
+        `mark` is called with a sink's name and the day before which nothing is left, before it is
+        dropped: else it would be saved again where the sink is filled from the log.
         """
-        self._postgres = stores.postgres
+        self._postgres = sinks.postgres
         self._mark = mark
         self._drops = drops
         archive = f"{settings.archive}/decisions"
         self._expiring = [
-            _Expiring(store, Expiry(days), place, setting)
-            for store, days, place, setting in (
-                (stores.postgres, settings.postgres_days, "table decisions", "FRAUD_POSTGRES_DAYS"),
-                (stores.archive, settings.archive_days, archive, "FRAUD_ARCHIVE_DAYS"),
+            _Expiring(sink, Expiry(days), place, setting)
+            for sink, days, place, setting in (
+                (sinks.postgres, settings.postgres_days, "table decisions", "FRAUD_POSTGRES_DAYS"),
+                (sinks.archive, settings.archive_days, archive, "FRAUD_ARCHIVE_DAYS"),
             )
             if days is not None
         ]
@@ -66,14 +66,14 @@ class Retention(Service):
         await self.look_after(datetime.now(timezone.utc), monotonic())
 
     async def look_after(self, here: datetime, at: float) -> None:
-        """Do what is due; a store that is down is looked after next time.
+        """Do what is due; a sink that is down is looked after next time.
 
         `here` is the time by this worker's clock, `at` seconds on any steady clock.
         """
         try:
             there = await self._postgres.clock()
             await self._postgres.maintain(there.date())
-        except StoreUnavailable as exc:
+        except SinkUnavailable as exc:
             log.warning("what has expired stays for now: %s", exc)
             return
         for each in self._expiring:
@@ -85,34 +85,34 @@ class Retention(Service):
     async def _expire(
         self, expiring: _Expiring, here: datetime, there: datetime, at: float
     ) -> None:
-        store, expiry, _, _ = expiring
+        sink, expiry, _, _ = expiring
         try:
             today = agreed_day(here, there)
-            await store.ping()  # which connects, if nothing has yet
-            step = expiry.look(await store.days(), today, at)
+            await sink.ping()  # which connects, if nothing has yet
+            step = expiry.look(await sink.days(), today, at)
             if step.drop:
                 before = max(step.drop) + timedelta(days=1)
-                await asyncio.wait_for(self._mark(store.name, before), MARKING)
-                await store.purge(before)
-                log.warning("%s: dropped %s, as announced", store.name, _listed(step.drop))
+                await asyncio.wait_for(self._mark(sink.name, before), MARKING)
+                await sink.purge(before)
+                log.warning("%s: dropped %s, as announced", sink.name, _listed(step.drop))
             if step.announce:
                 _announce(expiring, step.announce, len(step.due) - len(step.drop), today)
         except ClocksDisagree as exc:
             expiry.forget()
-            log.warning("%s: what has expired stays for now: %s", store.name, exc)
+            log.warning("%s: what has expired stays for now: %s", sink.name, exc)
         except asyncio.TimeoutError:
-            log.warning("%s: what has expired stays: the broker does not answer", store.name)
-        except StoreUnavailable as exc:
+            log.warning("%s: what has expired stays: the broker does not answer", sink.name)
+        except SinkUnavailable as exc:
             log.warning("what has expired stays for now: %s", exc)
 
 
 def _announce(expiring: _Expiring, next_ones: list[date], due: int, today: date) -> None:
-    store, expiry, place, setting = expiring
+    sink, expiry, place, setting = expiring
     log.warning(
         "%s: in %.0f minutes the decisions of %s are dropped from %s, the first of %d days that "
         "are over: %s=%d, and today is %s (UTC). To keep them, set another number, or none, and "
         "restart all workers before",
-        store.name,
+        sink.name,
         INTERVAL / 60,
         _listed(next_ones),
         place,

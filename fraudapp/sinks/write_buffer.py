@@ -1,4 +1,4 @@
-"""Decisions on their way from the agent to one store: a bounded queue."""
+"""Decisions on their way from the agent to one sink: a bounded queue."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from fraudapp.condition import Changes
 from fraudapp.decisions.batch import Batch
 
 MOST: Final = 16_000
-"""Decisions held in memory for a store, at most, unless a single batch has more."""
+"""Decisions held in memory for a sink, at most, unless a single batch has more."""
 LARGEST: Final = 16_000_000
 """Bytes of their JSON, at most, unless a single batch has more; `MOST` ordinary ones have 9 MB."""
 

@@ -1,4 +1,4 @@
-"""What brings decisions from the log into one store, and how far it has come."""
+"""What brings decisions from the log into one sink, and how far it has come."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from fraudapp.metrics import store_call
 from fraudapp.operation import Effort, Readings, troubles
 from fraudapp.retry import patiently
 from fraudapp.settings import Settings
-from fraudapp.sinks.base import DecisionStore, StoreRefused, StoreUnavailable
+from fraudapp.sinks.base import DecisionRejected, DecisionSink, SinkUnavailable
 from fraudapp.sinks.checkpoints import PACE, Checkpoints, Kept
 from fraudapp.sinks.progress import Progress
 from fraudapp.sinks.progress_records import unpurged
@@ -33,25 +33,25 @@ from models.records import Decision
 log = logging.getLogger(__name__)
 
 PATIENCE: Final = 0.25
-"""Seconds that decisions wait for a store to make room, before it is left behind."""
+"""Seconds that decisions wait for a sink to make room, before it is left behind."""
 QUIET: Final = 0.2
 """Seconds without a new decision, after which those at hand need not wait for more."""
 AT_A_TIME: Final = 2
-"""Batches on their way to the store: one is made ready while the store is busy with another."""
+"""Batches on their way to the sink: one is made ready while the sink is busy with another."""
 STRETCH: Final = 4_000
-"""Records of the log read at once for a store that is behind, at most."""
+"""Records of the log read at once for a sink that is behind, at most."""
 RETRY: Final = 1.0
 """Seconds until a partition of the log that could not be read is tried again."""
 COMMIT_INTERVAL: Final = 1.0
-"""Seconds between two commits of how far a store has come."""
+"""Seconds between two commits of how far a sink has come."""
 
-Refused = Callable[[str, Decision, StoreRefused], Awaitable[None]]
+Refused = Callable[[str, Decision, DecisionRejected], Awaitable[None]]
 
 
-class Keeper(Service):
-    """Saves what the log holds of this worker's partitions, at the pace of one store.
+class SinkWriter(Service):
+    """Saves what the log holds of this worker's partitions, at the pace of one sink.
 
-    The agent hands it each batch as it is decided, and waits a moment for `room` while the store
+    The agent hands it each batch as it is decided, and waits a moment for `room` while the sink
     keeps up. One that does not keep up, or is down, is left behind: nobody waits for it, and what
     does not fit into the queue is let go of, to be read from the log until it has caught up. How
     far it has come is noted (`Checkpoints`): whoever owns a partition next goes on from there.
@@ -61,27 +61,27 @@ class Keeper(Service):
     def __init__(
         self,
         settings: Settings,
-        store: DecisionStore,
+        sink: DecisionSink,
         decisions: DecisionLog,
         progress: Progress,
         refused: Refused,
     ) -> None:
-        """`refused` is called with the store's name and what it will never take."""
-        self.store = store
+        """`refused` is called with the sink's name and what it will never take."""
+        self.sink = sink
         self.failure: str | None = None
-        """Why the store takes nothing now; None if it does."""
+        """Why the sink takes nothing now; None if it does."""
         self.taking_over = Effort(
-            f"asking how far {store.name} has come with {settings.decisions_topic}"
+            f"asking how far {sink.name} has come with {settings.decisions_topic}"
         )
-        self._saving = Effort(f"saving to {store.name}, for which decisions wait in the log")
-        self._readings = Readings(settings.decisions_topic, f" for {store.name}")
+        self._saving = Effort(f"saving to {sink.name}, for which decisions wait in the log")
+        self._readings = Readings(settings.decisions_topic, f" for {sink.name}")
         self._decisions = decisions
         self._refused = refused
         self._progress = progress
-        self._reader = LogReader(settings, group=f"{settings.app_id}-{store.name}")
-        self._checkpoints = Checkpoints(store.name, decisions, self._reader, progress)
+        self._reader = LogReader(settings, group=f"{settings.app_id}-{sink.name}")
+        self._checkpoints = Checkpoints(sink.name, decisions, self._reader, progress)
         self._noted = monotonic()
-        self._kept: dict[int, Kept] = {}  # how far the store has a partition
+        self._kept: dict[int, Kept] = {}  # how far the sink has a partition
         self._handed: dict[int, int] = {}  # the same, with all that is queued
         self._set_back: set[int] = set()  # of what is queued of these, nothing counts
         self._queue = HandedQueue()
@@ -93,22 +93,22 @@ class Keeper(Service):
 
     @property
     def behind(self) -> int:
-        """How many decisions of this worker's partitions the store does not have yet."""
+        """How many decisions of this worker's partitions the sink does not have yet."""
         places = [(kept.offset, self._end(number)) for number, kept in self._kept.items()]
-        # A log that was cut may end before what the store has of another one: none of it counts.
+        # A log that was cut may end before what the sink has of another one: none of it counts.
         return sum(end - kept if kept <= end else end for kept, end in places)
 
     def troubles(self) -> list[str]:
-        """What cannot be read in Kafka, and why; a store that is down is none of these."""
+        """What cannot be read in Kafka, and why; a sink that is down is none of these."""
         return troubles([self.taking_over, *self._readings.values()])
 
     def kept(self, number: int) -> int | None:
-        """Offset in the log up to which the store has a partition of this worker, once known."""
+        """Offset in the log up to which the sink has a partition of this worker, once known."""
         kept = self._kept.get(number)
         return kept.offset if kept else None
 
     async def room(self, batch: Batch) -> None:
-        """Wait a moment until it fits in; not for a store that is down, or behind."""
+        """Wait a moment until it fits in; not for a sink that is down, or behind."""
         if self.failure is None and not self._late():
             await self._queue.room(batch, PATIENCE)
 
@@ -120,9 +120,9 @@ class Keeper(Service):
         self.wake()
 
     def wake(self) -> None:
-        """Look whether the log has something for the store."""
+        """Look whether the log has something for the sink."""
         self._work.set()
-        if len(self._queue) >= self.store.at_once or self._late():
+        if len(self._queue) >= self.sink.at_once or self._late():
             self._full.set()
 
     async def assign(self, numbers: Iterable[int]) -> None:
@@ -139,11 +139,11 @@ class Keeper(Service):
         self.wake()
 
     async def tried(self) -> None:
-        """Return once the store is open, or is found to be down."""
+        """Return once the sink is open, or is found to be down."""
         await self._tried.wait()
 
     async def on_start(self) -> None:
-        """Connect to the broker; the store may be down."""
+        """Connect to the broker; the sink may be down."""
         await self._reader.start()
         self._keeping = self.add_future(self._keep())
 
@@ -151,13 +151,13 @@ class Keeper(Service):
         """Leave how far this has come to whoever comes next."""
         if self._keeping:  # on a failed start there may be none
             self._keeping.cancel()
-            await asyncio.wait([self._keeping])  # or it would find the store closed below it
+            await asyncio.wait([self._keeping])  # or it would find the sink closed below it
         await self._save_checkpoints(note=True)
         await self._reader.stop()
-        await self.store.close()
+        await self.sink.close()
 
     async def _keep(self) -> None:
-        await self._until_it_does(self.store.open)
+        await self._until_it_does(self.sink.open)
         self._tried.set()
         while not self.should_stop:
             await self._work.wait()
@@ -179,9 +179,9 @@ class Keeper(Service):
         try:
             while saving or len(self._queue) >= enough:
                 while len(saving) < AT_A_TIME and len(self._queue) >= enough:
-                    taken = self._queue.take(self.store.at_once)
+                    taken = self._queue.take(self.sink.at_once)
                     saving.append((taken, asyncio.create_task(self._save(taken))))
-                    enough = self.store.at_once if self.store.gather else 1
+                    enough = self.sink.at_once if self.sink.gather else 1
                 await saving[0][1]
                 self._saved(saving.popleft()[0])
         finally:
@@ -198,16 +198,16 @@ class Keeper(Service):
                 self._handed[number] = max(self._handed[number], self._kept[number].offset)
 
     async def _gather(self) -> None:
-        """Let decisions come together while they come, where the store wants many at once."""
+        """Let decisions come together while they come, where the sink wants many at once."""
         self._full.clear()
         began, before = monotonic(), -1
         while (
-            before < len(self._queue) < self.store.at_once
-            and monotonic() - began < self.store.gather
+            before < len(self._queue) < self.sink.at_once
+            and monotonic() - began < self.sink.gather
             and not (self.should_stop or self._late())
         ):
             before = len(self._queue)
-            await self.wait_for_stopped(self._full, timeout=min(QUIET, self.store.gather))
+            await self.wait_for_stopped(self._full, timeout=min(QUIET, self.sink.gather))
 
     def _late(self) -> list[int]:
         """Partitions with decisions that are not in the queue and have to be read from the log."""
@@ -226,7 +226,7 @@ class Keeper(Service):
             return  # what is queued of this partition comes first
         end = min(index.cursor, start + STRETCH)
         self._readings[number].began()
-        # All of it before any is saved: the reader serves one at a time, and a store may take long.
+        # All of it before any is saved: the reader serves one at a time, and a sink may take long.
         first: list[Decision] = []
         try:
             async for records in self._reader.read(number, start, end):
@@ -245,8 +245,8 @@ class Keeper(Service):
             self._readings[number].failed(exc)
             return
         self._readings[number].succeeded()
-        for place in range(0, len(first), self.store.at_once):
-            some = first[place : place + self.store.at_once]
+        for place in range(0, len(first), self.sink.at_once):
+            some = first[place : place + self.sink.at_once]
             await self._until_it_does(partial(self._save_unpurged, Batch(some)))
         if self._kept.get(number) is kept:
             self._kept[number], self._handed[number] = Kept(end, stamp), end
@@ -259,24 +259,24 @@ class Keeper(Service):
             self._queue.done(taken)
 
     async def _save_unpurged(self, batch: Batch) -> None:
-        left = unpurged(batch.decisions, self._progress.purged(self.store.name))
+        left = unpurged(batch.decisions, self._progress.purged(self.sink.name))
         if left is batch.decisions:
-            await save_isolating(self.store, left, self._refused, batch)
+            await save_isolating(self.sink, left, self._refused, batch)
         elif left:
-            await save_isolating(self.store, left, self._refused)
+            await save_isolating(self.sink, left, self._refused)
 
     async def _until_it_does(self, action: Callable[[], Awaitable[None]]) -> None:
-        async for attempt in patiently(self._saving, on=StoreUnavailable):
+        async for attempt in patiently(self._saving, on=SinkUnavailable):
             with attempt:
                 try:
-                    with store_call(self.store.name):
+                    with store_call(self.sink.name):
                         await action()
-                except StoreUnavailable as exc:
+                except SinkUnavailable as exc:
                     self.failure = str(exc)
                     self._tried.set()
                     raise
         if self.failure is not None:
-            log.info("%s is back; %d decisions behind", self.store.name, self.behind)
+            log.info("%s is back; %d decisions behind", self.sink.name, self.behind)
             self.failure = None
 
     @Service.timer(COMMIT_INTERVAL)
@@ -299,21 +299,21 @@ class Keeper(Service):
 
 
 async def save_isolating(
-    store: DecisionStore,
+    sink: DecisionSink,
     decisions: Sequence[Decision],
     refused: Refused,
     batch: Batch | None = None,
 ) -> None:
-    """Save decisions; what the store refuses is handed to `refused`, and the rest saved without it.
+    """Save decisions; what the sink refuses is handed to `refused`, and the rest saved without it.
 
-    `batch` holds the same decisions, if there is one already. Raises `StoreUnavailable`.
+    `batch` holds the same decisions, if there is one already. Raises `SinkUnavailable`.
     """
     try:
-        await store.save(batch or Batch(decisions))
-    except StoreRefused as exc:
+        await sink.save(batch or Batch(decisions))
+    except DecisionRejected as exc:
         if len(decisions) == 1:
-            await refused(store.name, decisions[0], exc)
+            await refused(sink.name, decisions[0], exc)
             return
         half = len(decisions) // 2
-        await save_isolating(store, decisions[:half], refused)
-        await save_isolating(store, decisions[half:], refused)
+        await save_isolating(sink, decisions[:half], refused)
+        await save_isolating(sink, decisions[half:], refused)

@@ -17,10 +17,10 @@ class Contender(NamedTuple):
     name: str
     module: str
     arguments: Sequence[str] = ()
-    stores: bool = True
+    sinks: bool = True
     """Whether it keeps its decisions."""
     watched: str = "stores"
-    """Where its progress is seen: `stores`, each of them; `redis`, where the others are in step;
+    """Where its progress is seen: `sinks`, each of them; `redis`, where the others are in step;
     `log`, our log of decisions; `file`, its own word."""
     seconds: float = 60.0
     """Longest run after its first event; slow ones need no more to show their rate."""
@@ -33,10 +33,10 @@ class Contender(NamedTuple):
 
 OURS: Final = Contender("fraudapp", "faust", _WORKER)
 OURS_ALONE: Final = Contender(
-    "fraudapp, no stores", "tests.benchmarks.without_stores", _WORKER, stores=False, watched="log"
+    "fraudapp, no sinks", "tests.benchmarks.without_stores", _WORKER, sinks=False, watched="log"
 )
 RAW: Final = Contender("raw loop", f"{_PEERS}.raw")
-RAW_ALONE: Final = Contender("raw loop, no stores", f"{_PEERS}.raw", stores=False, watched="file")
+RAW_ALONE: Final = Contender("raw loop, no sinks", f"{_PEERS}.raw", sinks=False, watched="file")
 TUNED: Final = Contender("FastStream batch, our parser", f"{_PEERS}.faststream_tuned")
 BULK_PEERS: Final = (
     Contender("FastStream batch", f"{_PEERS}.faststream_batch"),
@@ -45,10 +45,10 @@ BULK_PEERS: Final = (
 )
 STOCK: Final = Contender("stock Faust", f"{_PEERS}.stock", _FAUST, watched="redis", seconds=12.0)
 STOCK_ALONE: Final = Contender(
-    "stock Faust, no stores",
+    "stock Faust, no sinks",
     f"{_PEERS}.stock",
     _FAUST,
-    stores=False,
+    sinks=False,
     watched="file",
     seconds=12.0,
 )

@@ -17,7 +17,7 @@ from tests.benchmarks.contenders import OURS
 from tests.benchmarks.plan import Plan
 from tests.benchmarks.stack import Stack, corner
 from tests.benchmarks.throughput import Started, observers, process, resident, wait_for
-from tests.benchmarks.watch import Log, Stalled, Stores
+from tests.benchmarks.watch import Log, Sinks, Stalled
 from tests.benchmarks.watch import measure as measure_rate
 
 Figures = dict[str, float]
@@ -87,7 +87,7 @@ def memory(stack: Stack, plan: Plan) -> Figures:
         own.environment.update(FREEZABLE)
         started = cleanup.enter_context(process(own, OURS))
         wait_for(started.ready, 60, "the worker is ready")
-        log, stores = Log(own, plan.partitions), Stores(own)
+        log, sinks = Log(own, plan.partitions), Sinks(own)
         held: list[tuple[int, float]] = []
         written = 0
         first, last = min(FIRST_MEMORY, plan.memory_events // 5), plan.memory_events
@@ -102,9 +102,9 @@ def memory(stack: Stack, plan: Plan) -> Figures:
                 held.append((decided, resident(started.child)))
                 if decided < events:
                     return False
-                return min(stores.in_s3(), stores.in_postgres()) >= events
+                return min(sinks.in_s3(), sinks.in_postgres()) >= events
 
-            wait_for(kept, ANSWER, f"{events} events are in the stores")
+            wait_for(kept, ANSWER, f"{events} events are in the sinks")
             time.sleep(RESTING)
             figures[f"MiB at rest after {events:,} events"] = resident(started.child)
         for start, end in ((first, 2 * first), (last - first, last)):

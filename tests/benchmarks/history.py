@@ -15,7 +15,7 @@ from time import perf_counter
 import click
 
 from fraudapp.decisions.batch import Batch
-from fraudapp.sinks.postgres.sink import PostgresStore
+from fraudapp.sinks.postgres.sink import PostgresSink
 from tests.unit.decisions import decision
 
 BATCHES = 60
@@ -23,11 +23,11 @@ SIZE = 1_000
 
 
 async def measure(url: str, days: int) -> str:
-    store = PostgresStore(url)
-    await store.open()
+    sink = PostgresSink(url)
+    await sink.open()
     today = datetime.now(timezone.utc)
-    for day in range(0, days, 5) if hasattr(store, "maintain") else ():
-        await store.maintain((today - timedelta(days=day)).date())
+    for day in range(0, days, 5) if hasattr(sink, "maintain") else ():
+        await sink.maintain((today - timedelta(days=day)).date())
     batches = [
         Batch([decision(f"{number}-{n}", decided_at=today) for n in range(SIZE)])
         for number in range(BATCHES)
@@ -35,14 +35,14 @@ async def measure(url: str, days: int) -> str:
     took = []
     for batch in batches:
         start = perf_counter()
-        await store.save(batch)
+        await sink.save(batch)
         took.append(perf_counter() - start)
     found = []
     for number in range(400):
         start = perf_counter()
-        await store.get(f"{number % BATCHES}-{number}")
+        await sink.get(f"{number % BATCHES}-{number}")
         found.append(perf_counter() - start)
-    await store.close()
+    await sink.close()
     return f"{SIZE / median(took):,.0f} rows/s, {median(found) * 1e3:.2f} ms a lookup"
 
 

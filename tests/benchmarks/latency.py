@@ -1,4 +1,4 @@
-"""Latency of our worker at fixed rates, with all stores on: `tests/latency_probe.py` against it."""
+"""Latency of our worker at fixed rates, with all sinks on: `tests/latency_probe.py` against it."""
 
 from __future__ import annotations
 

@@ -16,8 +16,8 @@ OURS_COLOR, OTHERS_COLOR = "#1f6f54", "#9aa5b1"
 
 
 def draw(measured: Mapping[str, Any], path: Path) -> None:
-    """Write bars of the median rates, with all stores on, as PNG."""
-    storing = {each.name for each in EVERY if each.stores}
+    """Write bars of the median rates, with all sinks on, as PNG."""
+    storing = {each.name for each in EVERY if each.sinks}
     rates = {name: rate for name, rate in medians(measured).items() if name in storing}
     names = list(rates)[::-1]
     figure = Figure(figsize=(8, 0.5 + 0.45 * len(names)), layout="constrained")

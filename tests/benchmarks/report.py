@@ -49,8 +49,8 @@ def _ratios(measured: Measured) -> str:
         (f"over the best peer ({best})", "over_best_peer"),
         ("over the naive loop", "over_naive"),
         ("over stock Faust", "over_stock_faust"),
-        ("without stores, of the raw loop without stores", "alone_of_raw"),
-        ("without stores, over stock Faust without stores", "alone_over_stock_faust"),
+        ("without sinks, of the raw loop without sinks", "alone_of_raw"),
+        ("without sinks, over stock Faust without sinks", "alone_over_stock_faust"),
     )
     rows = ((text, f"{ratios[name]:.3g}") for text, name in named)
     return _table(("fraudapp", "ratio"), rows)

@@ -2,8 +2,8 @@
 
     python -m tests.benchmarks.stages
 
-Without the stores it needs no server. The best of many repetitions, which is what the code costs
-when nothing disturbs it; of the stores the median, with the waiting. scikit-learn's `predict_proba`
+Without the sinks it needs no server. The best of many repetitions, which is what the code costs
+when nothing disturbs it; of the sinks the median, with the waiting. scikit-learn's `predict_proba`
 gets the feature matrix ready-made; ours starts from records.
 """
 
@@ -28,7 +28,7 @@ from fraudapp.decisions.batch import Batch, encode
 from fraudapp.decisions.index import DecisionIndex
 from fraudapp.decisions.log_records import LogRecord
 from fraudapp.settings import load
-from fraudapp.sinks.all import Stores
+from fraudapp.sinks.all import Sinks
 from models.admission import Candidate, Input, Position
 from models.deciding import decide
 from models.features import FEATURE_NAMES, features
@@ -42,7 +42,7 @@ from tests.benchmarks.backlog import messages
 from tests.benchmarks.stack import Corner
 
 BATCH: Final = 500
-STORED: Final = 20  # batches that are saved to each store
+STORED: Final = 20  # batches that are saved to each sink
 
 Costs = dict[str, float]
 
@@ -91,26 +91,26 @@ def computing(trained: TrainedModel) -> Costs:
 
 
 def storing(own: Corner, trained: TrainedModel) -> Costs:
-    """Microseconds an event of each store's `save`, with the time spent waiting for it."""
+    """Microseconds an event of each sink's `save`, with the time spent waiting for it."""
     return asyncio.run(_storing(own, trained))
 
 
 async def _storing(own: Corner, trained: TrainedModel) -> Costs:
-    stores = Stores(load(own.with_data_folder()))
+    sinks = Sinks(load(own.with_data_folder()))
     scorer, now = _scorer(trained), datetime.now(timezone.utc)
     raws = [value for _, value in messages(BATCH * STORED)]
     decisions = decide(_candidates(raws), scorer=scorer, policy=Policy(), now=now)
     costs: Costs = {}
-    for store in stores.each:
-        await store.open()
+    for sink in sinks.each:
+        await sink.open()
         spent = []
         for start in range(0, len(decisions), BATCH):
             batch = Batch(decisions[start : start + BATCH])
             begin = time.perf_counter()
-            await store.save(batch)
+            await sink.save(batch)
             spent.append(time.perf_counter() - begin)
-        costs[f"save to {store.name}"] = statistics.median(spent) / BATCH * 1e6
-        await store.close()
+        costs[f"save to {sink.name}"] = statistics.median(spent) / BATCH * 1e6
+        await sink.close()
     return costs
 
 

@@ -15,7 +15,7 @@ from fraudapp.local.probes import http_status
 from fraudapp.local.processes import Child, ProcessError
 from tests.benchmarks.contenders import Contender
 from tests.benchmarks.stack import Corner, Stack, corner
-from tests.benchmarks.watch import Log, Rate, Stores, measure
+from tests.benchmarks.watch import Log, Rate, Sinks, measure
 
 ROOT: Final = Path(__file__).parents[2]
 
@@ -29,7 +29,7 @@ def rate_of(
     """
     with corner(stack, topic, partitions) as own:
         own.environment |= {
-            "BENCH_STORES": str(int(contender.stores)),
+            "BENCH_STORES": str(int(contender.sinks)),
             "BENCH_COUNT": str(count),
             "BENCH_PROGRESS": str(own.folder / "progress"),
         }
@@ -94,10 +94,10 @@ def observers(
             return int(path.read_text()) if path.exists() else 0
 
         return told, told, told
-    stores = Stores(own)
+    sinks = Sinks(own)
     if contender.watched == "redis":
-        return stores.in_redis, stores.in_redis, stores.in_redis
-    return stores.in_redis, stores.in_each, stores.lines_in_s3
+        return sinks.in_redis, sinks.in_redis, sinks.in_redis
+    return sinks.in_redis, sinks.in_each, sinks.lines_in_s3
 
 
 def resident(child: Child) -> float:

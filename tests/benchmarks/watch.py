@@ -1,4 +1,4 @@
-"""How far a contender has come, seen from outside: in the stores and the log, never by asking it.
+"""How far a contender has come, seen from outside: in the sinks and the log, never by asking it.
 
 Asking costs the servers next to nothing: DBSIZE of Redis and the ends of a topic are numbers they
 have at hand. Rows of Postgres are counted only once Redis has everything, and objects on S3 by
@@ -46,8 +46,8 @@ class Stalled(RuntimeError):
     """A contender did nothing for so long, or not what it seemed to: its rate means nothing."""
 
 
-class Stores:
-    """What a corner's stores hold."""
+class Sinks:
+    """What a corner's sinks hold."""
 
     def __init__(self, corner: Corner) -> None:
         self._url = corner.environment["FRAUD_POSTGRES_URL"].replace("+asyncpg", "")

@@ -1,4 +1,4 @@
-"""The worker with no store to follow its decision log; the rest of it as it is.
+"""The worker with no sink to follow its decision log; the rest of it as it is.
 
     python -m tests.benchmarks.without_stores -A fraudapp.app worker
 
@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from faust.cli.faust import cli
 
-from fraudapp.sinks.all import Stores
+from fraudapp.sinks.all import Sinks
 
 if __name__ == "__main__":
-    Stores.each = property(lambda self: ())  # type: ignore[assignment, method-assign]
+    Sinks.each = property(lambda self: ())  # type: ignore[assignment, method-assign]
     cli(prog_name="faust")

@@ -17,7 +17,7 @@ import pytest
 
 from fraudapp.decisions.batch import Batch
 from fraudapp.local.processes import free_port
-from fraudapp.sinks.postgres.sink import PostgresStore
+from fraudapp.sinks.postgres.sink import PostgresSink
 from tests.deployment.environments import environment
 from tests.unit.decisions import decision
 
@@ -90,11 +90,11 @@ def test_the_image_to_try_it_with_has_the_version_that_is_tested() -> None:
 async def test_a_past_day_is_reported_as_often_as_asked_and_a_failure_is_seen(
     postgres_url: str, tmp_path: Path
 ) -> None:
-    store = PostgresStore(postgres_url)
-    await store.open()
+    sink = PostgresSink(postgres_url)
+    await sink.open()
     noon = datetime(DAY.year, DAY.month, DAY.day, 12, tzinfo=timezone.utc)
-    await store.save(Batch([decision(f"id-{n}", decided_at=noon) for n in range(7)]))
-    await store.close()
+    await sink.save(Batch([decision(f"id-{n}", decided_at=noon) for n in range(7)]))
+    await sink.close()
 
     nowhere = f"FRAUD_POSTGRES_URL=postgresql+asyncpg://fraud@127.0.0.1:{free_port()}/fraud"
     without_connection = ["FRAUD_REPORT_CONNECTION=", nowhere]

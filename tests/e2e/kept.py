@@ -36,7 +36,7 @@ async def eventually(check: Callable[[], Any], timeout: float = 60.0) -> Any:
 
 
 async def everywhere(environment: Environment, count: int) -> None:
-    """Return when every store has so many decisions; they follow the log at their own pace."""
+    """Return when every sink has so many decisions; they follow the log at their own pace."""
 
     def stored() -> bool:
         return all(map(complete, (redis, postgres, archive)))  # the quickest to ask comes first

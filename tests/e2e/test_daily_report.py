@@ -33,7 +33,7 @@ from fraudapp.kafka.topics import ensure
 from fraudapp.local.processes import free_port
 from fraudapp.model_registry import ModelRegistry
 from fraudapp.settings import Settings, load
-from fraudapp.sinks.postgres.sink import PostgresStore
+from fraudapp.sinks.postgres.sink import PostgresSink
 from models.admission import Candidate, Input, Position
 from models.deciding import decide
 from models.drift import EDGES
@@ -112,10 +112,10 @@ async def decisions(environment: dict[str, str]) -> list[Decision]:
                         headers=[("reason", reason.encode())],
                         timestamp_ms=int((day + timedelta(hours=12)).timestamp() * 1_000),
                     )
-    store = PostgresStore(settings.postgres_url.get_secret_value())
-    await store.open()
-    await store.save(Batch(made))
-    await store.close()
+    sink = PostgresSink(settings.postgres_url.get_secret_value())
+    await sink.open()
+    await sink.save(Batch(made))
+    await sink.close()
     return made
 
 
@@ -293,13 +293,13 @@ async def test_a_day_is_reported_whatever_clock_has_stamped_it(
     await ensure(settings)
     async with AIOKafkaProducer(**client_options(settings)) as producer:
         await producer.send_and_wait(settings.transactions_topic, b"{}", partition=0)
-    store = PostgresStore(settings.postgres_url.get_secret_value())
-    await store.open()
+    sink = PostgresSink(settings.postgres_url.get_secret_value())
+    await sink.open()
     made = [
         decision(f"t{number}", topic=settings.transactions_topic, decided_at=moment)
         for number, moment in enumerate(each.replace(tzinfo=timezone.utc) for each in WILD)
     ]
-    await store.save(Batch(made))
+    await sink.save(Batch(made))
     days = Counter(each.decided_at.date() for each in made)
     for _ in range(2):  # kept with the rest, and in partitions of their own
         for day, count in days.items():
@@ -310,8 +310,8 @@ async def test_a_day_is_reported_whatever_clock_has_stamped_it(
             assert (found["date"], found["total"]) == (str(day), count)
             assert found["latency"]["sample"] == count
             assert found["dead_letters"] == {}
-        await store.maintain(TODAY.date())
-    await store.close()
+        await sink.maintain(TODAY.date())
+    await sink.close()
     rows = await asyncio.to_thread(query, environment, "SELECT date, decisions FROM daily_reports")
     assert dict(rows) == days
     written = await asyncio.to_thread(pages, environment)

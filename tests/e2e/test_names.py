@@ -1,4 +1,4 @@
-"""Names that people have go the whole way: over HTTP and Kafka into every store, and back."""
+"""Names that people have go the whole way: over HTTP and Kafka into every sink, and back."""
 
 from __future__ import annotations
 

@@ -18,8 +18,8 @@ from fraudapp.kafka.clients import BrokerRefuses, client_options
 from fraudapp.kafka.topics import ensure
 from fraudapp.local.processes import free_port
 from fraudapp.settings import load
-from fraudapp.sinks.all import Stores
-from fraudapp.sinks.base import AccessRefused, StoreUnavailable
+from fraudapp.sinks.all import Sinks
+from fraudapp.sinks.base import AccessDenied, SinkUnavailable
 from tests.e2e.kept import eventually, in_s3
 from tests.e2e.messages import encoded, transaction
 from tests.e2e.worker import Worker, run
@@ -210,18 +210,18 @@ async def test_a_store_that_refuses_us_is_told_apart_from_one_that_is_down(
     variable, wrong = _wrong_stores(secured)[mistake]
     if wrong.get("FRAUD_POSTGRES_SSLMODE") == "disable":
         del environment["FRAUD_POSTGRES_CA_FILE"]
-    with pytest.raises(AccessRefused, match=variable):
-        await _check(Stores(load(environment | wrong)))
-    await _check(Stores(load(environment | _down())))
+    with pytest.raises(AccessDenied, match=variable):
+        await _check(Sinks(load(environment | wrong)))
+    await _check(Sinks(load(environment | _down())))
 
 
 async def test_all_stores_down_are_no_reason_not_to_start(environment: dict[str, str]) -> None:
-    stores = Stores(load(environment | _down()))
-    for store in stores.each[:2]:
-        with pytest.raises(StoreUnavailable) as caught:
-            await store.ping()
-        assert not isinstance(caught.value, AccessRefused)
-    await _check(stores)
+    sinks = Sinks(load(environment | _down()))
+    for sink in sinks.each[:2]:
+        with pytest.raises(SinkUnavailable) as caught:
+            await sink.ping()
+        assert not isinstance(caught.value, AccessDenied)
+    await _check(sinks)
 
 
 @pytest.mark.parametrize("mistake", ["broker password", "postgres password"])
@@ -267,12 +267,12 @@ def _down() -> dict[str, str]:
     }
 
 
-async def _check(stores: Stores) -> None:
+async def _check(sinks: Sinks) -> None:
     try:
-        await stores.check_access()
+        await sinks.check_access()
     finally:
-        for store in stores.each:
-            await store.close()
+        for sink in sinks.each:
+            await sink.close()
 
 
 async def _make_user(postgres: SecuredPostgres) -> None:

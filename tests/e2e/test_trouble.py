@@ -1,4 +1,4 @@
-"""Stores and brokers that are down, workers that are paused, messages that no limit foresaw."""
+"""Sinks and brokers that are down, workers that are paused, messages that no limit foresaw."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ AT_ONCE = 1.0  # seconds; far below every time-out that could answer in an event
 async def test_decisions_go_on_while_stores_are_down_and_arrive_when_they_are_back(
     worker: Worker, down: str, redis_server: Redis, postgres: Postgres, s3: S3Proxy
 ) -> None:
-    stores: dict[str, Server] = {"redis_server": redis_server, "postgres": postgres, "s3": s3}
-    broken = list(stores.values()) if down == "all" else [stores[down]]
+    sinks: dict[str, Server] = {"redis_server": redis_server, "postgres": postgres, "s3": s3}
+    broken = list(sinks.values()) if down == "all" else [sinks[down]]
     await send_transactions(worker.environment, [transaction("before")])
     await kept.everywhere(worker.environment, 1)
     for server in broken:

@@ -89,7 +89,7 @@ async def test_what_was_decided_while_stores_are_down_is_known_to_all(
         waited = await asyncio.to_thread(statuses, worker, list(rows)[:16], wait=WAIT)
         assert waited == {200: 16}
         assert time.monotonic() - began < EARLY
-        # Nobody sent it; but what has come into the stores before, nobody can tell.
+        # Nobody sent it; but what has come into the sinks before, nobody can tell.
         assert 404 not in await asyncio.to_thread(statuses, worker, ["never"])
     for server in (redis_server, postgres):
         await asyncio.to_thread(server.revive)

@@ -18,9 +18,9 @@ from fraudapp.kafka.producer import Appender
 from fraudapp.local.server import Server
 from fraudapp.settings import Settings, load
 from fraudapp.sinks.archive.folder import FolderArchive
-from fraudapp.sinks.base import StoreRefused
+from fraudapp.sinks.base import DecisionRejected
 from fraudapp.sinks.progress import Progress
-from fraudapp.sinks.writer import Keeper
+from fraudapp.sinks.writer import SinkWriter
 from models.records import Decision
 from tests.e2e import kept
 from tests.e2e.archived import compare, logged
@@ -60,8 +60,8 @@ def lines(folder: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for content in contents for line in content.splitlines()]
 
 
-async def refuse(store: str, refused: Decision, exc: StoreRefused) -> None:
-    raise AssertionError(f"{store} refused {refused.transaction_id}")
+async def refuse(sink: str, refused: Decision, exc: DecisionRejected) -> None:
+    raise AssertionError(f"{sink} refused {refused.transaction_id}")
 
 
 async def follow(settings: Settings, log: DecisionLog, archive: FolderArchive, number: int) -> None:
@@ -71,11 +71,11 @@ async def follow(settings: Settings, log: DecisionLog, archive: FolderArchive, n
     await appender.start()
     progress = Progress(settings, appender, [archive.name])
     await progress.start()
-    keeper = Keeper(settings, archive, log, progress, refuse)
-    await keeper.start()
-    await keeper.assign([number])
-    await kept.eventually(lambda: not keeper.behind)
-    await keeper.stop()
+    sink_writer = SinkWriter(settings, archive, log, progress, refuse)
+    await sink_writer.start()
+    await sink_writer.assign([number])
+    await kept.eventually(lambda: not sink_writer.behind)
+    await sink_writer.stop()
     await progress.stop()
     await appender.stop()
 

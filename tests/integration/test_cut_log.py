@@ -17,12 +17,12 @@ from fraudapp.decisions.reader import LogReader
 from fraudapp.kafka import topics as kafka_topics
 from fraudapp.kafka.producer import Appender
 from fraudapp.settings import load
-from fraudapp.sinks.base import StoreRefused
+from fraudapp.sinks.base import DecisionRejected
 from fraudapp.sinks.progress import Progress
-from fraudapp.sinks.writer import Keeper
+from fraudapp.sinks.writer import SinkWriter
 from models.records import Decision
 from tests.conftest import topics_of
-from tests.integration.test_keeper import PATIENCE, HeldStore
+from tests.integration.test_sink_writer import PATIENCE, HeldSink
 from tests.servers import topics
 from tests.servers.choice import real
 from tests.servers.kafka import Kafka
@@ -40,15 +40,15 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kafka]:
     kafka.stop()
 
 
-async def refuse(store: str, refused: Decision, exc: StoreRefused) -> None:
-    raise AssertionError(f"{store} refused {refused.transaction_id}")
+async def refuse(sink: str, refused: Decision, exc: DecisionRejected) -> None:
+    raise AssertionError(f"{sink} refused {refused.transaction_id}")
 
 
-async def caught_up(keeper: Keeper) -> None:
-    """Return once the store has all there is."""
+async def caught_up(sink_writer: SinkWriter) -> None:
+    """Return once the sink has all there is."""
 
     async def nothing_left() -> None:
-        while keeper.behind:
+        while sink_writer.behind:
             await asyncio.sleep(0.01)
 
     await asyncio.wait_for(nothing_left(), PATIENCE)
@@ -94,16 +94,16 @@ class Bench:
             assert (tries := tries + 1) < 3, "decided again and again"
 
     @asynccontextmanager
-    async def following(self, store: HeldStore) -> AsyncIterator[Keeper]:
-        """Let a store follow the log as it is now."""
+    async def following(self, sink: HeldSink) -> AsyncIterator[SinkWriter]:
+        """Let a sink follow the log as it is now."""
         await self.log.ready(0, generation=1)
-        progress = Progress(self.settings, self.appender, [store.name])
-        keeper = Keeper(self.settings, store, self.log, progress, refuse)
+        progress = Progress(self.settings, self.appender, [sink.name])
+        sink_writer = SinkWriter(self.settings, sink, self.log, progress, refuse)
         await progress.start()
-        await keeper.start()
-        await keeper.assign([0])
-        yield keeper
-        await keeper.stop()
+        await sink_writer.start()
+        await sink_writer.assign([0])
+        yield sink_writer
+        await sink_writer.stop()
         await progress.stop()
 
     async def written(self) -> list[Decision]:
@@ -209,51 +209,51 @@ async def test_a_store_gets_all_of_a_log_that_was_cut_and_has_grown_again(
     benches: dict[int, Bench], copies: Restorable, running: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
     benches = {grown: bench for grown, bench in benches.items() if grown}
-    stores = {grown: HeldStore(0.0) for grown in benches}
+    sinks = {grown: HeldSink(0.0) for grown in benches}
 
     async def put_back_and_grow() -> None:
-        """Let logs lose their last 50 decisions and get others; stores take nothing for now."""
+        """Let logs lose their last 50 decisions and get others; sinks take nothing for now."""
         copies.put_back(*(bench.topic for bench in benches.values()))
         for grown, bench in benches.items():
-            stores[grown].gate.clear()
-            stores[grown].kept.clear()
+            sinks[grown].gate.clear()
+            sinks[grown].kept.clear()
             await bench.decide(grown)
 
     for bench in benches.values():
         await bench.decide(30)
     async with AsyncExitStack() as stack:
-        keepers = {
-            grown: await stack.enter_async_context(bench.following(stores[grown]))
+        sink_writers = {
+            grown: await stack.enter_async_context(bench.following(sinks[grown]))
             for grown, bench in benches.items()
         }
-        for keeper in keepers.values():
-            await caught_up(keeper)
+        for sink_writer in sink_writers.values():
+            await caught_up(sink_writer)
         copies.copy()
         for grown, bench in benches.items():
             await bench.decide(50)
-            await caught_up(keepers[grown])
+            await caught_up(sink_writers[grown])
         if running:
             await put_back_and_grow()
             for grown, bench in benches.items():
                 await bench.decide(1)
-                assert keepers[grown].behind
-                stores[grown].gate.set()
-                await caught_up(keepers[grown])
+                assert sink_writers[grown].behind
+                sinks[grown].gate.set()
+                await caught_up(sink_writers[grown])
     if not running:
         await put_back_and_grow()
     for grown, bench in benches.items():
-        store = stores[grown]
-        async with bench.following(store) as keeper:
-            assert keeper.behind == (0 if running else 30 + grown)
-            store.gate.set()
+        sink = sinks[grown]
+        async with bench.following(sink) as sink_writer:
+            assert sink_writer.behind == (0 if running else 30 + grown)
+            sink.gate.set()
             await bench.decide(1)
-            await caught_up(keeper)
+            await caught_up(sink_writer)
         await bench.agrees()
-        assert {each.transaction_id for each in await bench.written()} <= set(store.kept)
-        saves = store.saves
-        async with bench.following(store):
+        assert {each.transaction_id for each in await bench.written()} <= set(sink.kept)
+        saves = sink.saves
+        async with bench.following(sink):
             await bench.decide(1)
-        assert store.saves <= saves + 1
+        assert sink.saves <= saves + 1
     assert caplog.text.count("is not the one it was") == len(benches)
 
 

@@ -14,7 +14,7 @@ from fraudapp.decisions.batch import Batch, decode
 from fraudapp.settings import SettingsError, load
 from fraudapp.sinks.archive.archive import archive_at
 from fraudapp.sinks.archive.s3 import S3Archive
-from fraudapp.sinks.base import AccessRefused, StoreRefused, StoreUnavailable
+from fraudapp.sinks.base import AccessDenied, DecisionRejected, SinkUnavailable
 from tests.servers.odd_s3 import (
     OddS3,
     anything,
@@ -108,7 +108,7 @@ async def test_deleting_that_is_forbidden_is_told_with_the_setting(
     archive = made()
     await archive.open()
     await archive.save(BATCH)
-    with pytest.raises(StoreUnavailable, match="FRAUD_S3_ACCESS_KEY_ID"):
+    with pytest.raises(SinkUnavailable, match="FRAUD_S3_ACCESS_KEY_ID"):
         await archive.purge(TOMORROW)
     assert saved(s3, s3_bucket) == IDS
 
@@ -125,7 +125,7 @@ async def test_whoever_may_only_write_may_start_and_save(
     await archive.write("reports/a.html", b"a", "text/html")
     assert saved(s3, s3_bucket) == IDS
     for forbidden in (archive.days(), archive.purge(TOMORROW)):
-        with pytest.raises(StoreUnavailable, match="FRAUD_S3_ACCESS_KEY_ID"):
+        with pytest.raises(SinkUnavailable, match="FRAUD_S3_ACCESS_KEY_ID"):
             await forbidden
 
 
@@ -134,7 +134,7 @@ async def test_whoever_may_not_write_either_is_refused_at_the_start(
 ) -> None:
     forbidden = refuses(403, "AccessDenied", when=of_upload)
     gate.rules = [refuses(403, "AccessDenied", when=of_bucket), forbidden]
-    with pytest.raises(AccessRefused, match="FRAUD_S3_ACCESS_KEY_ID"):
+    with pytest.raises(AccessDenied, match="FRAUD_S3_ACCESS_KEY_ID"):
         await made().open()
 
 
@@ -156,9 +156,9 @@ async def test_what_passes_stops_no_start(
     gate.rules = [refuses(status, code, when=when)]
     if when is of_upload:
         gate.rules.append(refuses(403, "AccessDenied", when=of_bucket))
-    with pytest.raises(StoreUnavailable) as failed:
+    with pytest.raises(SinkUnavailable) as failed:
         await made().open()
-    assert not isinstance(failed.value, AccessRefused)
+    assert not isinstance(failed.value, AccessDenied)
 
 
 @pytest.mark.parametrize(
@@ -180,9 +180,9 @@ async def test_no_decision_is_refused_for_what_a_server_says_and_all_is_kept_lat
     await archive.open()
     gate.rules = [refuses(status, code, when=of_upload)]
     try:
-        with pytest.raises(StoreUnavailable, match=told):
+        with pytest.raises(SinkUnavailable, match=told):
             await archive.save(BATCH)
-    except StoreRefused as exc:
+    except DecisionRejected as exc:
         raise AssertionError("its decisions would be dead letters") from exc
     gate.rules = []
     await archive.save(BATCH)
@@ -199,7 +199,7 @@ async def test_a_server_that_is_at_its_limit_gets_all_with_patience(
         try:
             await archive.save(BATCH)
             break
-        except StoreUnavailable:
+        except SinkUnavailable:
             assert attempt < 19
     assert saved(s3, s3_bucket) == IDS
 
@@ -235,7 +235,7 @@ async def test_an_endpoint_may_end_with_slashes(
 async def test_an_endpoint_may_have_a_path(gate: OddS3, made: Made, s3_bucket: str) -> None:
     gate.rules = [refuses(503, "SlowDown", when=anything)]
     for end in ("/s3", "/s3/", "/s3//"):
-        with pytest.raises(StoreUnavailable, match="503"):
+        with pytest.raises(SinkUnavailable, match="503"):
             await made("/prefix", FRAUD_S3_ENDPOINT_URL=gate.url + end).open()
     assert gate.paths == [f"/s3/{s3_bucket}"] * 3
 
@@ -260,7 +260,7 @@ async def test_the_bucket_is_where_the_setting_says(
         FRAUD_S3_ADDRESSING=addressing,
         FRAUD_ARCHIVE_URL="s3://bucket/prefix",
     )
-    with pytest.raises(StoreUnavailable, match="503"):
+    with pytest.raises(SinkUnavailable, match="503"):
         await archive.open()
     assert gate.hosts[-1] == f"{host}:{port}"
     with pytest.raises(SettingsError, match="FRAUD_S3_ADDRESSING"):
@@ -270,5 +270,5 @@ async def test_the_bucket_is_where_the_setting_says(
 async def test_an_endpoint_may_be_an_address_of_ipv6(gate: OddS3, made: Made) -> None:
     gate.rules = [refuses(503, "SlowDown", when=anything)]
     url = await gate.listen("::1")
-    with pytest.raises(StoreUnavailable, match="503"):
+    with pytest.raises(SinkUnavailable, match="503"):
         await made(FRAUD_S3_ENDPOINT_URL=url).open()

@@ -16,7 +16,7 @@ from fraudapp.sinks.postgres.day_partitions import AHEAD, AT_ONCE, REST
 from fraudapp.sinks.postgres.migrate import alembic_config
 from fraudapp.sinks.postgres.rows import to_row
 from fraudapp.sinks.postgres.schema import DecisionRow
-from fraudapp.sinks.postgres.sink import PostgresStore
+from fraudapp.sinks.postgres.sink import PostgresSink
 from models.records import Decision
 from tests.unit.decisions import decision
 
@@ -33,11 +33,11 @@ async def engine(postgres_url: str) -> AsyncIterator[AsyncEngine]:
 
 
 @pytest.fixture
-async def store(postgres_url: str) -> AsyncIterator[PostgresStore]:
-    store = PostgresStore(postgres_url)
-    await store.open()
-    yield store
-    await store.close()
+async def sink(postgres_url: str) -> AsyncIterator[PostgresSink]:
+    sink = PostgresSink(postgres_url)
+    await sink.open()
+    yield sink
+    await sink.close()
 
 
 def on_days(*days: int, moment: datetime = NOON) -> list[Decision]:
@@ -78,41 +78,41 @@ async def test_rows_from_before_the_partitions_are_kept(
     async with engine.begin() as connection:
         await connection.run_sync(move, True, "0001")
         await connection.run_sync(insert, before)
-    store = PostgresStore(postgres_url)
-    await store.open()
-    assert await store.find([each.transaction_id for each in before]) == {
+    sink = PostgresSink(postgres_url)
+    await sink.open()
+    assert await sink.find([each.transaction_id for each in before]) == {
         each.transaction_id: each for each in before
     }
     counts = {f"decisions_2026030{day}": 100 for day in (4, 5, 6)}
     assert await tables(engine) == counts
-    await store.save(Batch(before[:150]))  # as after a restart, from the log
+    await sink.save(Batch(before[:150]))  # as after a restart, from the log
     assert await tables(engine) == counts
-    await store.close()
+    await sink.close()
 
 
 async def test_the_migration_can_be_undone_and_done_again(
-    engine: AsyncEngine, store: PostgresStore
+    engine: AsyncEngine, sink: PostgresSink
 ) -> None:
     kept = on_days(0, 1, 40)
-    await store.save(Batch(kept))
+    await sink.save(Batch(kept))
     async with engine.begin() as connection:
         await connection.run_sync(move, False, "0001")
     async with engine.begin() as connection:
         await connection.run_sync(move, True, "head")
-    assert len(await store.find([each.transaction_id for each in kept])) == 3
+    assert len(await sink.find([each.transaction_id for each in kept])) == 3
 
 
 async def test_partitions_are_made_ahead_and_late_rows_move_into_their_own(
-    engine: AsyncEngine, store: PostgresStore
+    engine: AsyncEngine, sink: PostgresSink
 ) -> None:
-    await store.maintain(NOON.date())
-    await store.save(Batch(on_days(0, AHEAD, AHEAD + 1, -9, -9)))
+    await sink.maintain(NOON.date())
+    await sink.save(Batch(on_days(0, AHEAD, AHEAD + 1, -9, -9)))
     assert await tables(engine) == {
         "decisions_20260304": 1,
         "decisions_20260311": 1,
         REST: 3,
     }
-    await store.maintain(NOON.date())
+    await sink.maintain(NOON.date())
     assert await tables(engine) == {
         "decisions_20260223": 2,
         "decisions_20260304": 1,
@@ -123,7 +123,7 @@ async def test_partitions_are_made_ahead_and_late_rows_move_into_their_own(
 
 @pytest.mark.parametrize("rounds", [1, 3])
 async def test_whatever_clocks_have_stamped_partitions_are_made_and_all_is_found(
-    engine: AsyncEngine, store: PostgresStore, rounds: int
+    engine: AsyncEngine, sink: PostgresSink, rounds: int
 ) -> None:
     ends = [moment.replace(tzinfo=timezone.utc) for moment in (datetime.min, datetime.max)]
     inner = [ends[0] + DAY, datetime(999, 1, 1, tzinfo=timezone.utc), ends[1] - DAY]
@@ -132,27 +132,27 @@ async def test_whatever_clocks_have_stamped_partitions_are_made_and_all_is_found
         for number, moment in enumerate([*ends, *inner, NOON + 365 * DAY])
     ]
     many = [decision(f"many-{n}", decided_at=NOON - n * DAY) for n in range(AT_ONCE + 20)]
-    await store.save(Batch([*wild, *many]))
+    await sink.save(Batch([*wild, *many]))
     for _ in range(rounds):
-        await store.maintain(NOON.date())
+        await sink.maintain(NOON.date())
     decisions = {each.transaction_id: each for each in [*wild, *many]}
-    assert await store.find(list(decisions)) == decisions
+    assert await sink.find(list(decisions)) == decisions
     rows = await tables(engine)
     assert sum(rows.values()) == len(decisions)
     assert rows["decisions_20260304"] == 1
     assert "decisions_20270304" not in rows
     if rounds == 3:
         assert {"decisions_20251106", "decisions_00010102", "decisions_09990101"} <= set(rows)
-    days = await store.days()
+    days = await sink.days()
     assert days == sorted(set(days))
     assert {each.decided_at.date() for each in decisions.values()} <= set(days)
-    assert await store.purge(datetime(1000, 1, 1).date()) == 3
-    await store.maintain(NOON.date())
-    assert len(await store.find(list(decisions))) == len(decisions) - 3
+    assert await sink.purge(datetime(1000, 1, 1).date()) == 3
+    await sink.maintain(NOON.date())
+    assert len(await sink.find(list(decisions))) == len(decisions) - 3
 
 
 async def test_a_partition_that_somebody_has_made_by_hand_is_left_alone(
-    engine: AsyncEngine, store: PostgresStore
+    engine: AsyncEngine, sink: PostgresSink
 ) -> None:
     async with engine.begin() as connection:
         await connection.execute(
@@ -162,44 +162,44 @@ async def test_a_partition_that_somebody_has_made_by_hand_is_left_alone(
             )
         )
     old = decision("old", decided_at=datetime(1990, 5, 5, tzinfo=timezone.utc))
-    await store.save(Batch([old]))
-    await store.maintain(NOON.date())
-    await store.purge(NOON.date())
+    await sink.save(Batch([old]))
+    await sink.maintain(NOON.date())
+    await sink.purge(NOON.date())
     assert await tables(engine) == {"decisions_of_old": 1}
 
 
 async def test_nothing_is_lost_while_partitions_are_made_under_load(
     engine: AsyncEngine, postgres_url: str
 ) -> None:
-    stores = [PostgresStore(postgres_url) for _ in range(4)]
-    await asyncio.gather(*(store.open() for store in stores))
+    sinks = [PostgresSink(postgres_url) for _ in range(4)]
+    await asyncio.gather(*(sink.open() for sink in sinks))
 
-    async def save(store: PostgresStore, number: int) -> None:
+    async def save(sink: PostgresSink, number: int) -> None:
         for day in range(40):
             ids = range(20)
-            await store.save(
+            await sink.save(
                 Batch([decision(f"{number}-{day}-{n}", decided_at=NOON + day * DAY) for n in ids])
             )
 
-    async def maintain(store: PostgresStore) -> None:
+    async def maintain(sink: PostgresSink) -> None:
         for day in range(0, 40, 4):
-            await store.maintain((NOON + day * DAY).date())
+            await sink.maintain((NOON + day * DAY).date())
 
     await asyncio.gather(
-        *(save(store, number) for number, store in enumerate(stores)),
-        *(maintain(store) for store in stores[:2]),
+        *(save(sink, number) for number, sink in enumerate(sinks)),
+        *(maintain(sink) for sink in sinks[:2]),
     )
-    await stores[0].maintain(NOON.date())
+    await sinks[0].maintain(NOON.date())
     counts = await tables(engine)
     assert REST not in counts
     assert list(counts.values()) == [80] * 40
-    await asyncio.gather(*(store.close() for store in stores))
+    await asyncio.gather(*(sink.close() for sink in sinks))
 
 
 async def test_looking_for_an_id_uses_the_index_of_every_partition(
-    engine: AsyncEngine, store: PostgresStore
+    engine: AsyncEngine, sink: PostgresSink
 ) -> None:
-    await store.maintain(NOON.date())
+    await sink.maintain(NOON.date())
     async with engine.begin() as connection:
         await connection.execute(text("SET LOCAL enable_seqscan = off"))
         plan = await connection.execute(

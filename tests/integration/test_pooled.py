@@ -13,9 +13,9 @@ from fraudapp.decisions.batch import Batch
 from fraudapp.reports import from_postgres
 from fraudapp.reports.daily import DailyReport
 from fraudapp.settings import load
-from fraudapp.sinks.base import AccessRefused, StoreRefused, StoreUnavailable
+from fraudapp.sinks.base import AccessDenied, DecisionRejected, SinkUnavailable
 from fraudapp.sinks.postgres.connection import engine
-from fraudapp.sinks.postgres.sink import PostgresStore
+from fraudapp.sinks.postgres.sink import PostgresSink
 from fraudapp.sinks.writer import save_isolating
 from models.records import Decision
 from tests.servers.pgbouncer import PgBouncer
@@ -30,10 +30,10 @@ modes = pytest.mark.parametrize("pgbouncer", ["transaction", "session"], indirec
 
 
 @pytest.fixture
-async def stores(pgbouncer: PgBouncer) -> AsyncIterator[list[PostgresStore]]:
-    stores = [PostgresStore(pgbouncer.url, pool_size=2) for _ in range(WORKERS)]
-    yield stores
-    await asyncio.gather(*(each.close() for each in stores))
+async def sinks(pgbouncer: PgBouncer) -> AsyncIterator[list[PostgresSink]]:
+    sinks = [PostgresSink(pgbouncer.url, pool_size=2) for _ in range(WORKERS)]
+    yield sinks
+    await asyncio.gather(*(each.close() for each in sinks))
 
 
 @pytest.fixture
@@ -45,35 +45,35 @@ async def commands(pgbouncer: PgBouncer) -> AsyncIterator[AsyncEngine]:
 
 @modes
 async def test_all_that_workers_and_commands_do_works_through_it(
-    stores: list[PostgresStore], commands: AsyncEngine
+    sinks: list[PostgresSink], commands: AsyncEngine
 ) -> None:
-    await asyncio.gather(*(store.open() for store in stores))
+    await asyncio.gather(*(sink.open() for sink in sinks))
 
-    async def work(store: PostgresStore, number: int) -> None:
+    async def work(sink: PostgresSink, number: int) -> None:
         for day in range(20):
             batch = [
                 decision(f"{number}-{day}-{n}", offset=n, decided_at=NOON + day * DAY)
                 for n in range(20)
             ]
-            await store.save(Batch(batch))
+            await sink.save(Batch(batch))
             if day % 5 == 0:
-                await store.save(Batch(batch))  # again: not by COPY
-                await store.maintain((NOON + day * DAY).date())
-            await store.ping()
+                await sink.save(Batch(batch))  # again: not by COPY
+                await sink.maintain((NOON + day * DAY).date())
+            await sink.ping()
             ids = [each.transaction_id for each in batch]
-            assert await store.find(ids) == {each.transaction_id: each for each in batch}
+            assert await sink.find(ids) == {each.transaction_id: each for each in batch}
 
-    await asyncio.gather(*(work(store, number) for number, store in enumerate(stores)))
-    store = stores[0]
-    await store.maintain(NOON.date())
-    assert abs(await store.clock() - datetime.now(timezone.utc)) < timedelta(minutes=1)
+    await asyncio.gather(*(work(sink, number) for number, sink in enumerate(sinks)))
+    sink = sinks[0]
+    await sink.maintain(NOON.date())
+    assert abs(await sink.clock() - datetime.now(timezone.utc)) < timedelta(minutes=1)
     expected = {(NOON + day * DAY).date() for day in range(20)}
-    assert expected <= set(await store.days())
-    await asyncio.gather(*(_report(commands, 20 * len(stores)) for _ in range(4)))
-    assert await store.purge((NOON + DAY).date(), dry_run=True) == 20 * len(stores)
-    assert await store.purge((NOON + DAY).date()) == 20 * len(stores)
-    assert await store.get("0-0-1") is None
-    assert await store.get("0-1-1")
+    assert expected <= set(await sink.days())
+    await asyncio.gather(*(_report(commands, 20 * len(sinks)) for _ in range(4)))
+    assert await sink.purge((NOON + DAY).date(), dry_run=True) == 20 * len(sinks)
+    assert await sink.purge((NOON + DAY).date()) == 20 * len(sinks)
+    assert await sink.get("0-0-1") is None
+    assert await sink.get("0-1-1")
 
 
 async def _report(commands: AsyncEngine, count: int) -> None:
@@ -84,36 +84,36 @@ async def _report(commands: AsyncEngine, count: int) -> None:
 
 
 async def test_what_is_refused_is_isolated_and_the_next_transaction_is_not_spoilt(
-    stores: list[PostgresStore],
+    sinks: list[PostgresSink],
 ) -> None:
-    await stores[0].open()
+    await sinks[0].open()
     refused: list[str] = []
 
-    async def refuse(name: str, each: Decision, exc: StoreRefused) -> None:
+    async def refuse(name: str, each: Decision, exc: DecisionRejected) -> None:
         refused.append(each.transaction_id)
 
-    async def save(store: PostgresStore, number: int) -> None:
+    async def save(sink: PostgresSink, number: int) -> None:
         batch = [decision(f"{number}-{n}", offset=n) for n in range(20)]
         poison = transaction(f"{number}-3", nameOrig="no\x00text")
         batch[3] = decision(f"{number}-3", offset=3, transaction=poison)
         batch[7] = decision(f"{number}-7", offset=2**63)
-        await save_isolating(store, batch, refuse)
+        await save_isolating(sink, batch, refuse)
 
-    await asyncio.gather(*(save(store, number) for number, store in enumerate(stores)))
+    await asyncio.gather(*(save(sink, number) for number, sink in enumerate(sinks)))
     assert sorted(refused) == sorted(f"{w}-{n}" for w in range(WORKERS) for n in (3, 7))
     ids = [f"{w}-{n}" for w in range(WORKERS) for n in range(20)]
-    assert set(await stores[1].find(ids)) == set(ids) - set(refused)
+    assert set(await sinks[1].find(ids)) == set(ids) - set(refused)
 
 
 async def test_every_row_arrives_while_the_pooler_is_restarted_again_and_again(
-    stores: list[PostgresStore], pgbouncer: PgBouncer
+    sinks: list[PostgresSink], pgbouncer: PgBouncer
 ) -> None:
-    await stores[0].open()
+    await sinks[0].open()
     saved: list[str] = []
     failures = 0
     restarted = asyncio.Event()
 
-    async def save(store: PostgresStore, number: int) -> None:
+    async def save(sink: PostgresSink, number: int) -> None:
         nonlocal failures
         for turn in range(10_000):
             last = restarted.is_set()
@@ -121,9 +121,9 @@ async def test_every_row_arrives_while_the_pooler_is_restarted_again_and_again(
             batch = Batch([decision(each, offset=turn) for each in ids])
             while True:
                 try:
-                    await store.save(batch)
+                    await sink.save(batch)
                     break
-                except StoreUnavailable:
+                except SinkUnavailable:
                     failures += 1
                     await asyncio.sleep(0.01)
             saved.extend(ids)
@@ -141,14 +141,14 @@ async def test_every_row_arrives_while_the_pooler_is_restarted_again_and_again(
             await asyncio.to_thread(pgbouncer.restart)
         restarted.set()
 
-    await asyncio.gather(restart(), *(save(store, n) for n, store in enumerate(stores)))
-    found = await stores[0].find(saved)
+    await asyncio.gather(restart(), *(save(sink, n) for n, sink in enumerate(sinks)))
+    found = await sinks[0].find(saved)
     assert set(found) == set(saved)
 
 
 async def test_a_pooler_that_refuses_us_is_told_at_once(pgbouncer: PgBouncer) -> None:
     for url in (pgbouncer.url_for("wrong"), pgbouncer.url_for(pgbouncer.password, "elsewhere")):
-        store = PostgresStore(url, timeout=5)
-        with pytest.raises(AccessRefused, match="FRAUD_POSTGRES_URL"):
-            await store.ping()
-        await store.close()
+        sink = PostgresSink(url, timeout=5)
+        with pytest.raises(AccessDenied, match="FRAUD_POSTGRES_URL"):
+            await sink.ping()
+        await sink.close()

@@ -1,4 +1,4 @@
-"""How far a store has come, and what was purged from it, is known for good."""
+"""How far a sink has come, and what was purged from it, is known for good."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from fraudapp.local.server import Server
 from fraudapp.settings import Settings, load
 from fraudapp.sinks.progress import Progress
 from fraudapp.sinks.progress_records import Purged, entry_of, written
-from tests.integration.test_keeper import PARTITIONS, PATIENCE, Bench, HeldStore
+from tests.integration.test_sink_writer import PARTITIONS, PATIENCE, Bench, HeldSink
 from tests.unit.decisions import DECIDED_AT
 
 DAY = timedelta(days=1)
@@ -43,14 +43,14 @@ def settings(kafka: Server, topics: dict[str, str], tmp_path: Path) -> Settings:
 @pytest.fixture
 async def bench(settings: Settings) -> AsyncIterator[Bench]:
     await kafka_topics.ensure(settings)
-    bench = Bench(settings, HeldStore(0.0))
+    bench = Bench(settings, HeldSink(0.0))
     await bench.start()
     yield bench
     await bench.stop()
 
 
 async def set_to(settings: Settings, offsets: dict[int, int]) -> None:
-    """Set the group of the store, as `kafka-consumer-groups.sh --reset-offsets` does."""
+    """Set the group of the sink, as `kafka-consumer-groups.sh --reset-offsets` does."""
     async with started_consumer(settings, f"{settings.app_id}-held") as consumer:
         topic = settings.decisions_topic
         consumer.assign([TopicPartition(topic, number) for number in offsets])
@@ -63,7 +63,7 @@ async def set_to(settings: Settings, offsets: dict[int, int]) -> None:
 
 
 async def expire(settings: Settings) -> None:
-    """Let the broker forget the group of the store, as it does after seven quiet days."""
+    """Let the broker forget the group of the sink, as it does after seven quiet days."""
     admin = AdminClient({"bootstrap.servers": ",".join(settings.bootstrap_servers)})
     for done in admin.delete_consumer_groups([f"{settings.app_id}-held"]).values():
         await asyncio.to_thread(done.result)
@@ -71,7 +71,7 @@ async def expire(settings: Settings) -> None:
 
 async def caught_up(bench: Bench) -> None:
     async def nothing_left() -> None:
-        while bench.keeper.behind:
+        while bench.sink_writer.behind:
             await asyncio.sleep(0.01)
 
     await asyncio.wait_for(nothing_left(), PATIENCE)
@@ -85,8 +85,8 @@ async def saved_again(bench: Bench) -> list[str]:
     await bench.append(1)
     await caught_up(bench)
     new = bench.appended[len(before) :]
-    assert set(new) <= set(bench.store.kept)
-    return sorted(set(bench.store.kept) - set(new))
+    assert set(new) <= set(bench.sink.kept)
+    return sorted(set(bench.sink.kept) - set(new))
 
 
 async def test_nothing_is_read_again_after_the_offsets_have_expired(
@@ -95,7 +95,7 @@ async def test_nothing_is_read_again_after_the_offsets_have_expired(
     await bench.append(0, 30)
     await bench.append(1, 3)
     await bench.all_kept()
-    await bench.keeper.stop()
+    await bench.sink_writer.stop()
     await expire(settings)
     assert await saved_again(bench) == []
 
@@ -106,11 +106,11 @@ async def test_without_a_note_the_offset_of_the_group_counts_and_is_noted(
     await bench.append(0, 30)
     await bench.append(1, 3)
     await bench.all_kept()
-    await bench.keeper.stop()
+    await bench.sink_writer.stop()
     await bench.progress.note("held", {0: None, 1: None})  # as of a version that had none
     await bench.start_again()
-    assert bench.store.kept == []
-    await bench.keeper.stop()
+    assert bench.sink.kept == []
+    await bench.sink_writer.stop()
     await expire(settings)
     assert await saved_again(bench) == []
 
@@ -121,26 +121,26 @@ async def test_an_offset_that_was_set_back_counts_for_as_long_as_it_takes(
     await bench.append(0, 30)
     await bench.append(1, 3)
     await bench.all_kept()
-    await bench.keeper.stop()
+    await bench.sink_writer.stop()
     await set_to(settings, {0: 20, 1: 0})
-    bench.store.gate.clear()  # nothing of it is saved before the next one comes
+    bench.sink.gate.clear()  # nothing of it is saved before the next one comes
     await bench.start_again()
-    bench.keeper._keeping.cancel()  # type: ignore[union-attr]
-    await bench.keeper.stop()
+    bench.sink_writer._keeping.cancel()  # type: ignore[union-attr]
+    await bench.sink_writer.stop()
     await expire(settings)
-    bench.store.gate.set()
+    bench.sink.gate.set()
     assert await saved_again(bench) == sorted(bench.appended[20:33])
 
 
 async def test_an_offset_that_was_set_forward_skips_nothing(
     bench: Bench, settings: Settings
 ) -> None:
-    bench.store.gate.clear()
+    bench.sink.gate.clear()
     await bench.append(0, 30)
-    bench.keeper._keeping.cancel()  # type: ignore[union-attr]
-    await bench.keeper.stop()
+    bench.sink_writer._keeping.cancel()  # type: ignore[union-attr]
+    await bench.sink_writer.stop()
     await set_to(settings, {0: 31})
-    bench.store.gate.set()
+    bench.sink.gate.set()
     assert await saved_again(bench) == sorted(bench.appended[:30])
 
 
@@ -159,32 +159,32 @@ async def test_what_was_purged_does_not_come_back_from_the_log_and_the_rest_does
     await bench.progress.current()  # as soon as it has been read by those that run
     await bench.append(0)
     await caught_up(bench)
-    assert bench.appended[-1] not in bench.store.kept
-    await bench.keeper.stop()
+    assert bench.appended[-1] not in bench.sink.kept
+    await bench.sink_writer.stop()
     await set_to(settings, {0: 0, 1: 0})
     kept = {*bench.appended[10:20], *bench.appended[30:40]}
     await bench.start_again()
     await caught_up(bench)
-    assert set(bench.store.kept) == kept
+    assert set(bench.sink.kept) == kept
     await purger.mark("held", date(2020, 1, 1), take_back=True)
     await purger.stop()
-    await bench.keeper.stop()
+    await bench.sink_writer.stop()
     await set_to(settings, {0: 0, 1: 0})
     await bench.start_again()
     await caught_up(bench)
-    assert set(bench.store.kept) == set(bench.appended)
+    assert set(bench.sink.kept) == set(bench.appended)
 
 
 async def test_a_purge_while_a_store_is_down_is_kept_to_when_it_is_back(bench: Bench) -> None:
-    bench.store.gate.clear()
+    bench.sink.gate.clear()
     await bench.append(0, 10)
-    await bench.store.asked.wait()
+    await bench.sink.asked.wait()
     await bench.append(0, 10)
     await bench.append(1, 10, decided_at=DECIDED_AT + DAY)
     await bench.progress.mark("held", DECIDED_AT.date() + DAY)
-    bench.store.gate.set()
+    bench.sink.gate.set()
     await caught_up(bench)
-    assert set(bench.store.kept) == {*bench.appended[:10], *bench.appended[20:]}
+    assert set(bench.sink.kept) == {*bench.appended[:10], *bench.appended[20:]}
 
 
 FOREIGN = [
@@ -268,7 +268,7 @@ async def test_records_of_others_are_passed_over(
 ) -> None:
     await bench.append(0, 3)
     await bench.all_kept()
-    await bench.keeper.stop()
+    await bench.sink_writer.stop()
     await bench._appender.append(
         settings.progress_topic, 0, [(key, value, []) for key, value in FOREIGN], "testing"
     )

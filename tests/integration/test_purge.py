@@ -17,7 +17,7 @@ from fraudapp.kafka.producer import Appender
 from fraudapp.local.processes import free_port
 from fraudapp.local.server import Server
 from fraudapp.settings import load
-from fraudapp.sinks.all import Stores
+from fraudapp.sinks.all import Sinks
 from fraudapp.sinks.progress import Progress
 from tests.unit.decisions import decision
 
@@ -46,17 +46,17 @@ def environment(
 
 @pytest.fixture
 async def filled(environment: None) -> None:
-    stores = Stores(load())
+    sinks = Sinks(load())
     batch = Batch(
         [
             decision(f"t{n}", offset=n, decided_at=NOON + (n % 4) * timedelta(days=1))
             for n in range(40)
         ]
     )
-    for store in stores.each:
-        await store.open()
-        await store.save(batch)
-        await store.close()
+    for sink in sinks.each:
+        await sink.open()
+        await sink.save(batch)
+        await sink.close()
 
 
 def marked() -> dict[str, date | None]:

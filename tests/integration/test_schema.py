@@ -14,10 +14,10 @@ from sqlalchemy import Connection, inspect, text
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from fraudapp.decisions.batch import Batch
-from fraudapp.sinks.base import AccessRefused
+from fraudapp.sinks.base import AccessDenied
 from fraudapp.sinks.postgres.migrate import HEAD, alembic_config, migrate
 from fraudapp.sinks.postgres.schema import Base
-from fraudapp.sinks.postgres.sink import PostgresStore
+from fraudapp.sinks.postgres.sink import PostgresSink
 from tests.unit.decisions import decision
 
 
@@ -64,7 +64,7 @@ def test_the_latest_revision_is_known_without_alembic() -> None:
 async def test_a_worker_goes_on_where_a_newer_one_has_migrated(
     engine: AsyncEngine, postgres_url: str
 ) -> None:
-    before, after = PostgresStore(postgres_url), PostgresStore(postgres_url)
+    before, after = PostgresSink(postgres_url), PostgresSink(postgres_url)
     await before.open()
     one, other, last = (decision(f"t{number}", offset=number) for number in range(3))
     await before.save(Batch([one]))
@@ -73,10 +73,10 @@ async def test_a_worker_goes_on_where_a_newer_one_has_migrated(
     await after.open()  # as after a roll-back
     await after.save(Batch([last]))
     ids = [each.transaction_id for each in (one, other, last)]
-    for store in (before, after):
-        assert await store.find(ids) == {each.transaction_id: each for each in (one, other, last)}
-        await store.maintain(one.decided_at.date())
-        await store.close()
+    for sink in (before, after):
+        assert await sink.find(ids) == {each.transaction_id: each for each in (one, other, last)}
+        await sink.maintain(one.decided_at.date())
+        await sink.close()
 
 
 @pytest.mark.parametrize(
@@ -88,10 +88,10 @@ async def test_a_schema_that_lacks_something_is_told(
 ) -> None:
     await migrate(engine)
     await run(engine, *NEWER, change)
-    store = PostgresStore(postgres_url)
-    with pytest.raises(AccessRefused, match="9999, which is newer than this version, and lacks"):
-        await store.open()
-    await store.close()
+    sink = PostgresSink(postgres_url)
+    with pytest.raises(AccessDenied, match="9999, which is newer than this version, and lacks"):
+        await sink.open()
+    await sink.close()
 
 
 async def test_a_worker_of_the_version_before_goes_on_where_this_one_has_migrated(
@@ -103,11 +103,11 @@ async def test_a_worker_of_the_version_before_goes_on_where_this_one_has_migrate
 
     async with engine.begin() as connection:
         columns = await connection.run_sync(migrate_to_before)
-    store = PostgresStore(postgres_url)
-    await store.open()
-    await store.save(Batch([decision("t")]))
+    sink = PostgresSink(postgres_url)
+    await sink.open()
+    await sink.save(Batch([decision("t")]))
     names = ", ".join(columns)
     values = names.replace("transaction_id", "'of the version before'")
     await run(engine, f"INSERT INTO decisions ({names}) SELECT {values} FROM decisions")
-    assert (await store.find(["of the version before"])).keys() == {"of the version before"}
-    await store.close()
+    assert (await sink.find(["of the version before"])).keys() == {"of the version before"}
+    await sink.close()

@@ -82,7 +82,7 @@ async def _a_new_index_has_the_first(settings: Settings, home: int, pair: list[D
             read += records
         assert [each.decision for each in read] == pair
         assert index.first(read) == [pair[0], pair[0]]
-        # A store set back beyond the first, or a log that has lost it, gets what counts too.
+        # A sink set back beyond the first, or a log that has lost it, gets what counts too.
         assert index.first(read[1:]) == [pair[0]]
     finally:
         await reader.stop()

@@ -1,4 +1,4 @@
-"""Breaks workers, stores and the broker under load, and checks that no promise is broken.
+"""Breaks workers, sinks and the broker under load, and checks that no promise is broken.
 
     make torture MINUTES=30 SEED=1
 

@@ -1,4 +1,4 @@
-"""Holds what is in log, stores, letters and answers against what ought to be."""
+"""Holds what is in log, sinks, letters and answers against what ought to be."""
 
 from __future__ import annotations
 
@@ -62,14 +62,14 @@ def compare_log(
 
 
 def compare_store(
-    name: str, store: Iterable[str], first: Lines, written: Written, found: Found, *, once: bool
+    name: str, sink: Iterable[str], first: Lines, written: Written, found: Found, *, once: bool
 ) -> None:
-    """A store has the decision that counts under each id, and nothing else; `once`, if rows count.
+    """A sink has the decision that counts under each id, and nothing else; `once`, if rows count.
 
     Of days that were purged it has nothing. What the log had and has lost it may still have.
     """
     there: dict[str, Counter[str]] = {}
-    for text in store:
+    for text in sink:
         there.setdefault(json.loads(text)["transaction_id"], Counter())[text] += 1
     for id_, text in first.items():
         day = day_of(text)

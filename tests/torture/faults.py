@@ -22,7 +22,7 @@ WORKER_EVERY: Final = (20.0, 50.0)
 SERVER_EVERY: Final = (35.0, 75.0)
 """Seconds between two faults of servers."""
 STORE_EVERY: Final = (50.0, 110.0)
-"""Seconds between two faults of what stores and broker hold."""
+"""Seconds between two faults of what sinks and broker hold."""
 SERVERS: Final = {
     ("redis",): 3,
     ("postgres",): 3,
@@ -82,7 +82,7 @@ class Faults:
                 await self._break(names, how, seconds)
 
     async def of_stores(self, random_: random.Random, in_turn: Sequence[str] = ()) -> None:
-        """Purge, empty and set back what stores and broker hold, until cancelled.
+        """Purge, empty and set back what sinks and broker hold, until cancelled.
 
         First what is to be done `in_turn`, without pauses.
         """
@@ -97,7 +97,7 @@ class Faults:
         """Do one of those."""
         async with self._one_server_fault:
             self.tally.faults.append(how)
-            log.info("stores: %s", how)
+            log.info("sinks: %s", how)
             doing = asyncio.ensure_future(
                 STORE_FAULTS[how][0](self._cluster, self._gate, self._written, random_)
             )

@@ -1,10 +1,10 @@
-"""Takes stores away for a while, and measures callers meanwhile and the catching up after.
+"""Takes sinks away for a while, and measures callers meanwhile and the catching up after.
 
     python -m tests.torture.outage --down postgres [--down redis] [--seconds 120] [--rate 200]
 
 Latency is from the moment a transaction should have been sent to its decision over HTTP, of a
 sample, so that a stall counts for all that it delays. The exit code is 0 only if every caller got a
-decision and every decision is in every store in the end.
+decision and every decision is in every sink in the end.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ SAMPLE: Final = 10
 WARM_UP: Final = 5.0
 """Seconds of traffic before the outage."""
 CATCHING_UP: Final = 300.0
-"""Seconds after which it is given up that a store has everything."""
+"""Seconds after which it is given up that a sink has everything."""
 
 
 async def outage(cluster: Cluster, down: list[str], seconds: float, rate: float) -> bool:
@@ -74,18 +74,18 @@ async def outage(cluster: Cluster, down: list[str], seconds: float, rate: float)
         f"outage of {'+'.join(down)} for {seconds:g} s at {rate:g}/s: {len(latencies)} callers, "
         f"{len(lost)} without decision, p50={cuts[499] * 1e3:.0f} ms p99={cuts[989] * 1e3:.0f} ms "
         f"max={max(latencies) * 1e3:.0f} ms; "
-        f"all {count} in every store {all_kept - back:.1f} s after the return",
+        f"all {count} in every sink {all_kept - back:.1f} s after the return",
         flush=True,
     )
     return not lost and all_kept - back < CATCHING_UP
 
 
 async def complete(cluster: Cluster, count: int) -> float:
-    """The moment at which every store had so many decisions, or that of giving up."""
+    """The moment at which every sink had so many decisions, or that of giving up."""
     deadline = time.monotonic() + CATCHING_UP
     while time.monotonic() < deadline:
-        stores = (cluster.workers[0].get("/healthz")[1] or {}).get("stores", {"": {"behind": 1}})
-        if not any(store["behind"] for store in stores.values()):
+        sinks = (cluster.workers[0].get("/healthz")[1] or {}).get("stores", {"": {"behind": 1}})
+        if not any(sink["behind"] for sink in sinks.values()):
             moment = time.monotonic()
             in_s3 = {each["transaction_id"] for each in await kept.in_s3(cluster.environment)}
             in_postgres = await kept.in_postgres(cluster.environment)

@@ -41,8 +41,8 @@ class Plan(NamedTuple):
     """Of the usual time between two faults."""
     without: Sequence[str] = ()
     """Parts of the load, of `PARTS`, that are left out."""
-    stores: Sequence[str] = ()
-    """Faults of stores that are done one after the other, in place of those by chance."""
+    sinks: Sequence[str] = ()
+    """Faults of sinks that are done one after the other, in place of those by chance."""
 
 
 async def torture(cluster: Cluster, plan: Plan) -> Verdict:
@@ -62,7 +62,7 @@ async def torture(cluster: Cluster, plan: Plan) -> Verdict:
         trouble = [
             asyncio.create_task(faults.of_workers(_random("workers", plan))),
             asyncio.create_task(faults.of_servers(_random("servers", plan))),
-            asyncio.create_task(faults.of_stores(_random("stores", plan), plan.stores)),
+            asyncio.create_task(faults.of_stores(_random("stores", plan), plan.sinks)),
         ]
         await _unless_failed([*trouble, *flowing, supervising], plan.seconds)
         await _end(*trouble)

@@ -25,7 +25,7 @@ LONGEST: Final = 1_500.0
 
 
 async def settled(cluster: Cluster, workers: Sequence[Worker]) -> bool:
-    """Return once these workers have dealt with all inputs, and all stores have caught up.
+    """Return once these workers have dealt with all inputs, and all sinks have caught up.
 
     False if nothing has moved for too long, or too much has.
     """
@@ -90,5 +90,5 @@ def _state(worker: Worker, ends: Mapping[int, int]) -> object:
         for number, end in ends.items()
         if stats["partitions"].get(str(number), -1) < end
     }
-    behind = {name: store for name, store in health["stores"].items() if store["behind"]}
+    behind = {name: sink for name, sink in health["stores"].items() if sink["behind"]}
     return (left, behind) if left or behind else None

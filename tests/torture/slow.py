@@ -1,9 +1,9 @@
-"""Slows every store to a tenth under a backlog, and watches what a worker holds in memory.
+"""Slows every sink to a tenth under a backlog, and watches what a worker holds in memory.
 
     python -m tests.torture.slow [--count 500000]
 
-Each store is frozen for nine tenths of the time, all through the backlog; then they are let go. The
-exit code is 0 only if the worker never held `MOST` MiB and every decision is in every store in the
+Each sink is frozen for nine tenths of the time, all through the backlog; then they are let go. The
+exit code is 0 only if the worker never held `MOST` MiB and every decision is in every sink in the
 end.
 """
 
@@ -32,11 +32,11 @@ AT_ONCE: Final = 5_000
 
 
 async def slow(cluster: Cluster, count: int) -> bool:
-    """Slow the stores, work off a backlog, and let them go; prints what was measured."""
+    """Slow the sinks, work off a backlog, and let them go; prints what was measured."""
     worker = cluster.workers[0]
     pid, memory = worker.child.pid, [0.0]
-    stores = [cluster.redis, cluster.postgres, cluster.s3]
-    slowing = [asyncio.create_task(_slow_down(store)) for store in stores]
+    sinks = [cluster.redis, cluster.postgres, cluster.s3]
+    slowing = [asyncio.create_task(_slow_down(sink)) for sink in sinks]
     watching = asyncio.create_task(_watch(worker.child, memory))
     began = time.monotonic()
     try:
@@ -49,13 +49,13 @@ async def slow(cluster: Cluster, count: int) -> bool:
             task.cancel()
         await asyncio.gather(*slowing, return_exceptions=True)
     took = time.monotonic() - began
-    behind = {name: store["behind"] for name, store in worker.get("/healthz")[1]["stores"].items()}
+    behind = {name: sink["behind"] for name, sink in worker.get("/healthz")[1]["stores"].items()}
     back = time.monotonic()
     all_kept = await complete(cluster, count)
     watching.cancel()
     print(  # noqa: T201
-        f"slow stores: {count} events decided in {took:.0f} s, stores then behind by {behind}; "
-        f"all in every store {all_kept - back:.0f} s after the stores were let go; "
+        f"slow sinks: {count} events decided in {took:.0f} s, sinks then behind by {behind}; "
+        f"all in every sink {all_kept - back:.0f} s after the sinks were let go; "
         f"memory at most {max(memory):.0f} MiB",
         flush=True,
     )
@@ -63,15 +63,15 @@ async def slow(cluster: Cluster, count: int) -> bool:
     return alive and max(memory) < MOST and all_kept - back < CATCHING_UP
 
 
-async def _slow_down(store: Server) -> None:
+async def _slow_down(sink: Server) -> None:
     try:
         while True:
-            await asyncio.to_thread(store.pause)
+            await asyncio.to_thread(sink.pause)
             await asyncio.sleep(0.9 * PERIOD)
-            await asyncio.to_thread(store.resume)
+            await asyncio.to_thread(sink.resume)
             await asyncio.sleep(0.1 * PERIOD)
     finally:
-        store.resume()
+        sink.resume()
 
 
 async def _watch(child: Child, memory: list[float]) -> None:

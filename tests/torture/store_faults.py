@@ -1,4 +1,4 @@
-"""What is done to what stores and broker hold: purged, emptied, put back to an earlier copy."""
+"""What is done to what sinks and broker hold: purged, emptied, put back to an earlier copy."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ async def purge(cluster: Cluster, gate: Gate, written: Written, random_: random.
 
 
 async def set_back(cluster: Cluster, gate: Gate, written: Written, random_: random.Random) -> None:
-    """Empty a store, and let it begin anew with the log; as after the loss of its disk."""
+    """Empty a sink, and let it begin anew with the log; as after the loss of its disk."""
     name = random_.choice(list(_EMPTY))
     log.info("%s is emptied, to be filled again", name)
     async with down(cluster, *range(len(cluster.workers))):
@@ -64,7 +64,7 @@ async def set_back(cluster: Cluster, gate: Gate, written: Written, random_: rand
 async def shorten_log(
     cluster: Cluster, gate: Gate, written: Written, random_: random.Random
 ) -> None:
-    """Put the broker back to a copy, while indexes and stores have what came since."""
+    """Put the broker back to a copy, while indexes and sinks have what came since."""
     restorable = Restorable(cluster.brokers["kafka"], cluster.folder / "copy")
     shutil.rmtree(cluster.folder / "copy", ignore_errors=True)
     async with gate.closed():

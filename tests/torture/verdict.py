@@ -1,4 +1,4 @@
-"""What is there, in every store, topic and count, against what the inputs demand."""
+"""What is there, in every sink, topic and count, against what the inputs demand."""
 
 from __future__ import annotations
 

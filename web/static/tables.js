@@ -106,6 +106,6 @@ function workerRow(each) {
     cell("Partitions", {}, el("span", {}, each.partitions.join(", "), ...each.unread.flatMap(reading))),
     cell("Lag", { class: "number" }, whole(each.lag)),
     cell("Latency", {}, p50 ? [p50, p95, p99].map(duration).join(" · ") : "–"),
-    cell("Stores", {}, el("span", {}, ...stores)),
+    cell("Sinks", {}, el("span", {}, ...stores)),
   );
 }

@@ -9,14 +9,14 @@ from urllib.request import url2pathname
 
 from fraudapp.settings import Settings
 from fraudapp.sinks.archive.folder import FolderArchive
-from fraudapp.sinks.base import DatedStore
+from fraudapp.sinks.base import DatedSink
 
 
-class Archive(DatedStore, Protocol):
-    """The archive as more than a store of decisions: it takes other files too."""
+class Archive(DatedSink, Protocol):
+    """The archive as more than a sink of decisions: it takes other files too."""
 
     async def write(self, key: str, body: bytes, content_type: str) -> None:
-        """Keep one file, in place of one under the same key; or raise `StoreUnavailable`."""
+        """Keep one file, in place of one under the same key; or raise `SinkUnavailable`."""
 
 
 def archive_at(settings: Settings) -> Archive:

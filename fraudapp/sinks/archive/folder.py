@@ -43,20 +43,20 @@ class FolderArchive:
         self._folder = folder
 
     async def open(self) -> None:
-        """See `DecisionStore.open`."""
+        """See `DecisionSink.open`."""
         with unavailable(self.name, OSError):
             await asyncio.to_thread(self._open)
 
     async def close(self) -> None:
-        """See `DecisionStore.close`."""
+        """See `DecisionSink.close`."""
 
     async def ping(self) -> None:
-        """See `DecisionStore.ping`."""
+        """See `DecisionSink.ping`."""
         with unavailable(self.name, OSError):
             await asyncio.to_thread(os.listdir, self._folder)
 
     async def save(self, batch: Batch) -> None:
-        """See `DecisionStore.save`."""
+        """See `DecisionSink.save`."""
         with unavailable(self.name, OSError, asyncio.TimeoutError):
             await asyncio.wait_for(asyncio.to_thread(self._save, batch), TIMEOUT)
 
@@ -66,12 +66,12 @@ class FolderArchive:
             await asyncio.to_thread(self._write, key, body)
 
     async def days(self) -> list[date]:
-        """See `DatedStore.days`."""
+        """See `DatedSink.days`."""
         with unavailable(self.name, OSError):
             return days_of(each.name for each in await asyncio.to_thread(self._days))
 
     async def purge(self, before: date, *, dry_run: bool = False) -> int:
-        """See `DecisionStore.purge`."""
+        """See `DecisionSink.purge`."""
         with unavailable(self.name, OSError):
             return await asyncio.to_thread(self._purge, before, dry_run)
 

@@ -25,7 +25,7 @@ from fraudapp.sinks.archive.files import (
     is_before,
     objects,
 )
-from fraudapp.sinks.base import StoreUnavailable, unavailable
+from fraudapp.sinks.base import SinkUnavailable, unavailable
 
 SPREAD: Final = 0.2
 """Seconds over which the uploads of one save begin: each takes the event loop some milliseconds,
@@ -72,11 +72,11 @@ class S3Archive:
         self._one_by_one = False
 
     async def open(self) -> None:
-        """See `DecisionStore.open`."""
+        """See `DecisionSink.open`."""
         await self.ping()
 
     async def make_bucket(self) -> None:
-        """Make the bucket if there is none; raises `StoreUnavailable`."""
+        """Make the bucket if there is none; raises `SinkUnavailable`."""
         if self._client is None:
             self._client = await self._connect()
         with unavailable(self.name, *FAILURES):
@@ -112,7 +112,7 @@ class S3Archive:
                 verify=ca_file and str(ca_file),
                 aws_access_key_id=key.get_secret_value() if key else None,
                 aws_secret_access_key=secret.get_secret_value() if secret else None,
-                # Retrying is the caller's, with backoff, for all stores alike.
+                # Retrying is the caller's, with backoff, for all sinks alike.
                 config=AioConfig(
                     connect_timeout=TIMEOUT / 2,
                     read_timeout=TIMEOUT,
@@ -126,11 +126,11 @@ class S3Archive:
         )
 
     async def close(self) -> None:
-        """See `DecisionStore.close`."""
+        """See `DecisionSink.close`."""
         await self._stack.aclose()
 
     async def ping(self) -> None:
-        """See `DecisionStore.ping`."""
+        """See `DecisionSink.ping`."""
         with unavailable(self.name, *FAILURES, refusal=self._refusal):
             if self._client is None:
                 self._client = await self._connect()
@@ -143,7 +143,7 @@ class S3Archive:
                     await asyncio.wait_for(self._put(PROBE, b"", "text/plain"), TIMEOUT)
 
     async def save(self, batch: Batch) -> None:
-        """See `DecisionStore.save`."""
+        """See `DecisionSink.save`."""
         with unavailable(self.name, *FAILURES, refusal=self._refusal):
             contents = await asyncio.to_thread(lambda: list(objects(batch)))
             spread = 0.0 if len(batch.decisions) >= HURRY else self.spread
@@ -186,7 +186,7 @@ class S3Archive:
         self._may_write = True
 
     async def days(self) -> list[date]:
-        """See `DatedStore.days`."""
+        """See `DatedSink.days`."""
         root = f"{self._prefix}{DECISIONS}/"
         found: list[str] = []
         with unavailable(self.name, *FAILURES, refusal=self._refusal):
@@ -195,7 +195,7 @@ class S3Archive:
         return days_of(each.removeprefix(root).rstrip("/") for each in found)
 
     async def purge(self, before: date, *, dry_run: bool = False) -> int:
-        """See `DecisionStore.purge`."""
+        """See `DecisionSink.purge`."""
         count = 0
         root = f"{self._prefix}{DECISIONS}/"
         with unavailable(self.name, *FAILURES, refusal=self._refusal):
@@ -225,7 +225,7 @@ class S3Archive:
                 self._one_by_one = True
             else:
                 if errors := answer.get("Errors"):
-                    raise StoreUnavailable(f"{self.name}: {len(errors)} not deleted: {errors[0]}")
+                    raise SinkUnavailable(f"{self.name}: {len(errors)} not deleted: {errors[0]}")
                 return
         for key in keys:
             await self._client.delete_object(Bucket=self._bucket, Key=key)

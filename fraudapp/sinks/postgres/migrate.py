@@ -16,7 +16,7 @@ from sqlalchemy import Connection, text
 from sqlalchemy.exc import ProgrammingError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from fraudapp.sinks.base import AccessRefused
+from fraudapp.sinks.base import AccessDenied
 from fraudapp.sinks.postgres.schema import DecisionRow
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def alembic_config(connection: Connection | None = None) -> Config:
 async def migrate(engine: AsyncEngine) -> None:
     """Bring the schema up to date, under a lock: any number of workers may call it at once.
 
-    One that a newer version has made is left as it is; raises `AccessRefused` if it lacks what this
+    One that a newer version has made is left as it is; raises `AccessDenied` if it lacks what this
     version needs.
     """
     async with engine.begin() as connection:
@@ -82,5 +82,5 @@ def _use(connection: Connection, newer: Sequence[str]) -> None:
             text(f"SELECT {columns} FROM find_decisions('{{}}')")  # noqa: S608 - the model's own
         )
     except ProgrammingError as exc:
-        raise AccessRefused(f"{where}, and lacks what it needs: {exc.orig}") from exc
+        raise AccessDenied(f"{where}, and lacks what it needs: {exc.orig}") from exc
     log.info("%s; it has all that it needs", where)

@@ -14,7 +14,7 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.pool import NullPool
 
 from fraudapp.decisions.batch import Batch
-from fraudapp.sinks.base import StoreRefused, unavailable
+from fraudapp.sinks.base import DecisionRejected, unavailable
 from fraudapp.sinks.postgres import day_partitions
 from fraudapp.sinks.postgres.connection import FAILURES, LONG, connections, refusal
 from fraudapp.sinks.postgres.migrate import migrate
@@ -55,7 +55,7 @@ _NOTICING: Final = """
 """
 
 
-class PostgresStore:
+class PostgresSink:
     """Decisions in the table `decisions`; opening it migrates the schema and makes partitions."""
 
     name = "postgres"
@@ -79,19 +79,19 @@ class PostgresStore:
         )
 
     async def open(self) -> None:
-        """See `DecisionStore.open`; several workers may start at once."""
+        """See `DecisionSink.open`; several workers may start at once."""
         with unavailable(self.name, *FAILURES, refusal=refusal):
             await migrate(self._long)
         await self.maintain((await self.clock()).date())
 
     async def clock(self) -> datetime:
-        """Return the time (UTC) by the database's own clock; or `StoreUnavailable`."""
+        """Return the time (UTC) by the database's own clock; or `SinkUnavailable`."""
         async with self._connection() as connection:
             now: datetime = await connection.fetchval("SELECT clock_timestamp()")
         return now
 
     async def maintain(self, today: date) -> None:
-        """Make partitions for the coming days; or `StoreUnavailable`.
+        """Make partitions for the coming days; or `SinkUnavailable`.
 
         To be called once a day at least; any number of workers may do so.
         """
@@ -100,22 +100,22 @@ class PostgresStore:
                 await connection.run_sync(day_partitions.maintain, today)
 
     async def days(self) -> list[date]:
-        """See `DatedStore.days`."""
+        """See `DatedSink.days`."""
         with unavailable(self.name, *FAILURES, refusal=refusal):
             async with self._long.begin() as connection:
                 return await connection.run_sync(day_partitions.all_days)
 
     async def close(self) -> None:
-        """See `DecisionStore.close`."""
+        """See `DecisionSink.close`."""
         await self._engine.dispose()
 
     async def ping(self) -> None:
-        """See `DecisionStore.ping`."""
+        """See `DecisionSink.ping`."""
         async with self._connection() as connection:
             await connection.execute("SELECT 1")
 
     async def save(self, batch: Batch) -> None:
-        """See `DecisionStore.save`."""
+        """See `DecisionSink.save`."""
         if not batch.decisions:
             return
         rows = [to_row(decision) for decision in batch.decisions]
@@ -129,7 +129,7 @@ class PostgresStore:
                 await connection.execute(_INSERT, *zip(*rows, strict=True))
 
     async def purge(self, before: date, *, dry_run: bool = False) -> int:
-        """See `DecisionStore.purge`."""
+        """See `DecisionSink.purge`."""
         with unavailable(self.name, *FAILURES, refusal=refusal):
             async with self._long.begin() as connection:
                 return await connection.run_sync(
@@ -137,13 +137,13 @@ class PostgresStore:
                 )
 
     async def find(self, transaction_ids: Sequence[str]) -> dict[str, Decision]:
-        """Return the decisions there are for these ids, by id; or `StoreUnavailable`."""
+        """Return the decisions there are for these ids, by id; or `SinkUnavailable`."""
         async with self._connection() as connection:
             rows = await connection.fetch(_FIND, transaction_ids)
         return {row["transaction_id"]: from_row(dict(row)) for row in rows}
 
     async def get(self, transaction_id: str) -> Decision | None:
-        """Return the decision, or None if there is none; or `StoreUnavailable`."""
+        """Return the decision, or None if there is none; or `SinkUnavailable`."""
         return (await self.find([transaction_id])).get(transaction_id)
 
     @asynccontextmanager
@@ -157,7 +157,7 @@ class PostgresStore:
                 except asyncpg.CheckViolationError:
                     raise  # no partition takes it: that is not the row's fault, and will change
                 except REFUSALS as exc:
-                    raise StoreRefused(f"{type(exc).__name__}: {exc}") from exc
+                    raise DecisionRejected(f"{type(exc).__name__}: {exc}") from exc
                 except FAILURES:
                     # The pool does not see what happens below it: drop a doubtful connection.
                     await connection.invalidate()

@@ -1,4 +1,4 @@
-"""What the contenders that save in bulk have in common: the worker's own stores, all at once."""
+"""What the contenders that save in bulk have in common: the worker's own sinks, all at once."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Final
 
 from fraudapp.decisions.batch import Batch
 from fraudapp.settings import Settings
-from fraudapp.sinks.all import Stores
+from fraudapp.sinks.all import Sinks
 from fraudapp.sinks.archive.s3 import S3Archive
 from models.records import Decision
 
@@ -19,24 +19,24 @@ STORING: Final = os.environ.get("BENCH_STORES") != "0"
 
 
 class Bulk:
-    """The three stores, or none of them."""
+    """The three sinks, or none of them."""
 
     def __init__(self, settings: Settings) -> None:
-        self.stores = Stores(settings)
-        if isinstance(self.stores.archive, S3Archive):
-            self.stores.archive.spread = 0.0  # a contender waits for each of its saves
+        self.sinks = Sinks(settings)
+        if isinstance(self.sinks.archive, S3Archive):
+            self.sinks.archive.spread = 0.0  # a contender waits for each of its saves
         self.progress = Progress()
 
     async def open(self) -> None:
         """Connect."""
-        for store in self.stores.each:
-            await store.open()
+        for sink in self.sinks.each:
+            await sink.open()
 
     async def save(self, decisions: Sequence[Decision]) -> None:
         """Keep a batch everywhere."""
         if STORING and decisions:
             batch = Batch(decisions)
-            await asyncio.gather(*(store.save(batch) for store in self.stores.each))
+            await asyncio.gather(*(sink.save(batch) for sink in self.sinks.each))
         self.progress.add(len(decisions))
 
 

@@ -1,4 +1,4 @@
-"""What both FastStream contenders share: a batch subscriber on aiokafka, and bulk stores."""
+"""What both FastStream contenders share: a batch subscriber on aiokafka, and bulk sinks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""FastStream: a batch subscriber with a list of models, as documented, and bulk stores."""
+"""FastStream: a batch subscriber with a list of models, as documented, and bulk sinks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The first loop one writes: a message, a DataFrame, scikit-learn, each store in turn."""
+"""The first loop one writes: a message, a DataFrame, scikit-learn, each sink in turn."""
 
 from __future__ import annotations
 

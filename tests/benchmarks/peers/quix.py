@@ -1,4 +1,4 @@
-"""Quix Streams with a batching sink, its documentation's way to a database, and bulk stores."""
+"""Quix Streams with a batching sink, its documentation's way to a database, and bulk sinks."""
 
 from __future__ import annotations
 

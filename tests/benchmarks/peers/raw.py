@@ -17,7 +17,7 @@ from tests.benchmarks.peers.bulk import Bulk
 from tests.benchmarks.peers.deciding import Decider, Record
 
 AT_ONCE = 2_000
-IN_FLIGHT = 3  # batches on their way to the stores
+IN_FLIGHT = 3  # batches on their way to the sinks
 
 
 async def main() -> None:

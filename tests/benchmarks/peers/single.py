@@ -1,4 +1,4 @@
-"""The stores of the contenders that save one event at a time, awaiting each store in turn."""
+"""The sinks of the contenders that save one event at a time, awaiting each sink in turn."""
 
 from __future__ import annotations
 
@@ -45,6 +45,6 @@ class Single:
             await self._postgres.execute(INSERT, *to_row(decision))
             self._object.append(decision)
             if len(self._object) >= OBJECT:
-                await self._bulk.stores.archive.save(Batch(self._object))
+                await self._bulk.sinks.archive.save(Batch(self._object))
                 self._object = []
         self._bulk.progress.add(1)

@@ -1,4 +1,4 @@
-"""Faust with `take_events`, its way to batches, and the stores in bulk.
+"""Faust with `take_events`, its way to batches, and the sinks in bulk.
 
 No table: one cannot be written from a batch (TypeError in 0.15.3).
 

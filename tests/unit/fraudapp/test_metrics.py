@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, Histogram
 
 from fraudapp import metrics
-from fraudapp.metrics import LATENCIES, WINDOW, Latencies, StoreState, WorkerCollector, WorkerState
-from fraudapp.sinks.base import StoreUnavailable
+from fraudapp.metrics import LATENCIES, WINDOW, Latencies, SinkState, WorkerCollector, WorkerState
+from fraudapp.sinks.base import SinkUnavailable
 from models.counts import Counts
 
 seconds = st.floats(0, 200) | st.sampled_from(LATENCIES)
@@ -57,8 +57,8 @@ def test_unknown_and_future_timestamps_do_no_harm() -> None:
 
 def test_a_failed_attempt_is_counted_and_timed() -> None:
     labels = {"store": "test"}
-    with pytest.raises(StoreUnavailable), metrics.store_call("test"):
-        raise StoreUnavailable
+    with pytest.raises(SinkUnavailable), metrics.store_call("test"):
+        raise SinkUnavailable
     with metrics.store_call("test"):
         pass
     value = metrics.registry.get_sample_value
@@ -73,7 +73,7 @@ def test_counts_are_told_by_partition_so_that_workers_add_up() -> None:
     collector.source = lambda: WorkerState(
         counts={3: Counts(9, {"BLOCK": 2, "duplicate": 1, "invalid": 4})},
         lags={3: 7},
-        stores={"redis": StoreState(5, True)},
+        sinks={"redis": SinkState(5, True)},
         model_version="m",
         policy_version="p",
         waiting=2,

@@ -15,7 +15,7 @@ from aiokafka.errors import (
 
 from fraudapp import operation as module
 from fraudapp.operation import Effort, Readings, reason_of, troubles
-from fraudapp.sinks.base import StoreUnavailable
+from fraudapp.sinks.base import SinkUnavailable
 
 
 @pytest.fixture
@@ -125,7 +125,7 @@ def test_each_partition_has_an_effort_of_its_own() -> None:
             "READ",
             "GroupAuthorizationFailedError: the broker's user needs READ on group app-redis",
         ),
-        (StoreUnavailable("redis:\n  no\tanswer"), "READ", "StoreUnavailable: redis: no answer"),
+        (SinkUnavailable("redis:\n  no\tanswer"), "READ", "SinkUnavailable: redis: no answer"),
         (KafkaConnectionError(), "READ", "KafkaConnectionError"),
     ],
 )

@@ -11,7 +11,7 @@ from aiokafka.errors import KafkaConnectionError, MessageSizeTooLargeError
 
 from fraudapp.operation import Effort
 from fraudapp.retry import patiently
-from fraudapp.sinks.base import StoreUnavailable
+from fraudapp.sinks.base import SinkUnavailable
 
 
 async def attempts(
@@ -71,7 +71,7 @@ def test_all_that_is_tried_again_says_so_in_one_way() -> None:
     assert users == ["patience.py"]
 
 
-@pytest.mark.parametrize("final", [ValueError, MessageSizeTooLargeError, StoreUnavailable])
+@pytest.mark.parametrize("final", [ValueError, MessageSizeTooLargeError, SinkUnavailable])
 @pytest.mark.parametrize("before", [0, 1])
 async def test_what_waiting_does_not_help_is_raised(final: type[Exception], before: int) -> None:
     with pytest.raises(final):
@@ -79,6 +79,6 @@ async def test_what_waiting_does_not_help_is_raised(final: type[Exception], befo
 
 
 async def test_only_what_is_named_is_waited_out() -> None:
-    assert await attempts([StoreUnavailable], on=StoreUnavailable) == 2
+    assert await attempts([SinkUnavailable], on=SinkUnavailable) == 2
     with pytest.raises(KafkaConnectionError):
-        await attempts([KafkaConnectionError], on=StoreUnavailable)
+        await attempts([KafkaConnectionError], on=SinkUnavailable)

@@ -100,10 +100,10 @@ ids = st.sampled_from(["a", "b", "c"])
 candidates = st.lists(st.tuples(ids, st.integers(1, 2)), max_size=12).map(
     lambda rows: [candidate(transaction(id_, step=step), n) for n, (id_, step) in enumerate(rows)]
 )
-stores = st.dictionaries(ids, st.tuples(st.integers(1, 2), st.integers(0, 14)))
+sinks = st.dictionaries(ids, st.tuples(st.integers(1, 2), st.integers(0, 14)))
 
 
-@given(candidates, stores)
+@given(candidates, sinks)
 def test_every_candidate_has_exactly_one_fate(
     batch: list[Candidate], stored: dict[str, tuple[int, int]]
 ) -> None:

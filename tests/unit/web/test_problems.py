@@ -8,14 +8,14 @@ from contextlib import suppress
 import pytest
 from aiohttp import web
 
-from fraudapp.sinks.base import StoreUnavailable
+from fraudapp.sinks.base import SinkUnavailable
 from tests.unit.web.serving import sent, served
 from web.connections import Limits
 from web.problems import Problem, problems
 
 GET = b"GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"
 LIMITS = Limits(connections=10)
-ERRORS = [RuntimeError("no disk"), StoreUnavailable("gone"), Problem(404, "no"), web.HTTPGone()]
+ERRORS = [RuntimeError("no disk"), SinkUnavailable("gone"), Problem(404, "no"), web.HTTPGone()]
 
 
 def failing(exc: Exception, *begun: bytes) -> web.Application:

@@ -37,7 +37,7 @@ class Partition(RuleBasedStateMachine):
         self.heard.add(new, range(begin, begin + len(new)))
 
     @rule(data=st.data())
-    def store(self, data: st.DataObject) -> None:
+    def sink(self, data: st.DataObject) -> None:
         self.stored = data.draw(st.integers(self.stored, len(self.log)))
         self.heard.keep(self.stored)
 

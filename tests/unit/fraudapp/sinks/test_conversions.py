@@ -1,4 +1,4 @@
-"""What stores make of decisions, before any server is asked."""
+"""What sinks make of decisions, before any server is asked."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from fraudapp.decisions.batch import Batch, decode
 from fraudapp.settings import load
 from fraudapp.sinks.archive.files import days_of, is_before, objects
 from fraudapp.sinks.archive.s3 import S3Archive
-from fraudapp.sinks.base import StoreUnavailable
+from fraudapp.sinks.base import SinkUnavailable
 from fraudapp.sinks.postgres.rows import from_row, to_row
 from fraudapp.sinks.postgres.schema import DecisionRow
 from models.records import Decision
@@ -104,7 +104,7 @@ async def test_after_a_failed_upload_none_of_the_others_begins(
     archive = S3Archive("bucket", "", load({}))
     monkeypatch.setattr(archive, "_client", SimpleNamespace(put_object=put_object))
     other = msgspec.structs.replace(decision("b"), partition=decision("a").partition + 1)
-    with pytest.raises(StoreUnavailable, match="broken"):
+    with pytest.raises(SinkUnavailable, match="broken"):
         await archive.save(Batch([decision("a"), other]))
     await asyncio.sleep(0)
     assert len(begun) == 1

@@ -8,12 +8,12 @@ from typing import Any, cast
 
 import pytest
 
-from fraudapp.sinks.base import DecisionStore
+from fraudapp.sinks.base import DecisionSink
 from fraudapp.sinks.purge import PASSES, delete
 
 
 class Refilled:
-    """A store into which somebody saves again what was deleted, so many times."""
+    """A sink into which somebody saves again what was deleted, so many times."""
 
     name = "redis"
 
@@ -30,8 +30,8 @@ async def test_what_is_saved_again_and_again_is_told_and_waited_for_no_longer(
 ) -> None:
     caplog.set_level(logging.WARNING)
     hears = Refilled(2)
-    assert await delete(cast(DecisionStore, hears), date(2020, 1, 1)) == 14
+    assert await delete(cast(DecisionSink, hears), date(2020, 1, 1)) == 14
     assert not caplog.text
     deaf = Refilled(float("inf"))
-    assert await delete(cast(DecisionStore, deaf), date(2020, 1, 1)) == 7 * PASSES
+    assert await delete(cast(DecisionSink, deaf), date(2020, 1, 1)) == 7 * PASSES
     assert "redis: 7 were there again" in caplog.text

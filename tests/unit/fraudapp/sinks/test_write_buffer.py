@@ -1,4 +1,4 @@
-"""What waits for a store is bounded, and comes out as it came in."""
+"""What waits for a sink is bounded, and comes out as it came in."""
 
 from __future__ import annotations
 

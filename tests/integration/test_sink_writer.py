@@ -1,4 +1,4 @@
-"""A store follows the log whatever happens to it, and to the partitions, at the same time."""
+"""A sink follows the log whatever happens to it, and to the partitions, at the same time."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from fraudapp.kafka import topics as kafka_topics
 from fraudapp.kafka.producer import Appender
 from fraudapp.local.server import Server
 from fraudapp.settings import Settings, load
-from fraudapp.sinks.base import StoreRefused, StoreUnavailable
+from fraudapp.sinks.base import DecisionRejected, SinkUnavailable
 from fraudapp.sinks.progress import Progress
-from fraudapp.sinks.writer import Keeper
+from fraudapp.sinks.writer import SinkWriter
 from models.records import Decision
 from tests.unit.decisions import decision, id_at_home
 
@@ -30,8 +30,8 @@ PARTITIONS = 2
 PATIENCE = 30.0
 
 
-class HeldStore:
-    """A store that answers only while its gate is open, as one whose server is paused."""
+class HeldSink:
+    """A sink that answers only while its gate is open, as one whose server is paused."""
 
     name = "held"
     at_once = 100
@@ -47,7 +47,7 @@ class HeldStore:
 
     async def open(self) -> None:
         if self.down:
-            raise StoreUnavailable("held: down")
+            raise SinkUnavailable("held: down")
 
     async def close(self) -> None: ...
 
@@ -64,15 +64,15 @@ class HeldStore:
 
 
 class Bench:
-    """A keeper of a held store on a log of its own."""
+    """A sink_writer of a held sink on a log of its own."""
 
-    def __init__(self, settings: Settings, store: HeldStore) -> None:
-        self.store = store
+    def __init__(self, settings: Settings, sink: HeldSink) -> None:
+        self.sink = sink
         self._settings = settings
         self._appender = Appender(settings)
         self._log = DecisionLog(settings, self._appender)
-        self.progress = Progress(settings, self._appender, [store.name])
-        self.keeper = self.another_keeper()
+        self.progress = Progress(settings, self._appender, [sink.name])
+        self.sink_writer = self.another_sink_writer()
         self.appended: list[str] = []
 
     async def start(self) -> None:
@@ -81,29 +81,29 @@ class Bench:
         for number in range(PARTITIONS):
             await self._log.ready(number, generation=1)
         await self.progress.start()
-        await self.keeper.start()
-        await self.keeper.assign(range(PARTITIONS))
+        await self.sink_writer.start()
+        await self.sink_writer.assign(range(PARTITIONS))
 
-    def another_keeper(self) -> Keeper:
-        return Keeper(self._settings, self.store, self._log, self.progress, self._refused)
+    def another_sink_writer(self) -> SinkWriter:
+        return SinkWriter(self._settings, self.sink, self._log, self.progress, self._refused)
 
     def another_reader(self) -> LogReader:
         return LogReader(self._settings, group="another")
 
     async def stop(self) -> None:
-        self.store.gate.set()
-        await self.keeper.stop()
+        self.sink.gate.set()
+        await self.sink_writer.stop()
         await self.progress.stop()
         await self._log.close()
         await self._appender.stop()
 
     async def start_again(self) -> None:
         """Let another worker follow the log."""
-        await self.keeper.stop()
-        self.store.kept.clear()
-        self.keeper = self.another_keeper()
-        await self.keeper.start()
-        await self.keeper.assign(range(PARTITIONS))
+        await self.sink_writer.stop()
+        self.sink.kept.clear()
+        self.sink_writer = self.another_sink_writer()
+        await self.sink_writer.start()
+        await self.sink_writer.assign(range(PARTITIONS))
 
     async def append(self, number: int, count: int = 1, **changes: Any) -> None:
         """Decide in this partition, and hand that on as the agent does."""
@@ -114,18 +114,18 @@ class Bench:
         index = await self._log.ready(number, generation=1)
         start, batch = index.cursor, Batch(decisions)
         assert await self._log.append(number, batch, start)
-        self.keeper.hand(number, start, index.cursor, batch)
+        self.sink_writer.hand(number, start, index.cursor, batch)
 
     async def all_kept(self) -> None:
-        """Return once the store has everything; fail if it never does."""
+        """Return once the sink has everything; fail if it never does."""
         expected = set(self.appended)
         until = monotonic() + PATIENCE
-        while self.keeper.behind or set(self.store.kept) != expected:
-            assert monotonic() < until, f"{self.keeper.behind} decisions are kept by nobody"
+        while self.sink_writer.behind or set(self.sink.kept) != expected:
+            assert monotonic() < until, f"{self.sink_writer.behind} decisions are kept by nobody"
             await asyncio.sleep(0.01)
 
-    async def _refused(self, store: str, refused: Decision, exc: StoreRefused) -> None:
-        raise AssertionError(f"{store} refused {refused.transaction_id}")
+    async def _refused(self, sink: str, refused: Decision, exc: DecisionRejected) -> None:
+        raise AssertionError(f"{sink} refused {refused.transaction_id}")
 
 
 @pytest.fixture(params=[0.0, 0.3], ids=["at once", "gathered"])
@@ -141,7 +141,7 @@ async def bench(
         }
     )
     await kafka_topics.ensure(settings)
-    bench = Bench(settings, HeldStore(request.param))
+    bench = Bench(settings, HeldSink(request.param))
     await bench.start()
     yield bench
     await bench.stop()
@@ -151,12 +151,12 @@ async def bench(
 async def test_partitions_assigned_while_the_store_is_busy_are_followed_on(
     bench: Bench, again: Sequence[int]
 ) -> None:
-    bench.store.gate.clear()
+    bench.sink.gate.clear()
     await bench.append(0, 3)
-    await bench.store.asked.wait()
-    await asyncio.wait_for(bench.keeper.assign(again), PATIENCE)
+    await bench.sink.asked.wait()
+    await asyncio.wait_for(bench.sink_writer.assign(again), PATIENCE)
     await bench.append(0, 3)
-    bench.store.gate.set()
+    bench.sink.gate.set()
     await bench.all_kept()
     await bench.append(0)
     await bench.all_kept()
@@ -165,13 +165,13 @@ async def test_partitions_assigned_while_the_store_is_busy_are_followed_on(
 async def test_partitions_are_assigned_while_the_store_does_not_take_what_was_read(
     bench: Bench,
 ) -> None:
-    bench.store.gate.clear()
-    await bench.keeper.assign([])
+    bench.sink.gate.clear()
+    await bench.sink_writer.assign([])
     await bench.append(0, 3)
-    await bench.keeper.assign([0, 1])
-    await bench.store.asked.wait()
-    await asyncio.wait_for(bench.keeper.assign([0, 1]), PATIENCE)
-    bench.store.gate.set()
+    await bench.sink_writer.assign([0, 1])
+    await bench.sink.asked.wait()
+    await asyncio.wait_for(bench.sink_writer.assign([0, 1]), PATIENCE)
+    bench.sink.gate.set()
     await bench.append(1)
     await bench.all_kept()
 
@@ -183,17 +183,17 @@ async def test_decisions_of_a_steady_trickle_are_saved_together_where_that_is_wa
         await bench.append(0)
         await asyncio.sleep(0.005)
     await bench.all_kept()
-    assert bench.store.kept == bench.appended
-    assert not bench.store.gather or bench.store.saves < 30
+    assert bench.sink.kept == bench.appended
+    assert not bench.sink.gather or bench.sink.saves < 30
 
 
 @pytest.mark.parametrize("down", [False, True])
 async def test_a_start_learns_that_a_store_is_open_or_that_it_is_down(
     bench: Bench, down: bool
 ) -> None:
-    await bench.keeper.stop()
-    bench.store.down = down
-    again = bench.another_keeper()
+    await bench.sink_writer.stop()
+    bench.sink.down = down
+    again = bench.another_sink_writer()
     await again.start()
     await asyncio.wait_for(again.tried(), PATIENCE)
     assert (again.failure is not None) == down
@@ -203,14 +203,14 @@ async def test_a_start_learns_that_a_store_is_open_or_that_it_is_down(
 async def test_a_stretch_of_the_log_is_saved_as_much_at_once_as_the_store_likes(
     bench: Bench,
 ) -> None:
-    bench.store.gate.clear()
-    await bench.keeper.assign([])
+    bench.sink.gate.clear()
+    await bench.sink_writer.assign([])
     await bench.append(0, 250)
-    bench.store.gate.set()
-    await bench.keeper.assign([0])
+    bench.sink.gate.set()
+    await bench.sink_writer.assign([0])
     await bench.all_kept()
-    assert bench.store.saves == 3
-    assert bench.store.kept == bench.appended
+    assert bench.sink.saves == 3
+    assert bench.sink.kept == bench.appended
 
 
 async def test_reading_on_where_reading_ended_drops_nothing_that_was_fetched(bench: Bench) -> None:
@@ -229,7 +229,7 @@ async def test_reading_on_where_reading_ended_drops_nothing_that_was_fetched(ben
     finally:
         gc.enable()
         await reader.stop()
-    assert left <= 3  # of this reader, the keeper's and the log's
+    assert left <= 3  # of this reader, the sink_writer's and the log's
 
 
 async def test_a_stretch_that_was_read_is_read_again_where_that_is_asked_for(bench: Bench) -> None:
@@ -248,17 +248,17 @@ async def test_of_a_version_without_notes_an_offset_beyond_the_log_is_not_taken(
 ) -> None:
     await bench.append(0, 3)
     await bench.all_kept()
-    await bench.keeper.stop()
-    before = bench.another_keeper()
+    await bench.sink_writer.stop()
+    before = bench.another_sink_writer()
     await before.start()
     await before.assign([0])
     await before._reader.commit({0: 1_000})  # as of the log before it was restored
     await before.stop()
     await bench.progress.note("held", {0: None})
-    bench.store.kept.clear()
-    bench.keeper = bench.another_keeper()
-    await bench.keeper.start()
-    await bench.keeper.assign([0])
+    bench.sink.kept.clear()
+    bench.sink_writer = bench.another_sink_writer()
+    await bench.sink_writer.start()
+    await bench.sink_writer.assign([0])
     assert "the log, which ends at 3, is not the one it was" in caplog.text
     await bench.append(0, 2)
     await bench.all_kept()
