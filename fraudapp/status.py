@@ -35,7 +35,7 @@ def unread() -> list[int]:
 def stores() -> dict[str, SinkState]:
     """How each sink does, by name."""
     return {
-        sink_writer.sink.name: SinkState(sink_writer.behind, sink_writer.failure is not None)
+        sink_writer.sink.name: SinkState(sink_writer.lag, sink_writer.failure is not None)
         for sink_writer in runtime.sink_writers
     }
 

@@ -157,7 +157,7 @@ class Runtime(Service):
     def stored(self, number: int) -> int | None:
         """Offset in the log up to which the history has a partition of this worker, once known."""
         history = (each for each in self.sink_writers if each.sink is self.sinks.postgres)
-        return next((sink_writer.kept(number) for sink_writer in history), None)
+        return next((sink_writer.written(number) for sink_writer in history), None)
 
     def unread(self) -> list[int]:
         """Partitions of this worker of which it has not read in yet what was decided."""
@@ -196,14 +196,14 @@ class Runtime(Service):
             left = self._taken_over + TAKING_OVER - monotonic()
             await asyncio.wait([self._taking_over], timeout=max(0.0, left))
         for sink_writer in self.sink_writers:
-            await sink_writer.room(batch)
+            await sink_writer.wait_for_capacity(batch)
         undisturbed = await self.decisions.append(number, batch, cursor)
         self.announcements.tell()
         for sink_writer in self.sink_writers:
             if undisturbed:
-                sink_writer.hand(number, cursor, cursor + len(batch.decisions), batch)
+                sink_writer.enqueue(number, cursor, cursor + len(batch.decisions), batch)
             else:
-                sink_writer.wake()
+                sink_writer.notify()
         return undisturbed
 
     def home(self, transaction_id: str) -> int:

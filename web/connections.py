@@ -223,7 +223,7 @@ class Connection(RequestHandler):
         self._ahead = b""
         if self._link is not None:
             if self._paused or self.stream_ends is not None:
-                # Or the system would go on for minutes to offer what nobody takes.
+                # Or the system would go on for minutes to enqueue what nobody takes.
                 self._set_option(socket.SO_LINGER, struct.pack("ii", 1, 0))
             self._link.abort()
 

@@ -29,9 +29,9 @@ class DecisionSink(Protocol):
     """A place where decisions are kept; saving one twice is harmless."""
 
     name: str
-    at_once: int
+    max_batch: int
     """Decisions that are best saved at once, at most."""
-    gather: float
+    linger: float
     """Seconds that decisions may wait to be saved together; 0 where it makes little difference."""
 
     async def open(self) -> None:

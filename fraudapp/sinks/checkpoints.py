@@ -18,15 +18,15 @@ from fraudapp.sinks.progress import Progress
 
 log = logging.getLogger(__name__)
 
-PACE: Final = 10.0
+NOTE_INTERVAL: Final = 10.0
 """Seconds between two notes in the topic of progress, while a sink goes on."""
-PATIENCE: Final = 2.0
+NOTE_TIMEOUT: Final = 2.0
 """Seconds that a note may take: only what is saved again after a restart depends on it."""
-STRETCH: Final = 1_000
+MAX_RECORDS_READ: Final = 1_000
 """Records before an offset among which a decision is looked for, by which to know the log again."""
 
 
-class Kept(NamedTuple):
+class Written(NamedTuple):
     """How far a sink has a partition."""
 
     offset: int
@@ -53,7 +53,7 @@ class Checkpoints:
         self._committed: dict[int, int] = {}
         self._noting = Effort(f"noting how far {sink} has come", needs="WRITE")
 
-    async def load(self, numbers: Sequence[int]) -> dict[int, Kept]:
+    async def load(self, numbers: Sequence[int]) -> dict[int, Written]:
         """Assign partitions to the reader, and return how far the sink has them.
 
         Raises `KafkaError`. Their indexes have been read to the end of the log.
@@ -64,7 +64,7 @@ class Checkpoints:
         self._committed = {number: offset or 0 for number, offset in committed.items()}
         return found
 
-    def checked(self, number: int, kept: Kept) -> Kept:
+    def checked(self, number: int, written: Written) -> Written:
         """Return how far a sink has a partition of the log as it is now; says if that is less.
 
         A broker that was restored, or has elected an unclean leader, has another log than the one
@@ -72,31 +72,31 @@ class Checkpoints:
         """
         index = self._decisions.index(number)
         if index is None:
-            return kept  # it is being made anew
-        offset, stamp = kept
+            return written  # it is being made anew
+        offset, stamp = written
         try:
             if offset <= index.cursor and (stamp is None or index.holds(stamp)):
-                return kept
+                return written
             if stamp is not None and index.holds(stamp):
-                return Kept(stamp.offset + 1, stamp)  # what came after it was no decision
+                return Written(stamp.offset + 1, stamp)  # what came after it was no decision
         except INDEX_FAILED as exc:
             self._decisions.failed(exc)
-            return kept
+            return written
         log.warning(
             "%s has partition %d of the log up to %d, and the log, which ends at %d, is not the "
             "one it was: all of it is saved again",
             *(self._store, number, offset, index.cursor),
         )
-        return Kept(0, None)
+        return Written(0, None)
 
-    async def save(self, kept: Mapping[int, Kept], *, note: bool) -> None:
+    async def save(self, written: Mapping[int, Written], *, note: bool) -> None:
         """Commit how far the sink has come, and note it in the topic too if that is wanted.
 
         What cannot be written now is told, and written another time.
         """
         moved = {
             number: each.offset
-            for number, each in kept.items()
+            for number, each in written.items()
             if each.offset != self._committed.get(number)
         }
         self._noting.began()
@@ -105,34 +105,34 @@ class Checkpoints:
                 await self._reader.commit(moved)
                 self._committed.update(moved)
             if note:
-                await asyncio.wait_for(self._note(kept), PATIENCE)
+                await asyncio.wait_for(self._note(written), NOTE_TIMEOUT)
         except (KafkaError, asyncio.TimeoutError) as exc:
             self._noting.failed(exc)
         else:
             self._noting.succeeded()
 
-    async def _note(self, kept: Mapping[int, Kept]) -> None:
+    async def _note(self, written: Mapping[int, Written]) -> None:
         news = {
             number: stamp
-            for number, (offset, stamp) in kept.items()
+            for number, (offset, stamp) in written.items()
             if (stamp is not None or offset == 0)
             and stamp != self._progress.reached(self._store, number)
         }
         if news:
             await self._progress.note(self._store, news)
 
-    async def _found(self, number: int, committed: int | None) -> Kept:
+    async def _found(self, number: int, committed: int | None) -> Written:
         reached = self._progress.reached(self._store, number)
         if reached is not None:
-            kept = self.checked(number, Kept(reached.offset + 1, reached))
-            if committed is None or committed >= kept.offset:
-                return kept
-        kept = self.checked(number, Kept(committed or 0, None))
-        return Kept(kept.offset, await self._stamp_before(number, kept.offset))
+            written = self.checked(number, Written(reached.offset + 1, reached))
+            if committed is None or committed >= written.offset:
+                return written
+        written = self.checked(number, Written(committed or 0, None))
+        return Written(written.offset, await self._stamp_before(number, written.offset))
 
     async def _stamp_before(self, number: int, offset: int) -> Stamp | None:
         index = self._decisions.index(number)
-        start = max(0, offset - STRETCH)
+        start = max(0, offset - MAX_RECORDS_READ)
         stretch = self._reader.read(number, start, offset)
         stamps = [each.stamp async for records in stretch for each in records]
         try:

@@ -33,8 +33,8 @@ class RedisSink:
     """Decisions by transaction id, each for `ttl` seconds."""
 
     name = "redis"
-    at_once = 1_000
-    gather = 0.02
+    max_batch = 1_000
+    linger = 0.02
 
     def __init__(
         self,

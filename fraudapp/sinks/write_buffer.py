@@ -1,4 +1,4 @@
-"""Decisions on their way from the agent to one sink: a bounded queue."""
+"""Decisions on their way from the pipeline to one sink: a bounded queue."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from typing import Final, NamedTuple
 from fraudapp.condition import Changes
 from fraudapp.decisions.batch import Batch
 
-MOST: Final = 16_000
+MAX_DECISIONS: Final = 16_000
 """Decisions held in memory for a sink, at most, unless a single batch has more."""
-LARGEST: Final = 16_000_000
-"""Bytes of their JSON, at most, unless a single batch has more; `MOST` ordinary ones have 9 MB."""
+MAX_BYTES: Final = 16_000_000
+"""Bytes of their JSON, at most, unless a single batch has more; ordinary decisions fill 9 MB."""
 
 
-class Handed(NamedTuple):
+class BufferedBatch(NamedTuple):
     """Decisions of one partition, up to an offset of the log."""
 
     number: int
@@ -25,11 +25,11 @@ class Handed(NamedTuple):
     batch: Batch
 
 
-class HandedQueue:
+class WriteBuffer:
     """First in, first out; what is being saved counts as held until it is `done`."""
 
     def __init__(self) -> None:
-        self._waiting: deque[Handed] = deque()
+        self._waiting: deque[BufferedBatch] = deque()
         self._count = 0  # of decisions in them: asked for with every batch
         self._held = 0
         self._bytes = 0
@@ -39,19 +39,19 @@ class HandedQueue:
         """Decisions that wait; not those being saved."""
         return self._count
 
-    def offer(self, handed: Handed) -> bool:
+    def enqueue(self, buffered: BufferedBatch) -> bool:
         """Add a batch if it fits, and tell whether it did."""
-        if not self._fits(handed.batch):
+        if not self._fits(buffered.batch):
             return False
-        self._waiting.append(handed)
-        self._count += len(handed.batch.decisions)
-        self._held += len(handed.batch.decisions)
-        self._bytes += handed.batch.size
+        self._waiting.append(buffered)
+        self._count += len(buffered.batch.decisions)
+        self._held += len(buffered.batch.decisions)
+        self._bytes += buffered.batch.size
         return True
 
-    def take(self, most: int) -> Sequence[Handed]:
+    def take(self, most: int) -> Sequence[BufferedBatch]:
         """Take out the next batches: of so many decisions at most, or a single larger one."""
-        taken: list[Handed] = []
+        taken: list[BufferedBatch] = []
         count = 0
         while self._waiting and (
             not taken or count + len(self._waiting[0].batch.decisions) <= most
@@ -61,7 +61,7 @@ class HandedQueue:
         self._count -= count
         return taken
 
-    def done(self, taken: Sequence[Handed]) -> None:
+    def done(self, taken: Sequence[BufferedBatch]) -> None:
         """Make room for as many as were taken."""
         self._held -= sum(len(each.batch.decisions) for each in taken)
         self._bytes -= sum(each.batch.size for each in taken)
@@ -71,13 +71,16 @@ class HandedQueue:
         """Let go of what waits."""
         self.done(self.take(self._held))
 
-    async def room(self, batch: Batch, patience: float) -> None:
-        """Return once it fits, or after `patience` seconds."""
+    async def wait_for_capacity(self, batch: Batch, timeout: float) -> None:
+        """Return once it fits, or after `timeout` seconds."""
         if not self._fits(batch):
             with suppress(asyncio.TimeoutError):
                 fits = self._changes.until(lambda: self._fits(batch))
-                await asyncio.wait_for(fits, patience)
+                await asyncio.wait_for(fits, timeout)
 
     def _fits(self, batch: Batch) -> bool:
-        within = self._held + len(batch.decisions) <= MOST and self._bytes + batch.size <= LARGEST
+        within = (
+            self._held + len(batch.decisions) <= MAX_DECISIONS
+            and self._bytes + batch.size <= MAX_BYTES
+        )
         return within or not self._held

@@ -24,21 +24,21 @@ from fraudapp.operation import Effort, Readings, troubles
 from fraudapp.retry import patiently
 from fraudapp.settings import Settings
 from fraudapp.sinks.base import DecisionRejected, DecisionSink, SinkUnavailable
-from fraudapp.sinks.checkpoints import PACE, Checkpoints, Kept
+from fraudapp.sinks.checkpoints import NOTE_INTERVAL, Checkpoints, Written
 from fraudapp.sinks.progress import Progress
 from fraudapp.sinks.progress_records import unpurged
-from fraudapp.sinks.write_buffer import Handed, HandedQueue
+from fraudapp.sinks.write_buffer import BufferedBatch, WriteBuffer
 from models.records import Decision
 
 log = logging.getLogger(__name__)
 
-PATIENCE: Final = 0.25
-"""Seconds that decisions wait for a sink to make room, before it is left behind."""
+BACKPRESSURE_TIMEOUT: Final = 0.25
+"""Seconds that the pipeline waits for room in a write buffer; then the sink lags."""
 QUIET: Final = 0.2
 """Seconds without a new decision, after which those at hand need not wait for more."""
-AT_A_TIME: Final = 2
+MAX_IN_FLIGHT: Final = 2
 """Batches on their way to the sink: one is made ready while the sink is busy with another."""
-STRETCH: Final = 4_000
+MAX_RECORDS_READ: Final = 4_000
 """Records of the log read at once for a sink that is behind, at most."""
 RETRY: Final = 1.0
 """Seconds until a partition of the log that could not be read is tried again."""
@@ -51,11 +51,11 @@ Refused = Callable[[str, Decision, DecisionRejected], Awaitable[None]]
 class SinkWriter(Service):
     """Saves what the log holds of this worker's partitions, at the pace of one sink.
 
-    The agent hands it each batch as it is decided, and waits a moment for `room` while the sink
-    keeps up. One that does not keep up, or is down, is left behind: nobody waits for it, and what
-    does not fit into the queue is let go of, to be read from the log until it has caught up. How
-    far it has come is noted (`Checkpoints`): whoever owns a partition next goes on from there.
-    Saving twice is harmless, so no more is needed. What was purged is not saved again.
+    The pipeline enqueues each batch as it is decided. While the sink keeps up, the pipeline waits
+    a moment for capacity (back-pressure). A sink that lags, or is down, holds up nobody: what does
+    not fit into the write buffer is dropped from it, and read from the log until the sink has
+    caught up. The offset written is noted (`Checkpoints`), and the next owner of a partition goes
+    on from there. Saving twice is harmless. What was purged is not saved again.
     """
 
     def __init__(
@@ -81,49 +81,49 @@ class SinkWriter(Service):
         self._reader = LogReader(settings, group=f"{settings.app_id}-{sink.name}")
         self._checkpoints = Checkpoints(sink.name, decisions, self._reader, progress)
         self._noted = monotonic()
-        self._kept: dict[int, Kept] = {}  # how far the sink has a partition
-        self._handed: dict[int, int] = {}  # the same, with all that is queued
-        self._set_back: set[int] = set()  # of what is queued of these, nothing counts
-        self._queue = HandedQueue()
-        self._keeping: asyncio.Future[None] | None = None
+        self._written: dict[int, Written] = {}  # how far the sink has a partition
+        self._enqueued: dict[int, int] = {}  # the same, with all that is queued
+        self._rewound: set[int] = set()  # of what is queued of these, nothing counts
+        self._buffer = WriteBuffer()
+        self._running: asyncio.Future[None] | None = None
         self._tried = asyncio.Event()
         self._work = Event()
-        self._full = Event()
+        self._enough = Event()
         super().__init__()
 
     @property
-    def behind(self) -> int:
+    def lag(self) -> int:
         """How many decisions of this worker's partitions the sink does not have yet."""
-        places = [(kept.offset, self._end(number)) for number, kept in self._kept.items()]
+        places = [(written.offset, self._end(number)) for number, written in self._written.items()]
         # A log that was cut may end before what the sink has of another one: none of it counts.
-        return sum(end - kept if kept <= end else end for kept, end in places)
+        return sum(end - written if written <= end else end for written, end in places)
 
     def troubles(self) -> list[str]:
         """What cannot be read in Kafka, and why; a sink that is down is none of these."""
         return troubles([self.taking_over, *self._readings.values()])
 
-    def kept(self, number: int) -> int | None:
+    def written(self, number: int) -> int | None:
         """Offset in the log up to which the sink has a partition of this worker, once known."""
-        kept = self._kept.get(number)
-        return kept.offset if kept else None
+        written = self._written.get(number)
+        return written.offset if written else None
 
-    async def room(self, batch: Batch) -> None:
-        """Wait a moment until it fits in; not for a sink that is down, or behind."""
-        if self.failure is None and not self._late():
-            await self._queue.room(batch, PATIENCE)
+    async def wait_for_capacity(self, batch: Batch) -> None:
+        """Wait up to `BACKPRESSURE_TIMEOUT` until a batch fits in; not for a sink that is down or lags."""
+        if self.failure is None and not self._lagging():
+            await self._buffer.wait_for_capacity(batch, BACKPRESSURE_TIMEOUT)
 
-    def hand(self, number: int, start: int, end: int, batch: Batch) -> None:
+    def enqueue(self, number: int, start: int, end: int, batch: Batch) -> None:
         """Take decisions that were just appended to the log, from offset `start` up to `end`."""
-        follows = self._handed.get(number) == start and number not in self._set_back
-        if follows and self._queue.offer(Handed(number, end, batch)):
-            self._handed[number] = end
-        self.wake()
+        follows = self._enqueued.get(number) == start and number not in self._rewound
+        if follows and self._buffer.enqueue(BufferedBatch(number, end, batch)):
+            self._enqueued[number] = end
+        self.notify()
 
-    def wake(self) -> None:
+    def notify(self) -> None:
         """Look whether the log has something for the sink."""
         self._work.set()
-        if len(self._queue) >= self.sink.at_once or self._late():
-            self._full.set()
+        if len(self._buffer) >= self.sink.max_batch or self._lagging():
+            self._enough.set()
 
     async def assign(self, numbers: Iterable[int]) -> None:
         """Care for these partitions from now on, and for no others. Raises `KafkaError`.
@@ -131,12 +131,12 @@ class SinkWriter(Service):
         Their indexes have been read to the end of the log.
         """
         await self._save_checkpoints(note=True)
-        self._queue.clear()
+        self._buffer.clear()
         self._readings.clear()
-        self._kept, self._handed = {}, {}
-        self._kept = await self._checkpoints.load(list(numbers))
-        self._handed = {number: kept.offset for number, kept in self._kept.items()}
-        self.wake()
+        self._written, self._enqueued = {}, {}
+        self._written = await self._checkpoints.load(list(numbers))
+        self._enqueued = {number: written.offset for number, written in self._written.items()}
+        self.notify()
 
     async def tried(self) -> None:
         """Return once the sink is open, or is found to be down."""
@@ -145,86 +145,88 @@ class SinkWriter(Service):
     async def on_start(self) -> None:
         """Connect to the broker; the sink may be down."""
         await self._reader.start()
-        self._keeping = self.add_future(self._keep())
+        self._running = self.add_future(self._run())
 
     async def on_stop(self) -> None:
         """Leave how far this has come to whoever comes next."""
-        if self._keeping:  # on a failed start there may be none
-            self._keeping.cancel()
-            await asyncio.wait([self._keeping])  # or it would find the sink closed below it
+        if self._running:  # on a failed start there may be none
+            self._running.cancel()
+            await asyncio.wait([self._running])  # or it would find the sink closed below it
         await self._save_checkpoints(note=True)
         await self._reader.stop()
         await self.sink.close()
 
-    async def _keep(self) -> None:
-        await self._until_it_does(self.sink.open)
+    async def _run(self) -> None:
+        await self._retry(self.sink.open)
         self._tried.set()
         while not self.should_stop:
             await self._work.wait()
             self._work.clear()
-            await self._gather()
+            await self._linger()
             await self._save_queued()
-            self._set_back.clear()
-            for number in self._late():
+            self._rewound.clear()
+            for number in self._lagging():
                 await self._read(number)
             if any(each.reason for each in self._readings.values()):
                 await self.sleep(RETRY)
-            if len(self._queue) or self._late():
+            if len(self._buffer) or self._lagging():
                 self._work.set()
 
     async def _save_queued(self) -> None:
         """Save what is queued until too little is, some at a time and noted in their order."""
-        saving: deque[tuple[Sequence[Handed], asyncio.Task[None]]] = deque()
+        saving: deque[tuple[Sequence[BufferedBatch], asyncio.Task[None]]] = deque()
         enough = 1  # what has been gathered is taken as it is
         try:
-            while saving or len(self._queue) >= enough:
-                while len(saving) < AT_A_TIME and len(self._queue) >= enough:
-                    taken = self._queue.take(self.sink.at_once)
+            while saving or len(self._buffer) >= enough:
+                while len(saving) < MAX_IN_FLIGHT and len(self._buffer) >= enough:
+                    taken = self._buffer.take(self.sink.max_batch)
                     saving.append((taken, asyncio.create_task(self._save(taken))))
-                    enough = self.sink.at_once if self.sink.gather else 1
+                    enough = self.sink.max_batch if self.sink.linger else 1
                 await saving[0][1]
                 self._saved(saving.popleft()[0])
         finally:
             for _, task in saving:
                 task.cancel()
 
-    def _saved(self, taken: Sequence[Handed]) -> None:
+    def _saved(self, taken: Sequence[BufferedBatch]) -> None:
         for number, end, batch in taken:
-            if number in self._kept and number not in self._set_back:
-                if end > self._kept[number].offset:
+            if number in self._written and number not in self._rewound:
+                if end > self._written[number].offset:
                     last = batch.decisions[-1].transaction_id
-                    self._kept[number] = Kept(end, stamp_of(end - 1, last, batch.encoded[-1]))
-                # Assigned anew while it was being saved, it was set back to what is committed.
-                self._handed[number] = max(self._handed[number], self._kept[number].offset)
+                    self._written[number] = Written(end, stamp_of(end - 1, last, batch.encoded[-1]))
+                # A reassignment during the save has set this back to the committed offset.
+                self._enqueued[number] = max(self._enqueued[number], self._written[number].offset)
 
-    async def _gather(self) -> None:
+    async def _linger(self) -> None:
         """Let decisions come together while they come, where the sink wants many at once."""
-        self._full.clear()
+        self._enough.clear()
         began, before = monotonic(), -1
         while (
-            before < len(self._queue) < self.sink.at_once
-            and monotonic() - began < self.sink.gather
-            and not (self.should_stop or self._late())
+            before < len(self._buffer) < self.sink.max_batch
+            and monotonic() - began < self.sink.linger
+            and not (self.should_stop or self._lagging())
         ):
-            before = len(self._queue)
-            await self.wait_for_stopped(self._full, timeout=min(QUIET, self.sink.gather))
+            before = len(self._buffer)
+            await self.wait_for_stopped(self._enough, timeout=min(QUIET, self.sink.linger))
 
-    def _late(self) -> list[int]:
-        """Partitions with decisions that are not in the queue and have to be read from the log."""
-        return [number for number, handed in self._handed.items() if handed < self._end(number)]
+    def _lagging(self) -> list[int]:
+        """Partitions with decisions that are not in the buffer: they have to be read from the log."""
+        return [
+            number for number, buffered in self._enqueued.items() if buffered < self._end(number)
+        ]
 
     def _end(self, number: int) -> int:
         index = self._decisions.index(number)
         return index.cursor if index else 0
 
     async def _read(self, number: int) -> None:
-        index, kept = self._decisions.index(number), self._kept.get(number)
-        if index is None or kept is None:
+        index, written = self._decisions.index(number), self._written.get(number)
+        if index is None or written is None:
             return
-        start, stamp = kept
-        if self._handed[number] != start:
+        start, stamp = written
+        if self._enqueued[number] != start:
             return  # what is queued of this partition comes first
-        end = min(index.cursor, start + STRETCH)
+        end = min(index.cursor, start + MAX_RECORDS_READ)
         self._readings[number].began()
         # All of it before any is saved: the reader serves one at a time, and a sink may take long.
         first: list[Decision] = []
@@ -245,18 +247,18 @@ class SinkWriter(Service):
             self._readings[number].failed(exc)
             return
         self._readings[number].succeeded()
-        for place in range(0, len(first), self.sink.at_once):
-            some = first[place : place + self.sink.at_once]
-            await self._until_it_does(partial(self._save_unpurged, Batch(some)))
-        if self._kept.get(number) is kept:
-            self._kept[number], self._handed[number] = Kept(end, stamp), end
+        for place in range(0, len(first), self.sink.max_batch):
+            some = first[place : place + self.sink.max_batch]
+            await self._retry(partial(self._save_unpurged, Batch(some)))
+        if self._written.get(number) is written:
+            self._written[number], self._enqueued[number] = Written(end, stamp), end
 
-    async def _save(self, taken: Sequence[Handed]) -> None:
+    async def _save(self, taken: Sequence[BufferedBatch]) -> None:
         batch = Batch.of([each.batch for each in taken])
         try:
-            await self._until_it_does(partial(self._save_unpurged, batch))
+            await self._retry(partial(self._save_unpurged, batch))
         finally:
-            self._queue.done(taken)
+            self._buffer.done(taken)
 
     async def _save_unpurged(self, batch: Batch) -> None:
         left = unpurged(batch.decisions, self._progress.purged(self.sink.name))
@@ -265,7 +267,7 @@ class SinkWriter(Service):
         elif left:
             await save_isolating(self.sink, left, self._refused)
 
-    async def _until_it_does(self, action: Callable[[], Awaitable[None]]) -> None:
+    async def _retry(self, action: Callable[[], Awaitable[None]]) -> None:
         async for attempt in patiently(self._saving, on=SinkUnavailable):
             with attempt:
                 try:
@@ -276,26 +278,26 @@ class SinkWriter(Service):
                     self._tried.set()
                     raise
         if self.failure is not None:
-            log.info("%s is back; %d decisions behind", self.sink.name, self.behind)
+            log.info("%s is back; %d decisions behind", self.sink.name, self.lag)
             self.failure = None
 
     @Service.timer(COMMIT_INTERVAL)
     async def _now_and_then(self) -> None:
-        if self._late():  # an index that was made anew tells nobody
-            self.wake()
-        note = monotonic() - self._noted >= PACE
+        if self._lagging():  # an index that was made anew tells nobody
+            self.notify()
+        note = monotonic() - self._noted >= NOTE_INTERVAL
         if note:
             self._noted = monotonic()
         await self._save_checkpoints(note=note)
 
     async def _save_checkpoints(self, *, note: bool) -> None:
-        for number, kept in list(self._kept.items()):
-            now = self._checkpoints.checked(number, kept)
-            if now is not kept:
-                self._kept[number], self._handed[number] = now, now.offset
-                self._set_back.add(number)
-                self.wake()
-        await self._checkpoints.save(dict(self._kept), note=note)
+        for number, written in list(self._written.items()):
+            now = self._checkpoints.checked(number, written)
+            if now is not written:
+                self._written[number], self._enqueued[number] = now, now.offset
+                self._rewound.add(number)
+                self.notify()
+        await self._checkpoints.save(dict(self._written), note=note)
 
 
 async def save_isolating(
@@ -304,7 +306,7 @@ async def save_isolating(
     refused: Refused,
     batch: Batch | None = None,
 ) -> None:
-    """Save decisions; what the sink refuses is handed to `refused`, and the rest saved without it.
+    """Save decisions; what the sink refuses goes to `refused`, and the rest is saved.
 
     `batch` holds the same decisions, if there is one already. Raises `SinkUnavailable`.
     """

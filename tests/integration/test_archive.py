@@ -74,7 +74,7 @@ async def follow(settings: Settings, log: DecisionLog, archive: FolderArchive, n
     sink_writer = SinkWriter(settings, archive, log, progress, refuse)
     await sink_writer.start()
     await sink_writer.assign([number])
-    await kept.eventually(lambda: not sink_writer.behind)
+    await kept.eventually(lambda: not sink_writer.lag)
     await sink_writer.stop()
     await progress.stop()
     await appender.stop()

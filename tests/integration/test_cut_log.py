@@ -48,7 +48,7 @@ async def caught_up(sink_writer: SinkWriter) -> None:
     """Return once the sink has all there is."""
 
     async def nothing_left() -> None:
-        while sink_writer.behind:
+        while sink_writer.lag:
             await asyncio.sleep(0.01)
 
     await asyncio.wait_for(nothing_left(), PATIENCE)
@@ -236,7 +236,7 @@ async def test_a_store_gets_all_of_a_log_that_was_cut_and_has_grown_again(
             await put_back_and_grow()
             for grown, bench in benches.items():
                 await bench.decide(1)
-                assert sink_writers[grown].behind
+                assert sink_writers[grown].lag
                 sinks[grown].gate.set()
                 await caught_up(sink_writers[grown])
     if not running:
@@ -244,7 +244,7 @@ async def test_a_store_gets_all_of_a_log_that_was_cut_and_has_grown_again(
     for grown, bench in benches.items():
         sink = sinks[grown]
         async with bench.following(sink) as sink_writer:
-            assert sink_writer.behind == (0 if running else 30 + grown)
+            assert sink_writer.lag == (0 if running else 30 + grown)
             sink.gate.set()
             await bench.decide(1)
             await caught_up(sink_writer)

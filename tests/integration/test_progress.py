@@ -71,7 +71,7 @@ async def expire(settings: Settings) -> None:
 
 async def caught_up(bench: Bench) -> None:
     async def nothing_left() -> None:
-        while bench.sink_writer.behind:
+        while bench.sink_writer.lag:
             await asyncio.sleep(0.01)
 
     await asyncio.wait_for(nothing_left(), PATIENCE)

@@ -34,10 +34,10 @@ class HeldSink:
     """A sink that answers only while its gate is open, as one whose server is paused."""
 
     name = "held"
-    at_once = 100
+    max_batch = 100
 
-    def __init__(self, gather: float) -> None:
-        self.gather = gather
+    def __init__(self, linger: float) -> None:
+        self.linger = linger
         self.kept: list[str] = []
         self.saves = 0
         self.asked = asyncio.Event()
@@ -114,14 +114,14 @@ class Bench:
         index = await self._log.ready(number, generation=1)
         start, batch = index.cursor, Batch(decisions)
         assert await self._log.append(number, batch, start)
-        self.sink_writer.hand(number, start, index.cursor, batch)
+        self.sink_writer.enqueue(number, start, index.cursor, batch)
 
     async def all_kept(self) -> None:
         """Return once the sink has everything; fail if it never does."""
         expected = set(self.appended)
         until = monotonic() + PATIENCE
-        while self.sink_writer.behind or set(self.sink.kept) != expected:
-            assert monotonic() < until, f"{self.sink_writer.behind} decisions are kept by nobody"
+        while self.sink_writer.lag or set(self.sink.kept) != expected:
+            assert monotonic() < until, f"{self.sink_writer.lag} decisions are kept by nobody"
             await asyncio.sleep(0.01)
 
     async def _refused(self, sink: str, refused: Decision, exc: DecisionRejected) -> None:
@@ -184,7 +184,7 @@ async def test_decisions_of_a_steady_trickle_are_saved_together_where_that_is_wa
         await asyncio.sleep(0.005)
     await bench.all_kept()
     assert bench.sink.kept == bench.appended
-    assert not bench.sink.gather or bench.sink.saves < 30
+    assert not bench.sink.linger or bench.sink.saves < 30
 
 
 @pytest.mark.parametrize("down", [False, True])

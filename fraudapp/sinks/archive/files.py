@@ -19,7 +19,7 @@ TIMEOUT: Final = 10.0
 """Seconds a save may take."""
 AT_ONCE: Final = 6_000
 """Decisions in a save, at most."""
-GATHER: Final = 2.0
+LINGER: Final = 2.0
 """Seconds of decisions in a file: a file for each batch would be a hundred a second."""
 DECISIONS: Final = "decisions"
 SUFFIX: Final = ".jsonl.gz"

@@ -17,7 +17,7 @@ from fraudapp.sinks.archive.files import (
     AT_ONCE,
     DAY,
     DECISIONS,
-    GATHER,
+    LINGER,
     SUFFIX,
     TIMEOUT,
     days_of,
@@ -36,8 +36,8 @@ class FolderArchive:
     """The archive in a local folder; each file appears whole or not at all, for its owner only."""
 
     name = "archive"
-    at_once = AT_ONCE
-    gather = GATHER
+    max_batch = AT_ONCE
+    linger = LINGER
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder

@@ -19,7 +19,7 @@ from fraudapp.sinks.archive.files import (
     AT_ONCE,
     DAY,
     DECISIONS,
-    GATHER,
+    LINGER,
     TIMEOUT,
     days_of,
     is_before,
@@ -57,8 +57,8 @@ class S3Archive:
     """The archive in a bucket, which must exist before it is opened."""
 
     name = "archive"
-    at_once = AT_ONCE
-    gather = GATHER
+    max_batch = AT_ONCE
+    linger = LINGER
 
     def __init__(self, bucket: str, prefix: str, settings: Settings) -> None:
         self.spread = SPREAD

@@ -59,8 +59,8 @@ class PostgresSink:
     """Decisions in the table `decisions`; opening it migrates the schema and makes partitions."""
 
     name = "postgres"
-    at_once = 2_000
-    gather = 0.05
+    max_batch = 2_000
+    linger = 0.05
 
     def __init__(
         self,

@@ -83,10 +83,10 @@ async def unread(port: int, path: bytes, *headers: bytes) -> Any:
     return await sent(port, head, limit=1)
 
 
-async def taken(reader: asyncio.StreamReader, at_once: int, *, pause: float) -> int:
+async def taken(reader: asyncio.StreamReader, max_batch: int, *, pause: float) -> int:
     """Take all there is, slowly; returns how many bytes that was."""
     size = 0
-    while piece := await reader.read(at_once):
+    while piece := await reader.read(max_batch):
         size += len(piece)
         await asyncio.sleep(pause)
     return size

@@ -9,24 +9,24 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fraudapp.decisions.batch import Batch
-from fraudapp.sinks.write_buffer import LARGEST, MOST, Handed, HandedQueue
+from fraudapp.sinks.write_buffer import LARGEST, MOST, BufferedBatch, WriteBuffer
 from tests.unit.decisions import decision
 
 ONE = decision("t")
 
 
-def handed(count: int, end: int = 0) -> Handed:
-    return Handed(0, end, Batch([ONE] * count))
+def buffered(count: int, end: int = 0) -> BufferedBatch:
+    return BufferedBatch(0, end, Batch([ONE] * count))
 
 
-def decisions(batches: Iterable[Handed]) -> int:
+def decisions(batches: Iterable[BufferedBatch]) -> int:
     return sum(len(each.batch.decisions) for each in batches)
 
 
 @given(
     steps=st.lists(
         st.one_of(
-            st.tuples(st.just("offer"), st.integers(1, MOST + 1)),
+            st.tuples(st.just("enqueue"), st.integers(1, MOST + 1)),
             st.tuples(st.just("take"), st.integers(1, MOST)),
             st.tuples(st.just("done"), st.just(0)),
             st.tuples(st.just("clear"), st.just(0)),
@@ -34,52 +34,52 @@ def decisions(batches: Iterable[Handed]) -> int:
     )
 )
 def test_whatever_happens_it_holds_no_more_than_it_may(steps: list[tuple[str, int]]) -> None:
-    queue = HandedQueue()
-    waiting: list[Handed] = []
-    saving: list[Handed] = []
+    buffer = WriteBuffer()
+    waiting: list[BufferedBatch] = []
+    saving: list[BufferedBatch] = []
     for number, (step, count) in enumerate(steps):
-        if step == "offer":
+        if step == "enqueue":
             fits = not (waiting or saving) or decisions([*waiting, *saving]) + count <= MOST
-            assert queue.offer(handed(count, number)) == fits
-            waiting += [handed(count, number)] * fits
+            assert buffer.enqueue(buffered(count, number)) == fits
+            waiting += [buffered(count, number)] * fits
         elif step == "take":
-            taken = list(queue.take(count))
+            taken = list(buffer.take(count))
             assert [each.end for each in taken] == [each.end for each in waiting[: len(taken)]]
             assert decisions(taken) <= count or len(taken) == 1
             assert bool(taken) == bool(waiting)
             saving += taken
             del waiting[: len(taken)]
         elif step == "done":
-            queue.done(saving)
+            buffer.done(saving)
             saving = []
         else:
-            queue.clear()
+            buffer.clear()
             waiting = []
-        assert len(queue) == decisions(waiting)
+        assert len(buffer) == decisions(waiting)
 
 
 async def test_who_waits_for_room_goes_on_when_there_is_some_or_patience_ends() -> None:
-    queue = HandedQueue()
-    assert queue.offer(handed(MOST))
-    assert not queue.offer(handed(1))
-    one = handed(1).batch
-    await queue.room(one, patience=0.01)  # returns, though there is none
-    assert not queue.offer(handed(1))
-    waiting = asyncio.create_task(queue.room(one, patience=3_600))
-    queue.done(queue.take(MOST))
+    buffer = WriteBuffer()
+    assert buffer.enqueue(buffered(MOST))
+    assert not buffer.enqueue(buffered(1))
+    one = buffered(1).batch
+    await buffer.wait_for_capacity(one, timeout=0.01)  # returns, though there is none
+    assert not buffer.enqueue(buffered(1))
+    waiting = asyncio.create_task(buffer.wait_for_capacity(one, timeout=3_600))
+    buffer.done(buffer.take(MOST))
     await waiting
-    assert queue.offer(handed(1))
+    assert buffer.enqueue(buffered(1))
 
 
 def test_large_decisions_are_bounded_by_their_size() -> None:
-    queue = HandedQueue()
-    large = [handed(1, end) for end in range(20)]
+    buffer = WriteBuffer()
+    large = [buffered(1, end) for end in range(20)]
     for each in large:
         each.batch.encoded = [b" " * (LARGEST // 10)]
-    assert [queue.offer(each) for each in large] == [True] * 10 + [False] * 10
-    queue.done(queue.take(4))
-    assert [queue.offer(each) for each in large[:5]] == [True] * 4 + [False]
-    queue.clear()
-    larger = handed(1)
+    assert [buffer.enqueue(each) for each in large] == [True] * 10 + [False] * 10
+    buffer.done(buffer.take(4))
+    assert [buffer.enqueue(each) for each in large[:5]] == [True] * 4 + [False]
+    buffer.clear()
+    larger = buffered(1)
     larger.batch.encoded = [b" " * (2 * LARGEST)]
-    assert queue.offer(larger)
+    assert buffer.enqueue(larger)
