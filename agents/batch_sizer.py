@@ -5,15 +5,15 @@ from __future__ import annotations
 from typing import Final
 
 SMALLEST: Final = 16
-"""A batch is never limited to less: what it costs at all is then shared by too few."""
+"""Below this size the fixed cost of a batch dominates, so no batch is limited to less."""
 LARGEST: Final = 2_000
 FIRST: Final = 256
 WEIGHT: Final = 0.2
 """Of the newest batch in the moving average."""
 
 
-class Pace:
-    """Learns from the batches done how large the next may be."""
+class BatchSizer:
+    """Learns from completed batches how large the next one may be."""
 
     def __init__(self, bound: float) -> None:
         """`bound` is the seconds one batch may take."""
@@ -28,7 +28,7 @@ class Pace:
     def observe(self, count: int, seconds: float) -> None:
         """Take note that a batch of so many took that long.
 
-        Small batches say little of what large ones take: for most of their time they wait.
+        Small batches tell little about large ones: they wait for most of their time.
         """
         if count >= SMALLEST:
             self._seconds_each += WEIGHT * (max(seconds, 1e-9) / count - self._seconds_each)

@@ -1,68 +1,73 @@
-"""Makes batches of what waits in the lanes, and takes each of them the whole way."""
+"""Takes batches from the partition queues, and sees each of them through the pipeline."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from time import perf_counter
 from typing import Any, Generic, Protocol, TypeVar
 
-from agents.batch_sizer import Pace
-from agents.partition_queues import Events, Lanes, number_of, records_in
+from agents.batch_sizer import BatchSizer
+from agents.partition_queues import Events, PartitionQueues, partition_of, records_in
 
 
 class OfPartition(Protocol):
-    """What a batch holds of one partition, once it is decided."""
+    """What a batch holds of one partition."""
 
-    number: int
-
-
-S = TypeVar("S", bound=OfPartition)
+    partition: int
 
 
-class Batches(Generic[S]):
-    """One batch after the other is begun, without waiting for the end of those on their way.
+P = TypeVar("P", bound=OfPartition)
 
-    Each partition is in one of them at most, and free for the next as soon as its own share is
-    kept: what the others of the batch wait for is nothing to it.
+
+class Steps(Protocol[P]):
+    """What is done with a batch: see `Pipeline` and `SurplusPartitions`."""
+
+    def is_ready(self, partition: int) -> bool:
+        """Whether `begin` would not wait for this partition; one that it waits for goes alone."""
+
+    async def begin(self, batch: Sequence[Events]) -> Sequence[P]:
+        """Return what there is to finish, by partition; the partitions missing were released."""
+
+    async def finish(self, part: P) -> None:
+        """Return once the next batch of this partition may begin."""
+
+
+class Batcher(Generic[P]):
+    """Begins one batch after the other, without waiting for the end of those in flight.
+
+    A partition is in at most one batch in flight, and is free again once its own part is finished,
+    whatever the batch's other partitions do.
     """
 
     def __init__(
         self,
-        lanes: Lanes,
-        pace: Pace,
+        queues: PartitionQueues,
+        sizer: BatchSizer,
+        steps: Steps[P],
         *,
-        decide: Callable[[Sequence[Events]], Awaitable[Sequence[S]]],
-        keep: Callable[[S], Awaitable[None]],
-        ready: Callable[[int], bool],
         ended: Callable[[asyncio.Task[Any]], None],
     ) -> None:
-        """`decide` returns what there is to keep of a batch, by partition; the rest is left.
-
-        A partition that is not `ready` would make others wait, so it goes alone. `ended` is called
-        with the task of each batch when it ends: one that failed has left its partitions busy.
-        """
-        self._lanes = lanes
-        self._pace = pace
-        self._decide = decide
-        self._keep = keep
-        self._ready = ready
+        """`ended` is called with each task when it ends: a failed one keeps its partitions busy."""
+        self._queues = queues
+        self._sizer = sizer
+        self._steps = steps
         self._ended = ended
-        self._on_their_way: set[asyncio.Task[None]] = set()
+        self._in_flight: set[asyncio.Task[None]] = set()
 
-    async def make(self) -> None:
+    async def run(self) -> None:
         """Make batches for ever."""
         while True:
-            for batch in self._apart(await self._lanes.take()):
+            for batch in self._apart(await self._queues.take()):
                 task = asyncio.create_task(self._process(batch))
-                self._on_their_way.add(task)
-                task.add_done_callback(self._on_their_way.discard)
+                self._in_flight.add(task)
+                task.add_done_callback(self._in_flight.discard)
                 task.add_done_callback(self._ended)
 
     def _apart(self, taken: Sequence[Events]) -> Iterator[Sequence[Events]]:
         together: list[Events] = []
         for events in taken:
-            if self._ready(number_of(events)):
+            if self._steps.is_ready(partition_of(events)):
                 together.append(events)
             else:
                 yield [events]
@@ -71,14 +76,16 @@ class Batches(Generic[S]):
 
     async def _process(self, batch: Sequence[Events]) -> None:
         started = perf_counter()
-        shares = await self._decide(batch)
-        records = {number_of(events): records_in(events) for events in batch}
-        for number in records.keys() - {share.number for share in shares}:
-            self._lanes.free(number)
-        await asyncio.gather(*map(self._finish, shares))
-        # What was left took no time, of which nothing can be learned.
-        self._pace.observe(sum(records[each.number] for each in shares), perf_counter() - started)
+        parts = await self._steps.begin(batch)
+        records = {partition_of(events): records_in(events) for events in batch}
+        for partition in records.keys() - {part.partition for part in parts}:
+            self._queues.free(partition)
+        await asyncio.gather(*map(self._finish, parts))
+        # Released partitions did no work; counting them would skew the estimate.
+        self._sizer.observe(
+            sum(records[each.partition] for each in parts), perf_counter() - started
+        )
 
-    async def _finish(self, share: S) -> None:
-        await self._keep(share)
-        self._lanes.free(share.number)
+    async def _finish(self, part: P) -> None:
+        await self._steps.finish(part)
+        self._queues.free(part.partition)

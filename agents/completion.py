@@ -1,4 +1,7 @@
-"""Counts what the lanes are done with, beside them: only the commit waits for the changelog."""
+"""Completes what was appended, beside the pipeline: counts it, then acknowledges it.
+
+Only the commit of offsets waits for the counts' changelog; the next batch does not.
+"""
 
 from __future__ import annotations
 
@@ -8,19 +11,19 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final, NamedTuple
 
 from agents.partition_queues import Events
-from fraudapp.condition import Changes
+from fraudapp.condition import Condition
 from models.counts import Counted
 
-MOST: Final = 10_000
+MAX_UNCOUNTED: Final = 10_000
 """Records of a partition that wait to be counted, at most, unless a single batch has more."""
-INTERVAL: Final = 0.05
-"""Seconds from one lot to the next, at least: only the commit of offsets waits for it."""
+FLUSH_INTERVAL: Final = 0.05
+"""Seconds between two flushes, at least: only the commit of offsets waits for one."""
 
 
-class Done(NamedTuple):
+class Appended(NamedTuple):
     """A batch of one partition whose decisions and dead letters are in Kafka."""
 
-    number: int
+    partition: int
     events: Events
     counted: Sequence[Counted]
     """What became of the inputs that led to no decision."""
@@ -29,56 +32,55 @@ class Done(NamedTuple):
     records: int
 
 
-class Counting:
-    """Hands on what is done by partition; what comes of one meanwhile is its next lot.
+class Completion:
+    """Flushes what was appended by partition; what is appended meanwhile is its next flush.
 
-    All that are free are handed on at once: their counts are one request to the broker. One whose
-    counts the broker does not take holds up no other.
+    All free partitions are flushed at once: their counts are one request to the broker. A partition
+    whose counts the broker does not take holds up no other.
     """
 
     def __init__(
         self,
-        count: Callable[[int, Sequence[Done]], Awaitable[None]],
+        complete: Callable[[int, Sequence[Appended]], Awaitable[None]],
         *,
         ended: Callable[[asyncio.Task[Any]], None],
     ) -> None:
-        """`count` writes the counts of a partition and finishes the runs.
+        """`complete` writes the counts of a partition and acknowledges its record batches.
 
-        `ended` is called with each task when it ends: one that failed counts no more.
+        `ended` is called with each task when it ends: a failed one completes nothing more.
         """
-        self._count = count
+        self._complete = complete
         self._ended = ended
-        self._waiting: defaultdict[int, list[Done]] = defaultdict(list)
+        self._waiting: defaultdict[int, list[Appended]] = defaultdict(list)
         self._records: Counter[int] = Counter()
-        self._changes = Changes()
-        self._counted: dict[int, asyncio.Task[None]] = {}  # what goes on, by partition
-        self.work: Final = asyncio.create_task(self._work())
-        self.work.add_done_callback(ended)
+        self._condition = Condition()
+        self._flushing: dict[int, asyncio.Task[None]] = {}
 
-    async def put(self, done: Done) -> None:
-        """Add a batch, once there is room for it."""
-        records = self._records
-        await self._changes.until(
-            lambda: not records[done.number] or records[done.number] + done.records <= MOST
+    async def put(self, appended: Appended) -> None:
+        """Add a batch, once there is room for it: the broker may not take the counts."""
+        records, partition = self._records, appended.partition
+        await self._condition.wait_for(
+            lambda: not records[partition] or records[partition] + appended.records <= MAX_UNCOUNTED
         )
-        self._waiting[done.number].append(done)
-        records[done.number] += done.records
-        self._changes.notify()
+        self._waiting[partition].append(appended)
+        records[partition] += appended.records
+        self._condition.notify()
 
-    async def _work(self) -> None:
+    async def run(self) -> None:
+        """Flush for ever."""
         while True:
-            await self._changes.until(lambda: bool(self._free()))
-            for number in self._free():
-                task = asyncio.create_task(self._one(number, self._waiting.pop(number)))
-                self._counted[number] = task
+            await self._condition.wait_for(lambda: bool(self._free()))
+            for partition in self._free():
+                task = asyncio.create_task(self._flush(partition, self._waiting.pop(partition)))
+                self._flushing[partition] = task
                 task.add_done_callback(self._ended)
-            await asyncio.sleep(INTERVAL)
+            await asyncio.sleep(FLUSH_INTERVAL)
 
     def _free(self) -> list[int]:
-        return [number for number in self._waiting if number not in self._counted]
+        return [partition for partition in self._waiting if partition not in self._flushing]
 
-    async def _one(self, number: int, taken: Sequence[Done]) -> None:
-        await self._count(number, taken)
-        del self._counted[number]
-        self._records[number] -= sum(done.records for done in taken)
-        self._changes.notify()
+    async def _flush(self, partition: int, taken: Sequence[Appended]) -> None:
+        await self._complete(partition, taken)
+        del self._flushing[partition]
+        self._records[partition] -= sum(appended.records for appended in taken)
+        self._condition.notify()

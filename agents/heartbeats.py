@@ -8,85 +8,93 @@ from typing import Any, Final
 
 from msgspec.structs import replace
 
-from fraudapp import status
-from fraudapp.app import app, runtime
 from fraudapp.metrics import latency
-from tables.heartbeats import Report, SinkStatus, partition_reports
+from fraudapp.status import WorkerStatus
+from fraudapp.worker import FraudWorker
+from tables.global_table import ByPartition
+from tables.heartbeats import Heartbeat, SinkStatus
 from tables.since import Since
 
-REPORT_INTERVAL: Final = 1.0
-"""Seconds between two reports, at least."""
+INTERVAL: Final = 1.0
+"""Seconds between two heartbeats, at least."""
 REPEAT_AFTER: Final = 5.0
-"""Seconds after which a report is written again though nothing has changed.
+"""Seconds after which a heartbeat is written again though nothing has changed.
 
 A worker that was paused may have written over it when the partition was no longer its own.
 """
 
 _NEWS: Final = ("worker", "cursor", "high_water", "stores", "stored", "unread")
-_written: Final[dict[int, Report]] = {}
-_since: Final = Since()
 
 
-@app.timer(REPORT_INTERVAL)  # type: ignore[untyped-decorator]
-async def report() -> None:
-    """Write the report of each partition of this worker, if there is something new in it.
+class Heartbeats:
+    """Writes them, if there is something new in them."""
 
-    Of one that it has to read in first too: how long that takes.
-    """
-    news = _since.news(dict(partition_reports.items()))
-    told = {number: each.stored for number, each in news.items()}
-    numbers = status.owned()
-    high_waters = status.high_waters(numbers)
-    of_worker = _of_worker()
-    for number in numbers:
-        index = runtime.decisions.index(number)
-        if index is not None:
-            _write(
-                number,
-                Report(
-                    **of_worker,
-                    cursor=index.cursor,
-                    high_water=high_waters.get(number),
-                    activity=index.activity,
-                    stored=_stored(number, told),
-                ),
-            )
-    for number in status.unread():
-        unread = runtime.decisions.unread(number)
-        before = partition_reports.get(number)
-        if unread is not None and before is not None:
-            left = {"unread": unread.records, "unread_seconds": unread.seconds}
-            stored = _stored(number, told)
-            _write(number, replace(before, **of_worker, **left, stored=stored))
-    runtime.announcements.keep(told)
+    def __init__(
+        self, worker: FraudWorker, status: WorkerStatus, table: ByPartition[Heartbeat]
+    ) -> None:
+        self._worker = worker
+        self._status = status
+        self._table = table
+        self._written: dict[int, Heartbeat] = {}
+        self._since = Since()
 
+    async def beat(self) -> None:
+        """Write the heartbeat of each partition of this worker.
 
-def _stored(number: int, told: Mapping[int, int]) -> int:
-    """Up to where the history has a partition: as its owner before told, until it is known here."""
-    known = runtime.stored(number)
-    return told.get(number, 0) if known is None else known
+        Of one whose index it has to read in first too: how long that takes.
+        """
+        started = self._worker.parts()
+        news = self._since.news(dict(self._table.items()))
+        told = {partition: each.stored for partition, each in news.items()}
+        owned = self._status.owned()
+        high_waters = self._status.high_waters(owned)
+        of_worker = self._of_worker()
+        for partition in owned:
+            index = started.decisions.index(partition)
+            if index is not None:
+                self._write(
+                    partition,
+                    Heartbeat(
+                        **of_worker,
+                        cursor=index.next_offset,
+                        high_water=high_waters.get(partition),
+                        activity=index.activity,
+                        stored=self._stored(partition, told),
+                    ),
+                )
+        for partition in self._status.unread():
+            unread = started.decisions.unread(partition)
+            before = self._table.get(partition)
+            if unread is not None and before is not None:
+                left = {"unread": unread.records, "unread_seconds": unread.seconds}
+                stored = self._stored(partition, told)
+                self._write(partition, replace(before, **of_worker, **left, stored=stored))
+        started.listener.keep(told)
 
+    def _stored(self, partition: int, told: Mapping[int, int]) -> int:
+        """Up to where Postgres has a partition; as its owner before told, until it is known."""
+        known = self._worker.stored(partition)
+        return told.get(partition, 0) if known is None else known
 
-def _of_worker() -> dict[str, Any]:
-    """What is the same in all reports of a worker."""
-    return {
-        "worker": status.worker_name(),
-        "at": time.time(),
-        "latency": latency.percentiles(time.monotonic()),
-        "stores": {name: SinkStatus(*each) for name, each in status.stores().items()},
-        "model_version": runtime.scorer.version,
-        "policy_version": runtime.policy.version,
-    }
+    def _of_worker(self) -> dict[str, Any]:
+        """Return what is the same in all heartbeats of a worker."""
+        started = self._worker.parts()
+        return {
+            "worker": self._status.name,
+            "at": time.time(),
+            "latency": latency.percentiles(time.monotonic()),
+            "stores": {name: SinkStatus(*each) for name, each in self._status.sinks().items()},
+            "model_version": started.scorer.version,
+            "policy_version": started.policy.version,
+        }
 
+    def _write(self, partition: int, heartbeat: Heartbeat) -> None:
+        if self._is_worth_writing(partition, heartbeat):
+            self._written[partition] = heartbeat
+            self._table.write(partition, heartbeat)
 
-def _write(number: int, report: Report) -> None:
-    if _worth_writing(number, report):
-        _written[number] = report
-        partition_reports.write(number, report)
-
-
-def _worth_writing(number: int, new: Report) -> bool:
-    old = _written.get(number)
-    if old is None or new.at - old.at >= REPEAT_AFTER:
-        return True
-    return any(getattr(old, name) != getattr(new, name) for name in _NEWS)
+    def _is_worth_writing(self, partition: int, new: Heartbeat) -> bool:
+        old = self._written.get(partition)
+        if old is None or new.at - old.at >= REPEAT_AFTER:
+            return True
+        return any(getattr(old, name) != getattr(new, name) for name in _NEWS)

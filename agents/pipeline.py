@@ -1,238 +1,278 @@
-"""The decision path: records → transactions → scores → decisions → log, sinks and table.
+"""The way of a transaction: route → deduplicate → score → append → enqueue → complete.
 
-The topic of decisions is the truth: a decision is made when it is in there, as the first one under
-its id. Nothing is finished before its decision is in the log, or its dead letter in theirs, and the
-counts are in the changelog. A crash at any point is followed by a replay, and each of these steps
-can be repeated without harm. Sinks follow the log at their own pace, fed from here.
+The decision log is the truth: a decision is made when it is in there, as the first one under its
+id. Nothing is acknowledged before its decision is in the log, or its dead letter in theirs, and its
+counts are in the changelog. A crash at any point is followed by a redelivery, and each step can be
+repeated without harm. Sinks follow the log at their own pace, fed from here.
 
-A batch is decided with one scoring call for all its partitions; from then on each partition's share
-of it goes its own way. What the broker does not take holds up no other: its lane fills, and
-no more of it is fetched.
+A batch is decided with one scoring call for all its partitions; from then on each partition goes
+its own way. What the broker does not take holds up no other partition: the queue of the one that
+waits fills, and no more of it is fetched.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
-from typing import Any, Final, cast
+from itertools import chain
+from typing import Any
 
 from aiokafka import ConsumerRecord
 from faust.types import TP
 
-from agents.completion import Done
+from agents.completion import Appended, Completion
+from agents.in_flight import InFlight
 from agents.inputs import input_of
-from agents.partition_queues import Events, number_of
-from fraudapp.app import app, runtime, settings
+from agents.partition_queues import Events, partition_of
 from fraudapp.decisions.batch import Batch
 from fraudapp.decisions.index import INDEX_FAILED, DecisionIndex
-from fraudapp.kafka.consumer import SafeConsumer, run_of
-from fraudapp.messages.publish import publish_dead_letters, send_home
+from fraudapp.kafka.record_batch import record_batch_of
+from fraudapp.messages.publish import publish_dead_letters, reroute
 from fraudapp.metrics import batch_messages, latency, stage
-from fraudapp.retry import patiently
-from models.admission import Admission, Candidate, Reading, Rejection, admit, read
+from fraudapp.settings import Settings
+from fraudapp.worker import Started
 from models.counts import DUPLICATE, Counted
 from models.deciding import decide, unscored
+from models.deduplication import Deduplicated, deduplicate
+from models.inputs import Rejection, ValidInput
 from models.records import Decision
+from models.routing import Routed, route
 from tables.decision_counts import OwnCounts, Progress
 
 log = logging.getLogger(__name__)
 
-own_counts: Final = OwnCounts()
-
 
 @dataclass
-class Share:
+class PartitionBatch:
     """What a batch holds of one partition, and what has become of it."""
 
-    number: int
+    partition: int
     events: Events
     records: Sequence[ConsumerRecord]
-    reading: Reading
-    admission: Admission
-    cursor: int
+    routed: Routed
+    deduplicated: Deduplicated
+    next_offset: int
     """That of the index, when ids were looked up in it."""
     decisions: Sequence[Decision] = field(default_factory=list)
     """On what is new, in that order."""
 
 
-async def decide_together(batch: Sequence[Events]) -> list[Share]:
-    """Decide what is new in runs of several partitions, each with its own item; see `keep`.
+class Pipeline:
+    """Takes batches the whole way; see the module. `agents.batcher` begins and finishes them."""
 
-    Runs that were assigned anew meanwhile are left out. Nothing is written yet.
-    """
-    shares = await _look_up(batch)
-    if shares:
-        batch_messages.observe(sum(len(share.records) for share in shares))
-    if any(share.admission.new for share in shares):
-        with stage("score"):
-            decisions = iter(_decisions(shares))
-        for share in shares:
-            share.decisions = [next(decisions) for _ in share.admission.new]
-    return shares
+    def __init__(
+        self,
+        settings: Settings,
+        started: Started,
+        in_flight: InFlight,
+        counts: OwnCounts,
+        *,
+        ended: Callable[[asyncio.Task[Any]], None],
+    ) -> None:
+        """`ended` is called with each task of the completion when it ends."""
+        self._settings = settings
+        self._worker = started
+        self._log = started.decisions
+        self._in_flight = in_flight
+        self._counts = counts
+        self.completion = Completion(self._complete_unless_interrupted, ended=ended)
 
+    def is_ready(self, partition: int) -> bool:
+        """Whether deciding in this partition need not wait for its index to be read in."""
+        return self._log.is_ready(partition, self._in_flight.generation)
 
-async def keep(share: Share) -> Done:
-    """Take a share up to where only its counts are missing; see `count`.
+    async def begin(self, batch: Sequence[Events]) -> Sequence[PartitionBatch]:
+        """Deduplicate and decide a batch; nothing is written yet.
 
-    Raises whatever went wrong with nothing finished: the worker ends, the runs are replayed.
-    """
-    # Before anything else: what is decided has to be known as soon as possible.
-    if share.decisions:
-        with stage("append"):
-            await _append(share)
-    admission, reading = share.admission, share.reading
-    rejected = [*reading.rejected, *admission.rejected]
-    if rejected or reading.misplaced:
-        with stage("reject"):
-            await asyncio.gather(
-                publish_dead_letters(runtime.appender, settings.dead_letters_topic, rejected),
-                send_home(runtime.appender, settings.transactions_topic, reading.misplaced),
+        What is interrupted, or was assigned anew meanwhile, is released and missing from the
+        result.
+        """
+        whole = [*chain(*batch)]
+        if self._in_flight.suspended:
+            self._in_flight.release(whole)
+            return []
+        return await self._in_flight.unless_interrupted(self._decide(batch), whole) or []
+
+    async def finish(self, part: PartitionBatch) -> None:
+        """Append what was decided, and hand it to the completion."""
+        if self._in_flight.stopping:  # its time was up while it was decided
+            self._in_flight.release(part.events)
+            return
+        for each in self._in_flight.release_stale([part], lambda part: part.events):
+            appending = self._append(each)
+            if appended := await self._in_flight.unless_interrupted(appending, each.events):
+                await self.completion.put(appended)
+
+    async def _decide(self, batch: Sequence[Events]) -> list[PartitionBatch]:
+        parts = await self._deduplicate(batch)
+        if parts:
+            batch_messages.observe(sum(len(part.records) for part in parts))
+        if any(part.deduplicated.new for part in parts):
+            with stage("score"):
+                decisions = iter(self._score(parts))
+            for part in parts:
+                part.decisions = [next(decisions) for _ in part.deduplicated.new]
+        return parts
+
+    async def _deduplicate(self, batch: Sequence[Events]) -> list[PartitionBatch]:
+        """Read the record batches and look up what was decided before."""
+        while True:
+            batch = self._in_flight.release_stale(batch, lambda events: events)
+            generation = self._in_flight.generation
+            with stage("ledger"):
+                partitions = [partition_of(events) for events in batch]
+                indexes = await self._indexes(partitions, generation)
+                if new := [p for p in partitions if not self._counts.has_begun(generation, p)]:
+                    await asyncio.gather(*(self._begin(each, generation) for each in new))
+                    continue
+            # No `await` from here on: the state that was looked up cannot change under us.
+            try:
+                return [self._part(*each) for each in zip(batch, indexes, strict=True)]
+            except INDEX_FAILED as exc:
+                self._log.failed(exc)
+
+    async def _indexes(self, partitions: Sequence[int], generation: int) -> list[DecisionIndex]:
+        """Return the indexes, all of which are ready at the same moment."""
+        while True:
+            indexes = [await self._log.ready(partition, generation) for partition in partitions]
+            # While one is waited for, another may turn out to be damaged.
+            now = [self._log.index(partition) for partition in partitions]
+            if all(a is b for a, b in zip(now, indexes, strict=True)):
+                return indexes
+
+    async def _begin(self, partition: int, generation: int) -> None:
+        """Find out whether the topic is still the one that was counted."""
+        end = await self._in_flight.end_of(TP(self._settings.transactions_topic, partition))
+        index = await self._log.ready(partition, generation)
+        if generation == self._in_flight.generation:
+            topic_id = self._worker.topics.ids[self._settings.transactions_topic]
+            await self._counts.begin(
+                generation, partition, topic_id, end=end or 0, next_offset=index.next_offset
             )
-    records = share.records
-    latency.observe_since([record.timestamp / 1_000 for record in records])
-    counted = _counted(rejected, admission)
-    for event in share.events:
-        run_of(event.message).release()
-    return Done(share.number, share.events, counted, records[-1].offset, len(records))
 
+    def _part(self, events: Events, index: DecisionIndex) -> PartitionBatch:
+        records = [record for event in events for record in record_batch_of(event.message).records]
+        with stage("read"):
+            partitions = self._worker.topics.partitions
+            inputs = [input_of(record, partitions) for record in records]
+            routed = route(inputs, self._settings.topic_partitions)
+        with stage("admit"):
+            found = self._look_up(partition_of(events), routed.valid, index)
+        return PartitionBatch(
+            partition_of(events), events, records, routed, found, index.next_offset
+        )
 
-async def count(number: int, taken: Sequence[Done]) -> None:
-    """Write the counts of what is done of a partition, then declare the runs finished."""
-    generation = app.consumer_generation_id
-    current = [done for done in taken if is_current(done.events, generation)]
-    if not current:
-        return
-    index = await runtime.decisions.ready(number, generation)
-    counted = [each for done in current for each in done.counted]
-    progress = Progress(counted, max(done.offset for done in current), index.counts)
-    with stage("count"):
-        await own_counts.add(generation, number, progress)
-    for done in current:
-        if is_current(done.events, app.consumer_generation_id):
-            for event in done.events:
-                cast(SafeConsumer, app.consumer).finished(event.message)
+    def _look_up(
+        self, partition: int, valid: Sequence[ValidInput], index: DecisionIndex
+    ) -> Deduplicated:
+        """Deduplicate by what the index has, and tell whoever waits for that."""
+        known = index.find([each.transaction.transaction_id for each in valid])
+        self._worker.waiters.notify(known.values())
+        return deduplicate(valid, known, index.before(self._counts.since(partition), known))
 
+    def _score(self, parts: Sequence[PartitionBatch]) -> list[Decision]:
+        """Decide all that is new; what the model has no score for is rejected."""
+        how: Any = {"scorer": self._worker.scorer, "policy": self._worker.policy}
+        how["now"] = datetime.now(timezone.utc)
+        new = [each for part in parts for each in part.deduplicated.new]
+        try:
+            return decide(new, **how)
+        except ValueError:
+            if not (why := unscored(new, **how)):
+                raise
+        log.error("%d of %d transactions have no score: %s", len(why), len(new), min(why.values()))
+        for part in parts:
+            part.deduplicated.reject_unscored(why)
+        return decide([each for part in parts for each in part.deduplicated.new], **how)
 
-def is_current(events: Events, generation: int) -> bool:
-    """Whether none of the runs has been assigned anew since; if so, they are all read again."""
-    if all(event.message.generation_id == generation for event in events):
-        return True
-    log.info("%d runs were assigned anew, and are read again", len(events))
-    leave(events)
-    return False
+    async def _append(self, part: PartitionBatch) -> Appended:
+        """Write decisions, dead letters and rerouted inputs to Kafka.
 
+        Raises whatever went wrong with nothing acknowledged: the worker ends, all is redelivered.
+        """
+        # Decisions first: they have to be known as soon as possible.
+        if part.decisions:
+            with stage("append"):
+                await self._append_decisions(part)
+        rejected = [*part.routed.rejected, *part.deduplicated.rejected]
+        if rejected or part.routed.misrouted:
+            producer, settings = self._worker.producer, self._settings
+            with stage("reject"):
+                await asyncio.gather(
+                    publish_dead_letters(producer, settings.dead_letters_topic, rejected),
+                    reroute(producer, settings.transactions_topic, part.routed.misrouted),
+                )
+        records = part.records
+        latency.observe_since([record.timestamp / 1_000 for record in records])
+        for event in part.events:
+            record_batch_of(event.message).drop_records()
+        counted = _counted(rejected, part.deduplicated)
+        return Appended(part.partition, part.events, counted, records[-1].offset, len(records))
 
-def leave(events: Events) -> None:
-    """Leave runs to whoever reads them next."""
-    for event in events:
-        cast(SafeConsumer, app.consumer).let_go(event.message)
+    async def _append_decisions(self, part: PartitionBatch) -> None:
+        """Append decisions; of several under one id in the log the first counts.
 
-
-async def _look_up(batch: Sequence[Events]) -> list[Share]:
-    """Read the runs and look up what was decided, in indexes made anew where they are damaged."""
-    while True:
-        generation = app.consumer_generation_id
-        batch = [events for events in batch if is_current(events, generation)]
-        with stage("ledger"):
-            numbers = [number_of(events) for events in batch]
-            indexes = await _ready(numbers, generation)
-            if new := [n for n in numbers if not own_counts.has_begun(generation, n)]:
-                await asyncio.gather(*(_begin(number, generation) for number in new))
+        Where another writer got in between nothing was appended, and ids are looked up again.
+        """
+        valid, decisions, next_offset = part.deduplicated.new, part.decisions, part.next_offset
+        while decisions and not await self._append_batch(
+            part.partition, Batch(decisions), next_offset
+        ):
+            index = await self._log.ready(part.partition, self._in_flight.generation)
+            try:
+                again = self._look_up(part.partition, valid, index)
+                next_offset = index.next_offset
+            except INDEX_FAILED as exc:
+                self._log.failed(exc)
                 continue
-        # From here on nothing gives way: what the indexes say holds for all of it.
-        try:
-            return [_share(events, index) for events, index in zip(batch, indexes, strict=True)]
-        except INDEX_FAILED as exc:
-            runtime.decisions.failed(exc)
+            part.deduplicated.duplicates += again.duplicates
+            part.deduplicated.rejected += again.rejected
+            valid = again.new
+            new = {each.transaction.transaction_id for each in valid}
+            decisions = [each for each in decisions if each.transaction_id in new]
+        self._worker.waiters.notify(decisions)
+
+    async def _append_batch(self, partition: int, batch: Batch, next_offset: int) -> bool:
+        """Append to the log under back-pressure, and enqueue for the sinks what is in it."""
+        await self._worker.assignment_settled()
+        writers = self._worker.sink_writers
+        for writer in writers:
+            await writer.wait_for_capacity(batch)
+        undisturbed = await self._log.append(partition, batch, next_offset)
+        self._worker.listener.tell()
+        for writer in writers:
+            if undisturbed:
+                end = next_offset + len(batch.decisions)
+                writer.enqueue(partition, next_offset, end, batch)
+            else:
+                writer.notify()
+        return undisturbed
+
+    async def _complete_unless_interrupted(self, partition: int, taken: Sequence[Appended]) -> None:
+        events = [*chain.from_iterable(appended.events for appended in taken)]
+        await self._in_flight.unless_interrupted(self._complete(partition, taken), events)
+
+    async def _complete(self, partition: int, taken: Sequence[Appended]) -> None:
+        """Write the counts of a partition, then acknowledge what they count."""
+        current = self._in_flight.release_stale(taken, lambda appended: appended.events)
+        if not current:
+            return
+        generation = self._in_flight.generation
+        index = await self._log.ready(partition, generation)
+        counted = [each for appended in current for each in appended.counted]
+        offset = max(appended.offset for appended in current)
+        with stage("count"):
+            await self._counts.add(generation, partition, Progress(counted, offset, index.counts))
+        for appended in self._in_flight.release_stale(current, lambda appended: appended.events):
+            self._in_flight.acknowledge(appended.events)
 
 
-async def _ready(numbers: Sequence[int], generation: int) -> list[DecisionIndex]:
-    """Return the indexes, all of which are ready at the same moment."""
-    decisions = runtime.decisions
-    while True:
-        indexes = [await decisions.ready(number, generation) for number in numbers]
-        # While one is waited for, another may turn out to be damaged.
-        if all(decisions.index(n) is each for n, each in zip(numbers, indexes, strict=True)):
-            return indexes
-
-
-async def _begin(number: int, generation: int) -> None:
-    """Find out whether the topic is still the one that was counted."""
-    topic = settings.transactions_topic
-    partition = TP(topic, number)
-    async for attempt in patiently(f"looking where {topic}/{number} ends"):
-        with attempt:
-            end = (await app.consumer.highwaters(partition))[partition]
-    index = await runtime.decisions.ready(number, generation)
-    if generation != app.consumer_generation_id:
-        return
-    await own_counts.begin(
-        generation, number, runtime.watch.ids[topic], end=end or 0, cursor=index.cursor
-    )
-
-
-def _decisions(shares: Sequence[Share]) -> list[Decision]:
-    """Decide all that is new; what the model has no score for is rejected, and the rest decided."""
-    how: Any = {"scorer": runtime.scorer, "policy": runtime.policy}
-    how["now"] = datetime.now(timezone.utc)
-    new = [candidate for share in shares for candidate in share.admission.new]
-    try:
-        return decide(new, **how)
-    except ValueError:
-        if not (why := unscored(new, **how)):
-            raise
-    log.error("%d of %d transactions have no score: %s", len(why), len(new), min(why.values()))
-    for share in shares:
-        share.admission.leave_out(why)
-    return decide([candidate for share in shares for candidate in share.admission.new], **how)
-
-
-def _share(events: Events, index: DecisionIndex) -> Share:
-    records = [record for event in events for record in run_of(event.message).records]
-    with stage("read"):
-        there = runtime.watch.partitions
-        inputs = [input_of(record, there) for record in records]
-        reading = read(inputs, settings.topic_partitions)
-    with stage("admit"):
-        admission = _admit(number_of(events), reading.candidates, index)
-    return Share(number_of(events), events, records, reading, admission, index.cursor)
-
-
-def _admit(number: int, candidates: Sequence[Candidate], index: DecisionIndex) -> Admission:
-    """Sort the candidates by what the index has, and tell who waits for that."""
-    known = index.find([each.transaction.transaction_id for each in candidates])
-    runtime.waiting.wake(known.values())
-    return admit(candidates, known, index.before(own_counts.since(number), known))
-
-
-async def _append(share: Share) -> None:
-    """Append decisions to the log.
-
-    If somebody else wrote to this partition of it meanwhile, what came first under each id counts.
-    """
-    candidates, decisions, cursor = share.admission.new, share.decisions, share.cursor
-    while decisions and not await runtime.append(share.number, Batch(decisions), cursor):
-        index = await runtime.decisions.ready(share.number, app.consumer_generation_id)
-        try:
-            again, cursor = _admit(share.number, candidates, index), index.cursor
-        except INDEX_FAILED as exc:
-            runtime.decisions.failed(exc)
-            continue
-        share.admission.repeated += again.repeated
-        share.admission.rejected += again.rejected
-        # What the log does not have: nothing was written, since others had been before.
-        candidates = again.new
-        new = {each.transaction.transaction_id for each in candidates}
-        decisions = [each for each in decisions if each.transaction_id in new]
-    runtime.waiting.wake(decisions)
-
-
-def _counted(rejected: Sequence[Rejection], admission: Admission) -> list[Counted]:
-    """What became of the inputs that led to no decision."""
+def _counted(rejected: Sequence[Rejection], found: Deduplicated) -> list[Counted]:
+    """Return what became of the inputs that led to no decision."""
     return [
-        *(Counted(each.input.position.offset, DUPLICATE) for each in admission.repeated),
+        *(Counted(each.input.position.offset, DUPLICATE) for each in found.duplicates),
         *(Counted(each.input.position.offset, each.reason) for each in rejected),
     ]

@@ -1,8 +1,8 @@
-"""Partitions of the input beyond those of the decision log: what they hold is sent on.
+"""Partitions of the input beyond those of the decision log: what they hold is sent on unparsed.
 
-Homes of ids depend on the number of partitions of the log, which stays. Where the topic of
-transactions has more, such as after somebody has added some, their messages are put into the others
-as they are, and decided, sent home or rejected there.
+Key partitions depend on the number of partitions of the log, which stays. Where the transactions
+topic has more, such as after somebody has added some, their records are put into the others as they
+are, and decided, rerouted or rejected there.
 """
 
 from __future__ import annotations
@@ -10,40 +10,57 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from agents.partition_queues import Events, number_of
-from fraudapp.app import runtime, settings
-from fraudapp.kafka.consumer import run_of
+from agents.in_flight import InFlight
+from agents.partition_queues import Events, partition_of
+from fraudapp.kafka.producer import BatchProducer
+from fraudapp.kafka.record_batch import record_batch_of
 from fraudapp.messages.publish import send_raw
-from models.admission import Input, Position
-
-
-def is_surplus(partition: int) -> bool:
-    """Whether nothing is decided in this partition."""
-    return partition >= settings.topic_partitions
+from fraudapp.settings import Settings
+from models.inputs import Input, Position
 
 
 @dataclass
 class Surplus:
     """What a batch holds of one such partition."""
 
-    number: int
+    partition: int
     events: Events
 
 
-async def as_it_is(batch: Sequence[Events]) -> Sequence[Surplus]:
-    """Return all of it: there is nothing to decide."""
-    return [Surplus(number_of(events), events) for events in batch]
+class SurplusPartitions:
+    """The steps of a batch in which nothing is decided; see `agents.batcher`."""
 
+    def __init__(self, settings: Settings, producer: BatchProducer, in_flight: InFlight) -> None:
+        self._topic = settings.transactions_topic
+        self._partitions = settings.topic_partitions
+        self._producer = producer
+        self._in_flight = in_flight
 
-async def send_on(surplus: Surplus) -> None:
-    """Put messages where they are dealt with; returns once the broker has them.
+    def is_ready(self, partition: int) -> bool:
+        """Nothing is looked up here, so nothing is waited for."""
+        return True
 
-    A crash may put some there twice: a transaction is decided once all the same.
-    """
-    inputs = []
-    for event in surplus.events:
-        for record in run_of(event.message).records:
-            position = Position(record.topic, record.partition, record.offset)
-            inputs.append(Input(record.key, record.value, position, position))
-    partition = surplus.number % settings.topic_partitions
-    await send_raw(runtime.appender, settings.transactions_topic, partition, inputs)
+    async def begin(self, batch: Sequence[Events]) -> Sequence[Surplus]:
+        """Return all of it: there is nothing to decide."""
+        if self._in_flight.suspended:
+            for events in batch:
+                self._in_flight.release(events)
+            return []
+        return [Surplus(partition_of(events), events) for events in batch]
+
+    async def finish(self, part: Surplus) -> None:
+        """Send records on, and acknowledge them.
+
+        A crash in between may send some twice: a transaction is decided once all the same.
+        """
+        await self._in_flight.unless_interrupted(self._send_on(part), part.events)
+
+    async def _send_on(self, part: Surplus) -> None:
+        inputs = []
+        for event in part.events:
+            for record in record_batch_of(event.message).records:
+                position = Position(record.topic, record.partition, record.offset)
+                inputs.append(Input(record.key, record.value, position, position))
+        await send_raw(self._producer, self._topic, part.partition % self._partitions, inputs)
+        for each in self._in_flight.release_stale([part], lambda part: part.events):
+            self._in_flight.acknowledge(each.events)

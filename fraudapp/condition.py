@@ -1,4 +1,4 @@
-"""Waiting until something holds of state that others in this event loop change."""
+"""A condition variable for one event loop, without the lock of `asyncio.Condition`."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import asyncio
 from collections.abc import Callable
 
 
-class Changes:
-    """Wakes those who wait for a condition, whenever what it is about may have changed."""
+class Condition:
+    """Wakes those who wait for a predicate, whenever its state may have changed."""
 
     def __init__(self) -> None:
         self._event = asyncio.Event()
@@ -16,8 +16,8 @@ class Changes:
         """Let everybody who waits look again."""
         self._event.set()
 
-    async def until(self, condition: Callable[[], bool]) -> None:
-        """Return once `condition` is true; without giving way if it is already."""
-        while not condition():
+    async def wait_for(self, predicate: Callable[[], bool]) -> None:
+        """Return once `predicate` is true; without giving way if it is already."""
+        while not predicate():
             self._event.clear()
             await self._event.wait()

@@ -22,7 +22,7 @@ LONGEST: Final = 400
 """Characters of a reason, at most: drivers put whole statements into theirs."""
 
 
-class Effort:
+class Operation:
     """One thing that is tried until it goes well.
 
     The log is told of the first failure, of each with a reason that is new, of those that go on
@@ -89,23 +89,23 @@ class Effort:
         return f"{self.what}: {self.reason} (failed {times} in {seconds:.1f} s)"
 
 
-class Readings(dict[int, Effort]):
-    """The efforts to read the partitions of a topic, each made when it is first asked for."""
+class PartitionReads(dict[int, Operation]):
+    """The operations to read the partitions of a topic, each made when it is first asked for."""
 
     def __init__(self, topic: str, purpose: str = "") -> None:
         self._topic = topic
         self._purpose = purpose
         super().__init__()
 
-    def __missing__(self, number: int) -> Effort:
+    def __missing__(self, number: int) -> Operation:
         what = f"reading partition {number} of {self._topic}{self._purpose}"
-        effort = self[number] = Effort(what)
-        return effort
+        operation = self[number] = Operation(what)
+        return operation
 
 
-def troubles(efforts: Iterable[Effort], after: float = BLIP) -> list[str]:
+def troubles(operations: Iterable[Operation], after: float = BLIP) -> list[str]:
     """What fails of these, and why, if it has done so for `after` seconds."""
-    found = (each.trouble(after) for each in efforts)
+    found = (each.trouble(after) for each in operations)
     return [each for each in found if each is not None]
 
 

@@ -15,7 +15,7 @@ from aiokafka.errors import (
 )
 from stamina.instrumentation import set_on_retry_hooks
 
-from fraudapp.operation import Effort
+from fraudapp.operation import Operation
 
 LONGEST_WAIT: Final = 5.0
 """Seconds between two attempts, at most."""
@@ -23,12 +23,12 @@ LONGEST_WAIT: Final = 5.0
 # Trying again would change nothing.
 _FINAL: Final = (MessageSizeTooLargeError, RecordListTooLargeError, ProducerClosed)
 
-# Its own line, `stamina.retry_scheduled`, has neither what is waited for nor why; an `Effort` has.
+# Its own line, `stamina.retry_scheduled`, tells neither what is tried nor why: `Operation` does.
 set_on_retry_hooks([])
 
 
-async def patiently(
-    what: str | Effort,
+async def retry_forever(
+    what: str | Operation,
     on: type[Exception] | tuple[type[Exception], ...] | None = None,
     *,
     within: float | None = None,
@@ -37,19 +37,19 @@ async def patiently(
     """Yield attempts until one does not raise `on`; by default a `KafkaError`.
 
     They end when `within` seconds are over, with the last failure; else never: cancelling is the
-    way out. What fails and why is said in the log, see `Effort`; whoever has to know it too passes
-    one of their own.
+    way out. The log is told what fails and why, see `Operation`; a caller that has to know it too
+    passes one of its own.
     """
-    effort = what if isinstance(what, Effort) else Effort(what)
+    operation = what if isinstance(what, Operation) else Operation(what)
     passes = _may_pass if on is None else lambda exc: isinstance(exc, on)
-    first = _Attempt(effort, passes)
+    first = _Attempt(operation, passes)
     yield first
     if not first.failed:
         return
     async for attempt in stamina.retry_context(
         on=passes, attempts=None, timeout=within, wait_initial=0.1, wait_max=longest_wait
     ):
-        yield _Attempt(effort, passes, attempt)
+        yield _Attempt(operation, passes, attempt)
 
 
 class _Attempt:
@@ -59,27 +59,27 @@ class _Attempt:
 
     def __init__(
         self,
-        effort: Effort,
+        operation: Operation,
         passes: Callable[[Exception], bool],
         attempt: AbstractContextManager[object] | None = None,
     ) -> None:
-        self._effort = effort
+        self._operation = operation
         self._passes = passes
         self._attempt = attempt
 
     def __enter__(self) -> None:
-        self._effort.began()
+        self._operation.began()
         if self._attempt is not None:
             self._attempt.__enter__()
 
     def __exit__(self, kind: object, exc: BaseException | None, traceback: object) -> bool | None:
         self.failed = isinstance(exc, Exception) and self._passes(exc)
         if self.failed and exc is not None:
-            self._effort.failed(exc)
+            self._operation.failed(exc)
         elif exc is None:
-            self._effort.succeeded()
+            self._operation.succeeded()
         else:
-            self._effort.given_up()
+            self._operation.given_up()
         if self._attempt is None:
             return self.failed
         return self._attempt.__exit__(kind, exc, traceback)  # type: ignore[arg-type]

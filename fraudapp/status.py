@@ -1,4 +1,4 @@
-"""How this worker does, as its metrics, its reports and its health answers tell it."""
+"""How this worker does, as its metrics, its heartbeats and its health answers tell it."""
 
 from __future__ import annotations
 
@@ -9,55 +9,66 @@ from typing import cast
 from faust.exceptions import ConsumerNotStarted
 from faust.types import TP
 
-from fraudapp.app import app, runtime, settings
 from fraudapp.kafka.consumer import SafeConsumer
 from fraudapp.metrics import SinkState
+from fraudapp.worker import FraudWorker
 from models.counts import Counts
 
 
-def worker_name() -> str:
-    """HOST:PORT of the web server: no two workers have the same."""
-    return f"{socket.gethostname()}:{settings.web_port}"
+class WorkerStatus:
+    """Asks the worker and Faust; asking changes nothing."""
 
+    def __init__(self, worker: FraudWorker) -> None:
+        self._worker = worker
+        self._app = worker.app
+        self._settings = worker.settings
 
-def owned() -> list[int]:
-    """Partitions that are this worker's now; none while they are being assigned."""
-    generation, numbers = runtime.owned
-    steady = not app.rebalancing and not app.in_recovery
-    return list(numbers) if steady and generation == app.consumer_generation_id else []
+    @property
+    def name(self) -> str:
+        """HOST:PORT of the web server: no two workers have the same."""
+        return f"{socket.gethostname()}:{self._settings.web_port}"
 
+    def owned(self) -> list[int]:
+        """Partitions that are this worker's now; none while they are being assigned."""
+        generation, partitions = self._worker.assignment
+        if self._is_unsteady() or generation != self._app.consumer_generation_id:
+            return []
+        return list(partitions)
 
-def unread() -> list[int]:
-    """Partitions that are this worker's, and that it cannot decide in before it has read them."""
-    return [] if app.rebalancing or app.in_recovery else runtime.unread()
+    def unread(self) -> list[int]:
+        """Partitions of this worker in which it cannot decide before it has read them."""
+        return [] if self._is_unsteady() else self._worker.unread()
 
+    def sinks(self) -> dict[str, SinkState]:
+        """How each sink does, by name; none before the worker has started."""
+        if not self._worker.has_started:
+            return {}
+        writers = self._worker.parts().sink_writers
+        return {each.sink.name: SinkState(each.lag, each.failure is not None) for each in writers}
 
-def stores() -> dict[str, SinkState]:
-    """How each sink does, by name."""
-    return {
-        sink_writer.sink.name: SinkState(sink_writer.lag, sink_writer.failure is not None)
-        for sink_writer in runtime.sink_writers
-    }
+    def high_waters(self, partitions: Iterable[int]) -> dict[int, int]:
+        """Offset after the last record of each input partition, where it is known already."""
+        topic = self._settings.transactions_topic
+        known = {each: self._high_water(TP(topic, each)) for each in partitions}
+        return {partition: offset for partition, offset in known.items() if offset is not None}
 
+    def lags(self, counts: Mapping[int, Counts]) -> dict[int, int]:
+        """`lag` of each partition with counts, where it is known."""
+        return {
+            partition: lag(end, counts[partition])
+            for partition, end in self.high_waters(counts).items()
+        }
 
-def high_waters(numbers: Iterable[int]) -> dict[int, int]:
-    """Offset after the last message of each input partition, where it is known already."""
-    known = {number: _high_water(TP(settings.transactions_topic, number)) for number in numbers}
-    return {number: offset for number, offset in known.items() if offset is not None}
+    def _is_unsteady(self) -> bool:
+        return bool(self._app.rebalancing or self._app.in_recovery)
 
-
-def _high_water(partition: TP) -> int | None:
-    try:
-        return cast(SafeConsumer, app.consumer).outstanding(partition)
-    except (AssertionError, AttributeError, KeyError, ConsumerNotStarted):
-        return None  # the consumer has just lost it, or stopped
+    def _high_water(self, partition: TP) -> int | None:
+        try:
+            return cast(SafeConsumer, self._app.consumer).outstanding(partition)
+        except (AssertionError, AttributeError, KeyError, ConsumerNotStarted):
+            return None  # the consumer has just lost it, or stopped
 
 
 def lag(high_water: int, counts: Counts | None) -> int:
-    """Messages of a partition that are not dealt with yet."""
+    """Records of a partition that are not dealt with yet."""
     return max(0, high_water - (counts.offset if counts else -1) - 1)
-
-
-def lags(counts: Mapping[int, Counts]) -> dict[int, int]:
-    """The same, of each partition with counts, where it is known."""
-    return {number: lag(end, counts[number]) for number, end in high_waters(counts).items()}

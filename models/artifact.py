@@ -20,6 +20,7 @@ import numpy as np
 from msgspec import Struct
 
 from models.ensemble import Trees
+from models.errors import NeedsOperator
 from models.features import FEATURE_CONTRACT, FEATURE_NAMES, TYPE_CODES, from_columns
 from models.linear import Linear
 from models.records import LARGEST_AMOUNT
@@ -33,7 +34,7 @@ T = TypeVar("T")
 _NOT_JSON = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 
-class ModelFileError(Exception):
+class ModelFileError(NeedsOperator):
     """A model file cannot be used; the message says which, why, and what to do."""
 
 

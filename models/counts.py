@@ -50,15 +50,15 @@ class Counts(Struct, frozen=True):
     from what is at that position now.
     """
 
-    def at(self, topic_id: str, *, end: int, cursor: int) -> Counts:
+    def at(self, topic_id: str, *, end: int, next_offset: int) -> Counts:
         """Return these counts for going on with a topic, which ends at offset `end` for now.
 
-        Of another topic, all inputs are new ones; `cursor` is where the decision log is before the
-        first of them is decided. One without an id is taken for another if it is shorter than it
-        was. If it is the same, it has lost its end: what is left may be counted again, but for what
-        led to a decision, and nobody can tell what has come instead.
+        Of another topic, all inputs are new ones; `next_offset` is that of the decision log before
+        the first of them is decided. A topic without an id is taken for another one if it is
+        shorter than it was. One with the same id has lost its end: what is left may be counted
+        again, but for what led to a decision, and nobody can tell what has come instead.
         """
-        since = self.since if self.since <= cursor else 0  # else the log is another one
+        since = self.since if self.since <= next_offset else 0  # else the log is another one
         known = bool(topic_id and self.topic_id)
         same = known and topic_id == self.topic_id
         begins_again = self.offset >= end or (known and not same)
@@ -66,7 +66,7 @@ class Counts(Struct, frozen=True):
             self,
             offset=-1 if begins_again else self.offset,
             topic_id=topic_id or self.topic_id,
-            since=cursor if begins_again and not same else since,
+            since=next_offset if begins_again and not same else since,
         )
 
     def plus(

@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from models.admission import Candidate
+from models.inputs import ValidInput
 from models.policy import FLAGGED_UPSTREAM, Policy
 from models.records import Decision, Outcome, Reason, Transaction
 
@@ -31,7 +31,7 @@ class BatchScorer(Protocol):
 
 
 def decide(
-    candidates: Sequence[Candidate], *, scorer: BatchScorer, policy: Policy, now: datetime
+    candidates: Sequence[ValidInput], *, scorer: BatchScorer, policy: Policy, now: datetime
 ) -> list[Decision]:
     """Decide each candidate, in their order.
 
@@ -68,7 +68,7 @@ def decide(
 
 
 def unscored(
-    candidates: Sequence[Candidate], *, scorer: BatchScorer, policy: Policy, now: datetime
+    candidates: Sequence[ValidInput], *, scorer: BatchScorer, policy: Policy, now: datetime
 ) -> dict[str, str]:
     """Why candidates cannot be decided, by id; for when `decide` has raised: each goes alone."""
     found = {}

@@ -13,6 +13,7 @@ from typing import Any, Final, get_type_hints
 import msgspec
 
 from models import characters
+from models.errors import Rejected
 from models.records import LONGEST_TEXT, FieldError, Transaction
 
 _decode: Final = msgspec.json.Decoder(Transaction).decode
@@ -54,7 +55,7 @@ def unread(name: str, fields: Iterable[str], **options: Any) -> Callable[[bytes]
 _decode_fields: Final = unread("Fields", _HINTS)
 
 
-class InvalidTransaction(ValueError):
+class InvalidTransaction(Rejected, ValueError):
     """An input that is not a transaction; `errors` names each thing that is wrong with it."""
 
     def __init__(self, errors: Iterable[FieldError]) -> None:

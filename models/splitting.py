@@ -10,6 +10,7 @@ from typing import Final
 
 import msgspec
 
+from models.errors import Rejected
 from models.parsing import UNREADABLE, InvalidTransaction, unread
 from models.records import FieldError
 
@@ -37,7 +38,7 @@ _decode_first: Final = json.JSONDecoder(
 ).raw_decode
 
 
-class TooMany(ValueError):
+class TooMany(Rejected, ValueError):
     """An array has more than `MOST_AT_ONCE` items; the others were not looked at."""
 
 

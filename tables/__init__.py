@@ -1,3 +1,27 @@
 """Tables: state kept in RocksDB and in changelog topics."""
 
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from faust import App
+
+from fraudapp.settings import Settings
+from models.counts import Counts
+from tables import decision_counts, heartbeats
+from tables.global_table import ByPartition
+
 __part_of__ = "fraudapp"
+
+
+@dataclass(frozen=True)
+class Tables:
+    """The tables of a worker, each with a value for each partition of the input."""
+
+    counts: ByPartition[Counts]
+    heartbeats: ByPartition[heartbeats.Heartbeat]
+
+
+def register(app: App, settings: Settings) -> Tables:
+    """Make the tables of an app."""
+    return Tables(decision_counts.new_table(app, settings), heartbeats.new_table(app, settings))

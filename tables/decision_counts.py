@@ -1,21 +1,29 @@
-"""The counts of every partition."""
+"""The counts of every partition: decisions by outcome, duplicates, dead letters by reason."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Mapping
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
-from models.counts import Counted, Counts, Totals, total
+from faust import App
+
+from fraudapp.settings import Settings
+from models.counts import Counted, Counts
 from tables.global_table import ByPartition
 
 log = logging.getLogger(__name__)
 
-decision_counts: Final = ByPartition(
-    "decision-counts",
-    value=Counts,
-    help="Counts of decisions, duplicates and dead letters, by partition.",
-)
+
+def new_table(app: App, settings: Settings) -> ByPartition[Counts]:
+    """Return the table; it is the app's from then on."""
+    return ByPartition(
+        app,
+        settings,
+        "decision-counts",
+        value=Counts,
+        help="Counts of decisions, duplicates and dead letters, by partition.",
+    )
 
 
 class Progress(NamedTuple):
@@ -36,7 +44,8 @@ class OwnCounts:
     an old value into the table. `refresh` writes over it.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, table: ByPartition[Counts]) -> None:
+        self._table = table
         self._taken_over: dict[int, int] = {}
         self._begun: dict[int, int] = {}
         self._counts: dict[int, Counts] = {}
@@ -46,7 +55,7 @@ class OwnCounts:
         return self._begun.get(partition) == generation
 
     async def begin(
-        self, generation: int, partition: int, topic_id: str, *, end: int, cursor: int
+        self, generation: int, partition: int, topic_id: str, *, end: int, next_offset: int
     ) -> None:
         """Go on with the topic there is now, see `Counts.at`; before anything of it is decided.
 
@@ -54,7 +63,7 @@ class OwnCounts:
         """
         self._take_over(generation, partition)
         before = self._counts[partition]
-        counts = self._counts[partition] = before.at(topic_id, end=end, cursor=cursor)
+        counts = self._counts[partition] = before.at(topic_id, end=end, next_offset=next_offset)
         if (counts.offset, counts.since) != (before.offset, before.since):
             log.warning(
                 "partition %d of the topic of transactions begins again at offset %d, where it had "
@@ -62,8 +71,8 @@ class OwnCounts:
                 *(partition, counts.offset + 1, before.offset + 1),
             )
         if counts != before:
-            decision_counts.write(partition, counts)
-            await decision_counts.delivered(partition)
+            self._table.write(partition, counts)
+            await self._table.delivered(partition)
         self._begun[partition] = generation
 
     def since(self, partition: int) -> int:
@@ -72,13 +81,13 @@ class OwnCounts:
 
     def _take_over(self, generation: int, partition: int) -> None:
         if self._taken_over.get(partition) != generation:
-            self._counts[partition] = decision_counts.get(partition) or Counts()
+            self._counts[partition] = self._table.get(partition) or Counts()
             self._taken_over[partition] = generation
 
     async def add(self, generation: int, partition: int, progress: Progress) -> None:
         """Count inputs of a partition; returns once the changelog topic has the counts."""
         self._write(generation, partition, progress)
-        await decision_counts.delivered(partition)
+        await self._table.delivered(partition)
 
     def refresh(self, generation: int, decisions: Mapping[int, Mapping[str, int]]) -> None:
         """Write the counts of these partitions again, with these totals of their indexes."""
@@ -90,9 +99,4 @@ class OwnCounts:
         inputs, offset, decisions = progress
         counts = self._counts[partition].plus(inputs, offset=offset, decisions=decisions)
         self._counts[partition] = counts
-        decision_counts.write(partition, counts)
-
-
-def totals() -> Totals:
-    """Counts of the whole cluster, as far as this worker has heard."""
-    return total(dict(decision_counts.items()))
+        self._table.write(partition, counts)

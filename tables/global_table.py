@@ -12,22 +12,23 @@ from types import SimpleNamespace
 from typing import Annotated, Any, Final, Generic, TypeVar, cast
 
 import msgspec
+from faust import App
 from faust.streams import _current_event
 from faust.tables.globaltable import GlobalTable
 from faust.tables.manager import TableManager
 from faust.types import TP, EventT, FutureMessage, Message, StoreT, TopicT
 
-from fraudapp.app import app, settings
 from fraudapp.kafka.clients import end_offsets
-from fraudapp.kafka.consumer import RawSchema
 from fraudapp.kafka.foreign_records import passed_over
+from fraudapp.kafka.record_batch import RawSchema
 from fraudapp.kafka.topic_configs import BROKERS_CLOCK
-from fraudapp.operation import Effort, troubles
+from fraudapp.operation import Operation, troubles
 from fraudapp.process import open_files
 from fraudapp.process.disk import DiskFull
-from fraudapp.retry import patiently
+from fraudapp.retry import retry_forever
+from fraudapp.settings import Settings
 from models.parsing import UNREADABLE
-from tables.repair import mend
+from tables.repair import repair
 from tables.rocksdb_store import PatientStore
 
 _decode_key: Final = msgspec.json.Decoder(Annotated[int, msgspec.Meta(ge=0, lt=2**31)]).decode
@@ -41,15 +42,22 @@ class DeliveredTable(GlobalTable):
     the change.
     """
 
-    def __init__(self, *args: Any, value_struct: type[msgspec.Struct], **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *args: Any,
+        settings: Settings,
+        value_struct: type[msgspec.Struct],
+        **kwargs: Any,
+    ) -> None:
         """`value_struct` is what values have to be; anything else is passed over."""
         super().__init__(*args, **kwargs)
+        self._settings = settings
         self._decode_value = msgspec.json.Decoder(value_struct).decode
         # By partition: the newest key and value, those the topic has, and what is on its way there.
         self._newest: dict[int, tuple[Any, Any]] = {}
         self._there: dict[int, tuple[Any, Any]] = {}
         self._on_its_way: dict[int, FutureMessage] = {}
-        self.delivering: dict[int, Effort] = {}
+        self.delivering: dict[int, Operation] = {}
         """Whether the changelog topic takes what is waited for, by partition."""
         self.recovered = False
         """Whether the whole changelog was read since the start; then what is new is heard of."""
@@ -58,14 +66,14 @@ class DeliveredTable(GlobalTable):
         """Start with what is on disk, but for what would keep the worker from ever starting."""
         await super().on_start()
         topic = self.changelog_topic_name
-        partitions = [TP(topic, number) for number in range(settings.topic_partitions)]
+        partitions = [TP(topic, number) for number in range(self._settings.topic_partitions)]
         store = cast(PatientStore, self.data)
-        async for attempt in patiently(f"asking where {topic} ends"):
+        async for attempt in retry_forever(f"asking where {topic} ends"):
             with attempt:
-                ends = await end_offsets(settings, partitions)
-        async for attempt in patiently(store.writing, on=DiskFull):
+                ends = await end_offsets(self._settings, partitions)
+        async for attempt in retry_forever(store.writing, on=DiskFull):
             with attempt:
-                await mend(store, partitions, ends, self._check)
+                await repair(store, partitions, ends, self._check)
 
     async def on_recovery_completed(self, *args: Any, **kwargs: Any) -> None:
         """See `Collection.on_recovery_completed`."""
@@ -148,8 +156,8 @@ class DeliveredTable(GlobalTable):
         """Return once the changelog topic has the newest value of a partition; tried until then."""
         if partition not in self.delivering:
             what = f"writing partition {partition} of {self.changelog_topic_name}"
-            self.delivering[partition] = Effort(what, needs="WRITE")
-        async for attempt in patiently(self.delivering[partition]):
+            self.delivering[partition] = Operation(what, needs="WRITE")
+        async for attempt in retry_forever(self.delivering[partition]):
             with attempt:
                 while self._there.get(partition) is not self._newest.get(partition):
                     message = self._on_its_way.get(partition) or self._send(partition)
@@ -160,9 +168,14 @@ class DeliveredTable(GlobalTable):
 class ByPartition(Generic[Value]):
     """Values of one type by input partition, in a table of that name."""
 
-    def __init__(self, name: str, *, value: type[Value], help: str) -> None:
+    def __init__(
+        self, app: App, settings: Settings, name: str, *, value: type[Value], help: str
+    ) -> None:
+        self._tables: Final = cast(TableManager, app.tables)
+        self._topic: Final = settings.transactions_topic
         self._type: Final = value
-        self._table: Final = cast(DeliveredTable, app.tables.add(_new_table(name, value, help)))
+        table = _new_table(app, settings, name, value, help)
+        self._table: Final = cast(DeliveredTable, self._tables.add(table))
 
     def get(self, partition: int) -> Value | None:
         """Return the value of a partition; None if nothing was written yet."""
@@ -171,7 +184,7 @@ class ByPartition(Generic[Value]):
 
     def items(self) -> Iterator[tuple[int, Value]]:
         """Every partition with its value, as far as this worker has heard."""
-        cast(TableManager, app.tables).recovery.flush_buffers()
+        self._tables.recovery.flush_buffers()
         for partition, value in self._table.items():
             yield int(partition), self._converted(value)
 
@@ -183,7 +196,7 @@ class ByPartition(Generic[Value]):
     def write(self, partition: int, value: Value) -> None:
         """Set the value of a partition; see `delivered`."""
         # Faust finds the partition by the current event, which micro-batches and timers lack.
-        event = _Event(partition)
+        event = _Event(self._topic, partition)
         token = _current_event.set(weakref.ref(cast(Any, event)))
         try:
             self._table[partition] = msgspec.to_builtins(value, str_keys=True)
@@ -210,13 +223,16 @@ class ByPartition(Generic[Value]):
 class _Event:
     """As much of an event as Faust's tables ask for: the partition that is written to."""
 
-    def __init__(self, partition: int) -> None:
-        self.message = SimpleNamespace(topic=settings.transactions_topic, partition=partition)
+    def __init__(self, topic: str, partition: int) -> None:
+        self.message = SimpleNamespace(topic=topic, partition=partition)
 
 
-def _new_table(name: str, value: type[msgspec.Struct], meaning: str) -> DeliveredTable:
+def _new_table(
+    app: App, settings: Settings, name: str, value: type[msgspec.Struct], meaning: str
+) -> DeliveredTable:
     return DeliveredTable(
         app,
+        settings=settings,
         value_struct=value,
         name=name,
         help=meaning,

@@ -6,10 +6,10 @@ its `activity` is a function of the decision log, so that no crash can falsify i
 
 from __future__ import annotations
 
-from typing import Final
-
+from faust import App
 from msgspec import Struct
 
+from fraudapp.settings import Settings
 from models.activity import Activity
 from models.counts import Count
 from tables.global_table import ByPartition
@@ -23,7 +23,7 @@ class SinkStatus(Struct, frozen=True):
     down: bool
 
 
-class Report(Struct, frozen=True):
+class Heartbeat(Struct, frozen=True):
     """A partition, and the worker that owns it, at one moment."""
 
     worker: str
@@ -50,8 +50,12 @@ class Report(Struct, frozen=True):
     """How long that will take; None if not known yet."""
 
 
-partition_reports: Final = ByPartition(
-    "partition-reports",
-    value=Report,
-    help="Recent activity of each partition, and how its owner does.",
-)
+def new_table(app: App, settings: Settings) -> ByPartition[Heartbeat]:
+    """Return the table; it is the app's from then on. Its name is that of its changelog topic."""
+    return ByPartition(
+        app,
+        settings,
+        "partition-reports",
+        value=Heartbeat,
+        help="Recent activity of each partition, and how its owner does.",
+    )

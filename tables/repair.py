@@ -18,7 +18,7 @@ Check = Callable[[int, bytes, bytes], None]
 """Raises what is wrong with an entry of a partition: its key, and its value."""
 
 
-async def mend(
+async def repair(
     store: Store, partitions: Iterable[TP], ends: Mapping[TP, int], check: Check
 ) -> None:
     """Remove partitions that cannot be opened or read, or are ahead of the end of their changelog.

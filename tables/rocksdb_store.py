@@ -12,7 +12,7 @@ from faust.streams import current_event
 from faust.types import TP, EventT
 from rocksdict import WriteBatch, WriteOptions
 
-from fraudapp.operation import Effort
+from fraudapp.operation import Operation
 from fraudapp.process.disk import DiskFull, is_full
 
 _AT_ONCE: Final = WriteOptions()
@@ -36,7 +36,7 @@ class PatientStore(Store):
         self._held: defaultdict[int, dict[bytes, bytes]] = defaultdict(dict)
         # What RocksDB took since it was opened, of which some may be in its memory only.
         self._taken: defaultdict[int, dict[bytes, bytes]] = defaultdict(dict)
-        self.writing: Final = Effort(f"writing to {self.path}")
+        self.writing: Final = Operation(f"writing to {self.path}")
         """Whether the disk takes what is written."""
 
     def _set(self, key: bytes, value: bytes | None) -> None:

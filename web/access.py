@@ -8,15 +8,14 @@ from typing import Final
 
 from aiohttp import web as aiohttp_web
 
-from fraudapp.app import app, settings
 from fraudapp.config.api_keys import Key, Keys
 from fraudapp.config.exposure import is_loopback
 from fraudapp.config.key_file import KeyFile
-from web.caller import caller, subscriber
+from fraudapp.settings import Settings
+from web.caller import Callers, subscriber
 from web.limiter import Limiter, whole_seconds
 from web.negotiation import wants_page
 from web.problems import Handler, Problem, problems
-from web.server import web_app
 
 log = logging.getLogger(__name__)
 
@@ -27,49 +26,86 @@ PAGES: Final = ("/", "/stats", "/docs")
 READING: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 _KEY: Final = aiohttp_web.RequestKey[Key | None]("key", Key)
 
-_keys: Final = settings.keys
-_file: Final = KeyFile(settings.api_keys_file, _keys) if settings.api_keys_file else None
-_requests: Final = Limiter(settings.rates)
-_guesses: Final = Limiter(settings.rates)
+
+class Access:
+    """The keys there are, and how often each of them asks."""
+
+    def __init__(self, settings: Settings, callers: Callers) -> None:
+        self._callers = callers
+        self._rate_limit = settings.rate_limit
+        self._keys = settings.keys
+        path = settings.api_keys_file
+        self._file = KeyFile(path, settings.keys) if path else None
+        self._requests = Limiter(settings.rates)
+        self._guesses = Limiter(settings.rates)
+
+    @aiohttp_web.middleware
+    async def checked(
+        self, request: aiohttp_web.Request, handler: Handler
+    ) -> aiohttp_web.StreamResponse:
+        """Let a request through if its key, where one is needed, opens what it asks for."""
+        if request.path in ALWAYS_OPEN or _is_open(request):
+            return await handler(request)
+        keys = self.current()
+        secret = _secret(request)
+        request[_KEY] = key = keys.find(secret)
+        address = f"address {subscriber(self._callers.of(request))}"
+        self._throttle(key, address, guess=bool(keys and secret and not key))
+        if not keys:
+            return await handler(request)
+        _check(key, _scope(request))
+        response = await problems(request, handler)  # what it raises is an answer as well
+        if not response.prepared and (now := self.current()) is not keys:
+            _check(now.find(secret), _scope(request))
+        return response
+
+    def current(self) -> Keys:
+        """Return the keys that there are now."""
+        return self._file.keys if self._file else self._keys
+
+    def key_of(self, request: aiohttp_web.Request) -> Key | None:
+        """Return the key that a request had when it was let in or refused, whatever it opens.
+
+        None if it had none that there was.
+        """
+        return request[_KEY] if _KEY in request else self.current().find(_secret(request))
+
+    def may_still(self, request: aiohttp_web.Request) -> bool:
+        """Whether a request that was let through would be now; for an answer that does not end."""
+        keys = self.current()
+        key = keys.find(_secret(request))
+        return not keys or (key is not None and _scope(request) in key.scopes)
+
+    async def watch(self, _: aiohttp_web.Application) -> None:
+        """Follow the file of keys, if there is one."""
+        if self._file:
+            self._file.watch()
+
+    def _throttle(self, key: Key | None, address: str, *, guess: bool) -> None:
+        now = time.monotonic()
+        if guess:
+            self._guesses.hit(address, now)
+        # Who has guessed too often is not told by the answer that a guess was right.
+        wait = self._guesses.wait(address, now) if key else 0.0
+        wait = wait or self._requests.hit(f"key {key.name}" if key else address, now)
+        if wait:
+            seconds = whole_seconds(wait)
+            raise Problem(
+                429,
+                f"more than {self._rate_limit} requests; try again in {seconds} s",
+                headers={"Retry-After": str(seconds)},
+            )
 
 
-@aiohttp_web.middleware
-async def access(request: aiohttp_web.Request, handler: Handler) -> aiohttp_web.StreamResponse:
-    """Let a request through if its key, where one is needed, opens what it asks for."""
-    if request.path in ALWAYS_OPEN or _is_open(request):
-        return await handler(request)
-    keys = current()
-    secret = _secret(request)
-    request[_KEY] = key = keys.find(secret)
-    address = f"address {subscriber(caller(request))}"
-    _throttle(key, address, guess=bool(keys and secret and not key))
-    if not keys:
-        return await handler(request)
-    _check(key, _scope(request))
-    response = await problems(request, handler)  # what it raises is an answer as well
-    if not response.prepared and (now := current()) is not keys:
-        _check(now.find(secret), _scope(request))
-    return response
-
-
-def current() -> Keys:
-    """Return the keys that there are now."""
-    return _file.keys if _file else _keys
-
-
-def key_of(request: aiohttp_web.Request) -> Key | None:
-    """Return the key that a request had when it was let in or refused, whatever it opens.
-
-    None if it had none that there was.
-    """
-    return request[_KEY] if _KEY in request else current().find(_secret(request))
-
-
-def may_still(request: aiohttp_web.Request) -> bool:
-    """Whether a request that was let through would be now, for one whose answer does not end."""
-    keys = current()
-    key = keys.find(_secret(request))
-    return not keys or (key is not None and _scope(request) in key.scopes)
+def say_who_may(keys: Keys, bind: str, port: int) -> None:
+    """Say in the log who may use the API."""
+    where = f"{bind}:{port}"
+    if keys:
+        log.info("the API on %s asks for a key", where)
+    elif is_loopback(bind):
+        log.info("no FRAUD_API_KEYS are set: the API is open, on this machine only (%s)", where)
+    else:
+        log.warning("FRAUD_API_OPEN is set: the API on %s is open to everybody", where)
 
 
 def _scope(request: aiohttp_web.Request) -> str:
@@ -106,38 +142,3 @@ def _check(key: Key | None, scope: str) -> None:
             f"the key {key.name!r} has not the scope {scope!r}",
             headers={"WWW-Authenticate": challenge},
         )
-
-
-def _throttle(key: Key | None, address: str, *, guess: bool) -> None:
-    now = time.monotonic()
-    if guess:
-        _guesses.hit(address, now)
-    # Who has guessed too often is not told by the answer that a guess was right.
-    wait = _guesses.wait(address, now) if key else 0.0
-    wait = wait or _requests.hit(f"key {key.name}" if key else address, now)
-    if wait:
-        seconds = whole_seconds(wait)
-        raise Problem(
-            429,
-            f"more than {settings.rate_limit} requests; try again in {seconds} s",
-            headers={"Retry-After": str(seconds)},
-        )
-
-
-async def _watch(_: aiohttp_web.Application) -> None:
-    if _file:
-        _file.watch()
-
-
-async def say_who_may(_: aiohttp_web.Application) -> None:
-    """Say in the log who may use the API."""
-    where = f"{app.conf.web_bind}:{app.conf.web_port}"
-    if current():
-        log.info("the API on %s asks for a key", where)
-    elif is_loopback(app.conf.web_bind):
-        log.info("no FRAUD_API_KEYS are set: the API is open, on this machine only (%s)", where)
-    else:
-        log.warning("FRAUD_API_OPEN is set: the API on %s is open to everybody", where)
-
-
-web_app.on_startup.extend([_watch, say_who_may])

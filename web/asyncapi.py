@@ -8,24 +8,24 @@ import msgspec
 from faust import web
 
 from fraudapp import __version__
-from fraudapp.app import app, settings
+from fraudapp.settings import Settings
 from models.records import Decision, Transaction
 from web import examples
-from web.views import View
+from web.views import View, route
 
 REF: Final = "#/components/schemas/{name}"
 
 
-@app.page("/asyncapi.json", name="asyncapi")
+@route("/asyncapi.json", name="asyncapi")
 class AsyncApi(View):
     """The description, as JSON."""
 
     async def get(self, request: web.Request) -> web.Response:
         """Answer the document."""
-        return self.answer(document())
+        return self.answer(document(self.context.settings))
 
 
-def document() -> dict[str, Any]:
+def document(settings: Settings) -> dict[str, Any]:
     """Return the AsyncAPI document of this application."""
     _, components = msgspec.json.schema_components((Transaction, Decision), ref_template=REF)
     return {
@@ -40,13 +40,16 @@ def document() -> dict[str, Any]:
         "defaultContentType": "application/json",
         "channels": {
             "transactions": _channel(
-                settings.transactions_topic, "Transaction", "Transactions to decide."
+                settings, settings.transactions_topic, "Transaction", "Transactions to decide."
             ),
             "decisions": _channel(
-                settings.decisions_topic, "Decision", "The decisions; the log is compacted."
+                settings, settings.decisions_topic, "Decision", "The decisions, for good."
             ),
             "deadLetters": _channel(
-                settings.dead_letters_topic, "DeadLetter", "Rejected messages, as they were."
+                settings,
+                settings.dead_letters_topic,
+                "DeadLetter",
+                "Rejected messages, as they were.",
             ),
         },
         "operations": {
@@ -90,7 +93,7 @@ _DEAD_LETTER_HEADERS: Final[dict[str, Any]] = {
 }
 
 
-def _channel(topic: str, message: str, description: str) -> dict[str, Any]:
+def _channel(settings: Settings, topic: str, message: str, description: str) -> dict[str, Any]:
     return {
         "address": topic,
         "description": description,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 from aiohttp.web import BaseRequest
@@ -26,24 +26,40 @@ _NODE: Final = re.compile(
 )
 _PAIR: Final = re.compile(r"""([\w!#$%&'*+.^`|~-]+)=(?:([\w!#$%&'*+.^`|~-]+)|"([^"\\]*)")""")
 
-proxies: Final[list[Network]] = []
-"""Those that are believed; set as the server is made."""
 
+class Callers:
+    """Tells whom requests come from, behind the proxies that are believed."""
 
-def caller(request: BaseRequest) -> str:
-    """Return the address a request comes from, or of the last proxy that can be believed."""
-    peer = _address(request.remote or "")
-    if peer is None:
-        return request.remote or "unknown"
-    if not _is_proxy(peer):
-        return str(peer)
-    told = {
-        _first_other(peer, (read(each) if len(each) <= LONGEST else None for each in elements))
-        for name, read in (("X-Forwarded-For", _node), ("Forwarded", _forwarded))
-        if (elements := _last(request.headers.getall(name, [])))
-    }
-    # A proxy adds to one of the two, and may pass on the other as a client has made it up.
-    return str(told.pop() if len(told) == 1 else peer)
+    def __init__(self, proxies: Sequence[Network]) -> None:
+        self._proxies = proxies
+
+    def of(self, request: BaseRequest) -> str:
+        """Return the address a request comes from, or of the last proxy that can be believed."""
+        peer = _address(request.remote or "")
+        if peer is None:
+            return request.remote or "unknown"
+        if not self._is_proxy(peer):
+            return str(peer)
+        told = {
+            self._first_other(peer, (_short(read, each) for each in elements))
+            for name, read in (("X-Forwarded-For", _node), ("Forwarded", _forwarded))
+            if (elements := _last(request.headers.getall(name, [])))
+        }
+        # A proxy adds to one of the two, and may pass on the other as a client has made it up.
+        return str(told.pop() if len(told) == 1 else peer)
+
+    def _is_proxy(self, address: Address) -> bool:
+        return any(address in network for network in self._proxies)
+
+    def _first_other(self, peer: Address, nodes: Iterable[Address | None]) -> Address:
+        last = peer
+        for node in nodes:
+            if node is None:
+                return last
+            if not self._is_proxy(node):
+                return node
+            last = node
+        return last
 
 
 def subscriber(address: str) -> str:
@@ -55,19 +71,8 @@ def subscriber(address: str) -> str:
     return str(parsed or address)
 
 
-def _is_proxy(address: Address) -> bool:
-    return any(address in network for network in proxies)
-
-
-def _first_other(peer: Address, nodes: Iterable[Address | None]) -> Address:
-    last = peer
-    for node in nodes:
-        if node is None:
-            return last
-        if not _is_proxy(node):
-            return node
-        last = node
-    return last
+def _short(read: Callable[[str], Address | None], element: str) -> Address | None:
+    return read(element) if len(element) <= LONGEST else None
 
 
 def _last(headers: Sequence[str]) -> list[str]:

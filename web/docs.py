@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from faust import web
 
-from fraudapp.app import app
-from web.views import View
+from web.views import View, route
 
 
-@app.page("/docs", name="docs")
+@route("/docs", name="docs")
 class Docs(View):
     """Swagger UI, from this server."""
 

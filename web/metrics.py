@@ -5,13 +5,12 @@ from __future__ import annotations
 from faust import web
 from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
 
-from fraudapp import metrics, status
-from fraudapp.app import app, runtime
-from tables.decision_counts import decision_counts
-from web.views import View
+from fraudapp import metrics
+from web.context import Context
+from web.views import View, route
 
 
-@app.page("/metrics", name="metrics")
+@route("/metrics", name="metrics")
 class Metrics(View):
     """Prometheus text."""
 
@@ -22,19 +21,19 @@ class Metrics(View):
         )
 
 
-def _state() -> metrics.WorkerState | None:
-    if not hasattr(runtime, "sink_writers"):
+def worker_state(context: Context) -> metrics.WorkerState | None:
+    """Return what the metrics tell of this worker; None before it has started."""
+    if not context.worker.has_started:
         return None
-    numbers = status.owned()
-    counts = {number: each for number, each in decision_counts.items() if number in numbers}
+    started, owned = context.worker.parts(), context.status.owned()
+    counts = {
+        partition: each for partition, each in context.tables.counts.items() if partition in owned
+    }
     return metrics.WorkerState(
         counts=counts,
-        lags=status.lags(counts),
-        stores=status.stores(),
-        model_version=runtime.scorer.version,
-        policy_version=runtime.policy.version,
-        waiting=runtime.waiting.count(),
+        lags=context.status.lags(counts),
+        sinks=context.status.sinks(),
+        model_version=started.scorer.version,
+        policy_version=started.policy.version,
+        waiting=started.waiters.count(),
     )
-
-
-metrics.worker.source = _state

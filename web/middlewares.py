@@ -10,16 +10,27 @@ from aiohttp import web as aiohttp_web
 
 from fraudapp.metrics import http_requests, http_seconds
 from fraudapp.process import traces
-from web.access import ALWAYS_OPEN, access
-from web.audit import audited
+from fraudapp.settings import Settings
+from web.access import ALWAYS_OPEN, Access
+from web.audit import Audit
+from web.caller import Callers
 from web.compressing import compressed
-from web.connections import Connection
+from web.connections import Connection, Runner
 from web.headers import HEADERS
 from web.negotiation import varies
-from web.origins import at_home
+from web.origins import Origins
 from web.problems import RETRY_AFTER_SECONDS, Handler, Problem, problems
-from web.server import runner, web_app
 from web.tracing import headers
+
+
+class Door:
+    """Who may come in, by the settings."""
+
+    def __init__(self, settings: Settings) -> None:
+        callers = Callers(settings.proxies)
+        self.origins = Origins(settings.web_bind, settings.hosts)
+        self.access = Access(settings, callers)
+        self.audit = Audit(self.access, callers)
 
 
 @aiohttp_web.middleware
@@ -59,7 +70,14 @@ async def add_headers(request: aiohttp_web.Request, response: aiohttp_web.Stream
     response.headers.setdefault("Cache-Control", "no-cache" if static else "no-sink")
 
 
-# Faust makes the application before this is imported, so its option for them would come too late.
-web_app.middlewares.extend([observed, compressed, problems, room, at_home, access])
-runner.around.append(audited)
-web_app.on_response_prepare.append(add_headers)
+def install(application: aiohttp_web.Application, runner: Runner, door: Door) -> None:
+    """Let all requests of an application pass these.
+
+    Faust has made the application by then, so its own option for middlewares comes too late.
+    """
+    application.middlewares.extend(
+        [observed, compressed, problems, room, door.origins.at_home, door.access.checked]
+    )
+    application.on_startup.append(door.access.watch)
+    application.on_response_prepare.append(add_headers)
+    runner.around.append(door.audit.audited)

@@ -10,27 +10,26 @@ import msgspec
 from faust import web
 
 from fraudapp import __version__
-from fraudapp.app import app, settings
+from fraudapp.settings import Settings
 from models.characters import MEANT
 from models.records import LONGEST_TEXT, Decision, Transaction
 from models.splitting import MOST_AT_ONCE
-from web import examples
-from web import schemas as answers
-from web.views import LONGEST_WAIT, View
+from web import examples, schemas
+from web.views import LONGEST_WAIT, View, route
 
 REF: Final = "#/components/schemas/{name}"
 ANSWERS: Final = (
     Transaction,
     Decision,
-    answers.Pending,
-    answers.Conflict,
-    answers.ProblemDocument,
-    answers.InvalidBody,
-    answers.NotReady,
-    answers.Health,
-    answers.Ready,
-    answers.Stats,
-    answers.Details,
+    schemas.Pending,
+    schemas.Conflict,
+    schemas.ProblemDocument,
+    schemas.InvalidBody,
+    schemas.NotReady,
+    schemas.Health,
+    schemas.Ready,
+    schemas.Stats,
+    schemas.Details,
 )
 WAIT: Final[dict[str, Any]] = {
     "name": "wait_seconds",
@@ -52,16 +51,16 @@ ID: Final[dict[str, Any]] = {
 }
 
 
-@app.page("/openapi.json", name="openapi")
+@route("/openapi.json", name="openapi")
 class OpenApi(View):
     """The description, as JSON."""
 
     async def get(self, request: web.Request) -> web.Response:
         """Answer the document."""
-        return self.answer(document())
+        return self.answer(document(self.context.settings))
 
 
-def document() -> dict[str, Any]:
+def document(settings: Settings) -> dict[str, Any]:
     """Return the OpenAPI document of this worker."""
     _, components = msgspec.json.schema_components(ANSWERS, ref_template=REF)
     schemes = {"bearer": {"type": "http", "scheme": "bearer"}}

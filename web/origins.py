@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from collections.abc import Sequence
 from typing import Final
 from urllib.parse import urlsplit
 
 from aiohttp import HttpVersion11
 from aiohttp import web as aiohttp_web
 
-from fraudapp.app import settings
 from web.access import ALWAYS_OPEN
 from web.negotiation import depends_on
 from web.problems import Handler, Problem
@@ -25,91 +25,102 @@ _HOST: Final = re.compile(
 )
 _OWN_PAGES: Final = ("same-origin", "none")
 _DEFAULT_PORTS: Final = {"http": "80", "https": "443"}
-_hosts: Final = settings.hosts
 
 
-@aiohttp_web.middleware
-async def at_home(request: aiohttp_web.Request, handler: Handler) -> aiohttp_web.StreamResponse:
-    """Refuse what is meant for another host (421) or sent by a page of another origin (403)."""
-    if request.path not in ALWAYS_OPEN:
-        _check_host(request)
-        _check_origin(request)
-    return await handler(request)
+class Origins:
+    """Knows the hosts of one server."""
 
+    def __init__(self, bind: str, hosts: Sequence[str]) -> None:
+        """`bind` is what the server listens on, `hosts` are `FRAUD_WEB_HOSTS`."""
+        self._bind = bind.lower()
+        self._hosts = hosts
 
-def is_known(host: str) -> bool:
-    """Whether a host, with or without a port, can be meant for this server.
+    @aiohttp_web.middleware
+    async def at_home(
+        self, request: aiohttp_web.Request, handler: Handler
+    ) -> aiohttp_web.StreamResponse:
+        """Refuse what is meant for another host (421) or sent by a page of another origin (403)."""
+        if request.path not in ALWAYS_OPEN:
+            self._check_host(request)
+            self._check_origin(request)
+        return await handler(request)
 
-    Addresses can, since a page that was loaded from one cannot have it point elsewhere; names can
-    only if they are `localhost`, that which is listened on, or in `FRAUD_WEB_HOSTS`.
-    """
-    match = _HOST.fullmatch(host)
-    if match is None:
-        return False
-    name = (match["v6"] or match["name"]).lower().removesuffix(".")
-    try:
-        ipaddress.ip_address(name)
-    except ValueError:
-        return match["v6"] is None and _is_named(name)
-    return True
+    def is_known(self, host: str) -> bool:
+        """Whether a host, with or without a port, can be meant for this server.
 
-
-def is_own(origin: str, host: str) -> bool:
-    """Whether a page of this origin is ours, for a request with this `Host`.
-
-    It is if it has the same name, or one in `FRAUD_WEB_HOSTS` (a proxy may have sent it on under
-    another), and the same port, or one that a proxy may have: 80 or 443.
-    """
-    match = _HOST.fullmatch(host)
-    try:
-        url = urlsplit(origin)
-        port = url.port
-    except ValueError:
-        return False
-    if match is None or url.scheme not in _DEFAULT_PORTS or not url.hostname:
-        return False
-    if url.hostname != (match["v6"] or match["name"]).lower() and url.hostname not in _hosts:
-        return False
-    proxied = match["port"] is None or _is_configured(url.hostname)
-    given = _DEFAULT_PORTS[url.scheme] if port is None else str(port)
-    return given == match["port"] or (proxied and given in _DEFAULT_PORTS.values())
-
-
-def _is_named(name: str) -> bool:
-    if name in ("localhost", settings.web_bind.lower()) or name.endswith(".localhost"):
+        Addresses can, since a page that was loaded from one cannot have it point elsewhere. Names
+        can only if they are `localhost`, that which is listened on, or in `FRAUD_WEB_HOSTS`.
+        """
+        match = _HOST.fullmatch(host)
+        if match is None:
+            return False
+        name = (match["v6"] or match["name"]).lower().removesuffix(".")
+        try:
+            ipaddress.ip_address(name)
+        except ValueError:
+            return match["v6"] is None and self._is_named(name)
         return True
-    return _is_configured(name)
 
+    def is_own(self, origin: str, host: str) -> bool:
+        """Whether a page of this origin is ours, for a request with this `Host`.
 
-def _is_configured(name: str) -> bool:
-    return any(
-        name.endswith(each[1:]) if each.startswith("*.") else name == each for each in _hosts
-    )
+        It is if it has the same name, or one in `FRAUD_WEB_HOSTS` (a proxy may have sent it on
+        under another), and the same port, or one that a proxy may have: 80 or 443.
+        """
+        match = _HOST.fullmatch(host)
+        try:
+            url = urlsplit(origin)
+            port = url.port
+        except ValueError:
+            return False
+        if match is None or url.scheme not in _DEFAULT_PORTS or not url.hostname:
+            return False
+        if (
+            url.hostname != (match["v6"] or match["name"]).lower()
+            and url.hostname not in self._hosts
+        ):
+            return False
+        proxied = match["port"] is None or self._is_configured(url.hostname)
+        given = _DEFAULT_PORTS[url.scheme] if port is None else str(port)
+        return given == match["port"] or (proxied and given in _DEFAULT_PORTS.values())
 
+    def _is_named(self, name: str) -> bool:
+        if name in ("localhost", self._bind) or name.endswith(".localhost"):
+            return True
+        return self._is_configured(name)
 
-def _check_host(request: aiohttp_web.Request) -> None:
-    given = request.headers.getall("Host", [])
-    if len(given) > 1 or (not given and request.version >= HttpVersion11):
-        raise Problem(400, f"a request has one Host header, not {len(given)}")
-    for host in {*given, request.host} if given else ():  # of an absolute URL, the host in it
-        if not is_known(host):
+    def _is_configured(self, name: str) -> bool:
+        return any(
+            name.endswith(each[1:]) if each.startswith("*.") else name == each
+            for each in self._hosts
+        )
+
+    def _check_host(self, request: aiohttp_web.Request) -> None:
+        given = request.headers.getall("Host", [])
+        if len(given) > 1 or (not given and request.version >= HttpVersion11):
+            raise Problem(400, f"a request has one Host header, not {len(given)}")
+        for host in {*given, request.host} if given else ():  # of an absolute URL, the host in it
+            if not self.is_known(host):
+                raise Problem(
+                    421,
+                    f"this server does not go by the name of {host[:255]!r}; "
+                    "the names it goes by are in FRAUD_WEB_HOSTS",
+                )
+
+    def _check_origin(self, request: aiohttp_web.Request) -> None:
+        for origin in request.headers.getall("Origin", []):
+            if not self.is_own(origin, request.headers.get("Host", "")):
+                depends_on(request, "Origin")
+                raise Problem(
+                    403, f"a page of {origin[:255]!r} may not send requests to this server"
+                )
+        site = request.headers.get("Sec-Fetch-Site", "none")
+        if site not in _OWN_PAGES and not _follows_a_link(request):
+            for header in ("Sec-Fetch-Site", "Sec-Fetch-Mode", "Sec-Fetch-Dest"):
+                depends_on(request, header)
             raise Problem(
-                421,
-                f"this server does not go by the name of {host[:255]!r}; "
-                "the names it goes by are in FRAUD_WEB_HOSTS",
+                403, f"a page of another origin ({site[:32]!r}) may not send this request"
             )
-
-
-def _check_origin(request: aiohttp_web.Request) -> None:
-    for origin in request.headers.getall("Origin", []):
-        if not is_own(origin, request.headers.get("Host", "")):
-            depends_on(request, "Origin")
-            raise Problem(403, f"a page of {origin[:255]!r} may not send requests to this server")
-    site = request.headers.get("Sec-Fetch-Site", "none")
-    if site not in _OWN_PAGES and not _follows_a_link(request):
-        for header in ("Sec-Fetch-Site", "Sec-Fetch-Mode", "Sec-Fetch-Dest"):
-            depends_on(request, header)
-        raise Problem(403, f"a page of another origin ({site[:32]!r}) may not send this request")
 
 
 def _follows_a_link(request: aiohttp_web.Request) -> bool:

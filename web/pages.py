@@ -13,12 +13,11 @@ from typing import Any, Final, NamedTuple, cast
 
 from faust import web
 
-from fraudapp.app import app
 from web.access import STATIC
 from web.compressing import LARGE
 from web.negotiation import depends_on, packing
 from web.problems import Problem
-from web.views import View
+from web.views import View, route
 
 FOLDER: Final = Path(__file__).parent / "static"
 
@@ -34,7 +33,7 @@ class File(NamedTuple):
     """Changes with the content."""
 
 
-@app.page("/", name="front")
+@route("/", name="front")
 class Front(View):
     """Where everything is."""
 
@@ -43,7 +42,7 @@ class Front(View):
         raise Problem(302, "see /stats", headers={"Location": "/stats"})
 
 
-@app.page(STATIC.replace("}", ":.+}"), name="static")
+@route(STATIC.replace("}", ":.+}"), name="static")
 class Static(View):
     """The files of the pages."""
 

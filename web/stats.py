@@ -10,11 +10,9 @@ from typing import Any, Final, cast
 from aiohttp import web as aiohttp_web
 from faust import web
 
-from fraudapp.app import app, runtime
-from web.access import may_still
+from web.context import Context
 from web.negotiation import wants_page
-from web.overview import encoded_details, stats
-from web.views import View
+from web.views import View, route
 
 STREAM_INTERVAL: Final = 1.0
 """Seconds between two events of the stream."""
@@ -22,7 +20,7 @@ STALLED: Final = 10.0
 """Seconds after which a caller who takes no events is let go."""
 
 
-@app.page("/stats", name="stats")
+@route("/stats", name="stats")
 class Stats(View):
     """Counts decisions: a page for people, JSON for programs."""
 
@@ -30,25 +28,25 @@ class Stats(View):
         """Answer what the table of decision counts holds."""
         if wants_page(request):
             return self.page("stats.html")
-        return self.answer(stats())
+        return self.answer(self.context.overview.stats())
 
 
-@app.page("/stats/details", name="stats-details")
+@route("/stats/details", name="stats-details")
 class Details(View):
     """All that the page shows, as JSON."""
 
     async def get(self, request: web.Request) -> web.Response:
         """Answer counts, rates, scores, latest blocks, partitions, workers and sinks."""
-        return self.bytes(encoded_details(), content_type="application/json")
+        return self.bytes(self.context.overview.encoded_details(), content_type="application/json")
 
 
-@app.page("/stats/stream", name="stats-stream")
+@route("/stats/stream", name="stats-stream")
 class Stream(View):
     """The same as server-sent events for some minutes; readers ask again then."""
 
     async def get(self, request: web.Request) -> web.Response:
         """Send the details about every second."""
-        encoded_details()  # an error while there can be one
+        self.context.overview.encoded_details()  # an error while there can be one
         response = aiohttp_web.StreamResponse(
             headers={"Content-Type": "text/event-stream", "X-Accel-Buffering": "no"}
         )
@@ -56,26 +54,32 @@ class Stream(View):
         if cast(Any, request).method != "HEAD":
             ends = cast(Any, request).protocol.stream()
             with suppress(ConnectionResetError):  # the caller has gone
-                if not await _send_until(ends, cast(aiohttp_web.Request, request), response):
+                if not await _send_until(
+                    ends, self.context, cast(aiohttp_web.Request, request), response
+                ):
                     cast(Any, request).transport.abort()
         return cast(web.Response, response)
 
 
 async def _send_until(
-    ends: float, request: aiohttp_web.Request, response: aiohttp_web.StreamResponse
+    ends: float,
+    context: Context,
+    request: aiohttp_web.Request,
+    response: aiohttp_web.StreamResponse,
 ) -> bool:
     """Send events until then, or the worker stops; false if the caller takes none, or may not."""
-    closed, now = runtime.waiting.closed, asyncio.get_running_loop().time
+    closed, now = context.worker.waiters.closed, asyncio.get_running_loop().time
     closing = asyncio.ensure_future(closed.wait())
     try:
-        while not (closed.is_set() or app.should_stop or now() > ends):
-            sending = asyncio.ensure_future(response.write(b"data: %b\n\n" % encoded_details()))
+        while not (closed.is_set() or context.app.should_stop or now() > ends):
+            event = b"data: %b\n\n" % context.overview.encoded_details()
+            sending = asyncio.ensure_future(response.write(event))
             await asyncio.wait([sending, closing], timeout=STALLED, return_when=FIRST_COMPLETED)
             if not sending.done():
                 sending.cancel()
                 return False
             sending.result()
-            if not may_still(request):
+            if not context.access.may_still(request):
                 return False
             await asyncio.wait([closing], timeout=STREAM_INTERVAL)
         return True

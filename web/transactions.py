@@ -7,9 +7,9 @@ from typing import Any, cast
 
 from faust import web
 
-from fraudapp.app import app, runtime
 from fraudapp.queries import await_decision, find
-from fraudapp.submit import accept, is_accepted
+from fraudapp.submit import is_accepted, submit
+from fraudapp.worker import FraudWorker
 from models.characters import MEANT
 from models.parsing import valid_id
 from models.records import Decision, Transaction
@@ -19,29 +19,30 @@ from web.audit import sends
 from web.content import demand_json
 from web.problems import Problem
 from web.schemas import Conflict, Pending
-from web.views import View, status_url, wait_seconds
+from web.views import View, route, status_url, wait_seconds
 
 
-@app.page("/transactions", name="transactions")
+@route("/transactions", name="transactions")
 class Transactions(View):
     """Accepts transactions: one JSON object, or an array of them."""
 
     async def post(self, request: web.Request) -> web.Response:
         """Answer 202 once Kafka has them, or 200 with the decisions if asked to wait for them."""
         demand_json(request)
+        worker = self.context.worker
         wait = wait_seconds(request)
         body = await bodies.read(cast(Any, request))
         if body[:LARGEST].lstrip()[:1] == b"[":
             transactions = await bodies.many(body)
             sends(request, len(transactions))
-            await accept(app, runtime, transactions)
-            answers = await asyncio.gather(*(_outcome(each, wait) for each in transactions))
+            await submit(worker, transactions)
+            answers = await asyncio.gather(*(_outcome(worker, each, wait) for each in transactions))
             settled = wait > 0 and not any(isinstance(each, Pending) for each in answers)
             return self.answer(answers, status=200 if settled else 202)
         transaction = bodies.one(body)
         sends(request, 1)
-        await accept(app, runtime, [transaction])
-        answer = await _outcome(transaction, wait)
+        await submit(worker, [transaction])
+        answer = await _outcome(worker, transaction, wait)
         if isinstance(answer, Decision):
             return self.answer(answer)
         where = status_url(transaction.transaction_id)
@@ -52,7 +53,7 @@ class Transactions(View):
 
 
 # With a pattern: without one aiohttp takes no id with a brace in it.
-@app.page("/transaction/{transaction_id:[^/]+}/status", name="transaction-status")
+@route("/transaction/{transaction_id:[^/]+}/status", name="transaction-status")
 class TransactionStatus(View):
     """Tells the decision of a transaction, waiting for it if asked."""
 
@@ -64,15 +65,15 @@ class TransactionStatus(View):
         wait = wait_seconds(request)
         if not valid_id(transaction_id):
             raise Problem(404, f"no transaction has such an id: 1 to 128 characters; {MEANT}")
-        decision = await find(runtime, transaction_id, wait=wait)
+        decision = await find(self.context.worker, transaction_id, wait=wait)
         if decision is not None:
             return self.answer(decision)
-        if await is_accepted(runtime, transaction_id):
+        if await is_accepted(self.context.worker, transaction_id):
             return self.answer(_pending(transaction_id), status=202)
         raise Problem(404, f"no transaction {transaction_id!r} is known")
 
 
-@app.page("/transaction/status", name="status")
+@route("/transaction/status", name="status")
 class Status(TransactionStatus):
     """Tells the same of the transaction whose id is in the query, where any id can be."""
 
@@ -81,10 +82,12 @@ class Status(TransactionStatus):
         return await super().get(request, request.query.get("transaction_id", ""))
 
 
-async def _outcome(transaction: Transaction, wait: float) -> Decision | Pending | Conflict:
+async def _outcome(
+    worker: FraudWorker, transaction: Transaction, wait: float
+) -> Decision | Pending | Conflict:
     decision = None
     if wait > 0:
-        decision = await await_decision(runtime, transaction.transaction_id, wait)
+        decision = await await_decision(worker, transaction.transaction_id, wait)
     if decision is None:
         return _pending(transaction.transaction_id)
     if decision.transaction != transaction:

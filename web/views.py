@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from typing import Any, Final, cast
+from collections.abc import Callable
+from typing import Any, ClassVar, Final, TypeVar, cast
 from urllib.parse import quote
 
 from faust import web
@@ -11,7 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from msgspec import json
 
 from fraudapp import __version__
-from fraudapp.app import settings
+from web.context import Context
 from web.problems import Problem
 
 TEMPLATES: Final = Environment(
@@ -21,8 +22,14 @@ LONGEST_WAIT: Final = 30.0
 """Seconds a request may ask to wait for a decision."""
 
 
+V = TypeVar("V", bound=type["View"])
+
+
 class View(web.View):
     """A view whose answers are JSON and whose errors are problems."""
+
+    context: ClassVar[Context]
+    """Set by `web.register`."""
 
     def get_methods(self) -> set[str]:
         """See `faust.web.View`; the router knows these, and refuses others."""
@@ -40,8 +47,8 @@ class View(web.View):
 
     def page(self, template: str) -> web.Response:
         """Return a page for a browser."""
-        context = {"version": __version__, "keys": bool(settings.keys)}
-        return self.html(TEMPLATES.get_template(template).render(context))
+        values = {"version": __version__, "keys": bool(self.context.settings.keys)}
+        return self.html(TEMPLATES.get_template(template).render(values))
 
     def answer(
         self, value: Any, *, status: int = 200, headers: dict[str, str] | None = None
@@ -50,6 +57,16 @@ class View(web.View):
         return self.bytes(
             json.encode(value), content_type="application/json", status=status, headers=headers
         )
+
+
+def route(path: str, *, name: str) -> Callable[[V], V]:
+    """Note where a view is to be served; `web.register` serves it there."""
+
+    def noted(view: V) -> V:
+        view.view_path, view.view_name = path, name
+        return view
+
+    return noted
 
 
 def wait_seconds(request: web.Request) -> float:

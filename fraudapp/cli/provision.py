@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 
 from fraudapp.first_model import ready_scorer
 from fraudapp.kafka import topics
-from fraudapp.retry import patiently
+from fraudapp.retry import retry_forever
 from fraudapp.settings import Settings
 from fraudapp.sinks.all import Sinks
 from fraudapp.sinks.base import SinkUnavailable
@@ -44,7 +44,7 @@ async def prepare_servers(settings: Settings, say: Say) -> None:
 
 async def _in_time(settings: Settings, setting: str, action: Callable[[], Awaitable[None]]) -> None:
     try:
-        async for attempt in patiently(
+        async for attempt in retry_forever(
             f"preparing what {setting} names",
             on=SinkUnavailable,
             within=settings.start_timeout,

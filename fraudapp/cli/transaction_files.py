@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from models.characters import legible
+from models.errors import Rejected
 from models.files.columns import NAMES
 from models.files.rows import BadRow, rows
 from models.parsing import InvalidTransaction, from_mapping
@@ -16,7 +17,7 @@ OPTIONAL: Final = ("transaction_id", "isFraud", "isFlaggedFraud")
 _REQUIRED: Final = tuple(name for name in NAMES if name not in OPTIONAL)
 
 
-class InvalidRow(ValueError):
+class InvalidRow(Rejected, ValueError):
     """A row that is no transaction; the message says which, and why."""
 
 

@@ -17,8 +17,8 @@ from fraudapp.messages.dead_letter import DeadLetter
 from fraudapp.messages.dead_letter_replay import replay
 from fraudapp.messages.dead_letters import read_all, read_one, replay_new
 from fraudapp.settings import Settings, load
-from models.admission import Cause
 from models.characters import legible
+from models.inputs import Cause
 from models.parsing import InvalidTransaction, parse
 
 T = TypeVar("T")

@@ -60,7 +60,7 @@ def command(
 
     Without FILE, freshly generated transactions are judged which no model was trained on.
     """
-    from models.training.dataset import TrainingDataError
+    from models.errors import TrainingDataError
     from models.training.evaluation import evaluate
     from models.training.plots import PlotsUnavailable, save_plots
 
@@ -124,7 +124,7 @@ def _fresh() -> pd.DataFrame:
 
 
 def _scorer(settings: Settings, version: str | None) -> Scorer:
-    from models.training.dataset import TrainingDataError
+    from models.errors import TrainingDataError
 
     try:
         if version is None:

@@ -7,15 +7,11 @@ import asyncio
 import click
 
 from fraudapp.cli.provision import prepare_model, prepare_servers
-from fraudapp.kafka.topics import BrokerUnavailable, TopicsMisfit
 from fraudapp.settings import load
 from fraudapp.sinks.base import SinkUnavailable
-from models.artifact import ModelFileError
+from models.errors import NeedsOperator
 
-CANNOT_PREPARE = (
-    *(BrokerUnavailable, TopicsMisfit, SinkUnavailable, ModelFileError),
-    *(OSError, ValueError),  # of files, and of training, whose module is heavy to import
-)
+CANNOT_PREPARE = (NeedsOperator, SinkUnavailable, OSError)
 
 
 @click.command("init")

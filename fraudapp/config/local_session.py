@@ -13,11 +13,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from fraudapp.process.private_files import make_private
+from models.errors import NeedsOperator
 
 NAME = "local.json"
 
 
-class AlreadyRunning(Exception):
+class AlreadyRunning(NeedsOperator):
     """A stack runs in this data folder."""
 
 

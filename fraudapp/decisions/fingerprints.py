@@ -13,7 +13,7 @@ _OFFSET_BYTES: Final = 8
 DIGEST_BYTES: Final = 8
 
 
-class Stamp(NamedTuple):
+class Fingerprint(NamedTuple):
     """A decision at its offset in the log."""
 
     offset: int
@@ -27,9 +27,9 @@ class Stamp(NamedTuple):
         return offset + self.digest + self.transaction_id.encode()
 
 
-def stamp_of(offset: int, transaction_id: str, encoded: bytes) -> Stamp:
-    """Return the stamp of a decision."""
-    return Stamp(offset, transaction_id, digest_of(encoded))
+def fingerprint_of(offset: int, transaction_id: str, encoded: bytes) -> Fingerprint:
+    """Return the fingerprint of a decision."""
+    return Fingerprint(offset, transaction_id, digest_of(encoded))
 
 
 def digest_of(encoded: bytes) -> bytes:
@@ -37,10 +37,10 @@ def digest_of(encoded: bytes) -> bytes:
     return blake2b(encoded, digest_size=DIGEST_BYTES).digest()
 
 
-def unpacked(packed: bytes) -> Stamp:
-    """Return the stamp that was `packed`; raises `ValueError` for anything shorter."""
+def unpacked(packed: bytes) -> Fingerprint:
+    """Return the fingerprint that was `packed`; raises `ValueError` for anything shorter."""
     begin = _OFFSET_BYTES + DIGEST_BYTES
     if len(packed) <= begin:
-        raise ValueError(f"a stamp of {len(packed)} bytes")
+        raise ValueError(f"a fingerprint of {len(packed)} bytes")
     offset = int.from_bytes(packed[:_OFFSET_BYTES], "big")
-    return Stamp(offset, packed[begin:].decode(), packed[_OFFSET_BYTES:begin])
+    return Fingerprint(offset, packed[begin:].decode(), packed[_OFFSET_BYTES:begin])

@@ -22,12 +22,13 @@ from rocksdict import (
 )
 
 from fraudapp.decisions.batch import Batch, decode
-from fraudapp.decisions.fingerprints import Stamp, digest_of, stamp_of, unpacked
+from fraudapp.decisions.fingerprints import Fingerprint, digest_of, fingerprint_of, unpacked
 from fraudapp.decisions.log_identity import LogIdentity
 from fraudapp.decisions.log_identity import unpacked as unpacked_identity
 from fraudapp.decisions.log_records import LogRecord
 from fraudapp.process.disk import IN_USE, DiskFull, DiskUnusable, discard, in_use, is_full
 from models.activity import Activity, by_outcome
+from models.errors import NeedsOperator, Retryable
 from models.records import Decision
 
 log = logging.getLogger(__name__)
@@ -36,7 +37,7 @@ log = logging.getLogger(__name__)
 _CURSOR: Final = b"\x00cursor"
 _COUNTS: Final = b"\x00counts"
 _ACTIVITY: Final = b"\x00activity"
-_STAMP: Final = b"\x00stamp"
+_FINGERPRINT: Final = b"\x00stamp"
 _IDENTITY: Final = b"\x00identity"
 _OFFSET_BYTES: Final = 8
 # No write-ahead log of RocksDB's: the decision log is one. After a crash, what was not on disk yet
@@ -53,11 +54,11 @@ _decode_counts: Final = json.Decoder(dict[str, int]).decode
 _decode_activity: Final = msgpack.Decoder(Activity).decode
 
 
-class IndexInUse(Exception):
+class IndexInUse(NeedsOperator):
     """Another process has this folder open; each worker needs its own."""
 
 
-class IndexDamaged(Exception):
+class IndexDamaged(Retryable):
     """What is on disk of an index cannot be used; all of it is in the log as well."""
 
     def __init__(self, index: DecisionIndex, why: object) -> None:
@@ -95,11 +96,11 @@ class DecisionIndex:
     They raise `DiskFull` if the disk takes nothing now; then nothing has changed.
     """
 
-    cursor: int
+    next_offset: int
     """Offset in the log up to which this is a copy: of the first record that is not in it."""
-    stamp: Stamp | None
+    fingerprint: Fingerprint | None
     """The last decision of the log that was taken in; None if there is none, or if a version wrote
-    it that had no stamps."""
+    it that had no fingerprints."""
     counts: Counter[str]
     """Decisions by outcome."""
     activity: Activity
@@ -137,7 +138,7 @@ class DecisionIndex:
             raise IndexDamaged(self, exc) from exc
         try:
             with self._sound():
-                self._load(self._get([_CURSOR, _COUNTS, _ACTIVITY, _STAMP]))
+                self._load(self._get([_CURSOR, _COUNTS, _ACTIVITY, _FINGERPRINT]))
                 (known,) = self._get([_IDENTITY])
                 found = None if known is None else unpacked_identity(known)
         except DiskFull:
@@ -147,23 +148,27 @@ class DecisionIndex:
         if found and self._identity and not found.is_same(self._identity):
             raise IndexOfAnotherLog(self, f"{found}, and the log is {self._identity}")
         self._identified = found is not None and found == self._identity
-        self._looked_at = self.cursor
+        self._looked_at = self.next_offset
 
     def _load(self, values: Sequence[bytes | None]) -> None:
-        cursor, counts, activity, stamp = values
-        self.stamp = None if stamp is None else unpacked(stamp)
-        if cursor is None and counts is None and activity is None:
-            self.cursor = 0
+        next_offset, counts, activity, fingerprint = values
+        self.fingerprint = None if fingerprint is None else unpacked(fingerprint)
+        if next_offset is None and counts is None and activity is None:
+            self.next_offset = 0
             self._load_totals(None, None)
             return
-        if cursor is None or counts is None or activity is None:
+        if next_offset is None or counts is None or activity is None:
             raise ValueError("a part is missing, or it was written by another version")
-        self.cursor = int(cursor)
+        self.next_offset = int(next_offset)
         self._load_totals(counts, activity)
-        if not 0 <= sum(self.counts.values()) <= self.cursor:
-            raise ValueError(f"{sum(self.counts.values())} decisions up to offset {self.cursor}")
-        if self.stamp and self.stamp.offset >= self.cursor:
-            raise ValueError(f"a decision at {self.stamp.offset}, up to offset {self.cursor}")
+        if not 0 <= sum(self.counts.values()) <= self.next_offset:
+            raise ValueError(
+                f"{sum(self.counts.values())} decisions up to offset {self.next_offset}"
+            )
+        if self.fingerprint and self.fingerprint.offset >= self.next_offset:
+            raise ValueError(
+                f"a decision at {self.fingerprint.offset}, up to offset {self.next_offset}"
+            )
 
     def _load_totals(self, counts: bytes | None, activity: bytes | None) -> None:
         self._totals = counts, activity
@@ -174,20 +179,22 @@ class DecisionIndex:
     def known(self) -> int:
         """Offset up to which the log was read, as far as the log can be asked whether it was.
 
-        Between it and the cursor there was no decision.
+        Between it and the next offset there was no decision.
         """
-        if self.stamp:
-            return self.stamp.offset + 1
-        return self.cursor if self.counts else 0
+        if self.fingerprint:
+            return self.fingerprint.offset + 1
+        return self.next_offset if self.counts else 0
 
-    def holds(self, stamp: Stamp) -> bool:
+    def holds(self, fingerprint: Fingerprint) -> bool:
         """Whether this decision, at this offset, is the one that counts for its id."""
         with self._sound():
-            (value,) = self._get([stamp.transaction_id.encode()])
+            (value,) = self._get([fingerprint.transaction_id.encode()])
         if value is None:
             return False
         offset = int.from_bytes(value[:_OFFSET_BYTES], "big")
-        return offset == stamp.offset and digest_of(value[_OFFSET_BYTES:]) == stamp.digest
+        return (
+            offset == fingerprint.offset and digest_of(value[_OFFSET_BYTES:]) == fingerprint.digest
+        )
 
     def find(self, transaction_ids: Sequence[str]) -> dict[str, Decision]:
         """Return the decisions there are for these ids, by id."""
@@ -222,9 +229,9 @@ class DecisionIndex:
     def apply(self, records: Iterable[LogRecord], end: int) -> None:
         """Take in the records of the log up to, not including, offset `end`.
 
-        All of those from `known` or the cursor on; what is known already is left out.
+        All of those from `known` or the next offset on; what is known already is left out.
         """
-        end, known = max(end, self.cursor), self.known
+        end, known = max(end, self.next_offset), self.known
         first: dict[str, LogRecord] = {}
         last: LogRecord | None = None
         for record in records:
@@ -235,29 +242,29 @@ class DecisionIndex:
             for id_, _ in self._values(list(first)):
                 del first[id_]
         rows = ((id_.encode(), each.offset, each.encoded) for id_, each in first.items())
-        stamp = last.stamp if last else self.stamp
-        self._write([each.decision for each in first.values()], rows, end, stamp)
+        fingerprint = last.fingerprint if last else self.fingerprint
+        self._write([each.decision for each in first.values()], rows, end, fingerprint)
 
     def extend(self, batch: Batch) -> None:
-        """Take in decisions on new ids, each once, that are in the log from the cursor on."""
-        end = self.cursor + len(batch.decisions)
-        rows = zip(batch.keys, range(self.cursor, end), batch.encoded, strict=True)
-        stamp = self.stamp
+        """Take in decisions on new ids, each once, that are in the log from the next offset on."""
+        end = self.next_offset + len(batch.decisions)
+        rows = zip(batch.keys, range(self.next_offset, end), batch.encoded, strict=True)
+        fingerprint = self.fingerprint
         if batch.decisions:
             last = batch.decisions[-1].transaction_id
-            stamp = stamp_of(end - 1, last, batch.encoded[-1])
-        self._write(batch.decisions, rows, end, stamp)
+            fingerprint = fingerprint_of(end - 1, last, batch.encoded[-1])
+        self._write(batch.decisions, rows, end, fingerprint)
 
     def cut(self) -> None:
-        """Take the cursor back to what is `known`: the log has lost what came after it."""
-        self.cursor = self.known
+        """Take the next offset back to what is `known`: the log has lost what came after it."""
+        self.next_offset = self.known
 
     def _write(
         self,
         decisions: Sequence[Decision],
         rows: Iterable[tuple[bytes, int, bytes]],
         end: int,
-        stamp: Stamp | None,
+        fingerprint: Fingerprint | None,
     ) -> None:
         self.counts.update(by_outcome(self.activity.add(decisions)))
         batch = WriteBatch(raw_mode=True)
@@ -267,8 +274,8 @@ class DecisionIndex:
         batch.put(_COUNTS, totals[0])
         batch.put(_ACTIVITY, totals[1])
         batch.put(_CURSOR, b"%d" % end)
-        if stamp is not None and stamp is not self.stamp:
-            batch.put(_STAMP, stamp.packed())
+        if fingerprint is not None and fingerprint is not self.fingerprint:
+            batch.put(_FINGERPRINT, fingerprint.packed())
         if self._identity and not self._identified:
             batch.put(_IDENTITY, self._identity.packed())
         try:
@@ -278,15 +285,15 @@ class DecisionIndex:
             self._load_totals(*self._totals)
             raise
         self._identified = True
-        self.cursor, self.stamp, self._totals = end, stamp, totals
+        self.next_offset, self.fingerprint, self._totals = end, fingerprint, totals
 
-    def settle(self) -> None:
+    def flush_if_idle(self) -> None:
         """Begin to write what is only in memory to disk, if nothing came since the last call.
 
         To be called every few seconds. So a worker at rest holds no write buffers, and has nothing
         to read again after a crash.
         """
-        resting, self._looked_at = self.cursor == self._looked_at, self.cursor
+        resting, self._looked_at = self.next_offset == self._looked_at, self.next_offset
         with self._sound():
             if resting and self._can_flush():
                 self._db.flush(wait=False)

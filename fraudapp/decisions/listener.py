@@ -10,13 +10,13 @@ from aiokafka import ConsumerRecord, TopicPartition
 from mode import Service
 
 from fraudapp.decisions.log_records import log_records
-from fraudapp.decisions.recent import Heard, Unknowable
-from fraudapp.decisions.waiters import Waiting
+from fraudapp.decisions.recent import RecentDecisions, Unknowable
+from fraudapp.decisions.waiters import DecisionWaiters
 from fraudapp.kafka.clients import new_consumer
 from fraudapp.kafka.following import next_records
 from fraudapp.kafka.offsets import ends
-from fraudapp.operation import Effort, Readings, troubles
-from fraudapp.retry import patiently
+from fraudapp.operation import Operation, PartitionReads, troubles
+from fraudapp.retry import retry_forever
 from fraudapp.settings import Settings
 
 FINDING: Final = 5.0
@@ -27,7 +27,7 @@ _REMEMBERED: Final = 1 << 20
 """Ids remembered that the history lacks, of all partitions together: 16 MiB."""
 
 
-class Announcements(Service):
+class DecisionListener(Service):
     """Wakes callers who wait on this worker for a decision that another one makes.
 
     It also remembers where in the log those are that the history may not have yet. Only keys are
@@ -35,14 +35,14 @@ class Announcements(Service):
     decides its callers hear at once.
     """
 
-    def __init__(self, settings: Settings, waiting: Waiting) -> None:
-        self._waiting = waiting
+    def __init__(self, settings: Settings, waiters: DecisionWaiters) -> None:
+        self._waiters = waiters
         self._topic = settings.decisions_topic
         self._partitions = settings.topic_partitions
-        self._listening = Effort(f"listening to {self._topic} for what other workers decide")
-        self._finding = Readings(self._topic, " to find its end")
+        self._listening = Operation(f"listening to {self._topic} for what other workers decide")
+        self._finding = PartitionReads(self._topic, " to find its end")
         self._most = _REMEMBERED // settings.topic_partitions
-        self._heard: dict[int, Heard] = {}
+        self._heard: dict[int, RecentDecisions] = {}
         self._own: Collection[int] = ()
         self._news: asyncio.Future[None] | None = None
         self._consumer = new_consumer(
@@ -67,17 +67,17 @@ class Announcements(Service):
 
     async def _begin(self, partition: TopicPartition) -> None:
         number = partition.partition
-        async for attempt in patiently(self._finding[number]):
+        async for attempt in retry_forever(self._finding[number]):
             with attempt:
                 end = (await ends(self._consumer, [partition]))[partition].high_water
         start = max(0, end - _LOOK_BACK)
         self._consumer.seek(partition, start)
-        self._heard[number] = Heard(start, self._most)
+        self._heard[number] = RecentDecisions(start, self._most)
         if number not in self._own:
             self._consumer.resume(partition)
         self.tell()
 
-    def heard(self, number: int) -> Heard:
+    def heard(self, number: int) -> RecentDecisions:
         """Return what was heard of a partition; of an own one, only what was before it was so.
 
         Raises `Unknowable` while it has no leader.
@@ -90,10 +90,10 @@ class Announcements(Service):
         """What cannot be read, and why."""
         return troubles([self._listening, *self._finding.values()])
 
-    def take_over(self, cursors: Mapping[int, int], own: Collection[int]) -> None:
+    def take_over(self, next_offsets: Mapping[int, int], own: Collection[int]) -> None:
         """Stop listening to the partitions that are this worker's own, and listen to all others.
 
-        `cursors` has the offset up to which this worker knows a partition that was its own before.
+        `next_offsets` are those up to which this worker knows partitions that were its own before.
         """
         self._own = own
         for partition in self._consumer.assignment():
@@ -101,9 +101,9 @@ class Announcements(Service):
             if number in own:
                 self._consumer.pause(partition)
             elif number in self._heard and partition in self._consumer.paused():
-                if number in cursors:
-                    self._consumer.seek(partition, cursors[number])
-                    self._heard[number].restart(cursors[number])
+                if number in next_offsets:
+                    self._consumer.seek(partition, next_offsets[number])
+                    self._heard[number].restart(next_offsets[number])
                 self._consumer.resume(partition)
         self.tell()
 
@@ -147,14 +147,14 @@ class Announcements(Service):
     def _hear(self, number: int, records: Sequence[ConsumerRecord]) -> None:
         keys = [record.key for record in records]
         self._heard[number].add(keys, [record.offset for record in records])
-        if self._waiting.anybody():
+        if self._waiters.anybody():
             expected = (record for record in records if self._expects(record.key))
             found = log_records(expected, self._partitions)
-            self._waiting.wake(each.decision for each in found)
+            self._waiters.notify(each.decision for each in found)
 
     def _expects(self, key: bytes | None) -> bool:
         # Anybody may write anything to a topic.
-        return key is not None and self._waiting.expects(key.decode(errors="replace"))
+        return key is not None and self._waiters.expects(key.decode(errors="replace"))
 
     async def on_stop(self) -> None:
         """Leave the topic."""

@@ -19,11 +19,11 @@ from fraudapp.decisions.batch import Batch
 from fraudapp.decisions.index import DecisionIndex, IndexDamaged
 from fraudapp.decisions.log_identity import LogIdentity
 from fraudapp.decisions.reader import LogReader
-from fraudapp.kafka.producer import Appender, NewRecord
-from fraudapp.operation import Readings
+from fraudapp.kafka.producer import BatchProducer, NewRecord
+from fraudapp.operation import PartitionReads
 from fraudapp.process import open_files
 from fraudapp.process.disk import DiskFull, DiskUnusable, discard
-from fraudapp.retry import patiently
+from fraudapp.retry import retry_forever
 from fraudapp.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -49,10 +49,10 @@ class Unread(NamedTuple):
 
 
 class _Reading(NamedTuple):
-    """A partition being read in, which began at a time with a cursor."""
+    """A partition being read in: since when, and from which next offset."""
 
     began: float
-    cursor: int
+    next_offset: int
     end: int
 
 
@@ -66,7 +66,7 @@ class DecisionLog:
     def __init__(
         self,
         settings: Settings,
-        appender: Appender,
+        producer: BatchProducer,
         ended: Callable[[asyncio.Task[DecisionIndex]], None] = lambda task: None,
     ) -> None:
         """`ended` is called with each task that has made an index anew, or has failed to."""
@@ -76,16 +76,16 @@ class DecisionLog:
         self._topic_id = ""
         self._folder: Path = settings.data_dir / "ledger"
         self._reader = LogReader(settings)
-        self._appender = appender
+        self._producer = producer
         self._indexes: dict[int, DecisionIndex] = {}
         self._read_in: dict[int, int] = {}
         self._turns: defaultdict[int, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._ended = ended
         self._remaking: set[asyncio.Task[DecisionIndex]] = set()
-        self._left: dict[int, int] = {}  # cursors of indexes that were let go of
+        self._left: dict[int, int] = {}  # next offsets of indexes that were let go of
         self._fresh_until: dict[int, float] = {}  # of those made anew
         self._unusable: dict[int, DiskUnusable] = {}
-        self._readings = Readings(self._topic)
+        self._readings = PartitionReads(self._topic)
         self._reading: dict[int, _Reading] = {}
 
     async def open(self) -> None:
@@ -94,7 +94,7 @@ class DecisionLog:
             discard(self._folder)
             self._folder.mkdir(parents=True)
         await self._reader.start()
-        self._topic_id = (await self._appender.topic_ids([self._topic], wait=True))[self._topic]
+        self._topic_id = (await self._producer.topic_ids([self._topic], wait=True))[self._topic]
 
     async def close(self) -> None:
         """Disconnect, and close the indexes."""
@@ -110,16 +110,16 @@ class DecisionLog:
         return self._indexes.get(number) if number in self._read_in else None
 
     @property
-    def cursors(self) -> dict[int, int]:
+    def next_offsets(self) -> dict[int, int]:
         """Offset up to which each partition that was opened here is known, or once was."""
-        return self._left | {number: index.cursor for number, index in self._indexes.items()}
+        return self._left | {number: index.next_offset for number, index in self._indexes.items()}
 
     def unread(self, number: int) -> Unread | None:
         """How much of a partition is left to be read in; None if that is not being done."""
         reading, index = self._reading.get(number), self._indexes.get(number)
         if reading is None or index is None:
             return None
-        left, done = reading.end - index.cursor, index.cursor - reading.cursor
+        left, done = reading.end - index.next_offset, index.next_offset - reading.next_offset
         passed = monotonic() - reading.began
         return Unread(left, passed / done * left if done > 0 else None)
 
@@ -127,11 +127,11 @@ class DecisionLog:
         """Why a partition of the log cannot be read now; None if nothing is known of that."""
         return self._readings[number].trouble()
 
-    def settle(self) -> None:
+    def flush_if_idle(self) -> None:
         """Begin to write the indexes to disk to which nothing came since the last call."""
         for index in list(self._indexes.values()):
             try:
-                index.settle()
+                index.flush_if_idle()
             except IndexDamaged as exc:
                 self.failed(exc)
             except DiskFull as exc:
@@ -155,7 +155,7 @@ class DecisionLog:
             return  # somebody else has found out before
         del self._indexes[number]
         generation = self._read_in.pop(number, None)
-        self._left[number] = max(exc.index.cursor, self._left.get(number, 0))
+        self._left[number] = max(exc.index.next_offset, self._left.get(number, 0))
         again = monotonic() < self._fresh_until.get(number, 0.0)
         self._fresh_until[number] = inf  # until it is read in
         try:
@@ -207,27 +207,28 @@ class DecisionLog:
         """Whether `ready` returns at once."""
         return self._read_in.get(number) == generation
 
-    async def append(self, number: int, batch: Batch, cursor: int) -> bool:
-        """Write decisions on ids that the index did not have, and take them into it.
+    async def append(self, number: int, batch: Batch, next_offset: int) -> bool:
+        """Append decisions on ids that the index did not have, and take them into it.
 
-        `cursor` is where the index was when they were looked up. Returns once the broker has them
-        all, however long that takes; some may then be in the log twice. True if nobody else has
-        written since; if not, the index has taken what came first, and has to be asked again. It
-        may not know them at all: what others wrote was noticed before anything was. At most one
-        call at a time for each partition. Raises what `ready` does.
+        `next_offset` is where the index was when the ids were looked up. Returns once the broker
+        has all of them, however long that takes; some may then be in the log twice.
+
+        Returns False if another writer got in between. The index is then up to date; look the ids
+        up again. Nothing may have been appended. At most one call at a time for each partition.
+        Raises what `ready` does.
         """
-        index, start = self._indexes.get(number), cursor
-        if index is None or index.cursor != start:
+        index, start = self._indexes.get(number), next_offset
+        if index is None or index.next_offset != start:
             return False
         new: Iterator[NewRecord] = zip(batch.keys, batch.encoded, repeat([]), strict=False)
-        offsets = await self._appender.append(
+        offsets = await self._producer.append(
             self._topic, number, new, "publishing decisions", divide=True
         )
         end = start + len(offsets)
 
         def extend() -> bool:
             # The index may have been brought up to date meanwhile, past what others have written.
-            if index.cursor != start:
+            if index.next_offset != start:
                 return False
             index.extend(batch)
             return True
@@ -246,7 +247,7 @@ class DecisionLog:
         return False
 
     async def _read_in_whole(self, number: int, generation: int) -> None:
-        async for attempt in patiently(self._readings[number], on=(KafkaError, DiskFull)):
+        async for attempt in retry_forever(self._readings[number], on=(KafkaError, DiskFull)):
             with attempt:
                 index = self._indexes.get(number) or self._open(number)
                 try:
@@ -279,11 +280,11 @@ class DecisionLog:
             log.warning(
                 "partition %d of %s, which ends at %d, is not the log that was read up to %d: the "
                 "broker has lost the end of it; the index is made anew from the log",
-                *(number, self._topic, end, index.cursor),
+                *(number, self._topic, end, index.next_offset),
             )
             self._read_in.pop(number, None)  # nobody may ask it before all is read
             index.clear()
-        elif end < index.cursor:
+        elif end < index.next_offset:
             index.cut()
         if index.known < end:
             await self._tell_what_is_gone(number, index)
@@ -300,20 +301,20 @@ class DecisionLog:
 
     async def _is_of_this_log(self, number: int, index: DecisionIndex, end: int) -> bool:
         """Whether the log still has what the index has, as far as one can tell."""
-        stamp = index.stamp
-        if stamp is None:
+        fingerprint = index.fingerprint
+        if fingerprint is None:
             return index.known <= end
-        if stamp.offset >= end:
+        if fingerprint.offset >= end:
             return False
-        found = await self._reader.record_at(number, stamp.offset)
+        found = await self._reader.record_at(number, fingerprint.offset)
         if found:
-            return found.stamp == stamp
+            return found.fingerprint == fingerprint
         # A log that has lost its beginning does not tell; what is in the index was decided.
-        return stamp.offset < await self._reader.begin(number)
+        return fingerprint.offset < await self._reader.begin(number)
 
     async def _catch_up(self, number: int, index: DecisionIndex, end: int) -> None:
-        missing = end - index.cursor
-        began = self._reading.get(number) or _Reading(monotonic(), index.cursor, end)
+        missing = end - index.next_offset
+        began = self._reading.get(number) or _Reading(monotonic(), index.next_offset, end)
         self._reading[number] = began._replace(end=end)
         await self._read(number, index, end)
         if missing > 0:
@@ -325,7 +326,7 @@ class DecisionLog:
             async for records in self._reader.read(number, start, min(start + STRETCH, end)):
                 apply = partial(index.apply, records, records[-1].offset + 1)
                 await _as_soon_as_it_can(apply)
-        if index.cursor < end:
+        if index.next_offset < end:
             await _as_soon_as_it_can(partial(index.apply, [], end))
 
 

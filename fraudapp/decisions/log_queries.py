@@ -17,7 +17,7 @@ _LEAST_BYTES: Final = 1
 """Of a partition in an answer: one batch comes all the same, and no more is wanted."""
 
 
-class Questions(Service):
+class LogQueries(Service):
     """Answers from the log itself, on a connection of its own: no long fetch is in the way."""
 
     def __init__(self, settings: Settings) -> None:

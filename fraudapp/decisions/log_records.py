@@ -9,10 +9,10 @@ from typing import Final, NamedTuple
 from aiokafka import ConsumerRecord
 
 from fraudapp.decisions.batch import decode
-from fraudapp.decisions.fingerprints import Stamp, stamp_of
+from fraudapp.decisions.fingerprints import Fingerprint, fingerprint_of
 from fraudapp.kafka.foreign_records import passed_over
 from models.characters import allowed_to_others
-from models.key_hash import home_partitions
+from models.key_hash import key_partitions
 from models.parsing import UNREADABLE
 from models.records import Decision
 
@@ -29,9 +29,9 @@ class LogRecord(NamedTuple):
     encoded: bytes
 
     @property
-    def stamp(self) -> Stamp:
+    def fingerprint(self) -> Fingerprint:
         """By which it is known again."""
-        return stamp_of(self.offset, self.decision.transaction_id, self.encoded)
+        return fingerprint_of(self.offset, self.decision.transaction_id, self.encoded)
 
 
 def log_records(raw: Iterable[ConsumerRecord], partitions: int) -> list[LogRecord]:
@@ -41,7 +41,7 @@ def log_records(raw: Iterable[ConsumerRecord], partitions: int) -> list[LogRecor
     every sink can keep.
     """
     found = [(each, record) for each in raw if (record := _decoded(each))]
-    homes = home_partitions([record.decision.transaction_id for _, record in found], partitions)
+    homes = key_partitions([record.decision.transaction_id for _, record in found], partitions)
     kept = []
     for (each, record), home in zip(found, homes, strict=True):
         if home == each.partition:

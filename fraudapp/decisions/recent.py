@@ -9,14 +9,16 @@ from typing import Final
 
 import numpy as np
 
+from models.errors import Retryable
+
 _LONG: Final = "q"  # 64 bits, signed
 
 
-class Unknowable(Exception):
+class Unknowable(Retryable):
     """Whether a transaction was decided cannot be told now, only later; the message says why."""
 
 
-class Heard:
+class RecentDecisions:
     """The ids of all records of one partition from offset `start` up to, not including, `end`.
 
     What comes before `start` is told by the history, once it has the partition so far.

@@ -14,7 +14,7 @@ REMEMBERED: Final = 10_000
 """Latest accepted ids kept in memory, about 1 MB; older ones are in Redis."""
 
 
-class Waiting:
+class DecisionWaiters:
     """Hands decisions to those who wait for them, and remembers what was accepted last."""
 
     def __init__(self, remembered: int = REMEMBERED) -> None:
@@ -24,7 +24,7 @@ class Waiting:
         self.closed = asyncio.Event()
         """Set once nobody is to wait any more: the worker stops."""
 
-    def wake(self, decisions: Iterable[Decision]) -> None:
+    def notify(self, decisions: Iterable[Decision]) -> None:
         """Wake everybody who waits for one of these; of several on one id the first counts."""
         if not self._waiters:
             return
@@ -46,7 +46,7 @@ class Waiting:
         return transaction_id in self._accepted
 
     @contextmanager
-    def expecting(self, transaction_id: str) -> Iterator[asyncio.Future[Decision | None]]:
+    def subscribe(self, transaction_id: str) -> Iterator[asyncio.Future[Decision | None]]:
         """Yield a future that holds the decision once it is made; None after `close`.
 
         Enter it before looking anywhere else, or a decision made in between goes unnoticed.

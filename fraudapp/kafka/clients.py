@@ -25,11 +25,12 @@ from fraudapp.config.tls import client_context, untrusted
 from fraudapp.kafka import wire_format
 from fraudapp.kafka.offsets import ends
 from fraudapp.settings import Settings
+from models.errors import NeedsOperator
 
 PROBE_TIMEOUT_MS: Final = 10_000
 
 
-class BrokerRefuses(Exception):
+class BrokerRefuses(NeedsOperator):
     """The broker will not have us, or we not it; the message names the setting to look at."""
 
 

@@ -11,6 +11,8 @@ from typing import Any, Final
 
 import cramjam
 
+from models.errors import Rejected
+
 LARGEST: Final = 64 << 20
 """Bytes that a batch may unpack to; an ordinary one has some megabytes. So much is taken once."""
 _GUESS: Final = 16
@@ -21,7 +23,7 @@ _XERIAL: Final = b"\x82SNAPPY\0"
 """What blocks of Snappy as Java writes them begin with; two version numbers follow."""
 
 
-class TooLarge(Exception):
+class TooLarge(Rejected):
     """A batch that unpacks to more than `LARGEST` bytes."""
 
     def __init__(self, beginning: bytearray) -> None:

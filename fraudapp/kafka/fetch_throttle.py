@@ -17,7 +17,7 @@ MEMORY: Final = 0.2
 """Seconds that the moving average of it looks back."""
 
 
-class FetchRest:
+class FetchThrottle:
     """Learns from the event loop's use of its core how long to rest.
 
     With time to spare, each record is delivered as soon as it is there. Without, what a fetch and a
@@ -54,8 +54,8 @@ class FetchRest:
         return self._longest * min(1.0, max(0.0, (self._share - BUSY) / (FULL - BUSY)))
 
 
-def rested(
-    fetch: Callable[..., Awaitable[bool]], rest: FetchRest
+def throttled(
+    fetch: Callable[..., Awaitable[bool]], rest: FetchThrottle
 ) -> Callable[..., Awaitable[bool]]:
     """Return a fetch that rests before it is sent.
 

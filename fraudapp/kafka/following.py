@@ -9,7 +9,7 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError
 from mode import Service
 
-from fraudapp.operation import Effort
+from fraudapp.operation import Operation
 
 POLL_MS: Final = 1_000
 """Longest wait for the next records, which also bounds how long stopping takes."""
@@ -18,17 +18,17 @@ RETRY: Final = 1.0
 
 
 async def next_records(
-    service: Service, consumer: AIOKafkaConsumer, effort: Effort
+    service: Service, consumer: AIOKafkaConsumer, operation: Operation
 ) -> Mapping[TopicPartition, Sequence[ConsumerRecord]] | None:
     """Return what comes next of all that is assigned; None if it cannot be read, after a while.
 
-    `effort` is told which of both it is.
+    `operation` is told which of both it is.
     """
     try:
         fetched = await consumer.getmany(timeout_ms=POLL_MS)
     except KafkaError as exc:
-        effort.failed(exc)
+        operation.failed(exc)
         await service.sleep(RETRY)
         return None
-    effort.succeeded()
+    operation.succeeded()
     return cast("Mapping[TopicPartition, Sequence[ConsumerRecord]]", fetched)

@@ -17,8 +17,8 @@ from fraudapp.kafka.clients import client_options
 from fraudapp.kafka.idempotence import TOO_LARGE, Sequence
 from fraudapp.kafka.offsets import known
 from fraudapp.kafka.topic_ids import ids_when_there, topic_ids
-from fraudapp.operation import Effort, troubles
-from fraudapp.retry import patiently
+from fraudapp.operation import Operation, troubles
+from fraudapp.retry import retry_forever
 from fraudapp.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -43,14 +43,14 @@ NewRecord = tuple["bytes | None", "bytes | None", list[tuple[str, bytes]]]
 """Key, value and headers of a record to be appended."""
 
 
-class Appender:
+class BatchProducer:
     """A producer of batches which the caller has put together; Faust's sends record by record."""
 
     def __init__(self, settings: Settings, compression: Literal["gzip"] | None = None) -> None:
         self._largest = max(LARGEST_BATCH + ROOM_FOR_HEADERS, largest_letter(settings))
         self._one_large = asyncio.Lock()
         self._takes: defaultdict[str, int] = defaultdict(lambda: LARGEST_BATCH)  # bytes, by topic
-        self._efforts: set[Effort] = set()
+        self._operations: set[Operation] = set()
         self._sequences: dict[TopicPartition, Sequence] = {}
         self._producer = AIOKafkaProducer(
             **client_options(settings),
@@ -81,15 +81,15 @@ class Appender:
     async def partitions_when_told(self, topic: str, what: str) -> int:
         """Return how many partitions a topic has, trying until a broker tells; see `append`."""
         client = self._producer.client
-        with self._trying(f"{what} in {topic}", "DESCRIBE") as effort:
-            async for attempt in patiently(effort):
+        with self._trying(f"{what} in {topic}", "DESCRIBE") as operation:
+            async for attempt in retry_forever(operation):
                 with attempt:
                     await known(client, [topic])
         return len(client.cluster.partitions_for_topic(topic))
 
     def troubles(self) -> list[str]:
         """What cannot be appended now, and why."""
-        return troubles(self._efforts)
+        return troubles(self._operations)
 
     async def topic_ids(self, topics: Collection[str], *, wait: bool = False) -> dict[str, str]:
         """See `topic_ids`, and to `wait` for those that are not there yet `ids_when_there`."""
@@ -106,8 +106,8 @@ class Appender:
     ) -> list[int]:
         """Append records in their order, and return their offsets, which need not be consecutive.
 
-        Tries again until it goes well (see `patiently`), and says `what` in the log when it does
-        not. None is there twice then, unless the broker has lost what it had or knows no batch
+        Tries until it goes well (see `retry_forever`), and says `what` in the log when it does not.
+        None is there twice then, unless the broker has lost what it had or knows no batch
         again, or the topic began to take less meanwhile. Raises `RecordListTooLargeError`, or
         `MessageSizeTooLargeError`, also for what is larger than `largest_letter`: it is not sent.
         To `divide` is to send what the topic does not take at once as several batches: then, only a
@@ -118,22 +118,22 @@ class Appender:
         turn = self._one_large if _is_large(kept) else nullcontext()
         sequence = self._sequence(topic, partition)
         offsets: list[int] = []
-        with self._trying(f"{what} in {topic}/{partition}", "WRITE") as effort:
+        with self._trying(f"{what} in {topic}/{partition}", "WRITE") as operation:
             async with sequence.turn():
-                async for attempt in patiently(effort):
+                async for attempt in retry_forever(operation):
                     async with turn:
                         with attempt:
                             await self._append(topic, partition, kept, offsets, divide)
         return offsets
 
     @contextmanager
-    def _trying(self, what: str, needs: str) -> Iterator[Effort]:
-        effort = Effort(what, needs)
-        self._efforts.add(effort)
+    def _trying(self, what: str, needs: str) -> Iterator[Operation]:
+        operation = Operation(what, needs)
+        self._operations.add(operation)
         try:
-            yield effort
+            yield operation
         finally:
-            self._efforts.discard(effort)
+            self._operations.discard(operation)
 
     async def _append(
         self,

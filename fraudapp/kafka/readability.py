@@ -14,7 +14,7 @@ from mode import Service
 
 from fraudapp.kafka.clients import new_consumer
 from fraudapp.kafka.offsets import End, OpenTransaction, ends
-from fraudapp.operation import Effort, troubles
+from fraudapp.operation import Operation, troubles
 from fraudapp.settings import Settings
 
 INTERVAL: Final = 2.0
@@ -44,7 +44,7 @@ class Standstills:
         return None
 
 
-class Sight(Service):
+class ReadabilityProbe(Service):
     """Looks whether each topic can be read, to its end.
 
     Whoever reads cannot tell: the client waits in silence for a partition without leader, and for
@@ -55,13 +55,13 @@ class Sight(Service):
         """`wanted` tells which partitions have to be read now."""
         self._wanted = wanted
         self._consumer = new_consumer(settings)
-        self._efforts: dict[str, Effort] = {}
+        self._operations: dict[str, Operation] = {}
         self._standstills = Standstills()
         super().__init__()
 
     def troubles(self) -> list[str]:
         """What cannot be read, and why."""
-        return troubles(self._efforts.values())
+        return troubles(self._operations.values())
 
     async def on_start(self) -> None:
         """Connect; raises `KafkaError`."""
@@ -76,18 +76,18 @@ class Sight(Service):
         by_topic: defaultdict[str, list[TopicPartition]] = defaultdict(list)
         for partition in self._wanted():
             by_topic[partition.topic].append(partition)
-        for topic in self._efforts.keys() - by_topic.keys():
-            del self._efforts[topic]
+        for topic in self._operations.keys() - by_topic.keys():
+            del self._operations[topic]
         await asyncio.gather(*(self._look_at(*each) for each in by_topic.items()))
 
     async def _look_at(self, topic: str, partitions: list[TopicPartition]) -> None:
-        effort = self._efforts.setdefault(topic, Effort(f"reading {topic} to its end"))
-        effort.began()
+        operation = self._operations.setdefault(topic, Operation(f"reading {topic} to its end"))
+        operation.began()
         try:
             found = await ends(self._consumer, partitions, WITHIN)
             if standing := self._standstills.look(found, monotonic()):
                 raise standing
         except KafkaError as exc:
-            effort.failed(exc)
+            operation.failed(exc)
         else:
-            effort.succeeded()
+            operation.succeeded()

@@ -27,8 +27,8 @@ LATEST_KEPT: Final = {"cleanup.policy": "compact", "segment.bytes": "1048576"}
 """How a topic is made of which the last record under a key counts, and which stays short: what
 compaction may not touch yet, the latest segment, is small."""
 BROKERS_CLOCK: Final = {"message.timestamp.type": "LogAppendTime"}
-"""How a log is made that only workers write to: a broker refuses records with the stamp of a clock
-that is ahead, and soon deletes those of one that is behind."""
+"""How a log is made that only workers write to: a broker refuses records with the timestamp of a
+clock that is ahead, and soon deletes those of one that is behind."""
 SMALLEST_LIMIT: Final = 16_384
 """Bytes that the log has to take at once: of the largest decision there can be, and more."""
 
@@ -133,7 +133,7 @@ def demands(settings: Settings) -> list[Demand]:
 
 
 async def misfits(settings: Settings, admin: AIOKafkaAdminClient) -> list[str]:
-    """Return a sentence for each topic on which no worker may start, with the command to mend it.
+    """Return a sentence for each topic on which no worker may start, with the command to repair it.
 
     Where the worker may start all the same, the sentence is a warning in the log. Topics that do
     not exist are left out; a broker that does not tell how they are set is warned of. Raises

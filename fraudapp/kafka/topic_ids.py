@@ -35,6 +35,8 @@ from aiokafka.protocol.types import (
 )
 from aiokafka.structs import OffsetAndMetadata
 
+from models.errors import NeedsOperator
+
 Partition = TypeVar("Partition", bound=TopicPartition)
 
 LOOKS: Final = 100
@@ -43,7 +45,7 @@ PAUSE: Final = 0.1
 _NONE: Final = bytes(16)
 
 
-class TopicRemade(Exception):
+class TopicRemade(NeedsOperator):
     """What a worker has in memory is of a topic that is no more, or was longer."""
 
 

@@ -9,7 +9,7 @@ from typing import Final
 from aiokafka.errors import KafkaError
 from mode import Service
 
-from fraudapp.kafka.producer import Appender
+from fraudapp.kafka.producer import BatchProducer
 from fraudapp.kafka.topic_ids import TopicRemade, same
 from fraudapp.settings import Settings
 
@@ -28,13 +28,13 @@ class TopicWatch(Service):
     """
 
     def __init__(
-        self, settings: Settings, appender: Appender, end: Callable[[TopicRemade], None]
+        self, settings: Settings, producer: BatchProducer, end: Callable[[TopicRemade], None]
     ) -> None:
         """`end` is called when the worker has to end."""
         self.problem: str | None = None
         """What is the matter, and the way out; None if all is well."""
         self._settings = settings
-        self._appender = appender
+        self._producer = producer
         self._end = end
         self.partitions = 0
         """How many the topic had when this worker started."""
@@ -45,18 +45,18 @@ class TopicWatch(Service):
     async def on_start(self) -> None:
         """Note what is there; raises `KafkaError`."""
         topics = {self._settings.transactions_topic, self._settings.decisions_topic}
-        self.ids = await self._appender.topic_ids(topics, wait=True)
-        self.partitions = await self._appender.partitions(self._settings.transactions_topic)
+        self.ids = await self._producer.topic_ids(topics, wait=True)
+        self.partitions = await self._producer.partitions(self._settings.transactions_topic)
 
     @Service.timer(INTERVAL)
     async def _look(self) -> None:
         topic = self._settings.transactions_topic
         try:
-            ids = await self._appender.topic_ids(self.ids)
+            ids = await self._producer.topic_ids(self.ids)
             if remade := [each for each in sorted(ids) if not same(ids[each], self.ids[each])]:
                 self._end(_remade(remade[0]))
                 return
-            now = await self._appender.partitions(topic, afresh=True)
+            now = await self._producer.partitions(topic, afresh=True)
         except KafkaError as exc:
             log.debug("cannot look at topic %s now: %r", topic, exc)
             return

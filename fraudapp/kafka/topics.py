@@ -14,17 +14,18 @@ from fraudapp.kafka.clients import check_access, client_options, end_offsets
 from fraudapp.kafka.producer import largest_letter
 from fraudapp.kafka.topic_configs import BROKERS_CLOCK, KEPT_WHOLE, LATEST_KEPT, misfits
 from fraudapp.operation import reason_of
-from fraudapp.retry import patiently
+from fraudapp.retry import retry_forever
 from fraudapp.settings import Settings
+from models.errors import NeedsOperator
 
 log = logging.getLogger(__name__)
 
 
-class BrokerUnavailable(Exception):
+class BrokerUnavailable(NeedsOperator):
     """The broker does not answer, or refuses a topic; the message says what to do."""
 
 
-class TopicsMisfit(Exception):
+class TopicsMisfit(NeedsOperator):
     """The topics there are do not fit the settings; the message says what to do."""
 
 
@@ -35,7 +36,7 @@ async def ensure(settings: Settings) -> None:
 
     A broker that is just being started itself is waited for.
     """
-    async for attempt in patiently(
+    async for attempt in retry_forever(
         "looking for the topics",
         on=BrokerUnavailable,
         within=settings.start_timeout,

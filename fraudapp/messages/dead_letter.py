@@ -8,11 +8,12 @@ from typing import NamedTuple
 from aiokafka import ConsumerRecord
 
 from fraudapp.messages.publish import FORM, LOST, REENCODED
-from models.key_hash import home_partitions, partition_of
+from models.errors import Rejected
+from models.key_hash import key_partitions, partition_of
 from models.parsing import InvalidTransaction, parse
 
 
-class CannotReplay(Exception):
+class CannotReplay(Rejected):
     """A letter that cannot be sent back; the message says why."""
 
 
@@ -92,7 +93,7 @@ def destination(letter: DeadLetter, value: bytes | None, partitions: int) -> int
     Where its transaction is at home; else where its key belongs; else where it came from.
     """
     try:
-        return home_partitions([parse(value).transaction_id], partitions)[0]
+        return key_partitions([parse(value).transaction_id], partitions)[0]
     except InvalidTransaction:
         pass
     if letter.key is not None and "key-bytes" not in letter.lost:

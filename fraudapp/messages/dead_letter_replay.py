@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 
 from aiokafka.errors import KafkaTimeoutError
 
-from fraudapp.kafka.producer import Appender
+from fraudapp.kafka.producer import BatchProducer
 from fraudapp.messages.dead_letter import CannotReplay, DeadLetter, check, destination
 from fraudapp.messages.fitting import Message, append_fitting
 from fraudapp.settings import Settings
@@ -47,14 +47,14 @@ async def replay(
             sendable.append(letter)
     if sendable:
         # Compressed, as what is larger than the limit was when it came in.
-        appender = Appender(settings, "gzip")
+        producer = BatchProducer(settings, "gzip")
         try:
-            await appender.start()
-            too_large = await asyncio.wait_for(_send(appender, topic, sendable, repaired), PATIENCE)
+            await producer.start()
+            too_large = await asyncio.wait_for(_send(producer, topic, sendable, repaired), PATIENCE)
         except asyncio.TimeoutError:
             raise KafkaTimeoutError(f"not done after {PATIENCE:g} s") from None
         finally:
-            await appender.stop()
+            await producer.stop()
         refused += [
             f"dead letter {each.name} cannot be sent back: {topic} takes no message of that size"
             for each in too_large
@@ -63,10 +63,10 @@ async def replay(
 
 
 async def _send(
-    appender: Appender, topic: str, letters: Sequence[DeadLetter], repaired: bytes | None
+    producer: BatchProducer, topic: str, letters: Sequence[DeadLetter], repaired: bytes | None
 ) -> list[DeadLetter]:
     """Return the letters that are too large."""
-    partitions = await appender.partitions(topic)
+    partitions = await producer.partitions(topic)
     messages: defaultdict[int, list[Message]] = defaultdict(list)
     letter_of: dict[int, DeadLetter] = {}
     for letter in letters:
@@ -78,6 +78,6 @@ async def _send(
     refused = [
         each
         for number, those in messages.items()
-        for each in await append_fitting(appender, topic, number, those, "sending letters back")
+        for each in await append_fitting(producer, topic, number, those, "sending letters back")
     ]
     return [letter_of[id(message)] for message in refused]

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from fraudapp.kafka.idempotence import TOO_LARGE
-from fraudapp.kafka.producer import LARGEST_BATCH, Appender, NewRecord, size_of
+from fraudapp.kafka.producer import LARGEST_BATCH, BatchProducer, NewRecord, size_of
 
 
 @dataclass(eq=False)
@@ -19,42 +19,42 @@ class Message:
 
 
 async def append_fitting(
-    appender: Appender, topic: str, partition: int, messages: Iterable[Message], what: str
+    producer: BatchProducer, topic: str, partition: int, messages: Iterable[Message], what: str
 ) -> list[Message]:
     """Append messages in their order, and return those that the topic takes in no form.
 
     Each that is too large by itself is refused by itself: its neighbours are appended once.
-    See `Appender.append`.
+    See `BatchProducer.append`.
     """
     refused: list[Message] = []
     for batch in _batches(messages):
-        refused += await _append(appender, topic, partition, batch, what)
+        refused += await _append(producer, topic, partition, batch, what)
     return refused
 
 
 async def _append(
-    appender: Appender, topic: str, partition: int, batch: Sequence[Message], what: str
+    producer: BatchProducer, topic: str, partition: int, batch: Sequence[Message], what: str
 ) -> list[Message]:
     try:
-        await appender.append(topic, partition, [each.whole for each in batch], what)
+        await producer.append(topic, partition, [each.whole for each in batch], what)
     except TOO_LARGE:
         if len(batch) == 1:
-            fits = await _append_less(appender, topic, partition, batch[0], what)
+            fits = await _append_less(producer, topic, partition, batch[0], what)
             return [] if fits else list(batch)
         half = len(batch) // 2
         return [
-            *await _append(appender, topic, partition, batch[:half], what),
-            *await _append(appender, topic, partition, batch[half:], what),
+            *await _append(producer, topic, partition, batch[:half], what),
+            *await _append(producer, topic, partition, batch[half:], what),
         ]
     return []
 
 
 async def _append_less(
-    appender: Appender, topic: str, partition: int, message: Message, what: str
+    producer: BatchProducer, topic: str, partition: int, message: Message, what: str
 ) -> bool:
     for record in message.lesser():
         try:
-            await appender.append(topic, partition, [record], what)
+            await producer.append(topic, partition, [record], what)
         except TOO_LARGE:
             continue
         return True

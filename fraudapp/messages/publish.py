@@ -15,9 +15,9 @@ from faust.exceptions import ProducerSendError
 from faust.types import RecordMetadata
 from msgspec import json
 
-from fraudapp.kafka.producer import Appender, NewRecord
+from fraudapp.kafka.producer import BatchProducer, NewRecord
 from fraudapp.messages.fitting import Message, append_fitting
-from models.admission import Candidate, Input, Rejection
+from models.inputs import Input, Rejection, ValidInput
 from models.parsing import CUT_TO, Unread
 from models.records import Transaction
 
@@ -52,8 +52,8 @@ async def publish_transactions(app: App, topic: str, transactions: Iterable[Tran
     await asyncio.gather(*sent)
 
 
-async def send_home(
-    appender: Appender, topic: str, misplaced: Iterable[tuple[Candidate, int]]
+async def reroute(
+    producer: BatchProducer, topic: str, misplaced: Iterable[tuple[ValidInput, int]]
 ) -> None:
     """Send transactions on to their home partitions as they were, noting their origin.
 
@@ -65,24 +65,26 @@ async def send_home(
     for candidate, home in misplaced:
         by_home[home].append(_homeward(candidate))
     what = "sending transactions to their home partitions"
-    await _append_all(appender, topic, by_home, what)
+    await _append_all(producer, topic, by_home, what)
 
 
-async def send_raw(appender: Appender, topic: str, partition: int, inputs: Iterable[Input]) -> None:
+async def send_raw(
+    producer: BatchProducer, topic: str, partition: int, inputs: Iterable[Input]
+) -> None:
     """Send messages on to a partition as they are, noting their origin.
 
     What is too large to be sent again is cut, as a dead letter is; it will become one.
     """
     messages = []
     for each in inputs:
-        record = each.key, each.raw, [(ORIGIN, str(each.origin).encode())]
+        record = each.key, each.raw, [(ORIGIN, each.origin.encode())]
         messages.append(Message(record, partial(_cut, record)))
     what = "sending messages to another partition"
-    await _append_all(appender, topic, {partition: messages}, what)
+    await _append_all(producer, topic, {partition: messages}, what)
 
 
 async def publish_dead_letters(
-    appender: Appender, topic: str, rejections: Sequence[Rejection]
+    producer: BatchProducer, topic: str, rejections: Sequence[Rejection]
 ) -> None:
     """Send rejected inputs as they were: the value is the raw bytes, headers say why and whence.
 
@@ -92,26 +94,26 @@ async def publish_dead_letters(
     if not rejections:
         return
     what = "publishing dead letters"
-    partitions = await appender.partitions_when_told(topic, what)
+    partitions = await producer.partitions_when_told(topic, what)
     by_partition = defaultdict(list)
     for each in rejections:
         by_partition[each.input.position.partition % partitions].append(_letter(each))
-    await _append_all(appender, topic, by_partition, what)
+    await _append_all(producer, topic, by_partition, what)
 
 
 async def _append_all(
-    appender: Appender, topic: str, messages: dict[int, list[Message]], what: str
+    producer: BatchProducer, topic: str, messages: dict[int, list[Message]], what: str
 ) -> None:
     refused = await asyncio.gather(
-        *(append_fitting(appender, topic, *each, what) for each in messages.items())
+        *(append_fitting(producer, topic, *each, what) for each in messages.items())
     )
     if any(refused):
         raise MessageSizeTooLargeError(f"{what}: {topic} takes no message of any size that is left")
 
 
-def _homeward(candidate: Candidate) -> Message:
+def _homeward(candidate: ValidInput) -> Message:
     source = candidate.input
-    headers = [(ORIGIN, str(source.origin).encode()), *source.lost]
+    headers = [(ORIGIN, source.origin.encode()), *source.lost]
     record = source.key, source.raw, headers
     return Message(record, partial(_smaller, record, candidate.transaction))
 

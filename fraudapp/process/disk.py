@@ -11,6 +11,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
+from models.errors import NeedsOperator, Retryable
+
 _LOCKED: Final = 3
 # Asked by a process of its own: closing the file here would let go of the lock that RocksDB has on
 # it in this one.
@@ -37,11 +39,11 @@ _PASSING: Final = (
 )
 
 
-class DiskUnusable(Exception):
+class DiskUnusable(NeedsOperator):
     """What is on disk can be neither used nor replaced; the message says what to look at."""
 
 
-class DiskFull(Exception):
+class DiskFull(Retryable):
     """The disk takes nothing now, or the system has no room for what goes with it.
 
     What is on it is sound, and it can be tried again.

@@ -13,11 +13,11 @@ ARENAS: Final = 2
 LARGE: Final = 1 << 20
 """Bytes from which a block goes back to the system when it is let go of."""
 
-GIVING_BACK: Final = 10.0
-"""Seconds from one call of `give_back` to the next."""
+TRIM_INTERVAL: Final = 10.0
+"""Seconds from one call of `trim` to the next."""
 
 
-def spare() -> None:
+def limit_arenas() -> None:
     """Keep what threads and large blocks leave behind from piling up; of glibc, else nothing.
 
     By default each thread gets an arena of its own, and blocks up to 32 MB stay with the process
@@ -29,7 +29,7 @@ def spare() -> None:
         mallopt(_M_MMAP_THRESHOLD, LARGE)
 
 
-def give_back() -> None:
+def trim() -> None:
     """Give pages that nothing is on back to the system; takes 1 to 3 ms, without the interpreter.
 
     Of decisions, some hundred bytes each, holes remain between what stays longer, and a worker that

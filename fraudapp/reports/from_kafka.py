@@ -16,7 +16,7 @@ from fraudapp.messages.dead_letter import texts_of
 from fraudapp.reports.daily import Latency, by_count
 from fraudapp.reports.from_postgres import Sampled
 from fraudapp.settings import Settings
-from models.admission import Cause
+from models.inputs import Cause
 
 POLL_MS: Final = 1_000
 FETCH_BYTES: Final = 1 << 16  # one record is wanted; Kafka sends it whole if it is larger
@@ -26,8 +26,8 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=timezone.utc)
 async def dead_letters(settings: Settings, first: datetime, last: datetime) -> dict[str, int]:
     """Count the dead letters from one moment to another, by reason; raises `KafkaError`.
 
-    By the time stamps of the records, which are the brokers' clocks, or those of workers in a topic
-    that they have not made. Whatever stamps and headers
+    By the timestamps of the records, which are the brokers' clocks, or those of workers in a topic
+    that they have not made. Whatever fingerprints and headers
     somebody else's records have there, they hide none of ours.
     """
     since, until = max(0, _ms(first)), _ms(last)  # Kafka knows no time before 1970
@@ -44,7 +44,7 @@ async def dead_letters(settings: Settings, first: datetime, last: datetime) -> d
         for partition in partitions:
             if (start := starts[partition]) is None:
                 continue
-            # To the end: a record with a stamp of the future is no sign that the period is over.
+            # To the end: a record with a timestamp of the future does not end the period.
             consumer.assign([partition])
             consumer.seek(partition, start.offset)
             while await consumer.position(partition) < found[partition].stable:
@@ -91,7 +91,7 @@ def _reason(record: ConsumerRecord) -> str:
 
 
 def _percentile(values: Sequence[float], percent: int) -> float:
-    """The nearest rank, in milliseconds' precision: Kafka's time stamps have no more."""
+    """The nearest rank, in milliseconds' precision: Kafka's timestamps have no more."""
     return round(values[math.ceil(percent * len(values) / 100) - 1], 3)
 
 

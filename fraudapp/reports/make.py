@@ -23,6 +23,7 @@ from fraudapp.sinks.postgres.day_partitions import moments
 from fraudapp.sinks.postgres.migrate import migrate
 from models.artifact import ModelFileError
 from models.drift import EDGES, stability_index
+from models.errors import Rejected
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -31,7 +32,7 @@ BROKER_TIMEOUT: Final = 60.0
 """Seconds for each of the questions to Kafka, which the report can do without."""
 
 
-class DayToCome(Exception):
+class DayToCome(Rejected):
     """The day has not begun, and nothing was decided on it."""
 
 

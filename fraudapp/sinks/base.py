@@ -8,20 +8,21 @@ from datetime import date
 from typing import Protocol
 
 from fraudapp.decisions.batch import Batch
+from models.errors import NeedsOperator, Rejected, Retryable
 
 
-class SinkUnavailable(Exception):
+class SinkUnavailable(Retryable):
     """A sink could not do it now; nothing is lost, and the same call may be made again."""
 
 
-class AccessDenied(SinkUnavailable):
+class AccessDenied(SinkUnavailable, NeedsOperator):
     """The sink will not have us, or we not it; the message names the setting to look at.
 
     It stops a start. Of a worker that runs, the sink is down like any other until it is put right.
     """
 
 
-class DecisionRejected(Exception):
+class DecisionRejected(Rejected):
     """A sink will never take this, however often it is asked."""
 
 

@@ -9,11 +9,11 @@ from typing import Final, NamedTuple
 
 from aiokafka.errors import KafkaError
 
-from fraudapp.decisions.fingerprints import Stamp
+from fraudapp.decisions.fingerprints import Fingerprint
 from fraudapp.decisions.index import INDEX_FAILED
 from fraudapp.decisions.log import DecisionLog
 from fraudapp.decisions.reader import LogReader
-from fraudapp.operation import Effort
+from fraudapp.operation import Operation
 from fraudapp.sinks.progress import Progress
 
 log = logging.getLogger(__name__)
@@ -31,7 +31,7 @@ class Written(NamedTuple):
 
     offset: int
     """Of the first record that it does not have yet."""
-    stamp: Stamp | None
+    fingerprint: Fingerprint | None
     """The last decision before it; None if there is none, or none was found."""
 
 
@@ -51,7 +51,7 @@ class Checkpoints:
         self._reader = reader
         self._progress = progress
         self._committed: dict[int, int] = {}
-        self._noting = Effort(f"noting how far {sink} has come", needs="WRITE")
+        self._noting = Operation(f"noting how far {sink} has come", needs="WRITE")
 
     async def load(self, numbers: Sequence[int]) -> dict[int, Written]:
         """Assign partitions to the reader, and return how far the sink has them.
@@ -73,19 +73,21 @@ class Checkpoints:
         index = self._decisions.index(number)
         if index is None:
             return written  # it is being made anew
-        offset, stamp = written
+        offset, fingerprint = written
         try:
-            if offset <= index.cursor and (stamp is None or index.holds(stamp)):
+            if offset <= index.next_offset and (fingerprint is None or index.holds(fingerprint)):
                 return written
-            if stamp is not None and index.holds(stamp):
-                return Written(stamp.offset + 1, stamp)  # what came after it was no decision
+            if fingerprint is not None and index.holds(fingerprint):
+                return Written(
+                    fingerprint.offset + 1, fingerprint
+                )  # what came after it was no decision
         except INDEX_FAILED as exc:
             self._decisions.failed(exc)
             return written
         log.warning(
             "%s has partition %d of the log up to %d, and the log, which ends at %d, is not the "
             "one it was: all of it is saved again",
-            *(self._store, number, offset, index.cursor),
+            *(self._store, number, offset, index.next_offset),
         )
         return Written(0, None)
 
@@ -113,10 +115,10 @@ class Checkpoints:
 
     async def _note(self, written: Mapping[int, Written]) -> None:
         news = {
-            number: stamp
-            for number, (offset, stamp) in written.items()
-            if (stamp is not None or offset == 0)
-            and stamp != self._progress.reached(self._store, number)
+            number: fingerprint
+            for number, (offset, fingerprint) in written.items()
+            if (fingerprint is not None or offset == 0)
+            and fingerprint != self._progress.reached(self._store, number)
         }
         if news:
             await self._progress.note(self._store, news)
@@ -128,15 +130,15 @@ class Checkpoints:
             if committed is None or committed >= written.offset:
                 return written
         written = self.checked(number, Written(committed or 0, None))
-        return Written(written.offset, await self._stamp_before(number, written.offset))
+        return Written(written.offset, await self._fingerprint_before(number, written.offset))
 
-    async def _stamp_before(self, number: int, offset: int) -> Stamp | None:
+    async def _fingerprint_before(self, number: int, offset: int) -> Fingerprint | None:
         index = self._decisions.index(number)
         start = max(0, offset - MAX_RECORDS_READ)
         stretch = self._reader.read(number, start, offset)
-        stamps = [each.stamp async for records in stretch for each in records]
+        fingerprints = [each.fingerprint async for records in stretch for each in records]
         try:
-            held = (each for each in reversed(stamps) if index and index.holds(each))
+            held = (each for each in reversed(fingerprints) if index and index.holds(each))
             return next(held, None)
         except INDEX_FAILED as exc:
             self._decisions.failed(exc)

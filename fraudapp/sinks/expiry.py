@@ -12,6 +12,8 @@ from datetime import date, datetime, timedelta
 from itertools import takewhile
 from typing import Final, NamedTuple
 
+from models.errors import NeedsOperator
+
 AGREEMENT: Final = timedelta(minutes=10)
 """Most that two clocks may differ while anything is dropped."""
 AT_ONCE: Final = 2
@@ -20,7 +22,7 @@ NOTICE: Final = 540.0
 """Seconds from the announcement of a day to its end, at least."""
 
 
-class ClocksDisagree(Exception):
+class ClocksDisagree(NeedsOperator):
     """Nothing can be said to have expired; the message has both times."""
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Final
 
-from fraudapp.operation import Effort
+from fraudapp.operation import Operation
 from fraudapp.sinks.base import SinkUnavailable
 from fraudapp.sinks.redis import RedisSink
 
@@ -26,7 +26,9 @@ class Pending:
     def __init__(self, redis: RedisSink) -> None:
         self._redis = redis
         self._unanswered: set[asyncio.Task[None]] = set()
-        self._noting = Effort("noting in redis what is pending, which else this worker alone knows")
+        self._noting = Operation(
+            "noting in redis what is pending, which else this worker alone knows"
+        )
 
     async def note(self, ids: list[str]) -> None:
         """Note them, or give up after a moment."""

@@ -14,14 +14,14 @@ from typing import Final
 from aiokafka import ConsumerRecord, TopicPartition
 from mode import Service
 
-from fraudapp.condition import Changes
-from fraudapp.decisions.fingerprints import Stamp
+from fraudapp.condition import Condition
+from fraudapp.decisions.fingerprints import Fingerprint
 from fraudapp.kafka.clients import new_consumer
 from fraudapp.kafka.following import next_records
 from fraudapp.kafka.foreign_records import passed_over
 from fraudapp.kafka.offsets import ends
-from fraudapp.kafka.producer import Appender
-from fraudapp.operation import Effort, troubles
+from fraudapp.kafka.producer import BatchProducer
+from fraudapp.operation import Operation, troubles
 from fraudapp.settings import Settings
 from fraudapp.sinks.progress_records import Purged, Reached, entry_of, hidden_by, written
 
@@ -37,20 +37,20 @@ class Progress(Service):
     hide what was purged.
     """
 
-    def __init__(self, settings: Settings, appender: Appender, sinks: Iterable[str]) -> None:
+    def __init__(self, settings: Settings, producer: BatchProducer, sinks: Iterable[str]) -> None:
         """`sinks` are the names of those that records may be about."""
         self._topic = settings.progress_topic
         self._partition = TopicPartition(self._topic, 0)
         self._partitions = settings.topic_partitions
         self._stores = frozenset(sinks)
-        self._appender = appender
-        self._reached: dict[tuple[str, int], Stamp | None] = {}
+        self._producer = producer
+        self._reached: dict[tuple[str, int], Fingerprint | None] = {}
         self._purged: dict[str, date] = {}
         self._hidden: set[str] = set()  # sinks of whose purges the topic tells something else
         self._saying: asyncio.Future[None] | None = None
         self._position = 0
-        self._changes = Changes()
-        self._following = Effort(f"following {self._topic}")
+        self._condition = Condition()
+        self._following = Operation(f"following {self._topic}")
         self._consumer = new_consumer(
             settings,
             isolation_level="read_uncommitted",
@@ -79,9 +79,9 @@ class Progress(Service):
     async def current(self) -> None:
         """Return once all is known that is in the topic now; raises `KafkaError`."""
         end = (await ends(self._asking, [self._partition]))[self._partition].high_water
-        await self._changes.until(lambda: self._position >= end)
+        await self._condition.wait_for(lambda: self._position >= end)
 
-    def reached(self, sink: str, number: int) -> Stamp | None:
+    def reached(self, sink: str, number: int) -> Fingerprint | None:
         """Return the last decision of a partition that a sink is known to have."""
         return self._reached.get((sink, number))
 
@@ -89,9 +89,11 @@ class Progress(Service):
         """Return the day before whose beginning nothing is to be kept in a sink."""
         return self._purged.get(sink)
 
-    async def note(self, sink: str, reached: Mapping[int, Stamp | None]) -> None:
+    async def note(self, sink: str, reached: Mapping[int, Fingerprint | None]) -> None:
         """Note how far a sink has come, by partition; None where it begins anew."""
-        await self._write([Reached(sink, number, stamp) for number, stamp in reached.items()])
+        await self._write(
+            [Reached(sink, number, fingerprint) for number, fingerprint in reached.items()]
+        )
 
     async def mark(self, sink: str, before: date, *, take_back: bool = False) -> None:
         """Note that a sink keeps nothing of the days before one; to be called before they go.
@@ -105,7 +107,7 @@ class Progress(Service):
 
     async def _write(self, entries: Sequence[Reached | Purged]) -> None:
         new = [written(each) for each in entries]
-        await self._appender.append(self._topic, 0, new, f"writing to topic {self._topic}")
+        await self._producer.append(self._topic, 0, new, f"writing to topic {self._topic}")
         for each in entries:
             self._take(each)
 
@@ -118,7 +120,7 @@ class Progress(Service):
             for record in fetched.get(self._partition, ()):
                 self._read(record)
             self._position = await self._consumer.position(self._partition)
-            self._changes.notify()
+            self._condition.notify()
             if self._position >= (self._consumer.highwater(self._partition) or 0):
                 self._say_again()
 
@@ -135,7 +137,7 @@ class Progress(Service):
         try:
             entry = entry_of(record.key, record.value)
             self._check(entry, record.timestamp)
-        except (ValueError, OverflowError) as exc:  # its time stamp may be any number
+        except (ValueError, OverflowError) as exc:  # its time fingerprint may be any number
             passed_over(record.topic, record.partition, record.offset, exc)
             if (sink := hidden_by(record.key)) in self._purged:
                 self._hidden.add(sink)
@@ -163,4 +165,4 @@ class Progress(Service):
             self._purged[entry.sink] = entry.before
             self._hidden.discard(entry.sink)
         else:
-            self._reached[entry.sink, entry.partition] = entry.stamp
+            self._reached[entry.sink, entry.partition] = entry.fingerprint

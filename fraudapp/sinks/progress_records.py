@@ -9,7 +9,7 @@ from typing import Annotated, Final
 
 from msgspec import Meta, Struct, json
 
-from fraudapp.decisions.fingerprints import DIGEST_BYTES, Stamp
+from fraudapp.decisions.fingerprints import DIGEST_BYTES, Fingerprint
 from fraudapp.kafka.producer import NewRecord
 from models.records import Decision
 
@@ -22,7 +22,7 @@ class Reached(Struct, frozen=True):
 
     sink: str
     partition: int
-    stamp: Stamp | None
+    fingerprint: Fingerprint | None
 
 
 class Purged(Struct, frozen=True):
@@ -55,9 +55,9 @@ def written(entry: Reached | Purged) -> NewRecord:
         key = b"%b/%b" % (entry.sink.encode(), _PURGED)
         return key, json.encode(_Purged(entry.before, entry.again)), []
     key = b"%b/%d" % (entry.sink.encode(), entry.partition)
-    if entry.stamp is None:
+    if entry.fingerprint is None:
         return key, None, []
-    offset, transaction_id, digest = entry.stamp
+    offset, transaction_id, digest = entry.fingerprint
     return key, json.encode(_Reached(offset, transaction_id, digest.hex())), []
 
 
@@ -79,8 +79,8 @@ def entry_of(key: bytes | None, value: bytes | None) -> Reached | Purged:
     if value is None:
         return Reached(sink, int(what), None)
     noted = _decode_reached(value)
-    stamp = Stamp(noted.offset, noted.transaction_id, bytes.fromhex(noted.digest))
-    return Reached(sink, int(what), stamp)
+    fingerprint = Fingerprint(noted.offset, noted.transaction_id, bytes.fromhex(noted.digest))
+    return Reached(sink, int(what), fingerprint)
 
 
 def unpurged(decisions: Sequence[Decision], before: date | None) -> Sequence[Decision]:

@@ -12,10 +12,11 @@ from aiokafka.errors import KafkaError
 
 from fraudapp.kafka import topics
 from fraudapp.kafka.clients import BrokerRefuses
-from fraudapp.kafka.producer import Appender
+from fraudapp.kafka.producer import BatchProducer
 from fraudapp.settings import Settings
 from fraudapp.sinks.base import DecisionSink
 from fraudapp.sinks.progress import Progress
+from models.errors import Retryable
 
 log = logging.getLogger(__name__)
 
@@ -25,7 +26,7 @@ PASSES: Final = 5
 """Times that a sink is looked through, at most; a worker has heard of the purge in the second."""
 
 
-class CannotMark(Exception):
+class CannotMark(Retryable):
     """The broker has not noted what is to go; the message says what to do. Nothing is deleted."""
 
 
@@ -47,17 +48,17 @@ async def mark(
 
 
 async def _mark(settings: Settings, names: list[str], before: date, take_back: bool) -> None:
-    appender = Appender(settings)
-    progress = Progress(settings, appender, names)
+    producer = BatchProducer(settings)
+    progress = Progress(settings, producer, names)
     try:
-        await appender.start()
+        await producer.start()
         await progress.start()
         await progress.current()
         for name in names:
             await progress.mark(name, before, take_back=take_back)
     finally:
         await progress.stop()
-        await appender.stop()
+        await producer.stop()
 
 
 async def delete(sink: DecisionSink, before: date) -> int:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Final, NamedTuple
 
-from fraudapp.condition import Changes
+from fraudapp.condition import Condition
 from fraudapp.decisions.batch import Batch
 
 MAX_DECISIONS: Final = 16_000
@@ -33,7 +33,7 @@ class WriteBuffer:
         self._count = 0  # of decisions in them: asked for with every batch
         self._held = 0
         self._bytes = 0
-        self._changes = Changes()
+        self._condition = Condition()
 
     def __len__(self) -> int:
         """Decisions that wait; not those being saved."""
@@ -65,7 +65,7 @@ class WriteBuffer:
         """Make room for as many as were taken."""
         self._held -= sum(len(each.batch.decisions) for each in taken)
         self._bytes -= sum(each.batch.size for each in taken)
-        self._changes.notify()
+        self._condition.notify()
 
     def clear(self) -> None:
         """Let go of what waits."""
@@ -75,7 +75,7 @@ class WriteBuffer:
         """Return once it fits, or after `timeout` seconds."""
         if not self._fits(batch):
             with suppress(asyncio.TimeoutError):
-                fits = self._changes.until(lambda: self._fits(batch))
+                fits = self._condition.wait_for(lambda: self._fits(batch))
                 await asyncio.wait_for(fits, timeout)
 
     def _fits(self, batch: Batch) -> bool:

@@ -15,13 +15,13 @@ from mode import Service
 from mode.utils.locks import Event
 
 from fraudapp.decisions.batch import Batch
-from fraudapp.decisions.fingerprints import stamp_of
+from fraudapp.decisions.fingerprints import fingerprint_of
 from fraudapp.decisions.index import INDEX_FAILED
 from fraudapp.decisions.log import DecisionLog
 from fraudapp.decisions.reader import LogCut, LogReader
 from fraudapp.metrics import store_call
-from fraudapp.operation import Effort, Readings, troubles
-from fraudapp.retry import patiently
+from fraudapp.operation import Operation, PartitionReads, troubles
+from fraudapp.retry import retry_forever
 from fraudapp.settings import Settings
 from fraudapp.sinks.base import DecisionRejected, DecisionSink, SinkUnavailable
 from fraudapp.sinks.checkpoints import NOTE_INTERVAL, Checkpoints, Written
@@ -70,11 +70,11 @@ class SinkWriter(Service):
         self.sink = sink
         self.failure: str | None = None
         """Why the sink takes nothing now; None if it does."""
-        self.taking_over = Effort(
+        self.taking_over = Operation(
             f"asking how far {sink.name} has come with {settings.decisions_topic}"
         )
-        self._saving = Effort(f"saving to {sink.name}, for which decisions wait in the log")
-        self._readings = Readings(settings.decisions_topic, f" for {sink.name}")
+        self._saving = Operation(f"saving to {sink.name}, for which decisions wait in the log")
+        self._readings = PartitionReads(settings.decisions_topic, f" for {sink.name}")
         self._decisions = decisions
         self._refused = refused
         self._progress = progress
@@ -108,7 +108,7 @@ class SinkWriter(Service):
         return written.offset if written else None
 
     async def wait_for_capacity(self, batch: Batch) -> None:
-        """Wait up to `BACKPRESSURE_TIMEOUT` until a batch fits in; not for a sink that is down or lags."""
+        """Wait a moment until a batch fits in: back-pressure. Not if the sink is down or lags."""
         if self.failure is None and not self._lagging():
             await self._buffer.wait_for_capacity(batch, BACKPRESSURE_TIMEOUT)
 
@@ -193,7 +193,9 @@ class SinkWriter(Service):
             if number in self._written and number not in self._rewound:
                 if end > self._written[number].offset:
                     last = batch.decisions[-1].transaction_id
-                    self._written[number] = Written(end, stamp_of(end - 1, last, batch.encoded[-1]))
+                    self._written[number] = Written(
+                        end, fingerprint_of(end - 1, last, batch.encoded[-1])
+                    )
                 # A reassignment during the save has set this back to the committed offset.
                 self._enqueued[number] = max(self._enqueued[number], self._written[number].offset)
 
@@ -210,23 +212,21 @@ class SinkWriter(Service):
             await self.wait_for_stopped(self._enough, timeout=min(QUIET, self.sink.linger))
 
     def _lagging(self) -> list[int]:
-        """Partitions with decisions that are not in the buffer: they have to be read from the log."""
-        return [
-            number for number, buffered in self._enqueued.items() if buffered < self._end(number)
-        ]
+        """Partitions with decisions that are not in the buffer, and are to be read from the log."""
+        return [number for number, end in self._enqueued.items() if end < self._end(number)]
 
     def _end(self, number: int) -> int:
         index = self._decisions.index(number)
-        return index.cursor if index else 0
+        return index.next_offset if index else 0
 
     async def _read(self, number: int) -> None:
         index, written = self._decisions.index(number), self._written.get(number)
         if index is None or written is None:
             return
-        start, stamp = written
+        start, fingerprint = written
         if self._enqueued[number] != start:
             return  # what is queued of this partition comes first
-        end = min(index.cursor, start + MAX_RECORDS_READ)
+        end = min(index.next_offset, start + MAX_RECORDS_READ)
         self._readings[number].began()
         # All of it before any is saved: the reader serves one at a time, and a sink may take long.
         first: list[Decision] = []
@@ -235,7 +235,7 @@ class SinkWriter(Service):
                 counting = index.first(records)
                 first += counting
                 own = [r for r, each in zip(records, counting, strict=True) if each is r.decision]
-                stamp = own[-1].stamp if own else stamp
+                fingerprint = own[-1].fingerprint if own else fingerprint
         except INDEX_FAILED as exc:
             self._decisions.failed(exc)
             return
@@ -251,7 +251,7 @@ class SinkWriter(Service):
             some = first[place : place + self.sink.max_batch]
             await self._retry(partial(self._save_unpurged, Batch(some)))
         if self._written.get(number) is written:
-            self._written[number], self._enqueued[number] = Written(end, stamp), end
+            self._written[number], self._enqueued[number] = Written(end, fingerprint), end
 
     async def _save(self, taken: Sequence[BufferedBatch]) -> None:
         batch = Batch.of([each.batch for each in taken])
@@ -268,7 +268,7 @@ class SinkWriter(Service):
             await save_isolating(self.sink, left, self._refused)
 
     async def _retry(self, action: Callable[[], Awaitable[None]]) -> None:
-        async for attempt in patiently(self._saving, on=SinkUnavailable):
+        async for attempt in retry_forever(self._saving, on=SinkUnavailable):
             with attempt:
                 try:
                     with store_call(self.sink.name):

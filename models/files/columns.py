@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import msgspec
 
+from models.errors import Rejected
 from models.files.lines import Line, UnreadableFile, shown
 from models.parsing import UNREADABLE
 from models.records import FieldError, Transaction
@@ -31,7 +32,7 @@ _SEPARATORS: Final = {";": "semicolons", "\t": "tabs", "|": "bars"}
 _decode_number: Final = msgspec.json.Decoder(float).decode
 
 
-class RefusedRow(ValueError):
+class RefusedRow(Rejected, ValueError):
     """A row is no transaction; `errors` names each thing that is wrong with it."""
 
     def __init__(self, *errors: FieldError) -> None:

@@ -18,6 +18,7 @@ from typing import IO, Any, Final, NamedTuple, cast
 import cramjam
 
 from models.characters import legible
+from models.errors import Rejected
 from models.files.packed import unbz2, unxz
 
 STDIN: Final = Path("-")
@@ -49,7 +50,7 @@ _MARKS: Final = {  # in this order: one begins with another
 _DAMAGED: Final = (EOFError, OSError, zlib.error, lzma.LZMAError, cramjam.DecompressionError)
 
 
-class UnreadableFile(ValueError):
+class UnreadableFile(Rejected, ValueError):
     """A file cannot be read, or from some line on; the message says which, why and what to do."""
 
 

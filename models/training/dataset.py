@@ -11,6 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from models.characters import legible
+from models.errors import TrainingDataError
 from models.features import TYPE_CODES, Matrix, from_columns
 from models.files.rows import BadRow, UnreadableFile, rows
 from models.records import LARGEST_STEP
@@ -22,10 +23,6 @@ Source = Path | pd.DataFrame
 MONEY = ("amount", "oldbalanceOrg", "oldbalanceDest")
 COLUMNS = ("step", "type", *MONEY, "isFraud")
 """The columns that are read; a file may hold more."""
-
-
-class TrainingDataError(ValueError):
-    """A file cannot be trained on or evaluated; the message says which, why and what to do."""
 
 
 class Labelled(NamedTuple):

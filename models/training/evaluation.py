@@ -8,8 +8,9 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from models.errors import TrainingDataError
 from models.scorer import Scorer
-from models.training.dataset import Floats, Labelled, Source, TrainingDataError, labelled
+from models.training.dataset import Floats, Labelled, Source, labelled
 from models.training.metrics import THRESHOLDS, costs, metrics
 
 REPORT_FILE = "evaluation.json"

@@ -23,10 +23,11 @@ from sklearn.preprocessing import StandardScaler
 
 from models.artifact import Kind, Model
 from models.drift import EDGES, histogram
+from models.errors import TrainingDataError
 from models.features import FEATURE_CONTRACT, FEATURE_NAMES
 from models.files.lines import STDIN, digest, shown
 from models.training.calibration import Calibration, calibrate
-from models.training.dataset import Labelled, Source, TrainingDataError, labelled
+from models.training.dataset import Labelled, Source, labelled
 from models.training.export import exported, log_odds
 from models.training.metrics import metrics
 from models.training.rounding import rounded

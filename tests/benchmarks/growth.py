@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 
 from fraudapp.local.processes import ProcessError
-from fraudapp.process.malloc import GIVING_BACK
+from fraudapp.process.malloc import TRIM_INTERVAL
 from tests.benchmarks.backlog import drop_topic, fill, make_topic
 from tests.benchmarks.contenders import OURS
 from tests.benchmarks.plan import Plan
@@ -24,7 +24,7 @@ Figures = dict[str, float]
 FIRST_MEMORY = 1_000_000  # events after which memory is looked at first
 # Seconds from the last event to a worker at rest: one call sees the last change, the next lets the
 # indexes be written to disk, the third gives back what they held.
-RESTING = 3 * GIVING_BACK
+RESTING = 3 * TRIM_INTERVAL
 # Seconds that workers may be frozen, and send no heartbeats; Faust allows less than 90.
 FREEZABLE = {"FRAUD_BROKER_SESSION_TIMEOUT": "80"}
 ANSWER = 900.0  # seconds a phase that does not end may take

@@ -29,10 +29,10 @@ from fraudapp.decisions.index import DecisionIndex
 from fraudapp.decisions.log_records import LogRecord
 from fraudapp.settings import load
 from fraudapp.sinks.all import Sinks
-from models.admission import Candidate, Input, Position
 from models.deciding import decide
 from models.features import FEATURE_NAMES, features
-from models.key_hash import home_partitions
+from models.inputs import Input, Position, ValidInput
+from models.key_hash import key_partitions
 from models.parsing import parse
 from models.policy import Policy
 from models.records import Decision
@@ -73,7 +73,7 @@ def computing(trained: TrainedModel) -> Costs:
         looking, taking = _index(Path(folder) / "ledger", decisions)
     return {
         "parse": microseconds(lambda: [parse(raw) for raw in raws[:BATCH]], 20) / BATCH,
-        "home partition": microseconds(lambda: home_partitions(ids, 4), 20) / BATCH,
+        "home partition": microseconds(lambda: key_partitions(ids, 4), 20) / BATCH,
         "index: find new ids": looking,
         "features": microseconds(lambda: features(batch), 20) / BATCH,
         "features and score": microseconds(lambda: scorer.score(batch), 20) / BATCH,
@@ -118,10 +118,10 @@ def _scorer(trained: TrainedModel) -> Scorer:
     return Scorer("benchmark", trained.model.body.compiled(len(FEATURE_NAMES)))
 
 
-def _candidates(raws: list[bytes]) -> list[Candidate]:
+def _candidates(raws: list[bytes]) -> list[ValidInput]:
     positions = (Position("transactions", 0, offset) for offset in range(len(raws)))
     return [
-        Candidate(parse(raw), Input(None, raw, where, where))
+        ValidInput(parse(raw), Input(None, raw, where, where))
         for raw, where in zip(raws, positions, strict=True)
     ]
 
@@ -133,7 +133,7 @@ def _index(folder: Path, decisions: list[Decision]) -> tuple[float, float]:
     ids = [each.transaction_id for each in decisions]
 
     def renamed() -> Iterator[LogRecord]:
-        number = index.cursor
+        number = index.next_offset
         for decision, line in zip(decisions, lines, strict=True):
             name = f"{decision.transaction_id}-{number}"
             yield LogRecord(number, replace(decision, transaction_id=name), line)
@@ -143,7 +143,7 @@ def _index(folder: Path, decisions: list[Decision]) -> tuple[float, float]:
     for _ in range(100_000 // BATCH):
         records = list(renamed())
         begin = time.perf_counter()
-        index.apply(records, index.cursor + len(records))
+        index.apply(records, index.next_offset + len(records))
         spent.append(time.perf_counter() - begin)
     looking = microseconds(lambda: index.find(ids), 20) / BATCH
     index.close()

@@ -34,9 +34,9 @@ from fraudapp.local.processes import free_port
 from fraudapp.model_registry import ModelRegistry
 from fraudapp.settings import Settings, load
 from fraudapp.sinks.postgres.sink import PostgresSink
-from models.admission import Candidate, Input, Position
 from models.deciding import decide
 from models.drift import EDGES
+from models.inputs import Input, Position, ValidInput
 from models.records import Decision, Transaction
 from tests.servers.topics import create
 from tests.unit.decisions import decision
@@ -100,7 +100,7 @@ async def decisions(environment: dict[str, str]) -> list[Decision]:
                 sent = rows[start : start + ROWS // 2]
                 positions = await _send(producer, settings, sent, moment - LATENCY)
                 candidates = [
-                    Candidate(each, Input(None, None, position, position))
+                    ValidInput(each, Input(None, None, position, position))
                     for each, position in zip(sent, positions, strict=True)
                 ]
                 made += decide(candidates, scorer=scorer, policy=settings.policy, now=moment)

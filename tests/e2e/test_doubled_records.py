@@ -12,10 +12,10 @@ from typing import Any
 
 from fraudapp.decisions.batch import encode
 from fraudapp.kafka import topics
-from fraudapp.kafka.producer import Appender, NewRecord
+from fraudapp.kafka.producer import BatchProducer, NewRecord
 from fraudapp.local.postgres import Postgres
 from fraudapp.settings import load
-from models.key_hash import home_partitions
+from models.key_hash import key_partitions
 from models.records import Decision, Outcome
 from tests.e2e import kept
 from tests.e2e.worker import Worker
@@ -31,13 +31,13 @@ async def append(environment: Mapping[str, str], decisions: Iterable[Decision]) 
     await topics.ensure(settings)
     records: dict[int, list[NewRecord]] = {number: [] for number in range(4)}
     for each in decisions:
-        (home,) = home_partitions([each.transaction_id], 4)
+        (home,) = key_partitions([each.transaction_id], 4)
         records[home].append((each.transaction_id.encode(), encode(each), []))
-    appender = Appender(settings)
-    await appender.start()
+    producer = BatchProducer(settings)
+    await producer.start()
     for number, those in records.items():
-        await appender.append(settings.decisions_topic, number, those, "testing", divide=True)
-    await appender.stop()
+        await producer.append(settings.decisions_topic, number, those, "testing", divide=True)
+    await producer.stop()
 
 
 async def write_log(environment: Mapping[str, str]) -> dict[str, Decision]:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 import psutil
 import pytest
 
-from models.key_hash import home_partitions
+from models.key_hash import key_partitions
 from tests.e2e import kept
 from tests.e2e.messages import send_transactions, transaction
 from tests.e2e.worker import Worker
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.timeout(600)
 LOST = 2
 """The partition of the log that only the node has which goes down."""
 MORE_THAN_A_LANE = 20_000
-"""Of which a quarter, at home in one partition, is more than waits in its lane at any pace."""
+"""Of which a quarter, at home in one partition, is more than waits in its queue at any pace."""
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +54,7 @@ async def test_a_partition_of_the_log_without_a_leader_stops_no_other(
 
     async def decide(name: str, *, all_of_them: bool, count: int = 200) -> int:
         rows = [transaction(f"{name}{number}") for number in range(count)]
-        homes = home_partitions([row["transaction_id"] for row in rows], 4)
+        homes = key_partitions([row["transaction_id"] for row in rows], 4)
         await send_transactions(worker.environment, rows)
         return len(rows) if all_of_them else sum(home != LOST for home in homes)
 

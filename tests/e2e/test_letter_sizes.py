@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from aiokafka import AIOKafkaProducer, ConsumerRecord
 
-from models.key_hash import home_partitions
+from models.key_hash import key_partitions
 from tests.e2e import kept
 from tests.e2e.messages import encoded, send_transactions, transaction
 from tests.e2e.worker import Worker
@@ -84,7 +84,7 @@ def fields(value: bytes) -> Mapping[str, Any]:
 async def test_a_misplaced_conflict_of_any_size_is_whole_or_says_what_is_not(small: Worker) -> None:
     await send_transactions(small.environment, [transaction("same")])
     await kept.eventually(lambda: small.stats()["decisions"]["total"] == 1)
-    (home,) = home_partitions(["same"], 4)
+    (home,) = key_partitions(["same"], 4)
     elsewhere = (home + 1) % 4
     value = encoded(transaction("same", seed=1))
     keys = (None, b"", b"\xff\xfe", b"another key", b"k" * (LIMIT + 1))
@@ -155,7 +155,7 @@ async def test_what_a_topic_of_little_room_takes_is_kept(new_worker: Callable[..
     worker = await asyncio.to_thread(lambda: new_worker(FRAUD_MAX_MESSAGE_BYTES="4096"))
     await send_transactions(worker.environment, [transaction("same")])
     await kept.eventually(lambda: worker.stats()["decisions"]["total"] == 1)
-    (home,) = home_partitions(["same"], 4)
+    (home,) = key_partitions(["same"], 4)
     value = encoded(transaction("same", seed=1))
     sizes = (4_000, 4_096, 8_192, 72_192, 99_999, 500_000)
     messages = [(None, value.ljust(size), (home + 1) % 4) for size in sizes]

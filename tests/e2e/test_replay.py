@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from aiokafka import AIOKafkaProducer
 
-from models.key_hash import home_partitions
+from models.key_hash import key_partitions
 from tests.e2e import kept
 from tests.e2e.messages import encoded, transaction
 from tests.e2e.worker import Worker, run
@@ -144,5 +144,5 @@ async def test_what_was_repaired_goes_home(worker: Worker, key: bytes | None) ->
     status, decision = await asyncio.to_thread(worker.get, path)
     assert (status, decision["transaction"]) == (200, repaired)
     sent = (await kept.in_topic(worker.environment, "transactions"))[-1]
-    assert [decision["partition"]] == home_partitions(["repaired"], 4)
+    assert [decision["partition"]] == key_partitions(["repaired"], 4)
     assert sent.key == key

@@ -283,7 +283,7 @@ class Name(str):
 async def send_foreign(
     worker: Worker, name: str, records: Iterable[tuple[bytes | None, bytes | None]]
 ) -> int:
-    """Send records with hostile headers and time stamps, each to every partition."""
+    """Send records with hostile headers and timestamps, each to every partition."""
     count = 0
     async with producer(worker) as sender:
         for partition in range(4):

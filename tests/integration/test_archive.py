@@ -14,7 +14,7 @@ import pytest
 from fraudapp.decisions.batch import Batch
 from fraudapp.decisions.log import DecisionLog
 from fraudapp.kafka import topics as kafka_topics
-from fraudapp.kafka.producer import Appender
+from fraudapp.kafka.producer import BatchProducer
 from fraudapp.local.server import Server
 from fraudapp.settings import Settings, load
 from fraudapp.sinks.archive.folder import FolderArchive
@@ -43,15 +43,15 @@ def environment(kafka: Server, topics: dict[str, str], tmp_path: Path) -> dict[s
 async def log(environment: dict[str, str]) -> AsyncIterator[DecisionLog]:
     settings = load(environment)
     await kafka_topics.ensure(settings)
-    appender = Appender(settings)
-    await appender.start()
-    log = DecisionLog(settings, appender)
+    producer = BatchProducer(settings)
+    await producer.start()
+    log = DecisionLog(settings, producer)
     await log.open()
     for number in range(PARTITIONS):
         await log.ready(number, generation=1)
     yield log
     await log.close()
-    await appender.stop()
+    await producer.stop()
 
 
 def lines(folder: Path) -> list[dict[str, Any]]:
@@ -67,9 +67,9 @@ async def refuse(sink: str, refused: Decision, exc: DecisionRejected) -> None:
 async def follow(settings: Settings, log: DecisionLog, archive: FolderArchive, number: int) -> None:
     """What a worker does that is assigned this partition, of which nothing is noted as kept."""
     await kafka_topics.ensure(settings)
-    appender = Appender(settings)
-    await appender.start()
-    progress = Progress(settings, appender, [archive.name])
+    producer = BatchProducer(settings)
+    await producer.start()
+    progress = Progress(settings, producer, [archive.name])
     await progress.start()
     sink_writer = SinkWriter(settings, archive, log, progress, refuse)
     await sink_writer.start()
@@ -77,7 +77,7 @@ async def follow(settings: Settings, log: DecisionLog, archive: FolderArchive, n
     await kept.eventually(lambda: not sink_writer.lag)
     await sink_writer.stop()
     await progress.stop()
-    await appender.stop()
+    await producer.stop()
 
 
 async def test_a_worker_that_has_some_of_the_partitions_now_replaces_no_line_of_the_others(
@@ -88,7 +88,7 @@ async def test_a_worker_that_has_some_of_the_partitions_now_replaces_no_line_of_
     whole = [decision(f"t{n}", partition=0, offset=n) for n in range(10)]
     batches = [Batch(whole[1:9]), Batch([whole[0], whole[9]])]
     for number, batch in enumerate(batches):
-        assert await log.append(number, batch, cursor=0)
+        assert await log.append(number, batch, next_offset=0)
     await archive.open()
     await archive.save(Batch.of(batches))  # by one worker that has both
     for number in (1, 0, 1):

@@ -15,7 +15,7 @@ from fraudapp.decisions.index import DecisionIndex
 from fraudapp.decisions.log import DecisionLog
 from fraudapp.decisions.reader import LogReader
 from fraudapp.kafka import topics as kafka_topics
-from fraudapp.kafka.producer import Appender
+from fraudapp.kafka.producer import BatchProducer
 from fraudapp.settings import load
 from fraudapp.sinks.base import DecisionRejected
 from fraudapp.sinks.progress import Progress
@@ -72,14 +72,14 @@ class Bench:
 
     async def start(self) -> None:
         await kafka_topics.ensure(self.settings)
-        self.appender = Appender(self.settings)
-        await self.appender.start()
-        self.log = DecisionLog(self.settings, self.appender)
+        self.producer = BatchProducer(self.settings)
+        await self.producer.start()
+        self.log = DecisionLog(self.settings, self.producer)
         await self.log.open()
 
     async def stop(self) -> None:
         await self.log.close()
-        await self.appender.stop()
+        await self.producer.stop()
 
     async def decide(self, number: int, generation: int = 1) -> None:
         """Decide so many new transactions, as the agent does."""
@@ -89,7 +89,7 @@ class Bench:
             index = await self.log.ready(0, generation)
             known = index.find([each.transaction_id for each in new])
             new = [each for each in new if each.transaction_id not in known]
-            if new and await self.log.append(0, Batch(new), index.cursor):
+            if new and await self.log.append(0, Batch(new), index.next_offset):
                 break
             assert (tries := tries + 1) < 3, "decided again and again"
 
@@ -97,7 +97,7 @@ class Bench:
     async def following(self, sink: HeldSink) -> AsyncIterator[SinkWriter]:
         """Let a sink follow the log as it is now."""
         await self.log.ready(0, generation=1)
-        progress = Progress(self.settings, self.appender, [sink.name])
+        progress = Progress(self.settings, self.producer, [sink.name])
         sink_writer = SinkWriter(self.settings, sink, self.log, progress, refuse)
         await progress.start()
         await sink_writer.start()
@@ -121,7 +121,7 @@ class Bench:
         index = await self.log.ready(0, generation)
         written = await self.written()
         ids = [each.transaction_id for each in written]
-        assert len(set(ids)) == len(ids) == index.cursor == sum(index.counts.values())
+        assert len(set(ids)) == len(ids) == index.next_offset == sum(index.counts.values())
         everything = [f"t{number}" for number in range(10_000)]
         assert index.find(everything) == dict(zip(ids, written, strict=True))
 
@@ -170,11 +170,11 @@ async def test_an_index_on_disk_of_a_log_that_was_cut_is_made_anew(
     for grown, bench in benches.items():
         if grown:
             elsewhere = bench.settings.model_copy(update={"data_dir": tmp_path / f"other-{grown}"})
-            bench.log = DecisionLog(elsewhere, bench.appender)
+            bench.log = DecisionLog(elsewhere, bench.producer)
             await bench.log.open()
             await bench.decide(grown)
             await bench.log.close()
-        bench.log = DecisionLog(bench.settings, bench.appender)
+        bench.log = DecisionLog(bench.settings, bench.producer)
         await bench.log.open()
         await bench.agrees()
         noticed = f"of {bench.topic}, which ends at {30 + grown}, is not the log that was read up"
@@ -191,13 +191,13 @@ async def test_a_log_that_has_lost_its_beginning_is_told_where_it_is_missed(
     await bench.decide(30)
     await bench.log.close()
     await topics.cut_before(bench.settings.broker_url, bench.topic, 0, 20)
-    bench.log = DecisionLog(bench.settings, bench.appender)
+    bench.log = DecisionLog(bench.settings, bench.producer)
     await bench.log.open()
     await bench.decide(1)
     await bench.log.close()
     assert "begins at 20" not in caplog.text
     elsewhere = bench.settings.model_copy(update={"data_dir": tmp_path / "elsewhere"})
-    bench.log = DecisionLog(elsewhere, bench.appender)
+    bench.log = DecisionLog(elsewhere, bench.producer)
     await bench.log.open()
     await bench.log.ready(0, generation=1)
     (told,) = [each for each in caplog.records if each.levelname == "CRITICAL"]
@@ -280,14 +280,14 @@ async def test_an_index_of_a_version_without_stamps_is_taken_as_it_is_and_stampe
     index._db.delete(b"\x00stamp")
     await bench.log.close()
     with closing(DecisionIndex(bench.folder)) as index:
-        assert (index.cursor, index.stamp) == (30, None)
-    bench.log = DecisionLog(bench.settings, bench.appender)
+        assert (index.next_offset, index.fingerprint) == (30, None)
+    bench.log = DecisionLog(bench.settings, bench.producer)
     await bench.log.open()
     await bench.decide(1)
     await bench.agrees()
     await bench.agrees(generation=2)
     assert "made anew" not in caplog.text
-    assert (await bench.log.ready(0, 2)).stamp
+    assert (await bench.log.ready(0, 2)).fingerprint
 
 
 async def test_what_is_no_decision_at_the_end_of_the_log_is_passed_over_only_while_it_is_there(
@@ -295,10 +295,10 @@ async def test_what_is_no_decision_at_the_end_of_the_log_is_passed_over_only_whi
 ) -> None:
     await bench.decide(3)
     copies.copy()
-    await bench.appender.append(bench.topic, 0, [(b"x", b"x", [])] * 5, "testing")
-    assert (await bench.log.ready(0, 2)).cursor == 8
+    await bench.producer.append(bench.topic, 0, [(b"x", b"x", [])] * 5, "testing")
+    assert (await bench.log.ready(0, 2)).next_offset == 8
     copies.put_back(bench.topic)
-    assert (await bench.log.ready(0, 3)).cursor == 3
+    assert (await bench.log.ready(0, 3)).next_offset == 3
     await bench.decide(4, generation=3)
     await bench.agrees(generation=3)
     assert "made anew" not in caplog.text

@@ -13,10 +13,10 @@ from fraudapp.decisions.log_records import LogRecord
 from fraudapp.decisions.reader import LogDamaged, LogReader
 from fraudapp.kafka import topics as kafka_topics
 from fraudapp.kafka.clients import started_consumer
-from fraudapp.kafka.producer import Appender, NewRecord
+from fraudapp.kafka.producer import BatchProducer, NewRecord
 from fraudapp.local.server import Server
 from fraudapp.settings import Settings, load
-from models.key_hash import home_partitions
+from models.key_hash import key_partitions
 from models.parsing import Damaged
 from tests.unit.decisions import decision
 
@@ -42,16 +42,16 @@ async def settings(kafka: Server, topics: dict[str, str], tmp_path: Path) -> Set
 async def fill(settings: Settings, topic: str) -> None:
     """Append batches of decisions to both partitions, each where it belongs."""
     ids = [f"t{number}" for number in range(4 * BATCHES * HELD)]
-    homes = home_partitions(ids, 2)
-    appender = Appender(settings)
-    await appender.start()
+    homes = key_partitions(ids, 2)
+    producer = BatchProducer(settings)
+    await producer.start()
     for number in range(2):
         own = [each for each, home in zip(ids, homes, strict=True) if home == number]
         for start in range(0, BATCHES * HELD, HELD):
             held = own[start : start + HELD]
             records: list[NewRecord] = [(e.encode(), encode(decision(e)), []) for e in held]
-            await appender.append(topic, number, records, "filling")
-    await appender.stop()
+            await producer.append(topic, number, records, "filling")
+    await producer.stop()
 
 
 def change(kafka: Server, topic: str, batch: int) -> None:

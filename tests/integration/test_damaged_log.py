@@ -16,7 +16,7 @@ from fraudapp.decisions.batch import Batch
 from fraudapp.decisions.index import DecisionIndex, IndexDamaged
 from fraudapp.decisions.log import DecisionLog, Unread
 from fraudapp.kafka import topics as kafka_topics
-from fraudapp.kafka.producer import Appender
+from fraudapp.kafka.producer import BatchProducer
 from fraudapp.local.server import Server
 from fraudapp.process.disk import DiskUnusable
 from fraudapp.settings import load
@@ -39,21 +39,21 @@ class Bench:
                 "FRAUD_TOPIC_PARTITIONS": "1",
             }
         )
-        self.appender = Appender(self.settings)
+        self.producer = BatchProducer(self.settings)
         self.failed: asyncio.Future[BaseException] = asyncio.get_running_loop().create_future()
-        self.log = DecisionLog(self.settings, self.appender, self._ended)
+        self.log = DecisionLog(self.settings, self.producer, self._ended)
         self.folder = folder / "ledger" / "partition-0"
         self._ids = (f"t{number}" for number in count())
         self.decided: dict[str, Decision] = {}
 
     async def start(self) -> None:
         await kafka_topics.ensure(self.settings)
-        await self.appender.start()
+        await self.producer.start()
         await self.log.open()
 
     async def stop(self) -> None:
         await self.log.close()
-        await self.appender.stop()
+        await self.producer.stop()
 
     async def decide(self, number: int = 50) -> None:
         """Decide so many transactions, all of them new."""
@@ -67,7 +67,7 @@ class Bench:
                 continue
             new = [each for each in new if each.transaction_id not in known]
             self.decided |= {each.transaction_id: each for each in new}
-            if new and await self.log.append(0, Batch(new), index.cursor):
+            if new and await self.log.append(0, Batch(new), index.next_offset):
                 break
 
     async def known(self) -> dict[str, Decision]:
@@ -115,10 +115,10 @@ async def test_whatever_is_damaged_while_it_runs_everything_stays_decided_once(
         await bench.decide()
         assert await bench.known() == bench.decided
         index = await bench.index()
-        assert sum(index.counts.values()) == index.cursor == len(bench.decided)
+        assert sum(index.counts.values()) == index.next_offset == len(bench.decided)
         assert not bench.failed.done()
     await bench.log.close()
-    again = DecisionLog(bench.settings, bench.appender)
+    again = DecisionLog(bench.settings, bench.producer)
     await again.open()
     assert (await again.ready(0, generation=2)).find(list(bench.decided)) == bench.decided
     await again.close()
@@ -130,7 +130,7 @@ async def test_what_the_log_took_before_the_damage_showed_is_decided(
     index = await bench.index()
     index._db.close()  # writes fail from now on, as all else does
     new = [decision("last")]
-    assert not await bench.log.append(0, Batch(new), index.cursor)
+    assert not await bench.log.append(0, Batch(new), index.next_offset)
     assert bench.log.index(0) is None
     assert (await bench.index()).find(["last"]) == {"last": new[0]}
     assert caplog.text.count("is made anew from partition 0") == 1
@@ -155,7 +155,7 @@ async def test_how_much_is_left_to_be_read_is_told(bench: Bench, tmp_path: Path)
         await bench.decide(1_000)
     await bench.log.close()
     damage(bench.folder, "CURRENT", "removed")
-    again = DecisionLog(bench.settings, bench.appender)
+    again = DecisionLog(bench.settings, bench.producer)
     await again.open()
     reading = asyncio.create_task(again.ready(0, generation=2))
     told: list[Unread] = []
@@ -206,4 +206,4 @@ async def test_an_index_for_which_there_were_no_files_is_opened_again_and_not_ma
     assert "made anew" not in caplog.text
     again = await bench.index()
     assert again is not index
-    assert sum(again.counts.values()) == again.cursor == len(bench.decided)
+    assert sum(again.counts.values()) == again.next_offset == len(bench.decided)

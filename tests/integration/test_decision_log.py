@@ -13,7 +13,7 @@ from fraudapp.decisions.batch import Batch, encode
 from fraudapp.decisions.index import DecisionIndex
 from fraudapp.decisions.log import DecisionLog
 from fraudapp.kafka import topics as kafka_topics
-from fraudapp.kafka.producer import Appender, size_of
+from fraudapp.kafka.producer import BatchProducer, size_of
 from fraudapp.kafka.topic_configs import SMALLEST_LIMIT
 from fraudapp.local.server import Server
 from fraudapp.settings import load
@@ -29,23 +29,23 @@ X, Y = (id_at_home(0, number, 4) for number in range(2))
 
 
 class Worker:
-    """A decision log with the appender that it needs."""
+    """A decision log with the producer that it needs."""
 
     def __init__(self, kafka: Server, topics: dict[str, str], folder: Path) -> None:
         self.settings = load(
             {**topics, "FRAUD_BROKER_URL": kafka.url, "FRAUD_DATA_DIR": str(folder)}
         )
-        self._appender = Appender(self.settings)
-        self.log = DecisionLog(self.settings, self._appender)
+        self._producer = BatchProducer(self.settings)
+        self.log = DecisionLog(self.settings, self._producer)
 
     async def start(self) -> None:
         await kafka_topics.ensure(self.settings)
-        await self._appender.start()
+        await self._producer.start()
         await self.log.open()
 
     async def stop(self) -> None:
         await self.log.close()
-        await self._appender.stop()
+        await self._producer.stop()
 
 
 @pytest.fixture
@@ -65,16 +65,16 @@ async def test_nothing_is_written_if_the_index_has_moved_since_it_was_asked(
 ) -> None:
     ours, theirs = (worker.log for worker in workers)
     index = await ours.ready(0, generation=1)
-    asked = index.cursor
+    asked = index.next_offset
     assert not index.find([X])
     await theirs.ready(0, generation=2)
     assert await theirs.append(0, Batch([decision(X, score=0.1)]), asked)
     await ours.ready(0, generation=3)  # a rebalance, while what was decided here waits
     assert not await ours.append(0, Batch([decision(X, score=0.9)]), asked)
     assert index.find([X])[X].score == 0.1
-    end = index.cursor
+    end = index.next_offset
     assert await ours.append(0, Batch([decision(Y)]), end)
-    assert index.cursor == end + 1
+    assert index.next_offset == end + 1
 
 
 async def test_an_index_that_cannot_be_written_is_let_go_of_and_the_others_are_written(
@@ -83,28 +83,28 @@ async def test_an_index_that_cannot_be_written_is_let_go_of_and_the_others_are_w
     log = workers[0].log
     broken, sound = [await log.ready(number, generation=1) for number in (0, 1)]
     new = [decision(id_at_home(1, number, 4)) for number in range(3)]
-    assert await log.append(1, Batch(new), sound.cursor)
+    assert await log.append(1, Batch(new), sound.next_offset)
     broken._db.close()
-    log.settle()  # something has just come to the sound one
+    log.flush_if_idle()  # something has just come to the sound one
     assert log.index(0) is None
     assert log.index(1) is sound
     assert "it is made anew from partition 0 of the log" in caplog.text
-    log.settle()
+    log.flush_if_idle()
     await eventually(lambda: not any(map(sound._db.property_int_value, IN_MEMORY)))
     shutil.copytree(sound.folder, tmp_path / "killed")  # what kill -9 would leave
     with closing(DecisionIndex(tmp_path / "killed")) as left:
         assert not left.made_anew
-        assert left.cursor == sound.cursor == len(new)
+        assert left.next_offset == sound.next_offset == len(new)
         assert left.find([each.transaction_id for each in new]) == {
             each.transaction_id: each for each in new
         }
-    assert (await log.ready(0, generation=1)).cursor == 0
+    assert (await log.ready(0, generation=1)).next_offset == 0
 
 
 async def test_what_others_have_written_meanwhile_comes_first(workers: list[Worker]) -> None:
     ours, theirs = (worker.log for worker in workers)
     index = await ours.ready(0, generation=1)
-    asked = index.cursor
+    asked = index.next_offset
     await theirs.ready(0, generation=2)
     assert await theirs.append(0, Batch([decision(X, score=0.1)]), asked)
     assert not await ours.append(0, Batch([decision(n, score=0.9) for n in (X, Y)]), asked)
@@ -120,8 +120,8 @@ async def test_decisions_are_sent_in_batches_that_the_topic_takes(
     ids = iter(sorted(id_at_home(0, number, 4) for number in range(3_000)))
 
     async def append(count: int) -> None:
-        new = [decision(next(ids), offset=index.cursor + place) for place in range(count)]
-        assert await one.log.append(0, Batch(new), index.cursor)
+        new = [decision(next(ids), offset=index.next_offset + place) for place in range(count)]
+        assert await one.log.append(0, Batch(new), index.next_offset)
         assert list(index.find([each.transaction_id for each in new]).values()) == new
 
     await append(1_000)
@@ -130,7 +130,7 @@ async def test_decisions_are_sent_in_batches_that_the_topic_takes(
     await append(1)
     await append(999)
     again = await other.log.ready(0, generation=2)
-    assert again.cursor == index.cursor == 3_000  # none is there twice
+    assert again.next_offset == index.next_offset == 3_000  # none is there twice
     assert again.counts == index.counts
     await kafka_topics.ensure(one.settings)
 

@@ -14,7 +14,7 @@ from aiokafka.errors import MessageSizeTooLargeError
 
 from fraudapp.kafka import topics as kafka_topics
 from fraudapp.kafka.clients import client_options
-from fraudapp.kafka.producer import Appender, NewRecord, largest_letter
+from fraudapp.kafka.producer import BatchProducer, NewRecord, largest_letter
 from fraudapp.local.server import Server
 from fraudapp.messages.dead_letter import DeadLetter
 from fraudapp.messages.dead_letters import read_all
@@ -22,7 +22,7 @@ from fraudapp.messages.publish import publish_dead_letters
 from fraudapp.reports import from_kafka
 from fraudapp.settings import Settings, load
 from fraudapp.sinks.postgres.day_partitions import moments
-from models.admission import Input, Position, Rejection
+from models.inputs import Input, Position, Rejection
 
 LIMIT = 500_000  # FRAUD_MAX_MESSAGE_BYTES
 DAY = moments(date(2026, 3, 1))
@@ -45,11 +45,11 @@ async def admin(settings: Settings) -> AsyncIterator[AIOKafkaAdminClient]:
 
 
 @pytest.fixture
-async def appender(settings: Settings) -> AsyncIterator[Appender]:
-    appender = Appender(settings)
-    await appender.start()
-    yield appender
-    await appender.stop()
+async def producer(settings: Settings) -> AsyncIterator[BatchProducer]:
+    producer = BatchProducer(settings)
+    await producer.start()
+    yield producer
+    await producer.stop()
 
 
 async def make_topic(admin: AIOKafkaAdminClient, settings: Settings, **configs: str) -> None:
@@ -58,25 +58,25 @@ async def make_topic(admin: AIOKafkaAdminClient, settings: Settings, **configs: 
     await admin.create_topics([topic])
 
 
-def overhead(appender: Appender, size: int) -> int:
+def overhead(producer: BatchProducer, size: int) -> int:
     """Bytes of a batch beside the value of its one record."""
-    batch = appender._producer.create_batch()
+    batch = producer._producer.create_batch()
     batch.append(key=None, value=b"x" * size, timestamp=NOON, headers=[])
     batch.close()
     return int(batch.size()) - size
 
 
 async def test_the_topic_that_is_made_takes_the_largest_record_and_no_larger_is_sent(
-    settings: Settings, appender: Appender
+    settings: Settings, producer: BatchProducer
 ) -> None:
     await kafka_topics.ensure(settings)
-    largest = largest_letter(settings) - overhead(appender, largest_letter(settings))
+    largest = largest_letter(settings) - overhead(producer, largest_letter(settings))
     for size in (largest - 1, largest):
         record: NewRecord = (None, b"x" * size, [])
-        assert await appender.append(settings.dead_letters_topic, 0, [record], "testing")
+        assert await producer.append(settings.dead_letters_topic, 0, [record], "testing")
     record = (None, b"x" * (largest + 1), [])
     with pytest.raises(MessageSizeTooLargeError):
-        await appender.append(settings.dead_letters_topic, 0, [record], "testing")
+        await producer.append(settings.dead_letters_topic, 0, [record], "testing")
 
 
 async def test_a_topic_that_cuts_letters_is_told_with_the_command_that_mends_it(
@@ -104,7 +104,7 @@ async def test_topics_that_are_made_here_or_take_more_are_not_told(
     "configs", [{"max_message_bytes": "20000"}, {"segment_bytes": "1048576"}], ids=str
 )
 async def test_a_topic_that_takes_less_gets_what_fits_and_neighbours_once(
-    settings: Settings, admin: AIOKafkaAdminClient, appender: Appender, configs: dict[str, str]
+    settings: Settings, admin: AIOKafkaAdminClient, producer: BatchProducer, configs: dict[str, str]
 ) -> None:
     await make_topic(admin, settings, **{"max_message_bytes": "2000000", **configs})
     sizes = [10, 15_000, 19_000, 20_000, 99_999, 100_001, 1_048_000, 1_049_000, 500, 1_060_000]
@@ -112,7 +112,7 @@ async def test_a_topic_that_takes_less_gets_what_fits_and_neighbours_once(
         Rejection(_input(number, b"x" * size), "invalid", "detail")
         for number, size in enumerate(sizes)
     ]
-    await publish_dead_letters(appender, settings.dead_letters_topic, rejections)
+    await publish_dead_letters(producer, settings.dead_letters_topic, rejections)
     letters = [letter async for letter in read_all(settings)]
     assert sorted(letter.source for letter in letters) == sorted(
         f"0:{number}" for number in range(len(sizes))
@@ -144,9 +144,9 @@ async def test_letters_of_a_day_are_counted_whatever_stamps_and_headers_others_h
     ]
     producer = AIOKafkaProducer(**client_options(settings))
     await producer.start()
-    for stamp, headers in records:
+    for fingerprint, headers in records:
         batch = producer.create_batch()
-        batch.append(key=None, value=None, timestamp=stamp, headers=headers)
+        batch.append(key=None, value=None, timestamp=fingerprint, headers=headers)
         batch.close()
         await (await producer.send_batch(batch, settings.dead_letters_topic, partition=0))
     await producer.stop()

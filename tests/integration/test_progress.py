@@ -13,7 +13,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.structs import OffsetAndMetadata, TopicPartition
 from confluent_kafka.admin import AdminClient
 
-from fraudapp.decisions.fingerprints import stamp_of
+from fraudapp.decisions.fingerprints import fingerprint_of
 from fraudapp.kafka import topics as kafka_topics
 from fraudapp.kafka.clients import started_consumer
 from fraudapp.kafka.producer import NewRecord
@@ -125,7 +125,7 @@ async def test_an_offset_that_was_set_back_counts_for_as_long_as_it_takes(
     await set_to(settings, {0: 20, 1: 0})
     bench.sink.gate.clear()  # nothing of it is saved before the next one comes
     await bench.start_again()
-    bench.sink_writer._keeping.cancel()  # type: ignore[union-attr]
+    bench.sink_writer._running.cancel()  # type: ignore[union-attr]
     await bench.sink_writer.stop()
     await expire(settings)
     bench.sink.gate.set()
@@ -137,7 +137,7 @@ async def test_an_offset_that_was_set_forward_skips_nothing(
 ) -> None:
     bench.sink.gate.clear()
     await bench.append(0, 30)
-    bench.sink_writer._keeping.cancel()  # type: ignore[union-attr]
+    bench.sink_writer._running.cancel()  # type: ignore[union-attr]
     await bench.sink_writer.stop()
     await set_to(settings, {0: 31})
     bench.sink.gate.set()
@@ -151,7 +151,7 @@ async def test_what_was_purged_does_not_come_back_from_the_log_and_the_rest_does
         await bench.append(number, 10)
         await bench.append(number, 10, decided_at=DECIDED_AT + DAY)
     await bench.all_kept()
-    purger = Progress(settings, bench._appender, ["held"])
+    purger = Progress(settings, bench._producer, ["held"])
     await purger.start()
     await purger.current()
     await purger.mark("held", DECIDED_AT.date() + DAY)
@@ -210,8 +210,8 @@ async def test_what_is_known_does_not_wait_for_what_comes_next(
     bench: Bench, settings: Settings
 ) -> None:
     patient = settings.model_copy(update={"broker_fetch_wait": 30.0})
-    following = Progress(patient, bench._appender, ["held"])
-    await bench.progress.note("held", {0: stamp_of(5, "nowhere", b"{}")})
+    following = Progress(patient, bench._producer, ["held"])
+    await bench.progress.note("held", {0: fingerprint_of(5, "nowhere", b"{}")})
     await following.start()
     await asyncio.wait_for(following.current(), PATIENCE)
     assert following.reached("held", 0) is not None
@@ -245,17 +245,17 @@ async def noted(settings: Settings, before: date) -> None:
 async def test_what_was_purged_is_noted_again_where_others_write_over_it(
     bench: Bench, settings: Settings, value: bytes | None
 ) -> None:
-    other = Progress(settings, bench._appender, ["held"])
+    other = Progress(settings, bench._producer, ["held"])
     await other.start()
     for before in (date(2020, 1, 1), date(2020, 1, 2)):
         await bench.progress.mark("held", before)
         for _ in range(3):
             record: NewRecord = (b"held/purged", value, [])
-            await bench._appender.append(settings.progress_topic, 0, [record], "testing")
+            await bench._producer.append(settings.progress_topic, 0, [record], "testing")
         await asyncio.wait_for(noted(settings, before), PATIENCE)
     # What somebody says again who has not heard of the last purge undoes none.
     late = written(Purged("held", date(2020, 1, 1), again=True))
-    await bench._appender.append(settings.progress_topic, 0, [late], "testing")
+    await bench._producer.append(settings.progress_topic, 0, [late], "testing")
     await asyncio.wait_for(noted(settings, date(2020, 1, 2)), PATIENCE)
     await bench.progress.mark("held", date(2019, 1, 1), take_back=True)
     await other.current()
@@ -269,7 +269,7 @@ async def test_records_of_others_are_passed_over(
     await bench.append(0, 3)
     await bench.all_kept()
     await bench.sink_writer.stop()
-    await bench._appender.append(
+    await bench._producer.append(
         settings.progress_topic, 0, [(key, value, []) for key, value in FOREIGN], "testing"
     )
     async with AIOKafkaProducer(
@@ -278,13 +278,13 @@ async def test_records_of_others_are_passed_over(
         await other.begin_transaction()
         await other.send_and_wait(settings.progress_topic, b"junk", key=b"x", partition=0)
         # Left open: what comes after it is known all the same.
-        await bench.progress.note("held", {1: stamp_of(5, "nowhere", b"{}")})
-        again = Progress(settings, bench._appender, ["held"])
+        await bench.progress.note("held", {1: fingerprint_of(5, "nowhere", b"{}")})
+        again = Progress(settings, bench._producer, ["held"])
         await again.start()
         await asyncio.wait_for(again.current(), PATIENCE)
         assert again.reached("held", 0) == bench.progress.reached("held", 0)
         assert again.reached("held", 0) is not None
-        assert again.reached("held", 1) == stamp_of(5, "nowhere", b"{}")
+        assert again.reached("held", 1) == fingerprint_of(5, "nowhere", b"{}")
         assert again.purged("held") is None
         await again.stop()
         await other.abort_transaction()

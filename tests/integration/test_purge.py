@@ -13,7 +13,7 @@ from click.testing import CliRunner, Result
 from fraudapp.commands.purge import command
 from fraudapp.decisions.batch import Batch
 from fraudapp.kafka import topics as kafka_topics
-from fraudapp.kafka.producer import Appender
+from fraudapp.kafka.producer import BatchProducer
 from fraudapp.local.processes import free_port
 from fraudapp.local.server import Server
 from fraudapp.settings import load
@@ -65,12 +65,12 @@ def marked() -> dict[str, date | None]:
     async def read() -> dict[str, date | None]:
         settings = load()
         await kafka_topics.ensure(settings)
-        appender = Appender(settings)
-        progress = Progress(settings, appender, NAMES)
+        producer = BatchProducer(settings)
+        progress = Progress(settings, producer, NAMES)
         await progress.start()
         await progress.current()
         await progress.stop()
-        await appender.stop()
+        await producer.stop()
         return {name: progress.purged(name) for name in NAMES}
 
     return asyncio.run(read())

@@ -11,11 +11,11 @@ import pytest
 from aiokafka.errors import KafkaError
 
 from fraudapp.decisions.batch import Batch
-from fraudapp.decisions.log_queries import Questions
+from fraudapp.decisions.log_queries import LogQueries
 from fraudapp.decisions.reader import LogReader
 from fraudapp.kafka import topics as kafka_topics
 from fraudapp.kafka.offsets import End
-from fraudapp.kafka.producer import Appender, NewRecord
+from fraudapp.kafka.producer import BatchProducer, NewRecord
 from fraudapp.local.server import Server
 from fraudapp.settings import Settings, load
 from tests.servers.choice import real
@@ -30,15 +30,15 @@ class Log:
 
     def __init__(self, settings: Settings) -> None:
         self._topic = settings.decisions_topic
-        self.appender = Appender(settings)
-        self.questions = Questions(settings)
+        self.producer = BatchProducer(settings)
+        self.questions = LogQueries(settings)
 
     async def append(self, number: int, ids: Iterable[str]) -> None:
         batch = Batch([decision(each) for each in ids])
         records: list[NewRecord] = [
             (key, value, []) for key, value in zip(batch.keys, batch.encoded, strict=True)
         ]
-        await self.appender.append(self._topic, number, records, "publishing")
+        await self.producer.append(self._topic, number, records, "publishing")
 
 
 @asynccontextmanager
@@ -46,11 +46,11 @@ async def opened(url: str, topics: dict[str, str]) -> AsyncIterator[Log]:
     settings = load({**topics, "FRAUD_BROKER_URL": url, "FRAUD_TOPIC_PARTITIONS": str(PARTITIONS)})
     await kafka_topics.ensure(settings)
     log = Log(settings)
-    await log.appender.start()
+    await log.producer.start()
     await log.questions.start()
     yield log
     await log.questions.stop()
-    await log.appender.stop()
+    await log.producer.stop()
 
 
 @pytest.fixture

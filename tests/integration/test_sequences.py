@@ -19,7 +19,7 @@ from aiokafka.protocol.transaction import InitProducerIdRequest
 
 from fraudapp.kafka import topics as kafka_topics
 from fraudapp.kafka.idempotence import FORGOTTEN, TOO_LARGE
-from fraudapp.kafka.producer import Appender, NewRecord
+from fraudapp.kafka.producer import BatchProducer, NewRecord
 from fraudapp.local.server import Server
 from fraudapp.settings import Settings, load
 from tests.e2e.kept import in_topic
@@ -36,18 +36,18 @@ async def settings(kafka: Server, topics: dict[str, str]) -> Settings:
 
 
 @pytest.fixture
-async def appender(settings: Settings) -> AsyncIterator[Appender]:
-    appender = Appender(settings)
-    await appender.start()
-    yield appender
-    await appender.stop()
+async def producer(settings: Settings) -> AsyncIterator[BatchProducer]:
+    producer = BatchProducer(settings)
+    await producer.start()
+    yield producer
+    await producer.stop()
 
 
 class Losing:
     """Loses some confirmations of a broker on their way, or lets it refuse a batch."""
 
-    def __init__(self, appender: Appender) -> None:
-        client = appender._producer.client
+    def __init__(self, producer: BatchProducer) -> None:
+        client = producer._producer.client
         self._send = client.send
         client.send = self.send
         self.lose: Callable[[], KafkaError | None] = lambda: None
@@ -78,94 +78,96 @@ async def kept(settings: Settings) -> list[str]:
     "failure", [KafkaConnectionError, UnknownError], ids=["aiokafka_retries", "we_retry"]
 )
 async def test_a_batch_whose_confirmation_is_lost_is_appended_once(
-    appender: Appender, settings: Settings, failure: type[KafkaError]
+    producer: BatchProducer, settings: Settings, failure: type[KafkaError]
 ) -> None:
-    topic, losing = settings.dead_letters_topic, Losing(appender)
-    assert await appender.append(topic, 0, records("a", "b"), "testing") == [0, 1]
+    topic, losing = settings.dead_letters_topic, Losing(producer)
+    assert await producer.append(topic, 0, records("a", "b"), "testing") == [0, 1]
     losses = iter([failure(), failure()])
     losing.lose = lambda: next(losses, None)
-    assert await appender.append(topic, 0, records("c", "d"), "testing") == [2, 3]
-    assert await appender.append(topic, 0, records("e"), "testing") == [4]
+    assert await producer.append(topic, 0, records("c", "d"), "testing") == [2, 3]
+    assert await producer.append(topic, 0, records("e"), "testing") == [4]
     assert await kept(settings) == ["a", "b", "c", "d", "e"]
 
 
 async def test_of_several_batches_only_what_is_not_confirmed_is_sent_again(
-    appender: Appender, settings: Settings
+    producer: BatchProducer, settings: Settings
 ) -> None:
-    losing = Losing(appender)
+    losing = Losing(producer)
     answers = iter([None, UnknownError(), None, UnknownError()])
     losing.lose = lambda: next(answers, None)
     large: list[NewRecord] = [(f"{n}".encode(), bytes(300_000), []) for n in range(10)]
-    offsets = await appender.append(settings.dead_letters_topic, 0, large, "testing", divide=True)
+    offsets = await producer.append(settings.dead_letters_topic, 0, large, "testing", divide=True)
     assert offsets == list(range(10))
     assert await kept(settings) == [str(n) for n in range(10)]
 
 
 async def test_what_nobody_waited_for_is_not_taken_for_what_comes_next(
-    appender: Appender, settings: Settings
+    producer: BatchProducer, settings: Settings
 ) -> None:
-    topic, losing = settings.dead_letters_topic, Losing(appender)
+    topic, losing = settings.dead_letters_topic, Losing(producer)
     losing.lose = KafkaConnectionError
-    given_up = asyncio.create_task(appender.append(topic, 0, records("a"), "testing"))
+    given_up = asyncio.create_task(producer.append(topic, 0, records("a"), "testing"))
     with pytest.raises(asyncio.TimeoutError):
         await asyncio.wait_for(given_up, 1.0)
     losing.lose = lambda: None
-    await appender.append(topic, 0, records("b"), "testing")
+    await producer.append(topic, 0, records("b"), "testing")
     assert (await kept(settings))[-1] == "b"
 
 
 @pytest.mark.parametrize("before", [0, 1])
 @pytest.mark.parametrize("why", FORGOTTEN)
 async def test_a_broker_that_has_forgotten_what_it_knew_gets_it_under_another_identity(
-    appender: Appender, settings: Settings, why: type[KafkaError], before: int
+    producer: BatchProducer, settings: Settings, why: type[KafkaError], before: int
 ) -> None:
-    topic, losing = settings.dead_letters_topic, Losing(appender)
+    topic, losing = settings.dead_letters_topic, Losing(producer)
     names = ["a", "b", "c"]
     for name in names[:before]:
-        await appender.append(topic, 0, records(name), "testing")
+        await producer.append(topic, 0, records(name), "testing")
     answers = iter([why()])
     losing.refuse = lambda: next(answers, None)
     for name in names[before:]:
-        await appender.append(topic, 0, records(name), "testing")
+        await producer.append(topic, 0, records(name), "testing")
     assert await kept(settings) == names
-    sequence = appender._sequence(topic, 0)
+    sequence = producer._sequence(topic, 0)
     # One that refuses the very first batch may want it to be number zero.
     assert (sequence._next == len(names)) == (before == 0)
 
 
 async def test_numbers_begin_again_after_the_last(
-    appender: Appender, settings: Settings, monkeypatch: pytest.MonkeyPatch
+    producer: BatchProducer, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("random.randrange", lambda end: end - 3)
     for number in range(5):
-        (first, _) = await appender.append(
+        (first, _) = await producer.append(
             settings.dead_letters_topic, 0, records(f"{number}", f"{number}'"), "testing"
         )
         assert first == 2 * number
-    assert appender._sequence(settings.dead_letters_topic, 0)._next == 7
+    assert producer._sequence(settings.dead_letters_topic, 0)._next == 7
 
 
-async def test_what_is_too_large_costs_no_identity(appender: Appender, settings: Settings) -> None:
+async def test_what_is_too_large_costs_no_identity(
+    producer: BatchProducer, settings: Settings
+) -> None:
     topic = settings.dead_letters_topic
-    await appender.append(topic, 0, records("a"), "testing")
-    before = appender._sequence(topic, 0)._producer
+    await producer.append(topic, 0, records("a"), "testing")
+    before = producer._sequence(topic, 0)._producer
     large: list[NewRecord] = [(b"large", os.urandom(18_000_000), [])]
     with pytest.raises(TOO_LARGE):
-        await appender.append(topic, 0, large, "testing")
-    await appender.append(topic, 0, records("b"), "testing")
-    assert appender._sequence(topic, 0)._producer == before
+        await producer.append(topic, 0, large, "testing")
+    await producer.append(topic, 0, records("b"), "testing")
+    assert producer._sequence(topic, 0)._producer == before
     assert await kept(settings) == ["a", "b"]
 
 
 async def test_appends_to_one_partition_keep_their_order_and_their_offsets(
-    appender: Appender, settings: Settings
+    producer: BatchProducer, settings: Settings
 ) -> None:
-    topic, losing = settings.dead_letters_topic, Losing(appender)
+    topic, losing = settings.dead_letters_topic, Losing(producer)
     turns = iter(range(1_000))
     losing.lose = lambda: UnknownError() if next(turns) % 3 == 1 else None
     names = [f"r{number}" for number in range(12)]
     offsets = await asyncio.gather(
-        *(appender.append(topic, 0, records(name), "testing") for name in names)
+        *(producer.append(topic, 0, records(name), "testing") for name in names)
     )
     found = await kept(settings)
     assert sorted(found) == sorted(names)
@@ -173,21 +175,21 @@ async def test_appends_to_one_partition_keep_their_order_and_their_offsets(
 
 
 async def test_a_topic_that_is_made_anew_takes_what_comes(
-    appender: Appender, settings: Settings
+    producer: BatchProducer, settings: Settings
 ) -> None:
     topic = settings.dead_letters_topic
     for name in "abc":
-        await appender.append(topic, 0, records(name), "testing")
+        await producer.append(topic, 0, records(name), "testing")
     await delete(settings.broker_url, topic)
     await kafka_topics.ensure(settings)
-    await appender.append(topic, 0, records("d"), "testing")
+    await producer.append(topic, 0, records("d"), "testing")
     assert await kept(settings) == ["d"]
 
 
 async def test_a_broker_that_knows_no_batch_again_takes_them_all_the_same(
-    appender: Appender, settings: Settings
+    producer: BatchProducer, settings: Settings
 ) -> None:
-    client = appender._producer.client
+    client = producer._producer.client
     send = client.send
 
     async def refused(node: int, request: Any, **options: Any) -> Any:
@@ -196,5 +198,5 @@ async def test_a_broker_that_knows_no_batch_again_takes_them_all_the_same(
         return await send(node, request, **options)
 
     client.send = refused
-    assert await appender.append(settings.dead_letters_topic, 0, records("a"), "testing") == [0]
+    assert await producer.append(settings.dead_letters_topic, 0, records("a"), "testing") == [0]
     assert await kept(settings) == ["a"]

@@ -17,7 +17,7 @@ from fraudapp.decisions.batch import Batch
 from fraudapp.decisions.log import DecisionLog
 from fraudapp.decisions.reader import LogReader
 from fraudapp.kafka import topics as kafka_topics
-from fraudapp.kafka.producer import Appender
+from fraudapp.kafka.producer import BatchProducer
 from fraudapp.local.server import Server
 from fraudapp.settings import Settings, load
 from fraudapp.sinks.base import DecisionRejected, SinkUnavailable
@@ -69,14 +69,14 @@ class Bench:
     def __init__(self, settings: Settings, sink: HeldSink) -> None:
         self.sink = sink
         self._settings = settings
-        self._appender = Appender(settings)
-        self._log = DecisionLog(settings, self._appender)
-        self.progress = Progress(settings, self._appender, [sink.name])
+        self._producer = BatchProducer(settings)
+        self._log = DecisionLog(settings, self._producer)
+        self.progress = Progress(settings, self._producer, [sink.name])
         self.sink_writer = self.another_sink_writer()
         self.appended: list[str] = []
 
     async def start(self) -> None:
-        await self._appender.start()
+        await self._producer.start()
         await self._log.open()
         for number in range(PARTITIONS):
             await self._log.ready(number, generation=1)
@@ -95,7 +95,7 @@ class Bench:
         await self.sink_writer.stop()
         await self.progress.stop()
         await self._log.close()
-        await self._appender.stop()
+        await self._producer.stop()
 
     async def start_again(self) -> None:
         """Let another worker follow the log."""
@@ -112,9 +112,9 @@ class Bench:
         decisions = [decision(each, **changes) for each in ids]
         self.appended += ids
         index = await self._log.ready(number, generation=1)
-        start, batch = index.cursor, Batch(decisions)
+        start, batch = index.next_offset, Batch(decisions)
         assert await self._log.append(number, batch, start)
-        self.sink_writer.enqueue(number, start, index.cursor, batch)
+        self.sink_writer.enqueue(number, start, index.next_offset, batch)
 
     async def all_kept(self) -> None:
         """Return once the sink has everything; fail if it never does."""

@@ -15,10 +15,10 @@ from fraudapp.decisions.log import DecisionLog
 from fraudapp.decisions.log_records import LogRecord
 from fraudapp.decisions.reader import LogReader
 from fraudapp.kafka import topics as kafka_topics
-from fraudapp.kafka.producer import Appender
+from fraudapp.kafka.producer import BatchProducer
 from fraudapp.kafka.topic_configs import BROKERS_CLOCK, KEPT_WHOLE, LATEST_KEPT
 from fraudapp.settings import Settings, load
-from models.key_hash import home_partitions
+from models.key_hash import key_partitions
 from models.records import Decision
 from tests.servers.choice import required
 from tests.servers.kafka import Kafka
@@ -51,7 +51,7 @@ async def test_the_first_of_two_decisions_under_an_id_survives_the_cleaner(
     for topic in (witness, settings.decisions_topic):
         await configure(kafka.url, topic, EAGER)
     pair = [decision("x", score=0.9), decision("x", score=0.1, offset=7)]
-    (home,) = home_partitions(["x"], settings.topic_partitions)
+    (home,) = key_partitions(["x"], settings.topic_partitions)
     async with AIOKafkaProducer(bootstrap_servers=settings.bootstrap_servers) as sender:
         for each in pair:
             await sender.send_and_wait(
@@ -68,9 +68,9 @@ async def test_the_first_of_two_decisions_under_an_id_survives_the_cleaner(
 
 
 async def _a_new_index_has_the_first(settings: Settings, home: int, pair: list[Decision]) -> None:
-    appender = Appender(settings)
-    await appender.start()
-    log = DecisionLog(settings, appender)
+    producer = BatchProducer(settings)
+    await producer.start()
+    log = DecisionLog(settings, producer)
     await log.open()
     reader = LogReader(settings, "set-back")
     await reader.start()
@@ -78,7 +78,7 @@ async def _a_new_index_has_the_first(settings: Settings, home: int, pair: list[D
         index = await log.ready(home, generation=1)
         assert index.find(["x"]) == {"x": pair[0]}
         read: list[LogRecord] = []
-        async for records in reader.read(home, 0, index.cursor):
+        async for records in reader.read(home, 0, index.next_offset):
             read += records
         assert [each.decision for each in read] == pair
         assert index.first(read) == [pair[0], pair[0]]
@@ -87,7 +87,7 @@ async def _a_new_index_has_the_first(settings: Settings, home: int, pair: list[D
     finally:
         await reader.stop()
         await log.close()
-        await appender.stop()
+        await producer.stop()
 
 
 async def _first_offset(settings: Settings, topic: str, partition: int) -> int:

@@ -34,7 +34,7 @@ log = logging.getLogger(__name__)
 
 BUCKET: Final = "torture"
 # What would lose records does so at once: small segments, a cleaner that never rests, transactions
-# that nobody ends aborted at once. Any clock's time stamps are taken.
+# that nobody ends aborted at once. Any clock's timestamps are taken.
 KAFKA: Final = {
     "log.segment.bytes": "1048576",
     "log.roll.ms": "20000",

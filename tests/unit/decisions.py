@@ -8,7 +8,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from models.key_hash import home_partitions
+from models.key_hash import key_partitions
 from models.records import Decision, Outcome, Reason
 from tests.unit.transactions import transaction, transactions
 
@@ -36,7 +36,7 @@ def decision(transaction_id: str = "t1", *, offset: int = 0, **changes: Any) -> 
 def id_at_home(partition: int, number: int, partitions: int) -> str:
     """An id that is at home in this partition, another one for each number."""
     tried = (f"t{number}-{each}" for each in itertools.count())
-    return next(each for each in tried if home_partitions([each], partitions) == [partition])
+    return next(each for each in tried if key_partitions([each], partitions) == [partition])
 
 
 decisions = st.builds(

@@ -1,9 +1,10 @@
-"""Arrows between packages run one way."""
+"""Arrows between packages, and between the rooms of `fraudapp`, run one way."""
 
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,17 @@ MAY_IMPORT = {
     "agents": {"agents", "tables", "fraudapp", "models"},
     "web": {"web", "tables", "fraudapp", "models"},
 }
+COMPOSITION_ROOT = "fraudapp.application"
+"""It names all of them; nothing below it imports it."""
+FLOORS = (
+    {"config", "process", "metrics", "condition", "operation", "retry", "settings"},
+    {"kafka", "model_registry", "first_model"},
+    {"decisions", "messages"},
+    {"sinks"},
+    {"reports", "worker", "status", "queries", "submit"},
+    {"faust_app", "application", "app", "cli", "commands", "local", "__main__"},
+)
+"""Rooms of `fraudapp`, from the bottom up: each imports from its own floor and those below."""
 PURE = {
     "asyncio",
     "socket",
@@ -28,31 +40,98 @@ PURE = {
     "sqlalchemy",
     "aiohttp",
 }
+NOT_SERVING = ("models.training", "models.files")
 
 
-def imports(package: str) -> Iterator[tuple[Path, str]]:
-    for path in sorted((ROOT / package).rglob("*.py")):
-        for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.Import):
-                yield from ((path, alias.name) for alias in node.names)
-            elif isinstance(node, ast.ImportFrom):
-                assert node.level == 0, f"{path}: relative import"
-                yield path, node.module or ""
+def modules(package: str) -> Mapping[str, Path]:
+    """Every module of a package by its dotted name."""
+    paths = sorted((ROOT / package).rglob("*.py"))
+    dotted = (".".join(path.relative_to(ROOT).with_suffix("").parts) for path in paths)
+    return dict(zip((name.removesuffix(".__init__") for name in dotted), paths, strict=True))
+
+
+def imports(path: Path) -> Iterator[str]:
+    """What a module imports, as far down as it is named; what only types need as well."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def within(package: str) -> dict[str, set[str]]:
+    """The modules of a package that each of its modules imports."""
+    there = modules(package)
+    found: dict[str, set[str]] = {}
+    for name, path in there.items():
+        named = {each if each in there else each.rpartition(".")[0] for each in imports(path)}
+        found[name] = (named & there.keys()) - {name}
+    return found
+
+
+def room(module: str) -> str:
+    return module.split(".")[1] if "." in module else ""
 
 
 @pytest.mark.parametrize("package", list(MAY_IMPORT))
 def test_a_package_imports_only_those_below_it(package: str) -> None:
-    found = list(imports(package))
-    assert found
-    for path, name in found:
-        top = name.partition(".")[0]
-        assert top not in MAY_IMPORT or top in MAY_IMPORT[package], f"{path} imports {name}"
+    for name, path in modules(package).items():
+        if name == COMPOSITION_ROOT:
+            continue
+        for imported in imports(path):
+            top = imported.partition(".")[0]
+            assert top not in MAY_IMPORT or top in MAY_IMPORT[package], f"{name}: {imported}"
+
+
+@pytest.mark.parametrize("package", list(MAY_IMPORT))
+def test_no_imports_go_in_a_circle(package: str) -> None:
+    TopologicalSorter(within(package)).prepare()  # raises `CycleError`, which names them
+
+
+def test_the_rooms_of_fraudapp_are_on_six_floors() -> None:
+    floor = {name: number for number, names in enumerate(FLOORS) for name in names}
+    found = within("fraudapp")
+    assert {room(name) for name in found} - {""} == floor.keys()
+    for name, imported in found.items():
+        for other in filter(room, imported):
+            allowed = not room(name) or floor[room(other)] <= floor[room(name)]
+            assert allowed, f"{name} imports {other}, which is above it"
+
+
+def test_no_two_rooms_import_each_other() -> None:
+    arrows: dict[str, set[str]] = {}
+    for name, imported in within("fraudapp").items():
+        arrows.setdefault(room(name), set()).update(map(room, imported))
+    for name, others in arrows.items():
+        others.discard(name)
+    arrows.pop("", None)  # the package itself
+    TopologicalSorter(arrows).prepare()
+
+
+def test_only_the_entry_points_import_the_app() -> None:
+    for package in MAY_IMPORT:
+        for name, path in modules(package).items():
+            assert "fraudapp.app" not in {each.rpartition(".")[0] for each in imports(path)}, name
+
+
+def test_production_code_does_not_need_the_embedded_stack() -> None:
+    for name, imported in within("fraudapp").items():
+        if room(name) not in ("local", "commands"):
+            assert not {each for each in imported if room(each) == "local"}, name
+
+
+def test_what_serves_does_not_need_what_trains() -> None:
+    for name, path in modules("models").items():
+        if not name.startswith(NOT_SERVING):
+            for imported in imports(path):
+                assert not imported.startswith("models.training"), f"{name} imports {imported}"
 
 
 def test_the_core_knows_no_network_and_no_clock() -> None:
-    for path, name in imports("models"):
-        assert name.partition(".")[0] not in PURE, f"{path} imports {name}"
-    for path in (ROOT / "models").rglob("*.py"):
+    for name, path in modules("models").items():
+        for imported in imports(path):
+            assert imported.partition(".")[0] not in PURE, f"{name} imports {imported}"
         text = path.read_text()
-        assert ".now(" not in text, f"{path} reads a clock"
-        assert ".utcnow(" not in text, f"{path} reads a clock"
+        assert ".now(" not in text, f"{name} reads a clock"
+        assert ".utcnow(" not in text, f"{name} reads a clock"

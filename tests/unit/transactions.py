@@ -6,7 +6,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from models.admission import Candidate, Input, Position
+from models.inputs import Input, Position, ValidInput
 from models.records import LARGEST_AMOUNT, LARGEST_STEP, Transaction
 
 FIELDS: dict[str, Any] = {
@@ -50,7 +50,7 @@ def transaction(transaction_id: str = "t1", **changes: Any) -> Transaction:
     return Transaction(**{**FIELDS, "transaction_id": transaction_id, **changes})
 
 
-def candidate(each: Transaction, offset: int = 0, partition: int = 0) -> Candidate:
+def candidate(each: Transaction, offset: int = 0, partition: int = 0) -> ValidInput:
     """A transaction as if it had been read at that offset."""
     position = Position("transactions", partition, offset)
-    return Candidate(each, Input(None, b"raw", position, position))
+    return ValidInput(each, Input(None, b"raw", position, position))

@@ -10,8 +10,8 @@ import msgspec
 
 from fraudapp.model_registry import ModelRegistry
 from fraudapp.settings import Settings
-from models.admission import Candidate, Input, Position
 from models.deciding import decide
+from models.inputs import Input, Position, ValidInput
 from models.parsing import parse
 from models.records import Decision, Transaction
 
@@ -43,7 +43,7 @@ class Decider:
         candidates = []
         for (topic, partition, offset, value), transaction in pairs:
             position = Position(topic, partition, offset)
-            candidates.append(Candidate(transaction, Input(None, value, position, position)))
+            candidates.append(ValidInput(transaction, Input(None, value, position, position)))
         return decide(
             candidates,
             scorer=self._scorer,

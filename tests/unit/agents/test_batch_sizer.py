@@ -1,11 +1,11 @@
-"""Batches grow with the load, up to what the bound of time allows."""
+"""Batcher grow with the load, up to what the bound of time allows."""
 
 from __future__ import annotations
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agents.batch_sizer import FIRST, LARGEST, SMALLEST, Pace
+from agents.batch_sizer import FIRST, LARGEST, SMALLEST, BatchSizer
 
 seconds = st.floats(0, 100)
 
@@ -14,22 +14,22 @@ seconds = st.floats(0, 100)
 def test_whatever_is_observed_the_size_stays_within_its_limits(
     observed: list[tuple[int, float]], bound: float
 ) -> None:
-    pace = Pace(bound)
+    sizer = BatchSizer(bound)
     for count, took in observed:
-        pace.observe(count, took)
-        assert SMALLEST <= pace.size <= LARGEST
+        sizer.observe(count, took)
+        assert SMALLEST <= sizer.size <= LARGEST
 
 
 @given(each=st.floats(0.000_01, 0.001))
 def test_a_steady_cost_leads_to_batches_that_take_the_bound(each: float) -> None:
-    pace = Pace(0.05)
+    sizer = BatchSizer(0.05)
     for _ in range(100):
-        pace.observe(pace.size, pace.size * each)
+        sizer.observe(sizer.size, sizer.size * each)
     exact = max(SMALLEST, min(LARGEST, 0.05 / each))
-    assert abs(pace.size - exact) <= 1 + exact * 0.01
+    assert abs(sizer.size - exact) <= 1 + exact * 0.01
 
 
 def test_small_batches_say_nothing_of_large_ones() -> None:
-    pace = Pace(0.05)
-    pace.observe(1, 0.05)
-    assert pace.size == FIRST
+    sizer = BatchSizer(0.05)
+    sizer.observe(1, 0.05)
+    assert sizer.size == FIRST

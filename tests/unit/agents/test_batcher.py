@@ -11,50 +11,43 @@ from typing import Any
 
 import pytest
 
-from agents.batch_sizer import SMALLEST, Pace
-from agents.batcher import Batches
-from agents.partition_queues import Events, Lanes, number_of
-from tests.unit.agents.runs import name_of, run
+from agents.batch_sizer import SMALLEST, BatchSizer
+from agents.batcher import Batcher
+from agents.partition_queues import Events, PartitionQueues, partition_of
+from tests.unit.agents.record_batches import name_of, record_batch
 
 
 @dataclass
 class Part:
-    number: int
+    partition: int
     names: list[Any]
 
 
-class Street:
-    """Batches of which the test says what can be decided and kept."""
+class Steps:
+    """Steps of which the test says what is ready, and can be begun and finished."""
 
     def __init__(self) -> None:
-        self.pace = Pace(0.05)
-        self.lanes = Lanes(self.pace)
-        self.decided: list[list[int]] = []
-        self.kept: list[Any] = []
-        self.left: set[int] = set()
+        self.sizer = BatchSizer(0.05)
+        self.queues = PartitionQueues(self.sizer)
+        self.begun: list[list[int]] = []
+        self.finished: list[Any] = []
+        self.released: set[int] = set()
         self.unready: set[int] = set()
         self.gates: dict[int, asyncio.Event] = defaultdict(self._open)
         self.broken: set[int] = set()
         self.broken_from_the_start: set[int] = set()
         self.failures: list[BaseException] = []
-        self.batches = Batches(
-            self.lanes,
-            self.pace,
-            decide=self._decide,
-            keep=self._keep,
-            ready=lambda number: number not in self.unready,
-            ended=self._ended,
-        )
-        self.making = asyncio.create_task(self.batches.make())
+        batcher = Batcher(self.queues, self.sizer, self, ended=self._ended)
+        self.running = asyncio.create_task(batcher.run())
 
-    async def put(self, *runs: tuple[int, str]) -> None:
-        for number, name in runs:
-            self.lanes.put(run(number, name=name))
+    async def put(self, *batches: tuple[int, str]) -> None:
+        for partition, name in batches:
+            self.queues.put(record_batch(partition, name=name))
 
-    async def until_kept(self, *names: str) -> None:
+    async def until_finished(self, *names: str) -> None:
         until = monotonic() + 5
-        while not {*names} <= {*self.kept}:
-            assert monotonic() < until, f"kept: {self.kept}"
+        while not {*names} <= {*self.finished}:
+            assert monotonic() < until, f"finished: {self.finished}"
             await asyncio.sleep(0)
 
     @staticmethod
@@ -63,21 +56,24 @@ class Street:
         gate.set()
         return gate
 
-    async def _decide(self, batch: Sequence[Events]) -> list[Part]:
-        numbers = [*map(number_of, batch)]
-        self.decided.append(numbers)
-        if self.broken_from_the_start & {*numbers}:
-            raise RuntimeError(numbers)
-        for number in self.unready & {*numbers}:
-            await self.gates[number].wait()
-        names = {number_of(events): [*map(name_of, events)] for events in batch}
-        return [Part(*each) for each in names.items() if each[0] not in self.left]
+    def is_ready(self, partition: int) -> bool:
+        return partition not in self.unready
 
-    async def _keep(self, part: Part) -> None:
-        await self.gates[part.number].wait()
-        if part.number in self.broken:
-            raise RuntimeError(part.number)
-        self.kept += part.names
+    async def begin(self, batch: Sequence[Events]) -> list[Part]:
+        partitions = [*map(partition_of, batch)]
+        self.begun.append(partitions)
+        if self.broken_from_the_start & {*partitions}:
+            raise RuntimeError(partitions)
+        for partition in self.unready & {*partitions}:
+            await self.gates[partition].wait()
+        names = {partition_of(events): [*map(name_of, events)] for events in batch}
+        return [Part(*each) for each in names.items() if each[0] not in self.released]
+
+    async def finish(self, part: Part) -> None:
+        await self.gates[part.partition].wait()
+        if part.partition in self.broken:
+            raise RuntimeError(part.partition)
+        self.finished += part.names
 
     def _ended(self, task: asyncio.Task[Any]) -> None:
         if not task.cancelled() and (exc := task.exception()):
@@ -85,74 +81,74 @@ class Street:
 
 
 @pytest.fixture
-async def street() -> Street:
-    return Street()
+async def steps() -> Steps:
+    return Steps()
 
 
-async def test_what_waits_is_decided_together(street: Street) -> None:
-    await street.put((0, "a"), (1, "b"), (0, "c"))
-    await street.until_kept("a", "b", "c")
-    assert street.decided == [[0, 1]]
+async def test_what_waits_is_decided_together(steps: Steps) -> None:
+    await steps.put((0, "a"), (1, "b"), (0, "c"))
+    await steps.until_finished("a", "b", "c")
+    assert steps.begun == [[0, 1]]
 
 
-async def test_a_partition_whose_share_is_not_kept_yet_holds_up_no_other(street: Street) -> None:
-    street.gates[0].clear()
-    await street.put((0, "a"), (1, "b"))
-    await street.until_kept("b")
-    await street.put((0, "c"), (1, "d"))
-    await street.until_kept("d")
-    assert street.decided == [[0, 1], [1]]
-    street.gates[0].set()
-    await street.until_kept("a", "c")
-    assert street.kept.index("a") < street.kept.index("c")
+async def test_a_partition_whose_part_is_not_finished_holds_up_no_other(steps: Steps) -> None:
+    steps.gates[0].clear()
+    await steps.put((0, "a"), (1, "b"))
+    await steps.until_finished("b")
+    await steps.put((0, "c"), (1, "d"))
+    await steps.until_finished("d")
+    assert steps.begun == [[0, 1], [1]]
+    steps.gates[0].set()
+    await steps.until_finished("a", "c")
+    assert steps.finished.index("a") < steps.finished.index("c")
 
 
-async def test_a_partition_that_is_not_ready_goes_alone(street: Street) -> None:
-    street.unready = {1}
-    street.gates[1].clear()
-    await street.put((0, "a"), (1, "b"), (2, "c"))
-    await street.until_kept("a", "c")
-    assert sorted(street.decided) == [[0, 2], [1]]
-    street.gates[1].set()
-    await street.until_kept("b")
+async def test_a_partition_that_is_not_ready_goes_alone(steps: Steps) -> None:
+    steps.unready = {1}
+    steps.gates[1].clear()
+    await steps.put((0, "a"), (1, "b"), (2, "c"))
+    await steps.until_finished("a", "c")
+    assert sorted(steps.begun) == [[0, 2], [1]]
+    steps.gates[1].set()
+    await steps.until_finished("b")
 
 
-async def test_what_was_left_alone_keeps_its_partition_not_busy(street: Street) -> None:
-    street.left = {0}
-    await street.put((0, "a"), (1, "b"))
-    await street.until_kept("b")
-    street.left = set()
-    await street.put((0, "c"))
-    await street.until_kept("c")
-    assert "a" not in street.kept
+async def test_a_partition_that_was_released_is_free_again(steps: Steps) -> None:
+    steps.released = {0}
+    await steps.put((0, "a"), (1, "b"))
+    await steps.until_finished("b")
+    steps.released = set()
+    await steps.put((0, "c"))
+    await steps.until_finished("c")
+    assert "a" not in steps.finished
 
 
-async def test_nothing_of_a_partition_follows_what_has_failed(street: Street) -> None:
-    street.broken = {0}
-    await street.put((0, "a"), (1, "b"))
-    await street.until_kept("b")
-    await street.put((0, "c"), (1, "d"))
-    await street.until_kept("d")
-    assert [*map(str, street.failures)] == ["0"]
-    assert street.decided == [[0, 1], [1]]
+async def test_nothing_of_a_partition_follows_what_has_failed(steps: Steps) -> None:
+    steps.broken = {0}
+    await steps.put((0, "a"), (1, "b"))
+    await steps.until_finished("b")
+    await steps.put((0, "c"), (1, "d"))
+    await steps.until_finished("d")
+    assert [*map(str, steps.failures)] == ["0"]
+    assert steps.begun == [[0, 1], [1]]
 
 
-async def test_nothing_follows_a_batch_that_could_not_be_decided(street: Street) -> None:
-    street.broken_from_the_start = {0}
-    await street.put((0, "a"), (1, "b"))
-    while not street.failures:
+async def test_nothing_follows_a_batch_that_could_not_begin(steps: Steps) -> None:
+    steps.broken_from_the_start = {0}
+    await steps.put((0, "a"), (1, "b"))
+    while not steps.failures:
         await asyncio.sleep(0)
-    await street.put((0, "c"), (1, "d"), (2, "e"))
-    await street.until_kept("e")
-    assert street.kept == ["e"]
+    await steps.put((0, "c"), (1, "d"), (2, "e"))
+    await steps.until_finished("e")
+    assert steps.finished == ["e"]
 
 
-async def test_pace_learns_nothing_from_what_was_left(street: Street) -> None:
-    street.left = {0}
-    size = street.pace.size
-    street.lanes.put(run(0, 10 * SMALLEST, name="a"))
-    await street.put((1, "b"))
-    await street.until_kept("b")
-    await street.put((1, "c"))
-    await street.until_kept("c")
-    assert street.pace.size == size
+async def test_the_sizer_learns_nothing_from_what_was_released(steps: Steps) -> None:
+    steps.released = {0}
+    size = steps.sizer.size
+    steps.queues.put(record_batch(0, 10 * SMALLEST, name="a"))
+    await steps.put((1, "b"))
+    await steps.until_finished("b")
+    await steps.put((1, "c"))
+    await steps.until_finished("c")
+    assert steps.sizer.size == size

@@ -1,4 +1,4 @@
-"""What lanes are done with is counted once, in its order, whatever comes meanwhile."""
+"""What was appended is completed once, in its order, whatever comes meanwhile."""
 
 from __future__ import annotations
 
@@ -10,31 +10,32 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agents.completion import MOST, Counting, Done
+from agents.completion import MAX_UNCOUNTED, Appended, Completion
 from models.counts import Counted
 
 
-def done(number: int, offset: int, records: int = 1) -> Done:
-    return Done(number, [], [Counted(offset, "duplicate")], offset, records)
+def appended(partition: int, offset: int, records: int = 1) -> Appended:
+    return Appended(partition, [], [Counted(offset, "duplicate")], offset, records)
 
 
-class Counts:
-    """Counts of which the test says what the broker takes."""
+class Flushes:
+    """Flushes of which the test says what the broker takes."""
 
     def __init__(self) -> None:
-        self.lots: dict[int, list[list[int]]] = defaultdict(list)
+        self.done: dict[int, list[list[int]]] = defaultdict(list)
         self.gates: dict[int, asyncio.Event] = defaultdict(asyncio.Event)
         self.failures: list[BaseException | None] = []
-        self.counting = Counting(self._count, ended=self._ended)
+        self.completion = Completion(self._complete, ended=self._ended)
+        self.running = asyncio.create_task(self.completion.run())
 
-    async def until(self, number: int, *offsets: int) -> None:
-        while [offset for lot in self.lots[number] for offset in lot] != [*offsets]:
+    async def until(self, partition: int, *offsets: int) -> None:
+        while [offset for flush in self.done[partition] for offset in flush] != [*offsets]:
             await asyncio.sleep(0)
 
-    async def _count(self, number: int, taken: Sequence[Done]) -> None:
-        assert {each.number for each in taken} == {number}
-        self.lots[number].append([each.offset for each in taken])
-        await self.gates[number].wait()
+    async def _complete(self, partition: int, taken: Sequence[Appended]) -> None:
+        assert {each.partition for each in taken} == {partition}
+        self.done[partition].append([each.offset for each in taken])
+        await self.gates[partition].wait()
 
     def _ended(self, task: asyncio.Task[Any]) -> None:
         if not task.cancelled():
@@ -45,52 +46,52 @@ class Counts:
 async def test_every_partition_has_all_that_is_counted_in_its_order(
     batches: list[tuple[int, int]],
 ) -> None:
-    counts = Counts()
+    flushes = Flushes()
     for each in batches:
-        counts.gates[each[0]].set()
-        await counts.counting.put(done(*each))
-    for number in range(4):
-        await counts.until(number, *(offset for of, offset in batches if of == number))
-    counts.counting.work.cancel()
+        flushes.gates[each[0]].set()
+        await flushes.completion.put(appended(*each))
+    for partition in range(4):
+        await flushes.until(partition, *(offset for of, offset in batches if of == partition))
+    flushes.running.cancel()
 
 
-async def test_what_comes_while_counting_is_the_next_lot_and_there_is_a_limit_to_it() -> None:
-    counts = Counts()
-    await counts.counting.put(done(0, 0, MOST - 1))
-    await counts.until(0, 0)
-    await counts.counting.put(done(0, 1))
-    waiting = asyncio.create_task(counts.counting.put(done(0, 2)))
+async def test_what_comes_while_flushing_is_the_next_flush_and_there_is_a_limit_to_it() -> None:
+    flushes = Flushes()
+    await flushes.completion.put(appended(0, 0, MAX_UNCOUNTED - 1))
+    await flushes.until(0, 0)
+    await flushes.completion.put(appended(0, 1))
+    waiting = asyncio.create_task(flushes.completion.put(appended(0, 2)))
     await asyncio.sleep(0)
     assert not waiting.done()
-    counts.gates[0].set()
+    flushes.gates[0].set()
     await waiting
-    await counts.until(0, 0, 1, 2)
-    assert counts.lots[0][0] == [0]
-    counts.counting.work.cancel()
+    await flushes.until(0, 0, 1, 2)
+    assert flushes.done[0][0] == [0]
+    flushes.running.cancel()
 
 
 async def test_a_partition_whose_counts_are_not_taken_holds_up_no_other() -> None:
-    counts = Counts()
-    counts.gates[1].set()
-    for number in range(2):
-        await counts.counting.put(done(number, 0, MOST))
-    await counts.until(0, 0)
-    await counts.until(1, 0)
-    await asyncio.wait_for(counts.counting.put(done(1, 1)), 5)
-    await asyncio.wait_for(counts.until(1, 0, 1), 5)
-    counts.counting.work.cancel()
+    flushes = Flushes()
+    flushes.gates[1].set()
+    for partition in range(2):
+        await flushes.completion.put(appended(partition, 0, MAX_UNCOUNTED))
+    await flushes.until(0, 0)
+    await flushes.until(1, 0)
+    await asyncio.wait_for(flushes.completion.put(appended(1, 1)), 5)
+    await asyncio.wait_for(flushes.until(1, 0, 1), 5)
+    flushes.running.cancel()
 
 
 async def test_what_cannot_be_counted_is_told_and_nothing_of_its_partition_follows() -> None:
-    counts = Counts()
-    counts.gates[0].set()
-    counts.lots[0] = None  # type: ignore[assignment]
+    flushes = Flushes()
+    flushes.gates[0].set()
+    flushes.done[0] = None  # type: ignore[assignment]
     for offset in range(2):
-        await counts.counting.put(done(0, offset))
-    while not counts.failures:
+        await flushes.completion.put(appended(0, offset))
+    while not flushes.failures:
         await asyncio.sleep(0)
-    await counts.counting.put(done(0, 2))
-    await counts.counting.put(done(1, 0))
-    await counts.until(1, 0)
-    assert [type(each) for each in counts.failures] == [AttributeError]
-    counts.counting.work.cancel()
+    await flushes.completion.put(appended(0, 2))
+    await flushes.completion.put(appended(1, 0))
+    await flushes.until(1, 0)
+    assert [type(each) for each in flushes.failures] == [AttributeError]
+    flushes.running.cancel()

@@ -10,7 +10,7 @@ from aiokafka import ConsumerRecord
 
 from agents.inputs import input_of
 from fraudapp.messages.publish import ORIGIN
-from models.admission import Position
+from models.inputs import Position
 
 PARTITIONS = 4
 HERE = Position("transactions", 1, 7)

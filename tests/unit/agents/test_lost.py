@@ -1,4 +1,4 @@
-"""Only what `send_home` writes is believed about what a message was like."""
+"""Only what `reroute` writes is believed about what a message was like."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 from aiokafka import ConsumerRecord
 
 from agents.inputs import input_of
-from models.admission import Position
+from models.inputs import Position
 
 ORIGIN = ("origin", b"t/3/41")
 LOST = [("raw-bytes", b"123"), ("raw-sha256", b"a" * 64), ("raw-form", b"re-encoded")]

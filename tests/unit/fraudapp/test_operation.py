@@ -14,7 +14,7 @@ from aiokafka.errors import (
 )
 
 from fraudapp import operation as module
-from fraudapp.operation import Effort, Readings, reason_of, troubles
+from fraudapp.operation import Operation, PartitionReads, reason_of, troubles
 from fraudapp.sinks.base import SinkUnavailable
 
 
@@ -29,9 +29,9 @@ def now(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 def test_a_line_says_what_is_tried_why_it_fails_how_often_and_for_how_long(
     now: list[float], caplog: pytest.LogCaptureFixture
 ) -> None:
-    effort = Effort("reading partition 3 of decisions")
+    operation = Operation("reading partition 3 of decisions")
     now[0] += 2.5
-    effort.failed(TopicAuthorizationFailedError("decisions"))
+    operation.failed(TopicAuthorizationFailedError("decisions"))
     assert caplog.messages == [
         "reading partition 3 of decisions: TopicAuthorizationFailedError: the broker's user needs "
         "READ on topic decisions (failed once in 2.5 s); it is tried until it goes well"
@@ -42,9 +42,9 @@ def test_a_line_says_what_is_tried_why_it_fails_how_often_and_for_how_long(
 def test_a_failure_is_told_again_for_another_reason_and_now_and_then(
     now: list[float], caplog: pytest.LogCaptureFixture
 ) -> None:
-    effort = Effort("asking")
+    operation = Operation("asking")
     for number in range(100):  # one a second, of two kinds in turn
-        effort.failed(
+        operation.failed(
             [KafkaConnectionError(f"port {number}"), LeaderNotAvailableError()][number % 2]
         )
         now[0] += 1.0
@@ -62,45 +62,45 @@ def test_that_it_goes_well_again_is_told_once_and_only_after_failures(
     now: list[float], caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
-    effort = Effort("asking")
-    effort.succeeded()
+    operation = Operation("asking")
+    operation.succeeded()
     assert not caplog.messages
-    effort.failed(KafkaConnectionError())
+    operation.failed(KafkaConnectionError())
     now[0] += 7.0
-    effort.succeeded()
-    effort.succeeded()
+    operation.succeeded()
+    operation.succeeded()
     assert caplog.messages[1:] == ["asking: goes well again after 7.0 s"]
-    effort.failed(KafkaConnectionError())
+    operation.failed(KafkaConnectionError())
     assert "failed once in 0.0 s" in caplog.messages[-1]
 
 
 def test_trouble_is_what_fails_now_and_not_only_for_a_moment(now: list[float]) -> None:
-    effort = Effort("asking")
-    assert effort.trouble() is None
-    effort.failed(KafkaConnectionError("gone"))
-    assert effort.trouble() == "asking: KafkaConnectionError: gone (failed once in 0.0 s)"
-    assert not troubles([effort])
+    operation = Operation("asking")
+    assert operation.trouble() is None
+    operation.failed(KafkaConnectionError("gone"))
+    assert operation.trouble() == "asking: KafkaConnectionError: gone (failed once in 0.0 s)"
+    assert not troubles([operation])
     now[0] += 3.0
-    assert troubles([Effort("other"), effort]) == [
+    assert troubles([Operation("other"), operation]) == [
         "asking: KafkaConnectionError: gone (failed once in 3.0 s)"
     ]
-    effort.succeeded()
-    assert effort.trouble() is None
+    operation.succeeded()
+    assert operation.trouble() is None
 
 
 def test_what_goes_well_in_part_is_no_end_of_failing(now: list[float]) -> None:
-    effort = Effort("fetching", settles=5.0)
-    effort.failed(TopicAuthorizationFailedError("one"))
+    operation = Operation("fetching", settles=5.0)
+    operation.failed(TopicAuthorizationFailedError("one"))
     now[0] += 4.0
-    effort.succeeded()
-    assert effort.trouble() is not None
+    operation.succeeded()
+    assert operation.trouble() is not None
     now[0] += 1.0
-    effort.succeeded()
-    assert effort.trouble() is None
+    operation.succeeded()
+    assert operation.trouble() is None
 
 
 def test_each_partition_has_an_effort_of_its_own() -> None:
-    readings = Readings("decisions", " for redis")
+    readings = PartitionReads("decisions", " for redis")
     readings[1].failed(KafkaConnectionError())
     assert readings[1].reason is not None
     assert readings[0].reason is None

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from aiokafka.errors import KafkaConnectionError, MessageSizeTooLargeError
 
-from fraudapp.operation import Effort
-from fraudapp.retry import patiently
+from fraudapp.operation import Operation
+from fraudapp.retry import retry_forever
 from fraudapp.sinks.base import SinkUnavailable
 
 
@@ -18,13 +18,13 @@ async def attempts(
     failures: Sequence[type[Exception]],
     on: type[Exception] | None = None,
     *,
-    what: str | Effort = "asking",
+    what: str | Operation = "asking",
     within: float | None = None,
 ) -> int:
     """Fail with one after the other, then go well; return how often it was tried."""
     left = list(failures)
     tried = 0
-    async for attempt in patiently(what, on=on, within=within):
+    async for attempt in retry_forever(what, on=on, within=within):
         with attempt:
             tried += 1
             if left:
@@ -51,24 +51,24 @@ async def test_attempts_end_in_time_with_the_last_failure() -> None:
 
 
 async def test_whoever_has_to_know_passes_an_effort() -> None:
-    effort = Effort("asking")
+    operation = Operation("asking")
     reasons = []
-    async for attempt in patiently(effort):
+    async for attempt in retry_forever(operation):
         with attempt:
-            reasons.append(effort.reason)
+            reasons.append(operation.reason)
             if len(reasons) < 3:
                 raise KafkaConnectionError
     assert reasons == [None, "KafkaConnectionError", "KafkaConnectionError"]
-    assert effort.reason is None
+    assert operation.reason is None
     with pytest.raises(LookupError):
-        await attempts([KafkaConnectionError, LookupError], what=effort)
-    assert effort.reason is None
+        await attempts([KafkaConnectionError, LookupError], what=operation)
+    assert operation.reason is None
 
 
 def test_all_that_is_tried_again_says_so_in_one_way() -> None:
     sources = (Path(__file__).parents[3] / "fraudapp").rglob("*.py")
     users = [path.name for path in sources if "import stamina" in path.read_text()]
-    assert users == ["patience.py"]
+    assert users == ["retry.py"]
 
 
 @pytest.mark.parametrize("final", [ValueError, MessageSizeTooLargeError, SinkUnavailable])

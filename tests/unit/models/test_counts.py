@@ -81,8 +81,8 @@ def test_each_topic_of_the_name_is_counted_once_whatever_is_replayed(
             continue
         wanted, before = wanted + len(log), topic_id
         for _ in range(data.draw(st.integers(1, 3))):  # read by one worker after the other
-            cursor = counts.since + data.draw(st.integers(0, 5))
-            counts = counts.at(topic_id, end=len(log), cursor=cursor)
+            next_offset = counts.since + data.draw(st.integers(0, 5))
+            counts = counts.at(topic_id, end=len(log), next_offset=next_offset)
             position = data.draw(st.integers(0, counts.offset + 1))
             counts = counts.plus(log[position:], offset=len(log) - 1, decisions={})
         assert counts.offset == len(log) - 1
@@ -91,10 +91,10 @@ def test_each_topic_of_the_name_is_counted_once_whatever_is_replayed(
 
 @given(logs, st.integers(0, 40), st.integers(0, 99))
 def test_what_has_come_in_place_of_a_lost_end_is_counted(
-    log: list[Counted], end: int, cursor: int
+    log: list[Counted], end: int, next_offset: int
 ) -> None:
-    counts = whole(log, {}).at("a", end=len(log), cursor=0)
-    cut = counts.at("a", end=end, cursor=cursor)
+    counts = whole(log, {}).at("a", end=len(log), next_offset=0)
+    cut = counts.at("a", end=end, next_offset=next_offset)
     assert cut.offset == (-1 if end < len(log) else counts.offset)
     assert cut.fates == counts.fates
     assert cut.since == 0  # what was decided from a position was decided from what is there now
@@ -102,11 +102,11 @@ def test_what_has_come_in_place_of_a_lost_end_is_counted(
 
 def test_counts_of_before_there_were_ids_are_of_the_topic_there_is() -> None:
     before = Counts(7, {"invalid": 3})
-    assert before.at("a", end=8, cursor=5) == Counts(7, {"invalid": 3}, "a")
-    assert before.at("", end=8, cursor=5) == before
-    assert Counts(7, {}, "a").at("", end=8, cursor=5) == Counts(7, {}, "a")
+    assert before.at("a", end=8, next_offset=5) == Counts(7, {"invalid": 3}, "a")
+    assert before.at("", end=8, next_offset=5) == before
+    assert Counts(7, {}, "a").at("", end=8, next_offset=5) == Counts(7, {}, "a")
 
 
 def test_decisions_of_a_log_that_is_another_one_are_none_of_before() -> None:
-    assert Counts(7, {}, "a", since=9).at("a", end=8, cursor=8) == Counts(7, {}, "a")
-    assert Counts(7, {}, "a", since=9).at("a", end=8, cursor=9) == Counts(7, {}, "a", since=9)
+    assert Counts(7, {}, "a", since=9).at("a", end=8, next_offset=8) == Counts(7, {}, "a")
+    assert Counts(7, {}, "a", since=9).at("a", end=8, next_offset=9) == Counts(7, {}, "a", since=9)

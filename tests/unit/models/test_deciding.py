@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from models.admission import Admission
 from models.deciding import decide, unscored
+from models.deduplication import Deduplicated
 from models.policy import FLAGGED_UPSTREAM, Policy
 from models.records import Outcome, Reason, Transaction
 from tests.unit.transactions import candidate, transaction
@@ -71,9 +71,9 @@ def test_what_has_no_score_is_rejected_and_the_rest_decided() -> None:
     )
     why = unscored([good, bad], scorer=AmountScorer(), policy=Policy(), now=NOW)
     assert [*why] == ["b"]
-    admission = Admission(new=[good, bad], repeated=[again])
-    admission.leave_out(why)
-    assert (admission.new, admission.repeated) == ([good], [])
+    admission = Deduplicated(new=[good, bad], duplicates=[again])
+    admission.reject_unscored(why)
+    assert (admission.new, admission.duplicates) == ([good], [])
     assert [(each.input, each.reason) for each in admission.rejected] == [
         (bad.input, "unscored"),
         (again.input, "unscored"),

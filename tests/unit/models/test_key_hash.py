@@ -6,7 +6,7 @@ from aiokafka.partitioner import DefaultPartitioner
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.key_hash import home_partitions
+from models.key_hash import key_partitions
 
 
 @given(st.lists(st.text(min_size=1, max_size=128), max_size=60), st.integers(1, 1_000))
@@ -14,7 +14,7 @@ def test_home_is_where_the_default_partitioner_sends_a_key(ids: list[str], count
     numbers = list(range(count))
     ids = [each.encode("utf-8", "replace").decode() for each in ids]
     expected = [DefaultPartitioner()(each.encode(), numbers, numbers) for each in ids]
-    assert home_partitions(ids, count) == expected
+    assert key_partitions(ids, count) == expected
 
 
 def test_hashes_are_those_of_the_java_client() -> None:
@@ -28,4 +28,4 @@ def test_hashes_are_those_of_the_java_client() -> None:
     }
     expected = [(hash_ & 0x7FFFFFFF) % (2**31 - 1) for hash_ in known.values()]
     for times in (1, 10):  # one by one, and as a batch
-        assert home_partitions([*known] * times, 2**31 - 1) == expected * times
+        assert key_partitions([*known] * times, 2**31 - 1) == expected * times

@@ -9,8 +9,9 @@ import pytest
 from aiokafka.errors import KafkaTimeoutError, MessageSizeTooLargeError
 from faust.tables.globaltable import GlobalTable
 
-from fraudapp.app import settings
+from fraudapp.faust_app import new_app
 from fraudapp.operation import troubles
+from fraudapp.settings import load
 from models.counts import Counts
 from tables.global_table import DeliveredTable, _new_table
 
@@ -41,7 +42,8 @@ def changelog(monkeypatch: pytest.MonkeyPatch) -> Changelog:
 
 @pytest.fixture
 def table(changelog: Changelog) -> DeliveredTable:
-    return _new_table("counts-of-a-test", Counts, "")
+    settings = load({})
+    return _new_table(new_app(settings), settings, "counts-of-a-test", Counts, "")
 
 
 async def test_what_has_failed_is_sent_again_as_it_is_by_then(
@@ -58,7 +60,7 @@ async def test_what_has_failed_is_sent_again_as_it_is_by_then(
     await changelog.until_sent(3)
     assert changelog.sent[2] == (0, "new")
     (told,) = troubles(table.delivering.values(), after=0.0)
-    assert f"partition 0 of {settings.app_id}-" in told
+    assert f"partition 0 of {load({}).app_id}-" in told
     changelog.answers[2].set_result(None)
     await asyncio.wait_for(waiting[0], 5)
     assert not troubles(table.delivering.values(), after=0.0)

@@ -8,37 +8,39 @@ from typing import Any
 import msgspec
 import pytest
 
-from fraudapp.app import settings
+from fraudapp.faust_app import new_app
+from fraudapp.settings import load
 from models.activity import Activity, recent
 from models.counts import Counts, total
 from tables.global_table import _new_table
-from tables.heartbeats import Report
+from tables.heartbeats import Heartbeat
 
-assert settings.app_id
-REPORT: Any = msgspec.to_builtins(
-    Report("here:1", 1.0, 5, 7, {}, {}, "m", "p", Activity()), str_keys=True
+SETTINGS = load({})
+HEARTBEAT: Any = msgspec.to_builtins(
+    Heartbeat("here:1", 1.0, 5, 7, {}, {}, "m", "p", Activity()), str_keys=True
 )
 
 
 def wrong(kind: type[msgspec.Struct], value: Any, *, key: bytes = b"1") -> str | None:
     message: Any = SimpleNamespace(partition=1, key=key, value=msgspec.json.encode(value))
-    return _new_table("entries-of-a-test", kind, "")._what_is_wrong(message)
+    table = _new_table(new_app(SETTINGS), SETTINGS, "entries-of-a-test", kind, "")
+    return table._what_is_wrong(message)
 
 
 def changed(path: str, value: Any) -> Any:
-    report = msgspec.json.decode(msgspec.json.encode(REPORT))
+    heartbeat = msgspec.json.decode(msgspec.json.encode(HEARTBEAT))
     *way, last = path.split(".")
-    at = report
+    at = heartbeat
     for name in way:
         at = at[name]
     at[last] = value
-    return report
+    return heartbeat
 
 
 def test_what_a_worker_writes_is_taken() -> None:
     assert wrong(Counts, Counts()) is None
     assert wrong(Counts, Counts(4, {"APPROVE": 3, "conflict": 2}, "id", 9)) is None
-    assert wrong(Report, REPORT) is None
+    assert wrong(Heartbeat, HEARTBEAT) is None
 
 
 @pytest.mark.parametrize("key", [b"9999", b"0", b"-1", b"", b'"1"'])
@@ -69,11 +71,11 @@ def test_there_are_no_negative_counts(value: Any) -> None:
         ("unread", -1),
     ],
 )
-def test_a_report_is_one_that_can_be_added_to_others(path: str, value: Any) -> None:
-    assert wrong(Report, changed(path, value))
+def test_a_heartbeat_is_one_that_can_be_added_to_others(path: str, value: Any) -> None:
+    assert wrong(Heartbeat, changed(path, value))
 
 
 def test_what_is_taken_can_be_added_up() -> None:
-    report = msgspec.convert(REPORT, Report, str_keys=True)
-    assert recent([report.activity, Activity()], 10.0).since is None
+    heartbeat = msgspec.convert(HEARTBEAT, Heartbeat, str_keys=True)
+    assert recent([heartbeat.activity, Activity()], 10.0).since is None
     assert total({0: Counts()}).offsets == {0: -1}

@@ -14,7 +14,7 @@ from faust.stores.rocksdb import Store
 from faust.types import TP
 from rocksdict import Options, Rdict
 
-from tables.repair import mend
+from tables.repair import repair
 from tests.damage import FILES, WAYS, damage
 
 CHANGELOG = "app-blocks-changelog"
@@ -50,7 +50,7 @@ def check(partition: int, key: bytes, value: bytes) -> None:
 
 
 async def mended(store: Store) -> None:
-    await mend(store, [TP(CHANGELOG, 0)], {TP(CHANGELOG, 0): 500}, check)
+    await repair(store, [TP(CHANGELOG, 0)], {TP(CHANGELOG, 0): 500}, check)
 
 
 def rows(store: Store) -> dict[bytes, bytes]:
@@ -96,7 +96,7 @@ async def test_an_entry_that_does_not_decode_is_damage(
 async def test_a_file_in_its_place_is_thrown_away(store: Store) -> None:
     path = store.partition_path(1)
     path.write_bytes(b"no folder")
-    await mend(store, [TP(CHANGELOG, 1)], {}, check)
+    await repair(store, [TP(CHANGELOG, 1)], {}, check)
     assert store.persisted_offset(TP(CHANGELOG, 1)) is None
     close(store)
 

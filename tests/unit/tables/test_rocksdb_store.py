@@ -12,7 +12,7 @@ import pytest
 from faust.types import TP, EventT
 
 from fraudapp.process.disk import DiskFull
-from tables.repair import mend
+from tables.repair import repair
 from tables.rocksdb_store import PatientStore
 from tests.small_disk import SmallDisk
 
@@ -114,7 +114,7 @@ async def test_a_table_that_cannot_be_opened_on_a_full_disk_is_left_alone(
     partitions = [TP(CHANGELOG, number) for number in PARTITIONS]
     store = new_store(small_disk.folder)
     with pytest.raises(DiskFull, match="FRAUD_DATA_DIR full"):
-        await mend(store, partitions, dict.fromkeys(partitions, 6), lambda *entry: None)
+        await repair(store, partitions, dict.fromkeys(partitions, 6), lambda *entry: None)
     small_disk.make_room()
-    await mend(store, partitions, dict.fromkeys(partitions, 6), lambda *entry: None)
+    await repair(store, partitions, dict.fromkeys(partitions, 6), lambda *entry: None)
     assert contents(store) == {key: key for key in PARTITIONS}

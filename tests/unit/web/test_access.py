@@ -12,12 +12,12 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
-from fraudapp.app import app  # noqa: F401 - imports the modules of `web` in their order
 from fraudapp.config.api_keys import parse
 from fraudapp.process.logs import AUDIT
-from web import access as module
-from web.access import access
-from web.audit import audited
+from fraudapp.settings import load
+from web.access import Access
+from web.audit import Audit
+from web.caller import Callers
 from web.problems import Problem, problems
 
 OLD, NEW = "an-old-secret-of-a-key", "a-new-secret-of-a-key!"
@@ -25,10 +25,11 @@ HEADERS = {"X-API-Key": OLD}
 Client = TestClient[web.Request, web.Application]
 
 
-class Waiting:
+class Held:
     """An application whose answers are waited for until they are let go."""
 
-    def __init__(self, *, failing: bool = False) -> None:
+    def __init__(self, access: Access, *, failing: bool = False) -> None:
+        self.access = access
         self.failing = failing
         self.reached = asyncio.Event()
         self.may_answer = asyncio.Event()
@@ -48,27 +49,33 @@ class Waiting:
 
     @asynccontextmanager
     async def served(self) -> AsyncIterator[Client]:
-        application = web.Application(middlewares=[audited, problems, access])
+        application = web.Application(
+            middlewares=[
+                Audit(self.access, Callers([])).audited,
+                problems,
+                self.access.checked,
+            ]
+        )
         application.router.add_route("*", "/", self.answer)
         async with TestClient(TestServer(application)) as client:
             yield client
 
 
 @pytest.fixture
-def give(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+def access() -> Access:
+    return Access(load({"FRAUD_API_KEYS": f"old:read+write:{OLD}"}), Callers([]))
+
+
+@pytest.fixture
+def give(access: Access, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
     """Makes those of a text the keys that there are."""
-
-    def given(text: str) -> None:
-        monkeypatch.setattr(module, "_keys", parse(text))
-
-    given(f"old:read+write:{OLD}")
-    return given
+    return lambda text: monkeypatch.setattr(access, "_keys", parse(text))
 
 
 async def test_who_wrote_is_told_as_of_when_it_was_let_in(
-    give: Callable[[str], None], caplog: pytest.LogCaptureFixture
+    access: Access, give: Callable[[str], None], caplog: pytest.LogCaptureFixture
 ) -> None:
-    waiting = Waiting()
+    waiting = Held(access)
     with caplog.at_level(logging.INFO, AUDIT):
         async with waiting.served() as client:
             asked = asyncio.ensure_future(client.post("/", headers=HEADERS))
@@ -83,14 +90,14 @@ async def test_who_wrote_is_told_as_of_when_it_was_let_in(
 @pytest.mark.parametrize("method", ["GET", "POST"])
 @pytest.mark.parametrize("failing", [False, True])
 async def test_who_waits_is_told_nothing_once_the_key_is_gone(
-    give: Callable[[str], None], method: str, failing: bool
+    access: Access, give: Callable[[str], None], method: str, failing: bool
 ) -> None:
     for after, status in (
         (f"new:read+write:{NEW},same:read+write:{OLD}", 404 if failing else 202),
         (f"new:read+write:{NEW}", 401),
     ):
         give(f"old:read+write:{OLD}")
-        waiting = Waiting(failing=failing)
+        waiting = Held(access, failing=failing)
         async with waiting.served() as client:
             asked = asyncio.ensure_future(client.request(method, "/", headers=HEADERS))
             await waiting.reached_by(asked)

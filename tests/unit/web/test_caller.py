@@ -12,19 +12,17 @@ from multidict import CIMultiDict
 
 from fraudapp.config.proxies import parse
 from web import caller as module
-from web.caller import LONGEST, MOST_HOPS, caller, subscriber
+from web.caller import LONGEST, MOST_HOPS, Callers, subscriber
 
 PROXY = "10.0.0.5"
 
 
-@pytest.fixture(autouse=True)
-def _proxies(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "proxies", parse("10.0.0.0/24, fd00::/64,::ffff:192.168.7.0/120"))
+CALLERS = Callers(parse("10.0.0.0/24, fd00::/64,::ffff:192.168.7.0/120"))
 
 
 def seen(peer: str, *headers: tuple[str, str]) -> str:
     request = make_mocked_request("GET", "/", CIMultiDict(headers))
-    return caller(request.clone(remote=peer))
+    return CALLERS.of(request.clone(remote=peer))
 
 
 @pytest.mark.parametrize(

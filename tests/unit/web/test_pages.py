@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from fraudapp.app import app  # noqa: F401 - imports the modules of `web` in their order
 from web.pages import names
 
 

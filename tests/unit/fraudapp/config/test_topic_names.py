@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fraudapp.app import app
+from fraudapp.application import build
 from fraudapp.config.topic_names import MADE_FROM_ID
 from fraudapp.settings import Settings, SettingsError, load
 
@@ -55,6 +55,7 @@ def test_an_id_that_leaves_no_room_for_its_topics_is_refused() -> None:
 
 
 def test_the_tables_write_to_the_topics_that_are_held_back_for_them() -> None:
+    app = build(load({})).app
     ends = {topic.removeprefix(f"{app.conf.id}-") for topic in app.tables.changelog_topics}
     assert ends
     assert ends <= set(MADE_FROM_ID)

@@ -39,8 +39,8 @@ def on_disk(folder: Path) -> DecisionIndex:
 
 def all_of(index: DecisionIndex) -> dict[str, Decision]:
     """Read the rest of the log, and return what the index says then."""
-    assert index.find(list(DECIDED)).keys() == set(list(DECIDED)[: index.cursor])
-    index.apply(LOG[index.cursor :], len(LOG))
+    assert index.find(list(DECIDED)).keys() == set(list(DECIDED)[: index.next_offset])
+    index.apply(LOG[index.next_offset :], len(LOG))
     assert sum(index.counts.values()) == len(LOG)
     assert len(index.first(LOG)) == len(LOG)
     return index.find(list(DECIDED))
@@ -84,7 +84,7 @@ def test_an_index_with_a_damaged_file_is_that_of_an_earlier_end_of_the_log_or_da
     index.close()
     assert "in use" not in caplog.text
     with closing(DecisionIndex(folder)) as index:
-        assert (index.cursor, index.made_anew) == (len(LOG), False)
+        assert (index.next_offset, index.made_anew) == (len(LOG), False)
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -99,11 +99,11 @@ def test_a_file_damaged_below_an_open_index_makes_it_tell_the_truth_or_raise(
         assert index.find(list(DECIDED)) == DECIDED
         assert len(index.first(LOG)) == len(LOG)
         index.apply([], len(LOG) + 1)
-        index.settle()
+        index.flush_if_idle()
     except IndexDamaged:
         pass
     index.clear()
-    assert index.cursor == 0
+    assert index.next_offset == 0
     assert all_of(index) == DECIDED
     index.close()
 
@@ -118,7 +118,7 @@ def test_an_index_with_a_garbled_value_begins_anew(
         files.delete(key) if value is None else files.put(key, value)
     with closing(DecisionIndex(tmp_path / "p")) as index:
         if (key, value) != (b"\x00cursor", b"99999999999"):  # which the end of the log tells
-            assert (index.cursor, index.counts, index.made_anew) == (0, {}, True)
+            assert (index.next_offset, index.counts, index.made_anew) == (0, {}, True)
             assert f"{tmp_path / 'p'} is damaged" in caplog.text
 
 

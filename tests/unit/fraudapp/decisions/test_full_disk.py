@@ -42,7 +42,7 @@ def taken(index: DecisionIndex, batch: list[LogRecord]) -> bool:
 
 
 def state(index: DecisionIndex) -> bytes:
-    return msgpack.encode([index.cursor, index.stamp, index.counts, index.activity])
+    return msgpack.encode([index.next_offset, index.fingerprint, index.counts, index.activity])
 
 
 def until(done: Callable[[], bool], seconds: float = 60.0) -> None:
@@ -62,13 +62,13 @@ def test_what_a_full_disk_does_not_take_is_taken_when_there_is_room(small_disk: 
         before, batch = state(index), next(batches)
     assert state(index) == before
     assert index.find([batch[0].decision.transaction_id]) == {}
-    index.settle()
+    index.flush_if_idle()
     small_disk.make_room()
     until(lambda: taken(index, batch))
-    assert sum(index.counts.values()) == index.cursor == batch[-1].offset + 1
+    assert sum(index.counts.values()) == index.next_offset == batch[-1].offset + 1
     index.close()
     with closing(DecisionIndex(small_disk.folder / "ledger")) as index:
-        assert (index.made_anew, index.cursor) == (False, batch[-1].offset + 1)
+        assert (index.made_anew, index.next_offset) == (False, batch[-1].offset + 1)
 
 
 def test_an_index_that_cannot_be_opened_on_a_full_disk_is_not_thrown_away(
@@ -83,5 +83,5 @@ def test_an_index_that_cannot_be_opened_on_a_full_disk_is_not_thrown_away(
             DecisionIndex(folder)
     small_disk.make_room()
     with closing(DecisionIndex(folder)) as index:
-        assert (index.made_anew, index.cursor) == (False, BATCH)
+        assert (index.made_anew, index.next_offset) == (False, BATCH)
     assert not caplog.text

@@ -45,9 +45,9 @@ def test_the_first_decision_under_an_id_counts_however_the_log_is_read(
         first.setdefault(each.decision.transaction_id, each)
     folder = tmp_path_factory.mktemp("ledger") / "partition-0"
     index = DecisionIndex(folder)
-    while index.cursor < len(log):
-        end = data.draw(st.integers(index.cursor + 1, len(log)))
-        start = data.draw(st.integers(0, index.cursor))  # read again from anywhere before
+    while index.next_offset < len(log):
+        end = data.draw(st.integers(index.next_offset + 1, len(log)))
+        start = data.draw(st.integers(0, index.next_offset))  # read again from anywhere before
         index.apply(log[start:end], end)
         if data.draw(st.booleans()):
             index.close()
@@ -69,10 +69,10 @@ def test_a_damaged_ledger_begins_anew(tmp_path: Path) -> None:
     for path in (tmp_path / "p").glob("MANIFEST*"):
         path.write_bytes(b"garbage")
     index = DecisionIndex(tmp_path / "p")
-    assert (index.cursor, index.find(["a"])) == (0, {})
+    assert (index.next_offset, index.find(["a"])) == (0, {})
     index.apply([record(0, "a", Outcome.BLOCK)], 1)
     index.clear()
-    assert (index.cursor, index.counts, index.find(["a"])) == (0, {}, {})
+    assert (index.next_offset, index.counts, index.find(["a"])) == (0, {}, {})
     index.close()
 
 
@@ -90,7 +90,7 @@ def test_an_index_of_a_version_without_activity_is_read_again(tmp_path: Path) ->
     with closing(Rdict(str(tmp_path / "p"), Options(raw_mode=True))) as files:
         files.delete(b"\x00activity")
     index = DecisionIndex(tmp_path / "p")
-    assert (index.cursor, index.counts, index.find(["a"])) == (0, {}, {})
+    assert (index.next_offset, index.counts, index.find(["a"])) == (0, {}, {})
     index.close()
 
 
@@ -101,11 +101,11 @@ def test_extending_an_index_is_applying_the_same_records(sizes: list[int]) -> No
         for number, size in enumerate(sizes):
             made = [decision(f"{number}-{place}") for place in range(size)]
             batch = Batch(made)
-            start = one.cursor
+            start = one.next_offset
             records = map(LogRecord, range(start, start + size), made, batch.encoded)
             one.apply(records, start + size)
             other.extend(batch)
-            assert one.cursor == other.cursor
+            assert one.next_offset == other.next_offset
             assert one.counts == other.counts
             assert one.activity == other.activity
             ids = [each.transaction_id for each in made]
@@ -134,9 +134,9 @@ def test_after_a_crash_an_index_is_that_of_an_earlier_end_of_the_log(tmp_path: P
     done = subprocess.run([sys.executable, "-c", _KILLED, str(tmp_path / "p")], check=False)
     assert done.returncode == -signal.SIGKILL
     with closing(DecisionIndex(tmp_path / "p")) as index:
-        batches, rest = divmod(index.cursor, 400)
+        batches, rest = divmod(index.next_offset, 400)
         assert rest == 0
-        assert sum(index.counts.values()) == sum(index.activity.scores) == index.cursor
+        assert sum(index.counts.values()) == sum(index.activity.scores) == index.next_offset
         ids = [f"{number}-{place}" for number in range(60) for place in range(400)]
         assert list(index.find(ids)) == ids[: batches * 400]
 
@@ -156,9 +156,9 @@ def in_memory():
 index = DecisionIndex(Path(sys.argv[1]))
 for number in range(3):
     index.extend(Batch([decision(f"{{number}}-{{place}}") for place in range(4)]))
-    index.settle()
+    index.flush_if_idle()
     assert in_memory()  # something has just come
-index.settle()
+index.flush_if_idle()
 while in_memory():
     pass
 os.kill(os.getpid(), signal.SIGKILL)
@@ -170,7 +170,7 @@ def test_an_index_at_rest_has_nothing_to_lose(tmp_path: Path) -> None:
     done = subprocess.run(command, check=False, timeout=60)
     assert done.returncode == -signal.SIGKILL
     with closing(DecisionIndex(tmp_path / "p")) as index:
-        assert index.cursor == sum(index.counts.values()) == 12
+        assert index.next_offset == sum(index.counts.values()) == 12
 
 
 IDENTITY = LogIdentity("app", "decisions", 0, "one id")
@@ -193,7 +193,7 @@ def test_the_copy_of_another_log_is_thrown_away(
         index.apply([record(0, "a", Outcome.BLOCK)], 1)
     with closing(DecisionIndex(tmp_path / "p", other)) as index:
         assert index.made_anew
-        assert (index.cursor, index.find(["a"]), index.counts) == (0, {}, Counter())
+        assert (index.next_offset, index.find(["a"]), index.counts) == (0, {}, Counter())
         assert f"is of {IDENTITY}, and the log is {other}" in caplog.text
         index.apply([record(0, "b", Outcome.FLAG)], 1)
     with closing(DecisionIndex(tmp_path / "p", other)) as index:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from fraudapp.decisions.batch import encode
 from fraudapp.decisions.log_records import log_records
 from models import characters
-from models.key_hash import home_partitions
+from models.key_hash import key_partitions
 from models.parsing import parse
 from models.records import Decision
 from tests.unit.decisions import decision
@@ -27,7 +27,7 @@ TEXTS = st.text(min_size=1, max_size=40).filter(characters.allowed) | st.sampled
 
 def record(written: Decision) -> ConsumerRecord[Any, Any]:
     key, value = written.transaction_id.encode(), encode(written)
-    (home,) = home_partitions([written.transaction_id], PARTITIONS)
+    (home,) = key_partitions([written.transaction_id], PARTITIONS)
     return ConsumerRecord("d", home, 7, 0, 0, key, value, None, len(key), len(value), [])
 
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from fraudapp.decisions.recent import Heard
+from fraudapp.decisions.recent import RecentDecisions
 
 MOST = 20
 keys = st.sampled_from([b"%d" % number for number in range(12)])
@@ -17,7 +17,7 @@ class Partition(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.heard = Heard(0, MOST)
+        self.heard = RecentDecisions(0, MOST)
         self.log: list[bytes] = []
         self.stored = 0
 
@@ -79,7 +79,7 @@ TestPartition = Partition.TestCase
 
 @given(st.lists(keys, min_size=1, max_size=200))
 def test_the_latest_are_remembered_of_more_than_there_is_room_for(ids: list[bytes]) -> None:
-    heard = Heard(7, MOST)
+    heard = RecentDecisions(7, MOST)
     for offset, key in enumerate(ids, start=7):
         heard.add([key], [offset])
     assert len(heard) <= MOST
@@ -90,7 +90,7 @@ def test_the_latest_are_remembered_of_more_than_there_is_room_for(ids: list[byte
 
 
 def test_a_log_that_begins_anew_is_another_one() -> None:
-    heard = Heard(0, MOST)
+    heard = RecentDecisions(0, MOST)
     heard.add([b"a", b"b", b"c"], [0, 1, 2])
     heard.keep(2)
     assert (heard.start, heard.stored) == (2, 2)
@@ -101,7 +101,7 @@ def test_a_log_that_begins_anew_is_another_one() -> None:
 
 
 def test_a_record_without_key_is_no_obstacle() -> None:
-    heard = Heard(0, MOST)
+    heard = RecentDecisions(0, MOST)
     heard.add([None, b"a", None], [0, 1, 2])
     assert heard.find(b"a") == [1]
     assert heard.end == 3

@@ -23,16 +23,17 @@ from hypothesis import strategies as st
 from mode import Service
 from mode.threads import ServiceThread
 
-from fraudapp.app import app, settings
-from fraudapp.kafka.consumer import (
-    LARGEST_RUN,
-    LONGEST_RUN,
-    SafeConsumer,
-    SafeTransport,
-    _InLoop,
-    run_of,
-    runs,
+from fraudapp.faust_app import new_app
+from fraudapp.kafka.client_in_loop import ClientInLoop
+from fraudapp.kafka.consumer import SafeConsumer
+from fraudapp.kafka.record_batch import (
+    MAX_BATCH_BYTES,
+    MAX_BATCH_RECORDS,
+    record_batch_of,
+    record_batches,
 )
+from fraudapp.kafka.transport import SafeTransport
+from fraudapp.settings import load
 
 PARTITION = TP("transactions", 0)
 OTHER = TP("transactions", 1)
@@ -107,14 +108,16 @@ async def test_in_any_order_of_finishing_no_commit_passes_an_open_run(
     fetches = cut(data, log)
     books = Books(*fetches)
     delivered = [message for _ in fetches for message in await books.deliver()]
-    assert [each.offset for run in map(run_of, delivered) for each in run.records] == log
+    assert [
+        each.offset for batch in map(record_batch_of, delivered) for each in batch.records
+    ] == log
     committed = 0
     while delivered:
-        books.finished(delivered.pop(data.draw(st.integers(0, len(delivered) - 1))))
+        books.acknowledge(delivered.pop(data.draw(st.integers(0, len(delivered) - 1))))
         if data.draw(st.booleans()):
             offset = books._new_offset(PARTITION)
             assert offset is not None
-            assert all(run_of(each).start >= offset for each in delivered)
+            assert all(record_batch_of(each).start >= offset for each in delivered)
             committed = max(committed, offset)
     assert max(committed, books._new_offset(PARTITION) or 0) == log[-1] + 1
     assert not books._unacked_messages
@@ -128,27 +131,32 @@ async def test_whatever_was_delivered_before_a_seek_commits_nothing_after_it(
     books = Books(*fetches, *fetches)
     before = [message for _ in fetches for message in await books.deliver()]
     for each in before[: data.draw(st.integers(0, len(before)))]:
-        books.finished(each)
+        books.acknowledge(each)
     await books.perform_seek()
     for each in data.draw(st.lists(st.sampled_from(before), unique_by=id)):
-        books.finished(each)
+        books.acknowledge(each)
     assert books._new_offset(PARTITION) is None
     after = [message for _ in fetches for message in await books.deliver()]
     for each in before:
-        books.finished(each)
+        books.acknowledge(each)
     assert books._new_offset(PARTITION) is None
     for each in after:
-        books.finished(each)
-        assert books._new_offset(PARTITION) == run_of(each).end
+        books.acknowledge(each)
+        assert books._new_offset(PARTITION) == record_batch_of(each).end
 
 
 async def test_a_run_without_its_records_is_finished_as_with_them() -> None:
     books = Books({PARTITION: [3, 4, 7]})
     (message,) = await books.deliver()
-    run_of(message).release()
-    assert (run_of(message).records, run_of(message).size) == ((), 0)
-    assert (run_of(message).start, run_of(message).end, run_of(message).count) == (3, 8, 3)
-    books.finished(message)
+    batch = record_batch_of(message)
+    batch.drop_records()
+    assert (record_batch_of(message).records, record_batch_of(message).size) == ((), 0)
+    assert (
+        record_batch_of(message).start,
+        record_batch_of(message).end,
+        record_batch_of(message).count,
+    ) == (3, 8, 3)
+    books.acknowledge(message)
     assert books._new_offset(PARTITION) == 8
     assert books._n_acked == 3
 
@@ -156,13 +164,13 @@ async def test_a_run_without_its_records_is_finished_as_with_them() -> None:
 async def test_what_was_fetched_while_a_seek_went_on_is_left_and_fetched_again() -> None:
     books = Books({PARTITION: [7], OTHER: [8, 9]}, {PARTITION: [0, 1]})
     fetch = books.getmany(1.0)
-    assert run_of((await fetch.__anext__())[1]).start == 7
+    assert record_batch_of((await fetch.__anext__())[1]).start == 7
     await books.perform_seek()
     before = books._seeks
     assert [each async for each in fetch] == []
     # It may have been fetched after the seek, so without another one it would never come again.
     assert books._seeks > before
-    assert [run_of(each).end for each in await books.deliver()] == [2]
+    assert [record_batch_of(each).end for each in await books.deliver()] == [2]
 
 
 @pytest.mark.parametrize("started", ["before the seek", "during the seek"])
@@ -188,7 +196,7 @@ async def test_to_go_back_by_a_seek_is_no_end_of_a_topic_that_was_lost(
     went_back.set()
     await seeking
     assert [each async for each in second] == []
-    assert [run_of(each).end for each in await books.deliver()] == [2]
+    assert [record_batch_of(each).end for each in await books.deliver()] == [2]
     assert not books._beginning_again
 
 
@@ -216,7 +224,7 @@ async def test_what_is_dropped_on_its_way_is_fetched_again(how: str) -> None:
 async def test_a_run_that_faust_skipped_holds_the_commit_until_it_comes_again() -> None:
     books = Books({PARTITION: [0, 1]}, {PARTITION: [2, 3]})
     (skipped,), (last,) = await books.deliver(), await books.deliver()
-    books.finished(last)
+    books.acknowledge(last)
     assert books.ack(skipped)  # as Faust does in a rebalance with what it will not process
     assert books._new_offset(PARTITION) == 0
     assert not books._unacked_messages  # a rebalance is not held up by it
@@ -239,11 +247,11 @@ async def test_a_partition_that_goes_back_without_a_seek_is_left_to_the_next_wor
 
     books._thread = SimpleNamespace(commit=commit)  # type: ignore[assignment]
     books.transport = SimpleNamespace(end=lambda exc: ended.append(str(exc)))  # type: ignore
-    (run,) = await books.deliver()
+    (batch,) = await books.deliver()
     assert await books.deliver() == []
     assert committed == [{PARTITION: 1}]
     assert "transactions/0 had been read up to 3, and goes on at 1" in ended[0]
-    books.finished(run)
+    books.acknowledge(batch)
     assert books._new_offset(PARTITION) is None
     assert await books.deliver() == []
     assert len(ended) == 1
@@ -260,35 +268,37 @@ async def test_changelogs_are_delivered_record_by_record() -> None:
 
 
 @given(
-    sizes=st.lists(st.sampled_from([0, 10, LARGEST_RUN // 2, LARGEST_RUN, 3 * LARGEST_RUN])),
-    small=st.integers(0, 3 * LONGEST_RUN),
+    sizes=st.lists(
+        st.sampled_from([0, 10, MAX_BATCH_BYTES // 2, MAX_BATCH_BYTES, 3 * MAX_BATCH_BYTES])
+    ),
+    small=st.integers(0, 3 * MAX_BATCH_RECORDS),
 )
 def test_runs_are_bounded_in_length_and_size_and_leave_nothing_out(
     sizes: list[int], small: int
 ) -> None:
-    value = bytes(3 * LARGEST_RUN)
+    value = bytes(3 * MAX_BATCH_BYTES)
     records = [record(n, value[:size]) for n, size in enumerate([*sizes, *[0] * small])]
-    cut = list(runs(records))
-    assert [each for run in cut for each in run.records] == records
-    for run in cut:
-        assert 0 < len(run.records) <= LONGEST_RUN
-        assert run.size == sum(len(each.value) for each in run.records)
-        assert run.size <= LARGEST_RUN or len(run.records) == 1
-        assert (run.start, run.end) == (run.records[0].offset, run.records[-1].offset + 1)
+    cut = list(record_batches(records))
+    assert [each for batch in cut for each in batch.records] == records
+    for batch in cut:
+        assert 0 < len(batch.records) <= MAX_BATCH_RECORDS
+        assert batch.size == sum(len(each.value) for each in batch.records)
+        assert batch.size <= MAX_BATCH_BYTES or len(batch.records) == 1
+        assert (batch.start, batch.end) == (batch.records[0].offset, batch.records[-1].offset + 1)
 
 
 @pytest.mark.parametrize("where", ["key", "value", "header", "headers"])
 def test_a_run_is_bounded_whatever_holds_the_bytes(where: str) -> None:
-    each = bytes(LARGEST_RUN // 10)
+    each = bytes(MAX_BATCH_BYTES // 10)
     held = {
         "key": (each, b"", ()),
         "value": (None, each, ()),
         "header": (None, None, (("name", each), ("none", None))),
-        "headers": (None, b"", (("", None),) * (LARGEST_RUN // 64 // 10 + 1)),
+        "headers": (None, b"", (("", None),) * (MAX_BATCH_BYTES // 64 // 10 + 1)),
     }
     key, value, headers = held[where]
     records = [ConsumerRecord("t", 0, n, 0, 0, key, value, 0, 0, 0, headers) for n in range(50)]
-    assert all(len(run.records) <= 10 for run in runs(records))
+    assert all(len(batch.records) <= 10 for batch in record_batches(records))
 
 
 def test_faust_may_not_drop_what_it_takes_for_read() -> None:
@@ -358,7 +368,7 @@ async def test_what_the_broker_no_longer_has_is_told_once(caplog: pytest.LogCapt
 async def test_the_client_of_a_worker_rests_before_it_fetches(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    async def connect(self: _InLoop) -> None:
+    async def connect(self: ClientInLoop) -> None:
         self._consumer = SimpleNamespace(_fetcher=fetcher, _client=kafka)
 
     async def fetch(*args: Any) -> bool:
@@ -383,9 +393,9 @@ async def test_the_client_of_a_worker_rests_before_it_fetches(
             return 0.0
 
     monkeypatch.setattr(aiokafka.AIOKafkaConsumerThread, "on_start", connect)
-    monkeypatch.setattr("fraudapp.kafka.consumer.FetchRest", Rest)
-    client: Any = _InLoop.__new__(_InLoop)
-    client.transport = SimpleNamespace(longest_rest=0.025, topic_ids={"transactions": "id"})
+    monkeypatch.setattr("fraudapp.kafka.client_in_loop.FetchThrottle", Rest)
+    client: Any = ClientInLoop.__new__(ClientInLoop)
+    client.transport = SimpleNamespace(max_fetch_delay=0.025, topic_ids={"transactions": "id"})
     client.consumer = SimpleNamespace(missing={})
     await client.on_start()
     assert await kafka.send(1, "a request of another kind") == "a request of another kind"
@@ -396,9 +406,10 @@ async def test_the_client_of_a_worker_rests_before_it_fetches(
     client.consumer.missing.clear()
     assert await fetcher._proc_fetch_request(assignment, 1, request)
     assert client.consumer.missing == {}
-    transport = app.transport
+    settings = load({})
+    transport = new_app(settings).transport
     assert isinstance(transport, SafeTransport)
-    assert transport.longest_rest == settings.batch_seconds / 5
+    assert transport.max_fetch_delay == settings.batch_seconds / 5
 
 
 class Fetched(list[ConsumerRecord]):
@@ -429,7 +440,7 @@ async def test_what_is_full_stays_with_the_client_and_comes_once_there_is_room()
         for tp in tps
     }
     full = {PARTITION, OTHER}
-    thread: Any = _InLoop.__new__(_InLoop)
+    thread: Any = ClientInLoop.__new__(ClientInLoop)
     thread._consumer = SimpleNamespace(_fetcher=fetcher, _closed=False, _max_poll_records=10)
     thread.consumer = SimpleNamespace(flow_active=True, is_full=full.__contains__)
 
@@ -452,7 +463,7 @@ async def test_a_look_at_a_partition_in_any_state_ends_no_worker(state: str) -> 
         positions.assign_from_user([TopicPartition(*assigned)])
     if state == "known":
         positions.seek(TopicPartition(*PARTITION), 7)
-    thread: Any = _InLoop.__new__(_InLoop)
+    thread: Any = ClientInLoop.__new__(ClientInLoop)
     thread._consumer = SimpleNamespace(
         _subscription=positions, _fetcher=SimpleNamespace(_subscriptions=positions)
     )
@@ -472,4 +483,4 @@ def test_what_a_service_in_a_thread_does_its_own_way_is_undone() -> None:
     every_class_has_its_own = {"_abc_impl", "_tasks", "abstract", "logger"}
     makes_it_for_the_loop_which_is_the_same = {"_new_shutdown_event"}
     for name in own_way - every_class_has_its_own - makes_it_for_the_loop_which_is_the_same:
-        assert getattr(_InLoop, name) is getattr(Service, name), name
+        assert getattr(ClientInLoop, name) is getattr(Service, name), name

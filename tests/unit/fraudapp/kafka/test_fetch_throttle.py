@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fraudapp.kafka.fetch_throttle import BUSY, FULL, MEMORY, FetchRest, rested
+from fraudapp.kafka.fetch_throttle import BUSY, FULL, MEMORY, FetchThrottle, throttled
 
 LONGEST = 0.01
 shares = st.floats(0.0, 1.0)
@@ -17,7 +17,7 @@ class Loop:
 
     def __init__(self) -> None:
         self.now = self.worked = 0.0
-        self.rest = FetchRest(LONGEST, clock=lambda: self.now, worked=lambda: self.worked)
+        self.rest = FetchThrottle(LONGEST, clock=lambda: self.now, worked=lambda: self.worked)
 
     def spend(self, seconds: float, share: float, *, between: float = 0.005) -> float:
         rests = [self.rest.seconds()]
@@ -88,7 +88,7 @@ async def test_a_fetch_rests_before_it_is_sent_and_is_then_the_same(
     happened: list[object] = []
     monkeypatch.setattr("fraudapp.kafka.fetch_throttle.asyncio.sleep", sleep)
     loop = Loop()
-    rested_fetch = rested(fetch, loop.rest)
+    rested_fetch = throttled(fetch, loop.rest)
     assert await rested_fetch("at", "once")
     loop.spend(20 * MEMORY, 1.0)
     assert await rested_fetch("assignment", "node", "request")

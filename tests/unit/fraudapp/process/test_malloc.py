@@ -15,11 +15,11 @@ from fraudapp.process import malloc
 def resident():
     return psutil.Process().memory_info().rss / 2**20
 
-malloc.spare()
+malloc.limit_arenas()
 kept = [bytes(600) for _ in range(400_000)]
 kept[:] = kept[::50]
 before = resident()
-malloc.give_back()
+malloc.trim()
 print(before, resident())
 """
 

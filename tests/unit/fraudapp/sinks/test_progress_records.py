@@ -8,18 +8,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fraudapp.decisions.fingerprints import stamp_of, unpacked
+from fraudapp.decisions.fingerprints import fingerprint_of, unpacked
 from fraudapp.sinks.progress_records import Purged, Reached, entry_of, unpurged, written
 from tests.unit.decisions import decision
 
-stamps = st.builds(
-    stamp_of,
+fingerprints = st.builds(
+    fingerprint_of,
     st.integers(0, 2**63 - 1),
     st.text(st.characters(blacklist_categories=["Cs"]), min_size=1, max_size=128),
     st.binary(max_size=50),
 )
 names = st.sampled_from(["redis", "postgres", "archive", "a-b2"])
-entries = st.builds(Reached, names, st.integers(0, 9_999), st.none() | stamps) | st.builds(
+entries = st.builds(Reached, names, st.integers(0, 9_999), st.none() | fingerprints) | st.builds(
     Purged, names, st.dates(), st.booleans()
 )
 moments = st.datetimes(datetime(1970, 1, 1), datetime(9998, 1, 1), timezones=st.just(timezone.utc))
@@ -32,9 +32,9 @@ def test_what_is_written_is_read_as_it_was(entry: Reached | Purged) -> None:
     assert headers == []
 
 
-@given(stamps)
-def test_a_stamp_is_unpacked_as_it_was(stamp: object) -> None:
-    assert unpacked(stamp.packed()) == stamp  # type: ignore[attr-defined]
+@given(fingerprints)
+def test_a_stamp_is_unpacked_as_it_was(fingerprint: object) -> None:
+    assert unpacked(fingerprint.packed()) == fingerprint  # type: ignore[attr-defined]
 
 
 @given(st.one_of(st.none(), st.binary(), names.map(str.encode)), st.none() | st.binary())

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fraudapp.decisions.batch import Batch
-from fraudapp.sinks.write_buffer import LARGEST, MOST, BufferedBatch, WriteBuffer
+from fraudapp.sinks.write_buffer import MAX_BYTES, MAX_DECISIONS, BufferedBatch, WriteBuffer
 from tests.unit.decisions import decision
 
 ONE = decision("t")
@@ -26,8 +26,8 @@ def decisions(batches: Iterable[BufferedBatch]) -> int:
 @given(
     steps=st.lists(
         st.one_of(
-            st.tuples(st.just("enqueue"), st.integers(1, MOST + 1)),
-            st.tuples(st.just("take"), st.integers(1, MOST)),
+            st.tuples(st.just("enqueue"), st.integers(1, MAX_DECISIONS + 1)),
+            st.tuples(st.just("take"), st.integers(1, MAX_DECISIONS)),
             st.tuples(st.just("done"), st.just(0)),
             st.tuples(st.just("clear"), st.just(0)),
         )
@@ -39,7 +39,8 @@ def test_whatever_happens_it_holds_no_more_than_it_may(steps: list[tuple[str, in
     saving: list[BufferedBatch] = []
     for number, (step, count) in enumerate(steps):
         if step == "enqueue":
-            fits = not (waiting or saving) or decisions([*waiting, *saving]) + count <= MOST
+            held = decisions([*waiting, *saving])
+            fits = not (waiting or saving) or held + count <= MAX_DECISIONS
             assert buffer.enqueue(buffered(count, number)) == fits
             waiting += [buffered(count, number)] * fits
         elif step == "take":
@@ -60,13 +61,13 @@ def test_whatever_happens_it_holds_no_more_than_it_may(steps: list[tuple[str, in
 
 async def test_who_waits_for_room_goes_on_when_there_is_some_or_patience_ends() -> None:
     buffer = WriteBuffer()
-    assert buffer.enqueue(buffered(MOST))
+    assert buffer.enqueue(buffered(MAX_DECISIONS))
     assert not buffer.enqueue(buffered(1))
     one = buffered(1).batch
     await buffer.wait_for_capacity(one, timeout=0.01)  # returns, though there is none
     assert not buffer.enqueue(buffered(1))
     waiting = asyncio.create_task(buffer.wait_for_capacity(one, timeout=3_600))
-    buffer.done(buffer.take(MOST))
+    buffer.done(buffer.take(MAX_DECISIONS))
     await waiting
     assert buffer.enqueue(buffered(1))
 
@@ -75,11 +76,11 @@ def test_large_decisions_are_bounded_by_their_size() -> None:
     buffer = WriteBuffer()
     large = [buffered(1, end) for end in range(20)]
     for each in large:
-        each.batch.encoded = [b" " * (LARGEST // 10)]
+        each.batch.encoded = [b" " * (MAX_BYTES // 10)]
     assert [buffer.enqueue(each) for each in large] == [True] * 10 + [False] * 10
     buffer.done(buffer.take(4))
     assert [buffer.enqueue(each) for each in large[:5]] == [True] * 4 + [False]
     buffer.clear()
     larger = buffered(1)
-    larger.batch.encoded = [b" " * (2 * LARGEST)]
+    larger.batch.encoded = [b" " * (2 * MAX_BYTES)]
     assert buffer.enqueue(larger)

@@ -16,10 +16,11 @@ import msgspec
 import pytest
 
 from fraudapp.cli.transaction_files import InvalidRow, read_file
+from models.errors import TrainingDataError
 from models.files import lines
 from models.files.rows import UnreadableFile, stem
 from models.records import Transaction
-from models.training.dataset import TrainingDataError, labelled
+from models.training.dataset import labelled
 from tests.unit.transactions import transaction
 
 NAMES = (

@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from models.training.dataset import COLUMNS, TrainingDataError, labelled
+from models.errors import TrainingDataError
+from models.training.dataset import COLUMNS, labelled
 
 HEADER = (
     "step,type,amount,nameOrig,oldbalanceOrg,newbalanceOrig,"

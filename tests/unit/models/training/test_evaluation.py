@@ -9,8 +9,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from models.errors import TrainingDataError
 from models.scorer import Scorer
-from models.training.dataset import TrainingDataError
 from models.training.evaluation import REPORT_FILE, evaluate
 from models.training.plots import PlotsUnavailable, save_plots
 

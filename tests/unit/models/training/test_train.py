@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 from sklearn.pipeline import Pipeline
 
 from models.artifact import Kind
+from models.errors import TrainingDataError
 from models.features import FEATURE_NAMES
-from models.training.dataset import TrainingDataError, labelled
+from models.training.dataset import labelled
 from models.training.export import log_odds
 from models.training.rounding import rounded
 from models.training.train import TrainedModel, periods, train
-from models.training.train import train as training
 from tests.unit.models.conftest import KINDS, generated
 
 
@@ -86,8 +86,8 @@ def test_last_digits_of_what_is_learned_make_no_other_model(
                 tree.weighted_n_node_samples[...] = near(tree.weighted_n_node_samples)
         return rounded(pipeline)
 
-    monkeypatch.setattr(training, "rounded", disturbed)
-    monkeypatch.setattr(training, "log_odds", lambda *given: near(log_odds(*given)))
+    monkeypatch.setattr("models.training.train.rounded", disturbed)
+    monkeypatch.setattr("models.training.train.log_odds", lambda *given: near(log_odds(*given)))
     assert train(small_frame, kind).model == before
 
 

@@ -8,9 +8,11 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.admission import Candidate, Input, Position, admit, read
-from models.key_hash import home_partitions
+from models.deduplication import deduplicate
+from models.inputs import Input, Position, ValidInput
+from models.key_hash import key_partitions
 from models.records import Decision, Outcome, Transaction
+from models.routing import route
 from tests.unit.transactions import candidate, transaction, transactions
 
 
@@ -36,10 +38,10 @@ def test_a_bad_input_costs_its_neighbours_nothing() -> None:
     good += b'"newbalanceDest":0}'
     raws = [good, b"{", None, good.replace(b'"a"', b'"b"'), b"\xff"]
     places = [Position("t", 0, offset) for offset in range(len(raws))]
-    reading = read([Input(None, raw, at, at) for raw, at in zip(raws, places, strict=True)], 1)
-    assert [each.input.position.offset for each in reading.candidates] == [0, 3]
-    assert [each.input.position.offset for each in reading.rejected] == [1, 2, 4]
-    assert all(each.reason == "invalid" and each.detail for each in reading.rejected)
+    routed = route([Input(None, raw, at, at) for raw, at in zip(raws, places, strict=True)], 1)
+    assert [each.input.position.offset for each in routed.valid] == [0, 3]
+    assert [each.input.position.offset for each in routed.rejected] == [1, 2, 4]
+    assert all(each.reason == "invalid" and each.detail for each in routed.rejected)
 
 
 @given(st.lists(transactions, max_size=8), st.integers(1, 9))
@@ -51,17 +53,17 @@ def test_a_transaction_is_decided_at_home_and_nowhere_else(
         for each in batch
         for number in range(partitions)
     ]
-    reading = read(inputs, partitions)
-    assert len(reading.candidates) == len(batch)
-    for candidate_, home in reading.misplaced:
-        assert home_partitions([candidate_.transaction.transaction_id], partitions) == [home]
+    routed = route(inputs, partitions)
+    assert len(routed.valid) == len(batch)
+    for candidate_, home in routed.misrouted:
+        assert key_partitions([candidate_.transaction.transaction_id], partitions) == [home]
         assert candidate_.input.position.partition != home
 
 
 def test_the_same_message_again_is_replayed() -> None:
     stored = decided(transaction("a"), offset=5)
-    admission = admit([candidate(transaction("a"), offset=5)], {"a": stored})
-    assert [each.transaction for each in admission.replayed] == [stored.transaction]
+    found = deduplicate([candidate(transaction("a"), offset=5)], {"a": stored})
+    assert [each.transaction for each in found.redelivered] == [stored.transaction]
 
 
 def test_a_message_that_was_sent_home_is_known_by_its_origin() -> None:
@@ -69,20 +71,20 @@ def test_a_message_that_was_sent_home_is_known_by_its_origin() -> None:
     origin = Position("transactions", 3, 5)
     for offset in (9, 10):  # sent home twice: its first worker did not live to acknowledge it
         home = Position("transactions", 0, offset)
-        again = Candidate(transaction("a"), Input(None, b"raw", home, origin))
-        assert admit([again], {"a": stored}).replayed == [again]
+        again = ValidInput(transaction("a"), Input(None, b"raw", home, origin))
+        assert deduplicate([again], {"a": stored}).redelivered == [again]
 
 
 def test_another_message_with_the_same_payload_is_a_duplicate() -> None:
     stored = decided(transaction("a"), offset=5)
     for again in (candidate(transaction("a"), 6), candidate(transaction("a"), 5, partition=1)):
-        assert admit([again], {"a": stored}).repeated == [again]
+        assert deduplicate([again], {"a": stored}).duplicates == [again]
 
 
 def test_another_payload_under_a_used_id_is_a_conflict_that_names_the_difference() -> None:
     stored = decided(transaction("a"), offset=5)
-    admission = admit([candidate(transaction("a", amount=1.0), 6)], {"a": stored})
-    (rejection,) = admission.rejected
+    found = deduplicate([candidate(transaction("a", amount=1.0), 6)], {"a": stored})
+    (rejection,) = found.rejected
     assert rejection.reason == "conflict"
     assert "amount: 1.0 here, 250000.0 before" in rejection.detail
 
@@ -90,10 +92,10 @@ def test_another_payload_under_a_used_id_is_a_conflict_that_names_the_difference
 def test_of_several_with_one_id_in_a_batch_the_first_is_decided() -> None:
     first, again = candidate(transaction("a"), 1), candidate(transaction("a"), 2)
     other = candidate(transaction("a", step=9), 3)
-    admission = admit([first, again, other], {})
-    assert admission.new == [first]
-    assert admission.repeated == [again]
-    assert [each.input for each in admission.rejected] == [other.input]
+    found = deduplicate([first, again, other], {})
+    assert found.new == [first]
+    assert found.duplicates == [again]
+    assert [each.input for each in found.rejected] == [other.input]
 
 
 ids = st.sampled_from(["a", "b", "c"])
@@ -105,17 +107,17 @@ sinks = st.dictionaries(ids, st.tuples(st.integers(1, 2), st.integers(0, 14)))
 
 @given(candidates, sinks)
 def test_every_candidate_has_exactly_one_fate(
-    batch: list[Candidate], stored: dict[str, tuple[int, int]]
+    batch: list[ValidInput], stored: dict[str, tuple[int, int]]
 ) -> None:
     known = {
         id_: decided(transaction(id_, step=step), offset) for id_, (step, offset) in stored.items()
     }
-    admission = admit(batch, known)
-    settled = (*admission.new, *admission.repeated, *admission.replayed)
+    found = deduplicate(batch, known)
+    settled = (*found.new, *found.duplicates, *found.redelivered)
     offsets = [each.input.position.offset for each in settled]
-    offsets += [each.input.position.offset for each in admission.rejected]
+    offsets += [each.input.position.offset for each in found.rejected]
     assert sorted(offsets) == list(range(len(batch)))
-    new = [each.transaction.transaction_id for each in admission.new]
+    new = [each.transaction.transaction_id for each in found.new]
     assert len(set(new)) == len(new)
     assert not set(new) & set(known)
 
@@ -126,6 +128,6 @@ def test_the_position_of_a_decision_tells_a_replay_only_of_the_same_topic(
 ) -> None:
     known = {each.transaction_id: decided(each, offset)}
     again = [candidate(each, offset)]
-    assert len(admit(again, known).replayed) == 1
-    admission = admit(again, known, {each.transaction_id})
-    assert (len(admission.replayed), len(admission.repeated)) == (0, 1)
+    assert len(deduplicate(again, known).redelivered) == 1
+    found = deduplicate(again, known, {each.transaction_id})
+    assert (len(found.redelivered), len(found.duplicates)) == (0, 1)

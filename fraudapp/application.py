@@ -1,0 +1,59 @@
+"""The composition root: `build` puts together what there is.
+
+It is the one module of `fraudapp` that names `agents`, `tables` and `web`. An error in any of their
+modules is raised here, so that no worker starts without its agents (Faust's own discovery logs such
+errors and goes on). Building opens no connection.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from dataclasses import dataclass
+
+import agents.register
+import tables
+import web.register
+from fraudapp import commands
+from fraudapp.cli import faust_commands
+from fraudapp.faust_app import FraudApp, new_app
+from fraudapp.process import malloc, open_files
+from fraudapp.settings import Settings
+from fraudapp.status import WorkerStatus
+from fraudapp.worker import FraudWorker
+
+
+@dataclass(frozen=True)
+class Application:
+    """One worker, built and not started yet."""
+
+    settings: Settings
+    app: FraudApp
+    worker: FraudWorker
+    status: WorkerStatus
+    tables: tables.Tables
+
+
+def build(settings: Settings) -> Application:
+    """Return an application in which everything is registered."""
+    app = new_app(settings)
+    worker = FraudWorker(settings, app)
+    app.first = [worker]
+    status = WorkerStatus(worker)
+    made = tables.register(app, settings)
+    agents.register.register(app, settings, worker, status, made)
+    web.register.register(app, settings, worker, status, made)
+    return Application(settings, app, worker, status, made)
+
+
+def prepare_process(settings: Settings) -> None:
+    """Set up what is the process's, not the application's: event loop, memory, files, commands."""
+    if sys.platform != "win32":  # Faust would want `-L uvloop` on every command line
+        import uvloop
+
+        asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
+    malloc.limit_arenas()
+    open_files.raise_limit()
+    commands.register()
+    if settings.log_format == "json":
+        faust_commands.hide_banner()

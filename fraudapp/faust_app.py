@@ -1,0 +1,167 @@
+"""Faust's app, with our settings and our ways to start and to stop."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from collections.abc import Iterable, Sequence
+from typing import Any, Final, cast
+
+import faust
+from faust.app.base import BootStrategy
+from faust.types.settings import Settings as FaustSettings
+from faust.web.drivers.aiohttp import Web
+from mode import CrashingSupervisor
+from mode.types import ServiceT
+from yarl import URL
+
+from fraudapp.config.exposure import refusal
+from fraudapp.kafka.assignor import OwnersAssignor
+from fraudapp.kafka.client_log import hush_client
+from fraudapp.kafka.clients import faust_credentials
+from fraudapp.kafka.transport import SafeTransport
+from fraudapp.process import logs
+from fraudapp.process.private_files import make_private
+from fraudapp.settings import Settings
+
+STOPPING: Final = 8.0
+"""Seconds that stopping in good order may take; Docker kills after ten."""
+
+log = logging.getLogger(__name__)
+
+
+class OnlyOurSettings(FaustSettings):
+    """Faust's settings as given below; its own environment variables would override them."""
+
+    def getenv(self, env_name: str) -> Any:
+        """Nothing: settings of the application are `FRAUD_*` and read by `fraudapp.settings`."""
+        return None
+
+
+class WorkerFirst(BootStrategy):
+    """Opens the worker before anything that consumes, and closes it after."""
+
+    def server(self) -> Iterable[ServiceT]:
+        """See `BootStrategy.server`."""
+        return [*cast(FraudApp, self.app).first, *super().server()]
+
+
+class PlainWorker(faust.Worker):
+    """No spinner in the terminal: it makes the root logger take the debug messages of everything.
+
+    Those of aiokafka alone took 4% of the time (measured). What it says again and again is thinned.
+    """
+
+    def on_setup_root_logger(self, logger: logging.Logger, level: int) -> None:
+        """See `faust.Worker.on_setup_root_logger`."""
+        self.spinner = None
+        settings = cast(FraudApp, self.app).settings
+        logs.set_up(logger, settings.log_format)
+        if settings.log_format == "json":
+            self.quiet = True
+        hush_client()
+
+
+class FraudApp(faust.App):
+    """Faust, with the changes above."""
+
+    settings: Settings
+    first: Sequence[ServiceT] = ()
+    """Services that are started before all others, and stopped after them."""
+    Settings = OnlyOurSettings
+    BootStrategy = WorkerFirst
+
+    async def on_first_start(self) -> None:
+        """Refuse to be open to all, and make the data folder, which is for this user only."""
+        if problem := self._exposed():
+            log.critical("cannot start: %s", problem)
+            raise SystemExit(1)
+        try:
+            make_private(self.settings.data_dir)
+            await super().on_first_start()
+        except OSError as exc:
+            log.critical("cannot start: %s", exc)
+            raise SystemExit(1) from exc
+
+    def _exposed(self) -> str | None:
+        if not self.conf.web_enabled or self.conf.web_transport.scheme == "unix":
+            return None
+        has_keys, bind = (
+            bool(self.settings.keys),
+            self.conf.web_bind,
+        )  # which `--web-bind` may have set
+        return refusal(bind, has_keys=has_keys, open_to_all=self.settings.api_open)
+
+    async def on_stop(self) -> None:
+        """Stop in good order, or without it if that takes too long.
+
+        Faust and its client wait without end for a broker that does not answer, and nothing depends
+        on the order: what was not committed is replayed, as after a crash.
+        """
+        last_resort = threading.Timer(STOPPING, self._end)
+        last_resort.daemon = True
+        last_resort.start()
+        await super().on_stop()
+
+    def _end(self) -> None:
+        log.warning("still not stopped after %g s: this ends now, as by a crash", STOPPING)
+        logging.shutdown()
+        os._exit(1 if self._crashed.is_set() else 0)
+
+
+def new_app(settings: Settings) -> FraudApp:
+    """Return the app; nothing is registered with it yet. Values are reasoned in the comments."""
+    app = FraudApp(
+        settings.app_id,
+        origin="fraudapp",
+        broker=settings.broker_url,
+        broker_credentials=faust_credentials(settings),
+        datadir=str(settings.data_dir / "faust"),
+        store="rocksdb://?driver=rocksdict",
+        Worker=PlainWorker,
+        PartitionAssignor=OwnersAssignor,
+        topic_partitions=settings.topic_partitions,
+        topic_replication_factor=settings.topic_replicas,
+        # Otherwise Faust makes and leads a topic for leader election that nothing here needs.
+        topic_disable_leader=True,
+        # An exception in the agent ends the process, unacknowledged; the default would restart the
+        # agent and acknowledge what it had in hand (5 to 18 messages lost of a batch, measured).
+        agent_supervisor=CrashingSupervisor,
+        broker_session_timeout=settings.broker_session_timeout,
+        broker_heartbeat_interval=settings.broker_heartbeat_interval,
+        broker_rebalance_timeout=60.0,
+        # A worker that holds a batch while a sink is down stops fetching; past this interval
+        # aiokafka would leave the group and never come back. A week is never.
+        broker_max_poll_interval=604_800.0,
+        broker_commit_interval=1.0,
+        broker_commit_every=20_000,
+        # What a full queue gets beyond its bound; the rest of a fetch waits in few bytes.
+        broker_max_poll_records=2_000,
+        # Messages are runs of up to 500 transactions.
+        stream_buffer_maxsize=16,
+        stream_wait_empty=True,
+        consumer_auto_offset_reset="earliest",
+        producer_acks=-1,
+        producer_request_timeout=60.0,
+        producer_max_request_size=2 * settings.max_message_bytes,
+        consumer_max_fetch_size=max(2**20, settings.max_message_bytes),
+        web_bind=settings.web_bind,
+        web_host=settings.web_host,
+        web_port=settings.web_port,
+        web_tables_enabled=False,
+        web_router_enabled=False,
+        web_graph_enabled=False,
+        web_stats_enabled=False,
+        web_metrics_enabled=False,
+        web_application_options={"client_max_size": settings.max_body_bytes},
+        worker_redirect_stdouts=False,
+    )
+    app.settings = settings
+    # Faust's own page at "/" says OK whatever the matter is; ours is in its place.
+    Web.production_blueprints = ()
+    transport = SafeTransport([URL(url) for url in settings.broker_url.split(";")], app)
+    transport.fetch_wait_ms = int(settings.broker_fetch_wait * 1_000)
+    transport.max_fetch_delay = settings.batch_seconds / 5  # of the 50 ms of a batch, 10
+    app.transport = transport
+    return app

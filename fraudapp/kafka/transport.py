@@ -1,0 +1,12 @@
+"""Faust's aiokafka transport with our consumer."""
+
+from __future__ import annotations
+
+from fraudapp.kafka.client_in_loop import ClientTransport
+from fraudapp.kafka.consumer import SafeConsumer
+
+
+class SafeTransport(ClientTransport):
+    """Makes consumers that lose nothing; see `SafeConsumer`."""
+
+    Consumer = SafeConsumer

@@ -1,0 +1,26 @@
+"""What views need of the worker that they are served by."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from fraudapp.faust_app import FraudApp
+from fraudapp.settings import Settings
+from fraudapp.status import WorkerStatus
+from fraudapp.worker import FraudWorker
+from tables import Tables
+from web.access import Access
+from web.overview import Overview
+
+
+@dataclass(frozen=True)
+class Context:
+    """Given to every view by `web.register`."""
+
+    settings: Settings
+    app: FraudApp
+    worker: FraudWorker
+    status: WorkerStatus
+    tables: Tables
+    access: Access
+    overview: Overview

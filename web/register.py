@@ -1,0 +1,48 @@
+"""Registers the pages with the app: the one place that names every view."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from fraudapp import metrics
+from fraudapp.faust_app import FraudApp
+from fraudapp.settings import Settings
+from fraudapp.status import WorkerStatus
+from fraudapp.worker import FraudWorker
+from tables import Tables
+from web import asyncapi, docs, health, openapi, pages, stats, transactions
+from web import metrics as metrics_page
+from web.context import Context
+from web.overview import Overview
+from web.server import set_up
+from web.views import View
+
+VIEWS: Final[tuple[type[View], ...]] = (
+    asyncapi.AsyncApi,
+    docs.Docs,
+    health.Healthz,
+    health.Readyz,
+    metrics_page.Metrics,
+    openapi.OpenApi,
+    pages.Front,
+    pages.Static,
+    stats.Stats,
+    stats.Details,
+    stats.Stream,
+    transactions.Transactions,
+    transactions.TransactionStatus,
+    transactions.Status,
+)
+
+
+def register(
+    app: FraudApp, settings: Settings, worker: FraudWorker, status: WorkerStatus, tables: Tables
+) -> None:
+    """Serve all views, behind the middlewares."""
+    door = set_up(app, settings)
+    overview = Overview(worker, tables)
+    context = Context(settings, app, worker, status, tables, door.access, overview)
+    for view in VIEWS:
+        served = type(view.__name__, (view,), {"context": context})
+        app.page(view.view_path, name=view.view_name)(served)
+    metrics.worker.source = lambda: metrics_page.worker_state(context)
