@@ -3,31 +3,41 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test bench torture lint format lock audit clean
+.PHONY: help run test unit coverage bench torture lint format lock audit release clean
+.DEFAULT_GOAL := help
 
-run: $(VENV)/.local-stamp
+help: ## Show these targets.
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+run: $(VENV)/.local-stamp ## Start everything on this machine, and send it sample transactions.
 	@$(BIN)/fraudapp local $(ARGS)
 
-test: $(VENV)/.test-stamp
+test: $(VENV)/.test-stamp ## Run every test, against real servers; installs them.
 	$(BIN)/python -m tests.servers.install
 	$(BIN)/python -m pytest --numprocesses $(or $(JOBS),3) --dist loadfile $(ARGS)
 
+unit: $(VENV)/.test-stamp ## Run the unit tests that need no server and train no model.
+	$(BIN)/python -m pytest --numprocesses auto --dist loadfile -m 'not slow' tests/unit $(ARGS)
+
+coverage: $(VENV)/.test-stamp ## Measure the branches that unit tests reach, and hold them to a floor.
+	$(BIN)/python -m pytest --numprocesses auto --dist loadfile --cov --cov-report=term:skip-covered tests/unit $(ARGS)
+
 # `make torture MINUTES=30 SEED=1`: everything is broken again and again, and nothing may be lost.
-torture: $(VENV)/.test-stamp
+torture: $(VENV)/.test-stamp ## Break everything under load, and look for what is lost (MINUTES=, SEED=).
 	@$(BIN)/python -m tests.servers.install
 	@$(BIN)/python -m tests.torture --minutes $(or $(MINUTES),30) --seed $(or $(SEED),1) $(ARGS)
 
 # `QUICK=1` for under ten minutes. In an environment of its own: its contenders have their own needs.
-bench: .cache/bench-venv/.stamp
+bench: .cache/bench-venv/.stamp ## Measure against peers (QUICK=1 for a look).
 	@.cache/bench-venv/bin/python -m tests.servers.install
 	@.cache/bench-venv/bin/python -m tests.benchmarks --plan $(if $(QUICK),quick,full) $(ARGS)
 
-lint: $(VENV)/.test-stamp
+lint: $(VENV)/.test-stamp ## Check style, format and types.
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy .
 
-format: $(VENV)/.test-stamp
+format: $(VENV)/.test-stamp ## Format, and fix what can be fixed.
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
@@ -35,12 +45,12 @@ format: $(VENV)/.test-stamp
 # stays at its version until `make lock ARGS=--upgrade`, or ARGS='--upgrade-package NAME'.
 LOCK := $(BIN)/uv pip compile --quiet --generate-hashes --python-version 3.11 \
 	--python-platform linux --custom-compile-command 'make lock'
-lock: $(VENV)/.test-stamp
+lock: $(VENV)/.test-stamp ## Pin what the image is built from.
 	$(LOCK) setup.cfg --output-file docker/requirements.lock $(ARGS)
 	$(LOCK) docker/build.in --output-file docker/build.lock $(ARGS)
 
 # Known vulnerabilities in the lock, but for those in docker/accepted-vulnerabilities.yaml.
-audit: $(VENV)/.test-stamp
+audit: $(VENV)/.test-stamp ## Look up known vulnerabilities of the lock.
 	$(BIN)/python -m docker.audit
 
 $(VENV)/.local-stamp: setup.cfg pyproject.toml
@@ -58,5 +68,8 @@ $(VENV)/.test-stamp: setup.cfg pyproject.toml
 	.cache/bench-venv/bin/pip install --quiet --disable-pip-version-check --editable '.[test,bench]'
 	@touch $@
 
-clean:
+release: $(VENV)/.test-stamp ## Make a release: VERSION=X.Y.Z; tests, changelog, tag, wheel.
+	$(BIN)/python .ci/release.py $(VERSION)
+
+clean: ## Remove what these targets made.
 	rm -rf $(VENV) .cache .fraudapp build dist *.egg-info

@@ -8,5 +8,5 @@ __part_of__ = "fraudapp"
 
 
 def sample_path() -> Path:
-    """Where the packaged `transactions.csv` is; see `PROVENANCE.md` beside it."""
+    """Return the path of the packaged `transactions.csv`; see `PROVENANCE.md` beside it."""
     return Path(__file__).with_name("transactions.csv")

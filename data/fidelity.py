@@ -1,9 +1,9 @@
-"""How near generated transactions come to real ones, column by column.
+"""Compares the distributions of generated and real transactions, column by column.
 
     python -m data.fidelity REAL.csv [--generated data/transactions.csv]
 
-Without `--generated` a fresh sample with all knobs off is compared, which is the fair comparison:
-the knobs are there to depart from PaySim.
+Without `--generated` a fresh sample with all knobs off is compared. That is the fair comparison,
+since the knobs are meant to depart from PaySim.
 """
 
 from __future__ import annotations
@@ -23,22 +23,22 @@ TYPES = ("CASH_IN", "CASH_OUT", "DEBIT", "PAYMENT", "TRANSFER")
 
 
 class Line(NamedTuple):
-    """One column of one group of rows, real against generated."""
+    """The comparison of one column in one group of rows."""
 
     group: str
     column: str
     distance: float
-    """Kolmogorov-Smirnov distance of all values, 0 (same) to 1 (apart)."""
+    """Kolmogorov-Smirnov distance of all values, from 0 (equal) to 1 (disjoint)."""
     real_zero: float
     generated_zero: float
     """Share of zeros."""
     real_median: float
     generated_median: float
-    """Median of what is not zero; NaN if all is."""
+    """Median of the values above zero; NaN if there are none."""
 
 
 def compare(real: pd.DataFrame, generated: pd.DataFrame) -> list[Line]:
-    """A line for each money column of each type, legitimate and fraudulent.
+    """Compare each money column of each type, legitimate and fraudulent.
 
     Groups with less than 30 rows on either side are left out.
     """
@@ -58,7 +58,7 @@ def compare(real: pd.DataFrame, generated: pd.DataFrame) -> list[Line]:
 
 
 def distance(one: np.ndarray, other: np.ndarray) -> float:
-    """Two-sample Kolmogorov-Smirnov distance: the largest gap between the distributions."""
+    """Return the two-sample Kolmogorov-Smirnov distance: the largest gap between distributions."""
     every = np.concatenate([one, other])
     below = [
         np.searchsorted(np.sort(part), every, side="right") / len(part) for part in (one, other)
@@ -82,7 +82,7 @@ def _line(group: str, column: str, real: np.ndarray, generated: np.ndarray) -> L
 
 
 def report(real: pd.DataFrame, generated: pd.DataFrame) -> str:
-    """The comparison as a Markdown table."""
+    """Return the comparison as a Markdown table."""
     rows = [
         "| rows | column | KS distance | zeros: real | generated | median > 0: real | generated |",
         "| --- | --- | --- | --- | --- | --- | --- |",
@@ -96,7 +96,7 @@ def report(real: pd.DataFrame, generated: pd.DataFrame) -> str:
 
 
 def main() -> None:
-    """The command line; see the module's docstring."""
+    """Run the command line; see the module's docstring."""
     parser = argparse.ArgumentParser(description="Compare generated transactions with real ones.")
     parser.add_argument("real", type=Path)
     parser.add_argument("--generated", type=Path, help="CSV file; default: a fresh sample")

@@ -2,7 +2,7 @@
 
 Clients with balances act hour by hour: they pay merchants, take cash in and out, and send money to
 accounts that keep what they receive. Fraudsters take over a victim's account, move its balance to
-a mule and cash it out. What the published data set lacks and real fraud has is in `data.plan`.
+a mule and cash it out. The knobs in `data.plan` add traits of real fraud that PaySim lacks.
 
     python -m data.generator --seed 20 --out data/transactions.csv
 """
@@ -43,7 +43,7 @@ def generate(plan: Plan) -> Iterator[Row]:
 
 
 class _World:
-    """The state of the simulation: accounts that keep their balance, and the random stream."""
+    """The state of the simulation: the balances of accounts, and the random number generator."""
 
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
@@ -74,7 +74,7 @@ class _World:
                 yield from self._fraud(step)
 
     def _honest(self, step: int, count: int) -> Iterator[Row]:
-        """The legitimate transactions of one hour, types mixed at random."""
+        """Yield the legitimate transactions of one hour, in random order of types."""
         rng = self._rng
         kinds = list(shapes.TYPE_SHAPES)
         share = np.array([shapes.TYPE_SHAPES[kind].share for kind in kinds])
@@ -96,7 +96,10 @@ class _World:
     def _drain_some(
         self, amount: shapes.Floats, balance: shapes.Floats, chosen: np.ndarray
     ) -> None:
-        """Honest clients who close their account; as rich as victims, or the amount would tell."""
+        """Make some honest clients empty their account.
+
+        Their balances are those of victims, or else the amount alone would tell them from fraud.
+        """
         drains = chosen & (self._rng.random(len(amount)) < self._plan.knobs.legitimate_drains)
         balance[drains] = shapes.victim_balances(self._rng, int(drains.sum()))
         amount[drains] = balance[drains]
@@ -104,13 +107,13 @@ class _World:
     def _cover_some(
         self, amount: shapes.Floats, balance: shapes.Floats, chosen: np.ndarray
     ) -> None:
-        """Some of the large transfers come from accounts that can afford them."""
+        """Give the senders of some large transfers a balance that covers the amount."""
         large = chosen & (amount > shapes.LARGE_TRANSFER_FROM)
         large &= self._rng.random(len(amount)) < shapes.LARGE_TRANSFER_COVERED
         balance[large] = amount[large] * (1.0 + self._rng.exponential(1.0, int(large.sum())))
 
     def _move(self, step: int, kind: str, amount: float, origin: str, old: float) -> Row:
-        """A legitimate transaction; the destination's balance is kept."""
+        """Return a legitimate transaction, and update the destination's balance."""
         if kind == "PAYMENT":  # merchants' balances are not shown
             merchant = self._ids("M", 1)[0]
             return Row(step, kind, amount, origin, old, _less(old, amount), merchant, 0.0, 0.0)
@@ -124,7 +127,7 @@ class _World:
         return int(len(self._destinations) * self._rng.random() ** 2)
 
     def _credit(self, index: int, amount: float) -> tuple[float, float]:
-        """Balance before and after, with what other transactions moved in between."""
+        """Change a balance; returns it before and after, with other transactions in between."""
         before = self._balances[index]
         after = before + amount
         if self._rng.random() < shapes.DESTINATION_BUSY:
@@ -133,7 +136,7 @@ class _World:
         return before, after
 
     def _fraud(self, step: int) -> Iterator[Row]:
-        """A victim's balance goes to a mule and is cashed out within the hour."""
+        """Yield a transfer from a victim to a mule and its cash-out within the hour."""
         rng, knobs = self._rng, self._plan.knobs
         victim, mule = self._ids("C", 2)
         balance, taken = self._loot()
@@ -142,7 +145,8 @@ class _World:
             savings = round(float(shapes.ORDINARY_BALANCE.draw(rng, 1)[0]), 2)
         flagged = rng.random() < self._plan.flagged
         left = balance if flagged else _less(balance, taken)
-        # Measured: an empty mule's balance still reads 0 afterwards, as if it were gone at once.
+        # Measured in PaySim: an empty mule's balance is still 0 afterwards, as if the money were
+        # gone at once.
         shown = savings if flagged or not savings else round(savings + taken, 2)
         yield Row(
             *(step, "TRANSFER", taken, victim, balance, left, mule, savings, shown, 1, int(flagged))
@@ -151,7 +155,7 @@ class _World:
             yield self._cash_out(step, taken, mule, savings)
 
     def _loot(self) -> tuple[float, float]:
-        """A victim's balance, and how much of it is taken."""
+        """Draw a victim's balance and the amount that is taken."""
         rng, knobs = self._rng, self._plan.knobs
         balance = round(float(shapes.victim_balances(rng, 1)[0]), 2)
         if rng.random() < self._plan.zero_amount:
@@ -162,7 +166,7 @@ class _World:
         return balance, min(round(balance * share, 2), shapes.TRANSFER_LIMIT)
 
     def _cash_out(self, step: int, taken: float, mule: str, savings: float) -> Row:
-        """The mule, or another account that got the money unseen, takes it out."""
+        """Return the cash-out, by the mule or by another account that the money went to unseen."""
         rng, knobs = self._rng, self._plan.knobs
         held, casher = taken, self._ids("C", 1)[0]
         if rng.random() < knobs.linked_mules:
@@ -172,14 +176,14 @@ class _World:
             share = 1.0 - rng.uniform(0.01, 0.15)
         amount = round(taken * share, 2)
         index = self._pick_destination()
-        if rng.random() < shapes.EXCHANGE_EMPTY:  # opened for this, in the place of another
+        if rng.random() < shapes.EXCHANGE_EMPTY:  # a new account replaces the destination
             self._destinations[index], self._balances[index] = self._ids("C", 1)[0], 0.0
         before, after = self._credit(index, amount)
         rest, exchange = _less(held, amount), self._destinations[index]
         return Row(step, "CASH_OUT", amount, casher, held, rest, exchange, before, after, 1)
 
     def _ids(self, prefix: str, count: int) -> list[str]:
-        """Ids as PaySim has them: a letter and up to ten digits, nearly unique."""
+        """Draw ids in PaySim's format: a letter and up to ten digits, nearly unique."""
         numbers = self._rng.integers(10_000, 2_200_000_000, count)
         return [f"{prefix}{number}" for number in numbers.tolist()]
 
@@ -198,7 +202,7 @@ def write_csv(plan: Plan, path: Path) -> int:
 
 
 def main() -> None:
-    """The command line; see the module's docstring."""
+    """Run the command line; see the module's docstring."""
     plan = Plan()
     parser = argparse.ArgumentParser(description="Generate PaySim-shaped transactions as CSV.")
     parser.add_argument("--seed", type=int, default=plan.seed)

@@ -1,4 +1,4 @@
-"""What is to be simulated: how much, and how hard the fraud is to tell."""
+"""The parameters of a simulation: its size, and how hard its fraud is to detect."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class Knobs:
-    """What makes the fraud harder to tell than PaySim's; each is a probability, 0 switches it off.
+    """Traits that make fraud harder to detect than PaySim's; each is a probability, 0 is off.
 
-    PaySim's fraud takes the balance to the cent and no honest client ever does, so that one
-    comparison finds 97.6% of it with no false alarm. The defaults are assumptions: hard enough that
-    the comparison is not sufficient, mild enough that most fraud still drains an account.
+    PaySim's fraud takes the balance to the cent, and no honest client ever does. Comparing amount
+    and balance thus finds 97.6% of PaySim's fraud with no false alarm. The defaults are
+    assumptions: hard enough that the comparison is not sufficient, mild enough that most fraud
+    still drains an account.
     """
 
     partial_drains: float = 0.12
@@ -21,24 +22,24 @@ class Knobs:
     populated_mules: float = 0.15
     """The mule account has money of its own before."""
     linked_mules: float = 0.5
-    """The account that cashes out is the one that received; PaySim's never is."""
+    """The account that cashes out is the one that received the transfer; in PaySim it never is."""
     legitimate_drains: float = 0.00015
     """An honest client sends or takes out the whole balance (TRANSFER and CASH_OUT)."""
     fraud_follows_volume: float = 0.5
-    """The fraud keeps to the hours of the crowd; otherwise it is flat, as in PaySim."""
+    """Share of fraud that follows the hourly volume; the rest is constant, as all is in PaySim."""
 
 
 PAYSIM = Knobs(0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
-"""All knobs off: the published mechanics."""
+"""All knobs off: the mechanics of PaySim."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """How much to simulate."""
+    """The size of the simulation, and its shares of fraud."""
 
     seed: int = 20
     rows: int = 180_000
-    """Expected number of transactions; the real one differs by a few."""
+    """Expected number of transactions; the actual number differs by a few."""
     steps: int = 720
     """Hours, from step 1."""
     fraud_rate: float = 0.00129
@@ -47,5 +48,5 @@ class Plan:
     """Share of fraudulent transfers that an upstream control stops and flags. PaySim has 16 in
     8,213, too few to be seen in a sample of this size."""
     zero_amount: float = 0.002
-    """Share of fraud that finds nothing to take; measured: 16 in 8,213."""
+    """Share of fraud on an empty account; measured in PaySim: 16 in 8,213."""
     knobs: Knobs = field(default_factory=Knobs)

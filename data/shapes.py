@@ -1,4 +1,4 @@
-"""Shapes of the simulated economy: how much, how often, when. Every number says where it is from.
+"""Distributions of the simulated economy: amounts, frequencies and times, with their sources.
 
 "Measured" means an aggregate over the published PaySim data set (Lopez-Rojas, Elmir, Axelsson:
 "PaySim: a financial mobile money simulator for fraud detection", EMSS 2016). Legitimate amounts and
@@ -30,7 +30,7 @@ class Weibull:
 
     @classmethod
     def from_log_moments(cls, mean: float, deviation: float) -> Weibull:
-        """The one whose logarithm has this mean and standard deviation.
+        """Return the distribution whose logarithm has this mean and standard deviation.
 
         For Weibull X: sd(ln X) = pi / (shape * sqrt 6), E(ln X) = ln scale - gamma / shape.
         """
@@ -39,20 +39,20 @@ class Weibull:
 
     @classmethod
     def from_median(cls, median: float, shape: float) -> Weibull:
-        """The one with this median."""
+        """Return the distribution with this median."""
         return cls(shape, median / math.log(2.0) ** (1.0 / shape))
 
     def draw(self, rng: np.random.Generator, count: int) -> Floats:
-        """`count` independent amounts, account currency."""
+        """Draw `count` independent amounts, account currency."""
         return self.scale * rng.weibull(self.shape, count)
 
 
 @dataclass(frozen=True)
 class TypeShape:
-    """What the legitimate transactions of one type look like."""
+    """Distributions of the legitimate transactions of one type."""
 
     share: float
-    """Of all legitimate transactions."""
+    """Share of all legitimate transactions."""
     amount: Weibull
     origin_empty: float
     """Share of origins whose balance is zero before the transaction."""
@@ -111,7 +111,7 @@ HOURLY_VOLUME = np.array(
 
 
 def amounts(kind: str, rng: np.random.Generator, count: int) -> Floats:
-    """Legitimate amounts of one transaction type, account currency, before rounding."""
+    """Draw legitimate amounts of one transaction type, account currency, before rounding."""
     drawn = TYPE_SHAPES[kind].amount.draw(rng, count)
     if kind == "TRANSFER":
         large = rng.random(count) < LARGE_TRANSFER_SHARE
@@ -120,7 +120,7 @@ def amounts(kind: str, rng: np.random.Generator, count: int) -> Floats:
 
 
 def origin_balances(kind: str, rng: np.random.Generator, count: int) -> Floats:
-    """Balances of legitimate origins before a transaction of this type, before rounding."""
+    """Draw balances of legitimate origins before a transaction of this type, before rounding."""
     drawn = ORDINARY_BALANCE.draw(rng, count)
     if kind == "CASH_IN":
         rich = rng.random(count) < RICH_SHARE
@@ -129,20 +129,20 @@ def origin_balances(kind: str, rng: np.random.Generator, count: int) -> Floats:
 
 
 def victim_balances(rng: np.random.Generator, count: int) -> Floats:
-    """Balances of the victims of fraud, before rounding."""
+    """Draw balances of the victims of fraud, before rounding."""
     rich = rng.random(count) < RICH_VICTIM_SHARE
     ordinary = VICTIM_BALANCE.draw(rng, count)
     return np.where(rich, rng.lognormal(*RICH_VICTIM_LOG, count), ordinary)
 
 
 def destination_balances(rng: np.random.Generator, count: int) -> Floats:
-    """Balances of C destinations at the start of the simulation, before rounding."""
+    """Draw balances of C destinations at the start of the simulation, before rounding."""
     drawn = rng.lognormal(*DESTINATION_BALANCE_LOG, count)
     return np.where(rng.random(count) < DESTINATION_EMPTY_AT_START, 0.0, drawn)
 
 
 def _large_transfers(rng: np.random.Generator, count: int) -> Floats:
-    """Inverse of the distribution function of a Pareto variable cut at `LARGEST_AMOUNT`."""
+    """Draw from a Pareto distribution truncated at `LARGEST_AMOUNT`, by inverting its CDF."""
     tail = (LARGE_TRANSFER_FROM / LARGEST_AMOUNT) ** LARGE_TRANSFER_EXPONENT
     uniform = 1.0 - rng.random(count) * (1.0 - tail)
     drawn: Floats = LARGE_TRANSFER_FROM * uniform ** (-1.0 / LARGE_TRANSFER_EXPONENT)

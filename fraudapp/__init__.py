@@ -2,6 +2,6 @@
 
 from fraudapp.process import own_packages as _own_packages
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 _own_packages.install()

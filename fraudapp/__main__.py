@@ -20,20 +20,20 @@ from fraudapp.settings import SettingsError, load
 def main() -> None:
     """Run the command line; the same as `faust -A fraudapp.app`."""
     for stream in (sys.stdout, sys.stderr):
-        # Names and reports hold what not every terminal's encoding has; they are told all the same.
+        # Names and reports may hold characters that the terminal's encoding lacks.
         if stream is not None:  # closed by the shell
             cast("io.TextIOWrapper", stream).reconfigure(errors="backslashreplace")
-    # The application is installed: nothing is to be imported from the folder that this is run in.
+    # Import only what is installed, and nothing from the folder in which the program runs.
     base.find_app = partial(base.find_app, imp=importlib.import_module)
     faust_commands.tell_version()
     if _needs_application(sys.argv[1:]):
-        # In place: Faust looks for the application in this very list.
+        # In place, since Faust reads the application from this list.
         sys.argv[1:1] = ["-A", "fraudapp.app"]
     cli(prog_name="fraudapp")
 
 
 def _needs_application(arguments: Sequence[str]) -> bool:
-    """Version, help and the list of settings are told whatever the settings are."""
+    """Return whether a command needs it; version, help and `settings` work with wrong settings."""
     if arguments == ["--version"]:
         return False
     if "--help" in arguments or arguments[:1] == ["settings"]:

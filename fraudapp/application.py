@@ -1,4 +1,4 @@
-"""The composition root: `build` puts together what there is.
+"""The composition root: `build` wires worker, tables, agents and web server together.
 
 It is the one module of `fraudapp` that names `agents`, `tables` and `web`. An error in any of their
 modules is raised here, so that no worker starts without its agents (Faust's own discovery logs such
@@ -35,20 +35,20 @@ class Application:
 
 
 def build(settings: Settings) -> Application:
-    """Return an application in which everything is registered."""
+    """Return an application with its worker, tables, agents and web server registered."""
     app = new_app(settings)
     worker = FraudWorker(settings, app)
     app.first = [worker]
     status = WorkerStatus(worker)
-    made = tables.register(app, settings)
-    agents.register.register(app, settings, worker, status, made)
-    web.register.register(app, settings, worker, status, made)
-    return Application(settings, app, worker, status, made)
+    registered = tables.register(app, settings)
+    agents.register.register(app, settings, worker, status, registered)
+    web.register.register(app, settings, worker, status, registered)
+    return Application(settings, app, worker, status, registered)
 
 
 def prepare_process(settings: Settings) -> None:
-    """Set up what is the process's, not the application's: event loop, memory, files, commands."""
-    if sys.platform != "win32":  # Faust would want `-L uvloop` on every command line
+    """Set up what the process has once: event loop, memory, open files and commands."""
+    if sys.platform != "win32":  # here, since Faust would need `-L uvloop` on every command line
         import uvloop
 
         asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())

@@ -1,4 +1,4 @@
-"""The model a worker scores with; trained on first run if there is none."""
+"""The model that a worker scores with; the first start trains one if there is none."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 
 
 class _Options(Struct):
-    """What a card tells of how its model was trained; what is missing was the default."""
+    """How a model was trained, by its card; an option that is missing had its default."""
 
     seed: Annotated[int, Meta(ge=0, lt=1 << 32)] = 7
     weight_legit: Annotated[float, Meta(gt=0)] = 1.0
@@ -31,10 +31,10 @@ class _Options(Struct):
 def ready_scorer(settings: Settings, progress: Callable[[str], None]) -> Scorer:
     """Load the model that serves: the one that the settings name, or else the active one.
 
-    Where none is named and none active, one is trained, in some ten seconds; an active one of a
-    program with other features is trained anew if it was trained on the file that is configured.
-    Settings that have no effect are warned of. Raises `models.training.train.TrainingDataError`,
-    `models.artifact.ModelFileError`, or `OSError` where the data folder cannot be made.
+    If none is named and none is active, one is trained, which blocks for seconds. An active model
+    for other features is trained anew if its training file is the configured one. Settings without
+    effect are logged as warnings. Raises `models.errors.TrainingDataError`,
+    `models.artifact.ModelFileError`, or `OSError` if the data folder cannot be created.
     """
     registry = ModelRegistry(settings.model_dir)
     named = settings.model_version
@@ -58,11 +58,11 @@ def ready_scorer(settings: Settings, progress: Callable[[str], None]) -> Scorer:
 
 
 def without_effect(settings: Settings, version: str) -> Iterator[str]:
-    """Say which settings are for the training of the first model, and not what `version` is."""
+    """Yield a sentence for each setting of the first training that differs from `version`."""
     try:
         card = ModelRegistry(settings.model_dir).card(version)
     except ModelFileError:
-        return  # there is none, or nobody knows what it is
+        return  # without a readable card, the model cannot be compared
     file, kind = settings.training_file, settings.model_kind
     if "model_kind" in settings.model_fields_set and kind != card.kind:
         yield (
@@ -83,11 +83,11 @@ def train_and_activate(
     kind: Kind | None = None,
     **options: Any,
 ) -> str:
-    """Train on the configured file, make the model the active one and return its version.
+    """Train on the configured file, activate the model and return its version. Blocks.
 
     `kind` is the configured one by default; `options` are those of `models.training.train.train`.
     """
-    # Imported here: pandas and scikit-learn's trainers cost a second which only training needs.
+    # Imported here: pandas and scikit-learn are slow to import, and only training needs them.
     from models.training.train import train
 
     make_private(settings.data_dir)
@@ -101,20 +101,20 @@ def train_and_activate(
 def _train_anew(
     settings: Settings, registry: ModelRegistry, outdated: str, progress: Callable[[str], None]
 ) -> None:
-    """Train what an earlier version of the program had trained, if its data is at hand.
+    """Train a model of an earlier version of the program again, if its training file is there.
 
-    Any other data would make another model, which nobody asked for.
+    Another file would give another model, which nobody asked for.
     """
     card = registry.card(outdated)
-    told, file = card.training, _file(settings)
-    if told.get("data_sha256") != _digest(file):
+    training, file = card.training, _file(settings)
+    if training.get("data_sha256") != _digest(file):
         raise OtherFeatures(
-            f"model {outdated} was trained on {told.get('data', 'another file')!r}, for features "
-            f"{card.feature_contract!r}, and this program computes {FEATURE_CONTRACT!r}; train it "
-            "again on that file with `fraudapp train FILE`"
+            f"model {outdated} was trained on {training.get('data', 'another file')!r}, for "
+            f"features {card.feature_contract!r}, and this program computes {FEATURE_CONTRACT!r}; "
+            "train it again on that file with `fraudapp train FILE`"
         )
     try:
-        options = structs.asdict(convert(told, _Options))
+        options = structs.asdict(convert(training, _Options))
     except ValidationError as exc:
         raise ModelFileError(
             f"the card of model {outdated} does not say how it was trained ({exc}); train it again "

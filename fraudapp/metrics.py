@@ -1,8 +1,9 @@
-"""Every metric of a worker, declared once: what `/metrics` shows to Prometheus.
+"""Every metric of a worker, declared once: `/metrics` shows them to Prometheus.
 
-Nothing is observed per event: stages and batches once a batch, latencies as a vector. Counts of
-decisions are not counted here but told from the counts of the partitions this worker owns, which
-are exact after any crash; summed over workers they are those of the cluster.
+Nothing is observed for each single event: stages and batches are observed once a batch, latencies
+as a vector. Decisions are not counted here. Their counts come from the tables of the partitions
+that this worker owns, which are exact after any crash. The sums over all workers are the counts of
+the cluster.
 """
 
 from __future__ import annotations
@@ -36,16 +37,17 @@ from models.counts import Counts, total
 Stage = Literal["ledger", "read", "admit", "score", "append", "reject", "count"]
 
 FINE: Final = (0.0001, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0)
+"""Upper ends of the buckets of short times, seconds."""
 LATENCIES: Final = tuple(
     factor * scale
     for scale in (0.001, 0.01, 0.1, 1.0, 10.0)
     for factor in (1.0, 1.5, 2.0, 3.0, 5.0, 7.5)
 )
-"""Seconds; close together, since percentiles are read from them."""
+"""Upper ends of the buckets of latencies, seconds; close together, for percentiles."""
 WINDOW: Final = 60.0
-"""Seconds that percentiles look back."""
+"""Seconds over which percentiles are taken."""
 
-# Or each would have a second series with the time of its making.
+# Otherwise each counter would have a second series, with the time of its creation.
 disable_created_metrics()  # type: ignore[no-untyped-call]
 registry: Final = CollectorRegistry()
 ProcessCollector(registry=registry)
@@ -100,7 +102,7 @@ http_seconds: Final = Histogram(
 
 
 def stage(name: Stage) -> AbstractContextManager[object]:
-    """Time what a batch does in the body of `with`."""
+    """Time a stage of a batch, which is the body of `with`."""
     return _stage_seconds.labels(name).time()
 
 
@@ -112,41 +114,42 @@ def store_call(sink: str) -> Iterator[None]:
 
 
 class Latencies(Collector):
-    """A histogram that takes vectors, and tells percentiles of the last minute."""
+    """A histogram that observes vectors, and gives percentiles of the last minute."""
 
     def __init__(self) -> None:
         self._counts: NDArray[np.int64] = np.zeros(len(LATENCIES) + 1, dtype=np.int64)
         self._sum = 0.0
-        self._before: deque[tuple[float, NDArray[np.int64]]] = deque()
+        # The times of earlier calls of `percentiles`, with the counts they saw.
+        self._snapshots: deque[tuple[float, NDArray[np.int64]]] = deque()
 
     def observe_since(self, timestamps: Iterable[float | None]) -> None:
-        """Take the seconds from each timestamp (since 1970; None and below 0: unknown) to now."""
-        began = np.array([each for each in timestamps if each is not None and each >= 0])
-        self.observe(time.time() - began)
+        """Observe the seconds since each timestamp (since 1970); None and below 0 are unknown."""
+        known = np.array([each for each in timestamps if each is not None and each >= 0])
+        self.observe(time.time() - known)
 
     def observe(self, seconds: NDArray[np.float64]) -> None:
-        """Take latencies; what is below 0, by clocks that disagree, counts as 0."""
+        """Observe latencies; those below 0, from clocks that disagree, count as 0."""
         seconds = np.maximum(seconds, 0.0)
-        places = np.searchsorted(LATENCIES, seconds, side="left")
-        self._counts += np.bincount(places, minlength=len(LATENCIES) + 1)
+        buckets = np.searchsorted(LATENCIES, seconds, side="left")
+        self._counts += np.bincount(buckets, minlength=len(LATENCIES) + 1)
         self._sum += float(seconds.sum())
 
     def percentiles(self, now: float) -> dict[str, float]:
-        """Seconds at `p50`, `p95` and `p99` of what came in the last minute; empty if nothing did.
+        """Return `p50`, `p95` and `p99` of the last minute in seconds; empty without latencies.
 
-        Each is the upper end of its bucket. To be called every second or so: what is looked back
-        to is the state at earlier calls. `now` is in seconds on any steady clock.
+        Each is the upper end of its bucket. Call it about every second, since it compares with the
+        counts at earlier calls. `now` is in seconds on any monotonic clock.
         """
-        while len(self._before) > 1 and self._before[1][0] <= now - WINDOW:
-            self._before.popleft()
-        before = self._before[0][1] if self._before else np.zeros_like(self._counts)
+        while len(self._snapshots) > 1 and self._snapshots[1][0] <= now - WINDOW:
+            self._snapshots.popleft()
+        before = self._snapshots[0][1] if self._snapshots else np.zeros_like(self._counts)
         sums = np.cumsum(self._counts - before)
-        self._before.append((now, self._counts.copy()))
+        self._snapshots.append((now, self._counts.copy()))
         if not sums[-1]:
             return {}
-        ends = [*LATENCIES, LATENCIES[-1]]
+        upper_ends = [*LATENCIES, LATENCIES[-1]]
         return {
-            f"p{percent}": ends[int(np.searchsorted(sums, sums[-1] * percent / 100))]
+            f"p{percent}": upper_ends[int(np.searchsorted(sums, sums[-1] * percent / 100))]
             for percent in (50, 95, 99)
         }
 
@@ -163,42 +166,44 @@ class Latencies(Collector):
 
 
 class SinkState(NamedTuple):
-    """How a sink does."""
+    """The state of a sink at one moment."""
 
     behind: int
+    """Decisions of this worker's partitions that the sink lacks."""
     down: bool
 
 
 class WorkerState(NamedTuple):
-    """What is told of a worker at the moment it is asked."""
+    """The state of a worker at the moment of a scrape."""
 
     counts: Mapping[int, Counts]
-    """Of the partitions it owns."""
+    """Counts of the partitions that this worker owns."""
     lags: Mapping[int, int]
-    """Messages of its partitions that it has not dealt with; unknown ones are left out."""
+    """Inputs of its partitions that it has not processed; partitions of unknown lag are absent."""
     sinks: Mapping[str, SinkState]
     model_version: str
     policy_version: str
     waiting: int
+    """Callers over HTTP that wait for a decision."""
 
 
 class WorkerCollector(Collector):
-    """Metrics that are looked up when they are asked for."""
+    """Metrics that are read from the worker at each scrape."""
 
     source: Callable[[], WorkerState | None] = staticmethod(lambda: None)
-    """Where the state comes from; None while the worker starts. Set by whoever knows it."""
+    """Returns the state, or None while the worker starts. Whoever knows the state sets it."""
 
     def collect(self) -> Iterator[Metric]:
         """See `prometheus_client`."""
         state = self.source()
         if state is not None:
             yield from _of_counts(state.counts)
-            yield from _of_stores(state.sinks)
+            yield from _of_sinks(state.sinks)
             yield _gauge(
                 "fraud_consumer_lag_messages",
                 "Messages of a partition that are not dealt with yet.",
                 ["partition"],
-                [([str(number)], lag) for number, lag in state.lags.items()],
+                [([str(partition)], lag) for partition, lag in state.lags.items()],
             )
             yield _gauge(
                 "fraud_model_info",
@@ -228,17 +233,17 @@ def _of_counts(partitions: Mapping[int, Counts]) -> Iterator[Metric]:
     dead_letters = CounterMetricFamily(
         "fraud_dead_letters", "Rejected messages by reason.", labels=["partition", "reason"]
     )
-    for number, counts in partitions.items():
-        sums, partition = total({number: counts}), str(number)
-        duplicates.add_metric([partition], sums.duplicates)
-        for outcome, n in sums.decisions.items():
-            decisions.add_metric([partition, outcome], n)
-        for reason, n in sums.dead_letters.items():
-            dead_letters.add_metric([partition, reason], n)
+    for partition, counts in partitions.items():
+        sums, label = total({partition: counts}), str(partition)
+        duplicates.add_metric([label], sums.duplicates)
+        for outcome, count in sums.decisions.items():
+            decisions.add_metric([label, outcome], count)
+        for reason, count in sums.dead_letters.items():
+            dead_letters.add_metric([label, reason], count)
     yield from (decisions, duplicates, dead_letters)
 
 
-def _of_stores(sinks: Mapping[str, SinkState]) -> Iterator[Metric]:
+def _of_sinks(sinks: Mapping[str, SinkState]) -> Iterator[Metric]:
     yield _gauge(
         "fraud_store_behind_decisions",
         "Decisions of this worker's partitions that a sink does not have yet.",

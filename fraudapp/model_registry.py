@@ -1,4 +1,4 @@
-"""The directory of model versions, and which of them serves."""
+"""The folder of model versions, and the one that serves."""
 
 from __future__ import annotations
 
@@ -13,29 +13,32 @@ from models.artifact import Card, ModelFileError
 from models.features import FEATURE_CONTRACT
 from models.scorer import Scorer
 
-if TYPE_CHECKING:  # serving does without scikit-learn and pandas, which take a second to import
+if TYPE_CHECKING:  # serving does without scikit-learn and pandas, which are slow to import
     from models.training.train import TrainedModel
 
 ACTIVE_FILE = "active"
+"""File that names the active version."""
 OWN_ACTIVE_FILE = f"{ACTIVE_FILE}-{FEATURE_CONTRACT.replace('/', '-')}"
+"""File that names it for these features, while `ACTIVE_FILE` names a model for others."""
 
 _CHOOSE = "choose one with `fraudapp models activate VERSION`"
 
 
 class ModelRegistry:
-    """Model versions under one directory; the file `active` in it names the one that serves.
+    """Model versions in one folder, where the file `active` names the one that serves.
 
-    Where that is a model for a version of the program with other features, the file stays as it is,
-    so that workers of that version can go on and come back; ours is named in a file beside it.
+    That model may be for a program version with other features. Then the file stays as it is, so
+    that workers of that version can go on and restart. `OWN_ACTIVE_FILE` names the model of this
+    program.
 
-    Several processes may use the same directory: versions and the files change as a whole.
+    Several processes may use the same folder, since versions and files are replaced atomically.
     """
 
     def __init__(self, root: Path) -> None:
         self._root = root
 
     def versions(self) -> list[str]:
-        """The names of all versions here, in order of name, sound or not."""
+        """Return the names of all versions in order, those of damaged models included."""
         try:
             found = list(self._root.glob(f"[!.]*/{artifact.MODEL_FILE}"))
         except OSError as exc:
@@ -45,14 +48,14 @@ class ModelRegistry:
         return sorted(path.parent.name for path in found)
 
     def active(self) -> str | None:
-        """The version that serves, or None before one was activated.
+        """Return the version that serves; None before one was activated.
 
-        Raises `ModelFileError` where the file that names it is damaged.
+        Raises `ModelFileError` if the file that names it is damaged.
         """
         return self._named(self._pointer())
 
     def outdated(self) -> str | None:
-        """The version that serves with programs of other features, or None."""
+        """Return the version that `ACTIVE_FILE` names if it is for other features, else None."""
         try:
             version = self._named(ACTIVE_FILE)
             if version not in self.versions():
@@ -62,17 +65,17 @@ class ModelRegistry:
         return version if artifact.is_for_another_program(self._root / version) else None
 
     def load(self, version: str) -> Scorer:
-        """The scorer of a version; raises `ModelFileError` if there is none or it is unfit."""
+        """Return the scorer of a version; raises `ModelFileError` if it is missing or unusable."""
         return artifact.load(self._directory(version))
 
     def card(self, version: str) -> Card:
-        """The model card of a version; raises `ModelFileError`."""
+        """Return the model card of a version; raises `ModelFileError`."""
         return artifact.load_card(self._directory(version))
 
     def activate(self, version: str) -> Scorer:
         """Let a version serve from now on, and return its scorer.
 
-        It is loaded first: if that raises `ModelFileError`, the active one stays.
+        It is loaded first. If that raises `ModelFileError`, the active version stays.
         """
         scorer = self.load(version)
         draft, pointer = self._root / f".{ACTIVE_FILE}-{uuid4().hex}", self._root / self._pointer()
@@ -88,7 +91,7 @@ class ModelRegistry:
         return scorer
 
     def load_active(self) -> Scorer:
-        """The scorer of the active version; raises `ModelFileError` if there is none."""
+        """Return the scorer of the active version; raises `ModelFileError` if there is none."""
         version = self.active()
         if version is None:
             raise ModelFileError(
@@ -97,7 +100,7 @@ class ModelRegistry:
         return self.load(version)
 
     def add(self, trained: TrainedModel) -> str:
-        """Keep a trained model, and return its version; it does not serve until activated.
+        """Write a trained model and return its version, which does not serve until it is activated.
 
         Raises `ModelFileError` if it cannot be written.
         """

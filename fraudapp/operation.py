@@ -1,4 +1,4 @@
-"""What is tried until it goes well, and what the log and `/readyz` are told of it meanwhile."""
+"""Operations that are retried until they succeed, and how the log and `/readyz` report them."""
 
 from __future__ import annotations
 
@@ -14,57 +14,58 @@ from aiokafka.errors import KafkaError, TopicAuthorizationFailedError
 
 log = logging.getLogger(__name__)
 
-AGAIN: Final = 30.0
-"""Seconds after which a failure is told again that goes on for the same reasons."""
+REPEAT_INTERVAL: Final = 30.0
+"""Seconds after which a failure that goes on for the same reason is logged again."""
 BLIP: Final = 3.0
-"""Seconds for which a broker may be without a leader, or restart, and nothing is the matter."""
-LONGEST: Final = 400
-"""Characters of a reason, at most: drivers put whole statements into theirs."""
+"""Seconds for which a partition may be without a leader, as in a restart, and count as healthy."""
+MAX_REASON_LENGTH: Final = 400
+"""Characters; the messages of database drivers may hold whole statements."""
 
 
 class Operation:
-    """One thing that is tried until it goes well.
+    """One operation that is retried until it succeeds.
 
-    The log is told of the first failure, of each with a reason that is new, of those that go on
-    every `AGAIN` seconds, and when it goes well again.
+    It logs the first failure, each failure with a new reason, and the success after failures. A
+    failure that goes on is logged again every `REPEAT_INTERVAL`.
     """
 
     def __init__(self, what: str, needs: str = "READ", settles: float = 0.0) -> None:
-        """`needs` is the operation that an authorizer has to allow on the topic.
+        """`needs` is the Kafka operation that an authorizer has to allow on the topic.
 
-        `settles` is in seconds: what goes well sooner after a failure may be a part of it only.
+        A success within `settles` seconds of a failure does not count: it may be of a part only,
+        such as one partition of several.
         """
         self.what = what
         self.reason: str | None = None
-        """Why the last attempt has failed; None if it has not."""
+        """Why the last attempt failed; None if it did not."""
         self._needs = needs
         self._settles = settles
         self._failed_at = 0.0
         self._began = monotonic()
         self._attempts = 0
-        self._told: set[str] = set()
-        self._told_at = 0.0
+        self._logged: set[str] = set()  # reasons, without numbers
+        self._logged_at = 0.0
 
     def began(self) -> None:
-        """Take the next attempt as the first, unless the one before has failed."""
+        """Let an attempt begin; it counts as the first unless the one before has failed."""
         if self.reason is None:
             self._began = monotonic()
 
     def failed(self, exc: BaseException) -> None:
-        """Note that an attempt has failed, and tell the log if it does not know."""
+        """Note that an attempt has failed, and log it unless it was logged lately."""
         now = self._failed_at = monotonic()
         self._attempts += 1
         self.reason = reason_of(exc, self._needs)
-        kind = re.sub(r"\d+", "", self.reason)  # numbers of ports, attempts, milliseconds
-        if now - self._told_at >= AGAIN:
-            self._told.clear()
-        if kind not in self._told:
-            self._told.add(kind)
-            self._told_at = now
+        kind = re.sub(r"\d+", "", self.reason)  # ports, attempts and milliseconds vary
+        if now - self._logged_at >= REPEAT_INTERVAL:
+            self._logged.clear()
+        if kind not in self._logged:
+            self._logged.add(kind)
+            self._logged_at = now
             log.warning("%s; it is tried until it goes well", str(self))
 
     def succeeded(self) -> None:
-        """Note that it went well, and tell the log if that was told to fail before."""
+        """Note that an attempt has succeeded, and log it if the one before had failed."""
         if self.reason is not None:
             if monotonic() - self._failed_at < self._settles:
                 return
@@ -73,13 +74,13 @@ class Operation:
         self._began = monotonic()
 
     def given_up(self) -> None:
-        """Forget that it has failed: it is not tried any more."""
+        """Forget all failures: the operation is not tried any more."""
         self.reason = None
         self._attempts = 0
-        self._told.clear()
+        self._logged.clear()
 
     def trouble(self, after: float = 0.0) -> str | None:
-        """What fails, and why, if it has done so for `after` seconds."""
+        """Return what fails and why, if it has failed for `after` seconds or longer."""
         failing = self.reason is not None and monotonic() - self._began >= after
         return str(self) if failing else None
 
@@ -90,34 +91,38 @@ class Operation:
 
 
 class PartitionReads(dict[int, Operation]):
-    """The operations to read the partitions of a topic, each made when it is first asked for."""
+    """The operations of reading each partition of a topic, created at their first use."""
 
     def __init__(self, topic: str, purpose: str = "") -> None:
         self._topic = topic
         self._purpose = purpose
         super().__init__()
 
-    def __missing__(self, number: int) -> Operation:
-        what = f"reading partition {number} of {self._topic}{self._purpose}"
-        operation = self[number] = Operation(what)
+    def __missing__(self, partition: int) -> Operation:
+        what = f"reading partition {partition} of {self._topic}{self._purpose}"
+        operation = self[partition] = Operation(what)
         return operation
 
 
 def troubles(operations: Iterable[Operation], after: float = BLIP) -> list[str]:
-    """What fails of these, and why, if it has done so for `after` seconds."""
-    found = (each.trouble(after) for each in operations)
-    return [each for each in found if each is not None]
+    """Return which of these operations have failed for `after` seconds or longer, and why."""
+    all_troubles = (operation.trouble(after) for operation in operations)
+    return [trouble for trouble in all_troubles if trouble is not None]
 
 
 def reason_of(exc: BaseException, needs: str = "READ") -> str:
-    """Return the class and message of an exception and of what it stems from, in one line."""
-    told = _text(exc, needs)
+    """Return class and message of an exception and of its causes, in one line.
+
+    `needs` is the Kafka operation that was refused, if the exception is about authorization.
+    """
+    reason = _text(exc, needs)
     while (cause := exc.__cause__) is not None:
         text = _text(cause, needs)
-        if type(cause) is not type(exc) and text not in told:
-            told += f", from {text}"
+        if type(cause) is not type(exc) and text not in reason:
+            reason += f", from {text}"
         exc = cause
-    return told if len(told) <= LONGEST else f"{told[:LONGEST]}..."
+    too_long = len(reason) > MAX_REASON_LENGTH
+    return f"{reason[:MAX_REASON_LENGTH]}..." if too_long else reason
 
 
 def _text(exc: BaseException, needs: str) -> str:
@@ -142,7 +147,7 @@ def _argument(value: object) -> str:
 def _topics(named: object) -> Iterable[str]:
     if isinstance(named, str):
         return [named]
-    topic = getattr(named, "topic", None)  # of a partition
+    topic = getattr(named, "topic", None)  # a `TopicPartition`
     if topic is not None:
         return [topic]
     return [name for each in named for name in _topics(each)] if isinstance(named, Iterable) else []

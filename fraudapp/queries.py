@@ -1,4 +1,9 @@
-"""What became of a transaction: whichever worker decides it, from any worker, at any time."""
+"""Finds the decision on a transaction, for callers over HTTP who ask any worker.
+
+The worker that is asked has the indexes of its own partitions, and the recent records of all
+others. Sinks have the earlier decisions, but lag behind the log. Both are asked before the answer
+is that there is no decision.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +16,7 @@ from typing import Any, Final, TypeVar
 
 from aiokafka.errors import KafkaError
 
-from fraudapp.decisions.log_queries import seen
+from fraudapp.decisions.log_queries import retrieve_exception
 from fraudapp.decisions.recent import Unknowable
 from fraudapp.sinks.base import SinkUnavailable
 from fraudapp.worker import FraudWorker
@@ -22,21 +27,20 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 LOOK_UP_TIMEOUT: Final = 3.0
-"""Seconds the sinks, or the broker, may take to answer a question over HTTP."""
-SETTLING: Final = 4.0
-"""Seconds for all of them together, with the wait for a turn to ask: a caller has to be told."""
-HEARING: Final = 0.5
-"""Seconds in which it is known, if nothing is the matter, what was decided last, or before."""
-LOOKS: Final = 5
-"""How often it is looked for anew because more was known at the end than at the beginning."""
+"""Seconds that the sinks, or the broker, may take to answer one question."""
+FIND_TIMEOUT: Final = 4.0
+"""Seconds for all questions together, with the wait for a slot: a caller waits for the answer."""
+SHORT_TIMEOUT: Final = 0.5
+"""Seconds in which the latest records arrive here, and a sink answers, if nothing is wrong."""
+MAX_ATTEMPTS: Final = 5
+"""How often the search is repeated because ids were forgotten while it went on."""
 
 
 async def find(worker: FraudWorker, transaction_id: str, *, wait: float) -> Decision | None:
     """Return the decision, waiting up to `wait` seconds for it to be made.
 
-    None says that none had been made, by any worker, when this was called. Raises `Unknowable` if
-    that cannot be told, and `SinkUnavailable` or `KafkaError` if whoever could tell it does not
-    answer.
+    None means that no worker had made one when this was called. Raises `Unknowable` if that cannot
+    be told now, and `SinkUnavailable` or `KafkaError` if the sinks or the broker do not answer.
     """
     found = await await_decision(worker, transaction_id, wait) if wait > 0 else None
     if wait > 0 and found is None and worker.waiters.closed.is_set():
@@ -44,7 +48,7 @@ async def find(worker: FraudWorker, transaction_id: str, *, wait: float) -> Deci
     if found:
         return found
     try:
-        return await asyncio.wait_for(_settle(worker, transaction_id), SETTLING)
+        return await asyncio.wait_for(_find_made(worker, transaction_id), FIND_TIMEOUT)
     except asyncio.TimeoutError as exc:
         raise Unknowable("sinks and broker take too long to answer; ask again") from exc
 
@@ -52,54 +56,54 @@ async def find(worker: FraudWorker, transaction_id: str, *, wait: float) -> Deci
 async def await_decision(
     worker: FraudWorker, transaction_id: str, seconds: float
 ) -> Decision | None:
-    """Return the decision as soon as it is made, and None if it was not heard of in time."""
+    """Return the decision as soon as it is known here; None if that takes more than `seconds`."""
     until = monotonic() + seconds
-    with worker.waiters.subscribe(transaction_id) as announced:
+    with worker.waiters.subscribe(transaction_id) as waiter:
         if known := worker.decided_here(transaction_id):
             return known
         if not worker.decides(transaction_id):
-            looking = asyncio.ensure_future(_look(worker, transaction_id))
-            either: list[asyncio.Future[Any]] = [announced, looking]
+            finding = asyncio.ensure_future(_find_early(worker, transaction_id))
+            both: list[asyncio.Future[Any]] = [waiter, finding]
             try:
-                await asyncio.wait(either, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-                if looking.done() and (found := looking.result()):
+                await asyncio.wait(both, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+                if finding.done() and (found := finding.result()):
                     return found
             finally:
-                looking.cancel()
-        await asyncio.wait([announced], timeout=max(0.0, until - monotonic()))
-        return announced.result() if announced.done() else None
+                finding.cancel()
+        await asyncio.wait([waiter], timeout=max(0.0, until - monotonic()))
+        return waiter.result() if waiter.done() else None
 
 
-async def _look(worker: FraudWorker, transaction_id: str) -> Decision | None:
-    """Return the decision if it was made before, and that can be told now."""
+async def _find_early(worker: FraudWorker, transaction_id: str) -> Decision | None:
+    """Return the decision if the log or a sink has it already; None if neither answers."""
     with suppress(SinkUnavailable, KafkaError, Unknowable):
         if found := await _in_log(worker, transaction_id):
             return found
     with suppress(SinkUnavailable):
-        return await _look_up(worker, transaction_id)
+        return await _query_sinks(worker, transaction_id)
     return None
 
 
-async def _settle(worker: FraudWorker, transaction_id: str) -> Decision | None:
-    """See `find`.
+async def _find_made(worker: FraudWorker, transaction_id: str) -> Decision | None:
+    """Return the decision if one was made, without waiting for one; see `find`.
 
-    What is neither in memory, read to the end that the log had meanwhile, nor in the history, asked
-    when it had all that memory lacks, was not there.
+    There is none if two searches find nothing. One is of the records known here, once they reach
+    the end of the log. The other is of the sinks, once Postgres has all earlier records.
     """
     partition = worker.key_partition(transaction_id)
-    heard = worker.parts().listener.heard(partition)
+    recent = worker.parts().listener.recent(partition)
     if found := worker.decided_here(transaction_id):
         return found
     with suppress(KafkaError, Unknowable):
         if found := await _in_log(worker, transaction_id):
             return found
-    for _ in range(LOOKS):
-        lacking, _ = _memory(worker, partition)
-        all_stored = heard.stored >= lacking
+    for _ in range(MAX_ATTEMPTS):
+        start, _ = _known_range(worker, partition)
+        all_stored = recent.stored >= start
         failure: SinkUnavailable | None = None
         try:
-            if (lacking or partition in worker.unread()) and (
-                found := await _look_up(worker, transaction_id)
+            if (start or partition in worker.unread()) and (
+                found := await _query_sinks(worker, transaction_id)
             ):
                 return found
         except SinkUnavailable as exc:
@@ -111,41 +115,50 @@ async def _settle(worker: FraudWorker, transaction_id: str) -> Decision | None:
             return found
         if failure:
             raise failure
-        if all_stored and _memory(worker, partition)[0] <= lacking:
+        if all_stored and _known_range(worker, partition)[0] <= start:
             return None
         if not all_stored:
             break
     raise Unknowable("what was decided some time ago is not in the history yet; ask again")
 
 
-def _memory(worker: FraudWorker, partition: int) -> tuple[int, int]:
-    """From which offset on, and up to which, the decisions of a partition are in memory."""
-    heard = worker.parts().listener.heard(partition)
+def _known_range(worker: FraudWorker, partition: int) -> tuple[int, int]:
+    """Return the offsets from and up to which the decisions of a partition are known here.
+
+    They are known by the index of the partition, or by its recent decisions.
+    """
+    recent = worker.parts().listener.recent(partition)
     index = worker.parts().decisions.index(partition)
     next_offset = index.next_offset if index else 0
-    return (0 if heard.start <= next_offset else heard.start), max(heard.end, next_offset)
+    return (0 if recent.start <= next_offset else recent.start), max(recent.end, next_offset)
 
 
 async def _catch_up(worker: FraudWorker, transaction_id: str) -> None:
-    """Return once all is in memory, or was, that the log has now of the partition of this id."""
+    """Wait until the partition of this id is known here up to the end that the log has now.
+
+    Raises `Unknowable` if that takes too long, or if the log has become another one.
+    """
     partition = worker.key_partition(transaction_id)
-    _, before = _memory(worker, partition)
-    end = await _in_time(worker.parts().log_queries.end(partition))
-    if end.high_water < before:
+    _, known_end = _known_range(worker, partition)
+    end = await _ask_broker(worker.parts().log_queries.end(partition))
+    if end.high_water < known_end:
         raise Unknowable("the log of decisions has become shorter than it was")
-    if await _reached(worker, partition, end.stable, HEARING) and end.stable < end.high_water:
+    if (
+        await _is_known_up_to(worker, partition, end.stable, SHORT_TIMEOUT)
+        and end.stable < end.high_water
+    ):
         raise Unknowable("a transaction of another program holds the log of decisions up")
-    if worker.decides(transaction_id) and _memory(worker, partition)[1] < end.high_water:
-        # Others have written there, which an index would learn with the next decision.
+    if worker.decides(transaction_id) and _known_range(worker, partition)[1] < end.high_water:
+        # Another worker has written there. The index would notice only with the next decision.
         worker.parts().decisions.doubted(partition)
-    if not await _reached(worker, partition, end.high_water, LOOK_UP_TIMEOUT):
+    if not await _is_known_up_to(worker, partition, end.high_water, LOOK_UP_TIMEOUT):
         raise Unknowable("the latest decisions are not known here yet; ask again")
 
 
-async def _reached(worker: FraudWorker, partition: int, end: int, timeout: float) -> bool:
-    """Whether all of a partition up to this offset is in memory within so many seconds."""
+async def _is_known_up_to(worker: FraudWorker, partition: int, end: int, timeout: float) -> bool:
+    """Whether a partition becomes known here up to an offset within `timeout` seconds."""
     until = monotonic() + timeout
-    while _memory(worker, partition)[1] < end:
+    while _known_range(worker, partition)[1] < end:
         try:
             await asyncio.wait_for(worker.parts().listener.news(), until - monotonic())
         except asyncio.TimeoutError:
@@ -153,7 +166,7 @@ async def _reached(worker: FraudWorker, partition: int, end: int, timeout: float
     return True
 
 
-async def _in_time(question: Awaitable[T]) -> T:
+async def _ask_broker(question: Awaitable[T]) -> T:
     try:
         return await asyncio.wait_for(question, LOOK_UP_TIMEOUT)
     except asyncio.TimeoutError as exc:
@@ -161,45 +174,48 @@ async def _in_time(question: Awaitable[T]) -> T:
 
 
 async def _in_log(worker: FraudWorker, transaction_id: str) -> Decision | None:
-    """Return the decision from the log, if it was heard of; raises `KafkaError`, `Unknowable`.
+    """Return the decision from the log, if its record is a recent one.
 
-    The first record under an id counts: where an earlier one can have been forgotten here, the
-    history is asked for it. If that does not answer soon, what was heard is as much as is known.
+    The first record under an id counts. An earlier one may have been forgotten here, so the sinks
+    are asked for it. If they do not answer soon, the recent one is returned.
+    Raises `KafkaError` or `Unknowable`.
     """
     partition = worker.key_partition(transaction_id)
-    begin, _ = _memory(worker, partition)
-    for offset in worker.parts().listener.heard(partition).find(transaction_id.encode()):
-        found = await _in_time(worker.parts().log_queries.decision(partition, offset))
+    start, _ = _known_range(worker, partition)
+    for offset in worker.parts().listener.recent(partition).find(transaction_id.encode()):
+        found = await _ask_broker(worker.parts().log_queries.decision(partition, offset))
         if found is not None and found.transaction_id == transaction_id:
-            return (await _before(worker, transaction_id) if begin else None) or found
+            return (await _earlier_decision(worker, transaction_id) if start else None) or found
     return None
 
 
-async def _before(worker: FraudWorker, transaction_id: str) -> Decision | None:
+async def _earlier_decision(worker: FraudWorker, transaction_id: str) -> Decision | None:
     with suppress(SinkUnavailable, asyncio.TimeoutError):
-        return await asyncio.wait_for(_look_up(worker, transaction_id), HEARING)
+        return await asyncio.wait_for(_query_sinks(worker, transaction_id), SHORT_TIMEOUT)
     return None
 
 
-async def _look_up(worker: FraudWorker, transaction_id: str) -> Decision | None:
+async def _query_sinks(worker: FraudWorker, transaction_id: str) -> Decision | None:
     await worker.lookups.acquire()
-    # Whoever no longer needs the answer does not interrupt it: to cancel a query, asyncpg connects
-    # to the server anew, which costs more than any answer.
-    asking = asyncio.ensure_future(_ask_in_turn(worker, transaction_id))
-    asking.add_done_callback(seen)
-    return await asyncio.shield(asking)
+    # A caller who leaves does not cancel the query: asyncpg opens a new connection to cancel one,
+    # which costs more than any answer. The query itself releases the slot when it ends.
+    query = asyncio.ensure_future(_query_and_release(worker, transaction_id))
+    query.add_done_callback(retrieve_exception)
+    return await asyncio.shield(query)
 
 
-async def _ask_in_turn(worker: FraudWorker, transaction_id: str) -> Decision | None:
+async def _query_and_release(worker: FraudWorker, transaction_id: str) -> Decision | None:
     try:
-        return await asyncio.wait_for(_ask_stores(worker, transaction_id), LOOK_UP_TIMEOUT)
+        return await asyncio.wait_for(
+            _query_redis_then_postgres(worker, transaction_id), LOOK_UP_TIMEOUT
+        )
     except asyncio.TimeoutError as exc:
         raise SinkUnavailable("redis, postgres: no answer in time") from exc
     finally:
         worker.lookups.release()
 
 
-async def _ask_stores(worker: FraudWorker, transaction_id: str) -> Decision | None:
+async def _query_redis_then_postgres(worker: FraudWorker, transaction_id: str) -> Decision | None:
     try:
         recent = await worker.parts().sinks.redis.get(transaction_id)
         if recent is not None:

@@ -1,4 +1,4 @@
-"""Trying again until it goes well, with backoff and jitter."""
+"""Retries with backoff and jitter, until an operation succeeds."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from fraudapp.operation import Operation
 LONGEST_WAIT: Final = 5.0
 """Seconds between two attempts, at most."""
 
-# Trying again would change nothing.
+# A retry would fail in the same way.
 _FINAL: Final = (MessageSizeTooLargeError, RecordListTooLargeError, ProducerClosed)
 
-# Its own line, `stamina.retry_scheduled`, tells neither what is tried nor why: `Operation` does.
+# The log line of stamina tells neither what is retried nor why; `Operation` logs both.
 set_on_retry_hooks([])
 
 
@@ -36,35 +36,39 @@ async def retry_forever(
 ) -> AsyncIterator[AbstractContextManager[object]]:
     """Yield attempts until one does not raise `on`; by default a `KafkaError`.
 
-    They end when `within` seconds are over, with the last failure; else never: cancelling is the
-    way out. The log is told what fails and why, see `Operation`; a caller that has to know it too
-    passes one of its own.
+    After `within` seconds the last failure is raised; without `within` only cancelling ends the
+    attempts. `longest_wait` is in seconds. `Operation` logs the failures. A caller that has to know
+    them passes an operation of its own.
     """
     operation = what if isinstance(what, Operation) else Operation(what)
-    passes = _may_pass if on is None else lambda exc: isinstance(exc, on)
-    first = _Attempt(operation, passes)
+    is_retryable = _may_pass if on is None else lambda exc: isinstance(exc, on)
+    first = _Attempt(operation, is_retryable)
     yield first
     if not first.failed:
         return
     async for attempt in stamina.retry_context(
-        on=passes, attempts=None, timeout=within, wait_initial=0.1, wait_max=longest_wait
+        on=is_retryable, attempts=None, timeout=within, wait_initial=0.1, wait_max=longest_wait
     ):
-        yield _Attempt(operation, passes, attempt)
+        yield _Attempt(operation, is_retryable, attempt)
 
 
 class _Attempt:
-    """The first is nearly always the only one, and on the way of every batch: it needs no more."""
+    """One attempt of an operation.
+
+    The first attempt does without stamina's context: it is on the path of every batch, and is
+    nearly always the only one.
+    """
 
     failed = False
 
     def __init__(
         self,
         operation: Operation,
-        passes: Callable[[Exception], bool],
+        is_retryable: Callable[[Exception], bool],
         attempt: AbstractContextManager[object] | None = None,
     ) -> None:
         self._operation = operation
-        self._passes = passes
+        self._is_retryable = is_retryable
         self._attempt = attempt
 
     def __enter__(self) -> None:
@@ -73,7 +77,7 @@ class _Attempt:
             self._attempt.__enter__()
 
     def __exit__(self, kind: object, exc: BaseException | None, traceback: object) -> bool | None:
-        self.failed = isinstance(exc, Exception) and self._passes(exc)
+        self.failed = isinstance(exc, Exception) and self._is_retryable(exc)
         if self.failed and exc is not None:
             self._operation.failed(exc)
         elif exc is None:

@@ -1,22 +1,24 @@
-"""Every setting, with its unit and default: environment variables named `FRAUD_*`."""
+"""Every setting, with its unit and default: environment variables named `FRAUD_*`.
+
+The class declares and validates them; `fraudapp.config` has the parsers of single values.
+"""
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-import click
-from pydantic import AfterValidator, Field, SecretStr, ValidationError, model_validator
+from pydantic import AfterValidator, Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from fraudapp.config import addresses, secret_files
+from fraudapp.config import addresses, environment
 from fraudapp.config.api_keys import Keys
 from fraudapp.config.api_keys import parse as parse_keys
-from fraudapp.config.local_session import running_settings
-from fraudapp.config.misspelled import PREFIX, about_security, misspelt
+from fraudapp.config.environment import SettingsError
+from fraudapp.config.misspelled import PREFIX
 from fraudapp.config.proxies import Network
 from fraudapp.config.proxies import parse as parse_proxies
 from fraudapp.config.rates import Rate
@@ -25,21 +27,21 @@ from fraudapp.config.tls import client_context
 from fraudapp.config.topic_names import clash, impossible
 from models.policy import Policy
 
+__all__ = ["SECRETS", "Settings", "SettingsError", "described", "load", "unknown_variables"]
+
 _HOST_NAME = re.compile(r"(\*\.)?[a-z0-9_-]+(\.[a-z0-9_-]+)*", re.IGNORECASE)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
-class SettingsError(click.ClickException):
-    """A setting is wrong; the message names the variable, the value and what is allowed."""
+def _address(normalise: Callable[[str], str]) -> AfterValidator:
+    """Return a validator that normalises an address, be it a secret or not."""
 
-
-def _address(check: Callable[[str], str]) -> AfterValidator:
-    def checked(value: str | SecretStr) -> str | SecretStr:
+    def normalised(value: str | SecretStr) -> str | SecretStr:
         if isinstance(value, SecretStr):
-            return SecretStr(check(value.get_secret_value()))
-        return check(value)
+            return SecretStr(normalise(value.get_secret_value()))
+        return normalise(value)
 
-    return AfterValidator(checked)
+    return AfterValidator(normalised)
 
 
 def _topic(name: str) -> str:
@@ -105,7 +107,7 @@ Port = Annotated[int, Field(ge=1, le=65535)]
 
 
 class Settings(BaseSettings):
-    """What the application is told from outside; frozen once read."""
+    """The configuration of the application; frozen once loaded."""
 
     model_config = SettingsConfigDict(
         env_prefix=PREFIX,
@@ -249,14 +251,14 @@ class Settings(BaseSettings):
     """
 
     @model_validator(mode="after")
-    def _agree(self) -> Settings:
+    def _check_combinations(self) -> Settings:
         Policy(self.flag_at, self.block_at)
         if (self.s3_access_key_id is None) != (self.s3_secret_access_key is None):
             raise ValueError(
                 "FRAUD_S3_ACCESS_KEY_ID and FRAUD_S3_SECRET_ACCESS_KEY go together: "
                 "set both or none"
             )
-        if problem := self._misfit():
+        if problem := self._conflict():
             raise ValueError(problem)
         if self.broker_heartbeat_interval * 3 > self.broker_session_timeout:
             raise ValueError(
@@ -265,16 +267,16 @@ class Settings(BaseSettings):
             )
         return self
 
-    def _misfit(self) -> str | None:
-        """What does not fit together in the settings of topics and connections."""
+    def _conflict(self) -> str | None:
+        """Return which settings of topics or connections contradict each other, if any do."""
         topics = {
-            PREFIX + name.upper(): getattr(self, name)
+            environment.variable(name): getattr(self, name)
             for name in ("transactions_topic", "decisions_topic", "dead_letters_topic")
         }
         if same := clash(self.app_id, topics):
             return same
-        named = self.broker_user is not None, self.broker_password is not None
-        if self.broker_security.startswith("SASL") != any(named) or any(named) != all(named):
+        login = self.broker_user is not None, self.broker_password is not None
+        if self.broker_security.startswith("SASL") != any(login) or any(login) != all(login):
             return (
                 "FRAUD_BROKER_USER and FRAUD_BROKER_PASSWORD go with FRAUD_BROKER_SECURITY="
                 "SASL_SSL or SASL_PLAINTEXT: set all of them or none"
@@ -302,37 +304,37 @@ class Settings(BaseSettings):
 
     @property
     def broker_tls(self) -> bool:
-        """Whether Kafka is spoken over TLS."""
+        """Whether connections to Kafka use TLS."""
         return self.broker_security.endswith("SSL")
 
     @property
     def policy(self) -> Policy:
-        """The thresholds as the policy the decisions are made by."""
+        """The policy with the thresholds of these settings."""
         return Policy(self.flag_at, self.block_at)
 
     @property
     def keys(self) -> Keys:
-        """The keys of the HTTP API; false if there are none and it is open."""
+        """The keys of the HTTP API; false if there are none, so that the API is open."""
         return parse_keys(self.api_keys.get_secret_value())
 
     @property
     def proxies(self) -> list[Network]:
-        """The networks whose addresses are believed about who calls."""
+        """The proxies that are trusted to name the address of the caller."""
         return parse_proxies(self.web_proxies) if self.web_proxies else []
 
     @property
     def rates(self) -> list[Rate]:
-        """The rates at which a caller may ask; none if at any."""
+        """The rate limits of each caller; empty for no limit."""
         return parse_rates(self.rate_limit) if self.rate_limit else []
 
     @property
     def hosts(self) -> list[str]:
-        """The host names besides those that always are, in small letters."""
+        """The host names that are allowed besides `localhost` and addresses, in lower case."""
         return [name.strip().lower() for name in (self.web_hosts or "").split(",") if name]
 
     @property
     def web_host(self) -> str:
-        """The host in URLs of the web server, as its own machine reaches it."""
+        """The host in URLs of the web server, as this machine reaches it."""
         if self.web_bind == "0.0.0.0":  # noqa: S104
             return "127.0.0.1"
         if ":" in self.web_bind:
@@ -351,97 +353,35 @@ class Settings(BaseSettings):
 
     @property
     def progress_topic(self) -> str:
-        """The topic of how far sinks have come."""
+        """The topic in which sink writers keep their progress."""
         return f"{self.app_id}-progress"
 
     @property
     def bootstrap_servers(self) -> list[str]:
-        """The brokers as `HOST:PORT`, for clients other than Faust."""
+        """The brokers as `HOST:PORT`, as clients other than Faust take them."""
         return [part.partition("://")[2] for part in self.broker_url.split(";")]
 
 
-SECRETS = [
-    PREFIX + name.upper()
-    for name, field in Settings.model_fields.items()
-    if "SecretStr" in str(field.annotation)
-]
-"""Those that may come from a file: its path is in a variable with `_FILE` at the end."""
+SECRETS = environment.secrets(Settings)
+"""Variables that may come from a file: its path is in the variable with `_FILE` at the end."""
 
 
 def load(environ: Mapping[str, str] | None = None) -> Settings:
-    """Read the environment, and below it what a running embedded stack has left in its folder.
+    """Load the settings from `environ`, by default from this process's environment.
 
-    Raises `SettingsError` with one line for each wrong value, and for each name that is no setting
-    but seems to be about security.
+    A running embedded stack in the data folder gives what the environment leaves open. Raises
+    `SettingsError` with one line for each wrong value, and for each unknown name that seems to be
+    about security.
     """
-    given = dict(os.environ if environ is None else environ)
-    wrong = [
-        sentence for name, sentence in _misspelt(given).items() if about_security(name, sentence)
-    ]
-    try:
-        given = secret_files.filled_in(given, SECRETS)
-    except ValueError as exc:
-        wrong.append(str(exc))
-    if wrong:
-        raise SettingsError("\n".join(wrong))
-    data_dir = Path(given.get(PREFIX + "DATA_DIR") or Settings.model_fields["data_dir"].default)
-    try:
-        merged = {**running_settings(data_dir), **given}
-    except PermissionError as exc:
-        raise SettingsError(
-            f"FRAUD_DATA_DIR={str(data_dir)!r}: it is for another user only ({exc.strerror}); "
-            "be that user, or name another folder"
-        ) from exc
-    except (OSError, ValueError) as exc:
-        why = getattr(exc, "strerror", None) or exc
-        raise SettingsError(f"FRAUD_DATA_DIR={str(data_dir)!r}: {why}; name a folder") from exc
-    values = {
-        name: merged[PREFIX + name.upper()]
-        for name in Settings.model_fields
-        # Set but empty means unset, as compose files do it; but keys of blanks are a mistake.
-        if (text := merged.get(PREFIX + name.upper())) and (name == "api_keys" or text.strip())
-    }
-    try:
-        return Settings.model_validate(values)
-    except ValidationError as exc:
-        raise SettingsError("\n".join(_sentence(error) for error in exc.errors())) from None
+    return environment.load(Settings, os.environ if environ is None else environ)
 
 
 def described() -> list[tuple[str, str, str]]:
-    """Return name, default and meaning of every setting, in their order."""
-    rows = []
-    for name, field in Settings.model_fields.items():
-        default = field.default
-        if isinstance(default, SecretStr):
-            default = default.get_secret_value()
-        meaning = " ".join((field.description or "").split())
-        rows.append((PREFIX + name.upper(), "" if default is None else str(default), meaning))
-    return rows
+    """Return variable, default and meaning of every setting, in their order."""
+    return environment.described(Settings)
 
 
 def unknown_variables(environ: Mapping[str, str] | None = None) -> list[str]:
-    """A sentence for each `FRAUD_*` variable that is not a setting: most likely misspelt."""
-    return list(_misspelt(os.environ if environ is None else environ).values())
-
-
-def _misspelt(environ: Iterable[str]) -> dict[str, str]:
-    known = [PREFIX + name.upper() for name in Settings.model_fields]
-    known += [name + secret_files.SUFFIX for name in SECRETS]
-    return {
-        name: f"{name} is not a setting" + (f"; did you mean {close}?" if close else "")
-        for name, close in misspelt(environ, known).items()
-    }
-
-
-def _sentence(error: Mapping[str, Any]) -> str:
-    problem = str(error["msg"]).removeprefix("Value error, ")
-    if not error["loc"]:
-        return problem
-    name = str(error["loc"][0])
-    field = Settings.model_fields[name]
-    secret = "SecretStr" in str(field.annotation)
-    hidden = secret or addresses.may_hold_a_secret(str(error["input"]))
-    shown = "(hidden)" if hidden else repr(error["input"])
-    allowed = problem[0].lower() + problem[1:]
-    default = "" if secret or field.default is None else f"; unset it for {field.default}"
-    return f"{PREFIX}{name.upper()}={shown}: {allowed}{default}"
+    """Return a sentence for each `FRAUD_*` variable that is no setting: most likely misspelled."""
+    given = os.environ if environ is None else environ
+    return list(environment.unknown_variables(Settings, given).values())

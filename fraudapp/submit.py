@@ -1,4 +1,4 @@
-"""Submitting transactions that came over HTTP."""
+"""Submits transactions that came over HTTP, and knows which ones were accepted."""
 
 from __future__ import annotations
 
@@ -12,28 +12,29 @@ from fraudapp.messages.publish import publish_transactions
 from fraudapp.worker import FraudWorker
 from models.records import Transaction
 
-SENDING: Final = 10.0
-"""Seconds that the broker may take to have what is sent: a caller has to be told."""
+SUBMIT_TIMEOUT: Final = 10.0
+"""Seconds that the broker may take to acknowledge transactions: the caller waits for the answer."""
 
 
 async def submit(worker: FraudWorker, transactions: Sequence[Transaction]) -> None:
-    """Send transactions to be decided; once it returns, each of them will be.
+    """Publish transactions to be decided; once it returns, each of them will be decided.
 
-    Raises `aiokafka.errors.KafkaError`: some may have been sent then, and all can be sent again.
+    Waits for the broker, at most `SUBMIT_TIMEOUT`. Raises `aiokafka.errors.KafkaError`: some may
+    have been sent then, and the caller can send all of them again.
     """
     ids = [transaction.transaction_id for transaction in transactions]
     worker.waiters.accept(ids)
-    # Before they are sent, so that their status is never unknown in between.
+    # Noted first: else another worker that is asked in between does not know them.
     await worker.parts().pending.note(ids)
     sending = publish_transactions(worker.app, worker.settings.transactions_topic, transactions)
     try:
-        await asyncio.wait_for(sending, SENDING)
-    except asyncio.TimeoutError as exc:  # they stay noted: they may be sent yet
-        raise KafkaTimeoutError(f"no answer within {SENDING:g} s") from exc
+        await asyncio.wait_for(sending, SUBMIT_TIMEOUT)
+    except asyncio.TimeoutError as exc:  # the ids stay noted: the records may still arrive
+        raise KafkaTimeoutError(f"no answer within {SUBMIT_TIMEOUT:g} s") from exc
 
 
 async def is_accepted(worker: FraudWorker, transaction_id: str) -> bool:
-    """Whether a transaction without decision was accepted; raises `SinkUnavailable`."""
+    """Whether a transaction that has no decision yet was accepted; raises `SinkUnavailable`."""
     if worker.waiters.accepted(transaction_id):
         return True
     return await worker.parts().pending.knows(transaction_id)

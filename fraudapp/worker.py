@@ -1,4 +1,4 @@
-"""What a worker holds while it runs: model, decision log, sinks and waiting callers."""
+"""The worker service: it opens model, decision log, sinks and waiters, and follows assignments."""
 
 from __future__ import annotations
 
@@ -54,33 +54,36 @@ log = logging.getLogger(__name__)
 
 GC_THRESHOLD: Final = 50_000
 """Objects made since the last look of the garbage collector, after which it looks again."""
-OPENING: Final = 3.0
-"""Seconds that the start waits for sinks to open: what is decided before is read from the log."""
-SETTLING: Final = 1.0
-"""Seconds after an assignment in which batches wait until it is known how far sinks have come.
+SINK_OPEN_TIMEOUT: Final = 3.0
+"""Seconds that the start waits for sinks to open.
 
-That took 0.5 s when measured, indexes of an empty log included; what is decided before has to be
-read from the log, for each sink.
+Decisions that are made before a sink is open reach it through the log.
 """
-READING_IN: Final = 5.0
-"""Seconds in which indexes are mostly read in; then the first of them are taken over alone."""
+SETTLING_TIMEOUT: Final = 1.0
+"""Seconds after an assignment for which batches wait until the progress of the sinks is known.
+
+Decisions that are made before have to be read from the log again, once for each sink.
+"""
+INDEX_READ_TIMEOUT: Final = 5.0
+"""Seconds in which most indexes are read; then those that are ready are taken over first."""
 LOOKUPS: Final = 4
-"""Look-ups in the sinks at a time, over HTTP: the rest of their connections is for writing."""
+"""Concurrent look-ups in the sinks over HTTP; the other connections are for writing."""
 
 CANNOT_START: Final = (
     NeedsOperator,
     KafkaError,
-    OSError,  # of files that cannot be made: it names them, and why
+    OSError,  # its message names the file that cannot be created, and the reason
 )
+"""Failures of a start whose message suffices; any other failure keeps its traceback."""
 
 
 class NotStarted(Unknowable):
-    """The worker has not opened yet what was asked for."""
+    """The worker has not started yet."""
 
 
 @dataclass(frozen=True)
 class Started:
-    """What a worker has once it has started; sinks may be down then, as at any time."""
+    """The parts of a worker that has started; sinks may be down then, as at any time."""
 
     scorer: BatchScorer
     policy: Policy
@@ -96,25 +99,25 @@ class Started:
     topics: TopicWatch
     readability: ReadabilityProbe
     assignment_settled: Callable[[], Awaitable[None]]
-    """Waits a moment, after an assignment, until it is known how far sinks have come."""
+    """See `FraudWorker.assignment_settled`."""
 
 
 class Assignment(NamedTuple):
-    """The partitions that are this worker's in a generation of the consumer group."""
+    """The partitions that this worker owns in a generation of the consumer group."""
 
     generation: int
     partitions: Sequence[int]
 
 
 class FraudWorker(Service):
-    """The first service of a worker to be opened, before all that consumes; the last closed."""
+    """Starts before all services that consume, and stops after them."""
 
     def __init__(self, settings: Settings, app: App) -> None:
         self.settings = settings
         self.app = app
         self.waiters = DecisionWaiters()
         self.assignment = Assignment(-1, [])
-        """Partitions of which the index is read in, and that the sinks follow."""
+        """Partitions whose index is read, and which the sink writers follow."""
         self.lookups = asyncio.Semaphore(LOOKUPS)
         self._assigned: Sequence[int] = ()
         self._parts: Started | None = None
@@ -136,7 +139,7 @@ class FraudWorker(Service):
         return self._parts
 
     async def on_start(self) -> None:
-        """Train the first model if there is none, make topics, connect to the broker."""
+        """Load or train the model, create topics, and connect; ends the process if that fails."""
         for sentence in unknown_variables():
             log.warning("%s, and is ignored", sentence)
         if few := open_files.too_few(self.settings.topic_partitions):
@@ -145,20 +148,23 @@ class FraudWorker(Service):
             await self._open()
         except CANNOT_START as exc:
             log.critical("cannot start: %s", exc)
-            # The sentence above says what to do; a stack trace would bury it.
+            # The sentence above says what to do; a traceback would bury it.
             raise SystemExit(1) from exc
 
     async def on_stop(self) -> None:
-        """Disconnect."""
+        """Stop all services, then close the connections that they use."""
         if self._settling:
             self._settling.cancel()
         for service in self._services:
-            await service.stop()  # before what they use
+            await service.stop()  # before the connections it uses
         for close in reversed(self._closing):
             await close()
 
     def on_assigned(self, partitions: Sequence[int], generation: int) -> None:
-        """Let the sinks follow these partitions of the log from now on, and no others."""
+        """Let the sink writers follow these partitions of the log from now on, and no others.
+
+        Called after each assignment. Does not block: a task takes the partitions over.
+        """
         if self._settling:
             self._settling.cancel()
         self._assigned = partitions
@@ -167,7 +173,7 @@ class FraudWorker(Service):
         self._assigned_at = monotonic()
 
     def decided_here(self, transaction_id: str) -> Decision | None:
-        """Return the decision if its partition is or was this worker's: from the index."""
+        """Return a decision from the index, if its partition is or was this worker's; else None."""
         decisions = self.parts().decisions
         index = decisions.index(self.key_partition(transaction_id))
         try:
@@ -177,9 +183,9 @@ class FraudWorker(Service):
             return None
 
     def decides(self, transaction_id: str) -> bool:
-        """Whether it is for this worker to decide: then what its index lacks is decided nowhere.
+        """Return whether this worker decides a transaction; then its index has every decision.
 
-        A worker that was paused may not know yet that its partitions have gone.
+        A worker that was paused may not know yet that it has lost its partitions.
         """
         generation, partitions = self.assignment
         partition = self.key_partition(transaction_id)
@@ -188,20 +194,20 @@ class FraudWorker(Service):
         return self.parts().decisions.is_ready(partition, generation)
 
     def stored(self, partition: int) -> int | None:
-        """Offset in the log up to which Postgres has a partition of this worker, once known."""
+        """Return the log offset up to which Postgres has a partition of this worker, once known."""
         started = self.parts()
         postgres = (each for each in started.sink_writers if each.sink is started.sinks.postgres)
         return next((writer.written(partition) for writer in postgres), None)
 
     def unread(self) -> list[int]:
-        """Partitions of this worker of which it has not read in yet what was decided."""
+        """Return the partitions of this worker whose index has not read all decisions yet."""
         if self._parts is None:
             return [*self._assigned]
         generation, decisions = self.app.consumer_generation_id, self._parts.decisions
         return [each for each in self._assigned if not decisions.is_ready(each, generation)]
 
     def troubles(self) -> list[str]:
-        """What this worker cannot do in Kafka that it has to, and why; sinks do not count."""
+        """Return which Kafka operations of this worker fail, and why; sinks do not count."""
         if (started := self._parts) is None:
             return []
         consumer = cast(SafeConsumer, self.app.consumer)
@@ -215,25 +221,32 @@ class FraudWorker(Service):
         ]
 
     def ended(self, task: asyncio.Task[Any]) -> None:
-        """End the worker if a task of it has failed: nothing in hand is finished, all replayed."""
+        """End the worker if one of its tasks has failed.
+
+        The batches in flight are not acknowledged, so they are read again.
+        """
         if not task.cancelled() and (exc := task.exception()) is not None:
             self.end(exc)
 
     def end(self, exc: BaseException) -> None:
-        """End the worker because of this."""
-        # A sentence that says what to do; a stack trace would bury it.
-        told = isinstance(exc, NeedsOperator)
-        log.critical("this worker cannot go on: %s", exc, exc_info=None if told else exc)
+        """End the worker because of this failure."""
+        # The message of `NeedsOperator` says what to do; a traceback would bury it.
+        says_what_to_do = isinstance(exc, NeedsOperator)
+        trace = None if says_what_to_do else exc
+        log.critical("this worker cannot go on: %s", exc, exc_info=trace)
         self.app.add_future(self.app.crash(exc))
 
     def key_partition(self, transaction_id: str) -> int:
-        """Return the partition of the log in which it is decided."""
+        """Return the partition in which a transaction is decided."""
         return key_partitions([transaction_id], self.settings.topic_partitions)[0]
 
     async def assignment_settled(self) -> None:
-        """Wait up to `SETTLING` after an assignment until it is known how far sinks have come."""
+        """Wait until the progress of the sinks is known, up to `SETTLING_TIMEOUT`.
+
+        The time begins with the last assignment.
+        """
         if self._settling and not self._settling.done():
-            left = self._assigned_at + SETTLING - monotonic()
+            left = self._assigned_at + SETTLING_TIMEOUT - monotonic()
             await asyncio.wait([self._settling], timeout=max(0.0, left))
 
     async def _open(self) -> None:
@@ -273,15 +286,15 @@ class FraudWorker(Service):
         transport = cast(SafeTransport, self.app.transport)
         transport.topic_ids, transport.end = started.topics.ids, self.end
         with suppress(asyncio.TimeoutError):
-            tried = asyncio.gather(*(writer.tried() for writer in started.sink_writers))
-            await asyncio.wait_for(tried, OPENING)
-        # What is there now stays, and batches are full of objects that refer to nothing else: the
-        # collector need not look through them at every seven hundred.
+            opened = asyncio.gather(*(writer.tried() for writer in started.sink_writers))
+            await asyncio.wait_for(opened, SINK_OPEN_TIMEOUT)
+        # All objects made so far stay, and batches are full of objects that refer to no others. The
+        # collector need not search them at its default threshold, every seven hundred objects.
         gc.freeze()
         gc.set_threshold(GC_THRESHOLD)
 
     async def _start_services(self, started: Started) -> None:
-        # One of all workers drops what has expired: the owner of the first partition.
+        # One worker drops expired data for all: the owner of the first partition.
         retention = Retention(
             self.settings,
             started.sinks,
@@ -295,7 +308,7 @@ class FraudWorker(Service):
             retention,
             started.topics,
             started.readability,
-            started.progress,  # the last to be stopped: sink writers write to it then
+            started.progress,  # stopped last, since sink writers write to it when they stop
         ]
         for service in self._services:
             await self.add_runtime_dependency(service)
@@ -303,43 +316,48 @@ class FraudWorker(Service):
     @Service.timer(malloc.TRIM_INTERVAL)
     async def _trim(self) -> None:
         if self._parts is not None:
-            # Write buffers of indexes at rest are given back at the next call.
+            # Idle indexes flush their write buffers, whose memory the next call returns.
             self._parts.decisions.flush_if_idle()
         await asyncio.to_thread(malloc.trim)
 
     async def _settle(self, partitions: Sequence[int], generation: int) -> None:
+        """Take partitions over as soon as their indexes are read."""
         decisions = self.parts().decisions
-        reading = {
+        reads = {
             asyncio.create_task(decisions.ready(partition, generation)): partition
             for partition in partitions
         }
-        left = set(reading)
+        pending = set(reads)
         try:
-            if left:
-                await asyncio.wait(left, timeout=READING_IN)
+            if pending:
+                await asyncio.wait(pending, timeout=INDEX_READ_TIMEOUT)
             while True:
-                # One that takes longer, or has no leader, is taken over when it can be.
-                done = {each for each in reading if each.done()}
-                for each in done:
-                    each.result()
-                await self._own(sorted(reading[each] for each in done), generation)
-                if not (left := reading.keys() - done):
+                # A partition that takes longer, or has no leader, is taken over when it is ready.
+                done = {task for task in reads if task.done()}
+                for task in done:
+                    task.result()
+                await self._take_over(sorted(reads[task] for task in done), generation)
+                if not (pending := reads.keys() - done):
                     return
-                await asyncio.wait(left, return_when=asyncio.FIRST_COMPLETED)
+                await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            for each in left:
-                each.cancel()
+            for task in pending:
+                task.cancel()
 
-    async def _own(self, partitions: Sequence[int], generation: int) -> None:
+    async def _take_over(self, partitions: Sequence[int], generation: int) -> None:
         started = self.parts()
         self.assignment = Assignment(generation, list(partitions))
-        # What was decided last by whoever had them before was not heard of if it is in the indexes.
+        # The listener may have missed the last decisions of the previous owners. The indexes have
+        # them.
         self.waiters.notify(filter(None, map(self.decided_here, self.waiters.awaited())))
         started.listener.take_over(started.decisions.next_offsets, partitions)
-        await asyncio.gather(*(_assign(each, partitions) for each in started.sink_writers))
+        await asyncio.gather(*(_assign(writer, partitions) for writer in started.sink_writers))
 
     def _to_be_read(self) -> Iterable[TopicPartition]:
-        """The log, progress, and what is assigned: transactions, and changelogs of tables."""
+        """Yield all partitions that this worker reads: log, progress, and those of its assignment.
+
+        The assignment has partitions of the transactions topic and of changelogs.
+        """
         topic, count = self.settings.decisions_topic, self.settings.topic_partitions
         yield from (TopicPartition(topic, partition) for partition in range(count))
         yield TopicPartition(self.settings.progress_topic, 0)
@@ -354,7 +372,7 @@ async def _dead_letter(
     decision: Decision,
     exc: DecisionRejected,
 ) -> None:
-    """Publish a decision that a sink will never take, so that somebody sees it."""
+    """Send a decision that a sink will never take to the dead-letter topic, for people to see."""
     log.error("%s refuses the decision on %r: %s", sink, decision.transaction_id, exc)
     origin = Position(decision.topic, decision.partition, decision.offset)
     source = Input(decision.transaction_id.encode(), encode(decision), origin, origin)

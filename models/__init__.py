@@ -1,3 +1,3 @@
-"""The pure core: what a transaction is, how it is scored, what is decided. No network or clock."""
+"""The pure core: transactions, features, models, scores and decisions. No network, no clock."""
 
 __part_of__ = "fraudapp"

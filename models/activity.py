@@ -1,4 +1,4 @@
-"""What a stretch of the decision log says about the recent past: rates, scores, latest blocks."""
+"""Recent activity, computed from the decision log: rates, scores, latest blocked transactions."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ OUTCOMES: Final = (Outcome.APPROVE, Outcome.FLAG, Outcome.BLOCK)
 SCORE_BINS: Final = 20
 """Bins of equal width from 0 to 1 in the histogram of scores."""
 LATEST: Final = 20
-"""Blocked transactions that are remembered."""
+"""How many blocked transactions are kept."""
 
 Whole = Annotated[int, Meta(ge=1)]
 ByOutcome = Annotated[list[Count], Meta(min_length=len(OUTCOMES), max_length=len(OUTCOMES))]
@@ -44,26 +44,32 @@ class Blocked(Struct, frozen=True):
 
 
 class Buckets(Struct):
-    """Decisions by outcome in intervals of time, of which those counted in last are kept.
+    """Decisions by outcome in intervals of time; keeps the intervals that were counted in last.
 
-    Not those of the latest times: of a clock that is a year ahead, one decision would push out all.
+    It does not keep those with the latest times: one decision by a clock that is a year ahead would
+    then push out all others.
     """
 
     width: Whole
-    """Seconds."""
+    """Length of an interval, in seconds."""
     kept: Whole
+    """How many intervals are kept."""
     counts: dict[int, ByOutcome] = {}
-    """By number of the interval since 1970: how many of each of `OUTCOMES`; the last comes last."""
+    """Counts in the order of `OUTCOMES`, by the number of the interval since 1970. The interval
+    that was counted in last comes last."""
 
     def add(self, moment: float, counts: Sequence[int]) -> None:
-        """Count decisions made at one moment, in the order of the log."""
-        number = int(moment) // self.width
-        bucket = self.counts.pop(number, None)
+        """Count decisions made at one moment (seconds since 1970), in the order of the log.
+
+        `counts` are in the order of `OUTCOMES`.
+        """
+        interval = int(moment) // self.width
+        bucket = self.counts.pop(interval, None)
         if bucket is None:
             bucket = [0] * len(OUTCOMES)
             if len(self.counts) >= self.kept:
                 del self.counts[next(iter(self.counts))]
-        self.counts[number] = bucket
+        self.counts[interval] = bucket
         for place, count in enumerate(counts):
             bucket[place] += count
 
@@ -71,27 +77,27 @@ class Buckets(Struct):
 class Activity(Struct):
     """The recent past of one partition.
 
-    A function of the decisions in the order of the log: whoever has read as much of it agrees, in
-    whatever portions it was read. Time is that of the decisions, by clocks that may be wrong, or be
-    set; no clock is read.
+    It is a function of the decisions in the order of the log: every worker that has read the log up
+    to an offset has the same, whatever batches it read. No clock is read. Times are those in the
+    decisions, by clocks that may be wrong or be set back.
     """
 
     seconds: Buckets = field(default_factory=lambda: Buckets(width=10, kept=90))
     minutes: Buckets = field(default_factory=lambda: Buckets(width=60, kept=120))
     scores: Bins = field(default_factory=lambda: [0] * SCORE_BINS)
     blocked: list[Blocked] = field(default_factory=list)
-    """The latest, in the order of the log."""
+    """The latest blocked transactions, in the order of the log."""
     first_decided_at: float | None = None
-    """Of the first in the log, seconds since 1970; None if there is none."""
+    """Time of the first decision in the log, seconds since 1970; None if there is none."""
 
     def add(self, decisions: Sequence[Decision]) -> list[int]:
-        """Take in decisions in the order of the log; returns how many of each of `OUTCOMES`."""
+        """Add decisions in the order of the log; returns their counts in that of `OUTCOMES`."""
         total = [0] * len(OUTCOMES)
         if not decisions:
             return total
         if self.first_decided_at is None:
             self.first_decided_at = decisions[0].decided_at.timestamp()
-        # A batch is decided at one moment, and then this loop runs once.
+        # All decisions of a batch have the same time, so this loop mostly runs once.
         for moment, same in groupby(decisions, key=_moment):
             outcomes = list(map(_outcome, same))
             counts = [outcomes.count(outcome) for outcome in OUTCOMES]
@@ -117,19 +123,19 @@ class Recent(Struct, frozen=True):
     hour: dict[str, int]
     """Decisions by outcome in the last 60 minutes."""
     seconds: list[list[int]]
-    """Rows of: begin of an interval of 10 s (seconds since 1970), then counts by outcome."""
+    """One row for each interval of 10 s: its begin (seconds since 1970), then counts by outcome."""
     minutes: list[list[int]]
-    """The same, of a minute."""
+    """The same for intervals of a minute."""
     scores: list[int]
-    """How many scores are in each of the bins."""
+    """How many scores are in each of the `SCORE_BINS` bins."""
     blocked: list[Blocked]
     """The latest, newest first."""
 
 
 def recent(partitions: Iterable[Activity], now: float) -> Recent:
-    """Add up the activity of all partitions, as seen at a moment (seconds since 1970).
+    """Add up the activity of all partitions, as of `now` (seconds since 1970).
 
-    Of what is stamped later, by a clock that is ahead, only the scores are told.
+    Decisions with a later time, by a clock that is ahead, count only in the scores.
     """
     each = list(partitions)
     firsts = [one.first_decided_at for one in each if one.first_decided_at is not None]
@@ -153,7 +159,7 @@ def recent(partitions: Iterable[Activity], now: float) -> Recent:
 
 
 def mask(account: str) -> str:
-    """An account id of which only the first and the last two characters are told."""
+    """Mask an account id: only its first and its last two characters are shown."""
     return f"{account[:1]}•••{account[-2:]}" if len(account) > 5 else "•••"
 
 
@@ -175,13 +181,14 @@ def _rows(buckets: Sequence[Buckets], now: float) -> list[list[int]]:
     sums: dict[int, list[int]] = {}
     for one in buckets:
         last = int(now) // one.width
-        for number, counts in one.counts.items():
-            if last - one.kept < number <= last:
-                so_far = sums.get(number * one.width, [0] * len(OUTCOMES))
-                sums[number * one.width] = [a + b for a, b in zip(so_far, counts, strict=True)]
+        for interval, counts in one.counts.items():
+            if last - one.kept < interval <= last:
+                begin = interval * one.width
+                so_far = sums.get(begin, [0] * len(OUTCOMES))
+                sums[begin] = [a + b for a, b in zip(so_far, counts, strict=True)]
     return [[begin, *sums[begin]] for begin in sorted(sums)]
 
 
 def by_outcome(counts: Sequence[int]) -> Mapping[str, int]:
-    """Name the counts of `OUTCOMES`, leaving out what there is none of."""
+    """Map the names of `OUTCOMES` to their counts, without the zeros."""
     return {outcome.value: n for outcome, n in zip(OUTCOMES, counts, strict=True) if n}

@@ -1,4 +1,4 @@
-"""A model version on disk: a directory named after its content, holding numbers only.
+"""Model artifacts: each version is a directory named after its content, with numbers only.
 
 gradient_boosting-3f0a.../model.json   the model, read as plain numbers: loading runs no code
 gradient_boosting-3f0a.../card.json    what it was trained on, how good it is, who made it
@@ -39,7 +39,7 @@ class ModelFileError(NeedsOperator):
 
 
 class OtherFeatures(ModelFileError):
-    """The model is sound, and for another version of the program."""
+    """The model is intact, but its features are those of another version of the program."""
 
 
 class _Header(Struct):
@@ -48,7 +48,7 @@ class _Header(Struct):
 
 
 class Model(Struct, frozen=True):
-    """All that scoring needs."""
+    """The content of a model file: all that scoring needs."""
 
     kind: Kind
     feature_contract: str
@@ -57,7 +57,7 @@ class Model(Struct, frozen=True):
 
 
 class Card(Struct, frozen=True, kw_only=True):
-    """What people should know about a model before they trust it."""
+    """The model card: facts that people need before they trust a model."""
 
     version: str
     kind: Kind
@@ -68,26 +68,26 @@ class Card(Struct, frozen=True, kw_only=True):
     training: dict[str, Any]
     """Rows, frauds, weights, parameters, seed, library versions, the SHA-256 of the data."""
     metrics: dict[str, Any]
-    """Measured on a later period than the model learned from, with the thresholds they are at."""
+    """Measured on a period after the training period; includes the thresholds they are taken at."""
 
 
 def encode(model: Model) -> bytes:
-    """The bytes of the model file; equal models have equal bytes."""
+    """Encode the model file; equal models have equal bytes."""
     return msgspec.json.encode(model)
 
 
 def version_of(content: bytes, kind: Kind) -> str:
-    """The content-addressed name of a model file."""
+    """Return the name of a version: the kind, and a hash of the model file."""
     return f"{kind}-{_digest(content)}"
 
 
 def probe(model: CompiledModel) -> None:
-    """Score and explain rows of every type and size; raise `ValueError` if it cannot be done."""
+    """Score and explain rows of every type and size; raises `ValueError` if one is not finite."""
     sums = (0.0, 0.01, 50.0, 1e4, 1e6, 1e8, LARGEST_AMOUNT)
     rows = [*product(TYPE_CODES, sums, sums, sums)]
     kinds, *money = zip(*rows, strict=True)
     matrix = from_columns(kinds, money)
-    with np.errstate(all="ignore"):  # what comes of it is looked at
+    with np.errstate(all="ignore"):  # the results are checked below
         scores, parts = model.log_odds(matrix), model.contributions(matrix)
     if not (np.isfinite(scores).all() and np.isfinite(parts).all() and isfinite(model.expected)):
         raise ValueError("it has no finite score for some transactions")
@@ -103,8 +103,8 @@ def save(
 ) -> str:
     """Write the version's directory under `root` and return its name.
 
-    The directory appears complete or not at all; saving the same model twice changes nothing, but
-    for a damaged one, in whose place it comes.
+    The directory appears complete or not at all. Saving the same model twice changes nothing,
+    except that a damaged directory is replaced. Raises `OSError`.
     """
     content = encode(model)
     version = version_of(content, model.kind)
@@ -126,18 +126,22 @@ def save(
     try:
         (draft / MODEL_FILE).write_bytes(content)
         (draft / CARD_FILE).write_bytes(msgspec.json.format(msgspec.json.encode(card), indent=2))
-        if target.exists():  # damaged, and put aside: no reader finds it half removed
+        if target.exists():  # it is damaged; renaming hides it from readers at once
             target.rename(root / f".damaged-{uuid4().hex}")
         draft.rename(target)
     except OSError:
         shutil.rmtree(draft, ignore_errors=True)
-        if not _is_kept(target, content):  # another process may have saved the same meanwhile
+        if not _is_kept(target, content):  # another process may have saved the same model meanwhile
             raise
     return version
 
 
 def load(directory: Path) -> Scorer:
-    """The scorer of one version, or `ModelFileError`: never a model that is not what it says."""
+    """Load the scorer of one version.
+
+    Raises `ModelFileError` for a file that is damaged, does not match its name, was trained on
+    other features, or has no finite scores.
+    """
     path = directory / MODEL_FILE
     content = _content(path)
     header = _decoded(path, content, _Header)
@@ -162,7 +166,7 @@ def load(directory: Path) -> Scorer:
 
 
 def is_for_another_program(directory: Path) -> bool:
-    """Whether it is the sound model of a version of the program that computes other features."""
+    """Whether it is an intact model of a program version that computes other features."""
     path = directory / MODEL_FILE
     try:
         contract = _decoded(path, _content(path), _Header).feature_contract
@@ -172,7 +176,7 @@ def is_for_another_program(directory: Path) -> bool:
 
 
 def load_card(directory: Path) -> Card:
-    """The model card of one version; raises `ModelFileError`."""
+    """Load the model card of one version; raises `ModelFileError`."""
     path = directory / CARD_FILE
     try:
         return msgspec.json.decode(path.read_bytes(), type=Card)
@@ -191,7 +195,7 @@ def _is_kept(directory: Path, content: bytes) -> bool:
 
 
 def _content(path: Path) -> bytes:
-    """What is in the model file, if that is what its directory is named after."""
+    """Read the model file; raises `ModelFileError` if its hash is not the one in its name."""
     try:
         content = path.read_bytes()
     except OSError as error:

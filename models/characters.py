@@ -1,7 +1,8 @@
-"""Which characters names and ids may hold: those that people's names are written with.
+"""The characters that names and ids may hold: those that people's names are written with.
 
-Letters, marks, numbers, punctuation, symbols, spaces and joiners of Unicode. Others would break
-logs and spreadsheets, make one name look like another, or (NUL) not go into Postgres.
+They are letters, marks, numbers, punctuation, symbols, spaces and joiners of Unicode. Other
+characters would break logs and spreadsheets, or make one name look like another. Postgres does not
+store NUL.
 """
 
 from __future__ import annotations
@@ -13,11 +14,11 @@ MEANT: Final = (
     "letters, marks, numbers, punctuation, symbols, spaces and joiners of Unicode, "
     "no controls and no other format characters"
 )
-"""The same for people who read a description of a field."""
+"""The allowed characters in words, for descriptions of fields."""
 JOINERS: Final = frozenset("\u200b\u200c\u200d\u2060")
-"""The format characters that words are written with: Khmer, Persian and Indic scripts, emoji."""
+"""Format characters that Khmer, Persian and Indic words and emoji are written with."""
 
-# By Unicode's general category; what it has no character for yet is refused with the rest.
+# Unicode's general categories; unassigned code points are refused too.
 _ALLOWED: Final = ("L", "M", "N", "P", "S", "Zs")
 _NAMELESS: Final = {
     "Cc": "a control character",
@@ -28,22 +29,22 @@ _NAMELESS: Final = {
 
 
 def allowed(text: str) -> bool:
-    """Whether a name or an id may hold all of these characters."""
-    # True for nearly all texts, and then nothing need be looked up.
+    """Whether all characters of a name or an id are allowed."""
+    # `isprintable` is true for nearly all texts, and saves looking up each character.
     return text.isprintable() or all(map(_allowed, text))
 
 
 def allowed_to_others(text: str) -> bool:
-    """The same for another Python, whose Unicode may have characters which this one has not yet."""
+    """The same, but also allow unassigned code points: a newer Python may have assigned them."""
     return allowed(text) or all(
         _allowed(each) or unicodedata.category(each) == "Cn" for each in text
     )
 
 
 def legible(text: str) -> str:
-    """The same on one line, without what a terminal would obey: that is written as an escape.
+    """Escape the characters that a terminal would obey, and line breaks, for messages and logs.
 
-    Whoever sends bad input decides what it is; what is printable stays as it is.
+    Bad input is chosen by its sender. Printable characters stay as they are.
     """
     if text.isprintable():
         return text
@@ -51,9 +52,9 @@ def legible(text: str) -> str:
 
 
 def problem(text: str) -> str | None:
-    """Tell each character that may not be there, once, with its first position; None if all may.
+    """Return a sentence on the characters that are not allowed; None if all are.
 
-    Positions count from 1, in characters.
+    It names each of them once, with its first position: from 1, in characters.
     """
     first: dict[str, int] = {}
     for position, character in enumerate(text, 1):

@@ -1,4 +1,4 @@
-"""A batch of transactions in, a batch of decisions out: one scoring call for all of them."""
+"""Decides a batch of transactions with one call of the scorer."""
 
 from __future__ import annotations
 
@@ -15,28 +15,28 @@ from models.records import Decision, Outcome, Reason, Transaction
 
 
 class BatchScorer(Protocol):
-    """What deciding needs of a model."""
+    """The part of a scorer that deciding calls; `models.scorer.Scorer` implements it."""
 
     @property
     def version(self) -> str:
-        """Name of the model in every decision."""
+        """The model version that every decision names."""
 
     def score(self, transactions: Sequence[Transaction]) -> NDArray[np.float64]:
-        """Fraud probabilities, shape (n,), each in 0..1; a row's does not depend on the others."""
+        """Return fraud probabilities in 0..1, shape (n,); no row's depends on other rows."""
 
     def explain(
         self, transactions: Sequence[Transaction], rows: Sequence[int]
     ) -> list[list[Reason]]:
-        """Up to three reasons for the scores of the chosen rows, strongest first."""
+        """Return up to three reasons for each chosen row's score, the strongest first."""
 
 
 def decide(
     candidates: Sequence[ValidInput], *, scorer: BatchScorer, policy: Policy, now: datetime
 ) -> list[Decision]:
-    """Decide each candidate, in their order.
+    """Decide each candidate; the decisions are in the same order.
 
-    Only what is not approved gets reasons of the model: they cost more than the score. Raises
-    `ValueError` if the model has no score for one of them; see `unscored`.
+    Approved transactions get no reasons, since explaining costs more than scoring. Raises
+    `ValueError` if the model has no score for one of the candidates; see `unscored`.
     """
     transactions = [candidate.transaction for candidate in candidates]
     origins = [candidate.input.origin for candidate in candidates]
@@ -70,7 +70,7 @@ def decide(
 def unscored(
     candidates: Sequence[ValidInput], *, scorer: BatchScorer, policy: Policy, now: datetime
 ) -> dict[str, str]:
-    """Why candidates cannot be decided, by id; for when `decide` has raised: each goes alone."""
+    """Return why candidates have no score, by id, after `decide` has raised on all of them."""
     found = {}
     for each in candidates:
         try:

@@ -1,4 +1,4 @@
-"""Which inputs are new, and which are duplicates of, or conflict with, what was decided before."""
+"""Deduplication: tells new inputs from duplicates and conflicts, by their transaction ids."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from models.records import Decision, FieldError, Transaction
 
 @dataclass
 class Deduplicated:
-    """What becomes of the valid inputs of a batch; each of them is in exactly one of the lists."""
+    """The valid inputs of a batch; each of them is in exactly one of the lists."""
 
     new: list[ValidInput] = field(default_factory=list)
-    """To be decided now."""
+    """Inputs that are to be decided now."""
     redelivered: list[ValidInput] = field(default_factory=list)
-    """Decided before, from this very record, by a worker that did not live to acknowledge it."""
+    """Decided from this very record, by a worker that crashed before it acknowledged the record."""
     duplicates: list[ValidInput] = field(default_factory=list)
-    """Decided before, or a moment ago in this batch, from another record with the same payload."""
+    """The same payload came before in another record, of this batch or an earlier one."""
     rejected: list[Rejection] = field(default_factory=list)
-    """Another payload under a used id, or no score."""
+    """Conflicts, and inputs without a score."""
 
     def reject_unscored(self, unscored: Mapping[str, str]) -> None:
-        """Reject inputs that have no score; `unscored` says why, by id."""
+        """Move inputs that have no score to `rejected`; `unscored` has the reasons by id."""
         for each in (*self.new, *self.duplicates):
             if why := unscored.get(each.transaction.transaction_id):
                 self.rejected.append(Rejection(each.input, "unscored", why))
@@ -38,12 +38,13 @@ def deduplicate(
     decided: Mapping[str, Decision],
     elsewhere: Container[str] = (),
 ) -> Deduplicated:
-    """Sort valid inputs by what is already `decided` under their ids.
+    """Compare valid inputs with the decisions that exist under their ids.
 
-    Of several inputs under one new id, the first is decided. The ids of `elsewhere` were decided
-    from another topic of that name: a record at the same position of this one is another record.
+    Of several inputs with the same new id, the first is decided. The ids in `elsewhere` were
+    decided from an earlier topic with the same name, so that a record at the same position now is
+    another record.
     """
-    sorted_ = Deduplicated()
+    result = Deduplicated()
     first: dict[str, Transaction] = {}
     for each in valid:
         transaction, source = each.transaction, each.input
@@ -51,18 +52,18 @@ def deduplicate(
         known = stored.transaction if stored else first.get(transaction.transaction_id)
         if known is None:
             first[transaction.transaction_id] = transaction
-            sorted_.new.append(each)
+            result.new.append(each)
         elif known != transaction:
-            sorted_.rejected.append(Rejection(source, "conflict", _conflict(known, transaction)))
+            result.rejected.append(Rejection(source, "conflict", _conflict(known, transaction)))
         elif (
             stored is not None
             and _position(stored) == source.origin
             and transaction.transaction_id not in elsewhere
         ):
-            sorted_.redelivered.append(each)
+            result.redelivered.append(each)
         else:
-            sorted_.duplicates.append(each)
-    return sorted_
+            result.duplicates.append(each)
+    return result
 
 
 def _position(decision: Decision) -> Position:

@@ -1,4 +1,4 @@
-"""Whether scores are still distributed as those of the training data were."""
+"""Drift: compares the distribution of scores with that of the training data."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 EDGES: Final = (1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 0.1, 0.5, 0.8)
-"""Where one bin of scores ends and the next begins; fraud is rare, so most of them are low."""
+"""Edges between the bins of scores; most of them are low because fraud is rare."""
 FLOOR: Final = 1e-4
-"""Share that a bin has at least: an empty one would make the index infinite."""
+"""The least share of a bin: an empty one would make the index infinite."""
 
 
 def histogram(scores: NDArray[np.float64], weight: NDArray[np.float64]) -> list[float]:
-    """Weight of the scores in each bin: from 0, between the edges, and up to 1.
+    """Return the weight of the scores in each bin: from 0, between the edges, and up to 1.
 
     A score on an edge is in the bin above it, as with `width_bucket` of SQL.
     """
@@ -25,10 +25,10 @@ def histogram(scores: NDArray[np.float64], weight: NDArray[np.float64]) -> list[
 
 
 def stability_index(expected: Sequence[float], actual: Sequence[float]) -> float:
-    """The population stability index of two histograms with the same bins: 0 if they agree.
+    """Return the population stability index (PSI) of two histograms: 0 if they agree.
 
     The usual reading: below 0.1 nothing has changed, above 0.25 much has. Raises `ValueError` for
-    histograms that cannot be compared.
+    histograms with different bins, or without weight.
     """
     first, second = _shares(expected), _shares(actual)
     if first.shape != second.shape:

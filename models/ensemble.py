@@ -1,11 +1,11 @@
 """A boosted ensemble of shallow trees, compiled to table look-ups.
 
-A tree of depth three makes at most seven comparisons, so a row's answers to all of them are a
-number below 128, and the tree is a table of 128 values. Which answers a feature gives depends only
-on between which two thresholds of the whole ensemble its value lies, so per feature there is a
-table from that position to the answers of all trees, one byte each; or-ing over the features gives
-every tree's number. Evaluating by feature instead of by tree is the idea of QuickScorer (Lucchese
-et al., SIGIR 2015).
+A tree of depth three makes at most seven comparisons. A row's answers to them are thus a number
+below 128, and the tree is a table of 128 values. The answers of one feature depend only on which
+two neighbouring thresholds of the whole ensemble its value lies between. So there is a table for
+each feature, from that position to the answers of all trees, one byte for each tree. Or-ing these
+bytes over the features gives the number of every tree. Evaluation by feature instead of by tree is
+the idea of QuickScorer (Lucchese et al., SIGIR 2015).
 """
 
 from __future__ import annotations
@@ -28,22 +28,22 @@ ANSWERS = 2**NODES
 """Ways in which a row can answer all comparisons of a tree."""
 
 LARGEST = 1e30
-"""Beyond what any training yields; sums and products of such numbers, and float32, are finite."""
+"""Larger than any trained number; sums and products of such numbers are finite, also in float32."""
 
 Floats = NDArray[np.float64]
 
 
 class Trees(Struct, frozen=True, tag="trees"):
-    """The ensemble as it is stored. Missing branches are filled: an unused node asks nothing."""
+    """The ensemble as it is stored. Trees are filled to full depth with unused nodes."""
 
     base: float
-    """Log-odds where no tree has spoken."""
+    """Log-odds before the first tree."""
     feature: list[list[int]]
-    """Per tree and node, the column compared; -1 where the node is unused (all rows go left)."""
+    """Per tree and node, the column compared; -1 for an unused node, where all rows go left."""
     threshold: list[list[float]]
     """Per tree and node: a greater value goes right. Each is a float32 number."""
     leaf: list[list[float]]
-    """Per tree and leaf, from left to right, what it adds to the log-odds."""
+    """Per tree and leaf, from left to right, the log-odds that the leaf adds."""
     cover: list[list[float]]
     """Per tree and leaf, the weight of training rows that end there."""
 
@@ -66,7 +66,7 @@ class Trees(Struct, frozen=True, tag="trees"):
             raise ValueError("a cover is negative")
 
     def compiled(self, columns: int) -> CompiledTrees:
-        """The form that scores."""
+        """Compile the ensemble into the form that scores; raises as `check` does."""
         return CompiledTrees(self, columns)
 
 
@@ -97,18 +97,21 @@ class CompiledTrees:
         self._first = ANSWERS * np.arange(self._count, dtype=np.int32)
 
     def log_odds(self, matrix: Matrix) -> Floats:
-        """Raw scores, float64 of shape (n,)."""
+        """Return raw scores, float64 of shape (n,)."""
         raw: Floats = self._values[self._positions(matrix)].sum(axis=1) + self._trees.base
         return raw
 
     def contributions(self, matrix: Matrix) -> Floats:
-        """Shapley values in log-odds, (n, features); with `expected` they add up to the score."""
+        """Return Shapley values in log-odds, (n, features).
+
+        `expected` plus a row's values is its raw score.
+        """
         values: Floats = self._shapley[0].take(self._positions(matrix), axis=0).sum(axis=1)
         return values
 
     @property
     def expected(self) -> float:
-        """Mean raw score over the training rows: what is known of a row before looking at it."""
+        """The mean raw score over the training rows."""
         return self._shapley[1]
 
     @cached_property
@@ -122,9 +125,9 @@ class CompiledTrees:
         )
 
     def _answers_of(self, column: int) -> tuple[NDArray[np.float32], NDArray[np.uint64]]:
-        """The sorted thresholds of one feature, and all trees' answers between each two of them.
+        """Return the sorted thresholds of one feature, and all trees' answers between them.
 
-        Trees are padded to a multiple of eight, so that eight of them are or-ed as one number.
+        Trees are padded to a multiple of eight, so that eight of them are or-ed as one word.
         """
         tree, node = np.nonzero(self._feature == column)
         thresholds, place = np.unique(self._threshold[tree, node], return_inverse=True)
@@ -134,20 +137,20 @@ class CompiledTrees:
         return thresholds, answers.view(np.uint64)
 
     def _positions(self, matrix: Matrix) -> NDArray[np.int32]:
-        """Where each tree's value for each row is in the flat tables, (n, trees)."""
+        """Return the index of each tree's value for each row in the flat tables, (n, trees)."""
         found = self._answers_of_one(matrix) if len(matrix) == 1 else self._answers_of_all(matrix)
         positions: NDArray[np.int32] = found[:, : self._count] + self._first
         return positions
 
     def _answers_of_all(self, matrix: Matrix) -> NDArray[np.uint8]:
-        """Each row's answers, one byte a tree and padding."""
+        """Return each row's answers, one byte for each tree and padding."""
         found = np.zeros((len(matrix), self._words), dtype=np.uint64)
         for column, thresholds, answers in self._lookups:
             found |= answers.take(thresholds.searchsorted(matrix[:, column]), axis=0)
         return found.view(np.uint8)
 
     def _answers_of_one(self, matrix: Matrix) -> NDArray[np.uint8]:
-        """The same for a single row in plain Python, which takes 3 us; numpy's calls take 12."""
+        """The same for a single row in plain Python: for one row, the calls of numpy cost more."""
         row, found = matrix[0].tolist(), 0
         for column, thresholds, answers in self._lists:
             found |= answers[bisect_left(thresholds, row[column])]
@@ -155,7 +158,7 @@ class CompiledTrees:
 
 
 def reached_leaves(feature: NDArray[np.int64]) -> NDArray[np.int64]:
-    """For every tree, the leaf that each of the 128 sets of answers leads to, (trees, 128).
+    """Return the leaf that each of the 128 sets of answers leads to, for every tree, (trees, 128).
 
     An unused node never answers yes, so the same walk serves every tree.
     """

@@ -1,28 +1,28 @@
-"""The bases of our errors: each says what whoever catches it does.
+"""The base classes of our errors; each tells the code that catches it how to react.
 
-`Retryable`: try again, nothing is lost. `NeedsOperator`: refuse to start, or end, with the message
-and no traceback: it says what a person has to do. `Rejected`: it is the input that is wrong; say so
-to whoever sent it, and go on.
+`Retryable`: try again; nothing is lost. `NeedsOperator`: refuse to start, or end, with the message
+and without a traceback, since the message says what a person has to do. `Rejected`: the input is
+wrong; report that to its sender, and continue.
 """
 
 from __future__ import annotations
 
 
 class FraudAppError(Exception):
-    """Any error of our own."""
+    """Base of all our errors."""
 
 
 class Retryable(FraudAppError):
-    """It could not be done now; the same may be tried again."""
+    """The operation failed for now; the same may be tried again."""
 
 
 class NeedsOperator(FraudAppError):
-    """Nothing gets better by itself; the message says what to do."""
+    """Retrying does not help; the message says what a person has to do."""
 
 
 class Rejected(FraudAppError):
-    """What was given can never be taken; the message says what is wrong with it."""
+    """The input can never be accepted; the message says what is wrong with it."""
 
 
 class TrainingDataError(NeedsOperator, ValueError):
-    """A file of labelled transactions that nothing can be learned from."""
+    """Labelled transactions that a model cannot be trained on or evaluated with."""

@@ -1,9 +1,10 @@
 """Exact Shapley values of shallow trees, tabulated.
 
-The value of a set of known features is the tree's mean where the others follow the training rows
-("path-dependent" expectations of TreeSHAP: Lundberg et al., Nature Machine Intelligence 2, 2020).
-A tree of depth three has at most 128 sets of answers (see `models.ensemble`), so all its Shapley
-values fit in a table that is computed once; explaining a row is then as cheap as scoring it.
+The value of a set of known features is the mean of the tree, where the unknown features follow the
+training rows ("path-dependent" expectations of TreeSHAP: Lundberg et al., Nature Machine
+Intelligence 2, 2020). A tree of depth three has at most 128 sets of answers (see
+`models.ensemble`), so all its Shapley values fit in a table that is computed once. Explaining a row
+is then as cheap as scoring it.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ def shapley_tables(
     columns: int,
     base: float,
 ) -> tuple[Floats, float]:
-    """Contribution of every feature for every tree and set of answers, and the expected score.
+    """Return each feature's contribution by tree and set of answers, and the expected score.
 
     The table has shape (trees * answers, columns): row `tree * answers + number`.
     """
@@ -51,7 +52,7 @@ def _fill(table: Floats, feature: list[int], leaf: list[float], cover: list[floa
 def _values_of_sets(
     feature: list[int], leaf: list[float], cover: list[float], used: list[int]
 ) -> Floats:
-    """The tree's mean for each set of answers (rows) and each set of known features (columns)."""
+    """Return the tree's mean by set of answers (rows) and set of known features (columns)."""
     nodes = len(feature)
     answers = np.arange(2**nodes)[:, None]
     sets = np.arange(2 ** len(used))[None, :]
@@ -71,7 +72,7 @@ def _values_of_sets(
 
 
 def _weights(count: int) -> Floats:
-    """Shapley weight of a set by its size, among `count` features."""
+    """Return the Shapley weight of a set by its size, among `count` features."""
     total = factorial(count)
     return np.array([factorial(s) * factorial(count - s - 1) / total for s in range(count)])
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from models.features import Matrix
 
 LARGEST = 1e30
-"""As in `models.ensemble`."""
+"""The same limit as in `models.ensemble`."""
 
 Floats = NDArray[np.float64]
 
@@ -33,12 +33,12 @@ class Linear(Struct, frozen=True, tag="linear"):
             raise ValueError(f"a number is not finite, or beyond {LARGEST:g}")
 
     def compiled(self, columns: int) -> CompiledLinear:
-        """The form that scores."""
+        """Compile the model into the form that scores; raises as `check` does."""
         return CompiledLinear(self, columns)
 
 
 class CompiledLinear:
-    """The weights as arrays."""
+    """A linear model that scores, with its weights as arrays."""
 
     def __init__(self, linear: Linear, columns: int) -> None:
         linear.check(columns)
@@ -47,13 +47,14 @@ class CompiledLinear:
         self._mean = np.array(linear.mean)
 
     def log_odds(self, matrix: Matrix) -> Floats:
-        """Raw scores, float64 of shape (n,)."""
-        # A sum, not a matrix product: BLAS adds in another order for another number of rows.
+        """Return raw scores, float64 of shape (n,)."""
+        # A sum instead of a matrix product: BLAS adds in an order that depends on the number of
+        # rows, and a row's score must not depend on the others.
         raw: Floats = self.contributions(matrix).sum(axis=1) + self.expected
         return raw
 
     def contributions(self, matrix: Matrix) -> Floats:
-        """Shapley values under independent features, in log-odds, (n, features)."""
+        """Return Shapley values for independent features, in log-odds, (n, features)."""
         centred: Floats = np.ascontiguousarray(matrix, dtype=np.float64) - self._mean
         centred *= self._weight
         return centred

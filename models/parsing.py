@@ -1,7 +1,7 @@
-"""Strict reading of transactions from JSON: nothing is coerced, nothing is guessed.
+"""Strict parsing of transactions from JSON: nothing is coerced, nothing is guessed.
 
-The fast path is one `msgspec` call on the raw bytes. Only what it refuses is read again, field by
-field, to name everything that is wrong with it.
+The fast path is one `msgspec` call on the raw bytes. Only an input that it refuses is parsed again,
+field by field, to report every error.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _TEXTS: Final = ("transaction_id", "nameOrig", "nameDest")
 _HINTS: Final[dict[str, Any]] = get_type_hints(Transaction, include_extras=True)
 _DECODE_FIELD: Final = {name: msgspec.json.Decoder(each).decode for name, each in _HINTS.items()}
 UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
-"""What decoding raises; a RecursionError where things nest a thousand levels deep."""
+"""Exceptions of decoding; a RecursionError comes from JSON that nests a thousand levels deep."""
 _OPTIONAL: Final = frozenset(
     field.name for field in msgspec.structs.fields(Transaction) if not field.required
 )
@@ -33,18 +33,18 @@ _KINDS: Final = {
     b"f": "a boolean",
     b"n": "null",
 }
-"""What a JSON value is, by its first byte; all others are numbers."""
+"""The type of a JSON value by its first byte; values with other first bytes are numbers."""
 CUT_TO: Final = 100_000
-"""Bytes that are left of a message which is too large to be read, or to be sent again as it was."""
+"""Bytes that are kept of a record that is too large to be read, or to be sent on unchanged."""
 LONGEST_PROBLEM: Final = 300
-"""Characters that are told of what is wrong with a field: some of them are the sender's."""
+"""Characters of an error message about a field, since the message may quote its sender."""
 
 
 def unread(name: str, fields: Iterable[str], **options: Any) -> Callable[[bytes], Any]:
-    """Return a decoder that finds these fields, of which nothing is read, and skips all others.
+    """Return a decoder that finds these fields without decoding them, and skips all others.
 
-    No Python object is made of what is skipped: a million of them hold up all else for half a
-    second.
+    It makes no Python objects of skipped values, which would block the event loop if there were
+    many.
     """
     absent = msgspec.field(default=msgspec.UNSET)
     return msgspec.json.Decoder(
@@ -56,7 +56,7 @@ _decode_fields: Final = unread("Fields", _HINTS)
 
 
 class InvalidTransaction(Rejected, ValueError):
-    """An input that is not a transaction; `errors` names each thing that is wrong with it."""
+    """An input that is not a valid transaction; `errors` has one entry for each error."""
 
     def __init__(self, errors: Iterable[FieldError]) -> None:
         self.errors = list(errors)
@@ -64,10 +64,10 @@ class InvalidTransaction(Rejected, ValueError):
 
 
 class Unread(bytes):
-    """The beginning of a message that is too large to be unpacked, or could not be."""
+    """The beginning of a record whose value is too large to be decompressed, or cannot be."""
 
     size: int | None
-    """Bytes of the whole; None if that is not known."""
+    """Bytes of the whole value; None if not known."""
 
     def __new__(cls, beginning: bytes, size: int | None) -> Unread:
         """`beginning` may be empty."""
@@ -77,13 +77,13 @@ class Unread(bytes):
 
 
 class Damaged(Unread):
-    """A message that is not as its checksum says: the broker's disk has changed it."""
+    """A record that does not match its checksum: the broker's disk has changed it."""
 
 
 def parse(raw: bytes | None) -> Transaction:
-    """Read one message; raises `InvalidTransaction` for anything but a valid transaction.
+    """Parse the value of a record; raises `InvalidTransaction` unless it is a valid transaction.
 
-    `None` stands for a Kafka message without a value.
+    `None` stands for a Kafka record without a value.
     """
     if isinstance(raw, Unread):
         raise InvalidTransaction([FieldError("", _unread(raw))])
@@ -106,13 +106,13 @@ def from_mapping(fields: Any) -> Transaction:
 
 
 def valid_id(text: str) -> bool:
-    """Whether a transaction can have this id."""
+    """Whether the text is valid as a transaction id."""
     return 0 < len(text) <= LONGEST_TEXT and characters.allowed(text)
 
 
 def checked(transaction: Transaction) -> Transaction:
-    """Return a transaction of the right types, or raise `InvalidTransaction` for its texts."""
-    # No type can forbid single characters.
+    """Check the characters of a decoded transaction; raises `InvalidTransaction`."""
+    # The types of msgspec cannot forbid single characters.
     if characters.allowed(
         f"{transaction.transaction_id}{transaction.nameOrig}{transaction.nameDest}"
     ):

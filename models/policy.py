@@ -1,4 +1,4 @@
-"""From a probability to an outcome: the thresholds, and what overrides them."""
+"""The policy: thresholds that map a probability to an outcome, and the flag that overrides them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ FLAGGED_UPSTREAM: Final = Reason(
 
 
 class Policy(Struct, frozen=True):
-    """The thresholds in force: probabilities from which on a transaction is flagged or blocked."""
+    """The thresholds: probabilities of fraud from which on a transaction is flagged or blocked."""
 
     flag_at: float = 0.5
     block_at: float = 0.8
@@ -33,7 +33,7 @@ class Policy(Struct, frozen=True):
         return f"flag-{self.flag_at!r}-block-{self.block_at!r}"
 
     def decide(self, score: float, *, flagged_upstream: bool) -> Outcome:
-        """Map a fraud probability to an outcome; a tie takes the stricter one."""
+        """Map a fraud probability to an outcome; at a threshold, the stricter outcome applies."""
         if not 0.0 <= score <= 1.0:  # NaN fails this comparison too
             raise ValueError(f"score must be in 0..1, got {score!r}")
         if flagged_upstream or score >= self.block_at:

@@ -1,7 +1,8 @@
-"""From contributions of features to reasons in words.
+"""Reasons in words, made from the contributions of features.
 
-Features that say one thing together (four of them compare the amount with the sender's balance) are
-one reason whose contribution is their sum, so reasons add up as contributions do.
+Features about one fact form one group: four of them compare the amount with the sender's balance. A
+group makes one reason, whose contribution is the sum over the group, so that reasons add up as
+contributions do.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from models.records import Reason, Transaction
 
 
 class Group(NamedTuple):
-    """Features that make one reason together."""
+    """A group of features that makes one reason."""
 
     features: tuple[str, ...]
     describe: Callable[[Transaction], tuple[str, str]]
@@ -63,7 +64,7 @@ GROUPS = (
     Group(("log_share", "takes_all", "exceeds_balance", "origin_empty"), _share),
     Group(("log_destination_balance", "destination_empty"), _destination),
 )
-"""Every feature is in exactly one."""
+"""Every feature is in exactly one group."""
 
 _MEMBERSHIP = np.array(
     [[float(name in group.features) for group in GROUPS] for name in FEATURE_NAMES]
@@ -71,15 +72,15 @@ _MEMBERSHIP = np.array(
 
 
 def grouped(contributions: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Contributions of the groups, (n, groups), from those of the features, (n, features)."""
+    """Sum the contributions of features, (n, features), into those of groups, (n, groups)."""
     sums: NDArray[np.float64] = contributions @ _MEMBERSHIP
     return sums
 
 
 def strongest(transaction: Transaction, contributions: list[float], most: int = 3) -> list[Reason]:
-    """Up to `most` reasons, the weightiest first whatever the sign; none that weighs nothing.
+    """Return up to `most` reasons, in order of the absolute value of their contributions.
 
-    `contributions` has one number for each of `GROUPS`.
+    `contributions` has one number for each of `GROUPS`; groups that contribute 0 make no reason.
     """
     ranked = sorted(range(len(GROUPS)), key=lambda place: -abs(contributions[place]))
     return [

@@ -1,4 +1,4 @@
-"""The two records of the system: the transaction that comes in and the decision that goes out."""
+"""The two types of records: transactions, which come in, and decisions, which go out."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from msgspec import Meta, Struct
 from models.characters import MEANT
 
 LARGEST_STEP = 2**31 - 1  # fits a 32-bit column; PaySim's own steps end at 743
-LARGEST_AMOUNT = 1e15  # far above any transfer, and whole days of them can still be added up
+LARGEST_AMOUNT = 1e15  # far above any transfer, and sums over days stay exact enough
 LONGEST_TEXT = 128
 
 Amount = Annotated[float, Meta(ge=0, le=LARGEST_AMOUNT, description="account currency")]
@@ -41,7 +41,7 @@ class Transaction(Struct, frozen=True, kw_only=True, gc=False):
     isFraud: Label = 0
     """The label, where it is known; never a model input."""
     isFlaggedFraud: Label = 0
-    """The sender's own rule has flagged it: the policy's business, never a model input."""
+    """Whether the sender's own rule has flagged it; the policy uses it, the model never does."""
 
 
 class Outcome(str, Enum):
@@ -78,7 +78,7 @@ class Decision(Struct, frozen=True, kw_only=True):
     topic: str
     partition: Annotated[int, Meta(ge=0, le=2**31 - 1)]
     offset: Annotated[int, Meta(ge=0, le=2**63 - 1)]
-    """Where the transaction was read: topic, partition and offset of the input message."""
+    """Position of the input: topic, partition and offset."""
     transaction: Transaction
 
 
@@ -86,12 +86,12 @@ class FieldError(Struct, frozen=True):
     """One thing wrong with an input, and where."""
 
     field: str
-    """Name of the field; empty if the message as a whole is wrong."""
+    """Name of the field; empty if the error is in the input as a whole."""
     problem: str
 
     def __str__(self) -> str:
         return f"{self.field}: {self.problem}" if self.field else self.problem
 
     def as_json(self) -> dict[str, Any]:
-        """The form of it in a problem+json answer."""
+        """Return the form that the error has in a problem+json answer."""
         return {"field": self.field, "problem": self.problem}

@@ -1,4 +1,4 @@
-"""Which inputs are decided in the partition where they were read, and which are rerouted."""
+"""Routing: tells inputs that are in their key partition from those that must be rerouted."""
 
 from __future__ import annotations
 
@@ -12,21 +12,22 @@ from models.parsing import InvalidTransaction, parse
 
 @dataclass
 class Routed:
-    """The inputs of a batch, before anything is known of earlier ones."""
+    """The inputs of a batch, parsed and routed, but not deduplicated yet."""
 
     valid: list[ValidInput] = field(default_factory=list)
-    """Read in their key partition."""
+    """Valid inputs that were read in their key partition."""
     misrouted: list[tuple[ValidInput, int]] = field(default_factory=list)
-    """Read elsewhere, with their key partition, to which they are rerouted."""
+    """Valid inputs that were read in another partition, each with its key partition."""
     rejected: list[Rejection] = field(default_factory=list)
-    """No transactions."""
+    """Inputs that are not valid transactions."""
 
 
 def route(inputs: Sequence[Input], partitions: int) -> Routed:
-    """Parse each input of a topic with so many partitions, and compare where it was read.
+    """Parse inputs of a topic with so many partitions, and compare partition and key partition.
 
-    All inputs under one id have to meet in one partition, to be decided one after the other. A
-    producer that uses no key, or another partitioner than Kafka's own, puts them anywhere.
+    All inputs with the same id have to meet in one partition, where they are decided one after the
+    other. A producer without keys, or with another partitioner than Kafka's default one, writes
+    them to any partition.
     """
     routed = Routed()
     valid = []
@@ -46,10 +47,11 @@ def route(inputs: Sequence[Input], partitions: int) -> Routed:
 
 
 def _as_read(source: Input, partitions: int) -> Input:
-    """Return the input without an origin that only its producer can have claimed.
+    """Return the input with its own position as origin, unless a worker can have set the origin.
 
-    A worker sends an input on unparsed only from a partition beyond those of the decision log.
-    Whatever else it rerouted was a valid transaction, and went to its key partition.
+    A producer can forge the header with the origin. A worker reroutes unparsed inputs only from
+    partitions beyond those of the decision log. All other inputs that it reroutes are valid and go
+    to their key partition, so that an invalid or misrouted input cannot come from a worker.
     """
     if source.origin.partition >= partitions:
         return source

@@ -1,4 +1,4 @@
-"""From transactions to probabilities of fraud, a whole batch in one call."""
+"""Scores a whole batch of transactions in one call, and explains scores."""
 
 from __future__ import annotations
 
@@ -16,28 +16,31 @@ Floats = NDArray[np.float64]
 
 
 class CompiledModel(Protocol):
-    """What a kind of model offers once its tables are built."""
+    """A model in the form that scores; each kind of model has an implementation."""
 
     @property
     def expected(self) -> float:
-        """Log-odds before anything is known of the row."""
+        """The expected log-odds, before any feature of a row is known."""
 
     def log_odds(self, matrix: Matrix) -> Floats:
-        """Raw scores, (n,)."""
+        """Return raw scores in log-odds, (n,)."""
 
     def contributions(self, matrix: Matrix) -> Floats:
-        """What each feature adds to `expected`, (n, features); they add up to the raw score."""
+        """Return each feature's contribution, (n, features).
+
+        `expected` plus a row's contributions is its raw score.
+        """
 
 
 class Scorer:
-    """A trained model, ready to serve. It has no state that scoring changes."""
+    """A trained model, ready to serve. It is immutable."""
 
     def __init__(self, version: str, model: CompiledModel) -> None:
         self.version = version
         self._model = model
 
     def score(self, transactions: Sequence[Transaction]) -> Floats:
-        """Probabilities of fraud, float64 in 0..1, shape (n,), in the order given.
+        """Return probabilities of fraud, float64 in 0..1, shape (n,), in the order given.
 
         A row's score does not depend on its neighbours. Raises `ValueError` for numbers and types
         that parsing refuses, and for a score that is not a number.
@@ -45,15 +48,15 @@ class Scorer:
         return self.score_matrix(features(transactions))
 
     def score_matrix(self, matrix: Matrix) -> Floats:
-        """The same for rows whose features are at hand."""
+        """The same for rows whose features are computed already."""
         return probability(self._model.log_odds(matrix))
 
     def explain(
         self, transactions: Sequence[Transaction], rows: Sequence[int]
     ) -> list[list[Reason]]:
-        """Up to three reasons for each of the chosen rows, the weightiest first.
+        """Return up to three reasons for each of the chosen rows, the strongest first.
 
-        Contributions are in log-odds of fraud: positive ones speak for fraud.
+        Contributions are in log-odds of fraud: positive ones raise the probability.
         """
         chosen = [transactions[row] for row in rows]
         if not chosen:
@@ -65,11 +68,11 @@ class Scorer:
 def probability(log_odds: Floats) -> Floats:
     """The logistic function; raises `ValueError` if the result is not a number.
 
-    Log-odds are cut at +-40, where the probability is 1 - 4e-18: beyond, exp could overflow.
+    Log-odds are clipped at +-40, where the probability is 1 - 4e-18: beyond, exp could overflow.
     """
-    # Of a single row, np.clip takes five times as long.
-    cut = np.maximum(np.minimum(log_odds, 40.0), -40.0)
-    scores: Floats = 1.0 / (1.0 + np.exp(-cut))
+    # For a single row, np.clip takes several times as long.
+    clipped = np.maximum(np.minimum(log_odds, 40.0), -40.0)
+    scores: Floats = 1.0 / (1.0 + np.exp(-clipped))
     if not (scores <= 1.0).all():
         raise ValueError("the model returned a score that is not a number")
     return scores

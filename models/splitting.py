@@ -1,4 +1,4 @@
-"""Arrays of transactions, taken apart without a look at what comes after the last that may be."""
+"""Splits JSON arrays of transactions, without parsing more items than one request may have."""
 
 from __future__ import annotations
 
@@ -17,35 +17,36 @@ from models.records import FieldError
 MOST_AT_ONCE: Final = 1_000
 """Transactions in one array."""
 LARGEST: Final = 64 << 10
-"""Bytes of one of them; what is read of it takes a millisecond then."""
+"""Bytes of one transaction; parsing one of this size does not block the event loop for long."""
 WIDEST: Final = 4 << 10
-"""Bytes of white space in a row; as with items, others have to have their turn in between."""
+"""Bytes of consecutive white space; they are skipped in one step, which has to be short too."""
 _MOSTLY: Final = 1_024
-"""Bytes that nearly all of them are within."""
+"""Bytes that nearly all transactions fit in."""
 _AT_ONCE: Final = 512 << 10
-"""Bytes up to which one call, which nothing can interrupt, takes a few milliseconds."""
+"""Bytes up to which one call may split the array: it blocks the event loop, but not for long."""
 
 _decode: Final = unread(
     "Items",
-    [f"item_{number}" for number in range(MOST_AT_ONCE)],
+    [f"item_{index}" for index in range(MOST_AT_ONCE)],
     array_like=True,
     forbid_unknown_fields=True,
 )
 _GAP: Final = re.compile(rb"[ \t\n\r]{0,%d}" % WIDEST)
-# Only where an item ends is asked for: whether it is valid tells whoever parses it.
+# Finds only where an item ends; the caller parses the item and checks it.
 _decode_first: Final = json.JSONDecoder(
     parse_int=len, parse_float=len, parse_constant=len, strict=False
 ).raw_decode
 
 
 class TooMany(Rejected, ValueError):
-    """An array has more than `MOST_AT_ONCE` items; the others were not looked at."""
+    """An array has more than `MOST_AT_ONCE` items; those beyond were not parsed."""
 
 
 def items(raw: bytes) -> Iterator[bytes]:
-    """Yield the items of a JSON array, each still to be parsed; the work between two is short.
+    """Yield the items of a JSON array, unparsed.
 
-    Raises `TooMany`, or `InvalidTransaction` for what is no JSON array.
+    The work between two items is short, so that the caller can yield to the event loop. Raises
+    `TooMany`, or `InvalidTransaction` if the bytes are no JSON array.
     """
     return _at_once(raw) if len(raw) <= _AT_ONCE else _one_by_one(raw)
 
@@ -80,17 +81,18 @@ def _one_by_one(raw: bytes) -> Iterator[bytes]:
 
 def _length(raw: bytes, position: int) -> int:
     for size in (_MOSTLY, LARGEST + 1):
-        # One character a byte: what is no ASCII is within strings, and of no interest.
+        # Latin-1 makes one character of each byte. Other bytes than ASCII are within strings,
+        # whose content does not matter here.
         text = raw[position : position + size].decode("latin-1")
         with suppress(ValueError, RecursionError):
             length = _decode_first(text)[1]
-            if length < size:  # else it may go on
+            if length < size:  # otherwise the item may be longer
                 return length
     raise _invalid()
 
 
 def _past(raw: bytes, mark: bytes, position: int) -> int:
-    """Position after the mark, and after white space."""
+    """Return the position after `mark` and the white space that follows it."""
     if not raw.startswith(mark, position):
         raise _invalid()
     gap = _GAP.match(raw, position + len(mark))

@@ -1,4 +1,4 @@
-"""Tables: state kept in RocksDB and in changelog topics."""
+"""Faust tables: state in RocksDB, backed by changelog topics."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ __part_of__ = "fraudapp"
 
 @dataclass(frozen=True)
 class Tables:
-    """The tables of a worker, each with a value for each partition of the input."""
+    """The tables of a worker; each has one value for each partition of the transactions topic."""
 
     counts: ByPartition[Counts]
     heartbeats: ByPartition[heartbeats.Heartbeat]
 
 
 def register(app: App, settings: Settings) -> Tables:
-    """Make the tables of an app."""
+    """Add the tables to an app; called once, before the app starts."""
     return Tables(decision_counts.new_table(app, settings), heartbeats.new_table(app, settings))

@@ -1,4 +1,7 @@
-"""The counts of every partition: decisions by outcome, duplicates, dead letters by reason."""
+"""The table of counts: decisions by outcome, duplicates, dead letters by reason.
+
+Each partition's owner writes its counts, and every worker reads those of all.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,7 @@ log = logging.getLogger(__name__)
 
 
 def new_table(app: App, settings: Settings) -> ByPartition[Counts]:
-    """Return the table; it is the app's from then on."""
+    """Add the table to the app and return it."""
     return ByPartition(
         app,
         settings,
@@ -27,21 +30,22 @@ def new_table(app: App, settings: Settings) -> ByPartition[Counts]:
 
 
 class Progress(NamedTuple):
-    """What became of inputs of one partition."""
+    """The processed inputs of one partition that are to be counted."""
 
     inputs: Iterable[Counted]
+    """Those that did not lead to a decision."""
     offset: int
-    """The last of them."""
+    """Offset of the last processed input."""
     decisions: Mapping[str, int]
-    """Totals by outcome, from the index."""
+    """Totals by outcome, from the decision index."""
 
 
 class OwnCounts:
     """Writes the counts of the partitions this worker owns.
 
-    The value is read from the table when a partition is taken over, and kept in memory from then
-    on: a worker that was paused and does not know yet that its partitions have gone may still write
-    an old value into the table. `refresh` writes over it.
+    A partition's counts are read from the table when the worker is assigned the partition, and are
+    kept in memory from then on. A paused worker that does not know yet of a rebalance may still
+    write old counts into the table; `refresh` overwrites them.
     """
 
     def __init__(self, table: ByPartition[Counts]) -> None:
@@ -51,15 +55,17 @@ class OwnCounts:
         self._counts: dict[int, Counts] = {}
 
     def has_begun(self, generation: int, partition: int) -> bool:
-        """Whether `begin` was called."""
+        """Whether `begin` was called for the partition in this generation."""
         return self._begun.get(partition) == generation
 
     async def begin(
         self, generation: int, partition: int, topic_id: str, *, end: int, next_offset: int
     ) -> None:
-        """Go on with the topic there is now, see `Counts.at`; before anything of it is decided.
+        """Continue the counts with the topic that exists now; see `Counts.at`.
 
-        Returns once the changelog topic has it: what is decided next is not of before.
+        Called after an assignment, before any input of the partition is decided. Returns once the
+        changelog topic has the result, so that later decisions cannot be mistaken for those on
+        inputs of an earlier topic.
         """
         self._take_over(generation, partition)
         before = self._counts[partition]
@@ -76,7 +82,7 @@ class OwnCounts:
         self._begun[partition] = generation
 
     def since(self, partition: int) -> int:
-        """Offset in the decision log up to which decisions are on inputs of another topic."""
+        """Return the offset in the decision log at which the inputs of this topic begin."""
         return self._counts[partition].since
 
     def _take_over(self, generation: int, partition: int) -> None:
@@ -90,7 +96,7 @@ class OwnCounts:
         await self._table.delivered(partition)
 
     def refresh(self, generation: int, decisions: Mapping[int, Mapping[str, int]]) -> None:
-        """Write the counts of these partitions again, with these totals of their indexes."""
+        """Write the counts of these partitions again, with the totals of their decision indexes."""
         for partition, totals in decisions.items():
             self._write(generation, partition, Progress((), -1, totals))
 

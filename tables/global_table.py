@@ -1,6 +1,7 @@
-"""Tables with a value for each input partition, of which every worker has all: global tables.
+"""Global tables with one value for each input partition, whose changes can be waited for.
 
-In RocksDB, backed by a changelog topic. The worker that owns a partition writes its value.
+They are in RocksDB, backed by a changelog topic. The owner of a partition writes its value, and
+every worker has a copy of all values.
 """
 
 from __future__ import annotations
@@ -36,10 +37,10 @@ Value = TypeVar("Value", bound=msgspec.Struct)
 
 
 class DeliveredTable(GlobalTable):
-    """A global table whose changes can be waited for until the changelog topic has them.
+    """A global table in which a writer can wait until the changelog topic has a change.
 
-    Faust sends them at some later time, and may commit the input before: a crash in between loses
-    the change.
+    Faust itself sends changes later, and may commit the offset of the input before: a crash in
+    between would lose the change.
     """
 
     def __init__(
@@ -49,24 +50,24 @@ class DeliveredTable(GlobalTable):
         value_struct: type[msgspec.Struct],
         **kwargs: Any,
     ) -> None:
-        """`value_struct` is what values have to be; anything else is passed over."""
+        """`value_struct` is the type of all values; records with other values are skipped."""
         super().__init__(*args, **kwargs)
         self._settings = settings
         self._decode_value = msgspec.json.Decoder(value_struct).decode
-        # By partition: the newest key and value, those the topic has, and what is on its way there.
+        # By partition: the newest key and value, those acknowledged, and the record in flight.
         self._newest: dict[int, tuple[Any, Any]] = {}
-        self._there: dict[int, tuple[Any, Any]] = {}
-        self._on_its_way: dict[int, FutureMessage] = {}
+        self._acknowledged: dict[int, tuple[Any, Any]] = {}
+        self._in_flight: dict[int, FutureMessage] = {}
         self.delivering: dict[int, Operation] = {}
-        """Whether the changelog topic takes what is waited for, by partition."""
+        """The state of each partition's writing to the changelog topic, by partition."""
         self.recovered = False
-        """Whether the whole changelog was read since the start; then what is new is heard of."""
+        """Whether the changelog was read to its end after the start; since then it is followed."""
 
     async def on_start(self) -> None:
-        """Start with what is on disk, but for what would keep the worker from ever starting."""
+        """Repair the store, so that no damaged data keeps the worker from starting; then start."""
         await super().on_start()
         topic = self.changelog_topic_name
-        partitions = [TP(topic, number) for number in range(self._settings.topic_partitions)]
+        partitions = [TP(topic, partition) for partition in range(self._settings.topic_partitions)]
         store = cast(PatientStore, self.data)
         async for attempt in retry_forever(f"asking where {topic} ends"):
             with attempt:
@@ -81,7 +82,7 @@ class DeliveredTable(GlobalTable):
         self.recovered = True
 
     def apply_changelog_batch(self, batch: Iterable[EventT[Any]]) -> None:
-        """See `Collection.apply_changelog_batch`; what we did not write is passed over."""
+        """See `Collection.apply_changelog_batch`; skips records that no worker can have written."""
         last: dict[TP, int] = {}
         ours = []
         for event in batch:
@@ -110,7 +111,7 @@ class DeliveredTable(GlobalTable):
         )
 
     def _verify_source_topic_partitions(self, source_topic: str) -> None:
-        """Do nothing: the input may have more partitions than we keep values for."""
+        """Do nothing: the input topic may have more partitions than the table has values for."""
 
     def _what_is_wrong(self, message: Message) -> str | None:
         try:
@@ -120,53 +121,54 @@ class DeliveredTable(GlobalTable):
         return None
 
     def _check(self, partition: int, key: bytes, value: bytes) -> None:
-        """Raise what is wrong with an entry that no worker can have written."""
+        """Raise one of `UNREADABLE` for an entry that no worker can have written."""
         if _decode_key(key) != partition:
             raise msgspec.ValidationError("its key is another partition")
         self._decode_value(value)
 
     def _new_changelog_topic(self, **kwargs: Any) -> TopicT:
         topic = super()._new_changelog_topic(**kwargs)
-        # Read as it is: at what it cannot decode Faust's recovery would stop for ever.
+        # Records are read undecoded: Faust's recovery would hang at one that it cannot decode.
         topic.schema = RawSchema(key_serializer="json", value_serializer="json")
         return topic
 
     def send_changelog(self, partition: Any, key: Any, value: Any, *args: Any) -> FutureMessage:
-        """See `Collection.send_changelog`; while one is on its way, a change is not sent yet.
+        """See `Collection.send_changelog`; at most one change of a partition is in flight.
 
-        Were there two that a partition does not take, Faust's producer would wait for room with
-        those of all others, and end the worker when its time is over.
+        If a partition does not take its records, several in flight would fill the buffer of Faust's
+        producer, which then blocks the records of all other partitions and ends the worker after a
+        timeout.
         """
         self._newest[partition] = key, value
-        return self._on_its_way.get(partition) or self._send(partition)
+        return self._in_flight.get(partition) or self._send(partition)
 
     def _send(self, partition: int) -> FutureMessage:
         change = self._newest[partition]
-        message = self._on_its_way[partition] = super().send_changelog(partition, *change)
+        message = self._in_flight[partition] = super().send_changelog(partition, *change)
 
         def ended(message: asyncio.Future[Any]) -> None:
-            del self._on_its_way[partition]
+            del self._in_flight[partition]
             if message.exception() is None:
-                self._there[partition] = change
+                self._acknowledged[partition] = change
 
         message.add_done_callback(ended)
         return message
 
     async def delivered(self, partition: int) -> None:
-        """Return once the changelog topic has the newest value of a partition; tried until then."""
+        """Return once the changelog topic has the newest value of a partition; retries for ever."""
         if partition not in self.delivering:
             what = f"writing partition {partition} of {self.changelog_topic_name}"
             self.delivering[partition] = Operation(what, needs="WRITE")
         async for attempt in retry_forever(self.delivering[partition]):
             with attempt:
-                while self._there.get(partition) is not self._newest.get(partition):
-                    message = self._on_its_way.get(partition) or self._send(partition)
-                    await asyncio.wait([message])  # which is not cancelled with whoever waits
+                while self._acknowledged.get(partition) is not self._newest.get(partition):
+                    message = self._in_flight.get(partition) or self._send(partition)
+                    await asyncio.wait([message])  # unlike `await message`, does not cancel it
                     message.result()
 
 
 class ByPartition(Generic[Value]):
-    """Values of one type by input partition, in a table of that name."""
+    """One value for each input partition, in a global table; a typed view of `DeliveredTable`."""
 
     def __init__(
         self, app: App, settings: Settings, name: str, *, value: type[Value], help: str
@@ -183,19 +185,19 @@ class ByPartition(Generic[Value]):
         return None if value is None else self._converted(value)
 
     def items(self) -> Iterator[tuple[int, Value]]:
-        """Every partition with its value, as far as this worker has heard."""
+        """Yield every partition with its value, as far as this worker has read the changelog."""
         self._tables.recovery.flush_buffers()
         for partition, value in self._table.items():
             yield int(partition), self._converted(value)
 
     @property
     def recovered(self) -> bool:
-        """Whether every value was heard of that there was at the start."""
+        """Whether every value that existed at the start was read."""
         return self._table.recovered
 
     def write(self, partition: int, value: Value) -> None:
-        """Set the value of a partition; see `delivered`."""
-        # Faust finds the partition by the current event, which micro-batches and timers lack.
+        """Set the value of a partition without waiting for the changelog topic; see `delivered`."""
+        # Faust takes the partition from the current event, which batches and timers do not have.
         event = _Event(self._topic, partition)
         token = _current_event.set(weakref.ref(cast(Any, event)))
         try:
@@ -205,15 +207,15 @@ class ByPartition(Generic[Value]):
 
     @property
     def trouble(self) -> str | None:
-        """Why the table is held in memory, if its disk does not take it."""
+        """Why values are held in memory instead of on disk; None if they are on disk."""
         return cast(PatientStore, self._table.data).writing.trouble()
 
     def troubles(self) -> list[str]:
-        """What its changelog topic does not take, and why."""
+        """Return what cannot be written to the changelog topic, and why."""
         return troubles(self._table.delivering.values())
 
     async def delivered(self, partition: int) -> None:
-        """Return once the changelog topic has what was written of a partition."""
+        """Return once the changelog topic has the last value written for a partition."""
         await self._table.delivered(partition)
 
     def _converted(self, value: Any) -> Value:
@@ -221,7 +223,7 @@ class ByPartition(Generic[Value]):
 
 
 class _Event:
-    """As much of an event as Faust's tables ask for: the partition that is written to."""
+    """The part of an event that Faust's tables read: the partition that is written to."""
 
     def __init__(self, topic: str, partition: int) -> None:
         self.message = SimpleNamespace(topic=topic, partition=partition)
@@ -241,10 +243,11 @@ def _new_table(
         is_global=True,
         extra_topic_configs=BROKERS_CLOCK,
         # Larger buffers hide the latest changes of other workers; `items` flushes the rest.
-        # With a *recovery* buffer of 1 the table is corrupted (4,903 of 30,000, measured).
+        # The *recovery* buffer keeps its default: with a size of 1 the table is corrupted.
         standby_buffer_size=1,
-        # For each partition, whose one value is written again and again: RocksDB keeps every
-        # version until its buffer is full. Faust's defaults are 64 MB, and a cache of 2 GiB.
+        # Each partition has a database with one value that is written again and again. RocksDB
+        # keeps every version until the write buffer is full, so a small buffer is enough. Faust's
+        # defaults are 64 MB, and a cache of 2 GiB.
         options={
             "block_cache_size": 1 << 20,
             "write_buffer_size": 256 << 10,

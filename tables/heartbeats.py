@@ -1,7 +1,7 @@
-"""What the owner of each partition tells the other workers about it, about once a second.
+"""The table of heartbeats: what a partition's owner tells the other workers each second.
 
-Counts are exact with every batch and are in `decision_counts`. What is here may be a second late;
-its `activity` is a function of the decision log, so that no crash can falsify it.
+Heartbeats may be a second late; the counts of `decision_counts` are exact after every batch. The
+`activity` is a function of the decision log, so that no crash can falsify it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ class SinkStatus(Struct, frozen=True):
     """How one sink does at one worker."""
 
     behind: Count
-    """Decisions of the worker's partitions that it does not have yet."""
+    """Lag: decisions on the worker's partitions that the sink does not have yet."""
     down: bool
 
 
@@ -31,27 +31,27 @@ class Heartbeat(Struct, frozen=True):
     at: float
     """Seconds since 1970."""
     cursor: Count
-    """Offset in the decision log up to which `activity` tells."""
+    """Next offset in the decision log: `activity` covers the decisions before it."""
     high_water: Count | None
-    """Offset after the last message of the input partition; None if not known yet."""
+    """Offset after the last record of the input partition; None if not known yet."""
     latency: dict[str, float]
-    """Seconds from a message's timestamp to its decision at that worker, in the last minute: `p50`,
-    `p95`, `p99`; empty if there was none."""
+    """Seconds from the timestamp of an input to its decision at this worker, over the last minute:
+    `p50`, `p95`, `p99`; empty if there were no decisions."""
     stores: dict[str, SinkStatus]
     model_version: str
     policy_version: str
     activity: Activity
     stored: Count = 0
-    """Offset in the decision log up to which Postgres has it, as far as its owner knows."""
+    """Next offset of the Postgres sink in the decision log, as far as the owner knows."""
     unread: Count = 0
-    """Records of the decision log that its owner has to read before it decides here. While there
-    are some, what is told of the partition itself is from the owner before it."""
+    """Records of the decision log that the owner has to read before it decides here. While it is
+    above zero, the values about the partition itself come from the previous owner."""
     unread_seconds: float | None = None
-    """How long that will take; None if not known yet."""
+    """Estimated time for reading them, in seconds; None if not known yet."""
 
 
 def new_table(app: App, settings: Settings) -> ByPartition[Heartbeat]:
-    """Return the table; it is the app's from then on. Its name is that of its changelog topic."""
+    """Add the table to the app and return it; the name of its changelog topic contains its name."""
     return ByPartition(
         app,
         settings,

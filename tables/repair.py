@@ -1,4 +1,4 @@
-"""Throws away what is on disk of a table where it is of no use: all of it is in the changelog."""
+"""Removes damaged partitions of a table from disk; Faust then reads them from the changelog."""
 
 from __future__ import annotations
 
@@ -15,17 +15,18 @@ log = logging.getLogger(__name__)
 
 
 Check = Callable[[int, bytes, bytes], None]
-"""Raises what is wrong with an entry of a partition: its key, and its value."""
+"""Raises an exception if an entry is invalid; called with its partition, key and value."""
 
 
 async def repair(
     store: Store, partitions: Iterable[TP], ends: Mapping[TP, int], check: Check
 ) -> None:
-    """Remove partitions that cannot be opened or read, or are ahead of the end of their changelog.
+    """Remove the partitions from disk that Faust could not start with.
 
-    And those with an entry that `check` raises on. Faust would crash on the others, at every start
-    anew. One that another process has open is left to Faust, which waits for it for a while; that
-    it is in use is said here. Raises `DiskFull`.
+    These are partitions that cannot be opened or read, that are ahead of the end of their changelog
+    (`ends`), or that have an entry on which `check` raises. Faust would crash on them at every
+    start. A partition that another process has open is only logged: Faust itself waits for it for
+    a while. Blocks the event loop. Raises `DiskFull`.
     """
     for partition in partitions:
         path = store.partition_path(partition.partition)
@@ -60,11 +61,11 @@ def _what_is_wrong(store: Store, partition: TP, end: int, check: Check) -> str |
 
 
 def _read(store: Store, partition: TP, check: Check) -> None:
-    """Look at every entry; raises whatever is wrong with one."""
+    """Check every entry; raises what `check` or RocksDB raises."""
     entries = store._db_for_partition(partition.partition).iter()
     entries.seek_to_first()
     while entries.valid():
         if entries.key() != store.offset_key:
             check(partition.partition, entries.key(), entries.value())
         entries.next()
-    entries.status()  # an iterator ends at a damaged block as it does after the last entry
+    entries.status()  # raises if the iterator has ended at a damaged block

@@ -1,4 +1,4 @@
-"""Faust's store on RocksDB, which a full disk neither ends nor holds up."""
+"""Faust's store on RocksDB, made to survive a full disk without crashing or blocking."""
 
 from __future__ import annotations
 
@@ -16,35 +16,36 @@ from fraudapp.operation import Operation
 from fraudapp.process.disk import DiskFull, is_full
 
 _AT_ONCE: Final = WriteOptions()
-# RocksDB would hold up the whole event loop until its disk has room, or has caught up.
+# Otherwise RocksDB would block the event loop until the disk has room, or has caught up.
 _AT_ONCE.no_slowdown = True
-# No write-ahead log: the changelog is one. And once RocksDB could not write to its own, it takes
-# nothing more until it is opened anew (150 s after there was room again, measured).
+# No write-ahead log: the changelog topic is one. After RocksDB has failed to write its own, it
+# refuses writes until it is opened anew, even if the disk has room again.
 _AT_ONCE.disable_wal = True  # type: ignore[assignment, method-assign]
 
 
 class PatientStore(Store):
-    """Of a global table: what its disk does not take is held in memory, and written with the next.
+    """The store of a global table; holds values in memory that the disk refuses, and retries them.
 
-    There is one value a partition of the input, so that is little. Values and the offset up to
-    which they were read go together: what is on disk is never behind what it says.
+    The next write of a partition includes them. There is one value for each input partition, so
+    they need little memory. Values and the changelog offset that they were read up to are written
+    together: the values on disk are never older than the offset on disk.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         """See `Store`."""
         super().__init__(*args, **kwargs)
         self._held: defaultdict[int, dict[bytes, bytes]] = defaultdict(dict)
-        # What RocksDB took since it was opened, of which some may be in its memory only.
+        # Written since RocksDB was opened; some of it may be in its memtable only.
         self._taken: defaultdict[int, dict[bytes, bytes]] = defaultdict(dict)
         self.writing: Final = Operation(f"writing to {self.path}")
-        """Whether the disk takes what is written."""
+        """The state of writing to the disk."""
 
     def _set(self, key: bytes, value: bytes | None) -> None:
         event = cast(EventT[Any], current_event())
         self._write(event.message.partition, {key: value or b""})
 
     def persisted_offset(self, tp: TP) -> int | None:
-        """See `Store.persisted_offset`; what is held counts as well."""
+        """See `Store.persisted_offset`; an offset held in memory counts as well."""
         held = self._held[tp.partition].get(self.offset_key)
         return super().persisted_offset(tp) if held is None else int(held)
 
@@ -58,7 +59,7 @@ class PatientStore(Store):
         to_key: Callable[[Any], Any],
         to_value: Callable[[Any], Any],
     ) -> None:
-        """See `Store.apply_changelog_batch`; nothing is ever removed from our tables."""
+        """See `Store.apply_changelog_batch`; keys are never deleted from our tables."""
         changes: defaultdict[int, dict[bytes, bytes]] = defaultdict(dict)
         for event in batch:
             message: Any = event.message
@@ -82,7 +83,7 @@ class PatientStore(Store):
             full = DiskFull(Path(self.path), exc)
             self.writing.failed(full)
             if not full.heals:
-                self._dbs.pop(partition, None)  # to be opened again, without what it had in memory
+                self._dbs.pop(partition, None)  # it is reopened, and has lost its memtable
                 self._held[partition] = {**self._taken[partition], **held}
             return
         self._taken[partition].update(held)

@@ -1,4 +1,4 @@
-"""What was reported since this worker started, and what it found when it did."""
+"""Tells new heartbeats from those that the worker found when it started."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Protocol, TypeVar
 
 
 class Signed(Protocol):
-    """A report that tells who has written it, and when."""
+    """A value that says which worker has written it, and when."""
 
     @property
     def worker(self) -> str: ...  # noqa: D102
@@ -19,18 +19,23 @@ SignedReport = TypeVar("SignedReport", bound=Signed)
 
 
 class Since:
-    """Tells the reports that were written since this worker started from those it found.
+    """Selects the values that were written since this worker started.
 
-    Those may be of before a store was put back to a copy.
+    Values found at the start may be outdated: they may be older than a sink that was restored from
+    a backup.
     """
 
     def __init__(self) -> None:
         self._found: dict[int, tuple[str, float]] | None = None
 
     def news(self, now: Mapping[int, SignedReport]) -> dict[int, SignedReport]:
-        """Return those of all there are that were written since the first call, by partition."""
-        marks = {number: (each.worker, each.at) for number, each in now.items()}
+        """Return the values that were written since the first call, by partition."""
+        marks = {partition: (each.worker, each.at) for partition, each in now.items()}
         if self._found is None:
             self._found = marks
         found = self._found
-        return {number: now[number] for number in now if marks[number] != found.get(number)}
+        return {
+            partition: value
+            for partition, value in now.items()
+            if marks[partition] != found.get(partition)
+        }

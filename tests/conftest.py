@@ -29,7 +29,7 @@ from fraudapp.local.server import Server
 from tests.servers.choice import make, real
 from tests.servers.pgbouncer import PgBouncer
 from tests.servers.s3proxy import S3Proxy
-from tests.small_disk import SmallDisk
+from tests.support.small_disk import SmallDisk
 
 # Machines are noisy: no test fails because something took its time.
 hypothesis.settings.register_profile("untimed", deadline=None)

@@ -1,4 +1,4 @@
-"""Who may do what: API keys with scopes, and how often."""
+"""Authorisation: which API key opens a request, and how often each caller may ask."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ log = logging.getLogger(__name__)
 ALWAYS_OPEN: Final = ("/healthz", "/readyz")
 STATIC: Final = "/static/{name}"
 PAGES: Final = ("/", "/stats", "/docs")
-"""As pages for a browser they are open: they hold no data, and ask for the key to fetch it."""
+"""Pages for a browser, open to everybody: they hold no data and ask for a key to fetch it."""
 READING: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 _KEY: Final = aiohttp_web.RequestKey[Key | None]("key", Key)
 
 
 class Access:
-    """The keys there are, and how often each of them asks."""
+    """The middleware that checks keys and rate limits, and what others ask about keys."""
 
     def __init__(self, settings: Settings, callers: Callers) -> None:
         self._callers = callers
@@ -43,7 +43,11 @@ class Access:
     async def checked(
         self, request: aiohttp_web.Request, handler: Handler
     ) -> aiohttp_web.StreamResponse:
-        """Let a request through if its key, where one is needed, opens what it asks for."""
+        """Let a request through if it needs no key, or if its key has the scope; raises `Problem`.
+
+        The keys are checked again before the answer is sent, because they may change while a
+        request waits for its decision.
+        """
         if request.path in ALWAYS_OPEN or _is_open(request):
             return await handler(request)
         keys = self.current()
@@ -54,30 +58,30 @@ class Access:
         if not keys:
             return await handler(request)
         _check(key, _scope(request))
-        response = await problems(request, handler)  # what it raises is an answer as well
+        response = await problems(request, handler)  # an exception becomes an answer here
         if not response.prepared and (now := self.current()) is not keys:
             _check(now.find(secret), _scope(request))
         return response
 
     def current(self) -> Keys:
-        """Return the keys that there are now."""
+        """Return the keys in force; they change with the file of keys, if there is one."""
         return self._file.keys if self._file else self._keys
 
     def key_of(self, request: aiohttp_web.Request) -> Key | None:
-        """Return the key that a request had when it was let in or refused, whatever it opens.
+        """Return the key of a request as it was when the request was checked, whatever its scopes.
 
-        None if it had none that there was.
+        None if the request had no key, or an unknown one.
         """
         return request[_KEY] if _KEY in request else self.current().find(_secret(request))
 
     def may_still(self, request: aiohttp_web.Request) -> bool:
-        """Whether a request that was let through would be now; for an answer that does not end."""
+        """Whether a request that was let through still would be; streams ask after each event."""
         keys = self.current()
         key = keys.find(_secret(request))
         return not keys or (key is not None and _scope(request) in key.scopes)
 
     async def watch(self, _: aiohttp_web.Application) -> None:
-        """Follow the file of keys, if there is one."""
+        """Start to follow changes of the file of keys, if there is one."""
         if self._file:
             self._file.watch()
 
@@ -85,7 +89,7 @@ class Access:
         now = time.monotonic()
         if guess:
             self._guesses.hit(address, now)
-        # Who has guessed too often is not told by the answer that a guess was right.
+        # After too many guesses a right key waits too, or the answer would tell that it is right.
         wait = self._guesses.wait(address, now) if key else 0.0
         wait = wait or self._requests.hit(f"key {key.name}" if key else address, now)
         if wait:
@@ -98,7 +102,7 @@ class Access:
 
 
 def say_who_may(keys: Keys, bind: str, port: int) -> None:
-    """Say in the log who may use the API."""
+    """Log who may use the API; called once, at the start."""
     where = f"{bind}:{port}"
     if keys:
         log.info("the API on %s asks for a key", where)
@@ -122,7 +126,7 @@ def _secret(request: aiohttp_web.Request) -> str:
 def _is_open(request: aiohttp_web.Request) -> bool:
     resource = request.match_info.route.resource
     if resource is None or request.method not in READING:
-        return False  # what does not exist is told only to those who have a key
+        return False  # only callers with a key learn that a path does not exist
     if resource.canonical == STATIC:
         return True
     return resource.canonical in PAGES and wants_page(request)

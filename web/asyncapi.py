@@ -1,4 +1,4 @@
-"""The topics described as AsyncAPI 3, from the types that validate."""
+"""The AsyncAPI 3 document of the topics, made from the types that validate their records."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ REF: Final = "#/components/schemas/{name}"
 
 @route("/asyncapi.json", name="asyncapi")
 class AsyncApi(View):
-    """The description, as JSON."""
+    """The document as JSON."""
 
     async def get(self, request: web.Request) -> web.Response:
         """Answer the document."""

@@ -1,4 +1,4 @@
-"""A line in the log for each request that writes, or would have: who, what, and what came of it."""
+"""The audit log: one line for each request that writes, or tries to, with caller and status."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _SAFE: Final = "".join(map(chr, range(0x21, 0x7F)))
 
 
 class Audit:
-    """Writes the lines."""
+    """The middleware that writes the lines."""
 
     def __init__(self, access: Access, callers: Callers) -> None:
         self._access = access
@@ -31,7 +31,7 @@ class Audit:
     async def audited(
         self, request: aiohttp_web.Request, handler: Handler
     ) -> aiohttp_web.StreamResponse:
-        """Write the line once there is an answer, or there will be none."""
+        """Write the line once the request has an answer, or has failed without one."""
         if request.method in READING:
             return await handler(request)
         status: int | None = None
@@ -65,10 +65,10 @@ class Audit:
 
 
 def sends(request: Any, transactions: int) -> None:
-    """Note how many transactions a request has in its body."""
+    """Note for the audit line how many transactions the request has in its body."""
     request[_TRANSACTIONS] = transactions
 
 
 def _plain(path: str) -> str:
-    """The path, without what a terminal would obey."""
+    """Return the path with control characters quoted, which a terminal would obey."""
     return quote(path[:LONGEST_PATH], safe=_SAFE)

@@ -1,8 +1,13 @@
-"""Bodies of requests: read, unpacked and taken apart in short steps, whatever they hold."""
+"""Request bodies: their content type, their content encoding, and the transactions in them.
+
+Reading, decompressing and parsing are done in short steps, so that no body, whatever it holds,
+blocks the event loop for long.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import re
 import zlib
 from collections.abc import AsyncIterator, Iterable
 from typing import Any, Final, cast
@@ -13,31 +18,61 @@ from aiohttp.http_exceptions import HttpProcessingError
 from models.parsing import InvalidTransaction, parse
 from models.records import FieldError, Transaction
 from models.splitting import LARGEST, MOST_AT_ONCE, TooMany, items
-from web.connections import Connection, TooMuch, TooSlow
+from web.connection import Connection, TooMuch, TooSlow
 from web.problems import RETRY_AFTER_SECONDS, Problem
 
 PIECE: Final = 64 << 10
-"""Bytes that are dealt with before others have their turn."""
+"""Bytes that are processed before other tasks of the event loop get their turn."""
 MOST_ERRORS: Final = 100
-"""Errors that are listed; there is no look for others."""
+"""Errors that an answer lists; items after the last of them are not checked."""
 _DEFLATE: Final = 15
-_WINDOWS: Final = {"gzip": 31, "x-gzip": 31, "deflate": _DEFLATE}
+_WBITS: Final = {"gzip": 31, "x-gzip": 31, "deflate": _DEFLATE}
 _IDENTITY: Final = frozenset({"", "identity"})
 _LATER: Final = {"Retry-After": str(RETRY_AFTER_SECONDS)}
 _MOST_MEMBERS: Final = 1_000
-"""Packed files that are joined."""
-_SMALL: Final = 1_024
-"""Bytes that an item counts for besides its own."""
+"""Gzip members that one body may consist of."""
+_ITEM_OVERHEAD: Final = 1_024
+"""Bytes that each item counts for in addition to its own: parsing has a fixed cost per item."""
+_LONGEST_CONTENT_TYPE: Final = 256
+_JSON: Final = re.compile(r"application/([\w.+-]+\+)?json", re.ASCII)
+_PARAMETER: Final = re.compile(r'([\w.+-]+)=("[^"\\]*"|[\w.+-]+)', re.ASCII)
+_CHARSETS: Final = frozenset({"utf-8", "utf8", "us-ascii"})
+
+
+def demand_json(request: Any) -> None:
+    """Raise `Problem` 415 unless the body is declared as JSON in UTF-8.
+
+    A form or a beacon on a page of another origin cannot declare that without a CORS preflight, so
+    this also keeps such pages from sending transactions.
+    """
+    given = ",".join(request.headers.getall("Content-Type", []))
+    # aiohttp's own parser takes seconds for a long header, and raises for a malformed one.
+    if len(given) <= _LONGEST_CONTENT_TYPE and _is_json(given.lower()):
+        return
+    raise Problem(
+        415,
+        "the body must be JSON and say so: Content-Type: application/json"
+        + (f", not {given[:128]!r}" if given else ""),
+        headers={"Accept-Post": "application/json"},
+    )
+
+
+def _is_json(given: str) -> bool:
+    media_type, *parameters = (part.strip(" \t") for part in given.split(";"))
+    matches = [_PARAMETER.fullmatch(each) for each in parameters if each]
+    return bool(_JSON.fullmatch(media_type)) and all(
+        each and (each[1] != "charset" or each[2].strip('"') in _CHARSETS) for each in matches
+    )
 
 
 async def read(request: aiohttp_web.Request) -> bytes:
-    """Return the body, unpacked if need be; raises `Problem` where it cannot be had."""
+    """Return the body, decompressed; raises `Problem` if it is late, too large or damaged."""
     most = request.client_max_size
     if (request.content_length or 0) > most:
         raise _too_large(most)
     body = bytearray()
     try:
-        async for piece in _unpacked(request):
+        async for piece in _decompressed(request):
             body += piece
             if len(body) > most:
                 raise _too_large(most)
@@ -53,7 +88,7 @@ async def read(request: aiohttp_web.Request) -> bytes:
 
 
 def one(body: bytes) -> Transaction:
-    """Return the transaction that a body holds; raises `Problem`."""
+    """Parse a body of one transaction; raises `Problem` if it is too large or invalid."""
     if len(body) > LARGEST:
         raise Problem(413, f"the size of a transaction is at most {LARGEST:,} bytes")
     try:
@@ -63,7 +98,7 @@ def one(body: bytes) -> Transaction:
 
 
 async def many(body: bytes) -> list[Transaction]:
-    """Return the transactions of an array; raises `Problem` if there are errors in any."""
+    """Parse a body that is an array of transactions; raises `Problem` if any of them is invalid."""
     try:
         parts = [part async for _, part in _in_turns(items(body))]
     except TooMany as exc:
@@ -85,53 +120,53 @@ async def many(body: bytes) -> list[Transaction]:
 
 
 async def _in_turns(parts: Iterable[bytes]) -> AsyncIterator[tuple[int, bytes]]:
-    """Number the parts, and let others have their turn after each `PIECE` of them."""
+    """Yield the parts with their index; yield to the event loop after each `PIECE` bytes."""
     done = 0
     for index, part in enumerate(parts):
         yield index, part
-        done += len(part) + _SMALL
+        done += len(part) + _ITEM_OVERHEAD
         if done > PIECE:
             await asyncio.sleep(0)
             done = 0
 
 
-async def _unpacked(request: aiohttp_web.Request) -> AsyncIterator[bytes]:
-    """Yield a body in pieces that are small whatever they were packed into."""
-    window = _window(request)
+async def _decompressed(request: aiohttp_web.Request) -> AsyncIterator[bytes]:
+    """Yield the decompressed body in pieces of at most `PIECE` bytes, or as they were received."""
+    wbits = _wbits(request)
     pieces = request.content.iter_any()
-    if window is None:
+    if wbits is None:
         async for piece in pieces:
             yield piece
         return
-    unpacker, members = None, 0
+    decompressor, members = None, 0
     async for piece in pieces:
         while piece:
-            if unpacker is None and window == _DEFLATE and piece[0] & 15 != zlib.DEFLATED:
-                window = -_DEFLATE  # some leave out what the standard has around it
-            if unpacker is None or unpacker.eof:  # packed files may be joined
-                unpacker, members = zlib.decompressobj(window), members + 1
+            if decompressor is None and wbits == _DEFLATE and piece[0] & 15 != zlib.DEFLATED:
+                wbits = -_DEFLATE  # some clients send raw deflate, without the zlib header
+            if decompressor is None or decompressor.eof:  # a gzip file may have several members
+                decompressor, members = zlib.decompressobj(wbits), members + 1
                 if members > _MOST_MEMBERS:
                     raise EOFError
-            yield unpacker.decompress(piece, PIECE)
-            piece = unpacker.unconsumed_tail or unpacker.unused_data
+            yield decompressor.decompress(piece, PIECE)
+            piece = decompressor.unconsumed_tail or decompressor.unused_data
             await asyncio.sleep(0)
-    if unpacker is None or not unpacker.eof:
+    if decompressor is None or not decompressor.eof:
         raise EOFError
 
 
-def _window(request: aiohttp_web.Request) -> int | None:
-    """What `zlib` has to be told for the encoding of a body; None if there is none."""
+def _wbits(request: aiohttp_web.Request) -> int | None:
+    """Return zlib's `wbits` for the content encoding of a body; None if it has no encoding."""
     named = ",".join(request.headers.getall("Content-Encoding", []))
     encodings = {each.strip().lower() for each in named.split(",")} - _IDENTITY
     if not encodings:
         return None
-    if len(encodings) > 1 or named.count(",") or not encodings <= _WINDOWS.keys():
+    if len(encodings) > 1 or named.count(",") or not encodings <= _WBITS.keys():
         raise Problem(
             415,
             f"a body may be encoded once, with gzip or deflate, not with {named[:64]!r}",
             headers={"Accept-Encoding": "gzip, deflate"},
         )
-    return _WINDOWS[encodings.pop()]
+    return _WBITS[encodings.pop()]
 
 
 def _sized(part: bytes) -> Transaction:

@@ -1,7 +1,8 @@
-"""Whom a request comes from.
+"""The address of the caller, also behind proxies.
 
-Proxies named in `FRAUD_WEB_PROXIES` are believed about it, nobody else. Each adds at the right whom
-it was asked by: what is left of the first that is no proxy can have been made up.
+Only the proxies in `FRAUD_WEB_PROXIES` are believed. Each proxy appends the address of its own peer
+at the right of the header. So the caller is the rightmost address that is not one of the proxies;
+everything to the left of it may be forged.
 """
 
 from __future__ import annotations
@@ -16,11 +17,11 @@ from aiohttp.web import BaseRequest
 from fraudapp.config.proxies import Address, Network, plain
 
 SUBSCRIBER_BITS: Final = 64
-"""Of an IPv6 address; those after them a machine may choose at will."""
+"""Bits of an IPv6 address that identify a subscriber; a machine chooses the others at will."""
 MOST_HOPS: Final = 32
-"""Proxies that are looked behind, one after another."""
+"""Elements of the header that are read, counted from the right."""
 LONGEST: Final = 512
-"""Characters of what one of them says; more is as unreadable as what is malformed."""
+"""Characters of one element; a longer one counts as malformed."""
 _NODE: Final = re.compile(
     r"(?:\[(?P<bracketed>[^\]]+)\]|(?P<v4>[0-9.]+))(?::[0-9A-Za-z._-]+)?|(?P<v6>[0-9A-Fa-f:.]+)"
 )
@@ -28,13 +29,13 @@ _PAIR: Final = re.compile(r"""([\w!#$%&'*+.^`|~-]+)=(?:([\w!#$%&'*+.^`|~-]+)|"([
 
 
 class Callers:
-    """Tells whom requests come from, behind the proxies that are believed."""
+    """Finds the caller of a request behind trusted proxies."""
 
     def __init__(self, proxies: Sequence[Network]) -> None:
         self._proxies = proxies
 
     def of(self, request: BaseRequest) -> str:
-        """Return the address a request comes from, or of the last proxy that can be believed."""
+        """Return the caller's address, or the farthest credible one if a header is unclear."""
         peer = _address(request.remote or "")
         if peer is None:
             return request.remote or "unknown"
@@ -45,7 +46,8 @@ class Callers:
             for name, read in (("X-Forwarded-For", _node), ("Forwarded", _forwarded))
             if (elements := _last(request.headers.getall(name, [])))
         }
-        # A proxy adds to one of the two, and may pass on the other as a client has made it up.
+        # A proxy extends one of the two headers, and may pass on the other as a client has forged
+        # it. So two headers that disagree are not believed.
         return str(told.pop() if len(told) == 1 else peer)
 
     def _is_proxy(self, address: Address) -> bool:
@@ -63,7 +65,7 @@ class Callers:
 
 
 def subscriber(address: str) -> str:
-    """Return the network that is one caller's: all of an IPv4 address, the first half of IPv6."""
+    """Return the key of the rate limit: the IPv4 address, or the /64 network of an IPv6 address."""
     parsed = _address(address)
     if isinstance(parsed, ipaddress.IPv6Address):
         first = int(parsed) >> SUBSCRIBER_BITS << SUBSCRIBER_BITS
@@ -76,14 +78,15 @@ def _short(read: Callable[[str], Address | None], element: str) -> Address | Non
 
 
 def _last(headers: Sequence[str]) -> list[str]:
-    """Return the last elements, from the right."""
-    # At every comma, in quotes too: a quote that a client has left open hides nothing after it.
+    """Return the last `MOST_HOPS` elements, from right to left."""
+    # Split at every comma, even in quotes: otherwise a quote that a client has left open would hide
+    # the elements that proxies have appended.
     elements = ",".join(headers).rsplit(",", MOST_HOPS)[-MOST_HOPS:]
     return [each.strip() for each in reversed(elements) if each.strip()]
 
 
 def _forwarded(element: str) -> Address | None:
-    """What an element of `Forwarded` (RFC 7239) says `for` whom it was; None if nothing clear."""
+    """Return the address of `for=` in an element of `Forwarded` (RFC 7239); None if malformed."""
     pairs = [_PAIR.fullmatch(each.strip()) for each in element.split(";")]
     if not all(pairs):
         return None

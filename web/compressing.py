@@ -1,4 +1,4 @@
-"""Large answers are sent as gzip to whoever takes it."""
+"""Compresses large answers with gzip for clients that accept it."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from web.negotiation import depends_on, packing
 from web.problems import Handler, Problem
 
 LARGE: Final = 1_400
-"""Bytes; what is smaller is one packet anyhow."""
+"""Bytes from which on answers are compressed; a smaller one fits into one packet anyway."""
 AT_ONCE: Final = 64 << 10
-"""Bytes that are packed in a fraction of a millisecond; more are in a thread."""
+"""Bytes up to which the event loop compresses an answer itself; a thread compresses larger ones."""
 _LEVEL: Final = 1
 
 
 @aiohttp_web.middleware
 async def compressed(request: aiohttp_web.Request, handler: Handler) -> aiohttp_web.StreamResponse:
-    """Pack what is large; refuse (406) whoever takes it neither packed nor as it is."""
+    """Compress large answers; answer 406 to a client that accepts neither gzip nor identity."""
     accepted = packing(request)
     if not any(accepted):
         depends_on(request, hdrs.ACCEPT_ENCODING)
@@ -39,7 +39,7 @@ async def compressed(request: aiohttp_web.Request, handler: Handler) -> aiohttp_
 
 
 async def packed(body: bytes) -> bytes:
-    """Return it as gzip; nobody waits longer than for a small one."""
+    """Return the body as gzip, without blocking the event loop for a large one."""
     if len(body) <= AT_ONCE:
         return _packed(body)
     return await asyncio.to_thread(_packed, body)

@@ -1,4 +1,4 @@
-"""What views need of the worker that they are served by."""
+"""The objects that views use. Faust instantiates views, so these are set on their classes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from web.overview import Overview
 
 @dataclass(frozen=True)
 class Context:
-    """Given to every view by `web.register`."""
+    """The objects of one worker; `web.register` sets them on every view."""
 
     settings: Settings
     app: FraudApp

@@ -1,4 +1,4 @@
-"""The description of the API as a page, where it can be tried."""
+"""The page on which the API is described and can be tried."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from web.views import View, route
 
 @route("/docs", name="docs")
 class Docs(View):
-    """Swagger UI, from this server."""
+    """Swagger UI, whose files this server has itself."""
 
     async def get(self, request: web.Request) -> web.Response:
         """Answer the page."""

@@ -1,4 +1,4 @@
-"""The examples of the API's descriptions; the tests send and check these very ones."""
+"""Examples for the OpenAPI and AsyncAPI documents; the tests send and check the same ones."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ TRANSACTION: Final[dict[str, Any]] = {
     "isFraud": 0,
     "isFlaggedFraud": 1,
 }
-"""Flagged by its sender, so that the decision is BLOCK whatever the model says."""
+"""It is flagged upstream, so that its decision is BLOCK whatever the model scores."""
 
 PENDING: Final[dict[str, Any]] = {
     "transaction_id": "demo-1",

@@ -1,4 +1,4 @@
-"""What every answer tells browsers: to trust nothing but this server."""
+"""Security headers of every answer: they tell browsers to trust nothing but this server."""
 
 from __future__ import annotations
 
@@ -24,6 +24,6 @@ HEADERS: Final = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
-    # Which versions run here is nobody's business.
+    # Instead of the default, which tells the versions of Python and aiohttp.
     "Server": "fraudapp",
 }

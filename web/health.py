@@ -1,4 +1,4 @@
-"""Whether this worker is alive, and whether it is ready."""
+"""Health checks: liveness and readiness of this worker."""
 
 from __future__ import annotations
 
@@ -23,23 +23,23 @@ MEANINGS: Final = {
 
 @route("/healthz", name="healthz")
 class Healthz(View):
-    """Alive: the event loop answers. Whether the sinks keep up is told beside it."""
+    """Liveness: the event loop answers. A sink that lags or is down does not fail it."""
 
     async def get(self, request: web.Request) -> web.Response:
-        """Answer 200, with how many decisions each sink does not have yet, and if it is down."""
+        """Answer 200 with the lag of each sink in decisions, and whether the sink is down."""
         sinks = {name: SinkStatus(*each) for name, each in self.context.status.sinks().items()}
         return self.answer(Health("alive", sinks))
 
 
 @route("/readyz", name="readyz")
 class Readyz(View):
-    """Ready: a model is loaded, partitions are assigned, tables recovered and indexes read.
+    """Readiness: a model is loaded, partitions are assigned, tables recovered and indexes read.
 
-    And Kafka is there to be read; sinks may be down, which stops no decision.
+    Kafka must be reachable as well. Sinks may be down, since decisions do not wait for them.
     """
 
     async def get(self, request: web.Request) -> web.Response:
-        """Answer 200, or 503 naming what is missing."""
+        """Answer 200, or 503 with the checks that fail and why."""
         app, worker, tables = self.context.app, self.context.worker, self.context.tables
         recovery = cast(TableManager, app.tables).recovery
         unread = worker.unread()
@@ -68,7 +68,7 @@ class Readyz(View):
 
 
 def _unread(worker: FraudWorker, partitions: list[int]) -> str:
-    """Which indexes are being read in, and why that takes its time where it is known."""
+    """Name the partitions whose index is being read, with the errors that delay it."""
     named = ", ".join(_named(worker, partition) for partition in partitions)
     told = f"the log of decisions is being read in: partitions {named}"
     if not worker.has_started:
@@ -78,7 +78,7 @@ def _unread(worker: FraudWorker, partitions: list[int]) -> str:
 
 
 def _named(worker: FraudWorker, partition: int) -> str:
-    """A partition, and how long it will take to read it in."""
+    """Name a partition, with the records left to read and the estimated time."""
     unread = worker.parts().decisions.unread(partition) if worker.has_started else None
     if unread is None:
         return str(partition)

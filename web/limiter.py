@@ -1,7 +1,8 @@
-"""Counts requests of each caller.
+"""Rate limits by caller.
 
-The storage in memory of `limits` looks through all its callers at each request, and keeps any
-number of them: many addresses would cost more than what they are kept from.
+The in-memory storage of the library `limits` scans all callers at each request and keeps any number
+of them. A flood from many addresses would cost it more than the requests it refuses. Here the cost
+of a request does not grow with the number of callers, and that number is bounded.
 """
 
 from __future__ import annotations
@@ -17,17 +18,17 @@ MOST_CALLERS: Final = 50_000
 
 
 class Limiter:
-    """Lets each caller ask so often; all rates hold, and what is refused is not counted."""
+    """Applies all rates to each caller; a refused request is not counted."""
 
     def __init__(self, rates: Sequence[Rate], most_callers: int = MOST_CALLERS) -> None:
         self._windows = [_Windows(rate, most_callers) for rate in rates]
 
     def wait(self, caller: str, now: float) -> float:
-        """Seconds for which a caller has to wait; 0 if it need not."""
+        """Seconds until the caller may send a request; 0 if it may now."""
         return max((each.wait(caller, now) for each in self._windows), default=0.0)
 
     def hit(self, caller: str, now: float) -> float:
-        """Count a request if the caller may send one now; return what `wait` does."""
+        """Count a request if the caller may send one now; returns what `wait` returned before."""
         wait = self.wait(caller, now)
         if not wait:
             for each in self._windows:
@@ -39,9 +40,9 @@ class Limiter:
 
 
 class _Windows:
-    """The callers of the last seconds: when each one's window began, and its requests since.
+    """The fixed window of each recent caller: when it began, and the requests in it.
 
-    They are in the order of their beginnings. Where there are too many, the oldest is forgotten.
+    Windows are in the order in which they began. Beyond `most_callers` the oldest is forgotten.
     """
 
     def __init__(self, rate: Rate, most_callers: int) -> None:
@@ -69,5 +70,5 @@ class _Windows:
 
 
 def whole_seconds(wait: float) -> int:
-    """Seconds after which a caller may surely ask again, for `Retry-After`."""
+    """Round up for `Retry-After`: after so many whole seconds the caller may ask again."""
     return max(1, math.ceil(wait))

@@ -1,4 +1,4 @@
-"""Metrics of this worker, for Prometheus."""
+"""The Prometheus endpoint, and the state of the worker that its metrics show."""
 
 from __future__ import annotations
 
@@ -22,7 +22,10 @@ class Metrics(View):
 
 
 def worker_state(context: Context) -> metrics.WorkerState | None:
-    """Return what the metrics tell of this worker; None before it has started."""
+    """Return the state that the metrics show; None before the worker has started.
+
+    Called at each scrape.
+    """
     if not context.worker.has_started:
         return None
     started, owned = context.worker.parts(), context.status.owned()

@@ -1,4 +1,4 @@
-"""What every request passes on its way in and out, in this order."""
+"""The middlewares of all requests, and the order in which a request passes them."""
 
 from __future__ import annotations
 
@@ -15,16 +15,17 @@ from web.access import ALWAYS_OPEN, Access
 from web.audit import Audit
 from web.caller import Callers
 from web.compressing import compressed
-from web.connections import Connection, Runner
+from web.connection import Connection
 from web.headers import HEADERS
 from web.negotiation import varies
 from web.origins import Origins
 from web.problems import RETRY_AFTER_SECONDS, Handler, Problem, problems
+from web.runner import Runner
 from web.tracing import headers
 
 
 class Door:
-    """Who may come in, by the settings."""
+    """The middlewares that decide who may use the API, made from the settings."""
 
     def __init__(self, settings: Settings) -> None:
         callers = Callers(settings.proxies)
@@ -35,7 +36,7 @@ class Door:
 
 @aiohttp_web.middleware
 async def observed(request: aiohttp_web.Request, handler: Handler) -> aiohttp_web.StreamResponse:
-    """Count and time requests by route; what matches none is one route, or labels would grow."""
+    """Count and time requests by route; all unknown paths share one label, which bounds labels."""
     resource = request.match_info.route.resource
     route = resource.canonical if resource else "(none)"
     method = request.method if request.method in hdrs.METH_ALL else "(other)"
@@ -51,7 +52,7 @@ async def observed(request: aiohttp_web.Request, handler: Handler) -> aiohttp_we
 
 @aiohttp_web.middleware
 async def room(request: aiohttp_web.Request, handler: Handler) -> aiohttp_web.StreamResponse:
-    """Answer nothing but how the worker does where there are more connections than there may be."""
+    """Answer 503 on a connection beyond the limit, except for health checks."""
     if request.path not in ALWAYS_OPEN and cast(Connection, request.protocol).crowded:
         retry = {"Retry-After": str(RETRY_AFTER_SECONDS)}
         raise Problem(503, "there are too many connections; try again", headers=retry)
@@ -59,19 +60,19 @@ async def room(request: aiohttp_web.Request, handler: Handler) -> aiohttp_web.St
 
 
 async def add_headers(request: aiohttp_web.Request, response: aiohttp_web.StreamResponse) -> None:
-    """Add the headers that tell browsers to trust nothing but this server."""
+    """Add the headers for security, tracing and caching to an answer."""
     response.headers.update(HEADERS)
     if trace := traces.current():
         response.headers.update(headers(trace))
     if names := varies(request):
         response.headers[hdrs.VARY] = ", ".join(names)
-    # Static files are asked for again, and answered by 304 if they have not changed.
+    # Browsers revalidate static files, and get 304 if these have not changed.
     static = request.path.startswith("/static/")
-    response.headers.setdefault("Cache-Control", "no-cache" if static else "no-sink")
+    response.headers.setdefault("Cache-Control", "no-cache" if static else "no-store")
 
 
 def install(application: aiohttp_web.Application, runner: Runner, door: Door) -> None:
-    """Let all requests of an application pass these.
+    """Add the middlewares and headers to the application of Faust's web server.
 
     Faust has made the application by then, so its own option for middlewares comes too late.
     """

@@ -1,4 +1,4 @@
-"""What a client would rather have: q-values of `Accept` and `Accept-Encoding` (RFC 9110)."""
+"""Content negotiation: q-values of `Accept` and `Accept-Encoding` (RFC 9110)."""
 
 from __future__ import annotations
 
@@ -12,32 +12,34 @@ _WORD: Final = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 _NAME: Final = re.compile(rf"{_WORD}(?:/{_WORD})?")
 _PARAMETER: Final = re.compile(rf"{_WORD}(?:={_WORD})?")
 _WEIGHT: Final = re.compile(r"0(?:\.[0-9]*)?|1(?:\.0*)?")
-_QUOTED: Final = re.compile(r'"(?:[^"\\]|\\.)*("?)')  # one without an end is looked at once, too
+# An unclosed quote is matched too, so that it is scanned only once.
+_QUOTED: Final = re.compile(r'"(?:[^"\\]|\\.)*("?)')
 _BLANK: Final = " \t"
 _LONGEST: Final = 2_048
-"""Characters that are looked at; browsers send some hundred."""
+"""Characters of a header that is read; browsers send a few hundred."""
 _VARIES: Final = aiohttp_web.RequestKey[list[str]]("varies", list)
 
 
 class Packing(NamedTuple):
-    """How an answer may be sent."""
+    """Which content encodings of an answer the client accepts."""
 
     gzip: bool
-    """Whether it is to be packed; where it is not, it may not."""
+    """Whether to send gzip; if false, the answer must not be compressed."""
     plain: bool
-    """Whether it may be sent as it is."""
+    """Whether the client accepts an answer without encoding (identity)."""
 
 
 def weights(fields: Iterable[str]) -> dict[str, float] | None:
-    """Return the q-value of each range that is named, in that order.
+    """Return the q-value of each range in a header, in their order.
 
-    None if there is no such header, or it is malformed or far too long: then anything will do.
+    Returns None if there is no such header, or if it is malformed or too long: the client then
+    counts as accepting anything.
     """
     given = list(fields)
     if sum(map(len, given)) > _LONGEST:
         return None
     named: dict[str, float] = {}
-    special: dict[str, float] = {}  # with parameters, which count where there is none without
+    special: dict[str, float] = {}  # ranges with parameters; one without parameters overrides it
     for element in _QUOTED.sub(_blunt, ",".join(given)).split(","):
         name, *parameters = (part.strip(_BLANK) for part in element.split(";"))
         if not element.strip(_BLANK):
@@ -55,14 +57,14 @@ def weights(fields: Iterable[str]) -> dict[str, float] | None:
             if not _WEIGHT.fullmatch(value):
                 return None
             weight = float(value)
-            break  # what is behind it says nothing about the range
+            break  # parameters after q do not belong to the range
         known = special if others else named
         known[name.lower()] = max(weight, known.get(name.lower(), 0.0))
     return {**special, **named} if given else None
 
 
 def wants_page(request: Any) -> bool:
-    """Whether a browser asks, for a page; programs ask for JSON or for anything."""
+    """Whether the client prefers HTML to JSON, as browsers do; programs accept JSON or anything."""
     depends_on(request, "Accept")
     accepted = weights(request.headers.getall("Accept", []))
     if not accepted:
@@ -72,7 +74,7 @@ def wants_page(request: Any) -> bool:
 
 
 def packing(request: Any) -> Packing:
-    """Return whether a client takes gzip, and would rather have it."""
+    """Return which content encodings the client accepts; see `Packing`."""
     accepted = weights(request.headers.getall("Accept-Encoding", []))
     if accepted is None:
         return Packing(gzip=False, plain=True)
@@ -83,21 +85,22 @@ def packing(request: Any) -> Packing:
 
 
 def depends_on(request: Any, header: str) -> None:
-    """Note that the answer to a request depends on this header of it."""
+    """Note a request header that the answer depends on, for `Vary`."""
     request[_VARIES] = [*request.get(_VARIES, ()), header]
 
 
 def varies(request: Any) -> list[str]:
-    """Return the headers that were noted, each once."""
+    """Return the noted headers, each once."""
     return list(dict.fromkeys(request.get(_VARIES, ())))
 
 
 def _blunt(quoted: re.Match[str]) -> str:
+    """Replace a quoted string by a word, so that its commas and semicolons do not split it."""
     return "x" if quoted[1] else '"'
 
 
 def _rank(accepted: Mapping[str, float], media_type: str) -> tuple[float, int, int]:
-    """How much it is wanted: by q-value, else by how exactly it is named, else by its place."""
+    """Rank a media type by q-value, then by how precise its range is, then by its position."""
     ranges = media_type, media_type.partition("/")[0] + "/*", "*/*"
     for preciseness, each in zip((2, 1, 0), ranges, strict=True):
         if each in accepted:

@@ -1,4 +1,4 @@
-"""The API described as OpenAPI 3.1, from the types that validate and answer."""
+"""The OpenAPI 3.1 document, made from the types that validate requests and encode answers."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ ID: Final[dict[str, Any]] = {
 
 @route("/openapi.json", name="openapi")
 class OpenApi(View):
-    """The description, as JSON."""
+    """The document as JSON."""
 
     async def get(self, request: web.Request) -> web.Response:
         """Answer the document."""

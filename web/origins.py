@@ -1,8 +1,9 @@
-"""Which hosts this server goes by, and whose pages may send it requests.
+"""Protection against requests that pages of other sites make a browser send.
 
-A browser sends what any page tells it to, to this machine too. A page whose name was made to
-resolve to this machine after it was loaded (DNS rebinding) is told by its `Host`; a page of another
-origin by `Origin` and `Sec-Fetch-Site` (Fetch Metadata, W3C), which no page can set.
+A browser sends requests for any page it shows, also to this machine. With DNS rebinding, a page
+makes its own name resolve to this machine after it was loaded: its `Host` gives it away. A page of
+another origin is known by `Origin` and `Sec-Fetch-Site` (Fetch Metadata, W3C), which no page can
+set.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ _DEFAULT_PORTS: Final = {"http": "80", "https": "443"}
 
 
 class Origins:
-    """Knows the hosts of one server."""
+    """Knows the host names and origins of one server."""
 
     def __init__(self, bind: str, hosts: Sequence[str]) -> None:
         """`bind` is what the server listens on, `hosts` are `FRAUD_WEB_HOSTS`."""
@@ -39,17 +40,18 @@ class Origins:
     async def at_home(
         self, request: aiohttp_web.Request, handler: Handler
     ) -> aiohttp_web.StreamResponse:
-        """Refuse what is meant for another host (421) or sent by a page of another origin (403)."""
+        """Refuse requests for another host (421) and from a page of another origin (403)."""
         if request.path not in ALWAYS_OPEN:
             self._check_host(request)
             self._check_origin(request)
         return await handler(request)
 
     def is_known(self, host: str) -> bool:
-        """Whether a host, with or without a port, can be meant for this server.
+        """Whether a `Host`, with or without a port, is accepted for this server.
 
-        Addresses can, since a page that was loaded from one cannot have it point elsewhere. Names
-        can only if they are `localhost`, that which is listened on, or in `FRAUD_WEB_HOSTS`.
+        Every IP address is: a page cannot make the address it was loaded from point elsewhere. A
+        name is accepted if it is `localhost`, the name the server binds to, or in
+        `FRAUD_WEB_HOSTS`.
         """
         match = _HOST.fullmatch(host)
         if match is None:
@@ -64,8 +66,9 @@ class Origins:
     def is_own(self, origin: str, host: str) -> bool:
         """Whether a page of this origin is ours, for a request with this `Host`.
 
-        It is if it has the same name, or one in `FRAUD_WEB_HOSTS` (a proxy may have sent it on
-        under another), and the same port, or one that a proxy may have: 80 or 443.
+        Its name has to be that of `Host`, or one in `FRAUD_WEB_HOSTS`, since a proxy may forward
+        the request under another name. Its port has to be that of `Host`, or one that a proxy
+        listens on: 80 or 443.
         """
         match = _HOST.fullmatch(host)
         try:
@@ -99,7 +102,7 @@ class Origins:
         given = request.headers.getall("Host", [])
         if len(given) > 1 or (not given and request.version >= HttpVersion11):
             raise Problem(400, f"a request has one Host header, not {len(given)}")
-        for host in {*given, request.host} if given else ():  # of an absolute URL, the host in it
+        for host in {*given, request.host} if given else ():  # for an absolute URL also its host
             if not self.is_known(host):
                 raise Problem(
                     421,

@@ -1,4 +1,4 @@
-"""The state of the whole cluster, from what every worker has of it in its tables."""
+"""The state of the whole cluster; every worker has it, in its copy of the global tables."""
 
 from __future__ import annotations
 
@@ -18,11 +18,14 @@ from tables.heartbeats import Heartbeat
 from web.schemas import Details, PartitionState, Stats, WorkerState
 
 FRESH: Final = 0.4
-"""Seconds for which what was found is told again, so that many who watch cost no more than one."""
+"""Seconds for which the encoded details are reused, so that many readers cost no more than one."""
 
 
 class Overview:
-    """Tells it, as far as this worker has heard."""
+    """Adds up the tables, as far as this worker has read their changelogs.
+
+    Methods raise `Unknowable` while the worker is stopping or has not recovered its tables.
+    """
 
     def __init__(self, worker: FraudWorker, tables: Tables) -> None:
         self._worker = worker
@@ -30,12 +33,12 @@ class Overview:
         self._encoded: tuple[float, bytes] = (0.0, b"")
 
     def stats(self) -> Stats:
-        """Exact counts of the cluster; raises `Unknowable`."""
+        """Return the exact counts of the cluster; raises `Unknowable`."""
         self._check_known()
         return self._stats(dict(self._tables.counts.items()))
 
     def details(self) -> Details:
-        """All there is to know; raises `Unknowable`."""
+        """Return counts, recent activity, partitions and workers; raises `Unknowable`."""
         self._check_known()
         counts = dict(self._tables.counts.items())
         heartbeats = dict(self._tables.heartbeats.items())
@@ -52,7 +55,7 @@ class Overview:
         )
 
     def encoded_details(self) -> bytes:
-        """The same as JSON, up to `FRESH` seconds old; raises `Unknowable`."""
+        """Return the details as JSON, up to `FRESH` seconds old; raises `Unknowable`."""
         made_at, document = self._encoded
         if time.monotonic() - made_at > FRESH:
             document = json.encode(self.details())
@@ -90,22 +93,23 @@ def _partition(partition: int, heartbeat: Heartbeat, counts: Counts | None) -> P
     )
 
 
-def _workers(reports: Mapping[int, Heartbeat]) -> list[WorkerState]:
+def _workers(heartbeats: Mapping[int, Heartbeat]) -> list[WorkerState]:
+    """Return each worker by its latest heartbeat, with the partitions that it owns."""
     latest: dict[str, Heartbeat] = {}
     partitions: dict[str, list[int]] = {}
-    for number, report in sorted(reports.items()):
-        partitions.setdefault(report.worker, []).append(number)
-        if report.worker not in latest or latest[report.worker].at < report.at:
-            latest[report.worker] = report
+    for partition, heartbeat in sorted(heartbeats.items()):
+        partitions.setdefault(heartbeat.worker, []).append(partition)
+        if heartbeat.worker not in latest or latest[heartbeat.worker].at < heartbeat.at:
+            latest[heartbeat.worker] = heartbeat
     return [
         WorkerState(
             name=name,
-            at=report.at,
+            at=heartbeat.at,
             partitions=partitions[name],
-            latency=report.latency,
-            stores=report.stores,
-            model_version=report.model_version,
-            policy_version=report.policy_version,
+            latency=heartbeat.latency,
+            stores=heartbeat.stores,
+            model_version=heartbeat.model_version,
+            policy_version=heartbeat.policy_version,
         )
-        for name, report in sorted(latest.items())
+        for name, heartbeat in sorted(latest.items())
     ]

@@ -1,4 +1,4 @@
-"""The front door, and the files of the pages."""
+"""The root path, and the static files that the pages use."""
 
 from __future__ import annotations
 
@@ -23,31 +23,31 @@ FOLDER: Final = Path(__file__).parent / "static"
 
 
 class File(NamedTuple):
-    """A file of the pages, as it is sent."""
+    """A static file, ready to be sent."""
 
     content_type: str
     plain: bytes
     packed: bytes
-    """The same as gzip; empty if it is too small for that."""
+    """The content as gzip; empty if the file is too small to be compressed."""
     tag: str
-    """Changes with the content."""
+    """The entity tag without quotes; it changes with the content."""
 
 
 @route("/", name="front")
 class Front(View):
-    """Where everything is."""
+    """The root path."""
 
     async def get(self, request: web.Request) -> web.Response:
-        """Send everybody on to the stats."""
+        """Redirect to the stats."""
         raise Problem(302, "see /stats", headers={"Location": "/stats"})
 
 
 @route(STATIC.replace("}", ":.+}"), name="static")
 class Static(View):
-    """The files of the pages."""
+    """The static files."""
 
     async def get(self, request: web.Request, name: str) -> web.Response:
-        """Answer the file, or 304 to whoever has it."""
+        """Answer the file, 304 if the client has it already, or 412 if `If-Match` names another."""
         path = _files().get(name)
         if path is None:
             raise Problem(404, f"there is nothing at {cast(Any, request).path}")
@@ -69,9 +69,9 @@ class Static(View):
 
 
 def names(conditions: Sequence[str], tag: str, *, weakly: bool = False) -> bool:
-    """Whether `If-Match` or, weakly, `If-None-Match` names this tag, or any.
+    """Whether `If-Match` or, with `weakly`, `If-None-Match` names this tag or `*`.
 
-    The tags are not taken apart, which thousands of them would make long.
+    The header is searched instead of parsed, since parsing thousands of tags would take long.
     """
     given = ",".join(conditions)
     if not weakly:

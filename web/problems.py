@@ -1,4 +1,4 @@
-"""Every error as `application/problem+json` (RFC 9457), on every path."""
+"""Errors as `application/problem+json` (RFC 9457), on every path."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from fraudapp.sinks.base import SinkUnavailable
 log = logging.getLogger(__name__)
 RETRY_AFTER_SECONDS = 2
 GONE = 499
-"""What logs and metrics call it when the client does not wait for the answer, after nginx."""
+"""The status in logs and metrics if the client has gone before the answer, as in nginx."""
 
 _OF_THE_BODY: Final = ("Content-Type", "Content-Length")
 
@@ -26,7 +26,7 @@ Handler = Callable[[aiohttp_web.Request], Awaitable[aiohttp_web.StreamResponse]]
 
 
 class Problem(Exception):
-    """An answer other than success; `extra` members are added to the document."""
+    """Raised by handlers for any answer but success; `extra` members are added to the document."""
 
     def __init__(
         self,
@@ -63,9 +63,10 @@ class Problem(Exception):
 
 @aiohttp_web.middleware
 async def problems(request: aiohttp_web.Request, handler: Handler) -> aiohttp_web.StreamResponse:
-    """Answer whatever a handler raises with a problem document; nothing else leaves the server.
+    """Answer any exception of a handler with a problem document.
 
-    An answer that has begun is cut off instead, so that nobody takes it for whole.
+    If a part of the answer was sent already, the connection is aborted instead, so that no client
+    takes the answer for complete.
     """
     try:
         return await handler(request)
@@ -78,7 +79,7 @@ async def problems(request: aiohttp_web.Request, handler: Handler) -> aiohttp_we
 
 
 def of_http(exc: aiohttp_web.HTTPException, request: aiohttp_web.BaseRequest) -> Problem:
-    """Return what aiohttp raises as a problem."""
+    """Convert an exception of aiohttp into a problem."""
     details = {
         404: f"there is nothing at {request.path}",
         405: f"{request.method} is not allowed at {request.path}",
@@ -95,7 +96,7 @@ def _response(exc: Exception, request: aiohttp_web.Request) -> aiohttp_web.Respo
     if isinstance(exc, (SinkUnavailable, KafkaError, Unknowable)):
         log.warning("%s %s: %s", request.method, request.raw_path, exc)
         return _unavailable(exc).response()
-    if request.transport is None:  # the client has gone, in the midst of what was asked
+    if request.transport is None:  # the client has disconnected meanwhile
         return aiohttp_web.Response(status=GONE, reason="Client Closed Request")
     log.error("%s %s failed", request.method, request.raw_path, exc_info=exc)
     return Problem(500, "an error on our side; it is in the log of this worker").response()
@@ -105,6 +106,6 @@ def _unavailable(exc: Exception) -> Problem:
     headers = {"Retry-After": str(RETRY_AFTER_SECONDS)}
     if isinstance(exc, Unknowable):
         return Problem(503, f"it cannot be told now: {exc}", headers=headers)
-    # What exactly is in the log; addresses and driver messages are not for callers.
+    # The log has the details; addresses and driver messages are not for callers.
     what = "a sink" if isinstance(exc, SinkUnavailable) else "the broker"
     return Problem(503, f"{what} does not answer; try again", headers=headers)

@@ -1,4 +1,4 @@
-"""Registers the pages with the app: the one place that names every view."""
+"""Registers the views with the Faust app: the one place that names every view."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ VIEWS: Final[tuple[type[View], ...]] = (
 def register(
     app: FraudApp, settings: Settings, worker: FraudWorker, status: WorkerStatus, tables: Tables
 ) -> None:
-    """Serve all views, behind the middlewares."""
+    """Serve all views behind the middlewares; called once by the composition root."""
     door = set_up(app, settings)
     overview = Overview(worker, tables)
     context = Context(settings, app, worker, status, tables, door.access, overview)

@@ -1,4 +1,4 @@
-"""The documents the API answers with, besides decisions; its description is made from these."""
+"""The JSON documents of answers other than decisions; the OpenAPI document is made from them."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class BodyError(FieldError, frozen=True):
     """One thing wrong with a request, and where."""
 
     index: int | UnsetType = UNSET
-    """Of the item in an array; left out if the body is none."""
+    """Index of the item in the array; left out if the body is no array."""
 
 
 class ProblemDocument(Struct, frozen=True):
@@ -42,7 +42,7 @@ class ProblemDocument(Struct, frozen=True):
     status: int
     detail: str
     request_id: str | UnsetType = UNSET
-    """As in the header `X-Request-ID`, and in the log."""
+    """The same as in the header `X-Request-ID` and in the log."""
 
 
 class InvalidBody(ProblemDocument, frozen=True, kw_only=True):
@@ -80,7 +80,7 @@ class Stats(Struct, frozen=True):
     dead_letters: dict[str, int]
     """`total`, and by reason."""
     partitions: dict[int, int]
-    """Offset of the last message dealt with, by input partition."""
+    """Offset of the last input processed, by input partition."""
     model_version: str
     policy_version: str
 
@@ -92,13 +92,13 @@ class PartitionState(Struct, frozen=True):
     worker: str
     """The worker that owns it."""
     offset: int
-    """Of the last message dealt with; -1 if there was none."""
+    """Offset of the last input processed; -1 if there is none."""
     lag: int | None
-    """Messages that wait; None if not known yet."""
+    """Inputs that are not processed yet; None if not known yet."""
     unread: int
-    """Decisions of before that its worker has to read first, as after the failure of another."""
+    """Records of the decision log that the worker has to read first, as after a failover."""
     unread_seconds: float | None
-    """How long that takes; None if not known yet."""
+    """Estimated time for reading them, in seconds; None if not known yet."""
 
 
 class WorkerState(Struct, frozen=True):
@@ -106,7 +106,7 @@ class WorkerState(Struct, frozen=True):
 
     name: str
     at: float
-    """When it did, seconds since 1970."""
+    """Time of its latest heartbeat, seconds since 1970."""
     partitions: list[int]
     latency: dict[str, float]
     """Seconds from message to decision in the last minute: `p50`, `p95`, `p99`; may be empty."""

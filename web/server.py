@@ -1,4 +1,4 @@
-"""The aiohttp application below Faust's web server, for what Faust has no interface for."""
+"""Configures the aiohttp application inside Faust's web server where Faust has no option."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ from fraudapp.faust_app import FraudApp
 from fraudapp.process import open_files
 from fraudapp.settings import Settings
 from web.access import say_who_may
-from web.connections import Limits, Runner
+from web.limits import Limits
 from web.middlewares import Door, install
+from web.runner import Runner
 
 
 def set_up(app: FraudApp, settings: Settings) -> Door:
-    """Give Faust's web server our limits and middlewares, and return who may come in."""
+    """Install connection limits and middlewares in Faust's web server; returns the latter."""
     web = cast(Web, app.web)
     application: Application = web.web_app
     runner = Runner(

@@ -1,4 +1,4 @@
-"""The decision counts of the whole cluster, and what else the page shows."""
+"""Views of the whole cluster's state: counts, details, and a stream of details."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from web.views import View, route
 STREAM_INTERVAL: Final = 1.0
 """Seconds between two events of the stream."""
 STALLED: Final = 10.0
-"""Seconds after which a caller who takes no events is let go."""
+"""Seconds after which the connection of a client that takes no event is aborted."""
 
 
 @route("/stats", name="stats")
 class Stats(View):
-    """Counts decisions: a page for people, JSON for programs."""
+    """The decision counts: a page for people, JSON for programs."""
 
     async def get(self, request: web.Request) -> web.Response:
-        """Answer what the table of decision counts holds."""
+        """Answer the counts, or the page if a browser asks."""
         if wants_page(request):
             return self.page("stats.html")
         return self.answer(self.context.overview.stats())
@@ -42,18 +42,18 @@ class Details(View):
 
 @route("/stats/stream", name="stats-stream")
 class Stream(View):
-    """The same as server-sent events for some minutes; readers ask again then."""
+    """The details as server-sent events, for some minutes; readers reconnect then."""
 
     async def get(self, request: web.Request) -> web.Response:
-        """Send the details about every second."""
-        self.context.overview.encoded_details()  # an error while there can be one
+        """Send the details once every `STREAM_INTERVAL`."""
+        self.context.overview.encoded_details()  # raises while an error can still be answered
         response = aiohttp_web.StreamResponse(
             headers={"Content-Type": "text/event-stream", "X-Accel-Buffering": "no"}
         )
         await response.prepare(cast(aiohttp_web.Request, request))
         if cast(Any, request).method != "HEAD":
             ends = cast(Any, request).protocol.stream()
-            with suppress(ConnectionResetError):  # the caller has gone
+            with suppress(ConnectionResetError):  # the client has disconnected
                 if not await _send_until(
                     ends, self.context, cast(aiohttp_web.Request, request), response
                 ):
@@ -67,7 +67,10 @@ async def _send_until(
     request: aiohttp_web.Request,
     response: aiohttp_web.StreamResponse,
 ) -> bool:
-    """Send events until then, or the worker stops; false if the caller takes none, or may not."""
+    """Send events until `ends`, in the loop's time, or until the worker stops.
+
+    Returns false if the client takes no events, or its key is no longer valid.
+    """
     closed, now = context.worker.waiters.closed, asyncio.get_running_loop().time
     closing = asyncio.ensure_future(closed.wait())
     try:

@@ -1,6 +1,6 @@
-"""The names of a request: `X-Request-ID`, and `traceparent` of W3C Trace Context.
+"""The ids of a request: `X-Request-ID`, and `traceparent` of W3C Trace Context.
 
-What a client gives is taken if it is well-formed, and made anew otherwise; both are answered.
+A well-formed id of the client is kept, any other is replaced by a new one. The answer has both ids.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _PARENT: Final = re.compile(
 
 
 def begun(headers: MultiMapping[str]) -> Trace:
-    """Return the trace of a request that has come with these headers."""
+    """Return the trace of a new request, with the ids of its headers where they are well-formed."""
     given = headers.getall("X-Request-ID", [])
     taken = len(given) == 1 and _REQUEST_ID.fullmatch(given[0])
     parent = _parent(headers.getall("traceparent", []))
@@ -35,7 +35,7 @@ def begun(headers: MultiMapping[str]) -> Trace:
 
 
 def headers(trace: Trace) -> dict[str, str]:
-    """Return what an answer says of it."""
+    """Return the headers by which an answer tells its trace."""
     return {
         "X-Request-ID": trace.request_id,
         "traceparent": f"00-{trace.trace_id}-{trace.span_id}-{trace.sampled:02x}",
@@ -45,5 +45,5 @@ def headers(trace: Trace) -> dict[str, str]:
 def _parent(given: list[str]) -> re.Match[str] | None:
     match = _PARENT.fullmatch(given[0].strip(" \t")) if len(given) == 1 else None
     if match and match["version"] == "00" and match["more"]:
-        return None  # which only a later version may have
+        return None  # only later versions may have more fields
     return match

@@ -1,4 +1,4 @@
-"""Transactions in, by HTTP, and what became of them."""
+"""Views that take transactions over HTTP and tell their decisions."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ from models.records import Decision, Transaction
 from models.splitting import LARGEST
 from web import bodies
 from web.audit import sends
-from web.content import demand_json
 from web.problems import Problem
 from web.schemas import Conflict, Pending
 from web.views import View, route, status_url, wait_seconds
@@ -27,8 +26,8 @@ class Transactions(View):
     """Accepts transactions: one JSON object, or an array of them."""
 
     async def post(self, request: web.Request) -> web.Response:
-        """Answer 202 once Kafka has them, or 200 with the decisions if asked to wait for them."""
-        demand_json(request)
+        """Answer 202 once Kafka has them, or 200 with decisions if the caller waits for them."""
+        bodies.demand_json(request)
         worker = self.context.worker
         wait = wait_seconds(request)
         body = await bodies.read(cast(Any, request))
@@ -52,15 +51,15 @@ class Transactions(View):
         return self.answer(answer, status=202, headers={"Location": where})
 
 
-# With a pattern: without one aiohttp takes no id with a brace in it.
+# The pattern is needed for ids with a brace in them, which aiohttp does not match without one.
 @route("/transaction/{transaction_id:[^/]+}/status", name="transaction-status")
 class TransactionStatus(View):
-    """Tells the decision of a transaction, waiting for it if asked."""
+    """The decision of a transaction; waits for it if the caller asks."""
 
     async def get(self, request: web.Request, transaction_id: str) -> web.Response:
-        """Answer 200 with the decision, 202 if it is still to be made, 404 if there is no such.
+        """Answer 200 with the decision, 202 while there is none yet, or 404 for an unknown id.
 
-        And 503 where this worker cannot tell which of them it is.
+        Answers 503 if this worker cannot tell which of the three it is.
         """
         wait = wait_seconds(request)
         if not valid_id(transaction_id):
@@ -75,7 +74,7 @@ class TransactionStatus(View):
 
 @route("/transaction/status", name="status")
 class Status(TransactionStatus):
-    """Tells the same of the transaction whose id is in the query, where any id can be."""
+    """The same with the id in the query, which can hold ids that a path cannot."""
 
     async def get(self, request: web.Request, transaction_id: str = "") -> web.Response:
         """Answer as for the id in the path."""

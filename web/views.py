@@ -1,4 +1,4 @@
-"""What all views have in common."""
+"""The base class of all views, and helpers that several of them use."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ TEMPLATES: Final = Environment(
     loader=PackageLoader("web"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
 )
 LONGEST_WAIT: Final = 30.0
-"""Seconds a request may ask to wait for a decision."""
+"""The most seconds that a request may wait for a decision."""
 
 
 V = TypeVar("V", bound=type["View"])
@@ -32,35 +32,35 @@ class View(web.View):
     """Set by `web.register`."""
 
     def get_methods(self) -> set[str]:
-        """See `faust.web.View`; the router knows these, and refuses others."""
+        """See `faust.web.View`; the router answers other methods with 405."""
         methods: set[str] = super().get_methods()
         return methods if "GET" in methods else methods - {"HEAD"}
 
     async def options(self, request: web.Request, **kwargs: Any) -> web.Response:
-        """Answer which methods there are."""
+        """Answer the methods that the view has."""
         allowed = ",".join(sorted(self.get_methods()))
         return self.bytes(b"", status=204, headers={"Allow": allowed})
 
     async def head(self, request: web.Request, **kwargs: Any) -> web.Response:
-        """Answer as to GET; the server leaves the body out."""
+        """Answer as to GET; aiohttp leaves out the body."""
         return cast(web.Response, await self.get(request, **kwargs))
 
     def page(self, template: str) -> web.Response:
-        """Return a page for a browser."""
+        """Render a template as a page for a browser."""
         values = {"version": __version__, "keys": bool(self.context.settings.keys)}
         return self.html(TEMPLATES.get_template(template).render(values))
 
     def answer(
         self, value: Any, *, status: int = 200, headers: dict[str, str] | None = None
     ) -> web.Response:
-        """Return any record or plain value as JSON."""
+        """Encode a struct or a plain value as JSON."""
         return self.bytes(
             json.encode(value), content_type="application/json", status=status, headers=headers
         )
 
 
 def route(path: str, *, name: str) -> Callable[[V], V]:
-    """Note where a view is to be served; `web.register` serves it there."""
+    """Set path and name on a view class; `web.register` serves it there."""
 
     def noted(view: V) -> V:
         view.view_path, view.view_name = path, name
@@ -70,7 +70,7 @@ def route(path: str, *, name: str) -> Callable[[V], V]:
 
 
 def wait_seconds(request: web.Request) -> float:
-    """Return how long the request asks to wait, 0 by default; raises `Problem`."""
+    """Return `wait_seconds` of the request, 0 by default; raises `Problem` 422."""
     text = request.query.get("wait_seconds", "0")
     try:
         seconds = float(text)
@@ -87,7 +87,7 @@ def wait_seconds(request: web.Request) -> float:
 
 
 def status_url(transaction_id: str) -> str:
-    """Return where the status of a transaction is found, whatever characters its id has."""
-    if transaction_id in (".", ".."):  # as a part of a path, clients would resolve them
+    """Return the URL of a transaction's status, whatever characters its id has."""
+    if transaction_id in (".", ".."):  # clients would resolve them as path segments
         return f"/transaction/status?transaction_id={transaction_id}"
     return f"/transaction/{quote(transaction_id, safe='')}/status"

@@ -1,1 +1,1 @@
-"""What commands are made of: parameters, exit codes, transaction files, Faust's command line."""
+"""Parts that commands share: parameters, exit codes, transaction files, Faust's command line."""

@@ -1,4 +1,4 @@
-"""Exit codes of commands that a scheduler runs, so that it can tell what to wait for."""
+"""Exit codes of scheduled commands, which tell a scheduler what to wait for before it retries."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import click
 from fraudapp.sinks.base import SinkUnavailable
 
 EXIT_CODES: Final = {"postgres": 3, "archive": 4, "redis": 5}
-"""By sink. 1 is any other failure, 2 a wrong argument; see `SinkFailed`."""
+"""Exit code by sink; 1 is any other failure and 2 a wrong argument. See `SinkFailed`."""
 _SETTINGS: Final = {
     "postgres": "FRAUD_POSTGRES_URL",
     "archive": "FRAUD_ARCHIVE_URL",
@@ -18,9 +18,9 @@ _SETTINGS: Final = {
 
 
 class SinkFailed(click.ClickException):
-    """A sink did not do its part of a command; the exit code tells which."""
+    """A command failed at a sink; the exit code tells at which one."""
 
     def __init__(self, sink: str, exc: SinkUnavailable, advice: str) -> None:
-        """`advice` is what to do once the sink is back."""
+        """`advice` says what to do once the sink is back."""
         super().__init__(f"{exc}; see {_SETTINGS[sink]}. {advice}")
         self.exit_code = EXIT_CODES[sink]

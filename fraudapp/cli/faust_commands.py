@@ -1,4 +1,4 @@
-"""Faust's command line as ours: its version beside our own, and sentences where it fails."""
+"""Changes to Faust's command line: the version of fraudapp, and sentences where commands fail."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ _run_using_worker: Final = Command.run_using_worker
 
 
 def tell_version() -> None:
-    """Let `--version` tell ours."""
+    """Let `--version` print the version of fraudapp, beside that of Faust."""
     cli.params = [each for each in cli.params if each.name != "version"]
     click.version_option(__version__, message=f"fraudapp %(version)s (Faust {faust_version})")(cli)
 
 
 def tell_failures() -> None:
-    """Let commands that fail end with a sentence and an exit code; Faust writes tracebacks."""
-    Command.execute = _noting  # type: ignore[assignment, method-assign]
-    Command.run_using_worker = _telling  # type: ignore[assignment, method-assign]
+    """Let failed commands end with a sentence and an exit code, where Faust prints a traceback."""
+    Command.execute = _execute_noting_failure  # type: ignore[assignment, method-assign]
+    Command.run_using_worker = _run_reporting_failure  # type: ignore[assignment, method-assign]
 
 
 def hide_banner() -> None:
-    """Let a worker begin without its banner, for programs that read what it writes."""
+    """Start workers without Faust's banner, for programs that parse their output."""
     worker.on_worker_created = lambda self, worker: None  # type: ignore[method-assign]
 
 
-async def _noting(command: Any, *args: Any, **kwargs: Any) -> None:
+async def _execute_noting_failure(command: Any, *args: Any, **kwargs: Any) -> None:
     try:
         await _execute(command, *args, **kwargs)
     except click.ClickException as exc:
@@ -48,11 +48,11 @@ async def _noting(command: Any, *args: Any, **kwargs: Any) -> None:
         command.failure = click.ClickException(f"{type(command).__name__}: {exc!r}")
 
 
-def _telling(command: Any, *args: Any, **kwargs: Any) -> NoReturn:
+def _run_reporting_failure(command: Any, *args: Any, **kwargs: Any) -> NoReturn:
     try:
         _run_using_worker(command, *args, **kwargs)
     finally:
         failure: click.ClickException | None = getattr(command, "failure", None)
         if failure:
             failure.show()
-            raise SystemExit(failure.exit_code) from None  # what else is raised, Faust prints
+            raise SystemExit(failure.exit_code) from None  # Faust prints any other exception

@@ -1,4 +1,4 @@
-"""Numbers of the command line."""
+"""Types of command-line parameters."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import click
 
 
 class Finite(click.FloatRange):
-    """A number of a range; neither infinity nor what is no number, which compares with none."""
+    """A finite number in a range. Click accepts infinity, and NaN, which compares with no bound."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """See `click.ParamType.convert`."""

@@ -1,4 +1,4 @@
-"""What has to be there before the first worker starts: a model, topics, tables and a bucket."""
+"""Preparation for the first worker: a model, the topics, the tables and the bucket."""
 
 from __future__ import annotations
 
@@ -12,20 +12,21 @@ from fraudapp.sinks.all import Sinks
 from fraudapp.sinks.base import SinkUnavailable
 
 Say = Callable[[str], None]
+"""Takes a sentence for the terminal."""
 
 
 def prepare_model(settings: Settings, say: Say) -> None:
-    """Train a model and let it serve, unless one serves already; see `ready_scorer`."""
+    """Train and activate a model unless one is active; see `ready_scorer`. Blocks."""
     say(f"model: {ready_scorer(settings, say).version} is active")
 
 
 async def prepare_servers(settings: Settings, say: Say) -> None:
-    """Make the topics, the tables and the bucket that are missing; any number may do it at once.
+    """Create missing topics, tables and the bucket; several processes may do so at once.
 
-    Each server may take `settings.start_timeout` to answer. Raises `topics.BrokerUnavailable`,
-    `topics.TopicsMisfit` or `SinkUnavailable`.
+    Each server may take `settings.start_timeout` seconds to answer. Raises
+    `topics.BrokerUnavailable`, `topics.TopicsMisfit` or `SinkUnavailable`.
     """
-    from fraudapp.sinks.archive.s3 import S3Archive  # whose client no worker needs to import here
+    from fraudapp.sinks.archive.s3 import S3Archive  # here, since most workers need no S3 client
 
     await topics.ensure(settings)
     say(f"topics: there, with {settings.topic_partitions} partitions")

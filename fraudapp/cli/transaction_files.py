@@ -1,4 +1,4 @@
-"""Transactions from files: CSV with PaySim's columns, or JSON lines."""
+"""Transactions read from files: CSV with PaySim's columns, or JSON lines."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ _REQUIRED: Final = tuple(name for name in NAMES if name not in OPTIONAL)
 
 
 class InvalidRow(Rejected, ValueError):
-    """A row that is no transaction; the message says which, and why."""
+    """A row that holds no valid transaction; the message names the row and the reason."""
 
 
 def read_file(path: Path, id_prefix: str) -> Iterator[Transaction | InvalidRow]:
-    """Yield what each row holds: a transaction, or what is wrong with it.
+    """Yield the transaction of each row, or the `InvalidRow` that says what is wrong with it.
 
-    Rows without `transaction_id` get `PREFIX-ROW`, with rows counted from 1. Raises
-    `UnreadableFile`, see `models.files.rows.rows`.
+    A row without `transaction_id` gets `PREFIX-ROW`, with rows counted from 1. Raises
+    `UnreadableFile`; see `models.files.rows.rows`.
     """
     for row in rows(path, _REQUIRED):
         if isinstance(row, BadRow):
@@ -35,5 +35,5 @@ def read_file(path: Path, id_prefix: str) -> Iterator[Transaction | InvalidRow]:
             row.fields.setdefault("transaction_id", f"{id_prefix}-{row.number}")
             yield from_mapping(row.fields)
         except InvalidTransaction as exc:
-            bad = BadRow(row.number, row.line, exc.errors)
-            yield InvalidRow(legible(bad.told(path)))
+            invalid = BadRow(row.number, row.line, exc.errors)
+            yield InvalidRow(legible(invalid.told(path)))

@@ -1,4 +1,4 @@
-"""Commands of our own, beside those of Faust: each module has one, under its own name."""
+"""The commands of fraudapp, beside those of Faust: each module has one, as `command`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from fraudapp.cli import faust_commands
 
 
 def register() -> None:
-    """Add every command in this package to Faust's command line, and let its own tell failures."""
+    """Add every command of this package to Faust's, and let all of them report failures."""
     faust_commands.tell_failures()
     for info in pkgutil.iter_modules(__path__, f"{__name__}."):
         command: click.Command = importlib.import_module(info.name).command

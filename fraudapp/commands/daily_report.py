@@ -1,4 +1,4 @@
-"""`daily-report`: what was decided on one day."""
+"""`daily-report`: reports the decisions of one day."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ def _as_json(report: DailyReport) -> str:
 
 
 FORMATS = {"text": as_text, "json": _as_json, "csv": as_csv, "html": as_html}
+"""Renderers of a report, by the name of the format."""
 
 
 @click.command("daily-report")

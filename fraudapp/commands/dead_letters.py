@@ -1,4 +1,4 @@
-"""`dead-letters`: rejected inputs, and the way back for them."""
+"""`dead-letters`: inputs that were rejected, and their replay."""
 
 from __future__ import annotations
 
@@ -24,9 +24,10 @@ from models.parsing import InvalidTransaction, parse
 T = TypeVar("T")
 
 SHOWN = 60
-"""Bytes of raw input shown in a listing."""
+"""Bytes of the raw input that a listing shows."""
 
 FROM_THE_FIRST = ", of all letters there are: the broker remembers no such call"
+"""Added to the result where the broker has no offsets of an earlier replay with this option."""
 
 
 @click.group("dead-letters")
@@ -51,7 +52,7 @@ def list_letters(reason: str | None, limit: int, as_json: bool) -> None:
                     click.echo(_as_json(letter) if as_json else _as_line(letter))
         return count
 
-    count = _kafka(settings, show_all())
+    count = _run(settings, show_all())
     if not as_json:
         click.echo(f"{count} dead letters" + (f", {limit} shown" if count > limit else ""))
 
@@ -63,7 +64,7 @@ def show(name: str) -> None:
 
     On a terminal, what it would obey is written as an escape; to a file or a pipe goes every byte.
     """
-    letter = _one(load(), name)
+    letter = _find(load(), name)
     raw = letter.raw or b""
     if sys.stdout.isatty():
         lines = raw.decode(errors="backslashreplace").split("\n")
@@ -108,16 +109,17 @@ def replay_letters(
     settings = load()
     repaired = _repaired(names, value, value_file)
     if names:
-        letters = [_one(settings, name) for name in names]
-        done = _kafka(settings, replay(settings, letters, repaired))
+        letters = [_find(settings, name) for name in names]
+        replayed = _run(settings, replay(settings, letters, repaired))
     else:
-        done = _kafka(settings, replay_new(settings, reason))
-    click.echo(f"{done.sent} messages sent" + ("" if done.remembered else FROM_THE_FIRST))
-    if done.refused:
-        raise click.ClickException("\n".join(map(legible, done.refused)))
+        replayed = _run(settings, replay_new(settings, reason))
+    click.echo(f"{replayed.sent} messages sent" + ("" if replayed.remembered else FROM_THE_FIRST))
+    if replayed.refused:
+        raise click.ClickException("\n".join(map(legible, replayed.refused)))
 
 
 def _repaired(names: tuple[str, ...], value: str | None, value_file: Path | None) -> bytes | None:
+    """Return the repaired transaction after a check, or None to replay letters as they are."""
     if value is None and value_file is None:
         return None
     if value is not None and value_file is not None:
@@ -132,11 +134,11 @@ def _repaired(names: tuple[str, ...], value: str | None, value_file: Path | None
     return raw
 
 
-def _one(settings: Settings, name: str) -> DeadLetter:
+def _find(settings: Settings, name: str) -> DeadLetter:
     partition, _, offset = name.partition(":")
     if not (partition.isdecimal() and offset.isdecimal()):
         raise click.ClickException(f"{name!r} is no name of a dead letter: use PARTITION:OFFSET")
-    letter = _kafka(settings, read_one(settings, int(partition), int(offset)))
+    letter = _run(settings, read_one(settings, int(partition), int(offset)))
     if letter is None:
         raise click.ClickException(
             f"there is no dead letter {name}; `dead-letters list` shows the names"
@@ -144,7 +146,8 @@ def _one(settings: Settings, name: str) -> DeadLetter:
     return letter
 
 
-def _kafka(settings: Settings, action: Coroutine[Any, Any, T]) -> T:
+def _run(settings: Settings, action: Coroutine[Any, Any, T]) -> T:
+    """Return the result of `action`, or say that the broker does not answer."""
     try:
         return asyncio.run(action)
     except (KafkaError, OSError) as exc:
@@ -163,5 +166,5 @@ def _as_line(letter: DeadLetter) -> str:
 
 def _as_json(letter: DeadLetter) -> str:
     fields = msgspec.to_builtins(letter._asdict() | {"name": letter.name})  # bytes become base64
-    # In ASCII: a terminal obeys more than the characters which JSON has escapes for.
+    # In ASCII: a terminal also obeys characters that JSON does not have to escape.
     return json.dumps(fields, separators=(",", ":"))

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 FRESH = Plan(seed=Plan().seed + 1)
-"""What is judged where no file is given: as many transactions as the model was trained on."""
+"""Plan of the transactions to judge without FILE: as many as the model was trained on."""
 
 
 @click.command("evaluate")
@@ -90,7 +90,7 @@ def command(
 
 
 def as_text(report: dict[str, Any]) -> str:
-    """The report for people."""
+    """Return the evaluation as text for people."""
     flag, block = report["thresholds"]["flag"], report["thresholds"]["block"]
     return f"""\
 {report["model_version"]} on {report["data"]}
@@ -116,7 +116,7 @@ cheapest threshold       {report["cheapest_threshold"]:.2f}, at {report["alarm_c
 
 
 def _fresh() -> pd.DataFrame:
-    import pandas as pd  # half a second, which other commands need not wait
+    import pandas as pd  # slow to import, and other commands do without
 
     frame: pd.DataFrame = pd.DataFrame(generate(FRESH), columns=list(Row._fields))
     frame.attrs["name"] = f"generated transactions, seed {FRESH.seed}"

@@ -1,4 +1,4 @@
-"""`init`: all that a worker needs before it starts."""
+"""`init`: prepares what a worker needs before it starts."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from fraudapp.sinks.base import SinkUnavailable
 from models.errors import NeedsOperator
 
 CANNOT_PREPARE = (NeedsOperator, SinkUnavailable, OSError)
+"""Failures whose message tells what to do; any other failure keeps its traceback."""
 
 
 @click.command("init")

@@ -1,4 +1,4 @@
-"""`local`: everything on one machine, from wheels."""
+"""`local`: the embedded stack, with every server from a wheel on this machine."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import click
 from fraudapp.cli.parameters import Finite
 
 PORT = click.IntRange(1, 65535)
+"""Type of an option that takes a TCP port."""
 
 
 @click.command("local")

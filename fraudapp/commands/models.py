@@ -1,4 +1,4 @@
-"""`models`: the versions that are kept, and which of them serves."""
+"""`models`: the model versions that are kept, and which one serves."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ def list_models() -> None:
     """List the versions; a star marks the one that serves."""
     settings = load()
     registry = ModelRegistry(settings.model_dir)
-    serving, trouble = settings.model_version, ""
+    serving, problem = settings.model_version, ""
     try:
         serving = serving or registry.active()
     except ModelFileError as exc:
-        trouble = str(exc)
+        problem = str(exc)
     versions = registry.versions()
-    if not versions and not trouble:
+    if not versions and not problem:
         click.echo("no models yet; `fraudapp train` makes one, so does a worker when it starts")
     for version in versions:
         star = "*" if version == serving else " "
-        click.echo(f"{star} {legible(version)}  {_about(registry, version)}")
+        click.echo(f"{star} {legible(version)}  {_summary(registry, version)}")
     if serving and serving not in versions:
-        trouble = f"model {serving!r}, which is to serve, is not there; activate another, or train"
-    if trouble:
-        raise click.ClickException(trouble)
+        problem = f"model {serving!r}, which is to serve, is not there; activate another, or train"
+    if problem:
+        raise click.ClickException(problem)
 
 
 @command.command("activate")
@@ -50,7 +50,7 @@ def activate(version: str) -> None:
 
 
 def tell_active(settings: Settings, version: str) -> None:
-    """Say that `version` is active, and whether it serves."""
+    """Print that `version` is active, and whether it serves."""
     named = settings.model_version
     if named in (None, version):
         click.echo(f"{version} is active; workers use it when they start")
@@ -59,12 +59,12 @@ def tell_active(settings: Settings, version: str) -> None:
         click.echo(f"but FRAUD_MODEL_VERSION names {named}, which serves", err=True)
 
 
-def _about(registry: ModelRegistry, version: str) -> str:
+def _summary(registry: ModelRegistry, version: str) -> str:
     try:
         registry.load(version)
         card = registry.card(version)
     except ModelFileError as exc:
         return f"unusable: {exc}"
     precision, data = card.metrics.get("average_precision"), card.training.get("data")
-    told = f"{precision:.3f}" if isinstance(precision, float) else "unknown"
-    return f"{card.created_at[:19]}  average precision {told} on {legible(str(data))}"
+    shown = f"{precision:.3f}" if isinstance(precision, float) else "unknown"
+    return f"{card.created_at[:19]}  average precision {shown} on {legible(str(data))}"

@@ -1,4 +1,4 @@
-"""`publish`: transactions from a file to Kafka."""
+"""`publish`: sends the transactions of a file to Kafka."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ from models.files.rows import UnreadableFile, stem
 from models.records import Transaction
 
 BATCH = 500
+"""Transactions sent before their acknowledgements are awaited, at most."""
 
 
 @click.command("publish")
@@ -53,7 +54,7 @@ def command(
     """
     if file == STDIN and not id_prefix:
         raise click.UsageError("- has no name to make ids of: give an --id-prefix")
-    rows = _Sendable(read_file(file, id_prefix or stem(file)), skip_invalid)
+    rows = _ValidRows(read_file(file, id_prefix or stem(file)), skip_invalid)
     sent = 0
 
     def report(count: int) -> None:
@@ -79,41 +80,44 @@ def command(
     click.echo(f"{sent} transactions sent")
 
 
-class _Sendable:
-    """The valid rows, up to the first invalid one or all; invalid ones are told and counted."""
+class _ValidRows:
+    """The valid rows of a file; invalid ones are reported and counted.
+
+    Without `skip_invalid`, the rows end before the first invalid one.
+    """
 
     def __init__(self, rows: Iterator[Transaction | InvalidRow], skip_invalid: bool) -> None:
         self.invalid = self.unsent = 0
         self._rows = rows
-        self._skip = skip_invalid
+        self._skip_invalid = skip_invalid
 
     def __iter__(self) -> Iterator[Transaction]:
         for row in self._rows:
             if isinstance(row, Transaction):
                 yield row
                 continue
-            self._tell(row)
-            if not self._skip:
+            self._report(row)
+            if not self._skip_invalid:
                 return
 
     def count_the_rest(self) -> None:
-        """Tell and count what comes after an invalid row that nothing is sent after."""
-        if self.invalid and not self._skip:
+        """Report and count the rows after an invalid one at which sending has ended."""
+        if self.invalid and not self._skip_invalid:
             for row in self._rows:
                 if isinstance(row, Transaction):
                     self.unsent += 1
                 else:
-                    self._tell(row)
+                    self._report(row)
 
     def summary(self, sent: int) -> str:
-        """What became of the rows."""
+        """Return how many rows were sent and how many were not."""
         text = f"{sent} transactions were sent; {self.invalid} rows are invalid and were not"
         if self.unsent:
             text += f", nor were {self.unsent} valid ones after the first of them"
         text += "; correct them and send the file again (what was sent is recognised)"
-        return text if self._skip else f"{text}, or use --skip-invalid"
+        return text if self._skip_invalid else f"{text}, or use --skip-invalid"
 
-    def _tell(self, row: InvalidRow) -> None:
+    def _report(self, row: InvalidRow) -> None:
         self.invalid += 1
         tqdm.write(f"not sent: {row}", file=sys.stderr)
 
@@ -125,7 +129,7 @@ async def _publish(
     report: Callable[[int], None],
 ) -> None:
     batch_size = min(BATCH, max(1, int(rate / 10))) if rate else BATCH
-    # Before the broker is asked: a file that cannot be read is told first.
+    # Read before the broker is asked, so that an unreadable file is reported first.
     batch = list(islice(transactions, batch_size))
     producer = AIOKafkaProducer(
         **client_options(settings),
@@ -148,8 +152,8 @@ async def _publish(
             count += len(batch)
             report(len(batch))
             if rate:
-                ahead = count / rate - (monotonic() - started)
-                await asyncio.sleep(max(0.0, ahead))
+                seconds_ahead = count / rate - (monotonic() - started)
+                await asyncio.sleep(max(0.0, seconds_ahead))
             batch = list(islice(transactions, batch_size))
     finally:
         await producer.stop()

@@ -1,4 +1,4 @@
-"""`purge`: decisions of long ago are deleted."""
+"""`purge`: deletes the decisions of past days from the sinks."""
 
 from __future__ import annotations
 
@@ -15,12 +15,14 @@ from fraudapp.sinks.base import SinkUnavailable
 from fraudapp.sinks.purge import CannotMark, delete, mark
 
 UNITS: Final = {"redis": "decisions", "postgres": "decisions", "archive": "files"}
+"""The sinks, with the word for what a purge counts in each."""
 STAYS: Final = (
     "Not purged: the topic {decisions} (one decision for each id, for ever) and the "
     "copies of it in the workers' data folders, since without them an id would be decided again; "
     "and what was sent, which stays in {transactions} and {dead_letters} as long as their "
     "retention.ms says. Daily reports stay; they name no one."
 )
+"""Said at the end: what a purge leaves, and why."""
 
 
 @click.command("purge")
@@ -50,7 +52,7 @@ def command(day: datetime, dry_run: bool, yes: bool, take_back: bool) -> None:
     if take_back and dry_run:
         raise click.UsageError("--take-back deletes nothing: leave out --dry-run")
     before, settings = day.date(), load()
-    _check_that_it_is_over(settings, before)
+    _check_not_in_future(settings, before)
     if take_back:
         if not yes:
             click.confirm(f"Let what was decided since {before} be saved again?", abort=True)
@@ -60,7 +62,7 @@ def command(day: datetime, dry_run: bool, yes: bool, take_back: bool) -> None:
     if not (dry_run or yes):
         failed = _purge(settings, before, dry_run=True)
         if len(failed) == len(UNITS):
-            _tell(failed, "Nothing was deleted.")
+            _raise_failures(failed, "Nothing was deleted.")
         for sink, exc in failed.items():
             SinkFailed(sink, exc, "It cannot be purged now.").show()
         click.confirm("Delete them for good?", abort=True)
@@ -68,9 +70,9 @@ def command(day: datetime, dry_run: bool, yes: bool, take_back: bool) -> None:
         _mark(settings, before)
     failed = _purge(settings, before, dry_run=dry_run)
     if dry_run:
-        _tell(failed, "Nothing was deleted.")
+        _raise_failures(failed, "Nothing was deleted.")
     done = ", ".join(name for name in UNITS if name not in failed) or "nothing"
-    _tell(failed, f"Purge again then; purged: {done}.")
+    _raise_failures(failed, f"Purge again then; purged: {done}.")
     click.echo(
         STAYS.format(
             decisions=settings.decisions_topic,
@@ -80,22 +82,22 @@ def command(day: datetime, dry_run: bool, yes: bool, take_back: bool) -> None:
     )
 
 
-def _check_that_it_is_over(settings: Settings, before: date) -> None:
-    here = datetime.now(timezone.utc).date()
-    if before > here:
+def _check_not_in_future(settings: Settings, before: date) -> None:
+    today = datetime.now(timezone.utc).date()
+    if before > today:
         raise click.UsageError(
-            f"--before {before} is in the future, it is {here} (UTC): today's decisions are kept"
+            f"--before {before} is in the future, it is {today} (UTC): today's decisions are kept"
         )
-    there = asyncio.run(_day_of_database(settings))
-    if there and before > there:
+    day = asyncio.run(_day_of_database(settings))
+    if day and before > day:
         raise click.UsageError(
             f"--before {before} is in the future by the clock of the database, by which it is "
-            f"{there} (UTC); by that of this machine it is {here}: set the one that is wrong"
+            f"{day} (UTC); by that of this machine it is {today}: set the one that is wrong"
         )
 
 
 async def _day_of_database(settings: Settings) -> date | None:
-    """Return the UTC day by the database's clock; None if it is down, and cannot be purged."""
+    """Return the UTC day by the clock of Postgres; None if it is down, and so is not purged."""
     sink = Sinks(settings).postgres
     try:
         return (await sink.clock()).astimezone(timezone.utc).date()
@@ -113,9 +115,9 @@ def _mark(settings: Settings, before: date, *, take_back: bool = False) -> None:
 
 
 def _purge(settings: Settings, before: date, *, dry_run: bool) -> dict[str, SinkUnavailable]:
-    """Tell how much goes; return why sinks cannot be purged, by their names."""
+    """Print how much each sink deletes; return the failures of the others by sink."""
     done = "would be deleted" if dry_run else "deleted"
-    counted = asyncio.run(_each(settings, before, dry_run))
+    counted = asyncio.run(_purge_each(settings, before, dry_run))
     failed: dict[str, SinkUnavailable] = {}
     for sink, count in counted.items():
         if isinstance(count, SinkUnavailable):
@@ -125,8 +127,8 @@ def _purge(settings: Settings, before: date, *, dry_run: bool) -> dict[str, Sink
     return failed
 
 
-def _tell(failed: dict[str, SinkUnavailable], advice: str) -> None:
-    """Raise `SinkFailed` for the first, after the others are shown; return if there is none."""
+def _raise_failures(failed: dict[str, SinkUnavailable], advice: str) -> None:
+    """Raise `SinkFailed` for the first failure after printing the others; return without any."""
     failures = [SinkFailed(sink, exc, advice) for sink, exc in failed.items()]
     for failure in failures[1:]:
         failure.show()
@@ -134,9 +136,10 @@ def _tell(failed: dict[str, SinkUnavailable], advice: str) -> None:
         raise failures[0]
 
 
-async def _each(
+async def _purge_each(
     settings: Settings, before: date, dry_run: bool
 ) -> dict[str, int | SinkUnavailable]:
+    """Return what each sink counts, or why it failed; one that fails does not stop the others."""
     counted: dict[str, int | SinkUnavailable] = {}
     for sink in Sinks(settings).each:
         try:

@@ -1,4 +1,4 @@
-"""`settings`: every setting there is."""
+"""`settings`: lists every setting and checks those that are set."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`train`: a new model version."""
+"""`train`: trains a new model version."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def command(
 
     Without FILE it is FRAUD_TRAINING_FILE, or else the transactions that come with the program.
     """
-    from models.training.train import (  # scikit-learn takes a second to import
+    from models.training.train import (  # here, since scikit-learn is slow to import
         TrainingDataError,
         train,
     )

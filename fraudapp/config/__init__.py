@@ -1,1 +1,1 @@
-"""What settings are made of: addresses, keys, rates, names of topics, secrets from files."""
+"""Loading and parsing of settings: addresses, API keys, rates, topic names, secret files."""

@@ -1,7 +1,8 @@
-"""Addresses as settings hold them: brought into the one form that clients read alike, or refused.
+"""Addresses in settings, normalised to the one form that all clients read alike, or refused.
 
-Every client reads a URL in its own way. What one of them may take for something else is refused by
-a sentence with an example; no part of the text is repeated in it, since a password may be anywhere.
+Every client parses URLs in its own way. A URL that one of them could read differently is refused
+with a sentence and an example. The sentence repeats no part of the URL, since a password may be
+anywhere in it.
 """
 
 from __future__ import annotations
@@ -38,22 +39,22 @@ _SESSIONS: Final = ("any", "primary", "standby", "read-write", "read-only", "pre
 class _Url(NamedTuple):
     scheme: str
     login: str
-    """User and password as they were, with the @; or nothing."""
+    """User and password as they were given, with the `@`; empty if there are none."""
     hosts: list[str]
-    """As `HOST` or `HOST:PORT`."""
+    """Each as `HOST` or `HOST:PORT`."""
     path: str
     query: list[tuple[str, str]]
 
 
 def brokers(text: str) -> str:
-    """The brokers as `kafka://HOST:PORT`, separated by `;`; raises `ValueError`."""
+    """Return the brokers as `kafka://HOST:PORT`, separated by `;`; raises `ValueError`."""
     first, *more = (part.strip() for part in text.replace(",", ";").split(";"))
     more = [part if "://" in part else f"kafka://{part}" for part in more]
     return ";".join(_broker(part) for part in [first, *more])
 
 
 def redis(text: str) -> str:
-    """The URL of a Redis as redis-py reads it; raises `ValueError`."""
+    """Return the URL of a Redis as redis-py reads it; raises `ValueError`."""
     url = _split(text, ("redis", "rediss", "unix"), REDIS)
     if url.scheme == "unix":
         if url.hosts or len(url.path) < 2:
@@ -75,33 +76,33 @@ def redis(text: str) -> str:
 
 
 def postgres(text: str) -> str:
-    """The URL of a database as SQLAlchemy and asyncpg read it; raises `ValueError`."""
+    """Return the URL of a database as SQLAlchemy and asyncpg read it; raises `ValueError`."""
     url = _split(text, ("postgresql+asyncpg", "postgresql", "postgres"), POSTGRES)
     url = url._replace(path=url.path.rstrip("/"))
-    given = [part for name, value in url.query if name == "host" for part in value.split(",")]
+    in_query = [host for name, value in url.query if name == "host" for host in value.split(",")]
     allowed = {"port": (), "sslmode": _SSL, "ssl": _SSL, "target_session_attrs": _SESSIONS}
     others = [each for each in url.query if each[0] != "host"]
     query = _checked_query(others, allowed, POSTGRES, _VERIFIED)
     port = query.pop("port", "")
     if "sslmode" in query:
         query["ssl"] = query.pop("sslmode")
-    if given and url.hosts:
+    if in_query and url.hosts:
         raise ValueError(f"name the host once: {POSTGRES}")
-    if len(given) == 1 and given[0].startswith("/"):  # the folder of a socket
-        where = [("host", given[0]), ("port", _port(port or "5432", POSTGRES))]
-        return _joined("postgresql+asyncpg", url.login, [], url.path, [*query.items(), *where])
-    hosts = [_with_port(each, port) for each in url.hosts or given]
+    if len(in_query) == 1 and in_query[0].startswith("/"):  # the folder of a Unix socket
+        location = [("host", in_query[0]), ("port", _port(port or "5432", POSTGRES))]
+        return _joined("postgresql+asyncpg", url.login, [], url.path, [*query.items(), *location])
+    hosts = [_with_port(each, port) for each in url.hosts or in_query]
     hosts = [_host(each, POSTGRES) for each in hosts]
     if len(hosts) < 2:
         return _joined("postgresql+asyncpg", url.login, hosts, url.path, [*query.items()])
     if any(each.startswith("[") for each in hosts):
         raise ValueError(f"of several hosts, write names or IPv4 addresses: {POSTGRES}")
-    where = [("host", _with_port(each, "5432")) for each in hosts]
-    return _joined("postgresql+asyncpg", url.login, [], url.path, [*query.items(), *where])
+    location = [("host", _with_port(each, "5432")) for each in hosts]
+    return _joined("postgresql+asyncpg", url.login, [], url.path, [*query.items(), *location])
 
 
 def endpoint(text: str) -> str:
-    """The URL of an S3 server, without a slash at its end; raises `ValueError`."""
+    """Return the URL of an S3 server, without a slash at its end; raises `ValueError`."""
     url = _split(text, ("http", "https"), ENDPOINT)
     if url.login:
         raise ValueError(
@@ -117,10 +118,10 @@ def endpoint(text: str) -> str:
 
 
 def archive(text: str) -> str:
-    """The URL of an archive; a prefix may hold any character. Raises `ValueError`."""
-    scheme, there, rest = text.strip().partition("://")
+    """Return the URL of an archive. An S3 prefix may hold any character. Raises `ValueError`."""
+    scheme, separator, rest = text.strip().partition("://")
     scheme = scheme.lower()
-    if not there or scheme not in ("s3", "file"):
+    if not separator or scheme not in ("s3", "file"):
         raise ValueError(f"use a URL that starts with file:// or s3://: {ARCHIVE}")
     if scheme == "s3":
         bucket, _, _ = rest.partition("/")
@@ -139,7 +140,7 @@ def archive(text: str) -> str:
 
 
 def bind(text: str) -> str:
-    """An address to listen on, without brackets; raises `ValueError`."""
+    """Return an address to listen on, without brackets; raises `ValueError`."""
     address = text.strip()
     bare = address[1:-1] if address.startswith("[") and address.endswith("]") else address
     try:
@@ -154,7 +155,7 @@ def bind(text: str) -> str:
 
 
 def may_hold_a_secret(text: str) -> bool:
-    """Whether a refused text is not to be shown: it may hold a password, at whatever place."""
+    """Return whether a refused text has to be hidden: a password may be anywhere in it."""
     return any(each in text for each in "@%?#=")
 
 
@@ -172,8 +173,8 @@ def _broker(text: str) -> str:
 
 def _split(text: str, schemes: Sequence[str], example: str) -> _Url:
     text = text.strip()
-    scheme, there, rest = text.partition("://")
-    if not there or scheme.lower() not in schemes:
+    scheme, separator, rest = text.partition("://")
+    if not separator or scheme.lower() not in schemes:
         starts = " or ".join(f"{each}://" for each in schemes)
         raise ValueError(f"use a URL that starts with {starts}: {example}")
     if not text.isprintable() or " " in text:
@@ -181,7 +182,7 @@ def _split(text: str, schemes: Sequence[str], example: str) -> _Url:
     try:
         url = urlsplit(f"//{rest}")
         query = parse_qsl(url.query, keep_blank_values=True, strict_parsing=bool(url.query))
-    except ValueError:  # its words repeat parts of the text
+    except ValueError:  # its message repeats parts of the text
         raise ValueError(f"it cannot be read; {_ESCAPES}: {example}") from None
     login, at, location = url.netloc.rpartition("@")
     if (
@@ -198,9 +199,9 @@ def _split(text: str, schemes: Sequence[str], example: str) -> _Url:
 
 
 def _host(text: str, example: str) -> str:
-    """`HOST` or `HOST:PORT`, checked; `[…]` around an address of IPv6."""
-    found = re.fullmatch(r"(\[[^\]]*\]|[^:\[\]]*)(?::([^:]*))?", text)
-    name, port = found.groups() if found else ("", None)
+    """Return a valid `HOST` or `HOST:PORT`, with brackets around an IPv6 address."""
+    match = re.fullmatch(r"(\[[^\]]*\]|[^:\[\]]*)(?::([^:]*))?", text)
+    name, port = match.groups() if match else ("", None)
     if name.startswith("["):
         try:
             name = f"[{ipaddress.IPv6Address(name[1:-1])}]"
@@ -220,10 +221,12 @@ def _port(text: str, example: str) -> str:
 
 
 def _with_port(host: str, port: str) -> str:
+    """Add a port to a host that has none; an empty port adds nothing."""
     return f"{host}:{port}" if port and ":" not in host.rpartition("]")[2] else host
 
 
 def _numeric(host: str) -> bool:
+    """Return whether a host that is no valid address was most likely meant as one."""
     return all(part.isdigit() for part in host.rstrip(".").split("."))
 
 
@@ -231,20 +234,21 @@ def _checked_query(
     query: Sequence[tuple[str, str]],
     allowed: Mapping[str, Sequence[str]],
     example: str,
-    more: str = "",
+    hint: str = "",
 ) -> dict[str, str]:
+    """Return the query if each name is allowed and given once, with one of its allowed values."""
     found = dict(query)
     known = ", ".join(allowed)
     if len(found) < len(query) or not found.keys() <= allowed.keys():
-        raise ValueError(f"behind the ? may be, each once: {known}{more}. Write {example}")
+        raise ValueError(f"behind the ? may be, each once: {known}{hint}. Write {example}")
     for name, value in found.items():
         if allowed[name] and value not in allowed[name]:
-            raise ValueError(f"{name} is one of {', '.join(allowed[name])}{more}: {example}")
+            raise ValueError(f"{name} is one of {', '.join(allowed[name])}{hint}: {example}")
     return found
 
 
 def _joined(
     scheme: str, login: str, hosts: Sequence[str], path: str, query: Sequence[tuple[str, str]]
 ) -> str:
-    behind = urlencode(query, safe="/:[]", quote_via=quote)
-    return f"{scheme}://{login}{','.join(hosts)}{path}" + (f"?{behind}" if behind else "")
+    encoded = urlencode(query, safe="/:[]", quote_via=quote)
+    return f"{scheme}://{login}{','.join(hosts)}{path}" + (f"?{encoded}" if encoded else "")

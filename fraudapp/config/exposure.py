@@ -1,4 +1,4 @@
-"""Whether a web server is open to others than this machine."""
+"""Refusal to serve an API without keys on an address that other machines reach."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ from fraudapp.config.proxies import plain
 
 
 def is_loopback(address: str) -> bool:
-    """Whether only this machine reaches what listens on an address or a name."""
+    """Return whether only this machine reaches a server on this address or host name.
+
+    Blocks while a name is resolved.
+    """
     try:
         found = {info[4][0] for info in socket.getaddrinfo(address, None)}
     except (OSError, UnicodeError):
@@ -18,7 +21,10 @@ def is_loopback(address: str) -> bool:
 
 
 def refusal(address: str, *, has_keys: bool, open_to_all: bool) -> str | None:
-    """Return why a server must not listen on an address; None if it may."""
+    """Return why a server must not listen on an address; None if it may.
+
+    Blocks while a name is resolved.
+    """
     if has_keys or open_to_all or is_loopback(address):
         return None
     return (

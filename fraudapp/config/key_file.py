@@ -1,4 +1,4 @@
-"""A file of API keys, which may change while they are in use."""
+"""The file of API keys, which is watched so that keys change without a restart."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from fraudapp.config.api_keys import Keys, parse
 
 log = logging.getLogger(__name__)
 
-EVERY: Final = 1.0
-"""Seconds between two looks at the file."""
+POLL_INTERVAL: Final = 1.0
+"""Seconds between two checks of the file."""
 
 _refused: Final = Gauge(
     "fraud_api_keys_refused",
@@ -26,40 +26,40 @@ _refused: Final = Gauge(
 
 
 class KeyFile:
-    """The keys that a file held when it was looked at; if it cannot be read, those of before."""
+    """The keys of a file as of the last check; while it cannot be used, the last good ones."""
 
     def __init__(self, path: Path, keys: Keys) -> None:
         self.keys = keys
         self._path = path
-        self._seen: object = None
+        self._last_status: object = None
 
     def watch(self) -> None:
-        """Look at it about every second, in a thread that ends with the process.
+        """Check the file every `POLL_INTERVAL`, in a thread that ends with the process.
 
-        On a mount that hangs a look may never return; nobody waits for it then.
+        On a mount that hangs, a check may never return. Only this thread waits for it.
         """
         threading.Thread(target=self._watch, name="key file", daemon=True).start()
 
     def look(self) -> None:
-        """Read the keys again if the file is another one or was written to."""
-        seen = self._status()
-        if seen == self._seen:
+        """Read the keys again if the file was replaced or written to; blocks while it reads."""
+        status = self._status()
+        if status == self._last_status:
             return
-        self._seen = seen
+        self._last_status = status
         try:
             keys = parse(secret_files.read(self._path))
         except ValueError as exc:
-            self._refuse(exc)
+            self._reject(exc)
         else:
-            self._take(keys)
+            self._accept(keys)
 
-    def _take(self, keys: Keys) -> None:
+    def _accept(self, keys: Keys) -> None:
         _refused.set(0)
         if keys != self.keys:
             log.info("the keys in %s are taken: %s", self._path, ", ".join(keys.names))
         self.keys = keys
 
-    def _refuse(self, why: ValueError) -> None:
+    def _reject(self, why: ValueError) -> None:
         _refused.set(1)
         log.error(
             "the keys in %s are not taken, and those of before still open, also what was "
@@ -70,10 +70,11 @@ class KeyFile:
 
     def _watch(self) -> None:
         pause = threading.Event()
-        while not pause.wait(EVERY):
+        while not pause.wait(POLL_INTERVAL):
             self.look()
 
     def _status(self) -> object:
+        """Return a value that changes whenever the file does, or the error number."""
         try:
             status = self._path.stat()
         except OSError as exc:

@@ -1,6 +1,6 @@
-"""The note a running embedded stack leaves, so that a second terminal finds its servers.
+"""The session file of a running embedded stack, so that a second terminal finds its servers.
 
-It holds their passwords, so it is for its owner only.
+It holds the passwords of the servers, so only its owner may read it.
 """
 
 from __future__ import annotations
@@ -19,36 +19,39 @@ NAME = "local.json"
 
 
 class AlreadyRunning(NeedsOperator):
-    """A stack runs in this data folder."""
+    """Another embedded stack runs in this data folder."""
 
 
 def running_settings(data_dir: Path) -> dict[str, str]:
-    """Settings (`FRAUD_*`) of the stack that runs in this data folder; empty if none runs."""
+    """Return the settings (`FRAUD_*`) of the stack that runs in this data folder; empty if none.
+
+    Raises `OSError`, or `ValueError` for a path that can be none.
+    """
     try:
-        with (data_dir / NAME).open() as note:
-            if _lock(note.fileno(), fcntl.LOCK_SH):
-                return {}  # nobody holds it: that stack was killed
-            return dict(json.load(note)["settings"])
-    except (FileNotFoundError, json.JSONDecodeError):  # none, or one that is just being written
+        with (data_dir / NAME).open() as file:
+            if _lock(file.fileno(), fcntl.LOCK_SH):
+                return {}  # a stack that lives holds the lock: this one was killed
+            return dict(json.load(file)["settings"])
+    except (FileNotFoundError, json.JSONDecodeError):  # no session, or one being written
         return {}
 
 
 @contextmanager
 def announced(data_dir: Path, settings: Mapping[str, str]) -> Iterator[None]:
-    """Leave the note while the body runs; raises `AlreadyRunning` if another stack has.
+    """Keep the session file while the body runs; raises `AlreadyRunning` if another stack runs.
 
-    The note is locked as long as its stack lives. A process id would do less: after a crash it may
-    be anybody's.
+    The file is locked as long as its stack lives. A process id would prove less: after a crash it
+    may belong to any process.
     """
     path = data_dir / NAME
     make_private(data_dir)
-    with open(path, "a+", opener=lambda name, flags: os.open(name, flags, 0o600)) as note:
-        os.fchmod(note.fileno(), 0o600)  # it may be there from a version that let all read it
-        if not _lock(note.fileno(), fcntl.LOCK_EX):
+    with open(path, "a+", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
+        os.fchmod(file.fileno(), 0o600)  # an earlier version may have left it open to others
+        if not _lock(file.fileno(), fcntl.LOCK_EX):
             raise AlreadyRunning(f"a stack runs in {data_dir} already")
-        note.truncate(0)
-        json.dump({"pid": os.getpid(), "settings": dict(settings)}, note, indent=2)
-        note.flush()
+        file.truncate(0)
+        json.dump({"pid": os.getpid(), "settings": dict(settings)}, file, indent=2)
+        file.flush()
         try:
             yield
         finally:
@@ -56,6 +59,7 @@ def announced(data_dir: Path, settings: Mapping[str, str]) -> Iterator[None]:
 
 
 def _lock(descriptor: int, kind: int) -> bool:
+    """Try to lock a file without waiting, and return whether that worked."""
     try:
         fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
     except BlockingIOError:

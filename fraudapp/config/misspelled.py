@@ -1,4 +1,4 @@
-"""Environment variables that look like settings and are none."""
+"""Environment variables that were most likely meant as settings, and are none."""
 
 from __future__ import annotations
 
@@ -14,41 +14,41 @@ _SECURITY: Final = re.compile(
     "ORIGIN|PASS|PROTO|PROX|READ_?ONLY|SASL|SECRET|SECUR|SSL|THROTTL|TLS|TOKEN|USER|_CA_|_UR[IL]"
 )
 _OF_KUBERNETES: Final = re.compile(r"_(SERVICE_(HOST|PORT)|PORT)(_\w+)?$")
-"""What it tells each container of the services beside it, whatever they are called."""
+"""Variables that Kubernetes gives to each container, named after the services beside it."""
 _OF_AIRFLOW: Final = ("FRAUD_REPORT_COMMAND", "FRAUD_REPORT_CONNECTION")
-"""What the DAG of the daily report is told; the command that it runs sees it too."""
+"""Variables of the DAG of the daily report, which the command that it runs inherits."""
 
 
-def misspelt(environ: Iterable[str], known: Iterable[str]) -> Mapping[str, str]:
-    """Return each variable that was most likely meant as a setting, with the name it is close to.
+def misspelled(environ: Iterable[str], known: Iterable[str]) -> Mapping[str, str]:
+    """Return each variable that was most likely meant as a setting, with the closest known name.
 
-    Empty is the name if none is close.
+    The name is empty if none is close.
     """
-    names = {_letters(each): each for each in known}
+    names = {_without_separators(each): each for each in known}
     return {
-        name: names.get(_letters(name)) or _closest(_spelt(name), names.values())
+        name: names.get(_without_separators(name)) or _closest(_prefixed(name), names.values())
         for name in sorted(set(environ).difference(names.values()))
-        if _letters(name) in names or _spelt(name).startswith(PREFIX)
+        if _without_separators(name) in names or _prefixed(name).startswith(PREFIX)
         if name not in _OF_AIRFLOW and not _OF_KUBERNETES.search(name)
         if not name.startswith(TEST_PREFIX) or _SECURITY.search(name)
     }
 
 
-def about_security(name: str, meant: str) -> bool:
-    """Whether to go on without such a setting could leave open what was meant to be shut.
+def about_security(name: str, sentence: str) -> bool:
+    """Return whether it could be unsafe to ignore a misspelled variable.
 
-    Or send what is secret, or ought to be kept, to where the default leads.
+    Without the setting, something could stay open that was meant to be closed. Secrets and data
+    could also go to the server of the default. `sentence` names the setting that may be meant.
     """
-    return bool(_SECURITY.search(f"{_spelt(name)} {meant}"))
+    return bool(_SECURITY.search(f"{_prefixed(name)} {sentence}"))
 
 
-def _letters(name: str) -> str:
-    """Leave out what separates words."""
+def _without_separators(name: str) -> str:
     return re.sub("[_.-]", "", name.upper())
 
 
-def _spelt(name: str) -> str:
-    """Put a prefix right that was misspelt or written small."""
+def _prefixed(name: str) -> str:
+    """Correct a prefix that is misspelled or in lower case."""
     name = re.sub("[.-]", "_", name.upper())
     if name.startswith(PREFIX):
         return name
@@ -58,6 +58,6 @@ def _spelt(name: str) -> str:
 
 
 def _closest(name: str, names: Iterable[str]) -> str:
-    rests = [each.removeprefix(PREFIX) for each in names]
-    found = difflib.get_close_matches(name.removeprefix(PREFIX), rests, n=1)
-    return PREFIX + found[0] if found else ""
+    suffixes = [each.removeprefix(PREFIX) for each in names]
+    closest = difflib.get_close_matches(name.removeprefix(PREFIX), suffixes, n=1)
+    return PREFIX + closest[0] if closest else ""

@@ -1,4 +1,4 @@
-"""The proxies that are believed about whom they send requests of."""
+"""The reverse proxies that are trusted to name the address of the caller."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ _MAPPED: Final = ipaddress.IPv6Network("::ffff:0:0/96")
 
 
 def parse(text: str) -> list[Network]:
-    """Read addresses and networks, separated by commas: `10.0.0.5,fd00::/64`.
+    """Parse addresses and networks, separated by commas: `10.0.0.5,fd00::/64`.
 
-    Raises `ValueError` for names, and for a network of everybody.
+    Raises `ValueError` for host names, and for a network that holds all addresses.
     """
     return [_network(each.strip()) for each in text.split(",")]
 
 
 def plain(address: Address) -> Address:
-    """Return the IPv4 address of one that is written as IPv6; others as they are."""
+    """Return the IPv4 address behind an IPv4-mapped IPv6 address; any other as it is."""
     return getattr(address, "ipv4_mapped", None) or address
 
 

@@ -1,4 +1,4 @@
-"""How many requests there may be in which time."""
+"""Rate limits of HTTP requests."""
 
 from __future__ import annotations
 
@@ -7,38 +7,41 @@ from typing import Final, NamedTuple
 
 import limits
 
-DAY: Final = 24 * 3600
-MOST: Final = 1_000_000_000
+LONGEST_PERIOD: Final = 24 * 3600
+"""Seconds over which requests are counted, at most."""
+LARGEST_AMOUNT: Final = 1_000_000_000
+"""Requests in a period; a larger number would limit nobody."""
 _FORM: Final = (
     "write N/second, N/minute, N/hour or N/day, such as 100/second; several as 100/second;1000/hour"
 )
-_TIMES: Final = re.compile(r"(?:/|per)\s*([0-9]+)", re.IGNORECASE)
+_MULTIPLES: Final = re.compile(r"(?:/|per)\s*([0-9]+)", re.IGNORECASE)
 
 
 class Rate(NamedTuple):
-    """At most so many in so many seconds."""
+    """At most `amount` requests in `seconds`."""
 
     amount: int
     seconds: int
 
 
 def parse(text: str) -> list[Rate]:
-    """Read `100/second`, or several that all hold: `100/second;1000/hour`.
+    """Parse `100/second`, or several rates that all apply: `100/second;1000/hour`.
 
-    Raises `ValueError` for what is no rate, lets nothing through or holds for longer than a day.
+    Raises `ValueError` for a text that is no rate, and for a rate that would refuse every request
+    or spans more than a day.
     """
     try:
         items = limits.parse_many(text)
-        times = [int(each) for each in _TIMES.findall(text)]
+        multiples = [int(each) for each in _MULTIPLES.findall(text)]
     except ValueError:
         raise ValueError(_FORM) from None
     if any(item.amount < 1 for item in items):
         raise ValueError("0 would refuse every request; unset it for no limit")
-    if 0 in times:  # which `limits` takes as 1
+    if 0 in multiples:  # `limits` reads it as 1
         raise ValueError("no time at all is no time to count in; " + _FORM)
     rates = [Rate(item.amount, item.get_expiry()) for item in items]
-    if any(rate.amount > MOST for rate in rates):
-        raise ValueError(f"more than {MOST} is no limit; unset it for none")
-    if any(rate.seconds > DAY for rate in rates):
+    if any(rate.amount > LARGEST_AMOUNT for rate in rates):
+        raise ValueError(f"more than {LARGEST_AMOUNT} is no limit; unset it for none")
+    if any(rate.seconds > LONGEST_PERIOD for rate in rates):
         raise ValueError("who was refused would wait for longer than a day; " + _FORM)
     return rates

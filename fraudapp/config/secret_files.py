@@ -1,4 +1,4 @@
-"""Secrets that come from files, as orchestrators mount them: `FRAUD_…_FILE` for `FRAUD_…`."""
+"""Secrets from files, as orchestrators mount them: `FRAUD_…_FILE` names the file of `FRAUD_…`."""
 
 from __future__ import annotations
 
@@ -10,16 +10,17 @@ from typing import Final
 
 SUFFIX: Final = "_FILE"
 LARGEST: Final = 64 * 1024
-"""Bytes; what is larger is no secret."""
+"""Bytes; a larger file cannot be a secret, and was named by mistake."""
 
 
 def read(path: Path) -> str:
-    """Return the text of a file without the line ends it closes with; empty is none.
+    """Return the text of a secret file without the line ends at its end.
 
-    Raises `ValueError` if there is none, with a sentence that repeats nothing of it.
+    Raises `ValueError` if the file cannot be read, is empty or is no text. The message repeats
+    nothing of the content.
     """
     try:
-        with open(path, "rb", opener=_without_waiting) as file:
+        with open(path, "rb", opener=_without_blocking) as file:
             if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
                 raise ValueError("it is no regular file")
             data = file.read(LARGEST + 1)
@@ -39,9 +40,9 @@ def read(path: Path) -> str:
 
 
 def filled_in(given: Mapping[str, str], secrets: Iterable[str]) -> dict[str, str]:
-    """Return variables with the secrets that are in files.
+    """Return the variables, with each secret added that comes from a file.
 
-    Raises `ValueError` with a line for each file that cannot be used.
+    Raises `ValueError` with one line for each file that cannot be used.
     """
     filled, problems = dict(given), []
     for name in secrets:
@@ -60,6 +61,6 @@ def filled_in(given: Mapping[str, str], secrets: Iterable[str]) -> dict[str, str
     return filled
 
 
-def _without_waiting(path: str, flags: int) -> int:
-    """Open what it is, even a pipe into which nobody writes."""
+def _without_blocking(path: str, flags: int) -> int:
+    """Open a path without waiting, even if it is a pipe that has no writer."""
     return os.open(path, flags | os.O_NONBLOCK)

@@ -1,4 +1,4 @@
-"""TLS as the settings want it: which authorities are trusted, and who we say we are."""
+"""TLS contexts for the files in settings, and the reasons why a connection over TLS failed."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ def client_context(
 ) -> ssl.SSLContext:
     """Return a context that checks the server's certificate and name.
 
-    Without `ca_file` the system's authorities are trusted. Raises `OSError`, of which `SSLError` is
-    one, for files that cannot be used.
+    Without `ca_file` the system's authorities are trusted; `cert_file` and `key_file` are this
+    client's own. Raises `OSError`, such as `ssl.SSLError`, for files that cannot be used.
     """
     context = ssl.create_default_context(cafile=ca_file)
     if cert_file is not None:
@@ -21,7 +21,7 @@ def client_context(
 
 
 def untrusted(exc: BaseException) -> ssl.SSLCertVerificationError | None:
-    """Return the failure to trust a certificate which an exception stems from, if it does."""
+    """Return the failed check of a certificate that caused an exception; None if none did."""
     for each in causes(exc):
         if isinstance(each, ssl.SSLCertVerificationError):
             return each
@@ -29,9 +29,9 @@ def untrusted(exc: BaseException) -> ssl.SSLCertVerificationError | None:
 
 
 def causes(exc: BaseException | None) -> list[BaseException]:
-    """Return an exception and what it stems from, the outermost first.
+    """Return an exception and its causes, the outermost first.
 
-    Clients hide the reason of a failure at different depths, and in different attributes.
+    Clients keep the cause of a failure at different depths and in different attributes.
     """
     found: list[BaseException] = []
     while exc is not None and exc not in found:
@@ -42,5 +42,5 @@ def causes(exc: BaseException | None) -> list[BaseException]:
 
 
 def _no_password() -> str:
-    # Without this, OpenSSL would ask on the terminal, and a worker would wait there for ever.
+    # By default OpenSSL would ask on the terminal, and a worker would wait there for ever.
     raise ssl.SSLError("the key is encrypted; use one without a password")

@@ -1,8 +1,8 @@
 """The names of all topics of an application, which have to differ.
 
-Consumer groups need no such check: they are made from the application's id, as `APP`, `APP-redis`,
-`APP-postgres`, `APP-archive` and `APP-dead-letters-replay-REASON`, so within one application they
-differ. Those of two applications do if no id begins with the other's and a hyphen.
+Consumer groups need no such check. They are made from the application's id: `APP`, `APP-redis`,
+`APP-postgres`, `APP-archive` and `APP-dead-letters-replay-REASON`. Within one application they
+differ. Those of two applications differ if no id begins with the other id and a hyphen.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from itertools import combinations
 from typing import Final
 
 LONGEST_NAME: Final = 249
-"""Characters of a topic's name in Kafka."""
+"""Characters that Kafka allows in the name of a topic."""
 MADE_FROM_ID: Final = ("decision-counts-changelog", "partition-reports-changelog", "progress")
-"""Ends of the names of topics that an application makes for itself, each after `APP-`."""
+"""Suffixes of the topics that an application creates for itself, each after `APP-`."""
 _INTERNAL: Final = (
     "__consumer_offsets",
     "__transaction_state",
@@ -25,7 +25,7 @@ _INTERNAL: Final = (
 
 
 def impossible(name: str) -> str | None:
-    """Why no topic of ours can have this name; None if one can."""
+    """Return why no topic of the application can have this name; None if one can."""
     if name in (".", ".."):
         return "Kafka allows no topic of this name"
     internal = next((each for each in _INTERNAL if _alike(each) == _alike(name)), None)
@@ -33,10 +33,10 @@ def impossible(name: str) -> str | None:
 
 
 def clash(app_id: str, given: Mapping[str, str]) -> str | None:
-    """A sentence that names two settings which lead to one topic; None if all topics differ.
+    """Return a sentence that names two settings of one topic; None if all topics differ.
 
-    `given` are names of topics, by that of their setting. What is read from a topic and written to
-    it again would come again for ever.
+    `given` maps settings to names of topics. A record that is read from a topic and written to the
+    same topic would be read again for ever.
     """
     made = {f"FRAUD_APP_ID={app_id} (its topic {app_id}-{end})": end for end in MADE_FROM_ID}
     named = {f"{setting}={name}": name for setting, name in given.items()}

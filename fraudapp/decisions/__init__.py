@@ -1,1 +1,1 @@
-"""The decisions topic, the index of each partition of it, and whoever waits for a decision."""
+"""The decision log, this worker's index of each partition of it, and callers who wait."""

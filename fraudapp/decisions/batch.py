@@ -1,4 +1,4 @@
-"""Decisions as JSON, in the one form that the log, the index and every sink have."""
+"""The JSON of decisions, encoded once for the decision log, the index and every sink."""
 
 from __future__ import annotations
 
@@ -10,39 +10,42 @@ import msgspec
 from models.records import Decision
 
 encode = msgspec.json.Encoder().encode
-"""A decision as JSON, in the one form it has everywhere."""
+"""Return a decision as JSON: the same bytes in the log, the index and every sink."""
 
 decode = msgspec.json.Decoder(Decision).decode
-"""The decision such JSON holds; raises `msgspec.DecodeError` for anything else."""
+"""Return the decision that JSON of `encode` holds; raises `msgspec.DecodeError`."""
 
 
 class Batch:
-    """Decisions that are kept together; written as JSON once, whoever asks."""
+    """Decisions that are appended or saved together.
+
+    Their JSON is encoded when it is first asked for, and shared by all who use the batch.
+    """
 
     def __init__(self, decisions: Sequence[Decision]) -> None:
         self.decisions = decisions
 
     @classmethod
     def of(cls, batches: Sequence[Batch]) -> Batch:
-        """Return several as one, without writing anything again."""
+        """Return several batches as one, without encoding a decision again."""
         if len(batches) == 1:
             return batches[0]
-        whole = cls([decision for batch in batches for decision in batch.decisions])
-        whole.keys = [key for batch in batches for key in batch.keys]
-        whole.encoded = [encoded for batch in batches for encoded in batch.encoded]
-        return whole
+        joined = cls([decision for batch in batches for decision in batch.decisions])
+        joined.keys = [key for batch in batches for key in batch.keys]
+        joined.encoded = [encoded for batch in batches for encoded in batch.encoded]
+        return joined
 
     @cached_property
     def keys(self) -> list[bytes]:
-        """Transaction id of each decision as bytes, in step with `decisions`."""
+        """Record keys: the transaction ids as bytes, in the order of `decisions`."""
         return [decision.transaction_id.encode() for decision in self.decisions]
 
     @cached_property
     def encoded(self) -> list[bytes]:
-        """JSON of each decision, in step with `decisions`."""
+        """Record values: the JSON of each decision, in the order of `decisions`."""
         return [encode(decision) for decision in self.decisions]
 
     @cached_property
     def size(self) -> int:
-        """Bytes of `encoded`."""
+        """Total bytes of `encoded`."""
         return sum(map(len, self.encoded))

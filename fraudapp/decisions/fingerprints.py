@@ -1,7 +1,7 @@
-"""By which a decision is known again at its offset: whether a log is still the one it was.
+"""Fingerprints of decisions, which tell whether a log is still the one that was read.
 
-A broker that was restored, or has elected an unclean leader, may have lost the end of a log, and
-have filled the same offsets with other records since. An offset alone does not tell.
+A broker that was restored, or that elected an unclean leader, may have lost the end of a log.
+Other records may have got the same offsets since. The offset alone does not show this.
 """
 
 from __future__ import annotations
@@ -14,31 +14,32 @@ DIGEST_BYTES: Final = 8
 
 
 class Fingerprint(NamedTuple):
-    """A decision at its offset in the log."""
+    """The offset, id and hash of a decision in the log."""
 
     offset: int
     transaction_id: str
     digest: bytes
-    """Of its JSON: decided again, it has another `decided_at`."""
+    """Hash of its JSON. A transaction that is decided again gets another `decided_at`, and so
+    another digest."""
 
     def packed(self) -> bytes:
-        """Return it as bytes, for `unpacked`."""
+        """Return the fingerprint as bytes, for `unpacked`."""
         offset = self.offset.to_bytes(_OFFSET_BYTES, "big")
         return offset + self.digest + self.transaction_id.encode()
 
 
 def fingerprint_of(offset: int, transaction_id: str, encoded: bytes) -> Fingerprint:
-    """Return the fingerprint of a decision."""
+    """Return the fingerprint of a decision whose JSON is `encoded`."""
     return Fingerprint(offset, transaction_id, digest_of(encoded))
 
 
 def digest_of(encoded: bytes) -> bytes:
-    """Return the digest of a decision's JSON."""
+    """Return the digest of a decision's JSON, `DIGEST_BYTES` long."""
     return blake2b(encoded, digest_size=DIGEST_BYTES).digest()
 
 
 def unpacked(packed: bytes) -> Fingerprint:
-    """Return the fingerprint that was `packed`; raises `ValueError` for anything shorter."""
+    """Return the fingerprint that was `packed`; raises `ValueError` if there are too few bytes."""
     begin = _OFFSET_BYTES + DIGEST_BYTES
     if len(packed) <= begin:
         raise ValueError(f"a fingerprint of {len(packed)} bytes")

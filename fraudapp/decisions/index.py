@@ -1,4 +1,7 @@
-"""What was decided in one partition, by transaction id: a local copy of the decision log."""
+"""The decision index: a local copy, in RocksDB, of one partition of the decision log.
+
+Deduplication looks transaction ids up in it; the log itself can only be read by offset.
+"""
 
 from __future__ import annotations
 
@@ -33,23 +36,23 @@ from models.records import Decision
 
 log = logging.getLogger(__name__)
 
-# No transaction id holds a control character, so these keys are no ids.
-_CURSOR: Final = b"\x00cursor"
+# No transaction id holds a control character, so these keys cannot be ids.
+_NEXT_OFFSET: Final = b"\x00cursor"
 _COUNTS: Final = b"\x00counts"
 _ACTIVITY: Final = b"\x00activity"
 _FINGERPRINT: Final = b"\x00stamp"
 _IDENTITY: Final = b"\x00identity"
 _OFFSET_BYTES: Final = 8
-# No write-ahead log of RocksDB's: the decision log is one. After a crash, what was not on disk yet
-# (some megabytes; a batch is there as a whole or not at all) is read from it again.
-_UNLOGGED: Final = WriteOptions()
-_UNLOGGED.disable_wal = True  # type: ignore[assignment, method-assign]
-# RocksDB would hold up the whole event loop until its disk has room, or has caught up.
-_UNLOGGED.no_slowdown = True
-# Of all indexes of a worker together: what is looked for is mostly new, and not in there.
+# RocksDB needs no write-ahead log, since the decision log is one. After a crash, the write buffers
+# that were not on disk are read from it again. A batch is on disk as a whole or not at all.
+_NO_WAL: Final = WriteOptions()
+_NO_WAL.disable_wal = True  # type: ignore[assignment, method-assign]
+# Else a write would block the event loop until the disk has room, or compaction has caught up.
+_NO_WAL.no_slowdown = True
+# Shared by all indexes of a worker. It may be small: most ids that are looked up are new.
 _CACHE: Final = Cache(8 << 20)
-# Files of a level, above which a flush waits for them to be merged, at twenty; see `_can_flush`.
-_UNMERGED: Final = 16
+# Files of level 0 below which `_can_flush` allows a flush: at twenty, RocksDB makes it wait.
+_MAX_UNMERGED: Final = 16
 _decode_counts: Final = json.Decoder(dict[str, int]).decode
 _decode_activity: Final = msgpack.Decoder(Activity).decode
 
@@ -59,7 +62,7 @@ class IndexInUse(NeedsOperator):
 
 
 class IndexDamaged(Retryable):
-    """What is on disk of an index cannot be used; all of it is in the log as well."""
+    """The files of an index cannot be used; the log has all that they held."""
 
     def __init__(self, index: DecisionIndex, why: object) -> None:
         self.index = index
@@ -67,59 +70,61 @@ class IndexDamaged(Retryable):
 
     @staticmethod
     def says(why: object) -> str:
-        """What is the matter with it."""
+        """Return a phrase about the index, of which `why` is the reason."""
         return f"is damaged ({why})"
 
 
 class IndexOfAnotherLog(IndexDamaged):
-    """It is the copy of another log, which tells nothing of this one."""
+    """The index is a copy of another log, and so of no use for this one."""
 
     @staticmethod
     def says(why: object) -> str:
-        """Of which."""
+        """Return a phrase about the index, of which `why` names both logs."""
         return f"is of {why}"
 
 
 INDEX_FAILED: Final = (IndexDamaged, DiskFull)
-"""What any use of an index may raise; `DecisionLog.failed` sees to it."""
+"""Errors that any use of an index may raise; the user passes them to `DecisionLog.failed`."""
 
 
 class DecisionIndex:
-    """The decisions of one partition up to a position in the log.
+    """The decisions of one partition of the log up to the next offset, by transaction id.
 
-    Of several decisions under one id the first in the log is the one that counts; whoever wrote the
-    others was mistaken, such as a worker that woke up after its partitions had gone to another.
-    So an index is a function of the log, and every process that has read as far agrees with it.
+    Of several decisions under one id, the first in the log counts. The others are mistakes, such
+    as those of a worker that woke up after its partitions had gone to another worker. So an index
+    is a function of the log: all processes that have read up to the same offset agree.
 
-    What is damaged when it is opened is thrown away. Damage that shows later is raised, as
-    `IndexDamaged`, by every method that reads or writes; nothing but `throw_away` is of use then.
-    They raise `DiskFull` if the disk takes nothing now; then nothing has changed.
+    An index that is damaged when it is opened begins anew, empty. If damage shows later, every
+    method that reads or writes raises `IndexDamaged`; only `clear` and `throw_away` work then.
+    These methods raise `DiskFull` if the disk takes nothing now, and the index is then unchanged.
     """
 
     next_offset: int
-    """Offset in the log up to which this is a copy: of the first record that is not in it."""
+    """Offset of the first record of the log that the index has not applied."""
     fingerprint: Fingerprint | None
-    """The last decision of the log that was taken in; None if there is none, or if a version wrote
-    it that had no fingerprints."""
+    """Fingerprint of the last decision that was applied, whether or not that one counts.
+
+    None if there is none, or if a version without fingerprints wrote the index."""
     counts: Counter[str]
-    """Decisions by outcome."""
+    """Number of decisions by outcome."""
     activity: Activity
-    """Rates, scores and latest blocks."""
+    """Rates, scores and latest blocks of the decisions."""
 
     def __init__(
         self, folder: Path, identity: LogIdentity | None = None, *, files: int = -1
     ) -> None:
-        """`identity` is that of the log; None where it does not matter.
+        """Open the index in `folder`, or create an empty one there.
 
-        At most so many `files` of data are kept open; -1: all of them.
+        An index of a log with another `identity` is discarded; None accepts any. RocksDB keeps at
+        most so many `files` of data open; -1 means all of them.
 
-        Raises `IndexInUse`, `DiskFull`, and `DiskUnusable` if not even an empty one can be made.
+        Raises `IndexInUse`, `DiskFull`, or `DiskUnusable` if not even an empty one can be created.
         """
         self.folder = folder
         self._identity = identity
         self._files = files
         self.made_anew = False
-        """Whether what was there had to be thrown away."""
+        """Whether the files in the folder could not be used, and the index began empty."""
         try:
             self._open()
         except IndexDamaged as exc:
@@ -137,18 +142,18 @@ class DecisionIndex:
                 raise IndexInUse(IN_USE.format(self.folder)) from exc
             raise IndexDamaged(self, exc) from exc
         try:
-            with self._sound():
-                self._load(self._get([_CURSOR, _COUNTS, _ACTIVITY, _FINGERPRINT]))
-                (known,) = self._get([_IDENTITY])
-                found = None if known is None else unpacked_identity(known)
+            with self._index_errors():
+                self._load(self._get([_NEXT_OFFSET, _COUNTS, _ACTIVITY, _FINGERPRINT]))
+                (packed,) = self._get([_IDENTITY])
+                found = None if packed is None else unpacked_identity(packed)
         except DiskFull:
             with suppress(Exception):
-                self._db.close()  # to be opened again
+                self._db.close()  # so that the next attempt can open it
             raise
         if found and self._identity and not found.is_same(self._identity):
             raise IndexOfAnotherLog(self, f"{found}, and the log is {self._identity}")
         self._identified = found is not None and found == self._identity
-        self._looked_at = self.next_offset
+        self._offset_last_checked = self.next_offset
 
     def _load(self, values: Sequence[bytes | None]) -> None:
         next_offset, counts, activity, fingerprint = values
@@ -177,17 +182,18 @@ class DecisionIndex:
 
     @property
     def known(self) -> int:
-        """Offset up to which the log was read, as far as the log can be asked whether it was.
+        """The next offset as far as the log can confirm it: that after the last decision.
 
-        Between it and the next offset there was no decision.
+        `fingerprint` is compared with the record just before it. From there to `next_offset` the
+        log held no decision when it was read. It is 0 for an index without decisions.
         """
         if self.fingerprint:
             return self.fingerprint.offset + 1
         return self.next_offset if self.counts else 0
 
     def holds(self, fingerprint: Fingerprint) -> bool:
-        """Whether this decision, at this offset, is the one that counts for its id."""
-        with self._sound():
+        """Whether this decision, at this offset, is the one that counts for its transaction id."""
+        with self._index_errors():
             (value,) = self._get([fingerprint.transaction_id.encode()])
         if value is None:
             return False
@@ -197,26 +203,26 @@ class DecisionIndex:
         )
 
     def find(self, transaction_ids: Sequence[str]) -> dict[str, Decision]:
-        """Return the decisions there are for these ids, by id."""
-        with self._sound():
+        """Return the decisions on these ids, by id; an id without a decision is left out."""
+        with self._index_errors():
             values = self._values(transaction_ids)
             return {id_: decode(value[_OFFSET_BYTES:]) for id_, value in values}
 
     def before(self, offset: int, transaction_ids: Iterable[str]) -> set[str]:
-        """Return those ids of which the decision is in the log before an offset."""
-        with self._sound():
+        """Return the ids whose decision is in the log before an offset."""
+        with self._index_errors():
             values = self._values(list(transaction_ids)) if offset else []
         return {
             id_ for id_, value in values if int.from_bytes(value[:_OFFSET_BYTES], "big") < offset
         }
 
     def first(self, records: Sequence[LogRecord]) -> list[Decision]:
-        """Return the decisions that count for the ids of the records, which were applied.
+        """Return, for each of these applied records, the decision that counts for its id.
 
-        Whether or not the log still has them where they were first: of a record that does not
-        count, the one before it is returned again, which does no harm.
+        For a record that does not count, this is the earlier decision, even if the log no longer
+        has it. So a sink may be given a decision twice, which is harmless.
         """
-        with self._sound():
+        with self._index_errors():
             values = self._get([each.decision.transaction_id.encode() for each in records])
             return [
                 record.decision
@@ -227,9 +233,10 @@ class DecisionIndex:
             ]
 
     def apply(self, records: Iterable[LogRecord], end: int) -> None:
-        """Take in the records of the log up to, not including, offset `end`.
+        """Apply the records of the log up to, not including, offset `end`: the next offset then.
 
-        All of those from `known` or the next offset on; what is known already is left out.
+        `records` are all decisions from the next offset on, in order. They may begin earlier:
+        records before `known` are skipped, and a decision on an id that has one does not count.
         """
         end, known = max(end, self.next_offset), self.known
         first: dict[str, LogRecord] = {}
@@ -238,7 +245,7 @@ class DecisionIndex:
             if record.offset >= known:
                 first.setdefault(record.decision.transaction_id, record)
                 last = record
-        with self._sound():
+        with self._index_errors():
             for id_, _ in self._values(list(first)):
                 del first[id_]
         rows = ((id_.encode(), each.offset, each.encoded) for id_, each in first.items())
@@ -246,7 +253,10 @@ class DecisionIndex:
         self._write([each.decision for each in first.values()], rows, end, fingerprint)
 
     def extend(self, batch: Batch) -> None:
-        """Take in decisions on new ids, each once, that are in the log from the next offset on."""
+        """Apply decisions that are in the log from the next offset on, one after the other.
+
+        The caller has looked their ids up: the index has none of them, and each occurs once.
+        """
         end = self.next_offset + len(batch.decisions)
         rows = zip(batch.keys, range(self.next_offset, end), batch.encoded, strict=True)
         fingerprint = self.fingerprint
@@ -256,7 +266,10 @@ class DecisionIndex:
         self._write(batch.decisions, rows, end, fingerprint)
 
     def cut(self) -> None:
-        """Take the next offset back to what is `known`: the log has lost what came after it."""
+        """Set the next offset back to `known`: the log has lost its end, but no decision.
+
+        Else no append would get the offset that the index expects next.
+        """
         self.next_offset = self.known
 
     def _write(
@@ -273,14 +286,14 @@ class DecisionIndex:
         totals = json.encode(self.counts), msgpack.encode(self.activity)
         batch.put(_COUNTS, totals[0])
         batch.put(_ACTIVITY, totals[1])
-        batch.put(_CURSOR, b"%d" % end)
+        batch.put(_NEXT_OFFSET, b"%d" % end)
         if fingerprint is not None and fingerprint is not self.fingerprint:
             batch.put(_FINGERPRINT, fingerprint.packed())
         if self._identity and not self._identified:
             batch.put(_IDENTITY, self._identity.packed())
         try:
-            with self._sound():
-                self._db.write(batch, _UNLOGGED)
+            with self._index_errors():
+                self._db.write(batch, _NO_WAL)
         except DiskFull:
             self._load_totals(*self._totals)
             raise
@@ -288,28 +301,33 @@ class DecisionIndex:
         self.next_offset, self.fingerprint, self._totals = end, fingerprint, totals
 
     def flush_if_idle(self) -> None:
-        """Begin to write what is only in memory to disk, if nothing came since the last call.
+        """Begin to flush the write buffer if nothing was applied since the last call.
 
-        To be called every few seconds. So a worker at rest holds no write buffers, and has nothing
-        to read again after a crash.
+        Called every few seconds; it does not wait for the flush. So an idle worker holds no write
+        buffers, and has nothing to read again after a crash.
         """
-        resting, self._looked_at = self.next_offset == self._looked_at, self.next_offset
-        with self._sound():
-            if resting and self._can_flush():
+        idle = self.next_offset == self._offset_last_checked
+        self._offset_last_checked = self.next_offset
+        with self._index_errors():
+            if idle and self._can_flush():
                 self._db.flush(wait=False)
 
     def _can_flush(self) -> bool:
-        """Whether there is something to flush, and RocksDB would not wait before it does.
+        """Whether there is something to flush, and RocksDB would begin at once.
 
-        It would until an older buffer is on disk, and while there are many files to be merged.
+        It would wait for an older write buffer to be on disk, or for many files to be merged.
         """
-        held = self._db.property_int_value("rocksdb.num-entries-active-mem-table")
-        writing = self._db.property_int_value("rocksdb.num-immutable-mem-table")
+        unflushed = self._db.property_int_value("rocksdb.num-entries-active-mem-table")
+        flushing = self._db.property_int_value("rocksdb.num-immutable-mem-table")
         files = int(self._db.property_value("rocksdb.num-files-at-level0") or 0)
-        return bool(held) and not writing and files < _UNMERGED
+        return bool(unflushed) and not flushing and files < _MAX_UNMERGED
 
     def clear(self) -> None:
-        """Forget everything; to be read from the log again. Raises `DiskUnusable`."""
+        """Remove the index from disk, and open an empty one, whose next offset is 0.
+
+        The caller then reads the log from its beginning. Raises `DiskUnusable`, `DiskFull`, or
+        `IndexInUse`.
+        """
         self.throw_away()
         try:
             self._open()
@@ -319,13 +337,16 @@ class DecisionIndex:
             ) from exc
 
     def throw_away(self) -> None:
-        """Remove what is on disk; this one is of no use from then on. Raises `DiskUnusable`."""
-        with suppress(Exception):  # that of a damaged one cannot write what it should
+        """Remove the index from disk; only `clear` works afterwards. Raises `DiskUnusable`."""
+        with suppress(Exception):  # a damaged index may not be able to write its buffers
             self._db.close()
         discard(self.folder)
 
     def close(self) -> None:
-        """Close the files. What cannot be written any more is read from the log again."""
+        """Flush and close, which blocks until the flush is done. Raises nothing.
+
+        The next start reads from the log again what could not be flushed.
+        """
         try:
             if self._can_flush():
                 self._db.flush()
@@ -334,7 +355,8 @@ class DecisionIndex:
             log.warning("%s: not everything was written: %s", self.folder, exc)
 
     @contextmanager
-    def _sound(self) -> Iterator[None]:
+    def _index_errors(self) -> Iterator[None]:
+        """Raise errors of RocksDB, and of decoding, as `DiskFull` or `IndexDamaged`."""
         try:
             yield
         except Exception as exc:  # rocksdict raises nothing more precise
@@ -352,21 +374,22 @@ class DecisionIndex:
 
 def _options(files: int) -> Options:
     table = BlockBasedOptions()
-    table.set_bloom_filter(10, False)  # most ids that are looked for are new
+    table.set_bloom_filter(10, False)  # most ids that are looked up are new
     table.set_block_cache(_CACHE)
-    # The index is held in memory, besides the filter: 1.3 MB for each million ids with both, where
-    # the defaults take 4 MB, and are no quicker.
+    # RocksDB holds the index of its blocks in memory, beside the filter. Larger blocks and fewer
+    # restart points make both take far less memory, and the defaults are no quicker.
     table.set_block_size(32 << 10)
     table.set_index_block_restart_interval(16)
     options = Options(raw_mode=True)
     options.create_if_missing(True)
     options.set_max_open_files(files)
-    # Two of them a partition. With 8 MB four partitions held 20 MB more, for .2 us less an event.
+    # Each partition holds two write buffers. Larger ones take much more memory, and save hardly
+    # any time for each event.
     options.set_write_buffer_size(4 << 20)
     options.set_block_based_table_factory(table)
-    # Ids come once and are read seldom: what counts is how often they are written again.
+    # Ids are written once and read seldom, so the cost is how often compaction rewrites them.
     options.set_compaction_style(DBCompactionStyle.universal())
-    # Most that is flushed is soon merged into something larger: only what stays is compressed.
+    # Most flushed files are soon merged into larger ones: only the lowest level is compressed.
     options.set_compression_type(DBCompressionType.none())
     options.set_bottommost_compression_type(DBCompressionType.lz4())
     return options

@@ -1,4 +1,7 @@
-"""Hears of the decisions of every worker, by reading the topic of decisions from its end."""
+"""Follows the decisions topic from its end, for callers who wait on this worker.
+
+Any worker may be asked about any transaction, and another worker may be the one that decides it.
+"""
 
 from __future__ import annotations
 
@@ -19,30 +22,30 @@ from fraudapp.operation import Operation, PartitionReads, troubles
 from fraudapp.retry import retry_forever
 from fraudapp.settings import Settings
 
-FINDING: Final = 5.0
-"""Seconds that a start waits for the ends of all partitions."""
+FIND_ENDS_TIMEOUT: Final = 5.0
+"""Seconds that the start waits for the ends of all partitions."""
 _LOOK_BACK: Final = 2_000
-"""Records of each partition that are listened to anew at a start: the history may lack them yet."""
-_REMEMBERED: Final = 1 << 20
-"""Ids remembered that the history lacks, of all partitions together: 16 MiB."""
+"""Records before the end of each partition that a start reads: Postgres may lack them yet."""
+_MAX_IDS: Final = 1 << 20
+"""Ids remembered that Postgres lacks, of all partitions together: 16 MiB."""
 
 
 class DecisionListener(Service):
-    """Wakes callers who wait on this worker for a decision that another one makes.
+    """Wakes callers who wait on this worker for a decision that another worker makes.
 
-    It also remembers where in the log those are that the history may not have yet. Only keys are
-    looked at, unless somebody waits for one: 1.4 us an event of the other workers. Of what this one
-    decides its callers hear at once.
+    It also remembers the offsets of decisions that Postgres may lack. It looks at record keys
+    alone, which costs little, and decodes a decision only if a caller waits for it. Partitions of
+    this worker are paused: the pipeline wakes their callers itself.
     """
 
     def __init__(self, settings: Settings, waiters: DecisionWaiters) -> None:
         self._waiters = waiters
         self._topic = settings.decisions_topic
         self._partitions = settings.topic_partitions
-        self._listening = Operation(f"listening to {self._topic} for what other workers decide")
-        self._finding = PartitionReads(self._topic, " to find its end")
-        self._most = _REMEMBERED // settings.topic_partitions
-        self._heard: dict[int, RecentDecisions] = {}
+        self._reading = Operation(f"listening to {self._topic} for what other workers decide")
+        self._finding_ends = PartitionReads(self._topic, " to find its end")
+        self._max_ids = _MAX_IDS // settings.topic_partitions  # of one partition
+        self._recent: dict[int, RecentDecisions] = {}
         self._own: Collection[int] = ()
         self._news: asyncio.Future[None] | None = None
         self._consumer = new_consumer(
@@ -53,75 +56,79 @@ class DecisionListener(Service):
         super().__init__()
 
     async def on_start(self) -> None:
-        """Find the ends of the partitions: what is decided from a little before is heard.
+        """Find the ends of all partitions, and read from a little before them.
 
-        Of one that has no leader the end is found when it has.
+        Waits at most `FIND_ENDS_TIMEOUT`. A partition without a leader follows once it has one.
         """
         await self._consumer.start()
         partitions = await self._consumer._client._wait_on_metadata(self._topic)
-        assigned = [TopicPartition(self._topic, number) for number in partitions]
+        assigned = [TopicPartition(self._topic, partition) for partition in partitions]
         self._consumer.assign(assigned)
         self._consumer.pause(*assigned)
-        finding = [self.add_future(self._begin(partition)) for partition in assigned]
-        await asyncio.wait(finding, timeout=FINDING)
+        finding = [self.add_future(self._start_partition(tp)) for tp in assigned]
+        await asyncio.wait(finding, timeout=FIND_ENDS_TIMEOUT)
 
-    async def _begin(self, partition: TopicPartition) -> None:
-        number = partition.partition
-        async for attempt in retry_forever(self._finding[number]):
+    async def _start_partition(self, tp: TopicPartition) -> None:
+        async for attempt in retry_forever(self._finding_ends[tp.partition]):
             with attempt:
-                end = (await ends(self._consumer, [partition]))[partition].high_water
+                end = (await ends(self._consumer, [tp]))[tp].high_water
         start = max(0, end - _LOOK_BACK)
-        self._consumer.seek(partition, start)
-        self._heard[number] = RecentDecisions(start, self._most)
-        if number not in self._own:
-            self._consumer.resume(partition)
+        self._consumer.seek(tp, start)
+        self._recent[tp.partition] = RecentDecisions(start, self._max_ids)
+        if tp.partition not in self._own:
+            self._consumer.resume(tp)
         self.tell()
 
-    def heard(self, number: int) -> RecentDecisions:
-        """Return what was heard of a partition; of an own one, only what was before it was so.
+    def recent(self, partition: int) -> RecentDecisions:
+        """Return the recent decisions of a partition, which go on changing.
 
-        Raises `Unknowable` while it has no leader.
+        Those of this worker's own partitions end where it took them over: the index has the rest.
+        Raises `Unknowable` until the end of the partition was found.
         """
-        if number not in self._heard:
+        if partition not in self._recent:
             raise Unknowable("a partition of the log of decisions cannot be read; ask again")
-        return self._heard[number]
+        return self._recent[partition]
 
     def troubles(self) -> list[str]:
-        """What cannot be read, and why."""
-        return troubles([self._listening, *self._finding.values()])
+        """Return a sentence for each read that fails, with the reason."""
+        return troubles([self._reading, *self._finding_ends.values()])
 
     def take_over(self, next_offsets: Mapping[int, int], own: Collection[int]) -> None:
-        """Stop listening to the partitions that are this worker's own, and listen to all others.
+        """Pause the partitions that are this worker's `own` now, and follow all others.
 
-        `next_offsets` are those up to which this worker knows partitions that were its own before.
+        Called after each assignment. `next_offsets` are those of the indexes that this worker has
+        or had: a partition that it has lost is followed from there.
         """
         self._own = own
-        for partition in self._consumer.assignment():
-            number = partition.partition
-            if number in own:
-                self._consumer.pause(partition)
-            elif number in self._heard and partition in self._consumer.paused():
-                if number in next_offsets:
-                    self._consumer.seek(partition, next_offsets[number])
-                    self._heard[number].restart(next_offsets[number])
-                self._consumer.resume(partition)
+        for tp in self._consumer.assignment():
+            partition = tp.partition
+            if partition in own:
+                self._consumer.pause(tp)
+            elif partition in self._recent and tp in self._consumer.paused():
+                if partition in next_offsets:
+                    self._consumer.seek(tp, next_offsets[partition])
+                    self._recent[partition].restart(next_offsets[partition])
+                self._consumer.resume(tp)
         self.tell()
 
     def keep(self, stored: Mapping[int, int]) -> None:
-        """Forget what the history has: each of these partitions up to an offset."""
-        for number, offset in stored.items():
-            if number in self._heard:  # the input may have more
-                self._heard[number].keep(offset)
+        """Forget the decisions that Postgres has: of each partition, those before an offset.
+
+        Called with each heartbeat.
+        """
+        for partition, offset in stored.items():
+            if partition in self._recent:  # the transactions topic may have more partitions
+                self._recent[partition].forget_stored(offset)
         self.tell()
 
     async def news(self) -> None:
-        """Return once more may be known than now."""
+        """Wait for the next `tell`: more decisions may be known here then."""
         if self._news is None:
             self._news = asyncio.get_running_loop().create_future()
         await asyncio.shield(self._news)
 
     def tell(self) -> None:
-        """Let all go on who wait for news."""
+        """Wake all who wait for `news`; also called by the pipeline when it has decided."""
         if self._news is not None:
             self._news.set_result(None)
             self._news = None
@@ -129,33 +136,33 @@ class DecisionListener(Service):
     @Service.task
     async def _listen(self) -> None:
         while not self.should_stop:
-            records = await next_records(self, self._consumer, self._listening)
+            records = await next_records(self, self._consumer, self._reading)
             if records is None:
                 continue
-            for partition, batch in records.items():
-                self._hear(partition.partition, batch)
+            for tp, batch in records.items():
+                self._add(tp.partition, batch)
             if self._news is not None:
-                await self._pass_over()
+                await self._advance_ends()
                 self.tell()
 
-    async def _pass_over(self) -> None:
-        """Note that partitions were read past what is no record: the ends of transactions."""
-        for partition in self._consumer.assignment() - self._consumer.paused():
-            heard = self._heard[partition.partition]
-            heard.end = max(heard.end, await self._consumer.position(partition))
+    async def _advance_ends(self) -> None:
+        """Move the ends past offsets that hold no record, such as the markers of transactions."""
+        for tp in self._consumer.assignment() - self._consumer.paused():
+            recent = self._recent[tp.partition]
+            recent.end = max(recent.end, await self._consumer.position(tp))
 
-    def _hear(self, number: int, records: Sequence[ConsumerRecord]) -> None:
+    def _add(self, partition: int, records: Sequence[ConsumerRecord]) -> None:
         keys = [record.key for record in records]
-        self._heard[number].add(keys, [record.offset for record in records])
-        if self._waiters.anybody():
-            expected = (record for record in records if self._expects(record.key))
-            found = log_records(expected, self._partitions)
+        self._recent[partition].add(keys, [record.offset for record in records])
+        if self._waiters.has_waiters():
+            awaited = (record for record in records if self._is_awaited(record.key))
+            found = log_records(awaited, self._partitions)
             self._waiters.notify(each.decision for each in found)
 
-    def _expects(self, key: bytes | None) -> bool:
-        # Anybody may write anything to a topic.
-        return key is not None and self._waiters.expects(key.decode(errors="replace"))
+    def _is_awaited(self, key: bytes | None) -> bool:
+        # Anybody may write anything to a topic, so the key can be missing or be no UTF-8.
+        return key is not None and self._waiters.is_awaited(key.decode(errors="replace"))
 
     async def on_stop(self) -> None:
-        """Leave the topic."""
+        """Disconnect."""
         await self._consumer.stop()

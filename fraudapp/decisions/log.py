@@ -1,4 +1,7 @@
-"""The topic of decisions: the one truth about what was decided, which all else follows."""
+"""The decision log: the decisions topic, and this worker's indexes of its partitions.
+
+The log is the truth about what was decided; indexes and sinks are copies that follow it.
+"""
 
 from __future__ import annotations
 
@@ -30,26 +33,26 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-STRETCH: Final = 20_000
-"""Records of one partition that are read before another one has its turn, at most."""
-BEHIND: Final = 3.0
-"""Seconds that a disk may be behind what is written to it, before it is taken for full."""
-PAUSE: Final = 0.02
-"""Seconds until a disk that is behind is tried again."""
-SOON: Final = 60.0
-"""Seconds after an index was made anew in which further damage means that its disk is bad."""
+RECORDS_PER_TURN: Final = 20_000
+"""Records of one partition that are read, at most, before another partition has its turn."""
+DISK_TIMEOUT: Final = 3.0
+"""Seconds that the disk of an index may take no write before it counts as full."""
+DISK_RETRY: Final = 0.02
+"""Seconds until a write that the disk did not take is tried again."""
+FRESH: Final = 60.0
+"""Seconds after an index was rebuilt in which further damage means that its disk is bad."""
 
 
 class Unread(NamedTuple):
-    """What is left to be read of a partition of the log."""
+    """The rest of a partition of the log that an index has still to apply."""
 
     records: int
     seconds: float | None
-    """For which it will take at the pace until now; None if that is not known yet."""
+    """How long that takes at the rate until now; None if the rate is not known yet."""
 
 
-class _Reading(NamedTuple):
-    """A partition being read in: since when, and from which next offset."""
+class _CatchUp(NamedTuple):
+    """A partition that is being read into its index: when that began, and at which next offset."""
 
     began: float
     next_offset: int
@@ -57,10 +60,10 @@ class _Reading(NamedTuple):
 
 
 class DecisionLog:
-    """Appends decisions of the partitions this worker owns, and keeps an index of each.
+    """Appends decisions of the partitions that this worker owns, and keeps an index of each.
 
-    One that is damaged is made anew from the log, once; see `failed`. While its disk is full, none
-    is `ready` that there is something to write to: it is read in as soon as there is room.
+    A damaged index is rebuilt from the log, once; see `failed`. While the disk is full, an index
+    with records to apply is not `ready`: it catches up as soon as there is room.
     """
 
     def __init__(
@@ -69,7 +72,7 @@ class DecisionLog:
         producer: BatchProducer,
         ended: Callable[[asyncio.Task[DecisionIndex]], None] = lambda task: None,
     ) -> None:
-        """`ended` is called with each task that has made an index anew, or has failed to."""
+        """`ended` is called with each background task that has made an index `ready`, or failed."""
         self._partitions = settings.topic_partitions
         self._application = settings.app_id
         self._topic = settings.decisions_topic
@@ -78,15 +81,15 @@ class DecisionLog:
         self._reader = LogReader(settings)
         self._producer = producer
         self._indexes: dict[int, DecisionIndex] = {}
-        self._read_in: dict[int, int] = {}
-        self._turns: defaultdict[int, asyncio.Lock] = defaultdict(asyncio.Lock)
-        self._ended = ended
-        self._remaking: set[asyncio.Task[DecisionIndex]] = set()
-        self._left: dict[int, int] = {}  # next offsets of indexes that were let go of
-        self._fresh_until: dict[int, float] = {}  # of those made anew
+        self._ready_in: dict[int, int] = {}  # generation in which a partition was caught up
+        self._locks: defaultdict[int, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._task_ended = ended
+        self._tasks: set[asyncio.Task[DecisionIndex]] = set()
+        self._former_next_offsets: dict[int, int] = {}  # of damaged ones
+        self._fresh_until: dict[int, float] = {}  # of rebuilt ones
         self._unusable: dict[int, DiskUnusable] = {}
-        self._readings = PartitionReads(self._topic)
-        self._reading: dict[int, _Reading] = {}
+        self._reads = PartitionReads(self._topic)
+        self._catch_ups: dict[int, _CatchUp] = {}
 
     async def open(self) -> None:
         """Connect; raises `KafkaError` or `DiskUnusable`."""
@@ -98,245 +101,254 @@ class DecisionLog:
 
     async def close(self) -> None:
         """Disconnect, and close the indexes."""
-        for task in self._remaking:
+        for task in self._tasks:
             task.cancel()
         await self._reader.stop()
         for index in self._indexes.values():
             index.close()
         self._indexes.clear()
 
-    def index(self, number: int) -> DecisionIndex | None:
-        """Return the index of a partition, if it was read in here; it may be behind."""
-        return self._indexes.get(number) if number in self._read_in else None
+    def index(self, partition: int) -> DecisionIndex | None:
+        """Return the index of a partition if it was caught up here; it may lag by now."""
+        return self._indexes.get(partition) if partition in self._ready_in else None
 
     @property
     def next_offsets(self) -> dict[int, int]:
-        """Offset up to which each partition that was opened here is known, or once was."""
-        return self._left | {number: index.next_offset for number, index in self._indexes.items()}
+        """The next offset of each index that this worker has, or had before damage."""
+        return self._former_next_offsets | {
+            partition: index.next_offset for partition, index in self._indexes.items()
+        }
 
-    def unread(self, number: int) -> Unread | None:
-        """How much of a partition is left to be read in; None if that is not being done."""
-        reading, index = self._reading.get(number), self._indexes.get(number)
-        if reading is None or index is None:
+    def unread(self, partition: int) -> Unread | None:
+        """Return how much an index has still to read; None if it is not catching up."""
+        catch_up, index = self._catch_ups.get(partition), self._indexes.get(partition)
+        if catch_up is None or index is None:
             return None
-        left, done = reading.end - index.next_offset, index.next_offset - reading.next_offset
-        passed = monotonic() - reading.began
+        left = catch_up.end - index.next_offset
+        done = index.next_offset - catch_up.next_offset
+        passed = monotonic() - catch_up.began
         return Unread(left, passed / done * left if done > 0 else None)
 
-    def trouble(self, number: int) -> str | None:
-        """Why a partition of the log cannot be read now; None if nothing is known of that."""
-        return self._readings[number].trouble()
+    def trouble(self, partition: int) -> str | None:
+        """Return why a partition of the log cannot be read now; None if reading does not fail."""
+        return self._reads[partition].trouble()
 
     def flush_if_idle(self) -> None:
-        """Begin to write the indexes to disk to which nothing came since the last call."""
+        """Begin to flush the indexes to which nothing was applied since the last call."""
         for index in list(self._indexes.values()):
             try:
                 index.flush_if_idle()
             except IndexDamaged as exc:
                 self.failed(exc)
             except DiskFull as exc:
-                log.warning("%s", exc)  # all of it is in the log
+                log.warning("%s", exc)  # nothing is lost: the log has all of it
 
     def failed(self, exc: IndexDamaged | DiskFull) -> None:
-        """See to an index that could not be used: make it anew from the log if it is damaged.
+        """Begin to rebuild a damaged index from the log, or to catch one up that met a full disk.
 
-        To be called by whoever finds out; what it was needed for can be done once it is `ready`
-        again. If it was made anew only just before, that raises `DiskUnusable` instead.
+        Called by all who use an index, with the error that they met. They try again once it is
+        `ready`. If it was rebuilt less than `FRESH` seconds ago, `ready` raises `DiskUnusable`.
         """
         if isinstance(exc, IndexDamaged):
             self._damaged(exc)
             return
-        for number in [n for n, each in self._indexes.items() if each.folder == exc.path]:
-            self.doubted(number)
+        for partition in [p for p, each in self._indexes.items() if each.folder == exc.path]:
+            self.doubted(partition)
 
     def _damaged(self, exc: IndexDamaged) -> None:
-        number = next((n for n, each in self._indexes.items() if each is exc.index), None)
-        if number is None:
-            return  # somebody else has found out before
-        del self._indexes[number]
-        generation = self._read_in.pop(number, None)
-        self._left[number] = max(exc.index.next_offset, self._left.get(number, 0))
-        again = monotonic() < self._fresh_until.get(number, 0.0)
-        self._fresh_until[number] = inf  # until it is read in
+        partition = next((p for p, each in self._indexes.items() if each is exc.index), None)
+        if partition is None:
+            return  # another user of the index has reported it before
+        del self._indexes[partition]
+        generation = self._ready_in.pop(partition, None)
+        self._former_next_offsets[partition] = max(
+            exc.index.next_offset, self._former_next_offsets.get(partition, 0)
+        )
+        again = monotonic() < self._fresh_until.get(partition, 0.0)
+        self._fresh_until[partition] = inf  # until it has caught up
         try:
             exc.index.throw_away()
         except DiskUnusable as unusable:
-            self._unusable[number] = unusable
+            self._unusable[partition] = unusable
         if again:
-            self._unusable[number] = DiskUnusable(
+            self._unusable[partition] = DiskUnusable(
                 f"{exc}, just after it was made anew: the disk at FRAUD_DATA_DIR is full or bad"
             )
         else:
-            log.warning("%s: it is made anew from partition %d of the log", exc, number)
-        if generation is not None:  # else somebody waits for it in `ready`
-            self._begin(number, generation)
+            log.warning("%s: it is made anew from partition %d of the log", exc, partition)
+        if generation is not None:  # else a call of `ready` goes on, and rebuilds it
+            self._make_ready_soon(partition, generation)
 
-    def doubted(self, number: int) -> None:
-        """Begin to read a partition in again, to find out whether its log is still the same."""
-        generation = self._read_in.pop(number, None)
-        if generation is not None:  # else that is being done
-            self._begin(number, generation)
+    def doubted(self, partition: int) -> None:
+        """Begin to catch an index up again, which checks whether its log is still the same."""
+        generation = self._ready_in.pop(partition, None)
+        if generation is not None:  # else it is catching up now
+            self._make_ready_soon(partition, generation)
 
-    def _begin(self, number: int, generation: int) -> None:
-        task = asyncio.create_task(self.ready(number, generation))
-        self._remaking.add(task)
-        task.add_done_callback(self._remaking.discard)
-        task.add_done_callback(self._ended)
+    def _make_ready_soon(self, partition: int, generation: int) -> None:
+        task = asyncio.create_task(self.ready(partition, generation))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._task_ended)
 
-    async def ready(self, number: int, generation: int) -> DecisionIndex:
-        """Return the index of a partition, with all that others wrote before this generation.
+    async def ready(self, partition: int, generation: int) -> DecisionIndex:
+        """Return the index of a partition, with all that other workers wrote before `generation`.
 
-        `generation` is that of the consumer group: with each, somebody else may have written.
+        `generation` is that of the consumer group: another worker may have written in each
+        earlier one. Waits until the index has caught up, however long that takes.
         Raises `IndexInUse`, or `DiskUnusable`.
         """
-        if self.is_ready(number, generation):
-            return self._indexes[number]
-        # One that cannot be read now, or is long, holds up no other.
-        async with self._turns[number]:
+        if self.is_ready(partition, generation):
+            return self._indexes[partition]
+        # One lock for each partition, so that one that cannot be read, or is long, delays no other.
+        async with self._locks[partition]:
             try:
-                while not self.is_ready(number, generation):
+                while not self.is_ready(partition, generation):
                     try:
-                        await self._read_in_whole(number, generation)
+                        await self._catch_up_until_done(partition, generation)
                     except IndexDamaged as exc:
                         self.failed(exc)
-                return self._indexes[number]
+                return self._indexes[partition]
             finally:
-                self._reading.pop(number, None)
+                self._catch_ups.pop(partition, None)
 
-    def is_ready(self, number: int, generation: int) -> bool:
+    def is_ready(self, partition: int, generation: int) -> bool:
         """Whether `ready` returns at once."""
-        return self._read_in.get(number) == generation
+        return self._ready_in.get(partition) == generation
 
-    async def append(self, number: int, batch: Batch, next_offset: int) -> bool:
-        """Append decisions on ids that the index did not have, and take them into it.
+    async def append(self, partition: int, batch: Batch, next_offset: int) -> bool:
+        """Append decisions on ids that the index does not have, and apply them to it.
 
-        `next_offset` is where the index was when the ids were looked up. Returns once the broker
+        `next_offset` is that of the index when the ids were looked up. Returns once the broker
         has all of them, however long that takes; some may then be in the log twice.
 
-        Returns False if another writer got in between. The index is then up to date; look the ids
-        up again. Nothing may have been appended. At most one call at a time for each partition.
-        Raises what `ready` does.
+        Returns False if another writer got in between, or the index could not be written. Wait
+        until it is `ready`, and look the ids up again: some, all or none may have been appended.
+
+        At most one call at a time for each partition. Raises what `ready` raises.
         """
-        index, start = self._indexes.get(number), next_offset
+        index, start = self._indexes.get(partition), next_offset
         if index is None or index.next_offset != start:
             return False
         new: Iterator[NewRecord] = zip(batch.keys, batch.encoded, repeat([]), strict=False)
         offsets = await self._producer.append(
-            self._topic, number, new, "publishing decisions", divide=True
+            self._topic, partition, new, "publishing decisions", divide=True
         )
         end = start + len(offsets)
 
         def extend() -> bool:
-            # The index may have been brought up to date meanwhile, past what others have written.
+            # Meanwhile the index may have caught up, past records of another writer.
             if index.next_offset != start:
                 return False
             index.extend(batch)
             return True
 
         try:
-            if offsets == list(range(start, end)) and await _as_soon_as_it_can(extend):
+            if offsets == list(range(start, end)) and await _write_when_possible(extend):
                 return True
         except IndexDamaged as exc:
             self.failed(exc)
         except DiskFull:
-            pass  # what was appended is read in below, once there is room
-        # Others have written before, or the log has lost its end: nobody may ask the index now.
-        generation = self._read_in.pop(number, None)
-        if generation is not None:  # else that is being found out
-            await self.ready(number, generation)
+            pass  # `ready` reads below what was appended, once there is room
+        # Another writer was first, or the log has lost its end: the index is not to be used now.
+        generation = self._ready_in.pop(partition, None)
+        if generation is not None:  # else a call of `ready` goes on
+            await self.ready(partition, generation)
         return False
 
-    async def _read_in_whole(self, number: int, generation: int) -> None:
-        async for attempt in retry_forever(self._readings[number], on=(KafkaError, DiskFull)):
+    async def _catch_up_until_done(self, partition: int, generation: int) -> None:
+        async for attempt in retry_forever(self._reads[partition], on=(KafkaError, DiskFull)):
             with attempt:
-                index = self._indexes.get(number) or self._open(number)
+                index = self._indexes.get(partition) or self._open(partition)
                 try:
-                    await self._read_all(number, index)
+                    await self._catch_up(partition, index)
                 except DiskFull as exc:
                     if not exc.heals:
-                        self._indexes.pop(number).close()
+                        self._indexes.pop(partition).close()
                     raise
-        if self._indexes.get(number) is index:
-            self._read_in[number] = generation
-            if number in self._fresh_until:
-                self._fresh_until[number] = monotonic() + SOON
+        if self._indexes.get(partition) is index:
+            self._ready_in[partition] = generation
+            if partition in self._fresh_until:
+                self._fresh_until[partition] = monotonic() + FRESH
 
-    def _open(self, number: int) -> DecisionIndex:
-        if number in self._unusable:
-            raise self._unusable[number]
-        identity = LogIdentity(self._application, self._topic, number, self._topic_id)
-        index = self._indexes[number] = DecisionIndex(
-            self._folder / f"partition-{number}",
+    def _open(self, partition: int) -> DecisionIndex:
+        if partition in self._unusable:
+            raise self._unusable[partition]
+        identity = LogIdentity(self._application, self._topic, partition, self._topic_id)
+        index = self._indexes[partition] = DecisionIndex(
+            self._folder / f"partition-{partition}",
             identity,
             files=open_files.of_index(self._partitions),
         )
         if index.made_anew:
-            self._fresh_until[number] = inf
+            self._fresh_until[partition] = inf
         return index
 
-    async def _read_all(self, number: int, index: DecisionIndex) -> None:
-        end = await self._reader.end(number)
-        if not await self._is_of_this_log(number, index, end):
+    async def _catch_up(self, partition: int, index: DecisionIndex) -> None:
+        end = await self._reader.end(partition)
+        if not await self._is_of_this_log(partition, index, end):
             log.warning(
                 "partition %d of %s, which ends at %d, is not the log that was read up to %d: the "
                 "broker has lost the end of it; the index is made anew from the log",
-                *(number, self._topic, end, index.next_offset),
+                *(partition, self._topic, end, index.next_offset),
             )
-            self._read_in.pop(number, None)  # nobody may ask it before all is read
+            self._ready_in.pop(partition, None)  # not to be used before all is read
             index.clear()
         elif end < index.next_offset:
             index.cut()
         if index.known < end:
-            await self._tell_what_is_gone(number, index)
-        await self._catch_up(number, index, end)
+            await self._warn_of_gap(partition, index)
+        await self._read_until(partition, index, end)
 
-    async def _tell_what_is_gone(self, number: int, index: DecisionIndex) -> None:
-        begin = await self._reader.begin(number)
+    async def _warn_of_gap(self, partition: int, index: DecisionIndex) -> None:
+        begin = await self._reader.begin(partition)
         if begin > index.known:
             log.critical(
                 "partition %d of %s begins at %d, and what was before is known here up to %d: "
                 "transactions are decided again if they were decided between and come again",
-                *(number, self._topic, begin, index.known),
+                *(partition, self._topic, begin, index.known),
             )
 
-    async def _is_of_this_log(self, number: int, index: DecisionIndex, end: int) -> bool:
-        """Whether the log still has what the index has, as far as one can tell."""
+    async def _is_of_this_log(self, partition: int, index: DecisionIndex, end: int) -> bool:
+        """Whether the log still has the decisions of the index, as far as one can tell."""
         fingerprint = index.fingerprint
         if fingerprint is None:
             return index.known <= end
         if fingerprint.offset >= end:
             return False
-        found = await self._reader.record_at(number, fingerprint.offset)
+        found = await self._reader.record_at(partition, fingerprint.offset)
         if found:
             return found.fingerprint == fingerprint
-        # A log that has lost its beginning does not tell; what is in the index was decided.
-        return fingerprint.offset < await self._reader.begin(number)
+        # Retention may have deleted that record. Then nothing speaks against the index.
+        return fingerprint.offset < await self._reader.begin(partition)
 
-    async def _catch_up(self, number: int, index: DecisionIndex, end: int) -> None:
+    async def _read_until(self, partition: int, index: DecisionIndex, end: int) -> None:
         missing = end - index.next_offset
-        began = self._reading.get(number) or _Reading(monotonic(), index.next_offset, end)
-        self._reading[number] = began._replace(end=end)
-        await self._read(number, index, end)
+        first = self._catch_ups.get(partition) or _CatchUp(monotonic(), index.next_offset, end)
+        self._catch_ups[partition] = first._replace(end=end)
+        await self._read_and_apply(partition, index, end)
         if missing > 0:
-            log.info("read %d records of partition %d of the decision log", missing, number)
+            log.info("read %d records of partition %d of the decision log", missing, partition)
 
-    async def _read(self, number: int, index: DecisionIndex, end: int) -> None:
-        for start in range(index.known, end, STRETCH):
-            # The reader serves one at a time: the others have their turn between two stretches.
-            async for records in self._reader.read(number, start, min(start + STRETCH, end)):
+    async def _read_and_apply(self, partition: int, index: DecisionIndex, end: int) -> None:
+        for start in range(index.known, end, RECORDS_PER_TURN):
+            # The reader reads one partition at a time; the others have their turn in between.
+            async for records in self._reader.read(
+                partition, start, min(start + RECORDS_PER_TURN, end)
+            ):
                 apply = partial(index.apply, records, records[-1].offset + 1)
-                await _as_soon_as_it_can(apply)
+                await _write_when_possible(apply)
         if index.next_offset < end:
-            await _as_soon_as_it_can(partial(index.apply, [], end))
+            await _write_when_possible(partial(index.apply, [], end))
 
 
-async def _as_soon_as_it_can(write: Callable[[], T]) -> T:
-    """Write to an index, once its disk is not behind any more. Raises `DiskFull`."""
-    full_at = monotonic() + BEHIND
+async def _write_when_possible(write: Callable[[], T]) -> T:
+    """Write to an index, again until its disk takes it; raises `DiskFull` after `DISK_TIMEOUT`."""
+    deadline = monotonic() + DISK_TIMEOUT
     while True:
         try:
             return write()
         except DiskFull:
-            if monotonic() > full_at:
+            if monotonic() > deadline:
                 raise
-        await asyncio.sleep(PAUSE)
+        await asyncio.sleep(DISK_RETRY)

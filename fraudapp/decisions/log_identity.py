@@ -1,4 +1,4 @@
-"""Of which log something on disk is a copy."""
+"""The identity of a log, so that an index on disk is not used for another log."""
 
 from __future__ import annotations
 
@@ -16,10 +16,13 @@ class LogIdentity(Struct, frozen=True):
     topic: str
     partition: int
     topic_id: str = ""
-    """"" where the broker has no ids."""
+    """Id that the broker gave the topic; "" where the broker has no topic ids."""
 
     def is_same(self, other: LogIdentity) -> bool:
-        """Whether it can be the same log."""
+        """Whether both can be the same log.
+
+        Topics of one name count as the same unless both topic ids are known and differ.
+        """
         return (self.application, self.topic, self.partition) == (
             other.application,
             other.topic,
@@ -27,13 +30,13 @@ class LogIdentity(Struct, frozen=True):
         ) and same(self.topic_id, other.topic_id)
 
     def packed(self) -> bytes:
-        """Return it as bytes, for `unpacked`."""
+        """Return the identity as bytes, for `unpacked`."""
         return json.encode(self)
 
     def __str__(self) -> str:
-        known = f" with id {self.topic_id}" if self.topic_id else ""
-        return f"{self.topic}/{self.partition}{known} of application {self.application}"
+        topic_id = f" with id {self.topic_id}" if self.topic_id else ""
+        return f"{self.topic}/{self.partition}{topic_id} of application {self.application}"
 
 
 unpacked: Final = json.Decoder(LogIdentity).decode
-"""Return the identity that was packed; raises `msgspec.DecodeError` for anything else."""
+"""Return the identity that was `packed`; raises `msgspec.DecodeError` for other bytes."""

@@ -1,4 +1,7 @@
-"""Asks the broker about the decision log, for callers: where it ends, and what is at an offset."""
+"""Questions to the broker about the decision log, for callers over HTTP.
+
+They ask where a partition ends, and which decision is at an offset.
+"""
 
 from __future__ import annotations
 
@@ -14,17 +17,17 @@ from fraudapp.settings import Settings
 from models.records import Decision
 
 _LEAST_BYTES: Final = 1
-"""Of a partition in an answer: one batch comes all the same, and no more is wanted."""
+"""Bytes of a partition that a fetch asks for: the broker sends one batch at least, and no more."""
 
 
 class LogQueries(Service):
-    """Answers from the log itself, on a connection of its own: no long fetch is in the way."""
+    """Answers questions from the log, on a connection that no long fetch of others occupies."""
 
     def __init__(self, settings: Settings) -> None:
         self._reader = LogReader(settings, max_partition_fetch_bytes=_LEAST_BYTES)
-        # Of each partition for itself: one without a leader is nothing to the others.
-        self._turns: defaultdict[int, asyncio.Lock] = defaultdict(asyncio.Lock)
-        self._next: dict[int, asyncio.Task[End]] = {}
+        # One lock for each partition, so that a partition without a leader holds up no other.
+        self._locks: defaultdict[int, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._next: dict[int, asyncio.Task[End]] = {}  # questions that wait for their lock
         super().__init__()
 
     async def on_start(self) -> None:
@@ -35,31 +38,36 @@ class LogQueries(Service):
         """Disconnect."""
         await self._reader.stop()
 
-    async def end(self, number: int) -> End:
+    async def end(self, partition: int) -> End:
         """Return where a partition ends, asked no earlier than now; raises `KafkaError`.
 
-        Whoever asks while an answer is on its way shares the next one.
+        Callers who ask while an answer is on its way share the next answer.
         """
-        if (asking := self._next.get(number)) is None:
-            asking = self._next[number] = asyncio.create_task(self._ask(number))
-            asking.add_done_callback(seen)
+        if (asking := self._next.get(partition)) is None:
+            asking = self._next[partition] = asyncio.create_task(self._ask(partition))
+            asking.add_done_callback(retrieve_exception)
         return await asyncio.shield(asking)
 
-    async def decision(self, number: int, offset: int) -> Decision | None:
+    async def decision(self, partition: int, offset: int) -> Decision | None:
         """Return the decision at an offset; None if there is none. Raises `KafkaError`."""
-        if not self._reader.has_leader(number):
-            # All partitions are read in one turn: whether this has one now is found out in its own.
-            await self.end(number)
-        found = await self._reader.record_at(number, offset)
+        if not self._reader.has_leader(partition):
+            # The reader reads one partition at a time. Here, the wait for a leader is under the
+            # lock of this partition alone.
+            await self.end(partition)
+        found = await self._reader.record_at(partition, offset)
         return found.decision if found else None
 
-    async def _ask(self, number: int) -> End:
-        async with self._turns[number]:
-            del self._next[number]
-            return (await self._reader.ends([number]))[number]
+    async def _ask(self, partition: int) -> End:
+        async with self._locks[partition]:
+            # From here on the question is asked: later callers need a later answer.
+            del self._next[partition]
+            return (await self._reader.ends([partition]))[partition]
 
 
-def seen(asking: asyncio.Future[Any]) -> None:
-    """Take note of a failure, or asyncio complains where all who asked have gone."""
-    if not asking.cancelled():
-        asking.exception()
+def retrieve_exception(task: asyncio.Future[Any]) -> None:
+    """Retrieve the exception of a task that nobody may await any more.
+
+    Without it, asyncio logs the exception as one that was never retrieved.
+    """
+    if not task.cancelled():
+        task.exception()

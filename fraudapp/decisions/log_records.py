@@ -1,4 +1,7 @@
-"""From records of the decision log to decisions: those that a worker of ours can have written."""
+"""Turns records of the decisions topic into decisions.
+
+Anybody with access can write to the topic. Only records that a worker can have written count.
+"""
 
 from __future__ import annotations
 
@@ -18,11 +21,11 @@ from models.records import Decision
 
 _ZERO: Final = timedelta()
 _YEARS: Final = range(1970, 9_999)
-"""Those in which any clock of ours can be, and in which the days of a decision can be reckoned."""
+"""Years that a worker's clock can show, and in which the day of a decision can be computed."""
 
 
 class LogRecord(NamedTuple):
-    """A decision and where it is in the log."""
+    """A decision, its JSON, and its offset in the log."""
 
     offset: int
     decision: Decision
@@ -30,40 +33,41 @@ class LogRecord(NamedTuple):
 
     @property
     def fingerprint(self) -> Fingerprint:
-        """By which it is known again."""
+        """The fingerprint by which this decision is recognised at its offset."""
         return fingerprint_of(self.offset, self.decision.transaction_id, self.encoded)
 
 
 def log_records(raw: Iterable[ConsumerRecord], partitions: int) -> list[LogRecord]:
-    """Return the decisions of a log with so many partitions; all else is passed over.
+    """Return the decisions among records of the decisions topic, which has so many `partitions`.
 
-    A decision that we wrote has its id as the key, is in the id's home partition, and holds what
-    every sink can keep.
+    A decision that a worker wrote has its transaction id as the key, is in the key partition of
+    that id, and can be saved in every sink. All other records are skipped, with a log message.
     """
     found = [(each, record) for each in raw if (record := _decoded(each))]
-    homes = key_partitions([record.decision.transaction_id for _, record in found], partitions)
-    kept = []
-    for (each, record), home in zip(found, homes, strict=True):
-        if home == each.partition:
-            kept.append(record)
+    expected = key_partitions([record.decision.transaction_id for _, record in found], partitions)
+    records = []
+    for (each, record), key_partition in zip(found, expected, strict=True):
+        if key_partition == each.partition:
+            records.append(record)
         else:
-            _pass_over(each, f"the home of its transaction_id is partition {home}")
-    return kept
+            _skip(each, f"the home of its transaction_id is partition {key_partition}")
+    return records
 
 
 def _decoded(raw: ConsumerRecord) -> LogRecord | None:
     try:
         decision = decode(raw.value)
     except (*UNREADABLE, TypeError) as exc:
-        _pass_over(raw, f"it is no decision: {exc}")
+        _skip(raw, f"it is no decision: {exc}")
         return None
-    if wrong := _what_is_wrong(raw, decision):
-        _pass_over(raw, wrong)
+    if flaw := _flaw(raw, decision):
+        _skip(raw, flaw)
         return None
     return LogRecord(raw.offset, decision, raw.value)
 
 
-def _what_is_wrong(raw: ConsumerRecord, decision: Decision) -> str | None:
+def _flaw(raw: ConsumerRecord, decision: Decision) -> str | None:
+    """Return why no worker can have written this decision; None if one can."""
     if raw.key != decision.transaction_id.encode():
         return "its key is not its transaction_id"
     if decision.transaction.transaction_id != decision.transaction_id:
@@ -73,17 +77,19 @@ def _what_is_wrong(raw: ConsumerRecord, decision: Decision) -> str | None:
     sent = decision.transaction
     if not allowed_to_others(f"{sent.transaction_id}{sent.nameOrig}{sent.nameDest}"):
         return "its transaction holds characters that are refused"
-    # Text has it too where a backslash comes before "u0000".
-    if b"\\u0000" in raw.value and any("\0" in text for text in _texts_of_ours(decision)):
+    # The escape in the JSON is a quick test. It also matches the text of a backslash and "u0000",
+    # so the decoded texts decide.
+    if b"\\u0000" in raw.value and any("\0" in text for text in _worker_texts(decision)):
         return "it holds a NUL character"
     return None
 
 
-def _texts_of_ours(decision: Decision) -> Iterator[str]:
+def _worker_texts(decision: Decision) -> Iterator[str]:
+    """Yield the texts of a decision that its worker made, and not the sender."""
     yield from (decision.model_version, decision.policy_version, decision.topic)
     for reason in decision.reasons:
         yield from (reason.code, reason.text)
 
 
-def _pass_over(raw: ConsumerRecord, why: object) -> None:
+def _skip(raw: ConsumerRecord, why: object) -> None:
     passed_over(raw.topic, raw.partition, raw.offset, why)

@@ -1,4 +1,4 @@
-"""Reads stretches of the decision log, and remembers for others how far they have come."""
+"""Reads ranges of the decision log, and commits how far sinks have come."""
 
 from __future__ import annotations
 
@@ -23,36 +23,43 @@ T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 POLL_MS: Final = 200
-"""Longest wait for records that are there."""
-AT_ONCE: Final = 1_000
-"""Records handed out at once, at most."""
+"""Milliseconds that one poll waits for records, at most."""
+MAX_POLL_RECORDS: Final = 1_000
+"""Records that are yielded at once, at most."""
 
 
-async def _answered(asked: Awaitable[T]) -> T:
-    """Wait for what aiokafka may try without end, in silence; but not for as long."""
+async def _within_time(answer: Awaitable[T]) -> T:
+    """Bound a call to aiokafka, which may retry without end and without a log message."""
     try:
-        return await asyncio.wait_for(asked, WITHIN)
+        return await asyncio.wait_for(answer, WITHIN)
     except asyncio.TimeoutError:
         raise KafkaTimeoutError(f"no answer within {WITHIN:g} s") from None
 
 
 class LogCut(KafkaError):  # type: ignore[misc]
-    """The log ends before what was to be read: it has become another one."""
+    """The log ends before the range to be read: the broker has lost the end of it."""
 
 
 class LogDamaged(KafkaError):  # type: ignore[misc]
-    """A record of the log is not as its checksum says: who passed it would decide anew."""
+    """A record does not match its checksum; skipping it could decide its transaction again."""
 
 
 class LogReader:
-    """A consumer that belongs to no group of others; every method raises `KafkaError`."""
+    """Reads the decisions topic with a consumer that is assigned partitions by hand.
+
+    Reads and assignments take turns, since they share one consumer. Every method raises
+    `KafkaError`.
+    """
 
     def __init__(self, settings: Settings, group: str | None = None, **options: Any) -> None:
-        """`group` is whose progress `committed` and `commit` tell; `options` are aiokafka's."""
+        """`group` is the group whose offsets `committed` and `commit` use.
+
+        `options` are those of aiokafka's consumer.
+        """
         self._topic = settings.decisions_topic
         self._partitions = settings.topic_partitions
         self._turn = asyncio.Lock()
-        self._reached: dict[int, int] = {}  # offset at which reading a partition has ended
+        self._positions: dict[int, int] = {}  # offset at which the last read of a partition ended
         self._consumer = new_consumer(
             settings,
             group,
@@ -68,103 +75,103 @@ class LogReader:
         """Disconnect."""
         await self._consumer.stop()
 
-    async def end(self, number: int) -> int:
-        """Return the offset which the next record of a partition will get."""
-        return (await self.ends([number]))[number].high_water
+    async def end(self, partition: int) -> int:
+        """Return the high water of a partition: the offset that its next record will get."""
+        return (await self.ends([partition]))[partition].high_water
 
-    async def ends(self, numbers: Iterable[int]) -> dict[int, End]:
-        """Return where partitions end."""
-        found = await ends(self._consumer, map(self._partition, numbers))
-        return {partition.partition: end for partition, end in found.items()}
+    async def ends(self, partitions: Iterable[int]) -> dict[int, End]:
+        """Return where partitions end; they need not be assigned."""
+        found = await ends(self._consumer, map(self._tp, partitions))
+        return {tp.partition: end for tp, end in found.items()}
 
-    def has_leader(self, number: int) -> bool:
-        """Whether a partition has a leader, as far as was heard."""
-        leader = self._consumer._client.cluster.leader_for_partition(self._partition(number))
+    def has_leader(self, partition: int) -> bool:
+        """Whether a partition has a leader, by the metadata that the client has now."""
+        leader = self._consumer._client.cluster.leader_for_partition(self._tp(partition))
         return leader is not None and leader >= 0
 
-    async def begin(self, number: int) -> int:
+    async def begin(self, partition: int) -> int:
         """Return the offset of the first record that a partition still has."""
-        partition = self._partition(number)
-        found = await _answered(self._consumer.beginning_offsets([partition]))
-        return int(found[partition])
+        tp = self._tp(partition)
+        found = await _within_time(self._consumer.beginning_offsets([tp]))
+        return int(found[tp])
 
-    async def record_at(self, number: int, offset: int) -> LogRecord | None:
-        """Return the decision of ours at this very offset, before the end; None if there is none.
+    async def record_at(self, partition: int, offset: int) -> LogRecord | None:
+        """Return the decision at this very offset, before the end; None if there is none.
 
-        Raises what `read` does.
+        Raises what `read` raises.
         """
         found = [
-            each async for records in self.read(number, offset, offset + 1) for each in records
+            each async for records in self.read(partition, offset, offset + 1) for each in records
         ]
         return found[0] if found else None
 
-    async def committed(self, numbers: Sequence[int]) -> dict[int, int | None]:
-        """Assign partitions, and return up to which offset each is done with; None if unknown."""
+    async def committed(self, partitions: Sequence[int]) -> dict[int, int | None]:
+        """Assign partitions, and return the committed offset of each; None if there is none."""
         async with self._turn:
-            partitions = [self._partition(number) for number in numbers]
-            self._assign(partitions)
-            self._consumer.pause(*partitions)
+            assigned = [self._tp(partition) for partition in partitions]
+            self._assign(assigned)
+            self._consumer.pause(*assigned)
             return {
-                number: await _answered(self._consumer.committed(partition))
-                for number, partition in zip(numbers, partitions, strict=True)
+                tp.partition: await _within_time(self._consumer.committed(tp)) for tp in assigned
             }
 
-    async def commit(self, progress: Mapping[int, int]) -> None:
-        """Note up to which offset assigned partitions are done with."""
-        offsets = {self._partition(number): offset for number, offset in progress.items()}
-        await _answered(self._consumer.commit(offsets))
+    async def commit(self, next_offsets: Mapping[int, int]) -> None:
+        """Commit the next offset of assigned partitions."""
+        offsets = {self._tp(partition): offset for partition, offset in next_offsets.items()}
+        await _within_time(self._consumer.commit(offsets))
 
-    async def read(self, number: int, start: int, end: int) -> AsyncIterator[list[LogRecord]]:
-        """Yield the records from offset `start` up to, not including, `end`, in their order.
+    async def read(self, partition: int, start: int, end: int) -> AsyncIterator[list[LogRecord]]:
+        """Yield the decisions from offset `start` up to, not including, `end`, in their order.
 
-        What is no decision of ours is left out, see `log_records`. Raises `OpenTransaction` if
-        there are records before `end` that cannot be read yet, `LogCut` if there never will be,
-        `LogDamaged` if there is one that cannot be read, after all that are before it.
+        Records that are no decisions are left out, see `log_records`. Other reads wait until this
+        one is exhausted or closed.
+
+        Raises `OpenTransaction` if records before `end` cannot be read yet, `LogCut` if they never
+        will be. Raises `LogDamaged` for a damaged record, after yielding all records before it.
         """
-        partition = self._partition(number)
+        tp = self._tp(partition)
         async with self._turn:
-            if partition not in self._consumer.assignment():
-                self._assign([partition])
-            # What a fetch has brought is dropped by a seek; with it goes a cycle of objects, which
-            # holds a megabyte until the garbage collector comes by (500 MB were seen).
-            if self._reached.pop(number, None) != start:
-                self._consumer.seek(partition, start)
-            self._consumer.resume(partition)
+            if tp not in self._consumer.assignment():
+                self._assign([tp])
+            # A seek drops the records that a fetch has brought. They are part of a reference
+            # cycle, which holds their memory until the garbage collector runs: so seek seldom.
+            if self._positions.pop(partition, None) != start:
+                self._consumer.seek(tp, start)
+            self._consumer.resume(tp)
             try:
-                while (reached := await _answered(self._consumer.position(partition))) < end:
+                while (position := await _within_time(self._consumer.position(tp))) < end:
                     fetched = await self._consumer.getmany(
-                        partition, timeout_ms=POLL_MS, max_records=min(AT_ONCE, end - reached)
+                        tp, timeout_ms=POLL_MS, max_records=min(MAX_POLL_RECORDS, end - position)
                     )
                     if not fetched:
-                        await self._check_end(partition, end)
-                    # Where the log has lost what it had at `start`, a fetch begins elsewhere.
-                    raw = [e for e in fetched.get(partition, ()) if start <= e.offset < end]
+                        await self._check_end(tp, end)
+                    # A fetch begins elsewhere if the log has lost its records at `start`.
+                    raw = [e for e in fetched.get(tp, ()) if start <= e.offset < end]
                     sound = list(takewhile(lambda e: type(e.value) is not Damaged, raw))
                     if records := log_records(sound, self._partitions):
                         yield records
                     if len(sound) < len(raw):
                         raise LogDamaged(
-                            f"{partition.topic}/{partition.partition}/{raw[len(sound)].offset} is "
+                            f"{tp.topic}/{tp.partition}/{raw[len(sound)].offset} is "
                             "damaged in the broker's log"
                         )
-                self._reached[number] = reached
+                self._positions[partition] = position
             finally:
-                self._consumer.pause(partition)
+                self._consumer.pause(tp)
 
-    async def _check_end(self, partition: TopicPartition, end: int) -> None:
-        # Not for longer: others wait for their turn.
-        high_water, stable = (await ends(self._consumer, [partition], BLIP))[partition]
+    async def _check_end(self, tp: TopicPartition, end: int) -> None:
+        # Ask for a short time only: other reads wait for their turn.
+        high_water, stable = (await ends(self._consumer, [tp], BLIP))[tp]
         if high_water < end:
             raise LogCut(
-                f"{partition.topic}/{partition.partition} ends at {high_water}, where it had "
-                f"records up to {end}"
+                f"{tp.topic}/{tp.partition} ends at {high_water}, where it had records up to {end}"
             )
-        if stable < end and await self._consumer.position(partition) >= stable:
-            raise OpenTransaction(partition, stable)
+        if stable < end and await self._consumer.position(tp) >= stable:
+            raise OpenTransaction(tp, stable)
 
     def _assign(self, partitions: list[TopicPartition]) -> None:
-        self._reached.clear()
+        self._positions.clear()
         self._consumer.assign(partitions)
 
-    def _partition(self, number: int) -> TopicPartition:
-        return TopicPartition(self._topic, number)
+    def _tp(self, partition: int) -> TopicPartition:
+        return TopicPartition(self._topic, partition)

@@ -1,4 +1,7 @@
-"""Where in the decision log those ids are that were heard of, in sixteen bytes each."""
+"""Offsets in the decision log of recent transaction ids, at sixteen bytes for each record.
+
+Postgres lags behind the log. A decision that it does not have yet is found here by its offset.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ import numpy as np
 
 from models.errors import Retryable
 
-_LONG: Final = "q"  # 64 bits, signed
+_INT64: Final = "q"
 
 
 class Unknowable(Retryable):
@@ -21,27 +24,29 @@ class Unknowable(Retryable):
 class RecentDecisions:
     """The ids of all records of one partition from offset `start` up to, not including, `end`.
 
-    What comes before `start` is told by the history, once it has the partition so far.
+    Records before `start` are looked up in Postgres, once it has the partition up to there.
+    The decision listener fills it; no method blocks.
     """
 
-    def __init__(self, start: int, most: int) -> None:
-        """`most` is how many ids are remembered, before the oldest are forgotten."""
+    def __init__(self, start: int, max_ids: int) -> None:
+        """`max_ids` is how many ids are remembered before the oldest are forgotten."""
         self.start = start
         self.end = start
+        """Offset of the next record of the partition to be added."""
         self.stored = 0
-        """Offset up to which the history has the partition, as far as was told."""
-        self._most = most
-        self._offsets = array(_LONG)
-        self._hashes = array(_LONG)
+        """Offset up to which Postgres has the partition, as far as its owner has reported."""
+        self._max_ids = max_ids
+        self._offsets = array(_INT64)
+        self._hashes = array(_INT64)
 
     def __len__(self) -> int:
         return len(self._offsets)
 
     def add(self, keys: Sequence[bytes | None], offsets: Sequence[int]) -> None:
-        """Take in the next records, in their order.
+        """Add the next records of the partition, in their order.
 
-        If they are not the next, some were missed, or the log has become another one: then all
-        before is forgotten.
+        A gap before them means that records were missed. An offset that was read before means
+        that the log has become another one. In both cases all earlier ids are forgotten.
         """
         if not offsets:
             return
@@ -52,28 +57,34 @@ class RecentDecisions:
         self._hashes.extend(map(hash, keys))
         self._offsets.extend(offsets)
         self.end = offsets[-1] + 1
-        if len(self) > self._most:  # by more than one, since that moves all the others
-            self.forget(self._offsets[len(self) - self._most * 3 // 4])
+        if len(self) > self._max_ids:  # a quarter at once, since forgetting moves all the others
+            self.forget(self._offsets[len(self) - self._max_ids * 3 // 4])
 
-    def restart(self, start: int) -> None:
-        """Forget everything; what comes next is at this offset."""
-        self.start = self.end = start
+    def restart(self, next_offset: int) -> None:
+        """Forget all ids, and expect the record at this offset next."""
+        self.start = self.end = next_offset
         del self._offsets[:], self._hashes[:]
 
-    def keep(self, stored: int) -> None:
-        """Forget what the history has: all up to this offset, which may be less than before."""
+    def forget_stored(self, stored: int) -> None:
+        """Forget the records before offset `stored`: Postgres has them.
+
+        It may be less than before: a Postgres that was restored has lost its latest decisions.
+        """
         self.stored = stored
         self.forget(min(stored, self.end))
 
-    def forget(self, upto: int) -> None:
-        """Forget what is before this offset, whoever else may know of it."""
-        if upto > self.start:
-            self.start = upto
-            count = bisect_left(self._offsets, upto)
+    def forget(self, before: int) -> None:
+        """Forget the records before an offset, whether or not Postgres has them."""
+        if before > self.start:
+            self.start = before
+            count = bisect_left(self._offsets, before)
             del self._offsets[:count], self._hashes[:count]
 
     def find(self, key: bytes) -> list[int]:
-        """Return the offsets at which this id may be: others can have the same hash."""
+        """Return the offsets at which this id may be, in their order.
+
+        Another id can have the same hash, so the caller has to read the records and compare.
+        """
         if not self._hashes:
             return []
         places = np.flatnonzero(np.frombuffer(self._hashes, np.int64) == hash(key))

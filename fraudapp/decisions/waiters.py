@@ -1,4 +1,4 @@
-"""Callers that wait for a decision: woken by the decision itself, never by a clock."""
+"""Callers over HTTP who wait for a decision: the decision wakes them, and they never poll."""
 
 from __future__ import annotations
 
@@ -10,22 +10,26 @@ from typing import Final
 
 from models.records import Decision
 
-REMEMBERED: Final = 10_000
-"""Latest accepted ids kept in memory, about 1 MB; older ones are in Redis."""
+MAX_ACCEPTED: Final = 10_000
+"""Accepted transaction ids that are kept in memory; older ones are looked up in Redis."""
 
 
 class DecisionWaiters:
-    """Hands decisions to those who wait for them, and remembers what was accepted last."""
+    """Passes decisions to the callers who wait for them, and remembers the latest accepted ids.
 
-    def __init__(self, remembered: int = REMEMBERED) -> None:
+    The pipeline notifies it of this worker's decisions, the decision listener of all others.
+    No method blocks.
+    """
+
+    def __init__(self, max_accepted: int = MAX_ACCEPTED) -> None:
         self._accepted: OrderedDict[str, None] = OrderedDict()
-        self._remembered = remembered
+        self._max_accepted = max_accepted
         self._waiters: dict[str, set[asyncio.Future[Decision | None]]] = {}
         self.closed = asyncio.Event()
-        """Set once nobody is to wait any more: the worker stops."""
+        """Set once the worker stops, and callers are to wait no longer."""
 
     def notify(self, decisions: Iterable[Decision]) -> None:
-        """Wake everybody who waits for one of these; of several on one id the first counts."""
+        """Wake the waiters of these decisions; of several on one id, the first counts."""
         if not self._waiters:
             return
         for decision in decisions:
@@ -34,22 +38,22 @@ class DecisionWaiters:
                     waiter.set_result(decision)
 
     def accept(self, transaction_ids: Iterable[str]) -> None:
-        """Remember that these were accepted by this worker."""
+        """Remember that this worker has accepted these transactions."""
         for transaction_id in transaction_ids:
             self._accepted[transaction_id] = None
             self._accepted.move_to_end(transaction_id)
-            if len(self._accepted) > self._remembered:
+            if len(self._accepted) > self._max_accepted:
                 self._accepted.popitem(last=False)
 
     def accepted(self, transaction_id: str) -> bool:
-        """Whether it is one of the latest that this worker has accepted."""
+        """Whether this id is among the latest that this worker has accepted."""
         return transaction_id in self._accepted
 
     @contextmanager
     def subscribe(self, transaction_id: str) -> Iterator[asyncio.Future[Decision | None]]:
-        """Yield a future that holds the decision once it is made; None after `close`.
+        """Yield a future that gets the decision once it is made, or None after `close`.
 
-        Enter it before looking anywhere else, or a decision made in between goes unnoticed.
+        Subscribe before looking the decision up: one that is made in between is missed otherwise.
         """
         waiter: asyncio.Future[Decision | None] = asyncio.get_running_loop().create_future()
         if self.closed.is_set():
@@ -64,25 +68,25 @@ class DecisionWaiters:
                 del self._waiters[transaction_id]
 
     def close(self) -> None:
-        """Let everybody go who waits, now and from now on: there is no decision for them."""
+        """Wake all waiters, present and future, without a decision: the worker stops."""
         self.closed.set()
         for waiters in self._waiters.values():
             for waiter in waiters:
                 if not waiter.done():
                     waiter.set_result(None)
 
-    def expects(self, transaction_id: str) -> bool:
-        """Whether somebody waits for this one."""
+    def is_awaited(self, transaction_id: str) -> bool:
+        """Whether a caller waits for the decision on this id."""
         return transaction_id in self._waiters
 
     def awaited(self) -> list[str]:
-        """Return the ids that somebody waits for."""
+        """Return the transaction ids that callers wait for."""
         return list(self._waiters)
 
-    def anybody(self) -> bool:
-        """Whether somebody waits at all."""
+    def has_waiters(self) -> bool:
+        """Whether any caller waits."""
         return bool(self._waiters)
 
     def count(self) -> int:
-        """How many wait now."""
+        """Return how many callers wait now."""
         return sum(map(len, self._waiters.values()))

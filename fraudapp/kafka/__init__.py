@@ -1,1 +1,1 @@
-"""Kafka clients: the consumer below the agent, the producer of whole batches, topics, the wire."""
+"""Kafka clients: the consumer below the agent, the batch producer, topics, and the wire format."""

@@ -1,4 +1,4 @@
-"""Which changelogs of tables each worker follows: those of the partitions that others own."""
+"""Assigns changelog partitions as standbys, so that each worker hears of all that others write."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ from faust.assignor.partition_assignor import ClientAssignmentMapping
 
 
 class OwnersAssignor(PartitionAssignor):
-    """Faust's, for tables whose partitions are written by who owns that of the input.
+    """Faust's assignor, for global tables that the owner of an input partition writes to.
 
-    Faust has a worker follow what is not assigned to it of the changelog. Topics with unlike
-    numbers of partitions are assigned apart: once the input has more, a worker may have one
-    partition of the changelog, and another worker the same of the input. What was written by that
-    one would never be heard of by this one.
+    Faust assigns to a worker, as standbys, the changelog partitions that are not its actives. It
+    assigns topics with different numbers of partitions independently of each other. Once the input
+    has more partitions, one worker may own a changelog partition, and another worker the input
+    partition of the same number. The first would then never hear of what the second writes. So here
+    a worker gets as standbys its active changelog partitions whose input partition others own.
     """
 
     def _global_table_standby_assignments(
@@ -24,7 +25,7 @@ class OwnersAssignor(PartitionAssignor):
         changelogs = self._table_manager.changelog_topics
         for assignment in assignments.values():
             inputs = assignment.actives.keys() - changelogs
-            own = {number for topic in inputs for number in assignment.actives[topic]}
+            owned = {partition for topic in inputs for partition in assignment.actives[topic]}
             for topic in changelogs:
-                assignment.standbys[topic] = sorted(set(assignment.actives[topic]) - own)
+                assignment.standbys[topic] = sorted(set(assignment.actives[topic]) - owned)
         return assignments

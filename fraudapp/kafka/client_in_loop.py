@@ -1,6 +1,7 @@
-"""The Kafka client in the worker's own event loop, where Faust has a thread for it.
+"""Runs the Kafka client in the worker's own event loop; Faust runs it in a thread of its own.
 
-It leans on private names, so the versions are pinned, and a test fails when they change.
+The module uses private names of Faust and aiokafka. Their versions are pinned, and a test fails
+when these names change.
 """
 
 from __future__ import annotations
@@ -26,40 +27,41 @@ from fraudapp.kafka.topic_ids import committed, to_commit
 from fraudapp.operation import Operation
 from fraudapp.retry import retry_forever
 
-LEAVING: Final = 2.0
-"""Seconds that the broker may take to let a worker go; else the session ends by itself."""
+LEAVE_GROUP_TIMEOUT: Final = 2.0
+"""Seconds to leave the consumer group; after that the broker has to time the session out."""
 
 
-class Owner(Protocol):
-    """What the client asks of the consumer that it works for."""
+class OwningConsumer(Protocol):
+    """The part of `SafeConsumer` that its client uses."""
 
     missing: dict[TP, int]
-    """Offsets that were asked for and that the broker does not have."""
+    """By partition, the fetch offset that the broker does not have; the client adds to it."""
     is_full: Callable[[TP], bool]
-    """Whether a partition is to be left where it is for now."""
+    """Whether the agent has no room for a partition, whose records then stay in the client."""
     committing: Operation
+    """Told of each commit whether it succeeded."""
 
 
 class ClientTransport(aiokafka.Transport):
-    """How the client is to fetch, and what it is to know of the topics."""
+    """Fetch settings of the client, and the topic ids that it fetches and commits by."""
 
     fetch_wait_ms = 500
-    """Milliseconds the broker may take to answer that there is nothing."""
+    """Milliseconds that the broker holds back a fetch that has no records (`fetch.max.wait.ms`)."""
     max_fetch_delay = 0.01
-    """Seconds from one fetch to the next, at most, of a worker without time to spare."""
+    """Seconds by which the fetch throttle of a saturated worker delays each fetch, at most."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.topic_ids: Mapping[str, str] = {}
-        """Ids of the topics whose offsets mean nothing once they are others; see `FetchById`."""
+        """Ids by name of the topics that must not be replaced by others; see `FetchById`."""
         self.end: Callable[[Exception], None]
-        """Called once nothing more can be read; set before a worker starts to."""
+        """Ends the worker, once nothing more can be read; set before the worker starts to read."""
 
 
 class _WithRoom(Container[TP]):
-    """Active partitions that are not full, at the moment when it is asked for one.
+    """The active partitions that are not full; evaluated anew at each look-up.
 
-    What the client has fetched of another stays with it, and it fetches no more of that one.
+    Fetched records of a full partition stay in the client, which then fetches no more of it.
     """
 
     def __init__(self, active: Container[TP], is_full: Callable[[TP], bool]) -> None:
@@ -71,15 +73,15 @@ class _WithRoom(Container[TP]):
 
 
 class ClientInLoop(aiokafka.AIOKafkaConsumerThread):
-    """The client in the worker's own event loop; Faust has a thread for it, with a loop of its own.
+    """The Kafka client of a consumer, run in the worker's own event loop.
 
-    There, each look at a socket lets go of the interpreter, and gets it back when the main thread
-    has had its turn, several times a fetch: at 500 transactions a second the median from produce to
-    decision was 10 ms, and is 3 (measured). And a worker whose loop hangs should not go on telling
-    the broker that it is well.
+    Faust runs it in a thread with an event loop of its own. There, each poll of a socket releases
+    the interpreter lock and waits until the main thread gives it back, several times a fetch. That
+    took most of the time from produce to decision. Moreover, a worker whose loop hangs must not go
+    on sending heartbeats to the group coordinator.
     """
 
-    # A service like any other, where Faust's is one that lives in a thread.
+    # Faust's class is a `ServiceThread`; these make it a plain `Service` again.
     start = Service.start
     maybe_start = Service.maybe_start
     stop = Service.stop
@@ -96,68 +98,74 @@ class ClientInLoop(aiokafka.AIOKafkaConsumerThread):
         await super().on_stop()
         if self._consumer is not None:
             try:
-                await asyncio.wait_for(self._consumer.stop(), LEAVING)
+                await asyncio.wait_for(self._consumer.stop(), LEAVE_GROUP_TIMEOUT)
             except asyncio.TimeoutError:
                 self.log.warning("the broker is in trouble; that this worker left it learns later")
                 await self._consumer._client.close()
 
     async def on_start(self) -> None:
-        """Connect, and let fetches rest as needed before they are sent."""
+        """Connect; put the fetch throttle and the fetch by topic ids into the client."""
         await super().on_start()
-        rest = FetchThrottle(cast(ClientTransport, self.transport).max_fetch_delay)
+        throttle = FetchThrottle(cast(ClientTransport, self.transport).max_fetch_delay)
         consumer = cast(AIOKafkaConsumer, self._consumer)
         fetcher, ids = consumer._fetcher, cast(ClientTransport, self.transport).topic_ids
-        fetcher._proc_fetch_request = self._noting(throttled(fetcher._proc_fetch_request, rest))
+        fetcher._proc_fetch_request = self._noting_missing(
+            throttled(fetcher._proc_fetch_request, throttle)
+        )
         consumer._client.send = FetchById(consumer._client, ids).send
 
-    def _noting(self, fetch: Callable[..., Awaitable[bool]]) -> Callable[..., Awaitable[bool]]:
-        """Return a fetch that notes which offsets the broker does not have."""
+    def _noting_missing(
+        self, fetch: Callable[..., Awaitable[bool]]
+    ) -> Callable[..., Awaitable[bool]]:
+        """Return a fetch that notes in `missing` which offsets the broker does not have."""
 
-        async def fetch_noting(assignment: Any, node: int, request: Any) -> bool:
+        async def fetch_noting_missing(assignment: Any, node: int, request: Any) -> bool:
             fetched = await fetch(assignment, node, request)
-            missing = cast(Owner, self.consumer).missing
+            missing = cast(OwningConsumer, self.consumer).missing
             for topic, partitions in request.topics:
-                for number, offset, _ in partitions:
-                    tp = TopicPartition(topic, number)
+                for partition, offset, _ in partitions:
+                    tp = TopicPartition(topic, partition)
                     if assignment.active and assignment.state_value(tp).awaiting_reset:
                         missing[TP(*tp)] = offset
             return fetched
 
-        return fetch_noting
+        return fetch_noting_missing
 
     async def getmany(self, active_partitions: set[TP] | None, timeout: float) -> Any:
-        """Return what has been fetched of active partitions that are not full."""
-        is_full = cast(Owner, self.consumer).is_full
-        wanted = active_partitions and cast(Any, _WithRoom(active_partitions, is_full))
-        return await super().getmany(wanted, timeout)
+        """Return the fetched records of active partitions that are not full."""
+        is_full = cast(OwningConsumer, self.consumer).is_full
+        with_room = active_partitions and cast(Any, _WithRoom(active_partitions, is_full))
+        return await super().getmany(with_room, timeout)
 
     def look_again(self) -> None:
-        """Let the client look again at what it has fetched, if it waits for more."""
+        """Wake a waiting `getmany`: it looks again at the records that are already fetched."""
         for waiter in cast(AIOKafkaConsumer, self._consumer)._fetcher._fetch_waiters:
             if not waiter.done():
                 waiter.set_result(None)
 
     async def seek_to_committed(self) -> Mapping[TP, int]:
-        """Go to what is committed for these topics, not for others that had their names."""
+        """Seek to the offsets committed for the pinned topic ids; return those of all assigned."""
         consumer = self._ensure_consumer()
         assigned = consumer.assignment()
         ids = cast(ClientTransport, self.transport).topic_ids
-        found = await committed(consumer, assigned, ids)
-        for partition, offset in found.items():
+        offsets = await committed(consumer, assigned, ids)
+        for tp, offset in offsets.items():
             if offset:
-                consumer.seek(partition, offset)
-        return cast(Mapping[TP, int], {partition: found.get(partition) for partition in assigned})
+                consumer.seek(tp, offset)
+        return cast(Mapping[TP, int], {tp: offsets.get(tp) for tp in assigned})
 
     async def _commit(self, offsets: Mapping[TP, int]) -> bool:
-        """Commit what is assigned; Faust would end the worker if it may not."""
-        mine = {TopicPartition(*tp): end for tp, end in offsets.items() if tp in self.assignment()}
-        self.tp_last_committed_at.update(dict.fromkeys(map(ensure_TP, mine), monotonic()))
-        committing = cast(Owner, self.consumer).committing
+        """Commit for assigned partitions; return False on an error, by which Faust would end."""
+        assigned = {
+            TopicPartition(*tp): offset for tp, offset in offsets.items() if tp in self.assignment()
+        }
+        self.tp_last_committed_at.update(dict.fromkeys(map(ensure_TP, assigned), monotonic()))
+        committing = cast(OwningConsumer, self.consumer).committing
         committing.began()
         ids = cast(ClientTransport, self.transport).topic_ids
         try:
-            await self._ensure_consumer().commit(to_commit(mine, ids))
-        except CommitFailedError as exc:  # whoever has the partitions now does them again
+            await self._ensure_consumer().commit(to_commit(assigned, ids))
+        except CommitFailedError as exc:  # the new owner of the partitions processes them again
             self.log.info("not committed: %s", exc)
             return False
         except KafkaError as exc:
@@ -169,17 +177,17 @@ class ClientInLoop(aiokafka.AIOKafkaConsumerThread):
     def verify_event_path(self, now: float, tp: TP) -> None:
         """See `faust.transport.consumer.Consumer.verify_event_path`.
 
-        Faust's would end the worker while the client asks from where on it can read, as it does
-        when the broker has lost, or deleted, what was to be read next.
+        Faust's own would end the worker while the client has no valid position. That is so while it
+        resets its offset, after the broker has lost or deleted the record to be read next.
         """
-        position, _ = self.reach(tp)
+        position, _ = self.position_and_high_water(tp)
         if position is not None:
             super().verify_event_path(now, tp)
 
-    def reach(self, tp: TP) -> tuple[int | None, int | None]:
-        """Offset of the next record to be read of a partition, and of the next to be written.
+    def position_and_high_water(self, tp: TP) -> tuple[int | None, int | None]:
+        """Position and high water of a partition: offsets of the next record to read, and to write.
 
-        Each is None while it is not known.
+        Each is None while it is not known, as for a partition that is not assigned.
         """
         subscription = self._ensure_consumer()._subscription.subscription
         assignment = subscription and subscription.assignment
@@ -189,20 +197,20 @@ class ClientInLoop(aiokafka.AIOKafkaConsumerThread):
         return state.position if state.has_valid_position else None, state.highwater
 
     async def highwaters(self, *partitions: TP) -> Mapping[TP, int]:
-        """Return the offset that the next record of each partition will get."""
+        """Return the high water of each partition; retries until a broker answers."""
         async for attempt in retry_forever("asking where changelogs end"):
             with attempt:
                 found = await ends(self._consumer, partitions)
-        return {TP(*partition): end.high_water for partition, end in found.items()}
+        return {TP(*tp): end.high_water for tp, end in found.items()}
 
     async def call_thread(self, fun: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        """Call it here and now."""
+        """Call `fun` in this event loop; there is no thread."""
         return await maybe_async(fun(*args, **kwargs))
 
     def _create_worker_consumer(self, transport: aiokafka.Transport) -> Any:
-        # How long the broker may wait for messages; Faust has 1.5 s, and no setting. Apache Kafka
-        # answers as soon as there is one. A broker that answers only when the wait is over adds
-        # half of it to every decision (410 ms in the median, measured on the embedded one).
+        # Faust fixes the broker's maximal wait for records, and has no setting for it. Apache Kafka
+        # answers as soon as it has a record. The embedded broker answers only when the wait is
+        # over, which adds half of it to a decision in the median.
         wire_format.install()
         consumer = super()._create_worker_consumer(transport)
         consumer._isolation_level = "read_committed"

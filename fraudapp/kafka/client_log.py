@@ -1,4 +1,4 @@
-"""What the Kafka client says over and over is said once in a while."""
+"""Limits how often the Kafka client may log the same message."""
 
 from __future__ import annotations
 
@@ -7,46 +7,50 @@ from collections.abc import Callable
 from time import monotonic
 from typing import Final
 
-EVERY: Final = 10.0
-"""Seconds between two lines that are the same."""
-MOST: Final = 1_000
-"""Sentences that are remembered, at most."""
+REPEAT_SECONDS: Final = 10.0
+"""Seconds until the same message of a logger is passed again."""
+MAX_MESSAGES: Final = 1_000
+"""Messages that the filter remembers; beyond it forgets those older than `REPEAT_SECONDS`."""
 
 
-class Seldom(logging.Filter):
-    """Passes a sentence once in so many seconds, with how often it was left out since.
+class RepeatFilter(logging.Filter):
+    """Passes a message once in `REPEAT_SECONDS`, with the number of repeats suppressed since.
 
-    While a broker is down, the clients of one worker say up to a thousand times a second that they
-    cannot connect (measured), and what else is the matter cannot be found in the log.
+    While a broker is down, the clients of one worker log many times a second that they cannot
+    connect. Without this filter, nothing else can be found in the log.
     """
 
     def __init__(self, clock: Callable[[], float] = monotonic) -> None:
         super().__init__()
         self._clock = clock
-        self._said: dict[tuple[str, str], tuple[float, int]] = {}
+        self._passed: dict[tuple[str, str], tuple[float, int]] = {}  # when, and repeats since
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Whether to pass it; debug messages always are."""
+        """Whether to pass a log record; debug messages always pass."""
         if record.levelno <= logging.DEBUG:
             return True
         now = self._clock()
-        sentence = record.name, record.getMessage()
-        said, left_out = self._said.get(sentence, (now - EVERY, 0))
-        if now - said < EVERY:
-            self._said[sentence] = said, left_out + 1
+        key = record.name, record.getMessage()
+        passed_at, suppressed = self._passed.get(key, (now - REPEAT_SECONDS, 0))
+        if now - passed_at < REPEAT_SECONDS:
+            self._passed[key] = passed_at, suppressed + 1
             return False
-        self._said[sentence] = now, 0
-        if len(self._said) > MOST:
-            self._said = {key: value for key, value in self._said.items() if now - value[0] < EVERY}
-        if left_out:
-            record.msg = f"%s (and {left_out} times more in the last {now - said:.0f} s)"
-            record.args = (sentence[1],)
+        self._passed[key] = now, 0
+        if len(self._passed) > MAX_MESSAGES:
+            self._passed = {
+                each: passed
+                for each, passed in self._passed.items()
+                if now - passed[0] < REPEAT_SECONDS
+            }
+        if suppressed:
+            record.msg = f"%s (and {suppressed} times more in the last {now - passed_at:.0f} s)"
+            record.args = (key[1],)
         return True
 
 
 def hush_client() -> None:
-    """Let all loggers of the Kafka client that exist speak seldom."""
-    seldom = Seldom()
+    """Put one `RepeatFilter` on every logger of aiokafka that exists; call it after the imports."""
+    repeats = RepeatFilter()
     for name, logger in logging.root.manager.loggerDict.items():
         if name.startswith("aiokafka") and isinstance(logger, logging.Logger):
-            logger.addFilter(seldom)
+            logger.addFilter(repeats)

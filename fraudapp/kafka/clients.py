@@ -1,4 +1,4 @@
-"""How every Kafka client of the application connects: where, over TLS or not, and as whom."""
+"""How each Kafka client of the application connects: servers, TLS and credentials."""
 
 from __future__ import annotations
 
@@ -28,14 +28,15 @@ from fraudapp.settings import Settings
 from models.errors import NeedsOperator
 
 PROBE_TIMEOUT_MS: Final = 10_000
+"""Milliseconds that a broker may take to answer `check_access`."""
 
 
 class BrokerRefuses(NeedsOperator):
-    """The broker will not have us, or we not it; the message names the setting to look at."""
+    """Credentials rejected, or a certificate not trusted; the message names the setting."""
 
 
 def client_options(settings: Settings) -> dict[str, Any]:
-    """Keyword arguments that each consumer, producer and admin client of aiokafka is made with."""
+    """Connection arguments of aiokafka's consumers, producers and admin clients."""
     options: dict[str, Any] = {
         "bootstrap_servers": settings.bootstrap_servers,
         "security_protocol": settings.broker_security,
@@ -54,7 +55,7 @@ def client_options(settings: Settings) -> dict[str, Any]:
 
 
 def faust_credentials(settings: Settings) -> Credentials | None:
-    """The same for Faust's own clients; None for a connection in the clear."""
+    """Credentials for Faust's own clients; None for plaintext without a user."""
     options = client_options(settings)
     if "sasl_mechanism" in options:
         return SASLCredentials(
@@ -67,10 +68,10 @@ def faust_credentials(settings: Settings) -> Credentials | None:
 
 
 def new_consumer(settings: Settings, group: str | None = None, **options: Any) -> AIOKafkaConsumer:
-    """Return a consumer, not yet started, that reads whatever was committed, from the beginning.
+    """Return a consumer, not yet started, that reads committed records from the earliest on.
 
-    Every consumer of the application but Faust's is made here. `group` is whose offsets it keeps;
-    `options` are aiokafka's.
+    Every consumer of the application but Faust's is made here. `group` is the consumer group whose
+    offsets it uses; `options` are aiokafka's, and override the defaults.
     """
     wire_format.install()
     return AIOKafkaConsumer(
@@ -89,9 +90,9 @@ def new_consumer(settings: Settings, group: str | None = None, **options: Any) -
 async def started_consumer(
     settings: Settings, group: str | None = None, **options: Any
 ) -> AsyncIterator[AIOKafkaConsumer]:
-    """The same for the body of `async with`; raises `KafkaError`."""
+    """Start a `new_consumer` for the body of `async with`; raises `KafkaError`."""
     consumer = new_consumer(settings, group, **options)
-    try:  # its own context manager leaves it open when the start fails
+    try:  # aiokafka's own context manager does not stop a consumer whose start fails
         await consumer.start()
         yield consumer
     finally:
@@ -99,17 +100,18 @@ async def started_consumer(
 
 
 async def end_offsets(settings: Settings, partitions: Iterable[TP]) -> dict[TP, int]:
-    """Return the offset that the next record of each partition will get; raises `KafkaError`."""
-    wanted = [TopicPartition(*partition) for partition in partitions]
+    """Return the high water of each partition, by a consumer of its own; raises `KafkaError`."""
+    wanted = [TopicPartition(*tp) for tp in partitions]
     async with started_consumer(settings) as consumer:
         found = await ends(consumer, wanted)
-    return {TP(*partition): end.high_water for partition, end in found.items()}
+    return {TP(*tp): end.high_water for tp, end in found.items()}
 
 
 async def check_access(settings: Settings) -> None:
-    """Raise `BrokerRefuses` if a broker answers, and one of the two does not trust the other.
+    """Raise `BrokerRefuses` if a broker rejects our credentials, or its certificate is not trusted.
 
-    A broker that does not answer is no matter of this: aiokafka tells both by the same error.
+    An unreachable broker raises nothing here. Callers use this after a connection error, since
+    aiokafka raises the same error for both.
     """
     options = client_options(settings)
     for server in options.pop("bootstrap_servers"):
@@ -126,8 +128,8 @@ async def check_access(settings: Settings) -> None:
             connection.close()
 
 
-_REFUSED: Final = (SaslAuthenticationFailed, AuthenticationFailedError)
-_MISMATCH: Final = (
+_CREDENTIALS_REJECTED: Final = (SaslAuthenticationFailed, AuthenticationFailedError)
+_MECHANISM_MISMATCH: Final = (
     UnsupportedSaslMechanismError,
     AuthenticationMethodNotSupported,
     IllegalSaslStateError,
@@ -146,12 +148,12 @@ def _refusal(settings: Settings, server: str, exc: BaseException) -> str | None:
             f"FRAUD_BROKER_SECURITY={settings.broker_security}: {server} does not speak TLS with "
             f"us ({exc}); does it speak it at all, and does it take FRAUD_BROKER_CERT_FILE?"
         )
-    if isinstance(exc, _REFUSED):
+    if isinstance(exc, _CREDENTIALS_REJECTED):
         return (
             f"FRAUD_BROKER_USER={settings.broker_user} or FRAUD_BROKER_PASSWORD: {server} refuses "
             f"them over {settings.broker_sasl_mechanism} ({exc})"
         )
-    if isinstance(exc, _MISMATCH):
+    if isinstance(exc, _MECHANISM_MISMATCH):
         return (
             f"FRAUD_BROKER_SASL_MECHANISM={settings.broker_sasl_mechanism}: {server} does not take "
             f"it ({exc})"

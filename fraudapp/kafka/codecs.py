@@ -1,7 +1,7 @@
-"""Decompresses the batches of Kafka, of every codec it has, within a bound of memory.
+"""Decompresses batches of Kafka's log format, with each of its codecs, in bounded memory.
 
-A few kilobytes can unpack to gigabytes. The decoders that aiokafka uses unpack whatever comes;
-these stop at `LARGEST` and say how far they have come.
+A few kilobytes can decompress to gigabytes, and the decoders of aiokafka have no limit. These stop
+at `MAX_UNPACKED_BYTES`, and hand out the part that they have decompressed by then.
 """
 
 from __future__ import annotations
@@ -13,93 +13,94 @@ import cramjam
 
 from models.errors import Rejected
 
-LARGEST: Final = 64 << 20
-"""Bytes that a batch may unpack to; an ordinary one has some megabytes. So much is taken once."""
-_GUESS: Final = 16
-"""Times that JSON is larger unpacked, as a first guess."""
-_PIECE: Final = 1 << 20
-"""Bytes that are unpacked at once, where there is a choice."""
-_XERIAL: Final = b"\x82SNAPPY\0"
-"""What blocks of Snappy as Java writes them begin with; two version numbers follow."""
+MAX_UNPACKED_BYTES: Final = 64 << 20
+"""Bytes that a batch may unpack to, far more than an ordinary one has; allocated once."""
+_EXPECTED_RATIO: Final = 16
+"""Unpacked size over packed size, as a first guess for JSON; also the growth of a full buffer."""
+_GZIP_PIECE_BYTES: Final = 1 << 20
+"""Bytes that one call of zlib may unpack."""
+_XERIAL_MAGIC: Final = b"\x82SNAPPY\0"
+"""Begins the block format of Snappy's Java library; two version numbers follow."""
 
 
 class TooLarge(Rejected):
-    """A batch that unpacks to more than `LARGEST` bytes."""
+    """A batch that unpacks to more than `MAX_UNPACKED_BYTES`."""
 
     def __init__(self, beginning: bytearray) -> None:
-        """`beginning` is what was unpacked before that was known; it may be empty."""
+        """`beginning` is the part unpacked until then; it may be empty."""
         self.beginning = beginning
-        super().__init__(f"unpacks to more than {LARGEST:,} bytes")
+        super().__init__(f"unpacks to more than {MAX_UNPACKED_BYTES:,} bytes")
 
 
 def gunzip(payload: Any) -> bytearray:
-    """Unpack gzip; raises `TooLarge`, or `zlib.error` for what is no gzip."""
-    rest, room = bytes(payload), bytearray()
+    """Unpack gzip; raises `TooLarge`, or `zlib.error` for damaged data."""
+    rest, unpacked = bytes(payload), bytearray()
     while rest:
         member = zlib.decompressobj(wbits=31)
         while not member.eof:
-            piece = member.decompress(rest, min(_PIECE, LARGEST + 1 - len(room)))
+            room = MAX_UNPACKED_BYTES + 1 - len(unpacked)
+            piece = member.decompress(rest, min(_GZIP_PIECE_BYTES, room))
             rest = member.unconsumed_tail
             if not (piece or rest or member.eof):
                 raise zlib.error("the compressed data ends too early")
-            room += piece
-            if len(room) > LARGEST:
-                raise TooLarge(room)
+            unpacked += piece
+            if len(unpacked) > MAX_UNPACKED_BYTES:
+                raise TooLarge(unpacked)
         rest = member.unused_data
-    return room
+    return unpacked
 
 
 def unzstd(payload: Any) -> bytearray:
-    """Unpack Zstandard; see `gunzip`."""
-    return _into(cramjam.zstd, bytes(payload))
+    """Unpack Zstandard; raises `TooLarge`, or `DecompressionError` for damaged data."""
+    return _unpack_into_buffer(cramjam.zstd, bytes(payload))
 
 
 def unlz4(payload: Any) -> bytearray:
-    """Unpack LZ4 frames; see `gunzip`."""
-    return _into(cramjam.lz4, bytes(payload))
+    """Unpack LZ4 frames; raises as `unzstd` does."""
+    return _unpack_into_buffer(cramjam.lz4, bytes(payload))
 
 
 def unsnappy(payload: Any) -> bytearray:
-    """Unpack Snappy, in blocks as Java writes it or as one; see `gunzip`."""
-    raw, room = bytes(payload), bytearray()
-    if not raw.startswith(_XERIAL):
-        _add_snappy_block(room, raw)
-        return room
-    place = len(_XERIAL) + 8
-    while place < len(raw):
-        length = int.from_bytes(raw[place : place + 4], "big")
-        place += 4
-        _add_snappy_block(room, raw[place : place + length])
-        place += length
-    return room
+    """Unpack Snappy, raw or in the blocks of Java's library; raises as `unzstd` does."""
+    raw, unpacked = bytes(payload), bytearray()
+    if not raw.startswith(_XERIAL_MAGIC):
+        _add_snappy_block(unpacked, raw)
+        return unpacked
+    pos = len(_XERIAL_MAGIC) + 8
+    while pos < len(raw):
+        length = int.from_bytes(raw[pos : pos + 4], "big")
+        pos += 4
+        _add_snappy_block(unpacked, raw[pos : pos + length])
+        pos += length
+    return unpacked
 
 
-def _add_snappy_block(room: bytearray, block: bytes) -> None:
+def _add_snappy_block(unpacked: bytearray, block: bytes) -> None:
     size = int(cramjam.snappy.decompress_raw_len(block))
-    if len(room) + size > LARGEST:
-        raise TooLarge(room)
-    start = len(room)
-    room += bytes(size)
-    with memoryview(room)[start:] as rest:
+    if len(unpacked) + size > MAX_UNPACKED_BYTES:
+        raise TooLarge(unpacked)
+    start = len(unpacked)
+    unpacked += bytes(size)
+    with memoryview(unpacked)[start:] as rest:
         used = cramjam.snappy.decompress_raw_into(block, rest)
-    del room[start + used :]
+    del unpacked[start + used :]
 
 
-def _into(codec: Any, payload: bytes) -> bytearray:
-    size = max(64 << 10, _GUESS * len(payload))
+def _unpack_into_buffer(codec: Any, payload: bytes) -> bytearray:
+    size = max(64 << 10, _EXPECTED_RATIO * len(payload))
     while True:
-        room = bytearray(min(size, LARGEST + 1))
+        unpacked = bytearray(min(size, MAX_UNPACKED_BYTES + 1))
         try:
-            used = codec.decompress_into(payload, room)
+            used = codec.decompress_into(payload, unpacked)
         except cramjam.DecompressionError as exc:
-            if "whole buffer" not in str(exc):  # it is full: nothing else is said so
+            if "whole buffer" not in str(exc):  # only a full buffer has this message
                 raise
-            if len(room) > LARGEST:
-                raise TooLarge(room) from exc
-            size = _GUESS * len(room)
-            del room
+            if len(unpacked) > MAX_UNPACKED_BYTES:
+                raise TooLarge(unpacked) from exc
+            size = _EXPECTED_RATIO * len(unpacked)
+            del unpacked
         else:
-            if used > LARGEST:
-                raise TooLarge(room)
-            del room[used:]
-            return room
+            if used > MAX_UNPACKED_BYTES:
+                raise TooLarge(unpacked)
+            del unpacked[used:]
+            return unpacked

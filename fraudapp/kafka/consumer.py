@@ -1,13 +1,17 @@
-"""Faust's Kafka consumer, made safe: it delivers record batches and knows what is in flight.
+"""Faust's Kafka consumer, made safe: it delivers record batches and tracks those in flight.
 
-Measured on Faust 0.15.3: the stock consumer looks for holes among acknowledged offsets with a
-comparison that is off by one, skips it while the committed offset is 0, counts offsets as
-acknowledged that nobody processed, and after a rebalance drops messages which it takes for read:
-those it fetched before it went back to the committed offsets. With a slow event and a kill it lost
-messages in 3 of 3 runs. This consumer commits up to the first record batch delivered since the last
-seek that nobody has acknowledged, and never on Faust's own account.
+The stock consumer of Faust 0.15.3 loses messages after a kill while an event is being processed:
 
-It leans on private names, so the version is pinned, and a test fails when they change.
+- It looks for gaps among acknowledged offsets with a comparison that is off by one, and does not
+  look at all while the committed offset is 0.
+- It counts offsets as acknowledged that nobody processed.
+- After a rebalance it drops messages that it takes for read: those fetched before the seek to the
+  committed offsets.
+
+This consumer commits up to the first record batch in flight, of those delivered since the last
+seek. It never commits what Faust alone has acknowledged.
+
+The module uses private names of Faust. Its version is pinned, and a test fails when they change.
 """
 
 from __future__ import annotations
@@ -34,73 +38,79 @@ from fraudapp.operation import Operation, troubles
 
 log = logging.getLogger(__name__)
 
-RETRY: Final = 1.0
-"""Seconds until it is tried again to fetch what could not be fetched."""
+RETRY_SECONDS: Final = 1.0
+"""Seconds between two attempts to fetch, or to join the consumer group."""
 
 
 class SafeConsumer(aiokafka.Consumer):
     """Delivers record batches, and commits up to the first one that is not acknowledged.
 
-    The broker delivers all from a seek on, in order; so what was delivered before it will come
-    again, and finishing it now means nothing.
+    After a seek the broker delivers everything from there on again, in order. So acknowledging a
+    record batch that was delivered before the seek has no effect.
     """
 
     def on_init(self) -> None:
-        """Open the books."""
+        """Begin with nothing in flight; Faust calls this from its constructor."""
         super().on_init()
+        # Record batches delivered and not acknowledged, by their start offset.
         self._in_flight: defaultdict[TP, dict[int, Message]] = defaultdict(dict)
-        self._done: dict[TP, int] = {}
-        self._seeks = 0
-        self._seeking = 0  # how many seeks go on
-        self._dropped_at: int | None = None  # number of seeks when something was last dropped
+        self._acknowledged_end: dict[TP, int] = {}  # highest end of an acknowledged record batch
+        self._seeks = 0  # changes with each seek
+        self._seeks_running = 0
+        self._dropped_at: int | None = None  # `_seeks` when a record batch was last dropped
         self.missing: dict[TP, int] = {}
-        """Offset from which on a partition was to be read, where the broker does not have it."""
-        self._told_lost: dict[TP, int] = {}
-        self._reached: dict[TP, int] = {}  # offset after the last record, since the last seek
-        self._beginning_again = False
+        """By partition, the fetch offset that the broker does not have; the client adds to it."""
+        self._reported_lost: dict[TP, int] = {}  # offset after the last one reported as lost
+        self._delivered_end: dict[TP, int] = {}  # offset after the last record, since the last seek
+        self._ending = False
         self._read_offset = _ReadOffsets(self.app)
-        # Of several topics, those that can be read are.
-        self._fetching = Operation("fetching what is assigned", settles=5 * RETRY)
+        # One topic that fails does not keep the others from being fetched: a success soon after a
+        # failure does not end the trouble.
+        self._fetching = Operation("fetching what is assigned", settles=5 * RETRY_SECONDS)
         self.committing = Operation("committing what is done")
-        self._joining = Operation("being in the consumer group", settles=5 * RETRY)
+        self._joining = Operation("being in the consumer group", settles=5 * RETRY_SECONDS)
         self.is_full: Callable[[TP], bool] = lambda tp: False
-        """Whether a partition is to be left where it is for now; see `look_again`."""
+        """Whether the agent has no room for a partition; when it has again, see `look_again`."""
 
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, Message]]:
-        """Fetch, and yield record batches of acknowledged topics, single records of others."""
+        """Fetch, and yield record batches of acknowledged topics, single records of others.
+
+        Called by Faust's fetcher in a loop; waits up to `timeout` seconds for records.
+        """
         if self.flow_active and self._dropped_at == self._seeks:
-            await self._go_back()
+            await self._seek_back()
         if self.app.in_recovery:
-            self._pass_markers()
-        if self._beginning_again:  # this worker ends; nothing more may be had
+            self._skip_markers()
+        if self._ending:  # nothing more may be delivered
             await self.sleep(timeout)
             return
         seeks = self._seeks
         self._fetching.began()
         try:
             fetched, active = await self._wait_next_records(timeout)
-        except KafkaError as exc:  # would end the worker, which could then not read it either
+        except KafkaError as exc:  # it would end the worker, and a new one could not fetch either
             self._fetching.failed(exc)
-            await self.sleep(RETRY)
+            await self.sleep(RETRY_SECONDS)
             return
         self._fetching.succeeded()
         if fetched is None or self.should_stop:
             return
         if not self.flow_active:
-            await self._go_back()
+            await self._seek_back()
             return
         generation = self.app.consumer_generation_id
         acks_enabled_for = self.app.topics.acks_enabled_for
-        certain = self._seeks == seeks and not self._seeking  # else it may be from before a seek
-        if certain and (gone_back := self._gone_back(fetched)):
-            await self._begin_again(*gone_back)
+        # Otherwise a seek has come in between, and the records may be from before it.
+        since_last_seek = self._seeks == seeks and not self._seeks_running
+        if since_last_seek and (truncated := self._truncated(fetched)):
+            await self._end_at_truncation(*truncated)
             return
         if self.missing:
-            self._tell_what_is_lost(fetched)
-        self._reached.update(
+            self._report_lost_records(fetched)
+        self._delivered_end.update(
             (tp, records[-1].offset + 1)
             for tp, records in fetched.items()
-            if certain or not acks_enabled_for(tp.topic)
+            if since_last_seek or not acks_enabled_for(tp.topic)
         )
         pieces = {
             tp: list(record_batches(records)) if acks_enabled_for(tp.topic) else records
@@ -118,20 +128,21 @@ class SafeConsumer(aiokafka.Consumer):
                 yield tp, self._to_message(tp, piece)
                 continue
             if self._seeks != seeks:
-                # Fetched before the seek or after it: nobody can tell. All of it comes again.
-                await self._go_back()
+                # Whether it was fetched before or after that seek is not known. Another seek makes
+                # sure that all of it is delivered again.
+                await self._seek_back()
                 return
             message = self._to_message(tp, piece.records[-1])
             message.value = cast(Any, piece)
             self._in_flight[tp][piece.start] = message
             yield tp, message
 
-    def _tell_what_is_lost(self, fetched: Mapping[TP, Sequence[ConsumerRecord]]) -> None:
+    def _report_lost_records(self, fetched: Mapping[TP, Sequence[ConsumerRecord]]) -> None:
         for tp in fetched.keys() & self.missing.keys():
             begin, end = self.missing.pop(tp), fetched[tp][0].offset
-            begin = max(begin, self._told_lost.get(tp, 0))  # it may be gone back to once more
+            begin = max(begin, self._reported_lost.get(tp, 0))  # a seek may lead there again
             if self.app.topics.acks_enabled_for(tp.topic) and begin < end:
-                self._told_lost[tp] = end
+                self._reported_lost[tp] = end
                 metrics.lost_messages.labels(str(tp.partition)).inc(end - begin)
                 log.critical(
                     "%s/%d was deleted from offset %d to %d before it was decided: what it "
@@ -140,21 +151,25 @@ class SafeConsumer(aiokafka.Consumer):
                 )
 
     def look_again(self) -> None:
-        """Deliver at once what has been fetched of partitions that are not full any more."""
+        """Deliver, without another fetch, the fetched records of partitions no longer full."""
         cast(ClientInLoop, self._thread).look_again()
 
     @property
     def generation(self) -> int:
-        """Of the consumer group: with each, partitions are assigned anew."""
+        """Generation of the consumer group; a rebalance assigns partitions in a new one."""
         return int(self.app.consumer_generation_id)
 
     def troubles(self) -> list[str]:
-        """What cannot be fetched, and why."""
+        """Return a sentence, with the reason, for each of fetching and joining that fails."""
         return troubles([self._fetching, self._joining])
 
-    @Service.timer(RETRY)
-    async def _join_again(self) -> None:
-        """Let the client try again what the broker has refused; Faust would never ask it to."""
+    @Service.timer(RETRY_SECONDS)
+    async def _rejoin(self) -> None:
+        """Clear an error of the group coordinator, so that the client joins again.
+
+        The client stops after an error such as a refused authorization until somebody takes the
+        error from it. Faust never does.
+        """
         client: Any = self._thread and cast(ClientInLoop, self._thread)._consumer
         if client is None:
             return
@@ -167,19 +182,28 @@ class SafeConsumer(aiokafka.Consumer):
             self._joining.succeeded()
 
     def acknowledge(self, message: Message) -> None:
-        """Declare a record batch processed; it is committed once all before it are acknowledged."""
+        """Declare a record batch processed; it is committed once all before it are acknowledged.
+
+        Does not block. Has no effect on the commit if the batch was delivered before the last seek.
+        """
         batch = record_batch_of(message)
-        delivered = self._in_flight[message.tp]
-        if delivered.get(batch.start) is message:
-            del delivered[batch.start]
-            self._done[message.tp] = max(self._done.get(message.tp, 0), batch.end)
-            # What makes Faust ask for the offset to commit, and when.
+        in_flight = self._in_flight[message.tp]
+        if in_flight.get(batch.start) is message:
+            del in_flight[batch.start]
+            end = self._acknowledged_end
+            end[message.tp] = max(end.get(message.tp, 0), batch.end)
+            # Faust asks for an offset to commit only for partitions in `_acked`, and counts
+            # `_n_acked` to know when.
             self._acked[message.tp].append(batch.end - 1)
             self._n_acked += batch.count
         self.release(message)
 
     def release(self, message: Message) -> None:
-        """Let go of a record batch, which is delivered again: no rebalance or stop waits for it."""
+        """Give up a record batch unprocessed, so that no rebalance or stop waits for it.
+
+        It is not committed, and is delivered again, to the next owner or after a seek. Does not
+        block.
+        """
         if self._in_flight[message.tp].get(record_batch_of(message).start) is message:
             self._dropped_at = self._seeks
         self._unacked_messages.discard(message)
@@ -188,7 +212,8 @@ class SafeConsumer(aiokafka.Consumer):
     def ack(self, message: Message) -> bool:
         """See `faust.transport.consumer.Consumer.ack`.
 
-        Faust itself calls it for what it has skipped in a rebalance: that nobody has processed.
+        Faust calls this for messages that it skips in a rebalance. Nobody has processed those, so
+        here they are released and not acknowledged.
         """
         if self.app.topics.acks_enabled_for(message.topic):
             message.acked = True
@@ -197,78 +222,88 @@ class SafeConsumer(aiokafka.Consumer):
         return super().ack(message)
 
     def on_buffer_full(self, tp: TP) -> None:
-        """Fetch on: the queue is bounded, and full it holds up the fetcher by itself.
+        """Do nothing: the bounded queue blocks the fetcher by itself when it is full.
 
-        The stock consumer stops fetching the partition, and sleeps for a second once it has stopped
-        all of them.
+        The stock consumer pauses the partition, and sleeps for a second once all are paused.
         """
 
     def close(self) -> None:
-        """Do nothing: a rebalance while the worker stops is no reason to cut the connection.
+        """Do nothing, since the last commits still need the connection.
 
-        Faust asks for it then, and what still waits to be committed would wait for ever.
+        Faust calls this when a rebalance comes while the worker stops. Commits that wait for an
+        answer would then wait for ever.
         """
 
     async def seek_to_committed(self) -> Mapping[TP, int]:
-        """Go back to the committed offsets, and to the beginning where nothing is committed yet.
+        """Seek to the committed offsets, and to the beginning where nothing is committed yet.
 
-        The stock consumer leaves such partitions where they are: what it had fetched and put aside
-        in a rebalance was then read by nobody.
+        The stock consumer leaves the position of such partitions as it is. Records that it had
+        fetched and dropped in a rebalance would then be read by nobody.
         """
         committed: Mapping[TP, int] = await super().seek_to_committed()
-        never = [
+        uncommitted = [
             tp
             for tp in map(ensure_TP, committed)
             if not committed[tp] and self.app.topics.acks_enabled_for(tp.topic)
         ]
-        if never:
-            await self.seek_wait(await self.earliest_offsets(*never))
+        if uncommitted:
+            await self.seek_wait(await self.earliest_offsets(*uncommitted))
         return committed
 
     async def perform_seek(self) -> None:
-        """Go back to the committed offsets, with empty books."""
-        self._seeking += 1
+        """Seek to the committed offsets, and forget all record batches in flight.
+
+        Records may be fetched while the seek goes on, so they are forgotten before and after it.
+        """
+        self._seeks_running += 1
         self._forget()
         try:
             await super().perform_seek()
         finally:
-            self._seeking -= 1
+            self._seeks_running -= 1
         self._forget()
 
-    async def _go_back(self) -> None:
+    async def _seek_back(self) -> None:
         try:
             await self.perform_seek()
-        except Exception as exc:  # as the stock consumer does; the rebalance that follows seeks too
+        # As in the stock consumer: the next rebalance seeks again.
+        except Exception as exc:
             self.log.warning("cannot go back to the committed offsets now: %r", exc)
 
-    def _pass_markers(self) -> None:
-        """Let Faust wait for no record of a changelog that is not delivered to anybody.
+    def _skip_markers(self) -> None:
+        """End Faust's recovery of a changelog at its last record, where no more is delivered.
 
-        The last may be a marker of somebody's transaction, or of one that was aborted; without this
-        Faust waits for it for ever. What was delivered of a fetch is noted before the next one.
+        The last offsets may be transaction markers, or belong to an aborted transaction. They are
+        delivered to nobody, and Faust would wait for them for ever. The records of one fetch are
+        counted in `_delivered_end` before the next fetch, so nothing delivered is skipped.
         """
         recovery = cast(TableManager, self.app.tables).recovery
-        wanted, offsets = recovery.active_highwaters, recovery.active_offsets
-        for tp in self.assignment() & wanted.keys():
-            position, _ = cast(ClientInLoop, self._thread).reach(tp)
-            if offsets[tp] < wanted[tp] < (position or 0):
-                wanted[tp] = max(offsets[tp], self._reached.get(tp, 0) - 1)
+        highwaters, offsets = recovery.active_highwaters, recovery.active_offsets
+        for tp in self.assignment() & highwaters.keys():
+            position, _ = cast(ClientInLoop, self._thread).position_and_high_water(tp)
+            if offsets[tp] < highwaters[tp] < (position or 0):
+                highwaters[tp] = max(offsets[tp], self._delivered_end.get(tp, 0) - 1)
 
-    def _gone_back(self, fetched: Mapping[TP, Sequence[ConsumerRecord]]) -> tuple[TP, int] | None:
-        """A partition that is read again without a seek, and the offset from which on."""
+    def _truncated(self, fetched: Mapping[TP, Sequence[ConsumerRecord]]) -> tuple[TP, int] | None:
+        """Return a partition whose offsets went back without a seek, and its first offset fetched.
+
+        The broker has then lost the end of the partition.
+        """
         for tp, records in fetched.items():
             start = records[0].offset
-            if self.app.topics.acks_enabled_for(tp.topic) and start < self._reached.get(tp, 0):
+            delivered_end = self._delivered_end.get(tp, 0)
+            if self.app.topics.acks_enabled_for(tp.topic) and start < delivered_end:
                 return tp, start
         return None
 
-    async def _begin_again(self, tp: TP, start: int) -> None:
-        """Leave a partition that has lost its end to whoever reads it next, from `start` on.
+    async def _end_at_truncation(self, tp: TP, start: int) -> None:
+        """Commit `start` for a partition that has lost its end, and end this worker.
 
-        What was committed lies in what is lost, or in what has come in its place.
+        The offset committed before lies in the lost part, or among new records that have taken its
+        offsets. The next owner has to read them from `start` on.
         """
-        self._beginning_again = True
-        reached = self._reached[tp]
+        self._ending = True
+        reached = self._delivered_end[tp]
         self._forget()
         await cast(ClientInLoop, self._thread).commit({tp: start})
         cast(ClientTransport, self.transport).end(
@@ -279,43 +314,43 @@ class SafeConsumer(aiokafka.Consumer):
         )
 
     def outstanding(self, tp: TP) -> int | None:
-        """Return the offset after the last record that there is; None if not known yet.
+        """Return the offset after the last record of an assigned partition; None if not known yet.
 
-        Of an assigned partition, and also of what waits for a transaction to end. Markers of
-        transactions take offsets as well, but are delivered to nobody: once all is fetched, what
-        was delivered last is the last record there is.
+        Records of open transactions count. Transaction markers take offsets as well, but are
+        delivered to nobody. So once the position is at the high water, the last record delivered is
+        the last one of the partition.
         """
-        position, end = cast(ClientInLoop, self._thread).reach(tp)
-        if end is None or (position is not None and position < end):
-            return end
-        return self._reached.get(tp, 0)
+        position, high_water = cast(ClientInLoop, self._thread).position_and_high_water(tp)
+        if high_water is None or (position is not None and position < high_water):
+            return high_water
+        return self._delivered_end.get(tp, 0)
 
     def _forget(self) -> None:
         self._seeks += 1
-        self._reached.clear()
+        self._delivered_end.clear()
         self.missing.clear()
         self._in_flight.clear()
-        self._done.clear()
+        self._acknowledged_end.clear()
         self._acked.clear()
         self._acked_index.clear()
 
     def _new_offset(self, tp: TP) -> int | None:
-        # Faust's own lists only tell it that there is something to ask for.
+        # Faust's own lists only make it ask; the offset to commit comes from the batches in flight.
         self._acked[tp].clear()
         self._acked_index[tp].clear()
-        done = self._done.get(tp)
-        # Runs are delivered, and so entered, in the order of their offsets.
-        return done if done is None else min(done, next(iter(self._in_flight[tp]), done))
+        end = self._acknowledged_end.get(tp)
+        # Record batches are delivered in the order of their offsets: the first entry is the lowest.
+        return end if end is None else min(end, next(iter(self._in_flight[tp]), end))
 
     async def _add_gap(self, tp: TP, offset_from: int, offset_to: int) -> None:
-        """Offsets that are never delivered (compaction, transactions) need no entry."""
+        """Do nothing: offsets that are never delivered (compaction, transactions) need no entry."""
 
     def _new_consumer_thread(self) -> aiokafka.AIOKafkaConsumerThread:
         return ClientInLoop(self, loop=self.loop, thread_loop=self.loop, beacon=self.beacon)
 
 
 class _ReadOffsets(defaultdict[TP, "int | None"]):
-    """Offsets read last, below which Faust drops messages; it may not where they need an answer."""
+    """Offsets read last, below which Faust drops messages; None where they need acknowledgement."""
 
     def __init__(self, app: AppT) -> None:
         self._app = app

@@ -1,8 +1,8 @@
-"""Fetches from the topic that was meant, and not from another one that has its name by now.
+"""Fetches by topic id, so that a topic made anew under the same name is not read for the old one.
 
-A client that asks by name goes on in the new topic at the offset where it was in the old one, and
-never hears of it. Kafka from 3.1 on can be asked by id, and refuses what is of another topic.
-aiokafka cannot ask so, and this is made of its parts.
+A client that fetches by name continues in the new topic at its offset in the old one, and gets no
+error. Kafka takes topic ids in a fetch from 3.1 on, and refuses an id that is not the topic's.
+aiokafka has no such fetch; this one is built from its protocol classes.
 """
 
 from __future__ import annotations
@@ -30,38 +30,39 @@ from aiokafka.protocol.types import (
 
 from fraudapp.kafka.topic_ids import Uuid, from_bytes, to_bytes, topic_ids
 
-PAUSE: Final = 0.1
-"""Seconds until a topic that is another one by now is asked for again."""
-_ANOTHER_TOPIC: Final = (100, 103)  # UNKNOWN_TOPIC_ID, INCONSISTENT_TOPIC_ID
-_BY_ID: Final = 13
-"""Version of a fetch from which on topics have ids in place of names."""
+REFETCH_SECONDS: Final = 0.1
+"""Seconds until the next fetch after a broker has refused a topic id."""
+_TOPIC_ID_ERRORS: Final = (100, 103)  # UNKNOWN_TOPIC_ID, INCONSISTENT_TOPIC_ID
+_TOPIC_ID_VERSION: Final = 13
+"""Version of the fetch API from which on requests carry topic ids in place of names."""
 
 
 class FetchById:
-    """Sends the requests of a client, its fetches by the ids of topics.
+    """Sends the requests of a client, and turns its fetches into fetches by topic id.
 
-    Topics that have been `pinned` have the id of then: if one was made anew, nothing more is had of
-    it, as of one that does not exist. Other topics have the id that they have now.
+    A pinned topic is fetched by its pinned id: if it was made anew, a fetch fails as if the topic
+    did not exist. Other topics are fetched by the id that they have now.
     """
 
     def __init__(self, client: AIOKafkaClient, pinned: Mapping[str, str]) -> None:
-        """`pinned` are ids by name; where they are all "", the broker is asked as ever."""
+        """`pinned` are ids by name; if all are "", as at an old broker, fetches go out by name."""
         self._client = client
         self._send = client.send
         self._pinned = {topic: topic_id for topic, topic_id in pinned.items() if topic_id}
         self._ids: dict[str, str] = {}
 
     async def send(self, node: int, request: Any, **options: Any) -> Any:
-        """See `AIOKafkaClient.send`."""
+        """See `AIOKafkaClient.send`, which this replaces."""
         if not self._pinned or not isinstance(request, FetchRequest):
             return await self._send(node, request, **options)
         ids = await self._ids_of([topic for topic, _ in request.topics])
         if not all(ids.values()):
             return await self._send(node, request, **options)
         response = await self._send(node, _Fetch(request, ids), **options)
-        if response.API_VERSION < _BY_ID:
+        if response.API_VERSION < _TOPIC_ID_VERSION:
             return response
-        return await self._named(response, {topic_id: name for name, topic_id in ids.items()})
+        names = {topic_id: name for name, topic_id in ids.items()}
+        return await self._with_names(response, names)
 
     async def _ids_of(self, topics: list[str]) -> dict[str, str]:
         self._ids.update(self._pinned)
@@ -69,38 +70,38 @@ class FetchById:
             self._ids.update(await topic_ids(self._client, unknown))
         return {topic: self._ids.get(topic, "") for topic in topics}
 
-    async def _named(self, response: Any, names: Mapping[str, str]) -> Any:
-        """Return the response in the form of the last version that aiokafka knows."""
+    async def _with_names(self, response: Any, names: Mapping[str, str]) -> Any:
+        """Return the response by topic names, as in the latest version that aiokafka knows."""
         topics = []
         for raw, partitions, _ in response.topics:
             name = names[from_bytes(raw)]
-            topics.append((name, [_as_before(*partition) for partition in partitions]))
-            if any(code in _ANOTHER_TOPIC for _, code, *_ in partitions):
+            topics.append((name, [_without_tags(*partition) for partition in partitions]))
+            if any(code in _TOPIC_ID_ERRORS for _, code, *_ in partitions):
                 self._ids.pop(name, None)
-                await asyncio.sleep(PAUSE)
+                await asyncio.sleep(REFETCH_SECONDS)
         return SimpleNamespace(API_VERSION=response.API_VERSION, topics=topics)
 
 
-def _as_before(
-    number: int,
+def _without_tags(
+    partition: int,
     code: int,
     high_water: int,
-    stable: int,
-    start: int,
-    aborted: list[tuple[int, int, Any]] | None,
+    last_stable: int,
+    log_start: int,
+    tagged: list[tuple[int, int, Any]] | None,
     replica: int,
     records: bytes | None,
     _: Any,
 ) -> tuple[Any, ...]:
-    if code in _ANOTHER_TOPIC:
+    if code in _TOPIC_ID_ERRORS:
         code = UnknownTopicOrPartitionError.errno
-    ended = None if aborted is None else [(producer, first) for producer, first, _ in aborted]
-    return number, code, high_water, stable, start, ended, replica, records or b""
+    aborted = None if tagged is None else [(producer, first) for producer, first, _ in tagged]
+    return partition, code, high_water, last_stable, log_start, aborted, replica, records or b""
 
 
 class _FetchResponse(Response):  # type: ignore[misc]
     API_KEY = 1
-    API_VERSION = _BY_ID
+    API_VERSION = _TOPIC_ID_VERSION
     SCHEMA = Schema(
         ("throttle_time_ms", Int32),
         ("error_code", Int16),
@@ -140,7 +141,7 @@ class _FetchResponse(Response):  # type: ignore[misc]
 class _FetchRequest(RequestStruct):  # type: ignore[misc]
     FLEXIBLE_VERSION = True
     API_KEY = 1
-    API_VERSION = _BY_ID
+    API_VERSION = _TOPIC_ID_VERSION
     RESPONSE_TYPE = _FetchResponse
     SCHEMA = Schema(
         ("replica_id", Int32),
@@ -188,16 +189,21 @@ class _Fetch(Request[_FetchRequest]):  # type: ignore[misc]
         self._ids = ids
 
     def prepare(self, versions: dict[int, tuple[int, int]]) -> Any:
-        """The plain request for a broker that takes no ids."""
+        """Return a request by name for a broker that takes no topic ids."""
         _, latest = versions.get(self.API_KEY, (0, 0))
-        return super().prepare(versions) if latest >= _BY_ID else self._plain.prepare(versions)
+        if latest >= _TOPIC_ID_VERSION:
+            return super().prepare(versions)
+        return self._plain.prepare(versions)
 
     def build(self, request_struct_class: type[_FetchRequest]) -> _FetchRequest:
         plain = self._plain
         topics: list[Any] = [
             (
                 to_bytes(self._ids[topic]),
-                [(number, -1, offset, -1, -1, size, {}) for number, offset, size in partitions],
+                [
+                    (partition, -1, offset, -1, -1, max_bytes, {})
+                    for partition, offset, max_bytes in partitions
+                ],
                 {},
             )
             for topic, partitions in plain.topics

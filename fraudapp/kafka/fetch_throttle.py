@@ -1,4 +1,4 @@
-"""How long a worker rests before it fetches again: not at all, or longer the busier it is."""
+"""Delays fetches the more, the busier the event loop is, so that records come in larger batches."""
 
 from __future__ import annotations
 
@@ -7,65 +7,66 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
-BUSY: Final = 0.6
-"""Share of the time that the event loop works, from which on fetches rest."""
-FULL: Final = 0.9
-"""The same, from which on they rest for as long as they may."""
-WINDOW: Final = 0.02
-"""Seconds of which the share is taken, at least."""
-MEMORY: Final = 0.2
-"""Seconds that the moving average of it looks back."""
+THROTTLED_FROM_LOAD: Final = 0.6
+"""Share of the time that the event loop works, above which fetches are delayed."""
+FULL_DELAY_FROM_LOAD: Final = 0.9
+"""Share of the time that the event loop works, from which on the delay is the longest."""
+MIN_SAMPLE_SECONDS: Final = 0.02
+"""Seconds over which the load is measured, at least."""
+AVERAGING_SECONDS: Final = 0.2
+"""Seconds that the moving average of the load looks back."""
 
 
 class FetchThrottle:
-    """Learns from the event loop's use of its core how long to rest.
+    """Sets the delay of the next fetch by the load: the share of its time that the loop works.
 
-    With time to spare, each record is delivered as soon as it is there. Without, what a fetch and a
-    batch cost is paid too often, and records wait for the loop: then it is better that they wait at
-    the broker, and come together. With four partitions at 2,000 transactions a second on two cores
-    the loop worked .95 of the time, with a p99 of 45 ms from produce to decision; resting, .73 to
-    .79, and 27 to 32 (nothing else had run there before).
+    At low load there is no delay, and each record is delivered as soon as the broker has it. At
+    high load, the fixed cost of a fetch and of a batch is paid too often, and records wait for the
+    event loop. It is better then that they wait at the broker, and come in fewer, larger batches:
+    both the load and the p99 from produce to decision fall.
 
-    What counts is the core that the loop gets: one that is given less than `BUSY` of a core, by a
-    limit or by others, never rests.
+    The load is measured in time on a core. A loop that gets less than `THROTTLED_FROM_LOAD` of a
+    core, because of a limit or of other processes, is never throttled.
     """
 
     def __init__(
         self,
-        longest: float,
+        max_delay: float,
         *,
         clock: Callable[[], float] = time.monotonic,
         worked: Callable[[], float] = time.thread_time,
     ) -> None:
-        """`longest` is in seconds; `worked` tells those that this thread has been at work."""
-        self._longest = longest
+        """`max_delay` is in seconds; `worked` returns the CPU seconds of this thread."""
+        self._max_delay = max_delay
         self._clock = clock
         self._worked = worked
-        self._since = clock(), worked()
-        self._share = 0.0
+        self._sampled = clock(), worked()
+        self._load = 0.0  # moving average
 
-    def seconds(self) -> float:
-        """How long to rest now; to be asked in the loop, before each fetch."""
-        (began, before), (now, worked) = self._since, (self._clock(), self._worked())
-        if now - began >= WINDOW:
-            weight = min(1.0, (now - began) / MEMORY)
-            self._share += weight * ((worked - before) / (now - began) - self._share)
-            self._since = now, worked
-        return self._longest * min(1.0, max(0.0, (self._share - BUSY) / (FULL - BUSY)))
+    def delay(self) -> float:
+        """Return the seconds to wait before a fetch; call it in the event loop, before each one."""
+        (began, worked_before), (now, worked) = self._sampled, (self._clock(), self._worked())
+        if now - began >= MIN_SAMPLE_SECONDS:
+            weight = min(1.0, (now - began) / AVERAGING_SECONDS)
+            self._load += weight * ((worked - worked_before) / (now - began) - self._load)
+            self._sampled = now, worked
+        above = self._load - THROTTLED_FROM_LOAD
+        share = above / (FULL_DELAY_FROM_LOAD - THROTTLED_FROM_LOAD)
+        return self._max_delay * min(1.0, max(0.0, share))
 
 
 def throttled(
-    fetch: Callable[..., Awaitable[bool]], rest: FetchThrottle
+    fetch: Callable[..., Awaitable[bool]], throttle: FetchThrottle
 ) -> Callable[..., Awaitable[bool]]:
-    """Return a fetch that rests before it is sent.
+    """Return a fetch that waits for the throttle's delay before it is sent.
 
-    The broker could hold it back as well (`fetch.min.bytes`), but would then answer every few
-    milliseconds when it has nothing.
+    The broker could hold fetches back as well (`fetch.min.bytes`). It would then need a short
+    maximal wait, and answer that often when it has no records.
     """
 
-    async def fetch_rested(*args: Any) -> bool:
-        if seconds := rest.seconds():
-            await asyncio.sleep(seconds)
+    async def throttled_fetch(*args: Any) -> bool:
+        if delay := throttle.delay():
+            await asyncio.sleep(delay)
         return await fetch(*args)
 
-    return fetch_rested
+    return throttled_fetch

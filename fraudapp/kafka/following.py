@@ -1,4 +1,4 @@
-"""What services have in common that follow a topic for as long as they run."""
+"""The polling of services that follow a topic for as long as they run."""
 
 from __future__ import annotations
 
@@ -12,23 +12,24 @@ from mode import Service
 from fraudapp.operation import Operation
 
 POLL_MS: Final = 1_000
-"""Longest wait for the next records, which also bounds how long stopping takes."""
-RETRY: Final = 1.0
-"""Seconds until it is tried again to read what could not be read."""
+"""Milliseconds to wait for the next records, which also bounds how long stopping takes."""
+RETRY_SECONDS: Final = 1.0
+"""Seconds to the next attempt after a read has failed."""
 
 
 async def next_records(
     service: Service, consumer: AIOKafkaConsumer, operation: Operation
 ) -> Mapping[TopicPartition, Sequence[ConsumerRecord]] | None:
-    """Return what comes next of all that is assigned; None if it cannot be read, after a while.
+    """Return the next records of all assigned partitions, by partition; {} if none come in time.
 
-    `operation` is told which of both it is.
+    Returns None if they cannot be read, after `RETRY_SECONDS`; raises no `KafkaError`. `operation`
+    is told of each success and failure.
     """
     try:
         fetched = await consumer.getmany(timeout_ms=POLL_MS)
     except KafkaError as exc:
         operation.failed(exc)
-        await service.sleep(RETRY)
+        await service.sleep(RETRY_SECONDS)
         return None
     operation.succeeded()
     return cast("Mapping[TopicPartition, Sequence[ConsumerRecord]]", fetched)

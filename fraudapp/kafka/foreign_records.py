@@ -1,7 +1,7 @@
-"""Records on topics of ours that we did not write: passed over, counted, and told once each.
+"""Counts and logs the records on our topics that this application did not write.
 
-Whoever may write to a topic may write anything to it. It must never end a worker, and at every
-start again.
+Whoever may write to a topic may write anything to it. Readers pass over such a record: an error
+would end the worker, and end it again at every start.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from models.characters import legible
 
 log = logging.getLogger(__name__)
 
-REMEMBERED: Final = 10_000
-"""Positions that were told of, at most; several readers come by each of them."""
+MAX_REMEMBERED_RECORDS: Final = 10_000
+"""Foreign records that are remembered, since several readers come by each of them."""
 
-LONGEST: Final = 200
-"""Characters of what is wrong that are told."""
+MAX_REASON_CHARACTERS: Final = 200
+"""Characters of the reason in the log, at most."""
 
 _records: Final = Counter(
     "fraud_foreign_records",
@@ -29,17 +29,17 @@ _records: Final = Counter(
     ["topic"],
     registry=metrics.registry,
 )
-_told: Final[OrderedDict[tuple[str, int, int], None]] = OrderedDict()
+_reported: Final[OrderedDict[tuple[str, int, int], None]] = OrderedDict()
 
 
 def passed_over(topic: str, partition: int, offset: int, why: object) -> None:
-    """Count a record, and say where it is and what is wrong with it, unless that was done."""
-    where = topic, partition, offset
-    if where in _told:
+    """Count a foreign record, and log its position and `why`, once however often it is read."""
+    position = topic, partition, offset
+    if position in _reported:
         return
-    _told[where] = None
-    if len(_told) > REMEMBERED:
-        _told.popitem(last=False)
+    _reported[position] = None
+    if len(_reported) > MAX_REMEMBERED_RECORDS:
+        _reported.popitem(last=False)
     _records.labels(topic).inc()
-    text = legible(str(why)[:LONGEST])
-    log.warning("record %s/%d/%d is none of ours, and is passed over: %s", *where, text)
+    reason = legible(str(why)[:MAX_REASON_CHARACTERS])
+    log.warning("record %s/%d/%d is none of ours, and is passed over: %s", *position, reason)

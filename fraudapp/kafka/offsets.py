@@ -1,8 +1,8 @@
-"""Where the partitions of a topic end.
+"""High water and last stable offset of partitions, as a fetch returns them.
 
-`ListOffsets` is not asked alone: brokers that are compatible with Kafka may answer it with the
-first offset of the last batch plus one, and it does not tell of open transactions. What a fetch
-answers is what a reader goes by.
+`ListOffsets` is not enough. Some brokers that are compatible with Kafka answer it with the first
+offset of the last batch plus one, and it says nothing of open transactions. A reader goes by the
+offsets in the response to a fetch, so they are taken from one.
 """
 
 from __future__ import annotations
@@ -18,31 +18,32 @@ from aiokafka.client import AIOKafkaClient
 from aiokafka.protocol.fetch import FetchRequest
 
 WITHIN: Final = 10.0
-"""Seconds in which brokers have to answer."""
-_PAUSE: Final = 0.2
-_LEAST_BYTES: Final = 1
-_WAIT_MS: Final = 1
-"""Without any wait, the embedded broker answers of no partition."""
+"""Seconds in which brokers have to answer, by default."""
+_RETRY_SECONDS: Final = 0.2
+_MAX_FETCH_BYTES: Final = 1
+"""As few as possible: the records of the fetch are thrown away."""
+_MAX_WAIT_MS: Final = 1
+"""Not 0: without any wait, the embedded broker answers for no partition."""
 _LATEST: Final = -1
 _READ_COMMITTED: Final = 1
-_WITH_STABLE_OFFSET: Final = 4
-"""Version of the answer to a fetch from which on it has the last stable offset."""
+_STABLE_OFFSET_VERSION: Final = 4
+"""Version of the fetch API from which on responses have the last stable offset."""
 
 
 class End(NamedTuple):
-    """Where a partition ends."""
+    """Where a partition ends, for producers and for readers of committed records."""
 
     high_water: int
-    """Offset that the next record will get."""
+    """High water: the offset that the next record gets."""
     stable: int
-    """Offset up to which no transaction is open: so far can be read now."""
+    """Last stable offset: no transaction is open before it, and readers get no further."""
 
 
 class OpenTransaction(kafka_errors.KafkaError):  # type: ignore[misc]
-    """Records that are there cannot be read before somebody's transaction has ended."""
+    """Records cannot be read before the transaction of another producer has ended."""
 
     def __init__(self, partition: TopicPartition, offset: int) -> None:
-        """`offset` is the first of them."""
+        """`offset` is that of the first such record."""
         super().__init__(
             f"{partition.topic}/{partition.partition}/{offset} belongs to a transaction of "
             "another program, which is neither committed nor aborted yet"
@@ -54,23 +55,24 @@ async def ends(
 ) -> dict[TopicPartition, End]:
     """Return the ends of partitions, of any topic, assigned or not; raises `KafkaError`.
 
-    `consumer` reads committed records only. What may pass is tried again for `within` seconds;
-    aiokafka's own question is for 40, and then tells nothing of the reason.
+    `consumer` has to read committed records only; its assignment and position do not change.
+    Errors that may pass are retried for `within` seconds; then the last one is raised. aiokafka's
+    own call takes longer to give up, and does not give the reason.
     """
     wanted = list(partitions)
-    reasons: list[kafka_errors.KafkaError] = []
+    failures: list[kafka_errors.KafkaError] = []
     try:
-        return await asyncio.wait_for(_until_answered(consumer, wanted, reasons), within)
+        return await asyncio.wait_for(_retry(consumer, wanted, failures), within)
     except asyncio.TimeoutError:
-        if reasons:
-            raise reasons[-1] from None
+        if failures:
+            raise failures[-1] from None
         raise kafka_errors.KafkaTimeoutError(f"no answer within {within:g} s") from None
 
 
-async def _until_answered(
+async def _retry(
     consumer: AIOKafkaConsumer,
     partitions: list[TopicPartition],
-    reasons: list[kafka_errors.KafkaError],
+    failures: list[kafka_errors.KafkaError],
 ) -> dict[TopicPartition, End]:
     while True:
         try:
@@ -78,35 +80,38 @@ async def _until_answered(
         except kafka_errors.KafkaError as exc:
             if not exc.retriable:
                 raise
-            reasons.append(exc)
+            failures.append(exc)
             if exc.invalid_metadata:
                 await consumer._client.force_metadata_update()
-            await asyncio.sleep(_PAUSE)
+            await asyncio.sleep(_RETRY_SECONDS)
 
 
 async def _ends(
     consumer: AIOKafkaConsumer, partitions: list[TopicPartition]
 ) -> dict[TopicPartition, End]:
-    await known(consumer._client, {partition.topic for partition in partitions})
-    asked_for = dict.fromkeys(partitions, _LATEST)
-    answers = await consumer._fetcher._proc_offset_requests(asked_for)
-    listed: Mapping[TopicPartition, int] = {tp: offset for tp, (offset, _) in answers.items()}
-    by_node: defaultdict[int, list[TopicPartition]] = defaultdict(list)
-    for partition in listed:
-        node = consumer._client.cluster.leader_for_partition(partition)
-        if node is None or node < 0:
-            raise kafka_errors.LeaderNotAvailableError(partition)
-        by_node[node].append(partition)
-    asked = (
-        _fetch(consumer, node, {partition: listed[partition] for partition in led})
-        for node, led in by_node.items()
+    await load_metadata(consumer._client, {tp.topic for tp in partitions})
+    requested = dict.fromkeys(partitions, _LATEST)
+    answers = await consumer._fetcher._proc_offset_requests(requested)
+    latest: Mapping[TopicPartition, int] = {tp: offset for tp, (offset, _) in answers.items()}
+    by_leader: defaultdict[int, list[TopicPartition]] = defaultdict(list)
+    for tp in latest:
+        leader = consumer._client.cluster.leader_for_partition(tp)
+        if leader is None or leader < 0:
+            raise kafka_errors.LeaderNotAvailableError(tp)
+        by_leader[leader].append(tp)
+    fetches = (
+        _fetch(consumer, leader, {tp: latest[tp] for tp in led})
+        for leader, led in by_leader.items()
     )
-    found = await asyncio.gather(*asked)
-    return {partition: end for each in found for partition, end in each.items()}
+    found = await asyncio.gather(*fetches)
+    return {tp: end for each in found for tp, end in each.items()}
 
 
-async def known(client: AIOKafkaClient, topics: Iterable[str]) -> None:
-    """Let the client know where topics are; raises `KafkaError` for one that it may not know."""
+async def load_metadata(client: AIOKafkaClient, topics: Iterable[str]) -> None:
+    """Fetch the metadata of topics that the client has none of.
+
+    Raises a `KafkaError` for a topic that does not exist, or that our user may not see.
+    """
     cluster = client.cluster
     for topic in topics:
         await client.add_topic(topic)
@@ -119,22 +124,24 @@ async def known(client: AIOKafkaClient, topics: Iterable[str]) -> None:
 
 
 async def _fetch(
-    consumer: AIOKafkaConsumer, node: int, listed: Mapping[TopicPartition, int]
+    consumer: AIOKafkaConsumer, leader: int, offsets: Mapping[TopicPartition, int]
 ) -> dict[TopicPartition, End]:
     by_topic: defaultdict[str, list[tuple[int, int, int]]] = defaultdict(list)
-    for (topic, partition), offset in listed.items():
-        by_topic[topic].append((partition, offset, _LEAST_BYTES))
-    request = FetchRequest(_WAIT_MS, 0, _LEAST_BYTES, _READ_COMMITTED, list(by_topic.items()))
-    response: Any = await consumer._client.send(node, request)
+    for (topic, partition), offset in offsets.items():
+        by_topic[topic].append((partition, offset, _MAX_FETCH_BYTES))
+    request = FetchRequest(
+        _MAX_WAIT_MS, 0, _MAX_FETCH_BYTES, _READ_COMMITTED, list(by_topic.items())
+    )
+    response: Any = await consumer._client.send(leader, request)
     found: dict[TopicPartition, End] = {}
     for topic, answers in response.topics:
-        for number, code, high_water, *rest in answers:
-            partition = TopicPartition(topic, number)
+        for partition, code, high_water, *rest in answers:
+            tp = TopicPartition(topic, partition)
             error = kafka_errors.for_code(code)
             if error is not kafka_errors.NoError:
-                raise error(partition)
-            stable = rest[0] if response.API_VERSION >= _WITH_STABLE_OFFSET else high_water
-            found[partition] = End(high_water, stable if stable >= 0 else high_water)
-    if missing := listed.keys() - found.keys():
+                raise error(tp)
+            stable = rest[0] if response.API_VERSION >= _STABLE_OFFSET_VERSION else high_water
+            found[tp] = End(high_water, stable if stable >= 0 else high_water)
+    if missing := offsets.keys() - found.keys():
         raise kafka_errors.LeaderNotAvailableError(missing)
     return found

@@ -1,4 +1,7 @@
-"""Appends many records to one partition at once, at a tenth of the cost of sending each."""
+"""Appends whole batches to a partition, which costs far less than sending record by record.
+
+The batches are idempotent, see `fraudapp.kafka.idempotence`.
+"""
 
 from __future__ import annotations
 
@@ -14,8 +17,8 @@ from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.errors import MessageSizeTooLargeError
 
 from fraudapp.kafka.clients import client_options
-from fraudapp.kafka.idempotence import TOO_LARGE, Sequence
-from fraudapp.kafka.offsets import known
+from fraudapp.kafka.idempotence import TOO_LARGE, PartitionSequence
+from fraudapp.kafka.offsets import load_metadata
 from fraudapp.kafka.topic_ids import ids_when_there, topic_ids
 from fraudapp.operation import Operation, troubles
 from fraudapp.retry import retry_forever
@@ -24,39 +27,43 @@ from fraudapp.settings import Settings
 log = logging.getLogger(__name__)
 
 LARGEST_BATCH: Final = 900_000
-"""Bytes of a batch, at most, unless one record is larger; brokers take 1 MiB by default."""
-LARGEST_REQUEST: Final = 90_000_000
+"""Bytes of a batch, at most, unless a single record is larger; brokers take 1 MiB by default."""
+MAX_RECORD_BYTES: Final = 90_000_000
 """Bytes of a record, at most: brokers close the connection over a request of 100 MiB."""
-ROOM_FOR_HEADERS: Final = 64_000
-"""Bytes of a record beside the message it holds, at most."""
-_OVERHEAD: Final = 128
+MAX_HEADER_BYTES: Final = 64_000
+"""Bytes of a record beside the message that it holds, at most."""
+_MAX_OVERHEAD_BYTES: Final = 128
 """Bytes of a record beside its key, value and headers, at most."""
 
 
 def largest_letter(settings: Settings) -> int:
-    """Bytes of the largest record that is sent, a dead letter: twice an input, and its headers."""
-    return min(2 * settings.max_message_bytes + ROOM_FOR_HEADERS, LARGEST_REQUEST)
+    """Return the bytes of the largest record sent, a dead letter: twice an input, plus headers."""
+    return min(2 * settings.max_message_bytes + MAX_HEADER_BYTES, MAX_RECORD_BYTES)
 
 
-# A plain tuple: there is one for each decision, and a named one costs as much as its JSON.
+# A plain tuple: one is made for each decision, and a named tuple costs as much as its JSON.
 NewRecord = tuple["bytes | None", "bytes | None", list[tuple[str, bytes]]]
-"""Key, value and headers of a record to be appended."""
+"""Key, value and headers of a record to append."""
 
 
 class BatchProducer:
-    """A producer of batches which the caller has put together; Faust's sends record by record."""
+    """An idempotent producer of whole batches; Faust's producer sends record by record.
+
+    Its methods are safe to call concurrently: appends to one partition take turns.
+    """
 
     def __init__(self, settings: Settings, compression: Literal["gzip"] | None = None) -> None:
-        self._largest = max(LARGEST_BATCH + ROOM_FOR_HEADERS, largest_letter(settings))
-        self._one_large = asyncio.Lock()
-        self._takes: defaultdict[str, int] = defaultdict(lambda: LARGEST_BATCH)  # bytes, by topic
+        self._max_request_bytes = max(LARGEST_BATCH + MAX_HEADER_BYTES, largest_letter(settings))
+        self._large_record_turn = asyncio.Lock()
+        # By topic: lower than the default once a broker has refused a batch as too large.
+        self._max_batch_bytes: defaultdict[str, int] = defaultdict(lambda: LARGEST_BATCH)
         self._operations: set[Operation] = set()
-        self._sequences: dict[TopicPartition, Sequence] = {}
+        self._sequences: dict[TopicPartition, PartitionSequence] = {}
         self._producer = AIOKafkaProducer(
             **client_options(settings),
             acks="all",
             max_batch_size=LARGEST_BATCH,
-            max_request_size=self._largest,
+            max_request_size=self._max_request_bytes,
             compression_type=compression,
             request_timeout_ms=60_000,
         )
@@ -66,33 +73,33 @@ class BatchProducer:
         await self._producer.start()
 
     async def stop(self) -> None:
-        """Disconnect."""
+        """Disconnect, once the batches on their way are sent."""
         await self._producer.stop()
 
     async def partitions(self, topic: str, *, afresh: bool = False) -> int:
         """Return how many partitions a topic has; raises `KafkaError`.
 
-        As was heard some minutes ago at most, unless a broker is to be asked `afresh`.
+        The number is from the client's metadata, some minutes old at most; `afresh` asks a broker.
         """
         if afresh:
             await self._producer.client.force_metadata_update()
         return len(await self._producer.partitions_for(topic))
 
     async def partitions_when_told(self, topic: str, what: str) -> int:
-        """Return how many partitions a topic has, trying until a broker tells; see `append`."""
+        """Return how many partitions a topic has; retries for ever, and logs failures as `what`."""
         client = self._producer.client
-        with self._trying(f"{what} in {topic}", "DESCRIBE") as operation:
+        with self._tracked(f"{what} in {topic}", "DESCRIBE") as operation:
             async for attempt in retry_forever(operation):
                 with attempt:
-                    await known(client, [topic])
+                    await load_metadata(client, [topic])
         return len(client.cluster.partitions_for_topic(topic))
 
     def troubles(self) -> list[str]:
-        """What cannot be appended now, and why."""
+        """Return a sentence, with the reason, for each append that fails now."""
         return troubles(self._operations)
 
     async def topic_ids(self, topics: Collection[str], *, wait: bool = False) -> dict[str, str]:
-        """See `topic_ids`, and to `wait` for those that are not there yet `ids_when_there`."""
+        """See `topic_ids`; with `wait`, see `ids_when_there`."""
         return await (ids_when_there if wait else topic_ids)(self._producer.client, topics)
 
     async def append(
@@ -106,28 +113,33 @@ class BatchProducer:
     ) -> list[int]:
         """Append records in their order, and return their offsets, which need not be consecutive.
 
-        Tries until it goes well (see `retry_forever`), and says `what` in the log when it does not.
-        None is there twice then, unless the broker has lost what it had or knows no batch
-        again, or the topic began to take less meanwhile. Raises `RecordListTooLargeError`, or
-        `MessageSizeTooLargeError`, also for what is larger than `largest_letter`: it is not sent.
-        To `divide` is to send what the topic does not take at once as several batches: then, only a
-        single record can be too large.
+        Blocks until all are acknowledged by the broker, and retries for ever (see `retry_forever`);
+        failures are logged as `what`. An offset is -1 where the broker knows that it has the record
+        and no longer where.
+
+        No record is appended twice, with three exceptions: the broker has lost its state of the
+        producer, it knows no producer ids, or the topic's size limit was lowered meanwhile.
+
+        With `divide`, a batch that is too large for the topic is sent as several. Raises
+        `RecordListTooLargeError` or `MessageSizeTooLargeError`: with `divide` for a single record
+        only, and always for one larger than `largest_letter`, which is not sent.
         """
-        kept = list(records)
-        # What waits for one broker goes in one request; several large ones may be too much for it.
-        turn = self._one_large if _is_large(kept) else nullcontext()
+        whole = list(records)
+        # aiokafka puts the waiting batches for one broker into one request. Several large records
+        # could exceed the broker's limit, so they are sent one at a time.
+        turn = self._large_record_turn if _is_large(whole) else nullcontext()
         sequence = self._sequence(topic, partition)
         offsets: list[int] = []
-        with self._trying(f"{what} in {topic}/{partition}", "WRITE") as operation:
+        with self._tracked(f"{what} in {topic}/{partition}", "WRITE") as operation:
             async with sequence.turn():
                 async for attempt in retry_forever(operation):
                     async with turn:
                         with attempt:
-                            await self._append(topic, partition, kept, offsets, divide)
+                            await self._append(topic, partition, whole, offsets, divide)
         return offsets
 
     @contextmanager
-    def _trying(self, what: str, needs: str) -> Iterator[Operation]:
+    def _tracked(self, what: str, needs: str) -> Iterator[Operation]:
         operation = Operation(what, needs)
         self._operations.add(operation)
         try:
@@ -143,70 +155,74 @@ class BatchProducer:
         offsets: list[int],
         divide: bool,
     ) -> None:
-        """Append those records that have no offsets yet."""
+        """Append the records that have no offset in `offsets` yet, and add theirs."""
         sequence = self._sequence(topic, partition)
         await sequence.begin(self._producer.client)
-        batches = list(self._batches(records[len(offsets) :], self._takes[topic]))
-        for batch, held in batches:  # in their order: aiokafka sends a partition one at a time too
+        batches = list(self._batches(records[len(offsets) :], self._max_batch_bytes[topic]))
+        # One after the other: aiokafka has no more than one batch of a partition in flight, either.
+        for batch, count in batches:
             size = batch.size()
             sequence.number(batch)
             try:
                 first = await self._send(batch, topic, partition)
             except BaseException as exc:
                 sequence.failed(exc)
-                if not (isinstance(exc, TOO_LARGE) and divide and held > 1):
+                if not (isinstance(exc, TOO_LARGE) and divide and count > 1):
                     raise
-                self._takes[topic] = min(self._takes[topic], size // 2)
+                self._max_batch_bytes[topic] = min(self._max_batch_bytes[topic], size // 2)
                 log.info("%s takes less than %d bytes at once", topic, size)
                 await self._append(topic, partition, records, offsets, divide)
                 return
-            sequence.confirmed(held)
-            # A batch that was known from before, but no longer where it is, has no offset.
-            offsets += range(first, first + held) if first >= 0 else [-1] * held
+            sequence.confirmed(count)
+            # A broker that drops a duplicate may no longer know the offset of the first one.
+            offsets += range(first, first + count) if first >= 0 else [-1] * count
 
-    def _sequence(self, topic: str, partition: int) -> Sequence:
-        there = TopicPartition(topic, partition)
-        if there not in self._sequences:
-            self._sequences[there] = Sequence(there)
-        return self._sequences[there]
+    def _sequence(self, topic: str, partition: int) -> PartitionSequence:
+        tp = TopicPartition(topic, partition)
+        if tp not in self._sequences:
+            self._sequences[tp] = PartitionSequence(tp)
+        return self._sequences[tp]
 
     async def _send(self, batch: Any, topic: str, partition: int) -> int:
         batch.close()
         sent = await self._producer.send_batch(batch, topic, partition=partition)
         return int((await sent).offset)
 
-    def _batches(self, records: Iterable[NewRecord], most: int) -> Iterator[tuple[Any, int]]:
-        """Batches, and how many records they hold: of `most` bytes, unless one record is larger."""
-        now = int(time.time() * 1_000)
-        limited = most < LARGEST_BATCH
+    def _batches(self, records: Iterable[NewRecord], max_bytes: int) -> Iterator[tuple[Any, int]]:
+        """Yield batches of at most `max_bytes`, or of a single larger record, with their counts."""
+        now_ms = int(time.time() * 1_000)
+        limited = max_bytes < LARGEST_BATCH  # else aiokafka's builder keeps to the limit
         batch: Any = None
-        held = 0
+        count = 0
         for record in records:
             key, value, headers = record
             if batch is not None:
-                full = limited and batch.size() + size_of(record) > most
-                taken = full or batch.append(timestamp=now, key=key, value=value, headers=headers)
+                full = limited and batch.size() + size_of(record) > max_bytes
+                taken = full or batch.append(
+                    timestamp=now_ms, key=key, value=value, headers=headers
+                )
                 if not full and taken is not None:
-                    held += 1
+                    count += 1
                     continue
-                yield batch, held
+                yield batch, count
                 batch = None
-            # A batch takes its first record whatever the size, and then no more than fit. aiokafka
-            # compares only what is sent record by record; nothing is sent of them.
-            if size_of(record) - _OVERHEAD <= self._largest:  # else it need not be made for that
-                batch, held = self._producer.create_batch(), 1
-                batch.append(timestamp=now, key=key, value=value, headers=headers)
-            if batch is None or batch.size() > self._largest:
-                raise MessageSizeTooLargeError(f"more than {self._largest:,} bytes")
+            # A batch takes its first record whatever its size, and then only records that fit.
+            # aiokafka checks the size of records sent one by one, and not of batches, so the check
+            # is made here. A record that is surely too large is not even copied into a batch.
+            if size_of(record) - _MAX_OVERHEAD_BYTES <= self._max_request_bytes:
+                batch, count = self._producer.create_batch(), 1
+                batch.append(timestamp=now_ms, key=key, value=value, headers=headers)
+            if batch is None or batch.size() > self._max_request_bytes:
+                raise MessageSizeTooLargeError(f"more than {self._max_request_bytes:,} bytes")
         if batch is not None:
-            yield batch, held
+            yield batch, count
 
 
 def size_of(record: NewRecord) -> int:
-    """Bytes that a record takes in a batch, at most."""
+    """Return the bytes that a record takes in a batch, at most."""
     key, value, headers = record
-    told = sum(len(name) + len(text) for name, text in headers)
-    return len(key or b"") + len(value or b"") + told + _OVERHEAD
+    header_bytes = sum(len(name) + len(content) for name, content in headers)
+    return len(key or b"") + len(value or b"") + header_bytes + _MAX_OVERHEAD_BYTES
 
 
 def _is_large(records: list[NewRecord]) -> bool:

@@ -1,7 +1,7 @@
-"""How the topics of the application have to be set, and what to do where they are not.
+"""Which configuration the topics of the application need, and how to repair one that differs.
 
-What would lose something is refused: no worker starts on it. What only costs something is warned
-of.
+No worker starts on a topic whose configuration would lose data. One that has only a cost is logged
+as a warning.
 """
 
 from __future__ import annotations
@@ -21,34 +21,35 @@ from fraudapp.settings import Settings
 log = logging.getLogger(__name__)
 
 KEPT_WHOLE: Final = {"cleanup.policy": "delete", "retention.ms": "-1", "retention.bytes": "-1"}
-"""How a log is made of which every record counts. Compaction would keep the last record under a
-key, and of several decisions under one id the first is the one that counts."""
+"""Configuration of the decisions topic, of which every record counts. Compaction would keep the
+last record under a key, and of several decisions under one id the first is the one that counts."""
 LATEST_KEPT: Final = {"cleanup.policy": "compact", "segment.bytes": "1048576"}
-"""How a topic is made of which the last record under a key counts, and which stays short: what
-compaction may not touch yet, the latest segment, is small."""
+"""Configuration of a topic of which the last record under a key counts. Compaction never touches
+the active segment, so small segments keep the topic short."""
 BROKERS_CLOCK: Final = {"message.timestamp.type": "LogAppendTime"}
-"""How a log is made that only workers write to: a broker refuses records with the timestamp of a
-clock that is ahead, and soon deletes those of one that is behind."""
+"""Configuration of a topic that only workers write to. With their own timestamps, a broker would
+refuse records of a worker whose clock is ahead, and soon delete those of one that is behind."""
 SMALLEST_LIMIT: Final = 16_384
-"""Bytes that the log has to take at once: of the largest decision there can be, and more."""
+"""Bytes that the decisions topic has to take in a batch: more than the largest decision has."""
 
 
 class Demand(NamedTuple):
-    """How one option of a topic has to be."""
+    """The value that one configuration option of a topic needs."""
 
     topic: str
     option: str
     suits: Callable[[str], bool]
+    """Whether a value will do."""
     value: str
-    """One that suits."""
+    """A value that suits, for the repair command."""
     why: str
-    """What happens otherwise."""
-    refused: bool
-    """Whether a worker may not start on it."""
+    """The consequence of a value that does not suit, for the operator."""
+    required: bool
+    """Whether a worker must not start without it; else it is a warning."""
 
 
 def demands(settings: Settings) -> list[Demand]:
-    """All that is asked of topics that exist."""
+    """Return what the topics of the application need, whether they exist or not."""
     decisions, letters = settings.decisions_topic, settings.dead_letters_topic
     inputs = settings.transactions_topic
     decided_again = "what is deleted from it can be decided again"
@@ -135,21 +136,21 @@ def demands(settings: Settings) -> list[Demand]:
 async def misfits(settings: Settings, admin: AIOKafkaAdminClient) -> list[str]:
     """Return a sentence for each topic on which no worker may start, with the command to repair it.
 
-    Where the worker may start all the same, the sentence is a warning in the log. Topics that do
-    not exist are left out; a broker that does not tell how they are set is warned of. Raises
+    For demands that are not required, the sentence is logged as a warning. Topics that do not exist
+    are left out. If the broker does not tell configurations, that is a warning, too. Raises
     `KafkaError`.
     """
-    wanted = demands(settings)
-    found = await _configurations(admin, {demand.topic for demand in wanted})
+    all_demands = demands(settings)
+    found = await _configurations(admin, {demand.topic for demand in all_demands})
     unmet: defaultdict[tuple[str, bool], list[Demand]] = defaultdict(list)
-    for demand in wanted:
+    for demand in all_demands:
         value = found.get(demand.topic, {}).get(demand.option)
         if value is not None and not demand.suits(value):
-            unmet[demand.topic, demand.refused].append(demand)
+            unmet[demand.topic, demand.required].append(demand)
     refusals = []
-    for (topic, refused), each in unmet.items():
+    for (topic, required), each in unmet.items():
         sentence = _sentence(settings, topic, found[topic], each)
-        if refused:
+        if required:
             refusals.append(sentence)
         else:
             log.warning(sentence)
@@ -179,9 +180,9 @@ async def _configurations(
 
 
 def _sentence(
-    settings: Settings, topic: str, is_set: Mapping[str, str], unmet: list[Demand]
+    settings: Settings, topic: str, actual: Mapping[str, str], unmet: list[Demand]
 ) -> str:
-    now = ", ".join(f"{each.option}={is_set[each.option]}" for each in unmet)
+    now = ", ".join(f"{each.option}={actual[each.option]}" for each in unmet)
     why = "; ".join(dict.fromkeys(each.why for each in unmet))
     config = ",".join(f"{each.option}={each.value}" for each in unmet)
     return (
@@ -195,9 +196,9 @@ def _unlimited(value: str) -> bool:
     return value == "-1"
 
 
-def _at_least(least: int) -> Callable[[str], bool]:
-    return lambda value: not value.isdecimal() or int(value) >= least
+def _at_least(minimum: int) -> Callable[[str], bool]:
+    return lambda value: not value.isdecimal() or int(value) >= minimum
 
 
-def _at_most(most: int) -> Callable[[str], bool]:
-    return lambda value: not value.isdecimal() or int(value) <= most
+def _at_most(maximum: int) -> Callable[[str], bool]:
+    return lambda value: not value.isdecimal() or int(value) <= maximum

@@ -1,10 +1,11 @@
-"""Which topic it is that has a name: one that is deleted and made anew is another one.
+"""Topic ids: they tell a topic from one that was deleted and made anew under the same name.
 
-Kafka gives each topic an id, from 2.8 on. Whatever is remembered of the offsets of a topic is worth
-nothing for the next one of that name, so the id is remembered with it. Where there is none, at the
-broker or in what was remembered before it was asked for, the name has to do.
+Kafka gives each topic an id, from 2.8 on. Offsets of a topic mean nothing in the next topic of that
+name, so the id is kept with them. Where an id is missing, because the broker is older or the
+offsets were kept without one, the name has to do.
 
-aiokafka knows of no ids, so what asks for them is made of its parts.
+aiokafka has no topic ids; the metadata request that asks for them is built from its protocol
+classes.
 """
 
 from __future__ import annotations
@@ -39,58 +40,59 @@ from models.errors import NeedsOperator
 
 Partition = TypeVar("Partition", bound=TopicPartition)
 
-LOOKS: Final = 100
-PAUSE: Final = 0.1
-"""Seconds between two looks for a topic that was made a moment ago."""
-_NONE: Final = bytes(16)
+MAX_LOOKUPS: Final = 100
+"""Requests for the ids of topics that were just created, at most."""
+LOOKUP_PAUSE_SECONDS: Final = 0.1
+"""Seconds between two such requests."""
+_NO_ID: Final = bytes(16)
 
 
 class TopicRemade(NeedsOperator):
-    """What a worker has in memory is of a topic that is no more, or was longer."""
+    """A topic was deleted and made anew, or lost its end: what the worker knows of it is void."""
 
 
 class Uuid(AbstractType[bytes]):  # type: ignore[misc]
-    """A field of sixteen bytes."""
+    """Protocol type of a topic id: sixteen bytes."""
 
     @classmethod
     def encode(cls, value: bytes) -> bytes:
-        """The bytes as they are."""
+        """Return the bytes as they are."""
         return value
 
     @classmethod
     def decode(cls, data: BytesIO) -> bytes:
-        """The next sixteen bytes."""
+        """Return the next sixteen bytes."""
         return data.read(16)
 
 
 def to_bytes(topic_id: str) -> bytes:
-    """Return an id as it is on the wire."""
+    """Return the sixteen bytes of an id as printed by `from_bytes`."""
     return base64.urlsafe_b64decode(topic_id + "==")
 
 
 def from_bytes(raw: bytes) -> str:
     """Return an id as Kafka's own tools print it; "" for none."""
-    return "" if raw == _NONE else base64.urlsafe_b64encode(raw).decode().rstrip("=")
+    return "" if raw == _NO_ID else base64.urlsafe_b64encode(raw).decode().rstrip("=")
 
 
 def same(one: str, other: str) -> bool:
-    """Whether these can be ids of the same topic: that is not known where one is missing."""
+    """Whether two ids may be of the same topic; true also where one is missing."""
     return one == other or not one or not other
 
 
 async def topic_ids(client: AIOKafkaClient, topics: Iterable[str]) -> dict[str, str]:
     """Return the ids of those topics that exist, as one broker knows them; raises `KafkaError`.
 
-    They are "" at a broker that has no ids.
+    The ids are "" if the broker has none.
     """
-    wanted = sorted(topics)
+    names = sorted(topics)
     node = client.get_random_node()
     if node is None:
         raise NodeNotReadyError("no broker is known")
     try:
-        response: Any = await client.send(node, _Metadata(wanted))
+        response: Any = await client.send(node, _Metadata(names))
     except (IncompatibleBrokerVersion, NotImplementedError):
-        return dict.fromkeys(wanted, "")
+        return dict.fromkeys(names, "")
     return {
         name: from_bytes(raw)
         for code, name, raw, *_ in response.topics
@@ -99,40 +101,38 @@ async def topic_ids(client: AIOKafkaClient, topics: Iterable[str]) -> dict[str, 
 
 
 async def ids_when_there(client: AIOKafkaClient, topics: Collection[str]) -> dict[str, str]:
-    """The same of topics of which some may have been made a moment ago; raises `KafkaError`."""
-    for _ in range(LOOKS):
+    """Return the ids of topics, waiting for those just created; raises `KafkaError`."""
+    for _ in range(MAX_LOOKUPS):
         if len(found := await topic_ids(client, topics)) == len(topics):
             return found
-        await asyncio.sleep(PAUSE)
+        await asyncio.sleep(LOOKUP_PAUSE_SECONDS)
     raise UnknownTopicOrPartitionError(", ".join(sorted(set(topics) - found.keys())))
 
 
 async def committed(
     consumer: AIOKafkaConsumer, partitions: Iterable[Partition], ids: Mapping[str, str]
 ) -> dict[Partition, int]:
-    """Return the offsets that the consumer's group has noted for the topics with these ids.
+    """Return the offsets that the consumer's group has committed for the topics with these ids.
 
-    What was noted for an earlier topic of the same name is left out. Raises `KafkaError`.
+    Partitions without one, or with one of an earlier topic of that name, are left out. Raises
+    `KafkaError`.
     """
-    wanted = list(partitions)
-    noted = await consumer._coordinator.fetch_committed_offsets(wanted)
+    asked = list(partitions)
+    commits = await consumer._coordinator.fetch_committed_offsets(asked)
     return {
-        partition: noted[partition].offset
-        for partition in wanted
-        if partition in noted
-        and noted[partition].offset >= 0
-        and same(noted[partition].metadata or "", ids.get(partition.topic, ""))
+        tp: commits[tp].offset
+        for tp in asked
+        if tp in commits
+        and commits[tp].offset >= 0
+        and same(commits[tp].metadata or "", ids.get(tp.topic, ""))
     }
 
 
 def to_commit(
     offsets: Mapping[Partition, int], ids: Mapping[str, str]
 ) -> dict[Partition, OffsetAndMetadata]:
-    """Return offsets in the form to commit them in, for topics with these ids."""
-    return {
-        partition: OffsetAndMetadata(offset, ids.get(partition.topic, ""))
-        for partition, offset in offsets.items()
-    }
+    """Return offsets to commit, with the ids of their topics as metadata; see `committed`."""
+    return {tp: OffsetAndMetadata(offset, ids.get(tp.topic, "")) for tp, offset in offsets.items()}
 
 
 class _MetadataResponse(Response):  # type: ignore[misc]
@@ -205,5 +205,5 @@ class _Metadata(Request[_MetadataRequest]):  # type: ignore[misc]
         self._topics = topics
 
     def build(self, request_struct_class: type[_MetadataRequest]) -> _MetadataRequest:
-        wanted: list[Any] = [(_NONE, name, {}) for name in self._topics]
-        return request_struct_class(wanted, False, False, False, {})
+        topics: list[Any] = [(_NO_ID, name, {}) for name in self._topics]
+        return request_struct_class(topics, False, False, False, {})

@@ -1,4 +1,4 @@
-"""Notices what becomes of topics while a worker runs."""
+"""Watches the topics of a running worker for new partitions, and for being made anew."""
 
 from __future__ import annotations
 
@@ -15,55 +15,56 @@ from fraudapp.settings import Settings
 
 log = logging.getLogger(__name__)
 
-INTERVAL: Final = 2.0
-"""Seconds between two looks; each is two questions to one broker."""
+WATCH_INTERVAL: Final = 2.0
+"""Seconds between two checks; each is two requests to one broker."""
 
 
 class TopicWatch(Service):
-    """Says, once, that the topic of transactions has got partitions which no worker reads yet.
+    """Reports, once, that the transactions topic has new partitions, which no worker reads yet.
 
-    Faust's client hears of them minutes later, and not before all workers were started again is it
-    certain that each of them knows. If that topic, or the one of decisions, is made anew, the
-    worker has to end: all it knows of offsets is of another topic.
+    Faust's client learns of them minutes later, each worker at another time. Only after a restart
+    of all workers is it certain that each of them knows the new number. If the transactions topic
+    or the decisions topic is made anew, the worker has to end: its offsets are of the old topic.
     """
 
     def __init__(
         self, settings: Settings, producer: BatchProducer, end: Callable[[TopicRemade], None]
     ) -> None:
-        """`end` is called when the worker has to end."""
+        """`end` ends the worker; it is called if a topic was made anew."""
         self.problem: str | None = None
-        """What is the matter, and the way out; None if all is well."""
+        """The new partitions, and what to do about them; None if there are none."""
         self._settings = settings
         self._producer = producer
         self._end = end
         self.partitions = 0
-        """How many the topic had when this worker started."""
+        """Number of partitions of the transactions topic when this worker started."""
         self.ids: dict[str, str] = {}
         """Ids of both topics when this worker started, "" where the broker has none."""
         super().__init__()
 
     async def on_start(self) -> None:
-        """Note what is there; raises `KafkaError`."""
+        """Note the ids and the number of partitions; raises `KafkaError`."""
         topics = {self._settings.transactions_topic, self._settings.decisions_topic}
         self.ids = await self._producer.topic_ids(topics, wait=True)
         self.partitions = await self._producer.partitions(self._settings.transactions_topic)
 
-    @Service.timer(INTERVAL)
-    async def _look(self) -> None:
+    @Service.timer(WATCH_INTERVAL)
+    async def _check(self) -> None:
         topic = self._settings.transactions_topic
         try:
             ids = await self._producer.topic_ids(self.ids)
             if remade := [each for each in sorted(ids) if not same(ids[each], self.ids[each])]:
                 self._end(_remade(remade[0]))
                 return
-            now = await self._producer.partitions(topic, afresh=True)
+            partitions = await self._producer.partitions(topic, afresh=True)
         except KafkaError as exc:
             log.debug("cannot look at topic %s now: %r", topic, exc)
             return
-        if now > self.partitions and self.problem is None:
+        if partitions > self.partitions and self.problem is None:
             self.problem = (
                 f"topic {topic} had {self.partitions} partitions when this worker started, and "
-                f"has {now}: messages in the new ones wait until every worker was started again; "
+                f"has {partitions}: "
+                "messages in the new ones wait until every worker was started again; "
                 f"leave FRAUD_TOPIC_PARTITIONS at {self._settings.topic_partitions}"
             )
             log.critical(self.problem)

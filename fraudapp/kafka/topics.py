@@ -1,4 +1,4 @@
-"""The topics of the application: made where missing, checked where they exist."""
+"""Creates the topics of the application where they are missing, and checks those that exist."""
 
 from __future__ import annotations
 
@@ -22,19 +22,18 @@ log = logging.getLogger(__name__)
 
 
 class BrokerUnavailable(NeedsOperator):
-    """The broker does not answer, or refuses a topic; the message says what to do."""
+    """The broker does not answer, or does not create a topic; the message says what to do."""
 
 
 class TopicsMisfit(NeedsOperator):
-    """The topics there are do not fit the settings; the message says what to do."""
+    """Existing topics do not fit the settings; the message says what to do."""
 
 
 async def ensure(settings: Settings) -> None:
-    """Create the topics that are missing.
+    """Create the topics that are missing, and check the others.
 
-    Raises `BrokerUnavailable`, `TopicsMisfit`, or `kafka_clients.BrokerRefuses`.
-
-    A broker that is just being started itself is waited for.
+    A broker may still be starting, so this retries for `start_timeout` seconds of the settings.
+    Raises `BrokerUnavailable`, `TopicsMisfit`, or `clients.BrokerRefuses`.
     """
     async for attempt in retry_forever(
         "looking for the topics",
@@ -51,7 +50,7 @@ async def _ensure(settings: Settings) -> None:
     try:
         await admin.start()
         existing = set(await admin.list_topics())
-        for topic in _wanted(settings):
+        for topic in _definitions(settings):
             if topic.name not in existing:
                 await _create(admin, topic)
         names = [settings.transactions_topic, settings.decisions_topic]
@@ -73,37 +72,43 @@ async def _ensure(settings: Settings) -> None:
 
 
 async def _check_partitions(settings: Settings, inputs: int, decisions: int) -> None:
-    """Raise `TopicsMisfit` unless each id has its home in the log, and the log in the input.
+    """Raise `TopicsMisfit` unless the partitions of both topics fit the settings.
 
-    A number of 0 is that of a topic which was made a moment ago.
+    `inputs` and `decisions` are the numbers of partitions of the transactions topic and of the
+    decisions topic; 0 is that of a topic just created. The decisions topic needs exactly the key
+    partitions, but for some added while it was in use. The transactions topic needs at least these.
     """
-    homes = settings.topic_partitions
-    if decisions not in (0, homes) and not await _were_added(settings, decisions):
+    key_partitions = settings.topic_partitions
+    if decisions not in (0, key_partitions) and not await _were_added(settings, decisions):
         raise TopicsMisfit(
             f"topic {settings.decisions_topic} has {decisions} partitions, and "
-            f"FRAUD_TOPIC_PARTITIONS is {homes}; set it to {decisions}"
+            f"FRAUD_TOPIC_PARTITIONS is {key_partitions}; set it to {decisions}"
         )
-    if 0 < inputs < homes:
+    if 0 < inputs < key_partitions:
         raise TopicsMisfit(
             f"topic {settings.transactions_topic} has {inputs} partitions, and "
-            f"{settings.decisions_topic} has {homes}; give it as many with: kafka-topics.sh "
+            f"{settings.decisions_topic} has {key_partitions}; "
+            f"give it as many with: kafka-topics.sh "
             f"--bootstrap-server {','.join(settings.bootstrap_servers)} --alter "
-            f"--topic {settings.transactions_topic} --partitions {homes}"
+            f"--topic {settings.transactions_topic} --partitions {key_partitions}"
         )
-    if inputs > homes:
+    if inputs > key_partitions:
         log.warning(
             "topic %s has %d partitions, and %s has %d: what is in the last %d takes a hop more",
-            *(settings.transactions_topic, inputs, settings.decisions_topic, homes),
-            inputs - homes,
+            *(settings.transactions_topic, inputs, settings.decisions_topic, key_partitions),
+            inputs - key_partitions,
         )
 
 
 async def _were_added(settings: Settings, decisions: int) -> bool:
-    """Whether the partitions beyond those of the settings came later, to a log that was in use."""
-    topic, homes = settings.decisions_topic, settings.topic_partitions
-    found = await end_offsets(settings, [TP(topic, number) for number in range(decisions)])
-    used = {partition.partition for partition, end in found.items() if end}
-    return bool(used) and max(used) < homes
+    """Whether the partitions beyond those of the settings were added to a topic in use.
+
+    Decisions are then in the key partitions only, and the others stay unused.
+    """
+    topic, key_partitions = settings.decisions_topic, settings.topic_partitions
+    found = await end_offsets(settings, [TP(topic, partition) for partition in range(decisions)])
+    used = {tp.partition for tp, end in found.items() if end}
+    return bool(used) and max(used) < key_partitions
 
 
 async def _create(admin: AIOKafkaAdminClient, topic: NewTopic) -> None:
@@ -117,7 +122,7 @@ async def _create(admin: AIOKafkaAdminClient, topic: NewTopic) -> None:
             raise BrokerUnavailable(f"cannot create topic {name}: {why} {message}")
 
 
-def _wanted(settings: Settings) -> list[NewTopic]:
+def _definitions(settings: Settings) -> list[NewTopic]:
     largest = settings.max_message_bytes
     configurations: dict[str, Mapping[str, object]] = {
         settings.transactions_topic: {"max.message.bytes": largest},

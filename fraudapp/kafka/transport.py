@@ -7,6 +7,6 @@ from fraudapp.kafka.consumer import SafeConsumer
 
 
 class SafeTransport(ClientTransport):
-    """Makes consumers that lose nothing; see `SafeConsumer`."""
+    """A transport whose consumers are `SafeConsumer`s, which lose no record in a rebalance."""
 
     Consumer = SafeConsumer

@@ -1,12 +1,14 @@
-"""Reads every record that a broker hands out, whatever its sender has put into it.
+"""Reads every record that a broker returns, whatever its sender has put into it.
 
-aiokafka raises on a header name that is no UTF-8, and unpacks whatever comes; where that ends a
-batch, the worker would stop at the same record for ever. Here such a batch is read again by a
-reader of our own, which takes any bytes. What cannot be had at all is handed out as `Unread`, so
-that each offset is accounted for. Nothing is raised: aiokafka would lose what it has taken from
-other partitions by then.
+aiokafka raises on a header name that is no UTF-8, and decompresses without a limit. A worker would
+then stop at the same record for ever. So a batch that aiokafka cannot read is read again by a
+reader of our own, which takes any bytes. Records that cannot be read at all get the value `Unread`,
+so that each offset is accounted for. Nothing is raised: aiokafka would then lose the records that
+it has already taken from other partitions.
 
-Both lean on private names of aiokafka, which is pinned; a test fails when they change.
+A batch is here one of Kafka's log format, and not a `fraudapp.kafka.record_batch.RecordBatch`.
+
+The module uses private names of aiokafka. Its version is pinned, and a test fails when they change.
 """
 
 from __future__ import annotations
@@ -30,15 +32,15 @@ from models.parsing import CUT_TO, Damaged, Unread
 
 log = logging.getLogger(__name__)
 
-MOST_HEADERS: Final = 200
-"""Headers of a record that are read, at most: two bytes of a batch make one of 64 or more."""
-FETCHES: Final = 5
-"""Times that a batch is fetched which is not as its checksum says: it may be damaged on its way."""
-AT_ONCE: Final = 64 << 20
-"""Bytes unpacked of one partition, from which on the next batch is left for another fetch."""
+MAX_HEADERS: Final = 200
+"""Headers read of one record: one takes two bytes or more of a batch, and many more in memory."""
+MAX_FETCHES_OF_DAMAGED: Final = 5
+"""Fetches of a batch whose checksum is wrong, as it may have been damaged on the network."""
+MAX_UNPACKED_BYTES_PER_FETCH: Final = 64 << 20
+"""Bytes unpacked of one partition after which its next batch is left for another fetch."""
 
 _HEADER: Final = default_records.DefaultRecordBase.HEADER_STRUCT
-_CODEC: Final = 0x07
+_CODEC_MASK: Final = 0x07
 _LOG_OVERHEAD: Final = struct.Struct(">qi")
 _CODECS: Final = {
     "gzip_decode": codecs.gunzip,
@@ -46,19 +48,19 @@ _CODECS: Final = {
     "lz4_decode": codecs.unlz4,
     "zstd_decode": codecs.unzstd,
 }
-_BY_NUMBER: Final = dict(enumerate(_CODECS.values(), start=1))
-_LEAST: Final = 6
+_CODEC_BY_ID: Final = dict(enumerate(_CODECS.values(), start=1))
+_MIN_RECORD_BYTES: Final = 6
 """Bytes of a record after its length, at least."""
-_MOST_RECORDS: Final = 100_000
-"""Records of a batch that are looked at before one is read."""
+_MAX_RECORDS_CHECKED: Final = 100_000
+"""Records of a batch that `is_costly` looks at."""
 
 
-class Crowded(Exception):
-    """A batch that holds more than aiokafka, which makes objects of all of it, should read."""
+class TooCostly(Exception):
+    """aiokafka, which makes objects of all headers, would need too much memory for a batch."""
 
 
 _UNREADABLE: Final = (
-    Crowded,
+    TooCostly,
     CorruptRecordException,
     UnsupportedCodecError,
     UnicodeDecodeError,
@@ -68,8 +70,11 @@ _UNREADABLE: Final = (
 )
 
 
-class _Raw(NamedTuple):
-    """One batch as it is in the log (the format's version 2)."""
+class _StoredBatch(NamedTuple):
+    """A batch as the broker stores it, in version 2 of the log format.
+
+    The header fields can be trusted only if the checksum is right.
+    """
 
     base_offset: int
     attributes: int
@@ -78,80 +83,79 @@ class _Raw(NamedTuple):
     max_timestamp: int
     payload: memoryview
 
-    records: int
-    """How many it says to hold; all of these say what is true only while the checksum does."""
+    record_count: int
 
     def unpacked(self) -> bytes | bytearray | memoryview:
-        """Its records, as far as they can be had."""
-        codec = self.attributes & _CODEC
+        """Return the bytes of its records, or none if they cannot be decompressed."""
+        codec = self.attributes & _CODEC_MASK
         if not codec:
             return self.payload
         try:
-            return _BY_NUMBER[codec](self.payload)
+            return _CODEC_BY_ID[codec](self.payload)
         except (KeyError, cramjam.DecompressionError, zlib.error):
             return b""
 
 
-class Batches(memory_records.MemoryRecords):  # type: ignore[misc]
-    """The batches of one partition in one fetch."""
+class FetchedBatches(memory_records.MemoryRecords):  # type: ignore[misc]
+    """The batches of one partition in one fetch, handed out one after the other."""
 
-    reading: Batches | None = None
-    """Those of which a batch was taken out last; a batch is unpacked before another is taken."""
+    current: FetchedBatches | None = None
+    """Where a batch was taken from last; each batch is unpacked before the next one is taken."""
 
     def __init__(self, raw: bytes) -> None:
         super().__init__(raw)
-        self.taken = 0
-        """Batches taken so far."""
-        self.unpacked = 0
-        """Bytes that these were unpacked to."""
+        self.batches_taken = 0
+        self.unpacked_bytes = 0
+        """Bytes that the batches taken so far were unpacked to."""
         self._raw = raw
-        self._place = 0  # of the next one
+        self._next_start = 0  # position of the next batch
 
     def has_next(self) -> bool:
-        """Whether there is another one, and room for it in memory."""
-        return self.unpacked < AT_ONCE and bool(super().has_next())
+        """Whether there is another batch, and room for it in memory."""
+        return self.unpacked_bytes < MAX_UNPACKED_BYTES_PER_FETCH and bool(super().has_next())
 
     def next_batch(self) -> Any:
-        """Take out the next one."""
-        Batches.reading = self
-        self.taken += 1
+        """Take the next batch; if it `is_costly`, iterating over it raises `TooCostly`."""
+        FetchedBatches.current = self
+        self.batches_taken += 1
         batch = super().next_batch()
-        begin = self._place + _HEADER.size
-        _, length = _LOG_OVERHEAD.unpack_from(self._raw, self._place)
-        self._place += _LOG_OVERHEAD.size + length
-        # What is compressed is looked at when it is unpacked.
+        payload_start = self._next_start + _HEADER.size
+        _, length = _LOG_OVERHEAD.unpack_from(self._raw, self._next_start)
+        self._next_start += _LOG_OVERHEAD.size + length
+        # A compressed batch is checked when it is unpacked, see `_counted`.
         plain = isinstance(batch, default_records.DefaultRecordBatch) and not batch.compression_type
-        if plain and crowded(memoryview(self._raw)[begin : self._place]):
-            return _CrowdedBatch(batch)
+        if plain and is_costly(memoryview(self._raw)[payload_start : self._next_start]):
+            return _CostlyBatch(batch)
         return batch
 
-    def at(self, offset: int) -> _Raw:
+    def at(self, offset: int) -> _StoredBatch:
         """Return the batch that holds an offset, or the first one after it."""
-        place = 0
-        while (batch := self._batch(place)).next_offset <= offset:
-            place += _HEADER.size + len(batch.payload)
+        pos = 0
+        while (batch := self._batch(pos)).next_offset <= offset:
+            pos += _HEADER.size + len(batch.payload)
         return batch
 
-    def damaged(self) -> tuple[_Raw, int | None]:
-        """Return the first batch, and with which offset the second one begins, if it is there.
+    def damaged(self) -> tuple[_StoredBatch, int | None]:
+        """Return the first batch, and the base offset of the second one, if it is there.
 
-        Of the first, its own offset and size can be relied on: no broker could find it otherwise.
+        Base offset and length of the first can be relied on: the broker has found it by them.
         """
         first = self._batch(0)
         end = _HEADER.size + len(first.payload)
         second = self._batch(end) if len(self._raw) >= end + _HEADER.size else None
         return first, second and second.base_offset
 
-    def _batch(self, place: int) -> _Raw:
-        offset, length, _, _, _, attributes, last, began, ended, *_, records = _HEADER.unpack_from(
-            self._raw, place
+    def _batch(self, pos: int) -> _StoredBatch:
+        base_offset, length, _, _, _, attributes, last_delta, first_ts, max_ts, *_, count = (
+            _HEADER.unpack_from(self._raw, pos)
         )
-        payload = memoryview(self._raw)[place + _HEADER.size : place + _LOG_OVERHEAD.size + length]
-        return _Raw(offset, attributes, offset + last + 1, began, ended, payload, records)
+        payload = memoryview(self._raw)[pos + _HEADER.size : pos + _LOG_OVERHEAD.size + length]
+        next_offset = base_offset + last_delta + 1
+        return _StoredBatch(base_offset, attributes, next_offset, first_ts, max_ts, payload, count)
 
 
-class _CrowdedBatch:
-    """A batch of which everything may be asked but its records."""
+class _CostlyBatch:
+    """A batch of aiokafka's whose records may not be read; all else of it is as before."""
 
     def __init__(self, batch: Any) -> None:
         self._batch = batch
@@ -160,16 +164,16 @@ class _CrowdedBatch:
         return getattr(self._batch, name)
 
     def __iter__(self) -> Iterator[Any]:
-        raise Crowded
+        raise TooCostly
 
 
-class AnyRecords(fetcher.PartitionRecords):  # type: ignore[misc]
-    """The records of one partition in one fetch: all of them."""
+class TolerantRecords(fetcher.PartitionRecords):  # type: ignore[misc]
+    """The records of one partition in one fetch, those that aiokafka cannot read included."""
 
-    _records: Batches
+    _records: FetchedBatches
     next_fetch_offset: int
-    fetched: Final[dict[TopicPartition, tuple[int, int]]] = {}
-    """Offset of the damaged batch that a partition has come to, and how often it was fetched."""
+    damaged_fetches: Final[dict[TopicPartition, tuple[int, int]]] = {}
+    """By partition, base offset of the latest damaged batch, and how often it was fetched."""
 
     def _unpack_records(self) -> Iterator[ConsumerRecord[Any, Any]]:
         while True:
@@ -181,132 +185,144 @@ class AnyRecords(fetcher.PartitionRecords):  # type: ignore[misc]
                 beginning = exc.beginning
             except _UNREADABLE as exc:
                 if "Invalid CRC" in str(exc):
-                    if self._records.taken == 1:  # else what was before it is dealt with first
-                        yield from self._damaged()
+                    # Records of the batches before it are delivered first; the next fetch begins
+                    # with the damaged batch.
+                    if self._records.batches_taken == 1:
+                        yield from self._read_damaged_batch()
                     return
-            # Out here, what was unpacked for aiokafka is no longer held.
-            yield from self._whatever_it_holds(beginning)
+            # Not in the `except` block: there, the bytes unpacked for aiokafka would still be held.
+            yield from self._read_tolerantly(beginning)
 
-    def _whatever_it_holds(self, beginning: bytearray | None) -> Iterator[ConsumerRecord[Any, Any]]:
+    def _read_tolerantly(self, beginning: bytearray | None) -> Iterator[ConsumerRecord[Any, Any]]:
         batch = self._records.at(self.next_fetch_offset)
         unpacked = batch.unpacked() if beginning is None else beginning
-        self._records.unpacked += len(unpacked)
+        self._records.unpacked_bytes += len(unpacked)
         for record in records_of(self._tp, batch, unpacked, whole=beginning is None):
             if record.offset >= self.next_fetch_offset:
                 self.next_fetch_offset = record.offset + 1
                 yield record
-        yield from self._none_of(Unread(b"", None), batch, batch.next_offset)
+        yield from self._fill(Unread(b"", None), batch, batch.next_offset)
         self.next_fetch_offset = batch.next_offset
 
-    def _damaged(self) -> Iterator[ConsumerRecord[Any, Any]]:
+    def _read_damaged_batch(self) -> Iterator[ConsumerRecord[Any, Any]]:
         batch, following = self._records.damaged()
-        where, times = AnyRecords.fetched.get(self._tp, (-1, 0))
-        times = times + 1 if where == batch.base_offset else 1
-        AnyRecords.fetched[self._tp] = batch.base_offset, times
-        if times < FETCHES:
+        base_offset, fetches = TolerantRecords.damaged_fetches.get(self._tp, (-1, 0))
+        fetches = fetches + 1 if base_offset == batch.base_offset else 1
+        TolerantRecords.damaged_fetches[self._tp] = batch.base_offset, fetches
+        if fetches < MAX_FETCHES_OF_DAMAGED:
             return
-        # Either number of records may be the damage.
-        claimed = batch.next_offset - batch.base_offset, batch.records
+        # The header has the number of records twice, and either one may be the damaged part.
+        claimed = batch.next_offset - batch.base_offset, batch.record_count
         if following is None:
             end = max(batch.base_offset + min(claimed), self.next_fetch_offset + 1)
         else:
             end = min(batch.base_offset + max(claimed), following)
-        if times == FETCHES:
-            where_all = *self._tp, self.next_fetch_offset, end - 1
-            log.error("%s/%d is damaged in the broker's log at offsets %d to %d", *where_all)
-        yield from self._none_of(Damaged(b"", None), batch, end)
+        if fetches == MAX_FETCHES_OF_DAMAGED:
+            log.error(
+                "%s/%d is damaged in the broker's log at offsets %d to %d",
+                *(*self._tp, self.next_fetch_offset, end - 1),
+            )
+        yield from self._fill(Damaged(b"", None), batch, end)
         self.next_fetch_offset = following or end
 
-    def _none_of(self, value: Unread, batch: _Raw, end: int) -> Iterator[ConsumerRecord[Any, Any]]:
-        """Yield a record of this value for each offset that is left of a batch."""
+    def _fill(
+        self, value: Unread, batch: _StoredBatch, end: int
+    ) -> Iterator[ConsumerRecord[Any, Any]]:
+        """Yield a record of this value for each offset up to `end` that is not yet delivered."""
         for offset in range(max(self.next_fetch_offset, batch.base_offset), end):
             self.next_fetch_offset = offset + 1
             yield _record(self._tp, offset, batch.max_timestamp, None, value, [])
 
 
 def records_of(
-    tp: TopicPartition, batch: _Raw, unpacked: bytes | bytearray | memoryview, *, whole: bool
+    tp: TopicPartition,
+    batch: _StoredBatch,
+    unpacked: bytes | bytearray | memoryview,
+    *,
+    whole: bool,
 ) -> Iterator[ConsumerRecord[Any, Any]]:
-    """Yield the records of a batch, up to where what is unpacked of it ends.
+    """Yield the records of a batch, as far as `unpacked` holds them; raises nothing.
 
-    Of one that is there in part only, the value is `Unread`.
+    `whole` says whether all of the batch is unpacked. Otherwise the value of the last record may be
+    cut, and is then `Unread`.
     """
-    place, view = 0, memoryview(unpacked)
-    while place < len(view):
+    pos, view = 0, memoryview(unpacked)
+    while pos < len(view):
         try:
-            length, place = decode_varint(view, place)
-            record, end = _read(tp, batch, view, place, place + length)
+            length, pos = decode_varint(view, pos)
+            record, end = _read(tp, batch, view, pos, pos + length)
         except (IndexError, ValueError):
             return
-        place += length
-        if place < end if not whole else place != end:
-            return  # it does not hold together: nothing that follows can be found
+        pos += length
+        if pos < end if not whole else pos != end:
+            return  # length and content disagree, so the next record cannot be found
         yield record
 
 
 def _read(
-    tp: TopicPartition, batch: _Raw, unpacked: memoryview, place: int, end: int
+    tp: TopicPartition, batch: _StoredBatch, unpacked: memoryview, pos: int, end: int
 ) -> tuple[ConsumerRecord[Any, Any], int]:
-    delta, place = decode_varint(unpacked, place + 1)  # after the attributes, which are unused
-    offset, place = decode_varint(unpacked, place)
+    delta, pos = decode_varint(unpacked, pos + 1)  # after the attributes, which are unused
+    offset, pos = decode_varint(unpacked, pos)
     log_append_time = batch.attributes & 0x08
     timestamp = batch.max_timestamp if log_append_time else batch.first_timestamp + delta
-    key, place = _field(unpacked, place)
-    value, place = _field(unpacked, place)
+    key, pos = _field(unpacked, pos)
+    value, pos = _field(unpacked, pos)
     headers: list[tuple[str, bytes | None]] = []
-    if place <= len(unpacked):
-        count, place = decode_varint(unpacked, place)
+    if pos <= len(unpacked):
+        count, pos = decode_varint(unpacked, pos)
         for _ in range(count):
-            if place > len(unpacked):
+            if pos > len(unpacked):
                 break
-            if len(headers) == MOST_HEADERS:
-                place = end
+            if len(headers) == MAX_HEADERS:
+                pos = end
                 break
-            name, place = _field(unpacked, place)
-            content, place = _field(unpacked, place)
+            name, pos = _field(unpacked, pos)
+            content, pos = _field(unpacked, pos)
             headers.append(((name or b"").decode(errors="backslashreplace"), content))
-    return _record(tp, batch.base_offset + offset, timestamp, key, value, headers), place
+    return _record(tp, batch.base_offset + offset, timestamp, key, value, headers), pos
 
 
-def _field(unpacked: memoryview, place: int) -> tuple[bytes | None, int]:
-    if place > len(unpacked):
-        return None, place
-    length, place = decode_varint(unpacked, place)
+def _field(unpacked: memoryview, pos: int) -> tuple[bytes | None, int]:
+    if pos > len(unpacked):
+        return None, pos
+    length, pos = decode_varint(unpacked, pos)
     if length < 0:
-        return None, place
-    end = place + length
+        return None, pos
+    end = pos + length
     if end > len(unpacked):
-        return Unread(bytes(unpacked[place : place + CUT_TO]), length), end
-    return bytes(unpacked[place:end]), end
+        return Unread(bytes(unpacked[pos : pos + CUT_TO]), length), end
+    return bytes(unpacked[pos:end]), end
 
 
-def crowded(records: Any) -> bool:
-    """Whether a record has more than `MOST_HEADERS`, or it is not soon told; .3 us for each.
+def is_costly(records: Any) -> bool:
+    """Whether a record has more than `MAX_HEADERS`, or the batch too many records to check.
 
-    Brokers check that records are as long as they say.
+    This runs for each record, so it looks only at the lengths of records; those can be relied on,
+    since brokers check them. Only in a record long enough for that many headers are they counted.
     """
-    place = 0
+    pos = 0
     try:
-        for _ in range(_MOST_RECORDS):
-            if place >= len(records):
+        for _ in range(_MAX_RECORDS_CHECKED):
+            if pos >= len(records):
                 return False
-            length, place = decode_varint(records, place)
-            if length < _LEAST or (length > 2 * MOST_HEADERS and _has_many(records, place)):
+            length, pos = decode_varint(records, pos)
+            if length < _MIN_RECORD_BYTES or (length > 2 * MAX_HEADERS and _has_many(records, pos)):
                 return True
-            place += length
+            pos += length
     except (IndexError, ValueError):
         return True
     return True
 
 
-def _has_many(records: Any, place: int) -> bool:
-    _, place = decode_varint(records, place + 1)
-    _, place = decode_varint(records, place)
+def _has_many(records: Any, pos: int) -> bool:
+    _, pos = decode_varint(records, pos + 1)
+    _, pos = decode_varint(records, pos)
     for _ in ("key", "value"):
-        length, place = decode_varint(records, place)
-        place += max(0, length)
-    count, _ = decode_varint(records, place)
-    return bool(count > MOST_HEADERS)
+        length, pos = decode_varint(records, pos)
+        pos += max(0, length)
+    count, _ = decode_varint(records, pos)
+    return bool(count > MAX_HEADERS)
 
 
 def _record(
@@ -318,29 +334,29 @@ def _record(
     headers: list[tuple[str, bytes | None]],
 ) -> ConsumerRecord[Any, Any]:
     sizes = [len(each) if each is not None else -1 for each in (key, value)]
-    where = tp.topic, tp.partition, offset
-    return ConsumerRecord(*where, timestamp, 0, key, value, None, *sizes, tuple(headers))
+    position = tp.topic, tp.partition, offset
+    return ConsumerRecord(*position, timestamp, 0, key, value, None, *sizes, tuple(headers))
 
 
 def _counted(decode: Callable[[Any], bytearray], check: bool) -> Callable[[Any], bytearray]:
     def decode_and_count(payload: Any) -> bytearray:
         unpacked = decode(payload)
-        if Batches.reading is not None:
-            Batches.reading.unpacked += len(unpacked)
-        if check and crowded(unpacked):
-            raise Crowded
+        if FetchedBatches.current is not None:
+            FetchedBatches.current.unpacked_bytes += len(unpacked)
+        if check and is_costly(unpacked):
+            raise TooCostly
         return unpacked
 
     return decode_and_count
 
 
 def install() -> None:
-    """Let every consumer of this process read in this way; harmless if done before."""
-    fetcher.MemoryRecords = Batches
-    fetcher.PartitionRecords = AnyRecords
+    """Make every consumer of this process read in this way; safe to call again."""
+    fetcher.MemoryRecords = FetchedBatches
+    fetcher.PartitionRecords = TolerantRecords
     for batch_class in (default_records.DefaultRecordBatch, legacy_records.LegacyRecordBatch):
         module = importlib.import_module(batch_class.__module__)
         has_headers = batch_class is default_records.DefaultRecordBatch
         for name, decode in _CODECS.items():
-            if hasattr(module, name):  # version 1 knows no Zstandard
+            if hasattr(module, name):  # legacy batches have no Zstandard
                 setattr(module, name, _counted(decode, check=has_headers))

@@ -1,4 +1,4 @@
-"""A Kafka-compatible broker from a wheel: Tansu, in memory, so its log ends with the process."""
+"""Tansu, a Kafka-compatible broker from a wheel; its topics are in memory and end with it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from fraudapp.local.server import Server
 
 
 class Broker(Server):
-    """Tansu on memory storage."""
+    """Tansu with its storage in memory."""
 
     name = "broker"
 

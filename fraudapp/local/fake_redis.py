@@ -1,4 +1,4 @@
-"""fakeredis as a process: `python -m fraudapp.local.fake_redis PORT USERS`."""
+"""fakeredis as a server process: `python -m fraudapp.local.fake_redis PORT USERS`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from fraudapp.local.processes import HOST
 
 
 def main() -> None:
-    """Serve until the process is stopped; the file `USERS` has lines as Redis' `aclfile` has."""
+    """Serve until the process is stopped; the file `USERS` has the lines of Redis' `aclfile`."""
     server = TcpFakeServer((HOST, int(sys.argv[1])))
     with FakeRedis(server=server.fake_server) as client:
         for line in Path(sys.argv[2]).read_text(encoding="utf-8").splitlines():

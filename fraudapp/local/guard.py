@@ -1,7 +1,8 @@
-"""Kills what a process has started once that process is gone, however it went.
+"""Kills the children of a process once that process has ended, in whatever way it ended.
 
-Run as a process of its own, which sees its input end even if the one that feeds it gets SIGKILL.
-Input: a line `+PID` for each process group started, `-PID` for each that is known to have ended.
+The guard is a process of its own. It sees its input end even if the process that writes it is
+killed with SIGKILL. The input has a line `+PID` for each process group that was started, and `-PID`
+for each that is known to have ended.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from collections.abc import Iterable
 
 
 def watch(lines: Iterable[str]) -> None:
-    """Read until the input ends, then kill the process groups that have not been taken back."""
+    """Read until the input ends, then kill the process groups that are not known to have ended."""
     groups: set[int] = set()
     for line in lines:
         group = int(line[1:])

@@ -1,4 +1,4 @@
-"""Signals that ask a process to end, so that it hears the first one and tidies up in peace."""
+"""Signals that ask a process to end: the first one interrupts it, and then it may clean up."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ from contextlib import contextmanager
 from types import FrameType
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""The signals that ask a process to end."""
 
 
 @contextmanager
 def one_interrupt() -> Iterator[None]:
     """Raise `KeyboardInterrupt` in the body on the first of `SIGNALS`, and ignore all further ones.
 
-    For the main thread. Handlers are restored at the end.
+    Call it in the main thread. The handlers of before are restored at the end.
     """
 
     def interrupt(number: int, frame: FrameType | None) -> None:
@@ -22,9 +23,9 @@ def one_interrupt() -> Iterator[None]:
             signal.signal(other, signal.SIG_IGN)
         raise KeyboardInterrupt
 
-    before = {number: signal.signal(number, interrupt) for number in SIGNALS}
+    handlers = {number: signal.signal(number, interrupt) for number in SIGNALS}
     try:
         yield
     finally:
-        for number, handler in before.items():
+        for number, handler in handlers.items():
             signal.signal(number, handler)

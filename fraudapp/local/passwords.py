@@ -1,4 +1,4 @@
-"""Passwords of the embedded servers: whoever else is on this machine reaches their ports."""
+"""Passwords of the embedded servers, since every user of this machine can reach their ports."""
 
 from __future__ import annotations
 
@@ -13,35 +13,37 @@ from typing import Final
 from fraudapp.process.private_files import write_private
 
 NAME: Final = "passwords.json"
-BYTES: Final = 24  # of chance
+BYTES: Final = 24
+"""Random bytes of a password."""
 _FORM: Final = re.compile(r"[A-Za-z0-9_-]{32}")
 
 
 def passwords(folder: Path, servers: Sequence[str]) -> dict[str, str]:
-    """A password for each server: those of the file in `folder`, or new ones, kept in it.
+    """Return a password for each server: from the file in `folder`, or new ones written to it.
 
-    Whatever others could have read is replaced. They need no quoting in URLs and files. Raises
-    `OSError`.
+    A file that other users could have read or changed is replaced. Passwords need no quoting in
+    URLs and files. Raises `OSError`.
     """
     path = folder / NAME
-    kept = _kept(path)
-    if set(kept) != set(servers):
-        kept = {server: secrets.token_urlsafe(BYTES) for server in servers}
-        write_private(path, json.dumps(kept, indent=2) + "\n")
-    return kept
+    found = _read(path)
+    if set(found) != set(servers):
+        found = {server: secrets.token_urlsafe(BYTES) for server in servers}
+        write_private(path, json.dumps(found, indent=2) + "\n")
+    return found
 
 
-def _kept(path: Path) -> dict[str, str]:
+def _read(path: Path) -> dict[str, str]:
+    """Return the passwords in a file; empty if it is damaged or was not private to this user."""
     try:
         with path.open(encoding="utf-8") as file:
-            found = os.fstat(file.fileno())
-            if found.st_uid != os.geteuid() or found.st_mode & 0o077:
+            status = os.fstat(file.fileno())
+            if status.st_uid != os.geteuid() or status.st_mode & 0o077:
                 return {}
-            kept = json.load(file)
+            found = json.load(file)
     except (FileNotFoundError, ValueError):
         return {}
-    return kept if isinstance(kept, dict) and all(map(_sound, kept.values())) else {}
+    return found if isinstance(found, dict) and all(map(_is_valid, found.values())) else {}
 
 
-def _sound(password: object) -> bool:
+def _is_valid(password: object) -> bool:
     return isinstance(password, str) and _FORM.fullmatch(password) is not None

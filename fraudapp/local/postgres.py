@@ -1,4 +1,4 @@
-"""PostgreSQL from any folder that has its programs."""
+"""A PostgreSQL server, run with the programs of any installation."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from fraudapp.local.processes import HOST, Child
 from fraudapp.local.server import Server
 
 SUPERUSER = "postgres"
+"""The superuser of a cluster, and the database of that name which every cluster has."""
 
 
 class Postgres(Server):
-    """A PostgreSQL cluster in a folder; without a password, all of this machine may use it."""
+    """A PostgreSQL cluster in a folder; without a password, any user of this machine may use it."""
 
     name = "postgres"
 
@@ -28,10 +29,10 @@ class Postgres(Server):
         options: Mapping[str, str] | None = None,
         password: str | None = None,
     ) -> None:
-        """As `Server`; `programs` has `postgres` and `pg_isready`, `user` runs them.
+        """As `Server`; `programs` is the folder of `postgres` and `pg_isready`.
 
-        PostgreSQL refuses to run as root, so root has to name a `user`. `options` are run-time
-        parameters, such as `{"fsync": "off"}`.
+        PostgreSQL refuses to run as root, so root has to name the `user` that runs it. `options`
+        are run-time parameters, such as `{"fsync": "off"}`.
         """
         super().__init__(folder, port)
         self._programs = programs
@@ -40,17 +41,17 @@ class Postgres(Server):
         self._options = {
             "listen_addresses": HOST,
             "port": str(self.port),
-            "unix_socket_directories": "",  # its path may be too long for one
+            "unix_socket_directories": "",  # the path of the folder may be too long for a socket
             **(options or {}),
         }
 
     @property
     def url(self) -> str:
-        """`postgresql+asyncpg://USER:PASSWORD@HOST:PORT/DATABASE`, of the one always there."""
+        """`postgresql+asyncpg://USER:PASSWORD@HOST:PORT/DATABASE`, of the database `SUPERUSER`."""
         return self.url_of(SUPERUSER)
 
     def url_of(self, database: str) -> str:
-        """As `url`, of another database."""
+        """Return the same for another database."""
         user = f"{SUPERUSER}:{self._password}" if self._password else SUPERUSER
         return f"postgresql+asyncpg://{user}@{HOST}:{self.port}/{database}"
 
@@ -65,7 +66,7 @@ class Postgres(Server):
             log=self.log,
             cwd=self.folder,
             user=self._user,
-            stop_signal=signal.SIGINT,  # "fast": ends sessions rather than waiting for them
+            stop_signal=signal.SIGINT,  # "fast": ends sessions and does not wait for clients
         )
 
     def answers(self) -> bool:

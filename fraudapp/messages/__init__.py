@@ -1,1 +1,1 @@
-"""Messages the worker writes besides decisions: transactions, rerouted ones, dead letters."""
+"""Records that a worker writes besides decisions: submitted and rerouted inputs, dead letters."""

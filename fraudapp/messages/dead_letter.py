@@ -1,4 +1,7 @@
-"""A dead letter as it is read, whoever wrote it, and whether it can be sent back."""
+"""A dead letter as it is read from its topic, and the rules of its replay.
+
+Anybody may write to the dead-letter topic, so that no header can be relied on.
+"""
 
 from __future__ import annotations
 
@@ -14,40 +17,40 @@ from models.parsing import InvalidTransaction, parse
 
 
 class CannotReplay(Rejected):
-    """A letter that cannot be sent back; the message says why."""
+    """A dead letter that cannot be replayed; the message says why."""
 
 
 class DeadLetter(NamedTuple):
-    """A rejected input and why it was rejected."""
+    """A rejected input, and why it was rejected."""
 
     partition: int
     offset: int
-    """Where the letter itself is, in the topic of dead letters."""
+    """Offset of the dead letter itself, in `partition` of the dead-letter topic."""
     key: bytes | None
     raw: bytes | None
-    """The input exactly as it was read, unless `lost` tells otherwise."""
+    """The input exactly as it was read, unless `lost` says otherwise."""
     reason: str
     detail: str
     topic: str
-    """The topic it was read from."""
+    """Topic that its producer had put it in."""
     source: str
-    """Where in that topic: PARTITION:OFFSET."""
+    """Position in that topic, as PARTITION:OFFSET."""
     lost: Mapping[str, str] = {}
-    """Size and hash of what is not whole, by the name of their header."""
+    """Size and hash of an original key or value that is not whole here, by header name."""
 
     @property
     def name(self) -> str:
-        """How commands call it: PARTITION:OFFSET."""
+        """Its name in commands: PARTITION:OFFSET, in the dead-letter topic."""
         return f"{self.partition}:{self.offset}"
 
     @property
     def cut(self) -> bool:
-        """Whether only the beginning of the input is left."""
+        """Whether only the beginning of the value is left."""
         return "raw-bytes" in self.lost and self.lost.get(FORM) != REENCODED.decode()
 
 
-def letter_of(record: ConsumerRecord) -> DeadLetter:
-    """Return what a record of the topic of dead letters tells, be it ours or somebody else's."""
+def dead_letter_of(record: ConsumerRecord) -> DeadLetter:
+    """Return the dead letter in a record of its topic; headers that are missing become ""."""
     headers = texts_of(record)
     return DeadLetter(
         partition=record.partition,
@@ -63,12 +66,15 @@ def letter_of(record: ConsumerRecord) -> DeadLetter:
 
 
 def texts_of(record: ConsumerRecord) -> dict[str, str]:
-    """Return the headers of any record as texts: the last of each name, "" for none."""
+    """Return the headers of any record as texts; of several with one name, the last."""
     return {name: (value or b"").decode(errors="replace") for name, value in record.headers}
 
 
 def check(letter: DeadLetter, topic: str, repaired: bool) -> None:
-    """Raise `CannotReplay` if a letter cannot be sent back to `topic`, or only `repaired`."""
+    """Raise `CannotReplay` if a dead letter cannot be replayed to `topic`.
+
+    `repaired` says that the operator gives a value to send in place of the raw bytes.
+    """
     if letter.topic != topic:
         raise CannotReplay(
             f"dead letter {letter.name} came from {letter.topic or 'an unknown topic'}, "
@@ -88,9 +94,10 @@ def check(letter: DeadLetter, topic: str, repaired: bool) -> None:
 
 
 def destination(letter: DeadLetter, value: bytes | None, partitions: int) -> int:
-    """Return the partition that a letter is sent back to, with this value.
+    """Return the partition, of a topic with so many, to which a dead letter is replayed.
 
-    Where its transaction is at home; else where its key belongs; else where it came from.
+    `value` is the value to be sent, raw or repaired. The result is the key partition of its
+    transaction id; else that of the record key; else the partition that it came from.
     """
     try:
         return key_partitions([parse(value).transaction_id], partitions)[0]
@@ -98,6 +105,6 @@ def destination(letter: DeadLetter, value: bytes | None, partitions: int) -> int
         pass
     if letter.key is not None and "key-bytes" not in letter.lost:
         return partition_of(letter.key, partitions)
-    number = letter.source.partition(":")[0]
-    source = int(number) if number.isascii() and number.isdigit() and len(number) < 10 else -1
+    digits = letter.source.partition(":")[0]
+    source = int(digits) if digits.isascii() and digits.isdigit() and len(digits) < 10 else -1
     return source if 0 <= source < partitions else letter.partition % partitions

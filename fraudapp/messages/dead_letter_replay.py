@@ -1,4 +1,4 @@
-"""Sending dead letters back to where they came from."""
+"""Replays dead letters: sends them back to the topic that they came from."""
 
 from __future__ import annotations
 
@@ -14,27 +14,28 @@ from fraudapp.messages.dead_letter import CannotReplay, DeadLetter, check, desti
 from fraudapp.messages.fitting import Message, append_fitting
 from fraudapp.settings import Settings
 
-PATIENCE: Final = 120.0
-"""Seconds that the broker may take for the letters of one call."""
+REPLAY_TIMEOUT: Final = 120.0
+"""Seconds that the broker may take for the dead letters of one call."""
 
 
 class Replayed(NamedTuple):
-    """What became of letters that were to be sent back."""
+    """The result of a replay."""
 
     sent: int
+    """Number of dead letters that were sent."""
     refused: list[str]
-    """A sentence for each that was not."""
+    """A sentence for each dead letter that was not sent."""
     remembered: bool = True
-    """Whether it was known which letters had been sent before."""
+    """Whether the broker knew where the last replay had ended."""
 
 
 async def replay(
     settings: Settings, letters: Sequence[DeadLetter], repaired: bytes | None = None
 ) -> Replayed:
-    """Send letters to the topic they came from, `repaired` in place of the raw bytes if given.
+    """Send dead letters back, with the value `repaired` in place of the raw bytes if given.
 
-    One that cannot be sent holds up no other. Sending one twice is harmless: a transaction is
-    decided once. Raises `KafkaError`.
+    A dead letter that cannot be sent does not hold up the others. It is harmless to send one
+    twice, since a transaction is decided once. Raises `KafkaError`.
     """
     topic = settings.transactions_topic
     sendable, refused = [], []
@@ -46,13 +47,15 @@ async def replay(
         else:
             sendable.append(letter)
     if sendable:
-        # Compressed, as what is larger than the limit was when it came in.
+        # An input may exceed the size limit unless it is compressed, as it was when it came in.
         producer = BatchProducer(settings, "gzip")
         try:
             await producer.start()
-            too_large = await asyncio.wait_for(_send(producer, topic, sendable, repaired), PATIENCE)
+            too_large = await asyncio.wait_for(
+                _send(producer, topic, sendable, repaired), REPLAY_TIMEOUT
+            )
         except asyncio.TimeoutError:
-            raise KafkaTimeoutError(f"not done after {PATIENCE:g} s") from None
+            raise KafkaTimeoutError(f"not done after {REPLAY_TIMEOUT:g} s") from None
         finally:
             await producer.stop()
         refused += [
@@ -65,19 +68,19 @@ async def replay(
 async def _send(
     producer: BatchProducer, topic: str, letters: Sequence[DeadLetter], repaired: bytes | None
 ) -> list[DeadLetter]:
-    """Return the letters that are too large."""
+    """Send dead letters, and return those that are too large for the topic."""
     partitions = await producer.partitions(topic)
     messages: defaultdict[int, list[Message]] = defaultdict(list)
-    letter_of: dict[int, DeadLetter] = {}
+    letter_by_message: dict[int, DeadLetter] = {}
     for letter in letters:
         value = letter.raw if repaired is None else repaired
         key = None if "key-bytes" in letter.lost else letter.key
         message = Message((key, value, []))
-        letter_of[id(message)] = letter
+        letter_by_message[id(message)] = letter
         messages[destination(letter, value, partitions)].append(message)
     refused = [
         each
-        for number, those in messages.items()
-        for each in await append_fitting(producer, topic, number, those, "sending letters back")
+        for partition, batch in messages.items()
+        for each in await append_fitting(producer, topic, partition, batch, "sending letters back")
     ]
-    return [letter_of[id(message)] for message in refused]
+    return [letter_by_message[id(message)] for message in refused]

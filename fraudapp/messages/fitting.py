@@ -1,4 +1,7 @@
-"""Appends records of any size: whole, or in the largest form that the topic takes."""
+"""Appends records of any size: whole, or in the largest form that the topic takes.
+
+A dead letter or a rerouted input may be larger than its own topic allows, but must not be lost.
+"""
 
 from __future__ import annotations
 
@@ -11,11 +14,11 @@ from fraudapp.kafka.producer import LARGEST_BATCH, BatchProducer, NewRecord, siz
 
 @dataclass(eq=False)
 class Message:
-    """What is to be sent, and what may be sent in its place if a topic does not take it."""
+    """A record to append, and smaller forms of it, for a topic that does not take it whole."""
 
     whole: NewRecord
-    lesser: Callable[[], Iterator[NewRecord]] = lambda: iter(())
-    """The largest first; asked for only when needed."""
+    smaller: Callable[[], Iterator[NewRecord]] = lambda: iter(())
+    """Yields the smaller forms, the largest first; called only if the topic refuses the record."""
 
 
 async def append_fitting(
@@ -23,11 +26,11 @@ async def append_fitting(
 ) -> list[Message]:
     """Append messages in their order, and return those that the topic takes in no form.
 
-    Each that is too large by itself is refused by itself: its neighbours are appended once.
-    See `BatchProducer.append`.
+    A message that is too large does not make the others of its batch fail, nor be appended twice.
+    `what` names the operation in the log. For retries see `BatchProducer.append`.
     """
     refused: list[Message] = []
-    for batch in _batches(messages):
+    for batch in _in_batches(messages):
         refused += await _append(producer, topic, partition, batch, what)
     return refused
 
@@ -39,8 +42,8 @@ async def _append(
         await producer.append(topic, partition, [each.whole for each in batch], what)
     except TOO_LARGE:
         if len(batch) == 1:
-            fits = await _append_less(producer, topic, partition, batch[0], what)
-            return [] if fits else list(batch)
+            appended = await _append_smaller(producer, topic, partition, batch[0], what)
+            return [] if appended else list(batch)
         half = len(batch) // 2
         return [
             *await _append(producer, topic, partition, batch[:half], what),
@@ -49,10 +52,10 @@ async def _append(
     return []
 
 
-async def _append_less(
+async def _append_smaller(
     producer: BatchProducer, topic: str, partition: int, message: Message, what: str
 ) -> bool:
-    for record in message.lesser():
+    for record in message.smaller():
         try:
             await producer.append(topic, partition, [record], what)
         except TOO_LARGE:
@@ -61,8 +64,8 @@ async def _append_less(
     return False
 
 
-def _batches(messages: Iterable[Message]) -> Iterator[list[Message]]:
-    """Put together what goes in one batch: a broker takes or refuses it as one."""
+def _in_batches(messages: Iterable[Message]) -> Iterator[list[Message]]:
+    """Group messages into batches, each of which the broker takes or refuses as a whole."""
     batch: list[Message] = []
     total = 0
     for message in messages:

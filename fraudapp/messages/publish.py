@@ -1,4 +1,7 @@
-"""What the worker itself sends to Kafka; every function returns once the broker has it all."""
+"""Publishes submitted transactions, rerouted inputs and dead letters.
+
+Every function returns once the broker has all records.
+"""
 
 from __future__ import annotations
 
@@ -22,17 +25,19 @@ from models.parsing import CUT_TO, Unread
 from models.records import Transaction
 
 LONGEST_DETAIL: Final = 4_000
-"""Characters of a dead letter's detail; bad input decides how long the full text would be."""
-SHORT: Final = 1_000
-"""Bytes that are left of a key, or of a text in a header, where there is no room for more."""
-LESS: Final = (10_000, SHORT, 0)
-"""Bytes that are left for topics that take no more."""
+"""Characters of a dead letter's detail; the full text may be as long as a bad input makes it."""
+CUT_FIELD_TO: Final = 1_000
+"""Bytes that are left of a key, or of a header, if the topic takes no larger record."""
+SMALLER_CUTS: Final = (10_000, CUT_FIELD_TO, 0)
+"""Bytes to cut a dead letter to, one after the other, if the topic does not take `CUT_TO`."""
 ORIGIN: Final = "origin"
-"""Header of a message that was sent on to its home partition: where it was first read."""
+"""Header of a rerouted record: the position at which its producer had put it."""
 FORM: Final = "raw-form"
-"""Header that tells what the value is where it is not what the producer wrote."""
+"""Header that says how the value was made if it is not the one that the producer wrote."""
 CUT: Final = b"cut"
+"""`FORM` of a value that is the beginning of the original."""
 REENCODED: Final = b"re-encoded"
+"""`FORM` of a transaction that was encoded again, without spaces and unknown fields."""
 LOST: Final = {
     "raw-bytes": rb"[0-9]{1,18}",
     "raw-sha256": rb"[0-9a-f]{64}",
@@ -40,11 +45,13 @@ LOST: Final = {
     "key-bytes": rb"[0-9]{1,18}",
     "key-sha256": rb"[0-9a-f]{64}",
 }
-"""Headers of what is not whole, and how a message is to tell them that was sent home."""
+"""Headers with the size and hash of the original key and value of a record that is not whole.
+
+Each with the pattern that it must match to be believed of a rerouted record."""
 
 
 async def publish_transactions(app: App, topic: str, transactions: Iterable[Transaction]) -> None:
-    """Send transactions to be decided, each to its home partition; raises `KafkaError`."""
+    """Send transactions to be decided, each to its key partition; raises `KafkaError`."""
     sent = [
         await _send(app, topic, each.transaction_id.encode(), json.encode(each))
         for each in transactions
@@ -53,32 +60,33 @@ async def publish_transactions(app: App, topic: str, transactions: Iterable[Tran
 
 
 async def reroute(
-    producer: BatchProducer, topic: str, misplaced: Iterable[tuple[ValidInput, int]]
+    producer: BatchProducer, topic: str, misrouted: Iterable[tuple[ValidInput, int]]
 ) -> None:
-    """Send transactions on to their home partitions as they were, noting their origin.
+    """Send misrouted inputs, unchanged, to the key partitions given, with their origin in a header.
 
-    Tries until it goes well. What is too large to be sent again (a message that was compressed may
-    be larger than the limit) is sent without spaces and unknown fields, its key cut if need be,
-    with size and hash of the whole in headers.
+    Retries until it succeeds. A record may be too large to be sent again, such as one that its
+    producer had compressed. It is then encoded again, without spaces and unknown fields, and its
+    key is cut if need be; headers hold size and hash of the original.
     """
-    by_home = defaultdict(list)
-    for candidate, home in misplaced:
-        by_home[home].append(_homeward(candidate))
+    by_partition = defaultdict(list)
+    for valid, key_partition in misrouted:
+        by_partition[key_partition].append(_rerouted(valid))
     what = "sending transactions to their home partitions"
-    await _append_all(producer, topic, by_home, what)
+    await _append_all(producer, topic, by_partition, what)
 
 
 async def send_raw(
     producer: BatchProducer, topic: str, partition: int, inputs: Iterable[Input]
 ) -> None:
-    """Send messages on to a partition as they are, noting their origin.
+    """Send inputs, unchanged and unparsed, to another partition, with their origin in a header.
 
-    What is too large to be sent again is cut, as a dead letter is; it will become one.
+    Retries until it succeeds. A record that is too large to be sent again is cut as a dead letter
+    is, and will become one.
     """
     messages = []
     for each in inputs:
         record = each.key, each.raw, [(ORIGIN, each.origin.encode())]
-        messages.append(Message(record, partial(_cut, record)))
+        messages.append(Message(record, partial(_cut_forms, record)))
     what = "sending messages to another partition"
     await _append_all(producer, topic, {partition: messages}, what)
 
@@ -86,10 +94,10 @@ async def send_raw(
 async def publish_dead_letters(
     producer: BatchProducer, topic: str, rejections: Sequence[Rejection]
 ) -> None:
-    """Send rejected inputs as they were: the value is the raw bytes, headers say why and whence.
+    """Send rejected inputs to the dead-letter topic: raw bytes, with reason and origin in headers.
 
-    Tries until it goes well. What is too large to be sent again is cut to `CUT_TO` bytes, or less
-    if the topic takes no more, with size and hash of the whole in headers.
+    Retries until it succeeds. A value that is too large to be sent again is cut to `CUT_TO` bytes,
+    or less if the topic takes no more; headers hold size and hash of the original.
     """
     if not rejections:
         return
@@ -97,7 +105,7 @@ async def publish_dead_letters(
     partitions = await producer.partitions_when_told(topic, what)
     by_partition = defaultdict(list)
     for each in rejections:
-        by_partition[each.input.position.partition % partitions].append(_letter(each))
+        by_partition[each.input.position.partition % partitions].append(_dead_letter(each))
     await _append_all(producer, topic, by_partition, what)
 
 
@@ -111,65 +119,66 @@ async def _append_all(
         raise MessageSizeTooLargeError(f"{what}: {topic} takes no message of any size that is left")
 
 
-def _homeward(candidate: ValidInput) -> Message:
-    source = candidate.input
+def _rerouted(valid: ValidInput) -> Message:
+    source = valid.input
     headers = [(ORIGIN, source.origin.encode()), *source.lost]
     record = source.key, source.raw, headers
-    return Message(record, partial(_smaller, record, candidate.transaction))
+    return Message(record, partial(_reencoded_forms, record, valid.transaction))
 
 
-def _smaller(record: NewRecord, transaction: Transaction) -> Iterator[NewRecord]:
+def _reencoded_forms(record: NewRecord, transaction: Transaction) -> Iterator[NewRecord]:
     key, raw, headers = record
     encoded = json.encode(transaction)
-    of_value = _told("raw", raw, REENCODED)
-    of_key = _told("key", key)
-    yield key, encoded, _with(headers, of_value)
-    if key and len(key) > SHORT:
-        yield key[:SHORT], raw, _with(headers, of_key)
-        yield key[:SHORT], encoded, _with(headers, of_value + of_key)
+    value_lost = _lost("raw", raw, REENCODED)
+    key_lost = _lost("key", key)
+    yield key, encoded, _joined(headers, value_lost)
+    if key and len(key) > CUT_FIELD_TO:
+        yield key[:CUT_FIELD_TO], raw, _joined(headers, key_lost)
+        yield key[:CUT_FIELD_TO], encoded, _joined(headers, value_lost + key_lost)
 
 
-def _letter(rejection: Rejection) -> Message:
-    record = rejection.input.key, rejection.input.raw, _headers(rejection)
+def _dead_letter(rejection: Rejection) -> Message:
+    record = rejection.input.key, rejection.input.raw, _rejection_headers(rejection)
     if isinstance(rejection.input.raw, Unread):
-        record = _shortened(record, len(record[0] or b""), CUT_TO)
-    return Message(record, partial(_cut, record))
+        record = _cut(record, len(record[0] or b""), CUT_TO)
+    return Message(record, partial(_cut_forms, record))
 
 
-def _cut(letter: NewRecord) -> Iterator[NewRecord]:
-    yield _shortened(letter, len(letter[0] or b""), CUT_TO)
-    for kept in (CUT_TO, *LESS):
-        yield _shortened(letter, kept, kept)
+def _cut_forms(record: NewRecord) -> Iterator[NewRecord]:
+    yield _cut(record, len(record[0] or b""), CUT_TO)
+    for size in (CUT_TO, *SMALLER_CUTS):
+        yield _cut(record, size, size)
 
 
-def _shortened(letter: NewRecord, of_key: int, of_value: int) -> NewRecord:
-    key, value, headers = letter
-    cut = isinstance(value, Unread) or len(value or b"") > of_value
-    told = _told("raw", value, CUT) if cut else []
-    told += _told("key", key) if len(key or b"") > of_key else []
-    texts = [(name, text[: max(of_value, SHORT)]) for name, text in headers]
-    return key and key[:of_key], value and value[:of_value], _with(texts, told)
+def _cut(record: NewRecord, key_to: int, value_to: int) -> NewRecord:
+    key, value, headers = record
+    is_cut = isinstance(value, Unread) or len(value or b"") > value_to
+    lost = _lost("raw", value, CUT) if is_cut else []
+    lost += _lost("key", key) if len(key or b"") > key_to else []
+    shortened = [(name, text[: max(value_to, CUT_FIELD_TO)]) for name, text in headers]
+    return key and key[:key_to], value and value[:value_to], _joined(shortened, lost)
 
 
-def _told(of: str, whole: bytes | None, form: bytes | None = None) -> list[tuple[str, bytes]]:
-    if isinstance(whole, Unread):  # of which nobody has the rest
+def _lost(field: str, whole: bytes | None, form: bytes | None = None) -> list[tuple[str, bytes]]:
+    """Return the headers that describe a whole key or value; see `LOST`."""
+    if isinstance(whole, Unread):  # no hash: only the beginning was read
         size = "unknown" if whole.size is None else str(whole.size)
-        told = [(f"{of}-bytes", size.encode())]
+        lost = [(f"{field}-bytes", size.encode())]
     else:
         size, digest = str(len(whole or b"")), hashlib.sha256(whole or b"").hexdigest()
-        told = [(f"{of}-bytes", size.encode()), (f"{of}-sha256", digest.encode())]
-    return [*told, (FORM, form)] if form else told
+        lost = [(f"{field}-bytes", size.encode()), (f"{field}-sha256", digest.encode())]
+    return [*lost, (FORM, form)] if form else lost
 
 
-def _with(
-    headers: Sequence[tuple[str, bytes]], told: Sequence[tuple[str, bytes]]
+def _joined(
+    headers: Sequence[tuple[str, bytes]], lost: Sequence[tuple[str, bytes]]
 ) -> list[tuple[str, bytes]]:
-    # Sizes and hashes that are told already are those of what the producer had written.
-    kept = dict(told) | dict(headers) | {name: text for name, text in told if name == FORM}
-    return [*kept.items()]
+    # A size or hash that is among the headers already describes what the producer wrote: it stays.
+    form = {name: text for name, text in lost if name == FORM}
+    return [*(dict(lost) | dict(headers) | form).items()]
 
 
-def _headers(rejection: Rejection) -> list[tuple[str, bytes]]:
+def _rejection_headers(rejection: Rejection) -> list[tuple[str, bytes]]:
     source = rejection.input.origin
     texts = {
         "reason": rejection.reason,
@@ -185,6 +194,6 @@ async def _send(app: App, topic: str, key: bytes, value: bytes) -> asyncio.Futur
     try:
         sent = await app.producer.send(topic, key, value, None, None, None)
     except ProducerSendError as exc:
-        # Faust's wrapping tells nothing that its cause does not tell better.
+        # The cause says more than Faust's exception around it.
         raise exc.__cause__ or exc from None
     return cast("asyncio.Future[RecordMetadata]", sent)

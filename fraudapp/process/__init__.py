@@ -1,1 +1,1 @@
-"""What concerns this process and its machine: its log, memory, files, packages."""
+"""This process and its machine: log, memory, open files, disk and imported packages."""

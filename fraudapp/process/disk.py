@@ -1,4 +1,4 @@
-"""RocksDB databases on disk: what their errors mean, and how one is thrown away."""
+"""RocksDB databases on disk: what their errors mean, who uses one, and how one is discarded."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from typing import Final
 from models.errors import NeedsOperator, Retryable
 
 _LOCKED: Final = 3
-# Asked by a process of its own: closing the file here would let go of the lock that RocksDB has on
-# it in this one.
-_ASK: Final = f"""
+# Run in a process of its own: closing the lock file in this process would release the lock that
+# RocksDB holds on it here.
+_LOCK_PROBE: Final = f"""
 import fcntl, sys
 with open(sys.argv[1]) as lock:
     try:
@@ -25,75 +25,78 @@ with open(sys.argv[1]) as lock:
         sys.exit({_LOCKED})
 """
 
-
 IN_USE: Final = "{} is in use by another worker; give each its own FRAUD_DATA_DIR"
-"""The sentence about a folder that is."""
+"""Error message, to be filled with the folder that another worker uses."""
 
-
-# After these RocksDB goes on by itself; its own word is for a disk that is slower than we are.
-_HEALED: Final = (os.strerror(errno.ENOSPC), "Write stall")
-# After these, once it could not write, it takes nothing more until it is opened again.
+# RocksDB recovers from these by itself. "Write stall" is its own message, for writes that come
+# faster than the disk takes them.
+_RECOVERING: Final = (os.strerror(errno.ENOSPC), "Write stall")
+# These pass as well. After a failed write with one of the others, RocksDB refuses all writes until
+# the database is opened again.
 _PASSING: Final = (
-    *_HEALED,
+    *_RECOVERING,
     *map(os.strerror, (errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.ENOMEM)),
 )
 
 
 class DiskUnusable(NeedsOperator):
-    """What is on disk can be neither used nor replaced; the message says what to look at."""
+    """Files on disk can be neither used nor replaced; the message says where to look."""
 
 
 class DiskFull(Retryable):
-    """The disk takes nothing now, or the system has no room for what goes with it.
+    """The disk is full for now, or the system lacks the files or the memory to write to it.
 
-    What is on it is sound, and it can be tried again.
+    The data on disk is sound, and the write can be tried again.
     """
 
     def __init__(self, path: Path, why: object) -> None:
         self.path = path
-        self.heals = any(words in str(why) for words in _HEALED)
-        """Whether RocksDB goes on by itself; else the database has to be opened again."""
+        self.heals = any(words in str(why) for words in _RECOVERING)
+        """Whether RocksDB recovers by itself; otherwise the database has to be opened again."""
         super().__init__(f"{path} takes nothing now; is the disk at FRAUD_DATA_DIR full? ({why})")
 
 
 def is_full(exc: BaseException) -> bool:
-    """Whether an error of RocksDB's is about room, or files, that may be there again later.
+    """Return whether a RocksDB error is about a lack of space, files or memory, which may pass.
 
-    RocksDB tells it by the words of the operating system.
+    RocksDB reports it in the words of the operating system.
     """
     return any(words in str(exc) for words in _PASSING)
 
 
 def in_use(folder: Path) -> bool:
-    """Whether a process has the database in this folder open, as the operating system knows it.
+    """Return whether a process has the database in this folder open, by its lock on a file.
 
-    This very process counts too, so ask only when opening it has failed. Takes some 20 ms. Raises
-    `DiskUnusable` if there is no telling.
+    This process counts too, so ask only after opening the database has failed. Blocks while it
+    starts another process, which asks. Raises `DiskUnusable` if the lock cannot be examined.
     """
     lock = folder / "LOCK"
-    _let_us_in(folder, lock)
+    _make_accessible(folder, lock)
     if not lock.is_file():
         return False
     if not os.access(lock, os.R_OK):
         raise _unusable(lock, "belongs to somebody else, who may have it open")
-    asked = subprocess.run(  # noqa: S603 - our own words
-        [sys.executable, "-ISc", _ASK, str(lock)], check=False, capture_output=True, text=True
+    probe = subprocess.run(  # noqa: S603 - our own command
+        [sys.executable, "-ISc", _LOCK_PROBE, str(lock)],
+        check=False,
+        capture_output=True,
+        text=True,
     )
-    if asked.returncode not in (0, _LOCKED):
-        raise _unusable(lock, f"does not tell whether it is in use: {asked.stderr.strip()}")
-    return asked.returncode == _LOCKED
+    if probe.returncode not in (0, _LOCKED):
+        raise _unusable(lock, f"does not tell whether it is in use: {probe.stderr.strip()}")
+    return probe.returncode == _LOCKED
 
 
 def discard(path: Path) -> None:
-    """Remove what is there, whatever it is; of a folder all that is in it. Raises `DiskUnusable`.
+    """Remove a file, or all that a folder holds. Raises `DiskUnusable` if that is impossible.
 
-    The folder stays, since it may be a mount point or a link to another disk.
+    The folder itself stays, since it may be a mount point or a link to another disk.
     """
     try:
         if not path.is_dir():
             path.unlink(missing_ok=True)
             return
-        _let_us_in(path)
+        _make_accessible(path)
         for each in path.iterdir():
             if each.is_dir() and not each.is_symlink():
                 shutil.rmtree(each)
@@ -103,7 +106,8 @@ def discard(path: Path) -> None:
         raise _unusable(path, f"cannot be removed: {exc}") from exc
 
 
-def _let_us_in(*paths: Path) -> None:
+def _make_accessible(*paths: Path) -> None:
+    """Give the owner access to these paths, as far as that is possible."""
     for path in paths:
         with suppress(OSError):
             path.chmod(path.stat().st_mode | (0o700 if path.is_dir() else 0o600))

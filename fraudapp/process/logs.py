@@ -1,4 +1,4 @@
-"""The log: text for people, or JSON, a line each; with the request that a line belongs to."""
+"""The log as text for people or as JSON lines, each with the ids of the request it belongs to."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from fraudapp.process import traces
 log = logging.getLogger(__name__)
 
 AUDIT: Final = "fraudapp.audit"
-"""The logger of what was written by whom; its lines come whatever the level of the log is."""
+"""The logger that tells who wrote what; its lines appear at every log level."""
 Format = Literal["text", "json"]
 
 _FIELDS: Final = {"levelname": "level", "name": "logger"}
-# Faust's own, for its text; some hold what is no JSON.
+# Attributes that Faust adds for its text format; the values of some cannot become JSON.
 _LEFT_OUT: Final = ("data", "extra", "stack")
 
 
 class Traced(logging.Filter):
-    """Passes every line, and adds the ids of the request that it belongs to."""
+    """Adds the ids of the current request to every log record, and drops none."""
 
     def __init__(self, form: Format) -> None:
         super().__init__()
@@ -31,26 +31,26 @@ class Traced(logging.Filter):
         """See `logging.Filter`."""
         trace = traces.current()
         if trace is not None and not trace.ended:
-            told = {"request_id": trace.request_id, "trace_id": trace.trace_id}
-            if self._text:  # which Faust adds to the end of the line
-                record.__dict__["data"] = {**record.__dict__.get("data", {}), **told}
+            ids = {"request_id": trace.request_id, "trace_id": trace.trace_id}
+            if self._text:  # Faust appends `data` to the line
+                record.__dict__["data"] = {**record.__dict__.get("data", {}), **ids}
             else:
-                record.__dict__.update(told, span_id=trace.span_id)
+                record.__dict__.update(ids, span_id=trace.span_id)
         return True
 
 
 def set_up(root: logging.Logger, form: Format) -> None:
-    """Let all that is logged come in this form, from whichever library."""
+    """Let every library log in this form. Called once, with the handlers of `root` in place."""
     logging.getLogger(AUDIT).setLevel(logging.INFO)
     for handler in root.handlers:
-        handler.setLevel(logging.NOTSET)  # that of the root logger is the same
+        handler.setLevel(logging.NOTSET)  # the root logger filters by the same level
         handler.addFilter(Traced(form))
         if form == "json":
             handler.setFormatter(_json())
     if form == "json":
         logging.captureWarnings(True)
-        sys.excepthook = _tell_uncaught
-        threading.excepthook = lambda args: _tell_uncaught(
+        sys.excepthook = _log_uncaught
+        threading.excepthook = lambda args: _log_uncaught(
             args.exc_type, args.exc_value, args.exc_traceback
         )
 
@@ -67,7 +67,7 @@ def _json() -> logging.Formatter:
     )
 
 
-def _tell_uncaught(kind: type[BaseException], error: BaseException | None, where: Any) -> None:
+def _log_uncaught(kind: type[BaseException], error: BaseException | None, where: Any) -> None:
     if error is None or issubclass(kind, KeyboardInterrupt):
         return
     log.critical("this ends now: %r", error, exc_info=(kind, error, where))

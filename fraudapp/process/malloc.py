@@ -1,4 +1,7 @@
-"""How the C library hands out memory; it has no setting that a program's user would know of."""
+"""Tuning of glibc's allocator, so that the memory of a worker does not grow for ever.
+
+It is done in code: who starts a worker would not know the variables that glibc reads.
+"""
 
 from __future__ import annotations
 
@@ -10,19 +13,19 @@ from typing import Final
 _M_MMAP_THRESHOLD: Final = -3
 _M_ARENA_MAX: Final = -8
 ARENAS: Final = 2
+"""Arenas of one process, at most."""
 LARGE: Final = 1 << 20
-"""Bytes from which a block goes back to the system when it is let go of."""
+"""Bytes from which a block returns to the system as soon as it is freed."""
 
 TRIM_INTERVAL: Final = 10.0
 """Seconds from one call of `trim` to the next."""
 
 
 def limit_arenas() -> None:
-    """Keep what threads and large blocks leave behind from piling up; of glibc, else nothing.
+    """Limit the memory that freed blocks keep; does nothing without glibc.
 
-    By default each thread gets an arena of its own, and blocks up to 32 MB stay with the process
-    once such a one was let go of: a worker grew from 281 to 330 MiB between its first and its fifth
-    million transactions (measured).
+    By default each thread gets an arena of its own. Once a block of up to 32 MB was freed, blocks
+    of its size stay with the process. Both let a worker grow with the transactions it has decided.
     """
     if mallopt := _of_glibc("mallopt"):
         mallopt(_M_ARENA_MAX, ARENAS)
@@ -30,10 +33,11 @@ def limit_arenas() -> None:
 
 
 def trim() -> None:
-    """Give pages that nothing is on back to the system; takes 1 to 3 ms, without the interpreter.
+    """Return unused pages to the system; does nothing without glibc.
 
-    Of decisions, some hundred bytes each, holes remain between what stays longer, and a worker that
-    never gives them back grows with each new arrangement: by 6 MiB in a million transactions.
+    Blocks for some milliseconds, without the interpreter's lock: call it in a thread. Freed
+    decisions are small and leave holes between objects that live longer. Without this call the
+    holes keep their pages, and the memory of a worker creeps up.
     """
     if malloc_trim := _of_glibc("malloc_trim"):
         malloc_trim(0)
@@ -42,4 +46,4 @@ def trim() -> None:
 def _of_glibc(name: str) -> Callable[..., int] | None:
     if not sys.platform.startswith("linux"):
         return None
-    return getattr(ctypes.CDLL(None), name, None)  # musl has neither
+    return getattr(ctypes.CDLL(None), name, None)  # musl has neither function

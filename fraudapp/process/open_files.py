@@ -1,4 +1,4 @@
-"""How many files this process may open, sockets included, and who may have how many of them."""
+"""The limit of open files, sockets included, and how HTTP, indexes and the rest share it."""
 
 from __future__ import annotations
 
@@ -14,35 +14,36 @@ except ImportError:  # Windows has no such limit
 log = logging.getLogger(__name__)
 
 ENOUGH: Final = 65_536
-"""Files; more are asked of no system."""
-_TRIED: Final = (ENOUGH, 10_240)  # macOS allows no more than the second, whatever it says
-_SHARE: Final = 4
-"""Of what there is, HTTP has a quarter and indexes have one.
+"""Files; a higher limit is not asked for, since no worker needs one."""
+_ATTEMPTS: Final = (ENOUGH, 10_240)  # macOS allows the second at most, whatever limit it reports
+_SHARES: Final = 4
+"""HTTP has one of so many equal shares, and the indexes have one.
 
-The rest is for tables, Kafka, the sinks, and for what has been accepted and not yet been counted.
+The rest is for tables, Kafka and the sinks, and for connections accepted but not yet counted.
 """
 _MANY: Final = 1_000
+"""Files; no index has as many."""
 LEAST: Final = 20
-"""Files of a database with which RocksDB can work."""
+"""Open files that RocksDB needs for one database, at least."""
 
 
 def raise_limit() -> None:
-    """Let this process open as many files as it may: shells and systemd give 1,024 at first."""
+    """Raise the soft limit as far as allowed; shells and systemd begin with 1,024 files."""
     if resource is None:
         return
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if _unlimited(soft):
         return
-    for wanted in _TRIED:
-        most = wanted if _unlimited(hard) else min(wanted, hard)
+    for wanted in _ATTEMPTS:
+        files = wanted if _unlimited(hard) else min(wanted, hard)
         with suppress(OSError, ValueError):
-            if most > soft:
-                resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+            if files > soft:
+                resource.setrlimit(resource.RLIMIT_NOFILE, (files, hard))
             return
 
 
 def limit() -> int:
-    """Files that this process may open."""
+    """Return how many files this process may open, `ENOUGH` at most."""
     if resource is None:
         return ENOUGH
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -50,20 +51,20 @@ def limit() -> int:
 
 
 def connections(wanted: int) -> int:
-    """HTTP connections that there may be, of those wanted."""
-    return max(1, min(wanted, limit() // _SHARE))
+    """Return how many of the wanted HTTP connections may be open at a time."""
+    return max(1, min(wanted, limit() // _SHARES))
 
 
 def of_index(partitions: int) -> int:
-    """Files that each index may keep open where there are so many of them; -1 for all it has."""
-    share = limit() // _SHARE // partitions
-    # To count them takes time at each look, and no index has as many.
-    return max(LEAST, share) if share < _MANY else -1
+    """Return how many files each of so many indexes may keep open; -1 for no limit."""
+    files = limit() // _SHARES // partitions
+    # A limit makes RocksDB count at each look-up; one that no index reaches is left out.
+    return max(LEAST, files) if files < _MANY else -1
 
 
 def too_few(partitions: int) -> str | None:
-    """A sentence if so many partitions need more files than there may be."""
-    needed = LEAST * partitions * _SHARE
+    """Return a warning if so many partitions need more files than the limit; else None."""
+    needed = LEAST * partitions * _SHARES
     if limit() >= needed:
         return None
     return (

@@ -1,7 +1,7 @@
-"""Our other top-level packages: those beside this one, whatever else is called so.
+"""Imports the other top-level packages of fraudapp from beside this one, and from nowhere else.
 
-Their names are common. A folder that a program is started in comes first on Python's path, with
-`-m`, with `PYTHONPATH` and in Faust; and other distributions install packages of the same names.
+Their names are common, and other distributions install packages of the same names. With `-m`, with
+`PYTHONPATH` and in Faust, the folder in which a program starts also comes first on Python's path.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ import click
 NAMES: Final = ("models", "data", "tables", "agents", "web")
 ROOT: Final = Path(__file__).parents[2]
 MARK: Final = '__part_of__ = "fraudapp"'
-"""A line of the `__init__.py` of each."""
+"""A line in the `__init__.py` of each of these packages."""
 
 
 class ForeignPackage(click.ClickException):
-    """A package under one of the names is not ours; the message says where, and what to do."""
+    """A package with one of the names is not fraudapp's; the message says where it is."""
 
 
 class OursFirst:
-    """Finds those packages before Python looks for them anywhere else."""
+    """Finds the packages of fraudapp before Python looks for them anywhere else."""
 
     @classmethod
     def find_spec(
@@ -47,13 +47,13 @@ class OursFirst:
 
 
 def install() -> None:
-    """Let the packages be found beside this one from now on."""
+    """Let Python find the packages beside this one from now on; called on import of fraudapp."""
     if OursFirst not in sys.meta_path:
         sys.meta_path.insert(0, OursFirst)
 
 
 def check() -> None:
-    """Raise `ForeignPackage` if one was imported from elsewhere before."""
+    """Raise `ForeignPackage` if one of the packages was imported from elsewhere before."""
     for name in NAMES:
         module = sys.modules.get(name)
         if module is not None and getattr(module, "__part_of__", None) != "fraudapp":

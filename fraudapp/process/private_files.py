@@ -1,4 +1,4 @@
-"""Files and folders for their owner only, from the moment they are there."""
+"""Files and folders that only their owner can read, from the moment they exist."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ _CONTENT: Final = {
     *("models", "ledger", "faust", "archive", "local", "local.json", "passwords.json"),
     "lost+found",
 }
-"""What a data folder holds."""
+"""Names that a data folder may hold; `lost+found` is there if it is a file system of its own."""
 
 
 def make_private(folder: Path) -> None:
-    """Make a data folder, or close one of ours that others may enter.
+    """Create a data folder, or close one of this user that others may enter.
 
-    One that belongs to somebody else, such as a mounted volume, stays as it is. Raises `OSError`,
-    also for one of this user that others may enter and use for something else.
+    The folder of another user, such as a mounted volume, stays as it is. Raises `OSError`, also
+    for a folder that others may enter and that is not for fraudapp alone.
     """
     if not folder.is_dir():
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -38,7 +38,7 @@ def make_private(folder: Path) -> None:
 
 
 def write_private(path: Path, text: str) -> None:
-    """Write a file as a whole, in place of what may be there. Raises `OSError`."""
+    """Write a file atomically and durably, in place of an existing one. Raises `OSError`."""
     descriptor, draft = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)  # mode 600
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:

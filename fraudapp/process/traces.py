@@ -1,4 +1,4 @@
-"""Which request what is done, logged and answered belongs to."""
+"""The request that the current task works for; log lines and answers carry its ids."""
 
 from __future__ import annotations
 
@@ -9,25 +9,25 @@ from typing import Final
 
 @dataclass
 class Trace:
-    """A request by the names it has: its own, and those of W3C Trace Context."""
+    """The ids of a request: its own id, and those of W3C Trace Context."""
 
     request_id: str
     trace_id: str
     span_id: str
-    """Of what is done here."""
+    """Span of the work that is done here."""
     sampled: bool = False
     ended: bool = False
-    """Whether it is dealt with; tasks that it has begun may go on for others."""
+    """Whether the request was answered. Tasks that it has begun may go on for other requests."""
 
 
 _current: Final[ContextVar[Trace | None]] = ContextVar("trace", default=None)
 
 
 def enter(trace: Trace) -> None:
-    """Note that what this task does from now on is for this request."""
+    """Let the current task, and tasks it begins from now on, work for this request."""
     _current.set(trace)
 
 
 def current() -> Trace | None:
-    """Return that of the request for which this task does what it does, the answer included."""
+    """Return the ids of the request that the current task works for; None if there is none."""
     return _current.get()

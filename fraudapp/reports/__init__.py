@@ -1,1 +1,1 @@
-"""The daily report: added up in Postgres and Kafka, rendered as a page and a table."""
+"""The daily report: summed up in Postgres and Kafka, rendered as a page and a table."""

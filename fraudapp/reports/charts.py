@@ -11,9 +11,9 @@ _LABEL, _WIDTH, _VALUE, _BAR, _GAP = 190, 420, 110, 14, 10  # pixels
 
 
 def bars(labels: Sequence[str], series: Mapping[str, Sequence[float]], unit: str = "") -> str:
-    """Return horizontal bars: a group for each label, in it one bar for each series.
+    """Return horizontal bars: one group for each label, with one bar for each series.
 
-    Values are from 0 up, as many in each series as there are labels; `unit` follows each number.
+    Values are 0 or more, as many in each series as there are labels; `unit` follows each number.
     """
     largest = max((value for values in series.values() for value in values), default=0) or 1
     group = _BAR * len(series) + _GAP
@@ -23,8 +23,8 @@ def bars(labels: Sequence[str], series: Mapping[str, Sequence[float]], unit: str
         y = top + row * group
         middle = y + _BAR * len(series) / 2
         parts.append(_text(_LABEL - 8, middle, label, "end"))
-        for number, values in enumerate(series.values()):
-            parts.append(_bar(y + number * _BAR, values[row], largest, COLOURS[number], unit))
+        for place, values in enumerate(series.values()):
+            parts.append(_bar(y + place * _BAR, values[row], largest, COLOURS[place], unit))
     height = top + len(labels) * group
     width = _LABEL + _WIDTH + _VALUE
     return (
@@ -44,9 +44,9 @@ def _bar(y: float, value: float, largest: float, colour: str, unit: str) -> str:
 
 def _legend(names: Sequence[str]) -> str:
     return "".join(
-        f'<rect x="{_LABEL + 130 * number}" y="2" width="12" height="12" '
-        f'fill="{COLOURS[number]}"/>' + _text(_LABEL + 130 * number + 17, 8, name, "start")
-        for number, name in enumerate(names)
+        f'<rect x="{_LABEL + 130 * place}" y="2" width="12" height="12" '
+        f'fill="{COLOURS[place]}"/>' + _text(_LABEL + 130 * place + 17, 8, name, "start")
+        for place, name in enumerate(names)
     )
 
 

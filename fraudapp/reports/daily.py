@@ -1,4 +1,4 @@
-"""What a daily report says: the decisions of one UTC day, added up."""
+"""The daily report as data and as text: the decisions of one UTC day, summed up."""
 
 from __future__ import annotations
 
@@ -13,28 +13,28 @@ from models.records import Outcome
 
 
 class Cell(NamedTuple):
-    """Transactions of one day that agree in type, decision and label."""
+    """The transactions of one day that share type, decision and label."""
 
     type: str
     decision: str
     is_fraud: int
     transactions: int
     amount: float
-    """Sum of amounts, account currency."""
+    """Sum of their amounts, in the currency of the accounts."""
 
 
 class Drift(Struct, frozen=True):
-    """How the scores of one model's decisions differ from those on its training data."""
+    """The difference between the scores of a model on this day and on its training data."""
 
     model_version: str
     scores: list[int]
     """Decisions in each bin of `models.drift.EDGES`."""
     training: list[float] | None = None
-    """The training data's, as weights."""
+    """The share of the training data in each bin, as weights; None where it is not known."""
     stability_index: float | None = None
-    """`models.drift.stability_index`; None where the training data's scores are not known."""
+    """`models.drift.stability_index`; None where the scores of the training data are not known."""
     unknown: str = ""
-    """Why they are not."""
+    """The reason why they are not known; empty where they are."""
 
 
 class Latency(Struct, frozen=True):
@@ -50,8 +50,9 @@ class Latency(Struct, frozen=True):
 class DailyReport(Struct, frozen=True):
     """The decisions of one UTC day; ratios are None where they are unknown.
 
-    Transactions carry a label only where somebody knows: 0 may mean legitimate or not labelled. On
-    a day without a single fraud label nothing is known; else precision is a least value.
+    A transaction is labelled only where somebody knows: the label 0 means legitimate or not
+    labelled. On a day without a single fraud label, precision and recall are unknown. On any other
+    day, precision is a lower bound.
     """
 
     date: date
@@ -63,8 +64,8 @@ class DailyReport(Struct, frozen=True):
     labelled_fraud: int | None
     """Transactions labelled as fraud; None where no transaction is."""
     confusion: dict[str, dict[str, int]] | None
-    """By outcome: how many are labelled fraud, and how many are legitimate or not labelled. None
-    where no transaction is labelled fraud."""
+    """By outcome: decisions labelled as fraud, and decisions that are legitimate or not labelled.
+    None where no transaction is labelled as fraud."""
     precision_block: float | None
     """Share of blocked transactions that are labelled fraud; None where no transaction is."""
     recall_block: float | None
@@ -82,7 +83,7 @@ class DailyReport(Struct, frozen=True):
 
 
 def summarise(day: date, cells: Iterable[Cell]) -> DailyReport:
-    """Add up the cells of a day."""
+    """Sum up the cells of a day; drift, dead letters and latency are left empty."""
     outcomes = [outcome.value for outcome in Outcome]
     counts = dict.fromkeys(outcomes, 0)
     amounts = dict.fromkeys(outcomes, 0.0)
@@ -110,7 +111,7 @@ def summarise(day: date, cells: Iterable[Cell]) -> DailyReport:
 
 
 def as_text(report: DailyReport) -> str:
-    """Return the report for people; what a terminal would obey is written as an escape."""
+    """Return the report as text; control characters for a terminal are escaped."""
     return "\n".join(map(legible, _lines(report)))
 
 
@@ -130,7 +131,7 @@ def _lines(report: DailyReport) -> list[str]:
 
 
 def _labels(report: DailyReport) -> list[str]:
-    """What the labels say; without any, that they say nothing."""
+    """Return the sentences on labels; without any label, that precision is unknown."""
     labelled, blocked = report.labelled_fraud, report.by_decision["BLOCK"]
     if report.recall_block is None or report.recall_stopped is None:
         return [
@@ -150,17 +151,17 @@ def _labels(report: DailyReport) -> list[str]:
 
 
 def by_count(counts: Mapping[str, int]) -> dict[str, int]:
-    """The same counts, the largest first."""
+    """Return the same counts, the largest first."""
     return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
 
 
 def remarks(report: DailyReport) -> list[str]:
-    """Sentences on reasons, drift, latency and dead letters."""
+    """Return the sentences on reasons, drift, latency and dead letters."""
     lines = [f"Reasons: {_listed(report.reasons) or 'none'}."]
     for each in report.drift:
         index = each.stability_index
-        said = each.unknown if index is None else f"{index:.3f} ({_reading(index)})"
-        lines.append(f"Drift of the scores of {each.model_version} (PSI): {said}.")
+        drift = each.unknown if index is None else f"{index:.3f} ({_reading(index)})"
+        lines.append(f"Drift of the scores of {each.model_version} (PSI): {drift}.")
     if report.latency is None:
         lines.append("Latency: not available, the transactions are not in Kafka or it is down.")
     else:

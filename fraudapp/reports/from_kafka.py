@@ -1,4 +1,7 @@
-"""What only Kafka knows of a day: its dead letters, and when transactions were sent."""
+"""The parts of the daily report that only Kafka knows: dead letters, and the latency.
+
+Latency needs the moments at which transactions were sent, which are timestamps of records.
+"""
 
 from __future__ import annotations
 
@@ -26,25 +29,25 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=timezone.utc)
 async def dead_letters(settings: Settings, first: datetime, last: datetime) -> dict[str, int]:
     """Count the dead letters from one moment to another, by reason; raises `KafkaError`.
 
-    By the timestamps of the records, which are the brokers' clocks, or those of workers in a topic
-    that they have not made. Whatever fingerprints and headers
-    somebody else's records have there, they hide none of ours.
+    The timestamps of the records count. They are from the clocks of brokers, or from those of
+    workers if the topic was not made by a worker. Records of other programs may have any timestamp
+    and any headers, and none of them hides a dead letter.
     """
-    since, until = max(0, _ms(first)), _ms(last)  # Kafka knows no time before 1970
+    since, until = max(0, _ms(first)), _ms(last)  # Kafka has no timestamps before 1970
     if until < 0:
         return {}
     topic = settings.dead_letters_topic
     counts: Counter[str] = Counter()
     size = 2 * settings.max_message_bytes
     async with started_consumer(settings, max_partition_fetch_bytes=size) as consumer:
-        numbers = await consumer._client._wait_on_metadata(topic)
-        partitions = [TopicPartition(topic, number) for number in sorted(numbers)]
+        known = await consumer._client._wait_on_metadata(topic)
+        partitions = [TopicPartition(topic, partition) for partition in sorted(known)]
         starts = await consumer.offsets_for_times(dict.fromkeys(partitions, since))
         found = await ends(consumer, partitions)
         for partition in partitions:
             if (start := starts[partition]) is None:
                 continue
-            # To the end: a record with a timestamp of the future does not end the period.
+            # Read to its end: a record with a timestamp after the period does not end the period.
             consumer.assign([partition])
             consumer.seek(partition, start.offset)
             while await consumer.position(partition) < found[partition].stable:
@@ -56,33 +59,37 @@ async def dead_letters(settings: Settings, first: datetime, last: datetime) -> d
 
 
 async def latency(settings: Settings, sample: Sequence[Sampled]) -> Latency | None:
-    """Measure a sample of decisions; None if none of their transactions is left in Kafka.
+    """Measure the latency of sampled decisions; None if Kafka has none of their transactions.
 
-    Raises `KafkaError`. Producers' clocks say when a transaction was sent, so this is as right as
-    they are; what seems to be decided before it was sent counts as 0.
+    The clocks of producers say when a transaction was sent, so the latency is as right as they are.
+    A transaction that seems to be decided before it was sent counts as 0 s. Raises `KafkaError`.
     """
     wanted: defaultdict[TopicPartition, list[Sampled]] = defaultdict(list)
     for each in sample:
         if each.topic == settings.transactions_topic:
             wanted[TopicPartition(each.topic, each.partition)].append(each)
-    took: list[float] = []
+    seconds: list[float] = []
     async with started_consumer(settings, max_partition_fetch_bytes=FETCH_BYTES) as consumer:
         known = await consumer._client._wait_on_metadata(settings.transactions_topic)
         for partition in [each for each in wanted if each.partition in known]:
-            begins = (await consumer.beginning_offsets([partition]))[partition]
+            begin = (await consumer.beginning_offsets([partition]))[partition]
             end = (await ends(consumer, [partition]))[partition].stable
             consumer.assign([partition])
             for each in wanted[partition]:
-                if not begins <= each.offset < end:
+                if not begin <= each.offset < end:
                     continue
                 consumer.seek(partition, each.offset)
                 fetched = await consumer.getmany(partition, timeout_ms=POLL_MS, max_records=1)
                 for record in fetched.get(partition, ()):
-                    if record.offset == each.offset and record.timestamp >= 0:  # -1: it has none
+                    if (
+                        record.offset == each.offset and record.timestamp >= 0
+                    ):  # -1: the record has none
                         sent = record.timestamp / 1_000
-                        took.append(max(0.0, each.decided_at.timestamp() - sent))
-    took.sort()
-    return Latency(len(took), *(_percentile(took, q) for q in (50, 95, 99))) if took else None
+                        seconds.append(max(0.0, each.decided_at.timestamp() - sent))
+    seconds.sort()
+    if not seconds:
+        return None
+    return Latency(len(seconds), *(_percentile(seconds, q) for q in (50, 95, 99)))
 
 
 def _reason(record: ConsumerRecord) -> str:
@@ -91,10 +98,10 @@ def _reason(record: ConsumerRecord) -> str:
 
 
 def _percentile(values: Sequence[float], percent: int) -> float:
-    """The nearest rank, in milliseconds' precision: Kafka's timestamps have no more."""
+    """Return the nearest rank, to the millisecond: Kafka's timestamps are no more precise."""
     return round(values[math.ceil(percent * len(values) / 100) - 1], 3)
 
 
 def _ms(moment: datetime) -> int:
-    """Milliseconds since 1970; exact, where a float is not in the year 9999."""
+    """Return milliseconds since 1970, exactly; a float would not be exact in the year 9999."""
     return (moment - _EPOCH) // timedelta(milliseconds=1)

@@ -1,4 +1,4 @@
-"""The daily report's side of Postgres: adds a day up there, and keeps the report."""
+"""The daily report in Postgres: sums up a day there, and keeps the report."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from fraudapp.sinks.postgres.rows import utc
 from fraudapp.sinks.postgres.schema import DailyReportRow, DecisionRow
 from models.drift import EDGES
 
-TOP: Final = 10
-"""Reasons that are told, the most frequent ones."""
+MAX_REASONS: Final = 10
+"""Reasons in a report, at most: the most frequent ones."""
 SAMPLE: Final = 200
-"""Decisions whose latency is measured."""
+"""Decisions of a day whose latency is measured."""
 
 _DAY: Final = "decided_at BETWEEN :begin AND :end"
 _SCORES: Final = f"""
@@ -30,9 +30,9 @@ _SCORES: Final = f"""
 _REASONS: Final = f"""
     SELECT reason ->> 'code', count(*)
     FROM decisions CROSS JOIN LATERAL jsonb_array_elements(reasons) AS reason
-    WHERE {_DAY} GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT {TOP}
+    WHERE {_DAY} GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT {MAX_REASONS}
 """  # noqa: S608
-# By a hash: the same sample each time, which has nothing to do with the order of the day.
+# Drawn by a hash: the same sample each time, and independent of the order of decisions.
 _SAMPLE: Final = f"""
     SELECT input_topic, input_partition, input_offset, decided_at
     FROM decisions WHERE {_DAY} ORDER BY md5(transaction_id), transaction_id LIMIT {SAMPLE}
@@ -40,7 +40,7 @@ _SAMPLE: Final = f"""
 
 
 class Sampled(NamedTuple):
-    """One decision: where its transaction is in Kafka, and when it was decided."""
+    """A sampled decision: the position of its transaction in Kafka, and when it was decided."""
 
     topic: str
     partition: int
@@ -49,9 +49,10 @@ class Sampled(NamedTuple):
 
 
 async def read(engine: AsyncEngine, day: date) -> tuple[DailyReport, list[Sampled]]:
-    """Add up the decisions of a UTC day, of one moment, and draw a sample of them.
+    """Sum up the decisions of a UTC day from one snapshot, and draw a sample of them.
 
-    Whatever the number of decisions, Postgres sends some hundred rows. Raises what SQLAlchemy does.
+    Postgres does the sums, and sends some hundred rows for any number of decisions. Raises the
+    errors of SQLAlchemy.
     """
     bounds = dict(zip(("begin", "end"), moments(day), strict=True))
     async with engine.connect() as plain:
@@ -64,8 +65,8 @@ async def read(engine: AsyncEngine, day: date) -> tuple[DailyReport, list[Sample
             for topic, partition, offset, decided_at in await _rows(connection, _SAMPLE, bounds)
         ]
     histograms: dict[str, list[int]] = {}
-    for version, number, count in scores:
-        histograms.setdefault(version, [0] * (len(EDGES) + 1))[number] = count
+    for version, bin_, count in scores:
+        histograms.setdefault(version, [0] * (len(EDGES) + 1))[bin_] = count
     return msgspec.structs.replace(
         report,
         reasons=dict(reasons),
@@ -74,10 +75,10 @@ async def read(engine: AsyncEngine, day: date) -> tuple[DailyReport, list[Sample
 
 
 async def keep(engine: AsyncEngine, report: DailyReport, now: datetime) -> DailyReport:
-    """Write the report in place of an earlier one of its day, and return what is there then.
+    """Write the report in place of an earlier one of its day, and return the report as kept.
 
-    What only Kafka knows, and forgets, stays as it was if the new report does not know it. The same
-    report again changes nothing.
+    Dead letters and latency stay as they were if the new report does not have them: Kafka deletes
+    their records in time. Keeping the same report again changes nothing.
     """
     row = DailyReportRow
     async with engine.begin() as connection:
@@ -103,7 +104,7 @@ def _completed(report: DailyReport, earlier: dict[str, Any]) -> DailyReport:
         return report
     letters = report.dead_letters
     if letters is None and known.dead_letters is not None:
-        letters = by_count(known.dead_letters)  # JSONB has an order of its own
+        letters = by_count(known.dead_letters)  # JSONB keeps no order of keys
     return msgspec.structs.replace(
         report,
         dead_letters=letters,
@@ -113,7 +114,7 @@ def _completed(report: DailyReport, earlier: dict[str, Any]) -> DailyReport:
 
 async def _cells(connection: AsyncConnection, begin: datetime, end: datetime) -> list[Cell]:
     row = DecisionRow
-    # As exact numbers: sums of floats depend on the order, which is another each time.
+    # As exact numbers: a sum of floats depends on the order of rows, which may change.
     amount = func.sum(cast(row.amount, Numeric))
     query = (
         select(row.type, row.decision, row.is_fraud, func.count(), amount)

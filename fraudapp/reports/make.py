@@ -1,4 +1,4 @@
-"""Makes the report of a day: from Postgres, model cards and Kafka, to Postgres and the archive."""
+"""Makes the report of a day from Postgres, model cards and Kafka; keeps and publishes it."""
 
 from __future__ import annotations
 
@@ -29,18 +29,18 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 BROKER_TIMEOUT: Final = 60.0
-"""Seconds for each of the questions to Kafka, which the report can do without."""
+"""Seconds for each of the two reads from Kafka; the report is made without those that fail."""
 
 
 class DayToCome(Rejected):
-    """The day has not begun, and nothing was decided on it."""
+    """The day has not begun, and there are no decisions of it."""
 
 
 async def make(settings: Settings, day: date, now: datetime) -> DailyReport:
-    """Report on a UTC day and keep the report in Postgres, instead of an earlier one of that day.
+    """Make the report of a UTC day, and keep it in Postgres in place of an earlier one of that day.
 
-    Raises `SinkUnavailable`; and `DayToCome` for one, unless a clock that was ahead has stamped
-    decisions with it.
+    Raises `SinkUnavailable`. Raises `DayToCome` for a day after `now`, unless it has decisions of a
+    worker whose clock was ahead.
     """
     database = engine(settings)
     try:
@@ -49,12 +49,12 @@ async def make(settings: Settings, day: date, now: datetime) -> DailyReport:
             report, sample = await from_postgres.read(database, day)
             if day > now.date() and not report.total:
                 raise DayToCome
-            letters = await _asked(from_kafka.dead_letters(settings, *moments(day)))
+            letters = await _or_none(from_kafka.dead_letters(settings, *moments(day)))
             report = msgspec.structs.replace(
                 report,
                 drift=[_compared(settings, each) for each in report.drift],
                 dead_letters=letters,
-                latency=await _asked(from_kafka.latency(settings, sample)) if sample else None,
+                latency=await _or_none(from_kafka.latency(settings, sample)) if sample else None,
             )
             return await from_postgres.keep(database, report, now)
     finally:
@@ -90,9 +90,9 @@ def _compared(settings: Settings, drift: Drift) -> Drift:
     return msgspec.structs.replace(drift, training=expected, stability_index=index)
 
 
-async def _asked(question: Awaitable[T]) -> T | None:
+async def _or_none(reading: Awaitable[T]) -> T | None:
     try:
-        return await asyncio.wait_for(question, BROKER_TIMEOUT)
+        return await asyncio.wait_for(reading, BROKER_TIMEOUT)
     except (KafkaError, OSError, asyncio.TimeoutError) as exc:
         log.warning("the broker does not answer, the report does without: %r", exc)
         return None

@@ -1,4 +1,4 @@
-"""A daily report as files: a page with plots, and a table for spreadsheets."""
+"""The daily report as files: a page with plots, and a table for spreadsheets."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ svg { max-width: 100%; height: auto; font-size: 12px } pre { overflow-x: auto; l
 
 
 def as_html(report: DailyReport) -> str:
-    """Return a page that needs nothing else; the same bytes for the same report."""
+    """Return the report as a self-contained page; the same bytes for the same report."""
     title = f"Fraud decisions of {report.date} (UTC)"
     plots = "".join(f"<h2>{escape(name)}</h2>{plot}" for name, plot in _plots(report))
     return (
@@ -32,7 +32,7 @@ def as_html(report: DailyReport) -> str:
 
 
 def as_csv(report: DailyReport) -> str:
-    """Return the numbers as rows of section, name, measure and value; what is unknown is empty."""
+    """Return the report as rows of section, name, measure and value; unknown values are empty."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(("date", "section", "name", "measure", "value"))

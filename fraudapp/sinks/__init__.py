@@ -1,1 +1,1 @@
-"""Where decisions are kept: Redis (the latest), Postgres (history), S3 or a folder (files)."""
+"""The sinks of decisions: Redis (the latest), Postgres (all of them), the archive (files)."""

@@ -1,4 +1,4 @@
-"""The sinks of one worker."""
+"""The sinks of one worker, made from its settings: the one place that names all of them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from fraudapp.sinks.redis import RedisSink
 
 
 class Sinks:
-    """Redis, Postgres and the archive, not yet opened: each is opened by its sink_writer."""
+    """Redis, Postgres and the archive, not yet opened: each is opened by its sink writer."""
 
     def __init__(self, settings: Settings) -> None:
         self.redis = RedisSink(
@@ -32,11 +32,14 @@ class Sinks:
 
     @property
     def each(self) -> Sequence[DecisionSink]:
-        """The sinks a decision is kept in."""
+        """All sinks; every decision is saved into each of them."""
         return self.redis, self.postgres, self.archive
 
     async def check_access(self) -> None:
-        """Raise `AccessDenied` if one of them refuses us; one that is down may be so."""
+        """Raise `AccessDenied` if a sink refuses this worker; called before a worker starts.
+
+        A sink that is down raises nothing: its writer waits for it.
+        """
         pings = (sink.ping() for sink in self.each)
         for failure in await asyncio.gather(*pings, return_exceptions=True):
             if isinstance(failure, AccessDenied) or (

@@ -1,4 +1,4 @@
-"""What every sink promises."""
+"""The contract of all sinks, and the errors that a sink may raise."""
 
 from __future__ import annotations
 
@@ -12,49 +12,55 @@ from models.errors import NeedsOperator, Rejected, Retryable
 
 
 class SinkUnavailable(Retryable):
-    """A sink could not do it now; nothing is lost, and the same call may be made again."""
+    """A sink cannot take a call now; nothing is lost, and the same call may be made again."""
 
 
 class AccessDenied(SinkUnavailable, NeedsOperator):
-    """The sink will not have us, or we not it; the message names the setting to look at.
+    """The sink refuses the credentials, or its certificate is not trusted.
 
-    It stops a start. Of a worker that runs, the sink is down like any other until it is put right.
+    The message names the setting to look at. A worker does not start with it. For a worker that
+    runs, the sink is down like any other until somebody puts it right.
     """
 
 
 class DecisionRejected(Rejected):
-    """A sink will never take this, however often it is asked."""
+    """A sink will never take this batch, however often it is saved: it holds a poison row."""
 
 
 class DecisionSink(Protocol):
-    """A place where decisions are kept; saving one twice is harmless."""
+    """A place where decisions are kept; saving one twice is harmless.
+
+    Its sink writer is the only caller of `open`, `save` and `close` in a worker.
+    """
 
     name: str
     max_batch: int
-    """Decisions that are best saved at once, at most."""
+    """Decisions that one `save` should have, at most; a larger batch of the log is saved whole."""
     linger: float
-    """Seconds that decisions may wait to be saved together; 0 where it makes little difference."""
+    """Seconds that decisions may wait to be saved together; 0 where waiting gains little."""
 
     async def open(self) -> None:
-        """Connect and make ready; raises `SinkUnavailable`. To be called until it does, once."""
+        """Connect and make ready, or raise `SinkUnavailable`; called again until it succeeds."""
 
     async def close(self) -> None:
-        """Let go of connections; harmless if never opened."""
+        """Close the connections; harmless if never opened."""
 
     async def ping(self) -> None:
-        """Return if the sink answers now, opened or not; raises `SinkUnavailable` if not."""
+        """Return if the sink answers now, opened or not; raises `SinkUnavailable` otherwise."""
 
     async def save(self, batch: Batch) -> None:
-        """Keep all of them, or raise `SinkUnavailable` having lost none, or `DecisionRejected`.
+        """Save all decisions of a batch.
 
-        A decision already kept under its transaction's id stays as it was.
+        A decision that is already kept under its transaction's id stays as it was. Raises
+        `SinkUnavailable`, and the same batch may be saved again; or `DecisionRejected`, if the
+        batch holds a poison row.
         """
 
     async def purge(self, before: date, *, dry_run: bool = False) -> int:
-        """Delete what was decided on UTC days before this one, and return how much that was.
+        """Delete the decisions of all UTC days before one, and return how many they were.
 
-        In decisions, of an archive in files. A dry run only counts. Raises `SinkUnavailable`;
-        what is left then is deleted by the next call.
+        An archive counts files, the other sinks count decisions. A dry run only counts. Raises
+        `SinkUnavailable`; the next call deletes the rest then.
         """
 
 
@@ -62,7 +68,7 @@ class DatedSink(DecisionSink, Protocol):
     """A sink that keeps decisions by the UTC day on which they were made."""
 
     async def days(self) -> list[date]:
-        """Return the days it has something of, in any order; raises `SinkUnavailable`."""
+        """Return the days of which it has decisions, in any order; raises `SinkUnavailable`."""
 
 
 @contextmanager
@@ -71,9 +77,10 @@ def unavailable(
     *failures: type[BaseException],
     refusal: Callable[[BaseException], str | None] = lambda exc: None,
 ) -> Iterator[None]:
-    """Turn a client's own failures into `SinkUnavailable`, naming the sink.
+    """Turn the failures of a client library into `SinkUnavailable`, naming the sink.
 
-    `refusal` returns the sentence of an `AccessDenied` for those which waiting does not help.
+    `refusal` returns the message of an `AccessDenied` for a failure that no retry helps, and None
+    for any other.
     """
     try:
         yield

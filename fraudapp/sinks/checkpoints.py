@@ -1,4 +1,8 @@
-"""How far one sink has come, found when its partitions are taken over and noted as it goes on."""
+"""Checkpoints of one sink: loaded when its partitions are assigned, saved as it goes on.
+
+A checkpoint is kept twice: as a note in the topic of progress, which does not expire, and as a
+committed offset of the sink's consumer group, which tools can show and set back.
+"""
 
 from __future__ import annotations
 
@@ -19,89 +23,92 @@ from fraudapp.sinks.progress import Progress
 log = logging.getLogger(__name__)
 
 NOTE_INTERVAL: Final = 10.0
-"""Seconds between two notes in the topic of progress, while a sink goes on."""
+"""Seconds between two notes in the topic of progress, while a sink writes."""
 NOTE_TIMEOUT: Final = 2.0
-"""Seconds that a note may take: only what is saved again after a restart depends on it."""
+"""Seconds that a note may take: without one, only more is saved again after a restart."""
 MAX_RECORDS_READ: Final = 1_000
-"""Records before an offset among which a decision is looked for, by which to know the log again."""
+"""Records before a committed offset that are searched for a decision, to take its fingerprint."""
 
 
 class Written(NamedTuple):
-    """How far a sink has a partition."""
+    """The written offset of a sink in one partition of the log."""
 
     offset: int
-    """Of the first record that it does not have yet."""
+    """Offset of the first record that the sink does not have yet."""
     fingerprint: Fingerprint | None
-    """The last decision before it; None if there is none, or none was found."""
+    """The last decision before that offset; None if there is none, or none was found."""
 
 
 class Checkpoints:
-    """Notes of one sink: in the topic of progress, and for tools in a group of its own.
+    """The checkpoints of one sink, by partition.
 
-    The topic counts, unless somebody has set the group back; or the group, where the topic has
-    nothing yet.
+    The note in the topic of progress counts. The committed offset of the group counts where it is
+    lower, because somebody has set the group back, and where the topic has no note yet.
     """
 
     def __init__(
         self, sink: str, decisions: DecisionLog, reader: LogReader, progress: Progress
     ) -> None:
-        """`reader` is of the sink's group."""
-        self._store = sink
+        """`reader` commits to the consumer group of the sink."""
+        self._sink = sink
         self._decisions = decisions
         self._reader = reader
         self._progress = progress
         self._committed: dict[int, int] = {}
-        self._noting = Operation(f"noting how far {sink} has come", needs="WRITE")
+        self._saving = Operation(f"noting how far {sink} has come", needs="WRITE")
 
-    async def load(self, numbers: Sequence[int]) -> dict[int, Written]:
-        """Assign partitions to the reader, and return how far the sink has them.
+    async def load(self, partitions: Sequence[int]) -> dict[int, Written]:
+        """Assign partitions to the reader, and return the written offset of each.
 
-        Raises `KafkaError`. Their indexes have been read to the end of the log.
+        Called once their decision indexes have been read to the end of the log. Raises
+        `KafkaError`.
         """
         await self._progress.current()
-        committed = await self._reader.committed(numbers)
-        found = {number: await self._found(number, offset) for number, offset in committed.items()}
-        self._committed = {number: offset or 0 for number, offset in committed.items()}
+        committed = await self._reader.committed(partitions)
+        found = {
+            partition: await self._load(partition, offset)
+            for partition, offset in committed.items()
+        }
+        self._committed = {partition: offset or 0 for partition, offset in committed.items()}
         return found
 
-    def checked(self, number: int, written: Written) -> Written:
-        """Return how far a sink has a partition of the log as it is now; says if that is less.
+    def checked(self, partition: int, written: Written) -> Written:
+        """Return the written offset in the log as it is now, and log a warning if it is lower.
 
         A broker that was restored, or has elected an unclean leader, has another log than the one
-        that was saved: all of it is saved again, which is harmless.
+        that was saved. All of that log is saved again then, which is harmless.
         """
-        index = self._decisions.index(number)
+        index = self._decisions.index(partition)
         if index is None:
-            return written  # it is being made anew
+            return written  # the index is being made anew, and cannot be asked
         offset, fingerprint = written
         try:
             if offset <= index.next_offset and (fingerprint is None or index.holds(fingerprint)):
                 return written
             if fingerprint is not None and index.holds(fingerprint):
-                return Written(
-                    fingerprint.offset + 1, fingerprint
-                )  # what came after it was no decision
+                # The records after it, which the log has lost, were no decisions.
+                return Written(fingerprint.offset + 1, fingerprint)
         except INDEX_FAILED as exc:
             self._decisions.failed(exc)
             return written
         log.warning(
             "%s has partition %d of the log up to %d, and the log, which ends at %d, is not the "
             "one it was: all of it is saved again",
-            *(self._store, number, offset, index.next_offset),
+            *(self._sink, partition, offset, index.next_offset),
         )
         return Written(0, None)
 
     async def save(self, written: Mapping[int, Written], *, note: bool) -> None:
-        """Commit how far the sink has come, and note it in the topic too if that is wanted.
+        """Commit the written offsets that have changed; with `note`, write them to the topic too.
 
-        What cannot be written now is told, and written another time.
+        Raises nothing for a broker that fails: that is logged, and the next call tries again.
         """
         moved = {
-            number: each.offset
-            for number, each in written.items()
-            if each.offset != self._committed.get(number)
+            partition: each.offset
+            for partition, each in written.items()
+            if each.offset != self._committed.get(partition)
         }
-        self._noting.began()
+        self._saving.began()
         try:
             if moved:
                 await self._reader.commit(moved)
@@ -109,34 +116,34 @@ class Checkpoints:
             if note:
                 await asyncio.wait_for(self._note(written), NOTE_TIMEOUT)
         except (KafkaError, asyncio.TimeoutError) as exc:
-            self._noting.failed(exc)
+            self._saving.failed(exc)
         else:
-            self._noting.succeeded()
+            self._saving.succeeded()
 
     async def _note(self, written: Mapping[int, Written]) -> None:
-        news = {
-            number: fingerprint
-            for number, (offset, fingerprint) in written.items()
+        changed = {
+            partition: fingerprint
+            for partition, (offset, fingerprint) in written.items()
             if (fingerprint is not None or offset == 0)
-            and fingerprint != self._progress.reached(self._store, number)
+            and fingerprint != self._progress.reached(self._sink, partition)
         }
-        if news:
-            await self._progress.note(self._store, news)
+        if changed:
+            await self._progress.note(self._sink, changed)
 
-    async def _found(self, number: int, committed: int | None) -> Written:
-        reached = self._progress.reached(self._store, number)
-        if reached is not None:
-            written = self.checked(number, Written(reached.offset + 1, reached))
+    async def _load(self, partition: int, committed: int | None) -> Written:
+        noted = self._progress.reached(self._sink, partition)
+        if noted is not None:
+            written = self.checked(partition, Written(noted.offset + 1, noted))
             if committed is None or committed >= written.offset:
                 return written
-        written = self.checked(number, Written(committed or 0, None))
-        return Written(written.offset, await self._fingerprint_before(number, written.offset))
+        written = self.checked(partition, Written(committed or 0, None))
+        return Written(written.offset, await self._fingerprint_before(partition, written.offset))
 
-    async def _fingerprint_before(self, number: int, offset: int) -> Fingerprint | None:
-        index = self._decisions.index(number)
+    async def _fingerprint_before(self, partition: int, offset: int) -> Fingerprint | None:
+        index = self._decisions.index(partition)
         start = max(0, offset - MAX_RECORDS_READ)
-        stretch = self._reader.read(number, start, offset)
-        fingerprints = [each.fingerprint async for records in stretch for each in records]
+        read = self._reader.read(partition, start, offset)
+        fingerprints = [each.fingerprint async for records in read for each in records]
         try:
             held = (each for each in reversed(fingerprints) if index and index.holds(each))
             return next(held, None)

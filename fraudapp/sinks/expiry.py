@@ -1,8 +1,8 @@
-"""Which days have expired, and which of them may go now: decided from times that are passed in.
+"""Which days have expired, and which of them may be dropped now, by clocks that callers pass in.
 
-What is dropped is gone, and no clock is worth that much trust. So two have to agree, what is due is
-announced and goes at a later look, and little goes at one look: if all clocks are wrong, somebody
-has days to read about it.
+A dropped day is gone for good, and no single clock is worth that much trust. So two clocks have to
+agree, an expired day is announced first and dropped at a later look, and one look drops little. If
+all clocks are wrong, somebody has days to read the announcements.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from typing import Final, NamedTuple
 from models.errors import NeedsOperator
 
 AGREEMENT: Final = timedelta(minutes=10)
-"""Most that two clocks may differ while anything is dropped."""
+"""Difference between two clocks, at most, with which a day may be dropped."""
 AT_ONCE: Final = 2
-"""Days that are dropped at one look, at most."""
-NOTICE: Final = 540.0
-"""Seconds from the announcement of a day to its end, at least."""
+"""Days that one look drops, at most."""
+NOTICE_PERIOD: Final = 540.0
+"""Seconds between the announcement that a day will be dropped and the drop, at least."""
 
 
 class ClocksDisagree(NeedsOperator):
-    """Nothing can be said to have expired; the message has both times."""
+    """The clocks differ too much to say what has expired; the message has both times."""
 
 
 def agreed_day(here: datetime, there: datetime) -> date:
@@ -37,33 +37,33 @@ def agreed_day(here: datetime, there: datetime) -> date:
 
 
 class Step(NamedTuple):
-    """What a look at a sink comes to."""
+    """The result of one look at a sink."""
 
     due: list[date]
     """All days that have expired."""
     drop: list[date]
-    """Those to be dropped now; there are no days before the last of them but these."""
+    """Days to be dropped now: the earliest of the sink, so that none is left before them."""
     announce: list[date]
-    """Those to be told of now: they are next."""
+    """Days to be announced now: they are dropped next."""
 
 
 class Expiry:
-    """The looks at one sink, which keeps so many days besides today."""
+    """The retention of one sink, which keeps `keep_days` days besides today."""
 
     def __init__(self, keep_days: int) -> None:
         self.keep_days = keep_days
         self._announced: dict[date, float] = {}
 
     def look(self, days: Iterable[date], today: date, at: float) -> Step:
-        """Return what to do about the days there are; `at` is in seconds on any steady clock."""
+        """Return what to drop and to announce of `days`; `at` is in seconds on any steady clock."""
         due = sorted(day for day in set(days) if (today - day).days > self.keep_days)
-        ripe = {day for day, told in self._announced.items() if at - told >= NOTICE}
-        drop = list(takewhile(ripe.__contains__, due[:AT_ONCE]))
-        coming = due[len(drop) :][:AT_ONCE]
-        announce = [day for day in coming if day not in self._announced]
-        self._announced = {day: self._announced.get(day, at) for day in coming}
+        notified = {day for day, since in self._announced.items() if at - since >= NOTICE_PERIOD}
+        drop = list(takewhile(notified.__contains__, due[:AT_ONCE]))
+        upcoming = due[len(drop) :][:AT_ONCE]
+        announce = [day for day in upcoming if day not in self._announced]
+        self._announced = {day: self._announced.get(day, at) for day in upcoming}
         return Step(due, drop, announce)
 
     def forget(self) -> None:
-        """Take back what was announced: it begins anew."""
+        """Take back all announcements: a day has to be announced again before it is dropped."""
         self._announced = {}

@@ -1,4 +1,7 @@
-"""What was accepted over HTTP and waits for its decision, noted in Redis for all workers."""
+"""Transactions that were accepted over HTTP and wait for their decision, noted in Redis.
+
+Any worker may be asked about a transaction, not only the one that has accepted it.
+"""
 
 from __future__ import annotations
 
@@ -9,18 +12,18 @@ from fraudapp.operation import Operation
 from fraudapp.sinks.base import SinkUnavailable
 from fraudapp.sinks.redis import RedisSink
 
-PATIENCE: Final = 0.1
-"""Seconds that a caller waits for Redis to note what is pending; it takes one or two ms."""
-UNANSWERED: Final = 20
-"""Notes that Redis may owe an answer to, at most, before it is asked for no more."""
-ANSWER: Final = 1.0
-"""Seconds that Redis may take to tell whether something is pending."""
+NOTE_TIMEOUT: Final = 0.1
+"""Seconds that a caller waits for Redis to note a transaction: many times what it usually takes."""
+MAX_UNANSWERED_NOTES: Final = 20
+"""Notes without an answer from Redis, at most; while there are so many, no more are sent."""
+LOOKUP_TIMEOUT: Final = 1.0
+"""Seconds that Redis may take to tell whether a transaction is pending."""
 
 
 class Pending:
-    """Notes in Redis, for all workers, what was accepted; nobody waits for one that is in trouble.
+    """Notes accepted transactions in Redis, for all workers; a Redis in trouble holds up nobody.
 
-    What is not noted there, the worker knows that has accepted it.
+    A transaction without a note is known only to the worker that has accepted it.
     """
 
     def __init__(self, redis: RedisSink) -> None:
@@ -31,13 +34,13 @@ class Pending:
         )
 
     async def note(self, ids: list[str]) -> None:
-        """Note them, or give up after a moment."""
-        if len(self._unanswered) >= UNANSWERED:
+        """Note transactions as pending; gives up after `NOTE_TIMEOUT`, and raises nothing."""
+        if len(self._unanswered) >= MAX_UNANSWERED_NOTES:
             return
         task = asyncio.create_task(self._note(ids))
         self._unanswered.add(task)
         task.add_done_callback(self._unanswered.discard)
-        await asyncio.wait([task], timeout=PATIENCE)
+        await asyncio.wait([task], timeout=NOTE_TIMEOUT)
 
     async def _note(self, ids: list[str]) -> None:
         self._noting.began()
@@ -49,8 +52,8 @@ class Pending:
             self._noting.succeeded()
 
     async def knows(self, transaction_id: str) -> bool:
-        """Whether it was noted of late; raises `SinkUnavailable`."""
+        """Whether a transaction has a note that has not expired; raises `SinkUnavailable`."""
         try:
-            return await asyncio.wait_for(self._redis.is_accepted(transaction_id), ANSWER)
+            return await asyncio.wait_for(self._redis.is_accepted(transaction_id), LOOKUP_TIMEOUT)
         except asyncio.TimeoutError as exc:
             raise SinkUnavailable("redis: no answer in time") from exc

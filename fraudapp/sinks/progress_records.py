@@ -1,4 +1,4 @@
-"""The records of the topic of progress: how far sinks have come, and what was purged from them."""
+"""The records of the topic of progress: checkpoints of sinks, and purges of them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _PURGED: Final = b"purged"
 
 
 class Reached(Struct, frozen=True):
-    """The last decision of a partition, as far as a sink has come; None if it has nothing."""
+    """A checkpoint: the last decision of a partition that a sink has; None if it has none."""
 
     sink: str
     partition: int
@@ -26,12 +26,12 @@ class Reached(Struct, frozen=True):
 
 
 class Purged(Struct, frozen=True):
-    """What was decided on UTC days before this one was purged from a sink."""
+    """A purge: decisions of the UTC days before this one were deleted from a sink."""
 
     sink: str
     before: date
     again: bool = False
-    """Whether it was noted before, and takes the place of what a stranger has written there."""
+    """Whether it repeats an earlier purge, whose record somebody else has overwritten."""
 
 
 class _Reached(Struct, frozen=True):
@@ -50,7 +50,7 @@ _decode_purged: Final = json.Decoder(_Purged).decode
 
 
 def written(entry: Reached | Purged) -> NewRecord:
-    """Return the record that says so, and takes the place of earlier ones."""
+    """Return the record of an entry; its key makes it replace earlier ones."""
     if isinstance(entry, Purged):
         key = b"%b/%b" % (entry.sink.encode(), _PURGED)
         return key, json.encode(_Purged(entry.before, entry.again)), []
@@ -62,29 +62,29 @@ def written(entry: Reached | Purged) -> NewRecord:
 
 
 def hidden_by(key: bytes | None) -> str | None:
-    """Name of the sink of whose purges a record with this key takes the place."""
+    """Return the sink whose purge a record with this key replaces; None if it replaces none."""
     found = _KEY.fullmatch(key or b"")
     return found[1].decode() if found and found[2] == _PURGED else None
 
 
 def entry_of(key: bytes | None, value: bytes | None) -> Reached | Purged:
-    """Return what a record says; raises `ValueError` for one that is none of ours."""
+    """Return the entry of a record; raises `ValueError` for a record of another program."""
     found = _KEY.fullmatch(key or b"")
     if found is None:
         raise ValueError("its key is not STORE/PARTITION or STORE/purged")
-    sink, what = found[1].decode(), found[2]
-    if what == _PURGED:
+    sink, about = found[1].decode(), found[2]
+    if about == _PURGED:
         noted_purge = _decode_purged(value or b"")
         return Purged(sink, noted_purge.before, noted_purge.again)
     if value is None:
-        return Reached(sink, int(what), None)
+        return Reached(sink, int(about), None)
     noted = _decode_reached(value)
     fingerprint = Fingerprint(noted.offset, noted.transaction_id, bytes.fromhex(noted.digest))
-    return Reached(sink, int(what), fingerprint)
+    return Reached(sink, int(about), fingerprint)
 
 
 def unpurged(decisions: Sequence[Decision], before: date | None) -> Sequence[Decision]:
-    """Return those that were not purged; the same sequence if that is all of them."""
+    """Return the decisions of days that were not purged; the same sequence if none was."""
     if before is None:
         return decisions
     begin = datetime.combine(before, time(), timezone.utc)

@@ -1,4 +1,7 @@
-"""What a purge does: says in the topic of progress what goes, for every worker, then deletes it."""
+"""The two steps of a purge: mark the days in the topic of progress, then delete them.
+
+Every worker reads the mark, and saves nothing of those days again from the log.
+"""
 
 from __future__ import annotations
 
@@ -20,27 +23,27 @@ from models.errors import Retryable
 
 log = logging.getLogger(__name__)
 
-PATIENCE: Final = 60.0
-"""Seconds that the broker may take."""
-PASSES: Final = 5
-"""Times that a sink is looked through, at most; a worker has heard of the purge in the second."""
+MARK_TIMEOUT: Final = 60.0
+"""Seconds that the broker may take to mark the days."""
+MAX_PASSES: Final = 5
+"""Times that a sink is purged, at most; a running worker has read the mark before the second."""
 
 
 class CannotMark(Retryable):
-    """The broker has not noted what is to go; the message says what to do. Nothing is deleted."""
+    """The days could not be marked; nothing is deleted, and the message says what to do."""
 
 
 async def mark(
     settings: Settings, sinks: Iterable[str], before: date, *, take_back: bool = False
 ) -> None:
-    """Note that sinks keep nothing of the days before one; see `Progress.mark`.
+    """Mark that sinks keep nothing of the days before one; see `Progress.mark`.
 
     Raises `CannotMark`.
     """
     names = list(sinks)
     try:
         await topics.ensure(settings)
-        await asyncio.wait_for(_mark(settings, names, before, take_back), PATIENCE)
+        await asyncio.wait_for(_mark(settings, names, before, take_back), MARK_TIMEOUT)
     except (topics.BrokerUnavailable, topics.TopicsMisfit, BrokerRefuses) as exc:
         raise CannotMark(str(exc)) from exc
     except (KafkaError, asyncio.TimeoutError) as exc:
@@ -62,20 +65,20 @@ async def _mark(settings: Settings, names: list[str], before: date, take_back: b
 
 
 async def delete(sink: DecisionSink, before: date) -> int:
-    """Delete what was decided on the days before; raises `SinkUnavailable`.
+    """Delete the decisions of the days before one, and return how many they were.
 
-    Also what a worker that had not heard yet was just saving; but not for ever what one saves that
-    does not hear.
+    Repeats the purge, because a worker that had not read the mark may just have saved some of them.
+    Gives up with a warning if a worker goes on saving them. Raises `SinkUnavailable`.
     """
     count = 0
-    for _ in range(PASSES):
-        gone = await sink.purge(before)
-        count += gone
-        if not gone:
+    for _ in range(MAX_PASSES):
+        deleted = await sink.purge(before)
+        count += deleted
+        if not deleted:
             return count
     log.warning(
         "%s: %d were there again after they had been deleted: some worker goes on saving what was "
         "decided before %s; look at its clock and its log, and purge again",
-        *(sink.name, gone, before),
+        *(sink.name, deleted, before),
     )
     return count

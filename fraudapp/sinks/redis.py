@@ -1,4 +1,4 @@
-"""The latest decisions, in Redis: the quickest place to ask, forgotten after a while."""
+"""The Redis sink: the latest decisions by transaction id, for quick look-ups over HTTP."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from fraudapp.sinks.base import unavailable
 from fraudapp.sinks.redis_nodes import FAILURES, Client, connect, each, outdated
 from models.records import Decision
 
-_AT_ONCE: Final = 1_000  # keys looked at in one round trip
-# One command for a whole batch: a pipeline costs the client three times as much for packing and
-# reading answers, and MSET knows no time to live. A cluster takes no script whose keys are in
+_SCANNED_KEYS: Final = 1_000  # that a purge looks at in one round trip
+# One command for a whole batch. A pipeline costs the client much more, for packing the commands and
+# reading the answers, and MSET knows no time to live. A cluster takes no script whose keys are in
 # several slots.
-_KEEP: Final = """
+_SAVE_SCRIPT: Final = """
 for place, key in ipairs(KEYS) do
     redis.call('SET', key, ARGV[place + 1], 'EX', ARGV[1], 'NX')
 end
@@ -30,7 +30,7 @@ end
 
 
 class RedisSink:
-    """Decisions by transaction id, each for `ttl` seconds."""
+    """Keeps decisions by transaction id, each for `ttl` seconds."""
 
     name = "redis"
     max_batch = 1_000
@@ -45,7 +45,10 @@ class RedisSink:
         ca_file: Path | None = None,
         timeout: float = 2.0,
     ) -> None:
-        """`ca_file` has the authorities trusted where the URL is `rediss://`."""
+        """`ca_file` has the authorities that are trusted where the URL is `rediss://`.
+
+        `timeout` is in seconds, for each answer of the server.
+        """
         self._url = url
         self._tls: dict[str, Any] = {"ssl_ca_certs": str(ca_file)} if ca_file else {}
         self._timeout = timeout
@@ -76,25 +79,25 @@ class RedisSink:
         keys = [prefix + key for key in batch.keys]
         async with self._client() as redis:
             if isinstance(redis, Redis):
-                await redis.register_script(_KEEP)(keys, [self._ttl, *batch.encoded])
+                await redis.register_script(_SAVE_SCRIPT)(keys, [self._ttl, *batch.encoded])
             else:
                 pairs = zip(keys, batch.encoded, strict=True)
                 await each(redis, [("SET", *pair, "EX", self._ttl, "NX") for pair in pairs])
 
     async def get(self, transaction_id: str) -> Decision | None:
-        """Return the decision, or None if there is none or it is too old; or `SinkUnavailable`."""
+        """Return a decision; None if there is none, or it has expired. Raises `SinkUnavailable`."""
         async with self._client() as redis:
             encoded = await redis.get(self._decision_key(transaction_id))
         return None if encoded is None else decode(encoded)
 
     async def accept(self, transaction_ids: list[str]) -> None:
-        """Note that these were accepted and wait for their decision; or `SinkUnavailable`."""
+        """Note transactions that were accepted and are pending; raises `SinkUnavailable`."""
         keys = map(self._accepted_key, transaction_ids)
         async with self._client() as redis:
             await each(redis, [("SET", key, b"", "EX", self._ttl) for key in keys])
 
     async def is_accepted(self, transaction_id: str) -> bool:
-        """Whether it was accepted of late; or `SinkUnavailable`."""
+        """Whether a transaction has a note that has not expired; raises `SinkUnavailable`."""
         async with self._client() as redis:
             return bool(await redis.exists(self._accepted_key(transaction_id)))
 
@@ -103,9 +106,9 @@ class RedisSink:
         count = 0
         async with self._client() as redis:
             keys: list[bytes] = []
-            async for key in redis.scan_iter(self._decision_key("*"), count=_AT_ONCE):
+            async for key in redis.scan_iter(self._decision_key("*"), count=_SCANNED_KEYS):
                 keys.append(key)
-                if len(keys) == _AT_ONCE:
+                if len(keys) == _SCANNED_KEYS:
                     count += await _purge(redis, keys, before, dry_run)
                     keys = []
             return count + await _purge(redis, keys, before, dry_run)
@@ -123,14 +126,15 @@ class RedisSink:
             except AttributeError as exc:
                 if isinstance(redis, Redis):
                     raise
-                # A failed call to a cluster closes the connections that others are using.
+                # A failed call to a cluster closes the connections that other calls are using.
                 raise ConnectionError("the connection was closed by another call") from exc
             except BaseException as exc:
                 if self._redis is redis and outdated(exc):
                     self._redis = None
                     await redis.aclose()
                 elif not isinstance(redis, Redis):
-                    # It asks again who has what, and no answer is taken for that of another.
+                    # The next call asks anew which node has which slots, and no answer is taken
+                    # for that of another call.
                     await redis.aclose()
                 raise
 

@@ -1,4 +1,7 @@
-"""The client of a Redis that is one server, or a cluster of them: which one it is, it is asked."""
+"""The client of a Redis that is a single server or a cluster: the server is asked which.
+
+One setting, the URL, serves for both.
+"""
 
 from __future__ import annotations
 
@@ -28,19 +31,19 @@ FAILURES: Final = (
     RedisClusterException,
     OSError,
     asyncio.TimeoutError,
-    RuntimeError,  # of uvloop, for a connection that was closed meanwhile
+    RuntimeError,  # from uvloop, for a connection that was closed meanwhile
 )
-# What a connection is given up for, and made again: behind its address another server may be the
-# primary by now.
+# Errors for which a connection is closed and made again: another server may be the primary behind
+# its address by now.
 _DEMOTED: Final[list[type[Exception]]] = [ReadOnlyError, MasterDownError]
-_ANY: Final = 2**31
-"""Connections to a node, at most: as many as to a single server."""
+_MAX_CONNECTIONS: Final = 2**31
+"""Connections to one node of a cluster, at most: the limit that a single server has."""
 
 
 async def connect(url: str, timeout: float, tls: dict[str, Any]) -> Client:
-    """Return a client of what is at the URL, one server or a cluster; raises one of `FAILURES`.
+    """Return a client of the server or cluster at the URL; raises one of `FAILURES`.
 
-    `timeout` is in seconds, of each answer; `tls` are further arguments of connections.
+    `timeout` is in seconds, for each answer; `tls` are further arguments of connections.
     """
     options: dict[str, Any] = {
         "socket_timeout": timeout,
@@ -49,42 +52,43 @@ async def connect(url: str, timeout: float, tls: dict[str, Any]) -> Client:
         "retry": Retry(NoBackoff(), 1),
         **tls,
     }
-    one = Redis.from_url(url, retry_on_error=_DEMOTED, **options)
+    server = Redis.from_url(url, retry_on_error=_DEMOTED, **options)
     try:
-        clustered = await _is_clustered(one)
+        clustered = await _is_clustered(server)
     except BaseException:
-        await one.aclose()
+        await server.aclose()
         raise
     if not clustered:
-        return one
-    await one.aclose()
-    # What is in the slots that are served can be read, whatever the others are doing.
+        return server
+    await server.aclose()
+    # Slots that have a node can be read and written while others have none.
     cluster: RedisCluster = RedisCluster.from_url(
-        url, require_full_coverage=False, max_connections=_ANY, **options
+        url, require_full_coverage=False, max_connections=_MAX_CONNECTIONS, **options
     )
     return cluster
 
 
-async def _is_clustered(one: Redis) -> bool:
-    await one.ping()
+async def _is_clustered(server: Redis) -> bool:
+    await server.ping()
     try:
-        told = await one.info("cluster")
-    except ResponseError:  # not allowed, or not known: then what it does not take will tell
+        info = await server.info("cluster")
+    except ResponseError:  # not allowed or not known: an error of a later command tells, `outdated`
         return False
-    return bool(told.get("cluster_enabled"))
+    return bool(info.get("cluster_enabled"))
 
 
 def outdated(exc: BaseException) -> bool:
-    """Whether it is not, or no longer, what it was when the client was made."""
+    """Whether a failure shows that the client is of the wrong kind, server or cluster."""
     if isinstance(exc, SlotNotCoveredError):
-        return False  # some nodes are down, which the others know best
+        return False  # some nodes are down: it is still a cluster
     return isinstance(exc, RedisClusterException | MovedError | ClusterCrossSlotError)
 
 
 async def each(client: Client, commands: Iterable[tuple[Any, ...]]) -> list[Any]:
     """Execute commands of one key each, in as many round trips as there are nodes.
 
-    Raises the first failure, as the server told it: the client's own sentence holds what was sent.
+    Raises the first failure in the words of the server: the message of the client library would
+    repeat the values that were sent.
     """
     async with client.pipeline(transaction=False) as pipe:
         for command in commands:

@@ -1,4 +1,4 @@
-"""Keeps sinks from growing for ever: makes room for the coming days, drops what has expired."""
+"""Retention: makes partitions for the coming days, and drops the days that have expired."""
 
 from __future__ import annotations
 
@@ -19,11 +19,12 @@ from fraudapp.sinks.expiry import ClocksDisagree, Expiry, agreed_day
 log = logging.getLogger(__name__)
 
 INTERVAL: Final = 600.0
-"""Seconds between two looks."""
-MARKING: Final = 10.0
-"""Seconds that the broker may take to have noted what is to go; without that, nothing does."""
+"""Seconds between two looks at the sinks."""
+MARK_TIMEOUT: Final = 10.0
+"""Seconds that the broker may take to mark the days that will be dropped; else none is dropped."""
 
 Mark = Callable[[str, date], Awaitable[None]]
+"""Takes the name of a sink, and the day before which nothing is left in it."""
 
 
 class _Expiring(NamedTuple):
@@ -34,18 +35,19 @@ class _Expiring(NamedTuple):
 
 
 class Retention(Service):
-    """Postgres' partitions, and the archive's days. Redis forgets by itself.
+    """Looks after the partitions of Postgres and the days of the archive.
 
-    Every worker makes partitions, which is harmless; one of them drops, see `expiry` how slowly.
+    Every worker makes partitions, which is harmless. One worker drops expired days, and slowly: see
+    `expiry`. Redis needs nothing, since its keys have a time to live.
     """
 
     def __init__(
         self, settings: Settings, sinks: Sinks, mark: Mark, drops: Callable[[], bool]
     ) -> None:
-        """`drops` tells whether this worker is now the one that drops what has expired.
+        """`drops` tells whether this worker is now the one that drops expired days.
 
-        `mark` is called with a sink's name and the day before which nothing is left, before it is
-        dropped: else it would be saved again where the sink is filled from the log.
+        `mark` is called before days are dropped. Without a mark, a sink that catches up from the
+        log would get them again.
         """
         self._postgres = sinks.postgres
         self._mark = mark
@@ -62,13 +64,13 @@ class Retention(Service):
         super().__init__()
 
     @Service.timer(INTERVAL)
-    async def _now_and_then(self) -> None:
+    async def _look_regularly(self) -> None:
         await self.look_after(datetime.now(timezone.utc), monotonic())
 
     async def look_after(self, here: datetime, at: float) -> None:
-        """Do what is due; a sink that is down is looked after next time.
+        """Make partitions, announce and drop; a sink that is down has its turn at the next look.
 
-        `here` is the time by this worker's clock, `at` seconds on any steady clock.
+        `here` is the time by this worker's clock, `at` is in seconds on any steady clock.
         """
         try:
             there = await self._postgres.clock()
@@ -88,11 +90,11 @@ class Retention(Service):
         sink, expiry, _, _ = expiring
         try:
             today = agreed_day(here, there)
-            await sink.ping()  # which connects, if nothing has yet
+            await sink.ping()  # connects, if the sink was never opened
             step = expiry.look(await sink.days(), today, at)
             if step.drop:
                 before = max(step.drop) + timedelta(days=1)
-                await asyncio.wait_for(self._mark(sink.name, before), MARKING)
+                await asyncio.wait_for(self._mark(sink.name, before), MARK_TIMEOUT)
                 await sink.purge(before)
                 log.warning("%s: dropped %s, as announced", sink.name, _listed(step.drop))
             if step.announce:

@@ -1,1 +1,1 @@
-"""Files of transactions, as people have them: CSV or JSON lines, packed or not."""
+"""Files of transactions: CSV or JSON lines, compressed or not."""

@@ -1,4 +1,4 @@
-"""Columns of a CSV file: their names are checked once, the cells of each row by them."""
+"""The columns of a CSV file: checks the header once, then reads the cells of each row."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ NUMBERS: Final = (
     "oldbalanceDest",
     "newbalanceDest",
 )
-_FROM_A_LIST: Final = ("type", "isFraud", "isFlaggedFraud")
-"""Columns whose values would be wrong if they were shorter."""
+_ENUMERATED: Final = ("type", "isFraud", "isFlaggedFraud")
+"""Columns with a fixed set of values: a cell that was cut off would not be one of them."""
 _SEPARATORS: Final = {";": "semicolons", "\t": "tabs", "|": "bars"}
 _decode_number: Final = msgspec.json.Decoder(float).decode
 
 
 class RefusedRow(Rejected, ValueError):
-    """A row is no transaction; `errors` names each thing that is wrong with it."""
+    """A row cannot be read as a transaction; `errors` has one entry for each error."""
 
     def __init__(self, *errors: FieldError) -> None:
         self.errors = list(errors)
@@ -41,7 +41,7 @@ class RefusedRow(Rejected, ValueError):
 
 
 def misnamed(name: str, given: Collection[str]) -> str | None:
-    """Say which name is meant by one that is nearly right; None if it is right, or another."""
+    """Return a message on a column name that is nearly right; None if it is right, or unrelated."""
     if name in NAMES:
         return None
     likely = _likely(name)
@@ -51,10 +51,10 @@ def misnamed(name: str, given: Collection[str]) -> str | None:
 
 
 class Columns:
-    """The header of a CSV file, by which its rows are read."""
+    """The header of a CSV file, and the reader of its rows."""
 
     def __init__(self, path: Path, header: Line, required: Collection[str]) -> None:
-        """Raises `UnreadableFile` if the names are not as they must be."""
+        """Raises `UnreadableFile` if a column is missing, misnamed or there twice."""
         self._names = self._header(path, header)
         self._optional = frozenset(NAMES) - frozenset(required)
         problem = _problem(self._names, required, header.text)
@@ -74,7 +74,7 @@ class Columns:
             raise UnreadableFile(f"{shown(path)}: {exc}") from exc
 
     def read(self, line: Line) -> dict[str, Any]:
-        """The fields of a row; raises `RefusedRow`."""
+        """Read the fields of a row; raises `RefusedRow`."""
         cells = _cells(line.text)
         if len(cells) != len(self._names):
             raise RefusedRow(FieldError("", self._miscounted(len(cells), line)))
@@ -100,7 +100,7 @@ class Columns:
 
     def _cut(self, line: str, last: str) -> FieldError | None:
         name = self._names[-1]
-        if name not in NAMES or line.endswith('"') or (last and name in _FROM_A_LIST):
+        if name not in NAMES or line.endswith('"') or (last and name in _ENUMERATED):
             return None
         return FieldError(
             name, f"{last!r:.64} may be cut off: end the line, the last one, if it is whole"

@@ -1,4 +1,4 @@
-"""Lines of text from files as people have them: packed or not, with a byte order mark or not."""
+"""Lines of text files: decompresses them, and heeds byte order marks."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from models.errors import Rejected
 from models.files.packed import unbz2, unxz
 
 STDIN: Final = Path("-")
-"""Stands for the standard input."""
+"""The path that stands for standard input."""
 LONGEST: Final = 4 << 20
-"""Characters of a line; what is longer is no transaction, and is not held in memory."""
+"""Characters of a line. A longer line is no transaction, and is not held in memory."""
 
 _UNPACK: Final[dict[bytes, Callable[[Any], Any]]] = {
     b"\x1f\x8b": gzip.open,
@@ -40,7 +40,7 @@ _NO_TEXT: Final = {
     b"\x04\x22\x4d\x18": "packed by lz4: unpack it",
     b"7z\xbc\xaf": "a 7z archive: unpack it",
 }
-_MARKS: Final = {  # in this order: one begins with another
+_MARKS: Final = {  # the order matters: one mark begins with another
     codecs.BOM_UTF8: "utf-8-sig",
     codecs.BOM_UTF32_LE: "utf-32",
     codecs.BOM_UTF32_BE: "utf-32",
@@ -55,26 +55,26 @@ class UnreadableFile(Rejected, ValueError):
 
 
 class Line(NamedTuple):
-    """A line as it is in the file, its end included."""
+    """A line as it is in the file, with its line break."""
 
     number: int
     """From 1."""
     text: str
-    """Bytes that are not UTF-8 are lone surrogates; cut if longer than `LONGEST`."""
+    """Bytes that are not UTF-8 become lone surrogates; a line longer than `LONGEST` is cut."""
 
     @property
     def cut(self) -> bool:
-        """Whether there was more of it."""
+        """Whether the line was longer."""
         return len(self.text) >= LONGEST
 
 
 def shown(path: Path) -> str:
-    """How messages call a file."""
+    """Return the name of a file in messages."""
     return "standard input" if path == STDIN else legible(str(path))
 
 
 def digest(path: Path) -> str:
-    """SHA-256 of what is in a file, packed or not; raises `OSError`."""
+    """Return the SHA-256 of a file's bytes, without decompressing them; raises `OSError`."""
     found = hashlib.sha256()
     with path.open("rb") as file:
         while block := file.read(1 << 20):
@@ -83,10 +83,10 @@ def digest(path: Path) -> str:
 
 
 def lines(path: Path) -> Iterator[Line]:
-    """Yield the lines; raises `UnreadableFile` where they cannot be read, or no further.
+    """Yield the lines; raises `UnreadableFile` at the first that cannot be read.
 
-    UTF-8, or what a byte order mark says. Unpacks gzip, bzip2, xz and Zstandard, known by what is
-    in the file, whatever its name is.
+    The encoding is UTF-8, or the one that a byte order mark names. Decompresses gzip, bzip2, xz and
+    Zstandard, which are recognised by their first bytes, not by the name of the file.
     """
     number = 0
     try:
@@ -121,7 +121,7 @@ def _text(path: Path, stack: ExitStack) -> io.TextIOWrapper:
     encoding = next((_MARKS[mark] for mark in _MARKS if beginning.startswith(mark)), "utf-8")
     errors = "surrogateescape" if encoding.startswith("utf-8") else "strict"
     text = io.TextIOWrapper(raw, encoding, errors=errors, newline="")
-    stack.callback(text.detach)  # otherwise it closes what it reads from
+    stack.callback(text.detach)  # otherwise it would close `raw`
     return text
 
 

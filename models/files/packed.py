@@ -1,4 +1,4 @@
-"""What is in packed streams that lie one behind the other, as `pbzip2` and `cat` make them."""
+"""Decompresses files of several concatenated streams, as `pbzip2` and `cat` make them."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from typing import IO, Any
 
 BLOCK = 1 << 17
 PADDING = 4
-"""Between streams of xz, and behind the last, may be NULs: as many, or a multiple of it."""
+"""NUL bytes that may follow a stream of xz: so many, or a multiple of it."""
 
 
 class Packed(io.RawIOBase):
-    """Reads all streams; those of `bz2` and `lzma` take one that is damaged for the file's end.
+    """Reads all streams; the files of `bz2` and `lzma` take a damaged stream for the file's end.
 
-    Raises what the decompressor does: `EOFError`, `OSError` or `lzma.LZMAError`.
+    Reading raises what the decompressor does: `EOFError`, `OSError` or `lzma.LZMAError`.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class Packed(io.RawIOBase):
         return block
 
     def _next_stream(self) -> bytes | None:
-        """Begin one, and return its first bytes; None at the end of the file."""
+        """Begin the next stream and return its first bytes; None at the end of the file."""
         block, padding = self._stream.unused_data or self._packed.read(BLOCK), 0
         while self._padded and block:
             rest = block.lstrip(b"\0")
@@ -69,11 +69,11 @@ class Packed(io.RawIOBase):
 
 
 def unbz2(packed: IO[bytes]) -> io.BufferedReader:
-    """What is in a file of bzip2."""
+    """Open the content of a bzip2 file."""
     return io.BufferedReader(Packed(packed, bz2.BZ2Decompressor))
 
 
 def unxz(packed: IO[bytes]) -> io.BufferedReader:
-    """What is in a file of xz."""
+    """Open the content of an xz file."""
     begin = lzma.LZMADecompressor
     return io.BufferedReader(Packed(packed, lambda: begin(lzma.FORMAT_XZ), padded=True))

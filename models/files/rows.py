@@ -1,4 +1,4 @@
-"""Rows of a file, CSV or JSON lines: the one reader of all commands, which guesses nothing."""
+"""Rows of a CSV or JSON lines file. All commands read files with this strict reader."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _decode: Final = msgspec.json.Decoder().decode
 
 
 class Row(NamedTuple):
-    """What a row holds: numbers as numbers, texts as texts; empty optional ones are absent."""
+    """The fields of a row: numbers and texts. Empty optional fields are absent."""
 
     number: int
     """From 1; blank lines are not counted."""
@@ -33,25 +33,25 @@ class Row(NamedTuple):
 
 
 class BadRow(NamedTuple):
-    """What is wrong with a row."""
+    """A row that cannot be read, and its errors."""
 
     number: int
     line: int
     errors: list[FieldError]
 
     def told(self, path: Path) -> str:
-        """A sentence; what it quotes may hold anything."""
+        """Return the errors as a sentence; it quotes the file, so it may hold any characters."""
         problems = "; ".join(map(str, self.errors))
         return f"{shown(path)}, line {self.line}, row {self.number}: {problems}"
 
 
 def rows(path: Path, required: Collection[str]) -> Iterator[Row | BadRow]:
-    """Yield the rows of a file that holds fields of transactions, some of which are required.
+    """Yield the rows of a file with fields of transactions; `required` are the required fields.
 
-    CSV or JSON lines, as the name says (`.csv`, `.jsonl`), or else the first line. A row is
-    refused, and its neighbours are read, if it has another number of cells than the header, a quote
-    that does not end on its line, or if it may have been cut off; a file, if a column's name is
-    nearly right. Whether values are allowed is for the caller to check. Raises `UnreadableFile`.
+    The file's name tells whether it is CSV or JSON lines (`.csv`, `.jsonl`), or else its first line
+    does. A row is bad if its number of cells is not that of the header, if a quote does not end on
+    its line, or if it may have been cut off; the rows after it are read. The caller checks whether
+    values are allowed. Raises `UnreadableFile`, also if the name of a column is nearly right.
     """
     given: Iterator[Line] = (line for line in lines(path) if not line.text.isspace())
     first = next(given, None)
@@ -72,7 +72,7 @@ def rows(path: Path, required: Collection[str]) -> Iterator[Row | BadRow]:
 
 
 def stem(path: Path) -> str:
-    """A file's name without its endings; that of a packed one is the same."""
+    """Return a file's name without its suffixes, including that of a compressed file."""
     return Path(path.stem).stem if path.suffix.lower() in _PACKED else path.stem
 
 
@@ -92,7 +92,7 @@ class _JsonLines:
         self._optional = frozenset(NAMES) - frozenset(required)
 
     def read(self, line: Line) -> dict[str, Any]:
-        """The fields of a line; raises `RefusedRow`."""
+        """Read the fields of a line; raises `RefusedRow`."""
         try:
             fields = _decode(line.text)
         except UnicodeEncodeError as exc:
@@ -102,7 +102,7 @@ class _JsonLines:
         if not isinstance(fields, dict):
             raise RefusedRow(FieldError("", "must be a JSON object"))
         if "\\" in line.text or any(line.text.count(name) > 1 for name in _QUOTED):
-            json.loads(line.text, object_pairs_hook=_once)  # otherwise the last one wins
+            json.loads(line.text, object_pairs_hook=_once)  # msgspec silently takes the last one
         errors = [FieldError("", wrong) for name in fields if (wrong := misnamed(name, fields))]
         for name in NAMES:
             value = fields.get(name, "")

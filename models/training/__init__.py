@@ -1,1 +1,1 @@
-"""Training and judging a model: pandas and scikit-learn, which nothing that serves imports."""
+"""Training and evaluation of models: uses pandas and scikit-learn, which serving never imports."""

@@ -1,7 +1,7 @@
-"""Making scores mean probabilities: Platt scaling with a prior that it is not needed.
+"""Calibration of scores to probabilities: Platt scaling with a prior on "no change".
 
-Two numbers are fitted on a few dozen frauds, and classes that hardly overlap would drive the slope
-to infinity; so both are drawn to "change nothing" as far as the data does not insist.
+The slope and the shift are fitted on a few dozen frauds. Without a prior, classes that hardly
+overlap would drive the slope to infinity.
 """
 
 from __future__ import annotations
@@ -19,23 +19,23 @@ Floats = NDArray[np.float64]
 
 SLOPE_SPREAD = 0.1
 SHIFT_SPREAD = 0.5
-"""Standard deviations of the priors: a slope near 1 and a shift of the log-odds near 0."""
+"""Standard deviations of the normal priors: on the slope around 1, on the shift around 0."""
 LEAST_SLOPE = 0.1
 
 
 class Calibration(NamedTuple):
-    """log-odds = slope * raw + shift."""
+    """A linear map of log-odds: calibrated = slope * raw + shift."""
 
     slope: float = 1.0
     shift: float = 0.0
 
     def scores(self, raw: Floats) -> Floats:
-        """Calibrated probabilities."""
+        """Return calibrated probabilities."""
         return probability(self.slope * raw + self.shift)
 
 
 def calibrate(raw: Floats, fraud: NDArray[np.bool_], weight: Floats) -> Calibration:
-    """The most probable calibration given raw log-odds, labels and weights of held-back rows."""
+    """Return the most probable calibration for the raw log-odds of weighted, held-out rows."""
     sign = np.where(fraud, -1.0, 1.0)
 
     def loss(at: Floats) -> tuple[float, Floats]:
@@ -56,7 +56,8 @@ def calibrate(raw: Floats, fraud: NDArray[np.bool_], weight: Floats) -> Calibrat
     bounds = [(LEAST_SLOPE, None), (None, None)]
     at = minimize(loss, x0=(1.0, 0.0), jac=True, bounds=bounds).x
     if at[0] > LEAST_SLOPE:
-        # To the last digits but those that are the processor's, which rounding takes away.
+        # Newton steps, to all digits except the last: those depend on the processor, and rounding
+        # removes them.
         for _ in range(3):
             at = at - np.linalg.solve(curvature(at), loss(at)[1])
     slope, shift = np.round(at, DIGITS).tolist()

@@ -1,4 +1,4 @@
-"""Labelled transactions from a file, checked: for learning from and for judging by."""
+"""Labelled transactions, read from a file or a frame and checked, for training and evaluation."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ Source = Path | pd.DataFrame
 
 MONEY = ("amount", "oldbalanceOrg", "oldbalanceDest")
 COLUMNS = ("step", "type", *MONEY, "isFraud")
-"""The columns that are read; a file may hold more."""
+"""The columns that are read; a file may have more."""
 
 
 class Labelled(NamedTuple):
-    """Rows in order of time; all arrays have the same length."""
+    """Labelled rows in order of time; all arrays have the same length."""
 
     matrix: Matrix
     fraud: Flags
@@ -36,10 +36,10 @@ class Labelled(NamedTuple):
     amount: Floats
     """Account currency."""
     drained: Flags
-    """TRANSFER or CASH_OUT of exactly the origin's balance: the one-line rule to beat."""
+    """TRANSFER or CASH_OUT of exactly the origin's balance: the baseline rule of evaluations."""
 
     def at(self, rows: NDArray[np.bool_] | NDArray[np.int64]) -> Labelled:
-        """The rows of a mask or in the order of an index."""
+        """Select rows by a mask, or reorder them by an index."""
         return Labelled(
             self.matrix[rows],
             self.fraud[rows],
@@ -51,7 +51,7 @@ class Labelled(NamedTuple):
 
 
 def labelled(source: Source, weight_legit: float = 1.0) -> Labelled:
-    """The rows of a file (`models.files.rows`) or a frame with PaySim's columns, sorted by step.
+    """Read a file (`models.files.rows`) or a frame with PaySim's columns; returns rows by step.
 
     `weight_legit` is how many transactions each legitimate row stands for, where the source holds
     only a sample of them. Labels may be 0/1 or 0.0/1.0. Raises `TrainingDataError`.
@@ -113,7 +113,7 @@ def _checked(frame: pd.DataFrame, weight_legit: float) -> Labelled:
 def _numbers(
     frame: pd.DataFrame, name: str, least: float, most: float, whole: bool = False
 ) -> Floats:
-    """A column as numbers; raises `ValueError` naming the first row that does not fit."""
+    """Convert a column to numbers; raises `ValueError` with the first row that does not fit."""
     column = frame[name]
     numbers = pd.to_numeric(column, errors="coerce").to_numpy(dtype=np.float64)
     fits = np.isfinite(numbers) & (numbers >= least) & (numbers <= most)

@@ -1,4 +1,4 @@
-"""Judging a model on a file of labelled transactions: numbers as JSON, and what they look like."""
+"""Evaluation of a model on labelled transactions, as a report in JSON."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from models.training.metrics import THRESHOLDS, costs, metrics
 
 REPORT_FILE = "evaluation.json"
 ALARM_COST = 1_000.0
-"""Account currency: what looking into one alarm is assumed to cost, where nobody says better."""
+"""Assumed cost of investigating one alarm, in account currency; callers may pass another."""
 CHUNK = 20_000  # rows scored at a time, to bound memory on files of millions
 
 
@@ -28,12 +28,11 @@ def evaluate(
     alarm_cost: float = ALARM_COST,
     out: Path | None = None,
 ) -> tuple[dict[str, Any], Labelled, Floats]:
-    """The report, and the rows and scores that it is about (for `models.training.plots`).
+    """Return the report, and its rows and scores (for `models.training.plots`).
 
-    `weight_legit` is how many transactions each legitimate row stands for; a frame may have a name
-    to be told in its `attrs`. With `out` the report is
-    written there as well, into `evaluation.json`. Raises `TrainingDataError` for a file that cannot
-    be judged.
+    `weight_legit` is how many transactions each legitimate row stands for. A frame may have a name
+    for the report in its `attrs`. With `out`, the report is also written to `evaluation.json` in
+    that directory. Raises `TrainingDataError` for data that a model cannot be evaluated on.
     """
     rows = labelled(source, weight_legit)
     if not rows.fraud.any():

@@ -1,4 +1,4 @@
-"""From a fitted scikit-learn pipeline to plain numbers, with the calibration folded in."""
+"""Exports a fitted scikit-learn pipeline as plain numbers that include the calibration."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ EXPONENTIAL = 2.0
 
 
 def log_odds(pipeline: Pipeline, matrix: Matrix) -> Floats:
-    """What scikit-learn says of the rows, as log-odds of fraud, (n,)."""
+    """Return the pipeline's decision function for the rows as log-odds of fraud, (n,)."""
     decision: Floats = pipeline.decision_function(matrix.astype(np.float64))
     boosted = isinstance(pipeline.steps[-1][1], GradientBoostingClassifier)
     return EXPONENTIAL * decision if boosted else decision
 
 
 def exported(pipeline: Pipeline, calibration: Calibration) -> Trees | Linear:
-    """The model whose raw score is the pipeline's `log_odds`, calibrated.
+    """Return the model whose raw score is the pipeline's `log_odds`, calibrated.
 
     The pipeline is one of those that `models.training.train` builds.
     """
@@ -45,7 +45,7 @@ def exported(pipeline: Pipeline, calibration: Calibration) -> Trees | Linear:
 
 def _trees(fitted: GradientBoostingClassifier, calibration: Calibration) -> Trees:
     prior = fitted.init_.class_prior_[1]
-    base = float(np.log(prior / (1.0 - prior)))  # in log-odds already
+    base = float(np.log(prior / (1.0 - prior)))  # in log-odds already, so not scaled
     parts = [_flat(tree) for tree in fitted.estimators_[:, 0]]
     scale = EXPONENTIAL * calibration.slope * fitted.learning_rate
     return Trees(
@@ -60,7 +60,10 @@ def _trees(fitted: GradientBoostingClassifier, calibration: Calibration) -> Tree
 def _flat(
     regressor: DecisionTreeRegressor,
 ) -> tuple[list[int], list[float], list[float], list[float]]:
-    """One tree, breadth first and filled to full depth: features, thresholds, leaves, covers."""
+    """Flatten a tree, breadth first and filled to full depth.
+
+    Returns features, thresholds, leaves and covers.
+    """
     tree = regressor.tree_
     feature, threshold = [-1] * NODES, [0.0] * NODES
     leaf, cover = [0.0] * LEAVES, [0.0] * LEAVES
@@ -85,7 +88,10 @@ def _flat(
 
 
 def float32_at_most(threshold: float) -> float:
-    """The largest float32 not above: features are float32, so comparing with it is the same."""
+    """Return the largest float32 that is not above the threshold.
+
+    Features are float32, so that comparing with either number gives the same answer.
+    """
     nearest = np.float32(threshold)
     # In float64: numpy would round the threshold to compare it with a float32.
     below = float(nearest) <= threshold

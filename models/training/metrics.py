@@ -1,4 +1,4 @@
-"""How good scores are, at the true fraud rate: every number takes weights."""
+"""Metrics of scores. All are weighted, so that they hold at the true fraud rate."""
 
 from __future__ import annotations
 
@@ -10,29 +10,30 @@ from numpy.typing import NDArray
 from models.training.dataset import Flags, Floats, Labelled
 
 THRESHOLDS = {"flag": 0.5, "block": 0.8}
-"""Where metrics are taken unless told otherwise; serving's thresholds are settings."""
+"""Default thresholds of the metrics; the thresholds that decide are settings."""
 
 
 def precision_recall(fraud: Flags, scores: Floats, weight: Floats) -> tuple[Floats, Floats, Floats]:
-    """Precision and recall of catching all at or above each distinct score, and those scores.
+    """Return precision and recall with each distinct score as the threshold, and those scores.
 
-    From the highest score down. `fraud` must hold a true value.
+    They are ordered from the highest score down. `fraud` must hold a true value.
     """
     order = np.argsort(-scores, kind="stable")
-    last = np.append(np.flatnonzero(np.diff(scores[order])), len(scores) - 1)  # ties fall together
+    # Rows with equal scores share a threshold.
+    last = np.append(np.flatnonzero(np.diff(scores[order])), len(scores) - 1)
     caught = np.cumsum((weight * fraud)[order])[last]
     taken = np.cumsum(weight[order])[last]
     return caught / taken, caught / caught[-1], scores[order][last]
 
 
 def average_precision(fraud: Flags, scores: Floats, weight: Floats) -> float:
-    """Weighted average precision, as `sklearn.metrics.average_precision_score` defines it."""
+    """Return weighted average precision, as in `sklearn.metrics.average_precision_score`."""
     precision, recall, _ = precision_recall(fraud, scores, weight)
     return float(np.sum(np.diff(recall, prepend=0.0) * precision))
 
 
 def at_threshold(rows: Labelled, scores: Floats, threshold: float) -> tuple[float, float]:
-    """Precision and recall of catching what scores at least `threshold`; precision is 0 if none."""
+    """Return precision and recall at a threshold; precision is 0 if no row reaches it."""
     caught = scores >= threshold
     right = float(rows.weight[caught & rows.fraud].sum())
     taken, fraud = float(rows.weight[caught].sum()), float(rows.weight[rows.fraud].sum())
@@ -40,13 +41,13 @@ def at_threshold(rows: Labelled, scores: Floats, threshold: float) -> tuple[floa
 
 
 def recall_at_precision(rows: Labelled, scores: Floats, wanted: float) -> float:
-    """The largest recall that any threshold reaches with at least this precision; 0 if none."""
+    """Return the largest recall of any threshold with at least this precision; 0 if none has it."""
     precision, recall, _ = precision_recall(rows.fraud, scores, rows.weight)
     return float(recall[precision >= wanted].max(initial=0.0))
 
 
 def precision_at_daily(rows: Labelled, scores: Floats, most: int) -> float:
-    """Mean over the days of the share of fraud among the `most` highest scores of the day.
+    """Return the mean over days of the share of fraud among each day's `most` highest scores.
 
     A row takes as many of the day's places as its weight.
     """
@@ -64,7 +65,7 @@ def precision_at_daily(rows: Labelled, scores: Floats, most: int) -> float:
 def metrics(
     rows: Labelled, scores: Floats, thresholds: dict[str, float] = THRESHOLDS
 ) -> dict[str, Any]:
-    """All numbers of an evaluation, ready for JSON; `rows` must hold fraud.
+    """Return all metrics of an evaluation, ready for JSON; `rows` must contain fraud.
 
     Money is in account currency; `thresholds` has the probabilities for `flag` and `block`.
     """
@@ -102,9 +103,9 @@ def metrics(
 def costs(
     rows: Labelled, scores: Floats, thresholds: NDArray[np.float64], alarm_cost: float
 ) -> Floats:
-    """What each threshold costs, account currency: fraud let through, and work on alarms."""
+    """Return the cost of each threshold, account currency: missed fraud, and work on alarms."""
     order = np.argsort(scores)
-    below = np.searchsorted(scores[order], thresholds)  # how many score less
+    below = np.searchsorted(scores[order], thresholds)  # how many rows have a lower score
     missed = np.append(0.0, np.cumsum((rows.weight * rows.amount * rows.fraud)[order]))[below]
     quiet = np.append(0.0, np.cumsum(rows.weight[order]))[below]
     found: Floats = missed + alarm_cost * (rows.weight.sum() - quiet)

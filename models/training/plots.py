@@ -1,4 +1,4 @@
-"""The pictures of an evaluation. Needs matplotlib, which nothing else here does."""
+"""Plots of an evaluation. They are a module of their own because only they need matplotlib."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def reliability_plot(axes: Any, report: dict[str, Any], rows: Labelled, scores: 
 
 
 def histogram_plot(axes: Any, report: dict[str, Any], rows: Labelled, scores: Floats) -> None:
-    """Scores of both classes, counts on a log scale."""
+    """Histogram of the scores of both classes, with counts on a log scale."""
     for name, chosen in (("legitimate", ~rows.fraud), ("fraud", rows.fraud)):
         bins = np.linspace(0.0, 1.0, 41)
         axes.hist(scores[chosen], bins, weights=rows.weight[chosen], alpha=0.6, label=name)
@@ -77,7 +77,7 @@ def histogram_plot(axes: Any, report: dict[str, Any], rows: Labelled, scores: Fl
 
 
 def cost_plot(axes: Any, report: dict[str, Any], rows: Labelled, scores: Floats) -> None:
-    """Money lost and work done over the threshold."""
+    """Cost over the threshold: missed fraud, and work on alarms."""
     grid = np.linspace(0.01, 0.99, 99)
     axes.plot(grid, costs(rows, scores, grid, report["alarm_cost"]))
     axes.axvline(report["cheapest_threshold"], color="grey", linewidth=1)

@@ -1,8 +1,8 @@
-"""What was learned, without the digits that depend on the processor.
+"""Rounds fitted parameters, so that the digits that depend on the processor are lost.
 
-Libraries for linear algebra add in another order on another processor or with more threads, so the
-last digits of a fit differ. A version is named after its content: two machines with the same data
-would train two versions.
+Libraries for linear algebra add in another order on another processor or with more threads, so that
+the last digits of a fit differ. Since a version is named after its content, two machines with the
+same data would otherwise train two versions.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from sklearn.ensemble import GradientBoostingClassifier
 from sklearn.pipeline import Pipeline
 
 DIGITS = 6
-"""Decimals that are kept of log-odds, weights and leaves: far more than the data can tell."""
+"""Decimals of log-odds, weights and leaves: far more than the data determines."""
 
 
 def rounded(pipeline: Pipeline) -> Pipeline:
-    """The pipeline, one of those of `models.training.train`, with its numbers rounded in place.
+    """Round the parameters of a pipeline of `models.training.train` in place, and return it.
 
-    So it stays the reference that the exported model equals.
+    The pipeline thus stays the reference that the exported model equals.
     """
     fitted = pipeline.steps[-1][1]
     if isinstance(fitted, GradientBoostingClassifier):

@@ -1,8 +1,8 @@
-"""Training: from a file of labelled transactions to a model that means what it says.
+"""Training: from labelled transactions to a calibrated model and its metrics.
 
-The model learns from the earlier part of the data, is calibrated on a later part, judged on the
-part after that, and then fitted once more on all of it. Between the parts lies a gap, since the
-label of a payment is known only a day or so later (Le Borgne, Bontempi: "Reproducible Machine
+The model is trained on the first part of the data, calibrated on a later part, evaluated on the
+part after that, and then trained once more on all data. Between the parts is a gap, since the label
+of a payment is known only a day or so later (Le Borgne, Bontempi: "Reproducible Machine
 Learning for Credit Card Fraud Detection", 2022, chapter 5).
 """
 
@@ -35,32 +35,32 @@ from models.training.rounding import rounded
 __all__ = ["TrainedModel", "TrainingDataError", "estimator", "train"]
 
 GAP = 24
-"""Steps (hours) left out between two periods; less where the data is short."""
+"""Steps (hours) that are left out between two periods; fewer if the data is short."""
 PERIODS = (0.6, 0.8)
-"""Shares of the weighted rows after which the learning and the calibrating period end."""
+"""Shares of the weighted rows at which the training and the calibration period end."""
 
 
 class TrainedModel(NamedTuple):
-    """A model, and what its card tells about it."""
+    """A trained model, and the content of its card."""
 
     model: Model
     training: dict[str, Any]
     metrics: dict[str, Any]
     pipeline: Pipeline
-    """The scikit-learn original, the reference that the exported model must equal."""
+    """The fitted scikit-learn pipeline: the reference that the exported model must equal."""
     calibration: Calibration
-    """From the pipeline's log-odds to log-odds that hold on later rows."""
+    """Maps the pipeline's log-odds to log-odds that hold on later rows."""
 
 
 def estimator(kind: Kind, seed: int) -> Pipeline:
-    """The untrained pipeline of a kind.
+    """Return the untrained pipeline of a kind.
 
-    Boosting with the usual log loss collapses at a fraud rate of one in a thousand: its Newton
-    steps divide by p (1 - p), so that a leaf with one fraud among rows of p = 0.0001 jumps to where
-    p is 0 or 1 and the next steps divide by nothing (raw scores of 1e115 were seen). The steps of
-    the exponential loss stay within -1..1 whatever the data, and it has the same minimum: half the
-    log-odds (Friedman, Hastie, Tibshirani: "Additive logistic regression", Annals of Statistics
-    28, 2000, lemma 1).
+    Boosting with the usual log loss diverges at a fraud rate of one in a thousand. Its Newton steps
+    divide by p (1 - p): a leaf with one fraud among rows of p = 0.0001 jumps to where p is 0 or 1,
+    and the next steps divide by nearly zero. The steps of the exponential loss stay within -1..1
+    whatever the data, and it has the same minimum: half the
+    log-odds (Friedman, Hastie, Tibshirani: "Additive logistic regression", Annals of Statistics 28,
+    2000, lemma 1).
     """
     if kind == "logistic":
         return make_pipeline(StandardScaler(), LogisticRegression(C=1.0, max_iter=2000))
@@ -87,12 +87,13 @@ def train(
     weight_legit: float = 1.0,
     progress: Callable[[str], None] = lambda line: None,
 ) -> TrainedModel:
-    """Train, calibrate and judge a model.
+    """Train, calibrate and evaluate a model.
 
     The same data, options and seed give the same model, whatever the processor.
 
-    With `seeds` above 1 the following seeds are judged as well, and the card tells how much the
-    luck of the seed matters. `weight_legit` is as for `labelled`. Raises `TrainingDataError`.
+    With `seeds` above 1, models with the following seeds are evaluated as well, and the card has
+    the spread of their metrics. `weight_legit` is as for `labelled`. `progress` is called with a
+    line at each stage. Raises `TrainingDataError`.
     """
     progress(f"Reading {source if isinstance(source, Path) else 'the data'}")
     if isinstance(source, Path) and _ends(source):
@@ -141,9 +142,9 @@ def train(
 
 
 def periods(data: Labelled) -> tuple[Labelled, Labelled, Labelled]:
-    """Learn, calibrate, test: three periods in order of time, with gaps, each with both classes.
+    """Split the data into training, calibration and test period, in order of time and with gaps.
 
-    Raises `TrainingDataError` if a class is missing in one.
+    Raises `TrainingDataError` if a period does not have both classes.
     """
     passed = np.cumsum(data.weight) / data.weight.sum()
     first, second = (int(data.step[np.searchsorted(passed, share)]) for share in PERIODS)
@@ -169,7 +170,7 @@ def _gap(data: Labelled) -> int:
 
 def _fit(pipeline: Pipeline, data: Labelled) -> Pipeline:
     weight = {f"{pipeline.steps[-1][0]}__sample_weight": data.weight / data.weight.mean()}
-    # In float64, so that scaling and summing lose nothing that serving keeps.
+    # In float64, so that scaling and summing are as exact as in serving.
     fitted: Pipeline = pipeline.fit(
         data.matrix.astype(np.float64), data.fraud.astype(int), **weight
     )
@@ -177,7 +178,7 @@ def _fit(pipeline: Pipeline, data: Labelled) -> Pipeline:
 
 
 def _spread(measured: list[dict[str, Any]]) -> dict[str, Any]:
-    """Mean and extremes of the main numbers over the seeds."""
+    """Return mean and extremes of the main metrics over the seeds."""
     names = ("average_precision", "precision_block", "recall_block", "sum_p_over_sum_y")
     columns = {name: [each[name] for each in measured] for name in names}
     return {"seeds": len(measured)} | {
@@ -187,7 +188,7 @@ def _spread(measured: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _ends(source: Path) -> bool:
-    """Whether it is a stream."""
+    """Whether the source is a stream, which can be read only once."""
     return source == STDIN or (source.exists() and not source.is_file() and not source.is_dir())
 
 

@@ -16,7 +16,7 @@ import click
 
 from fraudapp.decisions.batch import Batch
 from fraudapp.sinks.postgres.sink import PostgresSink
-from tests.unit.decisions import decision
+from tests.support.decisions import decision
 
 BATCHES = 60
 SIZE = 1_000

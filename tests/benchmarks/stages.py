@@ -73,7 +73,7 @@ def computing(trained: TrainedModel) -> Costs:
         looking, taking = _index(Path(folder) / "ledger", decisions)
     return {
         "parse": microseconds(lambda: [parse(raw) for raw in raws[:BATCH]], 20) / BATCH,
-        "home partition": microseconds(lambda: key_partitions(ids, 4), 20) / BATCH,
+        "key partition": microseconds(lambda: key_partitions(ids, 4), 20) / BATCH,
         "index: find new ids": looking,
         "features": microseconds(lambda: features(batch), 20) / BATCH,
         "features and score": microseconds(lambda: scorer.score(batch), 20) / BATCH,

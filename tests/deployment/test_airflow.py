@@ -19,7 +19,7 @@ from fraudapp.decisions.batch import Batch
 from fraudapp.local.processes import free_port
 from fraudapp.sinks.postgres.sink import PostgresSink
 from tests.deployment.environments import environment
-from tests.unit.decisions import decision
+from tests.support.decisions import decision
 
 ROOT = Path(__file__).parents[2]
 AIRFLOW = ROOT / "docker" / "airflow"

@@ -14,6 +14,7 @@ import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from fraudapp import __version__
 from fraudapp.settings import Settings, SettingsError, load
 from tests.deployment.composed import (
     DOCKER,
@@ -209,7 +210,7 @@ def test_kubernetes_runs_what_the_image_has(built: list[dict[str, Any]]) -> None
         assert pod["securityContext"]["runAsNonRoot"] is True
         assert f"{pod['securityContext']['runAsUser']}:10001" == "10001:10001"
         for container in pod["containers"]:
-            assert container["image"].endswith("/fraudapp:0.1.0")
+            assert container["image"].endswith(f"/fraudapp:{__version__}")
             assert container["securityContext"]["readOnlyRootFilesystem"] is True
             assert {mount["mountPath"] for mount in container["volumeMounts"]} >= {"/data", "/tmp"}
             config = container["envFrom"][0]["configMapRef"]["name"]

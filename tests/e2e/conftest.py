@@ -14,7 +14,7 @@ import pytest
 from fraudapp.first_model import train_and_activate
 from fraudapp.local.processes import free_port
 from fraudapp.settings import load
-from tests.e2e.worker import Worker
+from tests.support.worker import Worker
 
 FORGOTTEN = re.compile(r"never retrieved\nfuture: .* defined at (?!.*site-packages)")
 

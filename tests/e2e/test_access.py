@@ -13,11 +13,11 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, expect
 
-from tests.e2e.chromium import chromium
-from tests.e2e.messages import encoded, transaction
-from tests.e2e.raw import NONE, send
-from tests.e2e.routes import routes
-from tests.e2e.worker import Worker
+from tests.support.chromium import chromium
+from tests.support.messages import encoded, transaction
+from tests.support.raw_http import NONE, send
+from tests.support.routes import routes
+from tests.support.worker import Worker
 
 READ, WRITE, BOTH = "read-hunter2-secret", "write-hunter3-secret", "both-hunter4-secret"
 NEW = "new-hunter5-secret"

@@ -8,11 +8,11 @@ from typing import Any
 
 from aiokafka import AIOKafkaProducer, ConsumerRecord
 
-from tests.e2e import kept
-from tests.e2e.messages import encoded, transaction
-from tests.e2e.worker import Worker
 from tests.servers.kafka import Kafka
 from tests.servers.topics import add_partitions
+from tests.support import readback
+from tests.support.messages import encoded, transaction
+from tests.support.worker import Worker
 
 
 async def send_to_each(worker: Worker, partitions: int, name: str) -> None:
@@ -34,10 +34,10 @@ async def test_added_partitions_are_told_at_once_and_decided_after_a_restart(
     workers = [await asyncio.to_thread(new_worker) for _ in range(2)]
     one, other = workers
     await send_to_each(one, 4, "before")
-    await kept.eventually(lambda: fates(one) == (40, 0, 4))
+    await readback.eventually(lambda: fates(one) == (40, 0, 4))
     await add_partitions(kafka.url, one.environment["FRAUD_TRANSACTIONS_TOPIC"], 6)
     for worker in workers:
-        _, problem = await kept.eventually(lambda w=worker: not_ready(w), timeout=20)  # type: ignore[misc]
+        _, problem = await readback.eventually(lambda w=worker: not_ready(w), timeout=20)  # type: ignore[misc]
         assert "has 6: messages in the new ones wait until every worker" in problem["detail"]
         assert "leave FRAUD_TOPIC_PARTITIONS at 4" in problem["detail"]
         assert problem["detail"].removeprefix("not ready: ") in worker.log.read_text()
@@ -45,14 +45,14 @@ async def test_added_partitions_are_told_at_once_and_decided_after_a_restart(
     for worker in workers:  # as the sentence says
         assert await asyncio.to_thread(worker.terminate) == 0
         await asyncio.to_thread(worker.start)
-    await kept.eventually(lambda: min(fates(one)[0], fates(other)[0]) == 100)
-    await kept.eventually(lambda: min(fates(one)[2], fates(other)[2]) >= 10)
-    await kept.everywhere(one.environment, 100)
+    await readback.eventually(lambda: min(fates(one)[0], fates(other)[0]) == 100)
+    await readback.eventually(lambda: min(fates(one)[2], fates(other)[2]) >= 10)
+    await readback.everywhere(one.environment, 100)
     # Sent on twice if a rebalance came in between: then it is told twice, as of one place.
-    letters = await kept.in_topic(one.environment, "dead_letters")
+    letters = await readback.in_topic(one.environment, "dead_letters")
     assert {place(each) for each in letters} == await bad_inputs(one)
     assert fates(one)[1] == fates(other)[1] == 0
-    decided = await kept.in_postgres(one.environment)
+    decided = await readback.in_postgres(one.environment)
     added = [each for each in decided.values() if each["input_partition"] >= 4]
     assert len(added) == 20
 
@@ -66,7 +66,7 @@ async def bad_inputs(worker: Worker) -> set[tuple[int, int]]:
     """Where producers have put messages that are no transactions; what was sent on left out."""
     return {
         (each.partition, each.offset)
-        for each in await kept.in_topic(worker.environment, "transactions")
+        for each in await readback.in_topic(worker.environment, "transactions")
         if each.value == b"bad" and not each.headers
     }
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.messages import encoded, transaction
-from tests.e2e.worker import Worker
+from tests.support.messages import encoded, transaction
+from tests.support.worker import Worker
 
 
 @pytest.fixture

@@ -26,11 +26,11 @@ from fraudapp.local.postgres import Postgres
 from fraudapp.local.processes import HOST, Child, free_port
 from tests.deployment.composed import DOCKER, ROOT, instruction, services, settings_of_image
 from tests.deployment.environments import environment
-from tests.e2e.proxied import proxy
 from tests.servers.choice import real
 from tests.servers.kafka import Kafka
 from tests.servers.redis import SystemRedis
 from tests.servers.s3proxy import S3Proxy
+from tests.support.proxied import proxy
 
 TIMEOUT = 300  # seconds: the machine may be busy
 

@@ -11,9 +11,9 @@ from concurrent.futures import ThreadPoolExecutor
 from threading import Event
 from typing import Any
 
-from tests.e2e import kept
-from tests.e2e.messages import send_transactions, transaction
-from tests.e2e.worker import Worker
+from tests.support import readback
+from tests.support.messages import send_transactions, transaction
+from tests.support.worker import Worker
 
 COUNT = 400
 
@@ -47,7 +47,7 @@ def total(answer: Any) -> int:
 
 async def test_counts_are_told_only_when_all_are_known(worker: Worker) -> None:
     await send_transactions(worker.environment, [transaction(f"t{n}") for n in range(COUNT)])
-    await kept.eventually(lambda: worker.stats()["decisions"]["total"] == COUNT)
+    await readback.eventually(lambda: worker.stats()["decisions"]["total"] == COUNT)
     os.kill(worker.child.pid, signal.SIGTERM)
     stopping = await told(worker, asyncio.to_thread(worker.child.wait, 30))
     shutil.rmtree(worker.data_dir / "faust")

@@ -7,10 +7,10 @@ import json
 from collections.abc import Callable
 from datetime import datetime
 
-from tests.e2e import kept
-from tests.e2e.archived import compare, logged
-from tests.e2e.messages import send_transactions, transaction
-from tests.e2e.worker import Worker
+from tests.support import readback
+from tests.support.archived import compare, logged
+from tests.support.messages import send_transactions, transaction
+from tests.support.worker import Worker
 
 
 async def test_a_worker_killed_in_the_middle_loses_and_doubles_nothing(worker: Worker) -> None:
@@ -18,21 +18,21 @@ async def test_a_worker_killed_in_the_middle_loses_and_doubles_nothing(worker: W
     sending = asyncio.create_task(send_transactions(worker.environment, rows))
     for share in (0.1, 0.5):
         reached = share * len(rows)
-        await kept.eventually(lambda at=reached: worker.stats()["decisions"]["total"] > at)  # type: ignore[misc]
+        await readback.eventually(lambda at=reached: worker.stats()["decisions"]["total"] > at)  # type: ignore[misc]
         worker.kill()
         await asyncio.to_thread(worker.start)
     await sending
-    await kept.eventually(lambda: worker.stats()["decisions"]["total"] >= len(rows))
+    await readback.eventually(lambda: worker.stats()["decisions"]["total"] >= len(rows))
 
-    await kept.everywhere(worker.environment, len(rows))
-    history = await kept.in_postgres(worker.environment)
+    await readback.everywhere(worker.environment, len(rows))
+    history = await readback.in_postgres(worker.environment)
     assert set(history) == {row["transaction_id"] for row in rows}
-    assert worker.stats()["decisions"] == kept.outcomes(history)
+    assert worker.stats()["decisions"] == readback.outcomes(history)
     assert worker.stats()["duplicates"] == 0
-    in_redis = kept.in_redis(worker.environment)
+    in_redis = readback.in_redis(worker.environment)
     assert set(in_redis) == set(history)
-    archived = {each["transaction_id"]: each for each in await kept.in_s3(worker.environment)}
-    published = await kept.in_topic(worker.environment, "decisions")
+    archived = {each["transaction_id"]: each for each in await readback.in_s3(worker.environment)}
+    published = await readback.in_topic(worker.environment, "decisions")
     # A crash may leave a line or a record twice, but never two versions of one decision.
     assert archived == in_redis
     assert {id_: row["decided_at"].timestamp() for id_, row in history.items()} == {
@@ -47,11 +47,11 @@ async def test_a_worker_killed_in_the_middle_loses_and_doubles_nothing(worker: W
 async def test_a_worker_asked_to_stop_leaves_in_good_order(worker: Worker) -> None:
     rows = [transaction(f"t{number}") for number in range(2_000)]
     await send_transactions(worker.environment, rows)
-    await kept.eventually(lambda: worker.stats()["decisions"]["total"] > 100)
+    await readback.eventually(lambda: worker.stats()["decisions"]["total"] > 100)
     assert await asyncio.to_thread(worker.terminate) == 0
     assert "Crashed" not in worker.log.read_text()
     await asyncio.to_thread(worker.start)
-    await kept.eventually(lambda: worker.stats()["decisions"]["total"] == len(rows))
+    await readback.eventually(lambda: worker.stats()["decisions"]["total"] == len(rows))
     assert worker.stats()["duplicates"] == 0
 
 
@@ -63,7 +63,7 @@ async def test_two_workers_share_the_work_and_both_know_all_of_it(
     rows = [transaction(f"t{number}") for number in range(2_000)]
     await send_transactions(one.environment, rows)
     for worker in (one, other):
-        await kept.eventually(
+        await readback.eventually(
             lambda each=worker: each.stats()["decisions"]["total"] == len(rows)  # type: ignore[misc]
         )
     assert one.stats() == other.stats()
@@ -90,16 +90,18 @@ async def test_two_workers_share_the_work_and_both_know_all_of_it(
     one.kill()
     more = [transaction(f"more{number}") for number in range(500)]
     await send_transactions(other.environment, more)
-    await kept.eventually(lambda: other.stats()["decisions"]["total"] == len(rows) + 8 + len(more))
-    await kept.everywhere(other.environment, len(rows) + 8 + len(more))
+    await readback.eventually(
+        lambda: other.stats()["decisions"]["total"] == len(rows) + 8 + len(more)
+    )
+    await readback.everywhere(other.environment, len(rows) + 8 + len(more))
     # Partitions went from hand to hand, and some of what was saved was saved again.
-    log = logged(await kept.in_topic(other.environment, "decisions"))
-    assert compare(await kept.in_s3(other.environment), log) == ([], [])
-    history = await kept.in_postgres(other.environment)
-    assert other.stats()["decisions"] == kept.outcomes(history)
+    log = logged(await readback.in_topic(other.environment, "decisions"))
+    assert compare(await readback.in_s3(other.environment), log) == ([], [])
+    history = await readback.in_postgres(other.environment)
+    assert other.stats()["decisions"] == readback.outcomes(history)
     # What the dead worker had told of its partitions is now told by the one that is left, and is
     # complete: it is a function of the log.
-    await kept.eventually(lambda: _recent(other) == kept.outcomes(history))
+    await readback.eventually(lambda: _recent(other) == readback.outcomes(history))
     details = other.get("/stats/details")[1]
     blocked = {id_ for id_, row in history.items() if row["decision"] == "BLOCK"}
     assert len(details["recent"]["blocked"]) == min(20, len(blocked))

@@ -39,7 +39,7 @@ from models.drift import EDGES
 from models.inputs import Input, Position, ValidInput
 from models.records import Decision, Transaction
 from tests.servers.topics import create
-from tests.unit.decisions import decision
+from tests.support.decisions import decision
 
 REAL = (
     Path(os.environ.get("FRAUD_PAYSIM_DIR", Path(__file__).resolve().parents[3] / "shared/data"))

@@ -17,9 +17,9 @@ from fraudapp.local.postgres import Postgres
 from fraudapp.settings import load
 from models.key_hash import key_partitions
 from models.records import Decision, Outcome
-from tests.e2e import kept
-from tests.e2e.worker import Worker
-from tests.unit.decisions import DECIDED_AT, decision
+from tests.support import readback
+from tests.support.decisions import DECIDED_AT, decision
+from tests.support.worker import Worker
 
 IDS = [f"t{number}" for number in range(6_000)]
 OUTCOMES = (Outcome.BLOCK, Outcome.APPROVE, Outcome.FLAG)
@@ -67,19 +67,19 @@ async def test_of_several_records_under_an_id_every_store_has_the_first(
 ) -> None:
     first = await write_log(worker_environment)
     worker = new_worker()
-    await kept.everywhere(worker.environment, len(IDS))
+    await readback.everywhere(worker.environment, len(IDS))
     counts = Counter(each.decision.value for each in first.values())
-    await kept.eventually(lambda: worker.stats()["decisions"] == {"total": len(IDS), **counts})
-    rows = await kept.in_postgres(worker.environment)
+    await readback.eventually(lambda: worker.stats()["decisions"] == {"total": len(IDS), **counts})
+    rows = await readback.in_postgres(worker.environment)
     assert {id_: (row["decision"], row["decided_at"]) for id_, row in rows.items()} == {
         id_: (each.decision.value, each.decided_at) for id_, each in first.items()
     }
-    redis = kept.in_redis(worker.environment)
+    redis = readback.in_redis(worker.environment)
     assert {id_: each["score"] for id_, each in redis.items()} == {
         id_: each.score for id_, each in first.items()
     }
     # Of the archive a line may be there twice, but never two versions of one decision.
-    archived = {(e["transaction_id"], e["score"]) for e in await kept.in_s3(worker.environment)}
+    archived = {(e["transaction_id"], e["score"]) for e in await readback.in_s3(worker.environment)}
     assert archived == {(id_, each.score) for id_, each in first.items()}
 
 
@@ -95,7 +95,7 @@ async def test_callers_are_told_the_first_by_whatever_worker(
 ) -> None:
     first = await write_log(worker_environment)
     workers = [await asyncio.to_thread(new_worker) for _ in range(2)]
-    await kept.everywhere(worker_environment, len(IDS))
+    await readback.everywhere(worker_environment, len(IDS))
     postgres.kill()  # so that it does not have what comes now
     old, new = IDS[::200], [f"new{number}" for number in range(16)]
     with ThreadPoolExecutor(32) as pool:
@@ -110,7 +110,7 @@ async def test_callers_are_told_the_first_by_whatever_worker(
 
         waiting = asyncio.create_task(scores(new, wait=30))
         for worker in workers:
-            await kept.eventually(lambda each=worker: waiters(each) == len(new))  # type: ignore[misc]
+            await readback.eventually(lambda each=worker: waiters(each) == len(new))  # type: ignore[misc]
         again = [decision(id_, score=0.9) for id_ in old]
         twice = [decision(id_, score=score) for score in (0.3, 0.6) for id_ in new]
         await append(worker_environment, [*again, *twice])

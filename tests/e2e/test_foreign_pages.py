@@ -14,9 +14,9 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import Browser, Error
 
-from tests.e2e.chromium import chromium
-from tests.e2e.messages import encoded, transaction
-from tests.e2e.worker import Worker
+from tests.support.chromium import chromium
+from tests.support.messages import encoded, transaction
+from tests.support.worker import Worker
 
 JSON = "application/json"
 NAVIGATION = {"Sec_Fetch_Mode": "navigate", "Sec_Fetch_Dest": "document"}

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e import kept
-from tests.e2e.messages import send_transactions, transaction
-from tests.e2e.worker import Worker
-from tests.small_disk import SmallDisk
+from tests.support import readback
+from tests.support.messages import send_transactions, transaction
+from tests.support.small_disk import SmallDisk
+from tests.support.worker import Worker
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -37,7 +37,7 @@ async def test_a_worker_goes_on_when_its_full_disk_has_room(
     worker: Worker, small_disk: SmallDisk
 ) -> None:
     await send_transactions(worker.environment, [transaction(f"a{n}") for n in range(500)])
-    await kept.eventually(lambda: worker.stats()["decisions"]["total"] == 500)
+    await readback.eventually(lambda: worker.stats()["decisions"]["total"] == 500)
     small_disk.fill()
     rows = [transaction(f"b{n}") for n in range(MANY)]
     await send_transactions(worker.environment, rows)
@@ -56,14 +56,14 @@ async def test_a_worker_goes_on_when_its_full_disk_has_room(
             and details["partitions"][0]["unread"] > 0
         )
 
-    await kept.eventually(full)
-    await kept.eventually(told_how_much_is_left)
+    await readback.eventually(full)
+    await readback.eventually(told_how_much_is_left)
     assert worker.get("/transaction/a1/status")[0] == 200
     small_disk.make_room()
-    await kept.eventually(lambda: worker.stats()["decisions"]["total"] == 500 + MANY)
-    await kept.eventually(lambda: worker.get("/readyz")[0] == 200)
+    await readback.eventually(lambda: worker.stats()["decisions"]["total"] == 500 + MANY)
+    await readback.eventually(lambda: worker.get("/readyz")[0] == 200)
     await send_transactions(worker.environment, rows[:100])
-    await kept.eventually(lambda: worker.stats()["duplicates"] == 100)
+    await readback.eventually(lambda: worker.stats()["duplicates"] == 100)
     assert worker.stats()["decisions"]["total"] == 500 + MANY
     assert worker.child.running
     written = worker.log.read_text()
@@ -76,19 +76,19 @@ async def test_a_worker_that_starts_on_a_full_disk_waits_for_room(
 ) -> None:
     rows = [transaction(f"a{n}") for n in range(500)]
     await send_transactions(worker.environment, rows)
-    await kept.eventually(lambda: worker.stats()["decisions"]["total"] == 500)
+    await readback.eventually(lambda: worker.stats()["decisions"]["total"] == 500)
     worker.terminate()
     small_disk.fill()
     written = len(worker.log.read_text())
     worker.launch()
-    await kept.eventually(lambda: "FRAUD_DATA_DIR full" in worker.log.read_text()[written:])
+    await readback.eventually(lambda: "FRAUD_DATA_DIR full" in worker.log.read_text()[written:])
     status, ready = worker.get("/readyz")
     assert status == 0 or "FRAUD_DATA_DIR full" in ready["detail"]
     assert worker.child.running
     small_disk.make_room()
-    await kept.eventually(lambda: worker.get("/readyz")[0] == 200)
+    await readback.eventually(lambda: worker.get("/readyz")[0] == 200)
     await send_transactions(worker.environment, rows)
-    await kept.eventually(lambda: worker.stats()["duplicates"] == 500)
+    await readback.eventually(lambda: worker.stats()["duplicates"] == 500)
     assert worker.stats()["decisions"]["total"] == 500
     assert "made anew" not in worker.log.read_text()
 
@@ -102,10 +102,10 @@ async def test_a_worker_that_cannot_make_its_files_waits_for_room(
     small_disk.fill()
     worker.launch()
     try:
-        await kept.eventually(lambda: "FRAUD_DATA_DIR full" in worker.log.read_text())
+        await readback.eventually(lambda: "FRAUD_DATA_DIR full" in worker.log.read_text())
         assert worker.child.running
         small_disk.make_room()
-        await kept.eventually(lambda: worker.get("/readyz")[0] == 200)
+        await readback.eventually(lambda: worker.get("/readyz")[0] == 200)
         assert "Traceback" not in worker.log.read_text()
     finally:
         worker.kill()
@@ -120,11 +120,11 @@ async def test_a_worker_whose_disk_is_full_holds_up_no_rebalance(
     sound = new_worker(**two)
     small_disk.fill()
     await send_transactions(full.environment, [transaction(f"a{n}") for n in range(2 * MANY)])
-    await kept.eventually(lambda: "FRAUD_DATA_DIR full" in str(full.get("/readyz")[1]))
+    await readback.eventually(lambda: "FRAUD_DATA_DIR full" in str(full.get("/readyz")[1]))
     sound.kill()
     other = await asyncio.to_thread(lambda: new_worker(**two))
-    assert "runs are left to the next worker" in full.log.read_text()
+    assert "record batches are left to the next worker" in full.log.read_text()
     small_disk.make_room()
-    await kept.eventually(lambda: other.stats()["decisions"]["total"] == 2 * MANY, 120)
-    await kept.eventually(lambda: full.get("/readyz")[0] == 200)
+    await readback.eventually(lambda: other.stats()["decisions"]["total"] == 2 * MANY, 120)
+    await readback.eventually(lambda: full.get("/readyz")[0] == 200)
     assert full.child.running

@@ -11,9 +11,9 @@ from contextlib import ExitStack, contextmanager, suppress
 
 import pytest
 
-from tests.e2e.kept import eventually
-from tests.e2e.messages import send_transactions, transaction
-from tests.e2e.worker import START_TIMEOUT, Worker
+from tests.support.messages import send_transactions, transaction
+from tests.support.readback import eventually
+from tests.support.worker import START_TIMEOUT, Worker
 
 FILES = 1_024
 MANY = 1_100

@@ -9,11 +9,11 @@ import psutil
 import pytest
 
 from models.key_hash import key_partitions
-from tests.e2e import kept
-from tests.e2e.messages import send_transactions, transaction
-from tests.e2e.worker import Worker
 from tests.servers.choice import real
 from tests.servers.kafka_cluster import KafkaCluster
+from tests.support import readback
+from tests.support.messages import send_transactions, transaction
+from tests.support.worker import Worker
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -59,32 +59,32 @@ async def test_a_partition_of_the_log_without_a_leader_stops_no_other(
         return len(rows) if all_of_them else sum(home != LOST for home in homes)
 
     async def come_to(total: int) -> None:
-        await kept.eventually(lambda: worker.stats()["decisions"]["total"] == total)
+        await readback.eventually(lambda: worker.stats()["decisions"]["total"] == total)
 
     total = await decide("before", all_of_them=True)
     await come_to(total)
     cluster.nodes[3].kill()
     expected = total + await decide("while", all_of_them=False, count=MORE_THAN_A_LANE)
     await come_to(expected)
-    await kept.everywhere(worker.environment, expected)
+    await readback.everywhere(worker.environment, expected)
 
     def told() -> bool:
         status, answer = worker.get("/readyz")
         named = f"{log}/{LOST}", f"partition {LOST} of {log}"
         return status == 503 and any(name in str(answer) for name in named)
 
-    await kept.eventually(told)
+    await readback.eventually(told)
     worker.kill()  # whoever starts meanwhile has to read all others in
     await asyncio.to_thread(worker.launch)
     expected += await decide("again", all_of_them=False)
-    await kept.eventually(lambda: worker.get("/stats")[0] == 200)
+    await readback.eventually(lambda: worker.get("/stats")[0] == 200)
     await come_to(expected)
-    await kept.everywhere(worker.environment, expected)
-    await kept.eventually(told)
+    await readback.everywhere(worker.environment, expected)
+    await readback.eventually(told)
     await asyncio.to_thread(cluster.nodes[3].restart)
     await come_to(400 + MORE_THAN_A_LANE)
-    await kept.everywhere(worker.environment, 400 + MORE_THAN_A_LANE)
-    await kept.eventually(lambda: worker.get("/readyz")[0] == 200)
+    await readback.everywhere(worker.environment, 400 + MORE_THAN_A_LANE)
+    await readback.eventually(lambda: worker.get("/readyz")[0] == 200)
 
 
 async def test_what_waits_to_be_counted_is_not_held_in_memory(
@@ -103,13 +103,15 @@ async def test_what_waits_to_be_counted_is_not_held_in_memory(
             await send_transactions(worker.environment, rows[at : at + 100])
 
     await decide("warm", 500)
-    await kept.eventually(lambda: worker.stats()["decisions"]["total"] == 500)
+    await readback.eventually(lambda: worker.stats()["decisions"]["total"] == 500)
     before = process.memory_info().rss
     cluster.nodes[3].kill()
     await decide("cold", 2_500)
-    await kept.eventually(lambda: len(kept.in_redis(worker.environment)) == 3_000, timeout=120)
+    await readback.eventually(
+        lambda: len(readback.in_redis(worker.environment)) == 3_000, timeout=120
+    )
     assert process.memory_info().rss - before < 150e6  # all that was read: 250 MB
     await asyncio.to_thread(cluster.nodes[3].restart)
-    await kept.eventually(lambda: worker.stats()["decisions"]["total"] == 3_000, timeout=120)
+    await readback.eventually(lambda: worker.stats()["decisions"]["total"] == 3_000, timeout=120)
     assert worker.stats()["duplicates"] == 0
     assert worker.child.running

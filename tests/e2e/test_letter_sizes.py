@@ -12,9 +12,9 @@ import pytest
 from aiokafka import AIOKafkaProducer, ConsumerRecord
 
 from models.key_hash import key_partitions
-from tests.e2e import kept
-from tests.e2e.messages import encoded, send_transactions, transaction
-from tests.e2e.worker import Worker
+from tests.support import readback
+from tests.support.messages import encoded, send_transactions, transaction
+from tests.support.worker import Worker
 
 LIMIT = 200_000  # FRAUD_MAX_MESSAGE_BYTES
 ROOM = 64_000  # what the topic of dead letters takes beyond twice the limit
@@ -46,8 +46,8 @@ async def compressed(worker: Worker, messages: Sequence[Message]) -> dict[str, M
 
 async def letters_of(worker: Worker, count: int) -> dict[str, ConsumerRecord]:
     """The dead letters, by the position that they tell, once there are so many."""
-    await kept.eventually(lambda: worker.stats()["dead_letters"]["total"] == count, timeout=120)
-    records = await kept.in_topic(worker.environment, "dead_letters")
+    await readback.eventually(lambda: worker.stats()["dead_letters"]["total"] == count, timeout=120)
+    records = await readback.in_topic(worker.environment, "dead_letters")
     letters = {}
     for record in records:
         headers = told(record)
@@ -83,7 +83,7 @@ def fields(value: bytes) -> Mapping[str, Any]:
 
 async def test_a_misplaced_conflict_of_any_size_is_whole_or_says_what_is_not(small: Worker) -> None:
     await send_transactions(small.environment, [transaction("same")])
-    await kept.eventually(lambda: small.stats()["decisions"]["total"] == 1)
+    await readback.eventually(lambda: small.stats()["decisions"]["total"] == 1)
     (home,) = key_partitions(["same"], 4)
     elsewhere = (home + 1) % 4
     value = encoded(transaction("same", seed=1))
@@ -106,7 +106,7 @@ async def test_a_misplaced_conflict_of_any_size_is_whole_or_says_what_is_not(sma
 
 
 async def letters_count(worker: Worker, count: int) -> None:
-    await kept.eventually(lambda: worker.stats()["dead_letters"]["total"] == count)
+    await readback.eventually(lambda: worker.stats()["dead_letters"]["total"] == count)
 
 
 async def test_what_is_no_transaction_is_whole_up_to_twice_the_limit(small: Worker) -> None:
@@ -132,7 +132,7 @@ async def test_what_unpacks_to_more_than_a_request_may_have_is_cut(worker: Worke
     assert told(letter)["raw-bytes"] in (str(110 << 20), "unknown")
     assert letter.value == b"x" * 100_000
     await send_transactions(worker.environment, [transaction(f"t{n}") for n in range(100)])
-    await kept.eventually(lambda: worker.stats()["decisions"]["total"] == 100)
+    await readback.eventually(lambda: worker.stats()["decisions"]["total"] == 100)
     assert worker.get("/readyz")[0] == 200
 
 
@@ -154,7 +154,7 @@ async def test_large_letters_of_several_partitions_are_not_too_much_together(
 async def test_what_a_topic_of_little_room_takes_is_kept(new_worker: Callable[..., Worker]) -> None:
     worker = await asyncio.to_thread(lambda: new_worker(FRAUD_MAX_MESSAGE_BYTES="4096"))
     await send_transactions(worker.environment, [transaction("same")])
-    await kept.eventually(lambda: worker.stats()["decisions"]["total"] == 1)
+    await readback.eventually(lambda: worker.stats()["decisions"]["total"] == 1)
     (home,) = key_partitions(["same"], 4)
     value = encoded(transaction("same", seed=1))
     sizes = (4_000, 4_096, 8_192, 72_192, 99_999, 500_000)

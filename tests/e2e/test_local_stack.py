@@ -24,9 +24,9 @@ import pytest
 from fraudapp.config.local_session import NAME, running_settings
 from fraudapp.local.processes import HOST, Child, free_port
 from fraudapp.local.wheel_postgres import root_home
-from tests.e2e import kept
-from tests.e2e.messages import send, send_transactions, transaction
-from tests.e2e.worker import Worker
+from tests.support import readback
+from tests.support.messages import send, send_transactions, transaction
+from tests.support.worker import Worker
 
 pytestmark = pytest.mark.timeout(600)  # a start takes its time on a busy machine
 
@@ -208,7 +208,7 @@ def test_nobody_else_on_this_machine_gets_at_what_the_stack_holds(
             assert password
             assert len(password) >= 32
             assert not any(password in each for each in shown)
-        asyncio.run(kept.eventually(lambda: any(stack.data_dir.rglob("*.jsonl.gz"))))
+        asyncio.run(readback.eventually(lambda: any(stack.data_dir.rglob("*.jsonl.gz"))))
         for path in (stack.data_dir, *stack.data_dir.rglob("*")):
             if path.is_relative_to(stack.data_dir / "models") or path.is_symlink():
                 continue  # was there before, and nobody gets to it
@@ -285,20 +285,24 @@ def test_the_embedded_broker_ends_where_the_last_record_ends(
         tmp_path,
     )
     shutil.copytree(trained_models, other.data_dir / "models")
-    asyncio.run(kept.eventually(lambda: stack.get("/stats")["dead_letters"]["total"] == len(bad)))
+    asyncio.run(
+        readback.eventually(lambda: stack.get("/stats")["dead_letters"]["total"] == len(bad))
+    )
     assert "8 dead letters" in other.run("dead-letters", "list")
     rows = [transaction(f"t{number}") for number in range(200)]
     try:
         asyncio.run(send_transactions(environment | topics, rows))
-        asyncio.run(kept.eventually(lambda: stack.get("/stats")["decisions"]["total"] == len(rows)))
+        asyncio.run(
+            readback.eventually(lambda: stack.get("/stats")["decisions"]["total"] == len(rows))
+        )
         other.start()  # joins, and takes over some of the partitions
         again = [transaction(f"again{number}") for number in range(200)]
         asyncio.run(send_transactions(environment | topics, again))
-        asyncio.run(kept.eventually(lambda: other.stats()["decisions"]["total"] == 400))
+        asyncio.run(readback.eventually(lambda: other.stats()["decisions"]["total"] == 400))
         assert other.terminate() == 0
         more = [transaction(f"more{number}") for number in range(200)]
         asyncio.run(send_transactions(environment | topics, more))
-        asyncio.run(kept.eventually(lambda: stack.get("/stats")["decisions"]["total"] == 600))
+        asyncio.run(readback.eventually(lambda: stack.get("/stats")["decisions"]["total"] == 600))
     finally:
         other.kill()
     for log in (stack.folder / "output", other.log):

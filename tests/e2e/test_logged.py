@@ -8,16 +8,16 @@ import signal
 from collections.abc import Callable
 from typing import Any
 
-from tests.e2e import raw
-from tests.e2e.messages import transaction
-from tests.e2e.worker import Worker
+from tests.support import raw_http
+from tests.support.messages import transaction
+from tests.support.worker import Worker
 
 READ, WRITE = "read-hunter2-secret", "write-hunter3-secret"
 JSON = {"Content-Type": "application/json"}
 
 
 def send(worker: Worker, method: str, path: str, body: bytes | None = None, **headers: str) -> int:
-    return raw.send(worker.url, method, path, body, JSON | raw.named(headers))[0]
+    return raw_http.send(worker.url, method, path, body, JSON | raw_http.named(headers))[0]
 
 
 def audit(entries: list[dict[str, Any]]) -> list[tuple[Any, ...]]:

@@ -17,7 +17,7 @@ from fraudapp.model_registry import ModelRegistry
 from fraudapp.settings import load
 from models.artifact import MODEL_FILE, ModelFileError
 from tests.deployment.manifests import KUBERNETES, Objects, kustomized, one, overlay
-from tests.e2e.worker import Worker
+from tests.support.worker import Worker
 
 MISSING = "logistic-0123456789abcdef"
 

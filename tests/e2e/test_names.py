@@ -8,10 +8,10 @@ from urllib.parse import quote
 
 from aiohttp import ClientSession
 
-from tests.e2e import kept
-from tests.e2e.messages import encoded, send_transactions, transaction
-from tests.e2e.worker import Worker
-from tests.unit.names import AWKWARD, REAL, WRONG
+from tests.support import readback
+from tests.support.messages import encoded, send_transactions, transaction
+from tests.support.names import AWKWARD, REAL, WRONG
+from tests.support.worker import Worker
 
 
 async def test_names_of_people_are_decided_kept_and_found(worker: Worker) -> None:
@@ -27,15 +27,15 @@ async def test_names_of_people_are_decided_kept_and_found(worker: Worker) -> Non
         path = f"/transaction/{quote(each['transaction_id'], safe='')}/status?wait_seconds=20"
         status, decision = await asyncio.to_thread(worker.get, path)
         assert (status, decision["transaction"]) == (200, each)
-    await kept.everywhere(worker.environment, len(rows))
+    await readback.everywhere(worker.environment, len(rows))
     sent = {each["transaction_id"]: each for each in rows}
-    in_redis = kept.in_redis(worker.environment)
+    in_redis = readback.in_redis(worker.environment)
     assert {id_: each["transaction"] for id_, each in in_redis.items()} == sent
-    archived = await kept.in_s3(worker.environment)
+    archived = await readback.in_s3(worker.environment)
     assert {each["transaction_id"]: each["transaction"] for each in archived} == sent
-    history = await kept.in_postgres(worker.environment)
+    history = await readback.in_postgres(worker.environment)
     assert {id_: row["name_orig"] for id_, row in history.items()} == {id_: id_ for id_ in sent}
-    await kept.eventually(lambda: worker.get("/stats/details")[1]["recent"]["blocked"])
+    await readback.eventually(lambda: worker.get("/stats/details")[1]["recent"]["blocked"])
     assert worker.stats()["dead_letters"]["total"] == 0
 
 
@@ -69,8 +69,8 @@ async def test_what_no_name_holds_is_told_everywhere(worker: Worker) -> None:
         assert worker.get(f"/transaction/{quote(text, safe='')}/status")[0] == 404
     rows = [transaction(f"t{number}", nameDest=text) for number, text in enumerate(WRONG)]
     await send_transactions(worker.environment, rows)
-    await kept.eventually(lambda: worker.stats()["dead_letters"]["total"] == len(rows))
-    letters = await kept.in_topic(worker.environment, "dead_letters")
+    await readback.eventually(lambda: worker.stats()["dead_letters"]["total"] == len(rows))
+    letters = await readback.in_topic(worker.environment, "dead_letters")
     details = {dict(letter.headers)["detail"].decode() for letter in letters}
     assert details == {f"nameDest: must not hold {told}" for told in WRONG.values()}
     listed = worker.run("dead-letters", "list")

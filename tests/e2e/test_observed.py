@@ -10,11 +10,11 @@ import pytest
 
 from fraudapp.local.redis import Redis
 from tests.deployment.expressions import Asked, asked
-from tests.e2e import kept
-from tests.e2e.messages import encoded, send, send_transactions, transaction
-from tests.e2e.worker import Worker
 from tests.servers.choice import real
 from tests.servers.prometheus import Prometheus
+from tests.support import readback
+from tests.support.messages import encoded, send, send_transactions, transaction
+from tests.support.worker import Worker
 
 KEY = "hunter2-may-only-read"
 KEYS = f"prometheus:read:{KEY},caller:read+write:hunter3-may-do-everything"
@@ -30,7 +30,7 @@ def watched(new_worker: Callable[..., Worker], redis_server: Redis) -> Worker:
     redis_server.stop()
     asyncio.run(send_transactions(worker.environment, [transaction("late")]))
     failed = 'fraud_store_errors_total{store="redis"}'
-    asyncio.run(kept.eventually(lambda: float(exposed(worker).get(failed, 0)) > 0))
+    asyncio.run(readback.eventually(lambda: float(exposed(worker).get(failed, 0)) > 0))
     redis_server.start()
     assert worker.get("/stats")[0] == 401
     return worker
@@ -58,7 +58,7 @@ def test_prometheus_gets_all_that_dashboards_and_alerts_ask_for(
 ) -> None:
     assert watched.text("/metrics")[0] == 401
     scrapes = 'sum_over_time(up{job="fraudapp"}[1h])'
-    asyncio.run(kept.eventually(lambda: (prometheus.value(scrapes) or 0) >= 3))
+    asyncio.run(readback.eventually(lambda: (prometheus.value(scrapes) or 0) >= 3))
     everything = list(asked())
     assert len(everything) > 30
     for each in everything:

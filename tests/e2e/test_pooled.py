@@ -6,10 +6,10 @@ import asyncio
 import json
 from collections.abc import Callable
 
-from tests.e2e import kept
-from tests.e2e.messages import encoded, transaction
-from tests.e2e.worker import Worker
 from tests.servers.pgbouncer import PgBouncer
+from tests.support import readback
+from tests.support.messages import encoded, transaction
+from tests.support.worker import Worker
 
 
 async def test_the_history_fills_and_is_reported_and_purged_through_a_pooler(
@@ -23,8 +23,8 @@ async def test_the_history_fills_and_is_reported_and_purged_through_a_pooler(
         assert worker.post("/transactions", b"[%b]" % sent)[0] == 202
         if part == 1:
             await asyncio.to_thread(pgbouncer.restart)
-    await kept.everywhere(worker_environment, 200)
-    history = await kept.in_postgres(worker_environment)
+    await readback.everywhere(worker_environment, 200)
+    history = await readback.in_postgres(worker_environment)
     days = sorted({str(row["decided_at"].date()) for row in history.values()})  # in UTC
     reports = [
         json.loads(worker.run("daily-report", "--date", day, "--format", "json")) for day in days

@@ -10,10 +10,10 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import Browser, expect
 
-from tests.e2e import raw
-from tests.e2e.chromium import chromium
-from tests.e2e.proxied import proxy
-from tests.e2e.worker import Worker
+from tests.support import raw_http
+from tests.support.chromium import chromium
+from tests.support.proxied import proxy
+from tests.support.worker import Worker
 
 LIMIT = 10
 SECRET, OTHER, WRONG = "reader-secret-hunter2", "other-secret-hunter3", "wrong-secret-hunter4"
@@ -39,7 +39,7 @@ def worker(new_worker: Callable[..., Worker], key_file: Path) -> Worker:
 
 
 def ask(url: str, path: str, headers: Mapping[str, str], source: str = "127.0.0.1") -> int:
-    status, told, text = raw.send(url, "GET", path, headers=headers, source=source)
+    status, told, text = raw_http.send(url, "GET", path, headers=headers, source=source)
     if status == 429:
         seconds = int(told["Retry-After"])
         assert 0 < seconds <= 3_600

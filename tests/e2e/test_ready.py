@@ -13,12 +13,12 @@ import pytest
 
 from fraudapp.local.processes import free_port
 from tests.conftest import inherited_environment
-from tests.e2e import kept
-from tests.e2e.messages import encoded, send, transaction
-from tests.e2e.worker import Worker
 from tests.servers.choice import real
 from tests.servers.s3proxy import S3Proxy
 from tests.servers.secured import PASSWORD, Certificates, GuardedKafka
+from tests.support import readback
+from tests.support.messages import encoded, send, transaction
+from tests.support.worker import Worker
 
 
 class Denial(NamedTuple):
@@ -108,12 +108,12 @@ async def not_ready(worker: Worker, check: str, *words: str) -> None:
             and all(word in answer["detail"] for word in words)
         )
 
-    await kept.eventually(told)
+    await readback.eventually(told)
 
 
 async def decides(worker: Worker, transaction_id: str) -> None:
     """Return when it is ready, and has decided one more."""
-    await kept.eventually(lambda: worker.get("/readyz")[0] == 200)
+    await readback.eventually(lambda: worker.get("/readyz")[0] == 200)
     body = encoded(transaction(transaction_id))
     status, _ = await asyncio.to_thread(worker.post, "/transactions?wait_seconds=20", body)
     assert status == 200
@@ -163,7 +163,7 @@ async def test_a_table_that_cannot_be_read_at_the_start(
     what = "topic", f"{worker.environment['FRAUD_APP_ID']}-decision-counts-changelog", "READ"
     guarded.deny(*what)
     worker.launch()  # which opens its tables before its port
-    await kept.eventually(lambda: lines(worker, "WARNING", "needs READ on topic", what[1]))
+    await readback.eventually(lambda: lines(worker, "WARNING", "needs READ on topic", what[1]))
     guarded.allow(*what)
     await decides(worker, "after")
 
@@ -190,7 +190,7 @@ async def test_a_topic_of_letters_that_cannot_be_described(
     await not_ready(worker, "kafka", "needs DESCRIBE on topic", what[1])
     guarded.allow(*what)
     await decides(worker, "after")
-    letters = await kept.in_topic(inside, "dead_letters")
+    letters = await readback.in_topic(inside, "dead_letters")
     assert [each.value for each in letters] == [b"no transaction"]
 
 
@@ -206,7 +206,7 @@ async def test_stores_that_are_down_are_no_reason(worker: Worker) -> None:
     nowhere = free_port()
     worker.environment["FRAUD_REDIS_URL"] = f"redis://127.0.0.1:{nowhere}/0"
     await asyncio.to_thread(worker.start)
-    await kept.eventually(lambda: lines(worker, "WARNING", "saving to redis", str(nowhere)))
+    await readback.eventually(lambda: lines(worker, "WARNING", "saving to redis", str(nowhere)))
     await decides(worker, "one")
 
 

@@ -14,12 +14,12 @@ from aiokafka.structs import OffsetAndMetadata
 from confluent_kafka import KafkaError, KafkaException
 
 from fraudapp.local.processes import POLL
-from tests.e2e import kept
-from tests.e2e.messages import encoded, send, transaction
-from tests.e2e.worker import Worker
 from tests.servers.kafka import Kafka
 from tests.servers.restored import Restorable
 from tests.servers.topics import create, delete, emptied
+from tests.support import readback
+from tests.support.messages import encoded, send, transaction
+from tests.support.worker import Worker
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -38,8 +38,8 @@ def fates(worker: Worker) -> Fates:
 async def come_to(workers: Sequence[Worker], wanted: Fates) -> None:
     """Return once every worker shows these counts, and the page says that all is read."""
     for worker in workers:
-        await kept.eventually(lambda w=worker: fates(w)[0] == wanted[0])  # type: ignore[misc]
-        await kept.eventually(lambda w=worker: lag(w) == 0)  # type: ignore[misc]
+        await readback.eventually(lambda w=worker: fates(w)[0] == wanted[0])  # type: ignore[misc]
+        await readback.eventually(lambda w=worker: lag(w) == 0)  # type: ignore[misc]
         deadline = asyncio.get_running_loop().time() + 30
         while (found := fates(worker)) != wanted:
             assert asyncio.get_running_loop().time() < deadline, found
@@ -124,7 +124,7 @@ async def test_a_topic_made_anew_while_nobody_reads_it_is_counted_exactly(
     await start(workers)
     await send_lot(one, good=["last"])
     await come_to(workers, (121, 148, 124))
-    await kept.everywhere(one.environment, 121)
+    await readback.everywhere(one.environment, 121)
 
 
 @pytest.mark.parametrize("count", [1, 2])
@@ -145,7 +145,7 @@ async def test_a_topic_made_anew_while_workers_run_ends_them_and_is_counted_exac
     await send_lot(one, good=[*old[:10], *ids("newest", 10)], bad=12)
     await start_again(workers)
     await come_to(workers, (170, 75, 102))
-    await kept.everywhere(one.environment, 170)
+    await readback.everywhere(one.environment, 170)
 
 
 async def test_counts_and_commits_of_before_are_those_of_the_present_topic(
@@ -167,7 +167,9 @@ async def forget_topic_ids(worker: Worker) -> None:
     """Leave counts and commits as a worker did that knew of no ids; no commits in one partition."""
     changelog = f"{worker.environment['FRAUD_APP_ID']}-decision-counts-changelog"
     servers = worker.environment["FRAUD_BROKER_URL"].removeprefix("kafka://")
-    records = await kept.in_topic({"FRAUD_COUNTS_TOPIC": changelog, **worker.environment}, "counts")
+    records = await readback.in_topic(
+        {"FRAUD_COUNTS_TOPIC": changelog, **worker.environment}, "counts"
+    )
     values = {each.partition: (each.key, json.loads(each.value)) for each in records}
     assert len(values) == 4
     async with AIOKafkaProducer(bootstrap_servers=servers) as producer:

@@ -11,9 +11,9 @@ import pytest
 from aiokafka import AIOKafkaProducer
 
 from models.key_hash import key_partitions
-from tests.e2e import kept
-from tests.e2e.messages import encoded, transaction
-from tests.e2e.worker import Worker, run
+from tests.support import readback
+from tests.support.messages import encoded, transaction
+from tests.support.worker import Worker, run
 
 Header = tuple[str, "bytes | None"]
 ODD: list[tuple[bytes | None, bytes | None]] = [
@@ -62,13 +62,13 @@ async def command(worker: Worker, *arguments: str) -> subprocess.CompletedProces
 
 
 async def rejected(worker: Worker, count: int) -> None:
-    await kept.eventually(lambda: worker.stats()["dead_letters"]["total"] == count)
+    await readback.eventually(lambda: worker.stats()["dead_letters"]["total"] == count)
 
 
 async def test_a_letter_of_any_key_and_value_is_listed_shown_and_sent_back(worker: Worker) -> None:
     await put(worker, "TRANSACTIONS", [(key, value, []) for key, value in ODD])
     await rejected(worker, len(ODD))
-    letters = await kept.in_topic(worker.environment, "dead_letters")
+    letters = await readback.in_topic(worker.environment, "dead_letters")
     assert sorted((each.key or b"", each.value or b"") for each in letters) == sorted(
         (key or b"", value or b"") for key, value in ODD
     )
@@ -84,7 +84,7 @@ async def test_a_letter_of_any_key_and_value_is_listed_shown_and_sent_back(worke
     assert done.returncode == 0, done.stderr
     assert f"{len(ODD)} messages sent" in done.stdout
     await rejected(worker, 2 * len(ODD))
-    again = await kept.in_topic(worker.environment, "dead_letters")
+    again = await readback.in_topic(worker.environment, "dead_letters")
     assert {(each.key, each.value) for each in again} == set(ODD)
     done = await command(worker, "replay", "--all")
     assert done.returncode == 0, done.stderr
@@ -134,7 +134,7 @@ async def test_what_cannot_be_sent_back_is_told_and_holds_up_no_other(worker: Wo
 async def test_what_was_repaired_goes_home(worker: Worker, key: bytes | None) -> None:
     await put(worker, "TRANSACTIONS", [(key, b"{" + b" " * 9_000_000, [])])
     await rejected(worker, 1)
-    (letter,) = await kept.in_topic(worker.environment, "dead_letters")
+    (letter,) = await readback.in_topic(worker.environment, "dead_letters")
     repaired = transaction("repaired")
     name = f"{letter.partition}:{letter.offset}"
     assert (await command(worker, "replay", name)).returncode == 1
@@ -143,6 +143,6 @@ async def test_what_was_repaired_goes_home(worker: Worker, key: bytes | None) ->
     path = "/transaction/repaired/status?wait_seconds=20"
     status, decision = await asyncio.to_thread(worker.get, path)
     assert (status, decision["transaction"]) == (200, repaired)
-    sent = (await kept.in_topic(worker.environment, "transactions"))[-1]
+    sent = (await readback.in_topic(worker.environment, "transactions"))[-1]
     assert [decision["partition"]] == key_partitions(["repaired"], 4)
     assert sent.key == key

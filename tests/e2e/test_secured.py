@@ -20,9 +20,6 @@ from fraudapp.local.processes import free_port
 from fraudapp.settings import load
 from fraudapp.sinks.all import Sinks
 from fraudapp.sinks.base import AccessDenied, SinkUnavailable
-from tests.e2e.kept import eventually, in_s3
-from tests.e2e.messages import encoded, transaction
-from tests.e2e.worker import Worker, run
 from tests.servers.choice import real
 from tests.servers.s3proxy import S3Proxy
 from tests.servers.secured import (
@@ -32,6 +29,9 @@ from tests.servers.secured import (
     SecuredPostgres,
     SecuredRedis,
 )
+from tests.support.messages import encoded, transaction
+from tests.support.readback import eventually, in_s3
+from tests.support.worker import Worker, run
 
 FAUST = ("-m", "faust", "-A", "fraudapp.app")
 

@@ -15,8 +15,8 @@ import pytest
 from fraudapp.kafka.topics import ensure
 from fraudapp.local.processes import free_port
 from fraudapp.settings import load
-from tests.e2e.messages import encoded, transaction
-from tests.e2e.worker import Worker, run
+from tests.support.messages import encoded, transaction
+from tests.support.worker import Worker, run
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("agents", "data", "fraudapp", "models", "tables", "web")

@@ -12,10 +12,10 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from fraudapp.local.redis import Redis
-from tests.e2e import kept
-from tests.e2e.messages import send_transactions, transaction
-from tests.e2e.worker import Worker
 from tests.servers.kafka import Kafka
+from tests.support import readback
+from tests.support.messages import send_transactions, transaction
+from tests.support.worker import Worker
 
 AT_ONCE = 1.0  # seconds; far below every time-out that could answer in an event's place
 
@@ -27,7 +27,7 @@ async def test_a_worker_asked_to_stop_does_so_soon_whoever_waits(
     if store_down:
         redis_server.kill()
         await send_transactions(worker.environment, [transaction("t")])
-        await kept.eventually(lambda: worker.stats()["decisions"]["total"] == 1)
+        await readback.eventually(lambda: worker.stats()["decisions"]["total"] == 1)
     with ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(worker.get, "/transaction/never/status?wait_seconds=30")
         await asyncio.sleep(AT_ONCE)
@@ -47,7 +47,7 @@ async def test_a_worker_asked_to_stop_does_so_soon_whatever_the_broker_does(
 ) -> None:
     rows = [transaction(f"t{number}") for number in range(count)]
     await send_transactions(worker.environment, rows)
-    await kept.eventually(lambda: worker.stats()["decisions"]["total"] > count // 100)
+    await readback.eventually(lambda: worker.stats()["decisions"]["total"] > count // 100)
     getattr(kafka, trouble)()
     try:
         await asyncio.sleep(seconds)
@@ -57,7 +57,7 @@ async def test_a_worker_asked_to_stop_does_so_soon_whatever_the_broker_does(
         await asyncio.to_thread(kafka.revive)
     assert worker.child.returncode == 0
     await asyncio.to_thread(worker.start)
-    await kept.eventually(lambda: worker.stats()["decisions"]["total"] == len(rows))
+    await readback.eventually(lambda: worker.stats()["decisions"]["total"] == len(rows))
 
 
 async def test_workers_asked_to_stop_together_leave_in_good_order(
@@ -66,7 +66,7 @@ async def test_workers_asked_to_stop_together_leave_in_good_order(
     workers = [await asyncio.to_thread(new_worker) for _ in range(2)]
     rows = [transaction(f"t{number}") for number in range(5_000)]
     await send_transactions(workers[0].environment, rows)
-    await kept.eventually(lambda: workers[0].stats()["decisions"]["total"] > 100)
+    await readback.eventually(lambda: workers[0].stats()["decisions"]["total"] > 100)
     for worker in workers:
         os.kill(worker.child.pid, signal.SIGTERM)
     for worker in workers:

@@ -7,9 +7,9 @@ import random
 from datetime import datetime, timezone
 from pathlib import Path
 
-from tests.e2e import kept
-from tests.e2e.messages import bad_messages, encoded, send, send_transactions, transaction
-from tests.e2e.worker import Worker, run
+from tests.support import readback
+from tests.support.messages import bad_messages, encoded, send, send_transactions, transaction
+from tests.support.worker import Worker, run
 
 DEMO = (
     '{"transaction_id":"demo1","step":1,"type":"TRANSFER","amount":250000,"nameOrig":"C1",'
@@ -39,32 +39,34 @@ async def test_every_decision_is_in_every_store_and_counted(worker: Worker, tmp_
     file = tmp_path / "rows.jsonl"
     file.write_bytes(b"\n".join(map(encoded, rows)))
     assert "3000 transactions sent" in worker.run("publish", str(file), "--quiet")
-    await kept.eventually(lambda: worker.stats()["decisions"]["total"] == len(rows))
-    await kept.everywhere(worker.environment, len(rows))
+    await readback.eventually(lambda: worker.stats()["decisions"]["total"] == len(rows))
+    await readback.everywhere(worker.environment, len(rows))
 
     sent = {row["transaction_id"]: row for row in rows}
-    in_redis = kept.in_redis(worker.environment)
+    in_redis = readback.in_redis(worker.environment)
     assert {id_: each["transaction"] for id_, each in in_redis.items()} == sent
-    archived = await kept.in_s3(worker.environment)
+    archived = await readback.in_s3(worker.environment)
     assert len(archived) == len(rows)
     assert {each["transaction_id"]: each for each in archived} == in_redis
-    published = await kept.in_topic(worker.environment, "decisions")
+    published = await readback.in_topic(worker.environment, "decisions")
     assert {record.key.decode(): json.loads(record.value) for record in published} == in_redis
-    history = await kept.in_postgres(worker.environment)
+    history = await readback.in_postgres(worker.environment)
     assert {id_: row["score"] for id_, row in history.items()} == {
         id_: each["score"] for id_, each in in_redis.items()
     }
-    assert worker.stats()["decisions"] == kept.outcomes(history)
+    assert worker.stats()["decisions"] == readback.outcomes(history)
     today = str(datetime.now(timezone.utc).date())
     report = json.loads(worker.run("daily-report", "--date", today, "--format", "json"))
     assert report["total"] == len(rows)
     assert report["by_decision"] == {
-        outcome: count for outcome, count in kept.outcomes(history).items() if outcome != "total"
+        outcome: count
+        for outcome, count in readback.outcomes(history).items()
+        if outcome != "total"
     }
 
     worker.run("publish", str(file), "--quiet")  # the same again
-    await kept.eventually(lambda: worker.stats()["duplicates"] == len(rows))
-    assert await kept.in_postgres(worker.environment) == history
+    await readback.eventually(lambda: worker.stats()["duplicates"] == len(rows))
+    assert await readback.in_postgres(worker.environment) == history
     assert worker.stats()["decisions"]["total"] == len(rows)
 
 
@@ -82,14 +84,14 @@ async def test_bad_messages_become_dead_letters_and_cost_good_ones_nothing(
         stats = worker.stats()
         return (stats["decisions"]["total"], stats["dead_letters"]["total"]) == (1_000, 200)
 
-    await kept.eventually(settled)
-    await kept.everywhere(worker.environment, len(good))
-    assert set(await kept.in_postgres(worker.environment)) == {
+    await readback.eventually(settled)
+    await readback.everywhere(worker.environment, len(good))
+    assert set(await readback.in_postgres(worker.environment)) == {
         each["transaction_id"] for each in good
     }
-    letters = await kept.in_topic(worker.environment, "dead_letters")
+    letters = await readback.in_topic(worker.environment, "dead_letters")
     assert sorted(letter.value or b"" for letter in letters) == sorted(raw or b"" for raw in bad)
-    sources = await kept.in_topic(worker.environment, "transactions")
+    sources = await readback.in_topic(worker.environment, "transactions")
     values = {(record.partition, record.offset): record.value for record in sources}
     for letter in letters:
         headers = {name: value.decode() for name, value in letter.headers}
@@ -114,7 +116,7 @@ async def test_bad_messages_become_dead_letters_and_cost_good_ones_nothing(
 
     # All at once: what is still bad comes back as new letters, and is not sent for ever.
     assert "200 messages sent" in worker.run("dead-letters", "replay", "--all")
-    await kept.eventually(lambda: worker.stats()["dead_letters"]["total"] == 400)
+    await readback.eventually(lambda: worker.stats()["dead_letters"]["total"] == 400)
     shown = worker.run("dead-letters", "list", "--limit", "1", "--json")
     assert json.loads(shown)["reason"] == "invalid"
     assert (
@@ -131,10 +133,10 @@ async def test_an_id_is_decided_once_whatever_is_sent_under_it(worker: Worker) -
     for number in range(8):
         await send(worker.environment, [(b"key-%d" % number, encoded(first))])
         await send(worker.environment, [(b"key-%d" % number, encoded(other))])
-    await kept.eventually(lambda: worker.stats()["dead_letters"]["total"] == 8)
-    await kept.eventually(lambda: worker.stats()["duplicates"] == 8)
+    await readback.eventually(lambda: worker.stats()["dead_letters"]["total"] == 8)
+    await readback.eventually(lambda: worker.stats()["duplicates"] == 8)
     assert worker.get("/transaction/same/status") == (200, decision)
     assert worker.stats()["dead_letters"] == {"total": 8, "conflict": 8}
     assert worker.stats()["decisions"]["total"] == 1
-    await kept.everywhere(worker.environment, 1)
-    assert list(await kept.in_postgres(worker.environment)) == ["same"]
+    await readback.everywhere(worker.environment, 1)
+    assert list(await readback.in_postgres(worker.environment)) == ["same"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
@@ -13,13 +12,12 @@ from aiokafka import AIOKafkaProducer
 from fraudapp.local.postgres import Postgres
 from fraudapp.local.redis import Redis
 from fraudapp.local.server import Server
-from tests.e2e import kept
-from tests.e2e.messages import encoded, send, send_transactions, transaction
-from tests.e2e.worker import Worker
+from tests.e2e.callers import all_waiting
 from tests.servers.kafka import Kafka
 from tests.servers.s3proxy import S3Proxy
-
-AT_ONCE = 1.0  # seconds; far below every time-out that could answer in an event's place
+from tests.support import readback
+from tests.support.messages import encoded, send, send_transactions, transaction
+from tests.support.worker import Worker
 
 
 @pytest.mark.parametrize("down", ["redis_server", "postgres", "s3", "all"])
@@ -29,7 +27,7 @@ async def test_decisions_go_on_while_stores_are_down_and_arrive_when_they_are_ba
     sinks: dict[str, Server] = {"redis_server": redis_server, "postgres": postgres, "s3": s3}
     broken = list(sinks.values()) if down == "all" else [sinks[down]]
     await send_transactions(worker.environment, [transaction("before")])
-    await kept.everywhere(worker.environment, 1)
+    await readback.everywhere(worker.environment, 1)
     for server in broken:
         server.kill()
     for number in range(20):
@@ -37,13 +35,15 @@ async def test_decisions_go_on_while_stores_are_down_and_arrive_when_they_are_ba
         status, decision = worker.post("/transactions?wait_seconds=10", body)
         assert (status, decision["transaction_id"]) == (200, f"t{number}")
         assert worker.get(f"/transaction/t{number}/status") == (200, decision)
-    await kept.eventually(lambda: worker.stats()["decisions"]["total"] == 21)
+    await readback.eventually(lambda: worker.stats()["decisions"]["total"] == 21)
     for server in broken:
         await asyncio.to_thread(server.restart)
     history = 21 if down not in ("redis_server", "all") else 20  # a Redis that keeps nothing
-    await kept.eventually(lambda: len(kept.in_redis(worker.environment)) >= history)
-    await kept.eventually(lambda: len(asyncio.run(kept.in_postgres(worker.environment))) == 21)
-    await kept.eventually(lambda: len(asyncio.run(kept.in_s3(worker.environment))) == 21)
+    await readback.eventually(lambda: len(readback.in_redis(worker.environment)) >= history)
+    await readback.eventually(
+        lambda: len(asyncio.run(readback.in_postgres(worker.environment))) == 21
+    )
+    await readback.eventually(lambda: len(asyncio.run(readback.in_s3(worker.environment))) == 21)
 
 
 async def test_a_worker_killed_while_a_store_is_down_leaves_nothing_behind(
@@ -52,12 +52,12 @@ async def test_a_worker_killed_while_a_store_is_down_leaves_nothing_behind(
     postgres.kill()
     rows = [transaction(f"t{number}") for number in range(300)]
     await send_transactions(worker.environment, rows)
-    await kept.eventually(lambda: worker.stats()["decisions"]["total"] == len(rows))
+    await readback.eventually(lambda: worker.stats()["decisions"]["total"] == len(rows))
     worker.kill()
     await asyncio.to_thread(worker.start)
     assert worker.stats()["decisions"]["total"] == len(rows)
     await asyncio.to_thread(postgres.restart)
-    await kept.everywhere(worker.environment, len(rows))
+    await readback.everywhere(worker.environment, len(rows))
 
 
 async def test_one_id_in_every_partition_of_two_workers_is_decided_once(
@@ -79,8 +79,8 @@ async def test_one_id_in_every_partition_of_two_workers_is_decided_once(
         fates = stats["decisions"]["total"], stats["duplicates"], stats["dead_letters"]["total"]
         return fates == (40, 40, 80)
 
-    await kept.eventually(settled)
-    await kept.everywhere(one.environment, 40)
+    await readback.eventually(settled)
+    await readback.everywhere(one.environment, 40)
     assert other.stats() == one.stats()
 
 
@@ -92,24 +92,24 @@ async def test_a_worker_paused_until_its_partitions_are_gone_doubles_nothing(
     other = await asyncio.to_thread(lambda: new_worker(**quick))
     rows = [transaction(f"t{number}") for number in range(6_000)]
     sending = asyncio.create_task(send_transactions(one.environment, rows))
-    await kept.eventually(lambda: other.stats()["decisions"]["total"] > 500)
+    await readback.eventually(lambda: other.stats()["decisions"]["total"] > 500)
     one.child.pause()
     await sending
-    await kept.eventually(lambda: other.stats()["decisions"]["total"] >= len(rows), timeout=90)
+    await readback.eventually(lambda: other.stats()["decisions"]["total"] >= len(rows), timeout=90)
     one.child.resume()
     late = [transaction(f"late{number}") for number in range(200)]
     await send_transactions(one.environment, late)
     total = len(rows) + len(late)
     for worker in (one, other):
-        await kept.eventually(
+        await readback.eventually(
             lambda each=worker: (
                 each.get("/readyz")[0] == 200  # type: ignore[misc]
                 and each.stats()["decisions"]["total"] == total
             )
         )
-    await kept.everywhere(other.environment, total)
-    history = await kept.in_postgres(other.environment)
-    assert other.stats()["decisions"] == one.stats()["decisions"] == kept.outcomes(history)
+    await readback.everywhere(other.environment, total)
+    history = await readback.in_postgres(other.environment)
+    assert other.stats()["decisions"] == one.stats()["decisions"] == readback.outcomes(history)
 
 
 async def test_partitions_that_nobody_has_committed_anything_of_are_taken_over_whole(
@@ -121,18 +121,46 @@ async def test_partitions_that_nobody_has_committed_anything_of_are_taken_over_w
     one.child.pause()
     rows = [transaction(f"t{number}") for number in range(2_000)]
     await send_transactions(one.environment, rows)
-    await kept.eventually(lambda: other.stats()["decisions"]["total"] == len(rows))
+    await readback.eventually(lambda: other.stats()["decisions"]["total"] == len(rows))
+    await readback.eventually(lambda: owners(other) == {port(other)})
     one.child.resume()
+    # The worker that wakes up takes its share again, and neither doubles nor loses anything.
+    await readback.eventually(lambda: owners(one) == owners(other) == {port(one), port(other)})
+    late = [transaction(f"late{number}") for number in range(200)]
+    await send_transactions(one.environment, late)
+    total = len(rows) + len(late)
+    for worker in (one, other):
+        await readback.eventually(
+            lambda each=worker: (
+                each.get("/readyz")[0] == 200  # type: ignore[misc]
+                and each.stats()["decisions"]["total"] == total
+            )
+        )
+    await readback.everywhere(other.environment, total)
+    history = await readback.in_postgres(other.environment)
+    assert other.stats()["decisions"] == one.stats()["decisions"] == readback.outcomes(history)
+
+
+def port(worker: Worker) -> str:
+    """The port of its web server, which is its name here."""
+    return worker.environment["FRAUD_WEB_PORT"]
+
+
+def owners(worker: Worker) -> set[str]:
+    """The ports of the workers that own partitions, as far as this worker has heard."""
+    status, details = worker.get("/stats/details")
+    partitions = details["partitions"] if status == 200 else []
+    return {each["worker"].rpartition(":")[2] for each in partitions}
 
 
 async def test_the_broker_may_be_away_for_a_while(worker: Worker, kafka: Kafka) -> None:
     rows = [transaction(f"t{number}") for number in range(3_000)]
     await send_transactions(worker.environment, rows)
-    await kept.eventually(lambda: worker.stats()["decisions"]["total"] > 100)
+    await readback.eventually(lambda: worker.stats()["decisions"]["total"] > 100)
     kafka.kill()
     await asyncio.to_thread(kafka.restart)
-    await kept.eventually(lambda: worker.stats()["decisions"]["total"] == len(rows))
-    await kept.everywhere(worker.environment, len(rows))
+    await readback.eventually(lambda: worker.stats()["decisions"]["total"] == len(rows))
+    await readback.everywhere(worker.environment, len(rows))
     assert worker.child.running
     # The client cannot connect hundreds of times a second, which must not drown all else.
     assert 0 < worker.log.read_text().count("Unable connect to node") < 30
@@ -146,7 +174,7 @@ async def test_a_broker_that_is_frozen_holds_nobody_up_who_sends(
     status, problem = await asyncio.to_thread(worker.post, path, body)  # it gives up after 40 s
     assert status == 503, problem
     kafka.resume()
-    await kept.eventually(lambda: worker.post(path, body)[0] == 200)
+    await readback.eventually(lambda: worker.post(path, body)[0] == 200)
     assert worker.stats()["decisions"]["total"] == 1
 
 
@@ -168,22 +196,26 @@ async def test_messages_that_no_limit_foresaw_stop_nobody(worker: Worker) -> Non
             await producer.send_and_wait(topics["DECISIONS"], None, key=b"t", partition=1)
             await send(worker.environment, [(b"k", encoded(transaction("t")))])
             assert (await asyncio.wrap_future(waiting))[0] == 200
-    await kept.eventually(lambda: worker.stats()["dead_letters"]["total"] == 1)
-    (letter,) = await kept.in_topic(worker.environment, "dead_letters")
+    await readback.eventually(lambda: worker.stats()["dead_letters"]["total"] == 1)
+    (letter,) = await readback.in_topic(worker.environment, "dead_letters")
     headers = {name: value.decode() for name, value in letter.headers}
     assert headers["raw-bytes"] == str(len(bomb))
     assert bomb.startswith(letter.value)
 
 
-async def test_whoever_waits_is_answered_at_once_when_the_decision_is_made(worker: Worker) -> None:
-    with ThreadPoolExecutor(1) as pool:
+async def test_whoever_waits_is_answered_by_the_decision_and_by_no_clock(worker: Worker) -> None:
+    with ThreadPoolExecutor(2) as pool:
+        longer = pool.submit(worker.get, "/transaction/later/status?wait_seconds=30")
+        await all_waiting(worker, 1)
         waiting = pool.submit(worker.get, "/transaction/soon/status?wait_seconds=30")
-        await asyncio.sleep(AT_ONCE)  # long enough for the request to wait
-        sent = time.monotonic()
+        await all_waiting(worker, 2)
         await send_transactions(worker.environment, [transaction("soon")])
-        status, _ = await asyncio.wrap_future(waiting)
-        assert status == 200
-        assert time.monotonic() - sent < 10
+        status, decision = await asyncio.wrap_future(waiting)
+        assert (status, decision["transaction"]) == (200, transaction("soon"))
+        assert not longer.done()  # whose wait would have ended before
+        await send_transactions(worker.environment, [transaction("later")])
+        status, decision = await asyncio.wrap_future(longer)
+        assert (status, decision["transaction"]) == (200, transaction("later"))
 
 
 def test_ids_that_no_transaction_can_have_are_unknown(worker: Worker) -> None:

@@ -15,12 +15,12 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.record.default_records import _DefaultRecordBatchBuilderPy
 from confluent_kafka import Producer
 
-from tests.e2e import kept
-from tests.e2e.messages import encoded, send, send_transactions, transaction
-from tests.e2e.worker import Worker
 from tests.servers.kafka import Kafka
 from tests.servers.topics import configure, create, cut_before
-from tests.unit.decisions import decision
+from tests.support import readback
+from tests.support.decisions import decision
+from tests.support.messages import encoded, send, send_transactions, transaction
+from tests.support.worker import Worker
 
 CODECS = ("gzip", "snappy", "lz4", "zstd")
 LARGE = 150_000_000  # bytes; far above what a broker takes in one request, but for compression
@@ -68,11 +68,11 @@ async def test_every_codec_is_read_from_every_topic_by_worker_and_commands(
             await sender.send_and_wait(topic(worker, "DECISIONS"), b"junk" * 100, partition=0)
             await sender.send_and_wait(topic(worker, "DEAD_LETTERS"), bad[codec] * 10, partition=0)
     total = 2 * len(CODECS) * 40
-    await kept.eventually(lambda: worker.stats()["decisions"]["total"] == total)
-    await kept.eventually(lambda: worker.stats()["dead_letters"]["total"] == len(CODECS))
+    await readback.eventually(lambda: worker.stats()["decisions"]["total"] == total)
+    await readback.eventually(lambda: worker.stats()["dead_letters"]["total"] == len(CODECS))
     listed = await asyncio.to_thread(worker.run, "dead-letters", "list")
     assert all(f"in {codec}" in listed for codec in CODECS)
-    await kept.everywhere(worker.environment, total)
+    await readback.everywhere(worker.environment, total)
     assert await asyncio.to_thread(worker.terminate) == 0
     for folder in ("ledger", "faust"):
         await asyncio.to_thread(_remove, worker, folder)
@@ -96,13 +96,13 @@ async def test_every_codec_a_topic_is_set_to_is_read(new_worker: Callable[..., W
             )
         await send_transactions(worker.environment, rows(codec))
         await send(worker.environment, [(b"k", b"bad in " + codec.encode())])
-        await kept.eventually(lambda n=sent: worker.stats()["decisions"]["total"] == n)  # type: ignore[misc]
+        await readback.eventually(lambda n=sent: worker.stats()["decisions"]["total"] == n)  # type: ignore[misc]
         worker.kill()
         await asyncio.to_thread(_remove, worker, "ledger")
         await asyncio.to_thread(worker.start)
         # What was counted last may not have been in the changelog yet; the index knows it.
-        await kept.eventually(lambda n=sent: worker.stats()["decisions"]["total"] == n)  # type: ignore[misc]
-    await kept.everywhere(worker.environment, sent)
+        await readback.eventually(lambda n=sent: worker.stats()["decisions"]["total"] == n)  # type: ignore[misc]
+    await readback.everywhere(worker.environment, sent)
     listed = await asyncio.to_thread(worker.run, "dead-letters", "list")
     assert all(f"bad in {codec}" in listed for codec in CODECS)
 
@@ -123,24 +123,26 @@ async def test_transactions_are_decided_when_they_are_committed_and_lag_comes_to
         await sender.begin_transaction()
         for each in rows("open", 10):
             await send_to_all(worker, sender, names[:1], each)
-        await kept.eventually(lambda: worker.stats()["decisions"]["total"] == 40)
-        await kept.eventually(lambda: math.inf > lag(worker) >= 10)  # markers are read past as well
+        await readback.eventually(lambda: worker.stats()["decisions"]["total"] == 40)
+        await readback.eventually(
+            lambda: math.inf > lag(worker) >= 10
+        )  # markers are read past as well
         await sender.abort_transaction()
         async with sender.transaction():  # the same again, with another payload: no conflict
             for number in range(10):
                 await send_to_all(worker, sender, names[:1], transaction(f"open{number}", seed=1))
-    await kept.eventually(lambda: worker.stats()["decisions"]["total"] == 50)
+    await readback.eventually(lambda: worker.stats()["decisions"]["total"] == 50)
     stats = worker.stats()
     assert (stats["duplicates"], stats["dead_letters"]["total"]) == (0, 0)
-    await kept.eventually(lambda: lag(worker) == 0)
+    await readback.eventually(lambda: lag(worker) == 0)
     assert "0 dead letters" in await asyncio.to_thread(worker.run, "dead-letters", "list")
-    await kept.everywhere(worker.environment, 50)
+    await readback.everywhere(worker.environment, 50)
     worker.kill()
     for folder in ("ledger", "faust"):  # the markers of transactions are the last of the log
         await asyncio.to_thread(_remove, worker, folder)
     await asyncio.to_thread(worker.start)
     assert worker.stats()["decisions"]["total"] == 50
-    await kept.eventually(lambda: lag(worker) == 0)
+    await readback.eventually(lambda: lag(worker) == 0)
 
 
 async def test_an_open_transaction_in_the_decision_log_is_waited_for_and_told(
@@ -148,16 +150,16 @@ async def test_an_open_transaction_in_the_decision_log_is_waited_for_and_told(
 ) -> None:
     worker = await asyncio.to_thread(new_worker)
     await send_transactions(worker.environment, rows("before"))
-    await kept.eventually(lambda: worker.stats()["decisions"]["total"] == 40)
+    await readback.eventually(lambda: worker.stats()["decisions"]["total"] == 40)
     async with producer(worker, transactional_id=unique) as sender:
         await sender.begin_transaction()
         for partition in range(4):
             await sender.send_and_wait(topic(worker, "DECISIONS"), b"x", partition=partition)
         await send_transactions(worker.environment, rows("during"))
-        await kept.eventually(lambda: len(kept.in_redis(worker.environment)) >= 40)
+        await readback.eventually(lambda: len(readback.in_redis(worker.environment)) >= 40)
         await sender.abort_transaction()
-    await kept.eventually(lambda: worker.stats()["decisions"]["total"] == 80)
-    await kept.everywhere(worker.environment, 80)
+    await readback.eventually(lambda: worker.stats()["decisions"]["total"] == 80)
+    await readback.everywhere(worker.environment, 80)
 
 
 async def test_markers_of_transactions_at_the_end_of_changelogs_hold_no_worker(
@@ -169,7 +171,7 @@ async def test_markers_of_transactions_at_the_end_of_changelogs_hold_no_worker(
         await leave_markers(kafka, each, unique)
     worker = await asyncio.to_thread(new_worker)
     await send_transactions(worker.environment, rows("a"))
-    await kept.eventually(lambda: worker.stats()["decisions"]["total"] == 40)
+    await readback.eventually(lambda: worker.stats()["decisions"]["total"] == 40)
     for folder in (None, "faust"):  # behind what is on disk, and without it
         assert await asyncio.to_thread(worker.terminate) == 0
         for each in changelogs:
@@ -179,7 +181,7 @@ async def test_markers_of_transactions_at_the_end_of_changelogs_hold_no_worker(
         await asyncio.to_thread(worker.start)
         assert worker.stats()["decisions"]["total"] == 40
     await send_transactions(worker.environment, rows("b"))
-    await kept.eventually(lambda: worker.stats()["decisions"]["total"] == 80)
+    await readback.eventually(lambda: worker.stats()["decisions"]["total"] == 80)
 
 
 async def leave_markers(kafka: Kafka, name: str, transactional_id: str) -> None:
@@ -225,9 +227,9 @@ async def test_what_unpacks_to_more_than_any_limit_is_a_dead_letter(worker: Work
         bomb = b"x" * LARGE
         await sender.send_and_wait(topic(worker, "TRANSACTIONS"), bomb, partition=0)
     await send_transactions(worker.environment, rows("after"))
-    await kept.eventually(lambda: worker.stats()["decisions"]["total"] == 40)
-    await kept.eventually(lambda: worker.stats()["dead_letters"]["total"] == 1)
-    (letter,) = await kept.in_topic(worker.environment, "dead_letters")
+    await readback.eventually(lambda: worker.stats()["decisions"]["total"] == 40)
+    await readback.eventually(lambda: worker.stats()["dead_letters"]["total"] == 1)
+    (letter,) = await readback.in_topic(worker.environment, "dead_letters")
     headers = {name: value.decode() for name, value in letter.headers}
     assert headers["raw-bytes"] == str(LARGE)
     assert bomb.startswith(letter.value)
@@ -237,7 +239,7 @@ async def test_what_the_broker_deleted_before_it_was_read_is_told_and_counted(
     worker: Worker,
 ) -> None:
     await send_transactions(worker.environment, rows("before"))
-    await kept.eventually(lambda: worker.stats()["decisions"]["total"] == 40)
+    await readback.eventually(lambda: worker.stats()["decisions"]["total"] == 40)
     await asyncio.to_thread(worker.terminate)
     async with producer(worker) as sender:
         for partition in range(4):
@@ -248,7 +250,7 @@ async def test_what_the_broker_deleted_before_it_was_read_is_told_and_counted(
             await cut_before(url, name, partition, sent.offset + 1)
     await asyncio.to_thread(worker.start)
     await send_transactions(worker.environment, rows("after"))
-    await kept.eventually(lambda: worker.stats()["decisions"]["total"] == 80)
+    await readback.eventually(lambda: worker.stats()["decisions"]["total"] == 80)
     lines = worker.text("/metrics")[1].splitlines()
     lost = [each.split()[-1] for each in lines if each.startswith("fraud_lost_messages_total{")]
     assert [*map(float, lost)] == [10.0] * 4
@@ -339,7 +341,7 @@ async def test_foreign_records_on_any_topic_end_no_worker_and_count_for_nothing(
 ) -> None:
     app_id = worker.environment["FRAUD_APP_ID"]
     await send_transactions(worker.environment, rows("before"))
-    await kept.eventually(lambda: worker.stats()["decisions"]["total"] == 40)
+    await readback.eventually(lambda: worker.stats()["decisions"]["total"] == 40)
     environment = {
         **worker.environment,
         "FRAUD_COUNTS_TOPIC": f"{app_id}-decision-counts-changelog",
@@ -363,8 +365,8 @@ async def test_foreign_records_on_any_topic_end_no_worker_and_count_for_nothing(
         stats = worker.stats()
         return (stats["decisions"]["total"], stats["dead_letters"]["total"]) == (80, letters)
 
-    await kept.eventually(right)
-    await kept.everywhere(worker.environment, 80)
+    await readback.eventually(right)
+    await readback.everywhere(worker.environment, 80)
     assert worker.child.running
     listed = await asyncio.to_thread(worker.run, "dead-letters", "list")
     assert f"{2 * letters} dead letters" in listed
@@ -372,10 +374,10 @@ async def test_foreign_records_on_any_topic_end_no_worker_and_count_for_nothing(
     for folder in ("ledger", "faust"):
         await asyncio.to_thread(_remove, worker, folder)
     await asyncio.to_thread(worker.start)  # all of it is read again
-    await kept.eventually(right)
+    await readback.eventually(right)
     assert worker.get("/transaction/forged/status")[0] == 404
     name = f'fraud_foreign_records_total{{topic="{topic(worker, "DECISIONS")}"}}'
-    await kept.eventually(lambda: f"{name} {float(decisions)}" in worker.text("/metrics")[1])
+    await readback.eventually(lambda: f"{name} {float(decisions)}" in worker.text("/metrics")[1])
     assert worker.log.read_text().count("is none of ours") > 0
     await send_transactions(worker.environment, rows("later"))
-    await kept.everywhere(worker.environment, 120)
+    await readback.everywhere(worker.environment, 120)

@@ -21,9 +21,9 @@ from fraudapp.kafka.clients import started_consumer
 from fraudapp.local.postgres import Postgres
 from fraudapp.local.redis import Redis
 from fraudapp.settings import load
-from tests.e2e import kept
-from tests.e2e.messages import encoded, send_transactions, transaction
-from tests.e2e.worker import Worker
+from tests.support import readback
+from tests.support.messages import encoded, send_transactions, transaction
+from tests.support.worker import Worker
 
 WAIT = 20  # seconds that a caller is ready to wait
 EARLY = 15.0  # seconds; whoever was answered sooner has not waited to the end
@@ -82,7 +82,9 @@ async def test_what_was_decided_while_stores_are_down_is_known_to_all(
     rows = sent(500)
     await send_transactions(two[0].environment, list(rows.values()))
     for worker in two:
-        await kept.eventually(lambda each=worker: each.stats()["decisions"]["total"] == len(rows))  # type: ignore[misc]
+        await readback.eventually(
+            lambda each=worker: each.stats()["decisions"]["total"] == len(rows)  # type: ignore[misc]
+        )
     for worker in two:
         assert await asyncio.to_thread(statuses, worker, rows) == {200: len(rows)}
         began = time.monotonic()
@@ -95,7 +97,7 @@ async def test_what_was_decided_while_stores_are_down_is_known_to_all(
         await asyncio.to_thread(server.revive)
     for worker in two:
         assert await asyncio.to_thread(statuses, worker, rows) == {200: len(rows)}
-        await kept.eventually(lambda each=worker: statuses(each, ["never"]) == {404: 1})  # type: ignore[misc]
+        await readback.eventually(lambda each=worker: statuses(each, ["never"]) == {404: 1})  # type: ignore[misc]
 
 
 async def test_stores_that_are_frozen_hold_up_no_caller(
@@ -127,7 +129,7 @@ async def test_a_worker_that_came_later_says_what_it_cannot_know(
         server.kill()
     rows = sent(16_000)
     await send_transactions(one.environment, list(rows.values()))
-    await kept.eventually(lambda: one.stats()["decisions"]["total"] == len(rows))
+    await readback.eventually(lambda: one.stats()["decisions"]["total"] == len(rows))
     other = await asyncio.to_thread(new_worker)
     some = list(rows)[::80]
     for worker in (one, other):
@@ -151,7 +153,7 @@ async def test_a_worker_that_came_later_says_what_it_cannot_know(
         assert set(answers) <= {200, 503}
     never = [f"never{number}" for number in range(20)]
     for worker in (one, other):
-        await kept.eventually(lambda each=worker: statuses(each, never) == {404: 20})  # type: ignore[misc]
+        await readback.eventually(lambda each=worker: statuses(each, never) == {404: 20})  # type: ignore[misc]
 
 
 async def test_what_is_decided_is_not_unknown_while_the_history_is_filled_again(
@@ -160,10 +162,10 @@ async def test_what_is_decided_is_not_unknown_while_the_history_is_filled_again(
     environment = two[0].environment
     rows = sent(12_000)  # more than is listened to anew at a start
     await send_transactions(environment, list(rows.values()))
-    await kept.everywhere(environment, len(rows))
+    await readback.everywhere(environment, len(rows))
     some = list(rows)[:2_000:50]
     for worker in two:
-        await kept.eventually(lambda each=worker: statuses(each, some) == {200: len(some)})  # type: ignore[misc]
+        await readback.eventually(lambda each=worker: statuses(each, some) == {200: len(some)})  # type: ignore[misc]
         assert await asyncio.to_thread(worker.terminate) == 0
     settings = load(environment)
     async with started_consumer(settings, f"{settings.app_id}-postgres") as consumer:
@@ -182,7 +184,7 @@ async def test_what_is_decided_is_not_unknown_while_the_history_is_filled_again(
         assert set(answers[0] + answers[1]) <= {200, 503}
     await connection.close()
     for worker in two:
-        await kept.eventually(lambda each=worker: statuses(each, some) == {200: len(some)})  # type: ignore[misc]
+        await readback.eventually(lambda each=worker: statuses(each, some) == {200: len(some)})  # type: ignore[misc]
 
 
 async def test_what_nobody_sent_is_unknown_to_all(two: list[Worker]) -> None:
@@ -190,8 +192,10 @@ async def test_what_nobody_sent_is_unknown_to_all(two: list[Worker]) -> None:
     rows = sent(200)
     await send_transactions(two[0].environment, list(rows.values()))
     for worker in two:
-        await kept.eventually(lambda each=worker: each.stats()["decisions"]["total"] == len(rows))  # type: ignore[misc]
-        await kept.eventually(lambda each=worker: statuses(each, never) == {404: 50})  # type: ignore[misc]
+        await readback.eventually(
+            lambda each=worker: each.stats()["decisions"]["total"] == len(rows)  # type: ignore[misc]
+        )
+        await readback.eventually(lambda each=worker: statuses(each, never) == {404: 50})  # type: ignore[misc]
     for worker in two:
         began = time.monotonic()
         assert await asyncio.to_thread(statuses, worker, never) == {404: 50}
@@ -205,7 +209,7 @@ async def test_what_others_write_into_the_log_makes_nothing_known_and_nothing_do
     environment = two[0].environment
     rows = sent(100)
     await send_transactions(environment, list(rows.values()))
-    await kept.everywhere(environment, len(rows))
+    await readback.everywhere(environment, len(rows))
     async with AIOKafkaProducer(
         bootstrap_servers=environment["FRAUD_BROKER_URL"].removeprefix("kafka://"),
         transactional_id="another program",
@@ -218,7 +222,7 @@ async def test_what_others_write_into_the_log_makes_nothing_known_and_nothing_do
             await (producer.abort_transaction() if aborted else producer.commit_transaction())
     never = [f"never{number}" for number in range(20)]
     for worker in two:
-        await kept.eventually(lambda each=worker: statuses(each, never) == {404: 20})  # type: ignore[misc]
+        await readback.eventually(lambda each=worker: statuses(each, never) == {404: 20})  # type: ignore[misc]
         assert await asyncio.to_thread(statuses, worker, never) == {404: 20}
         assert await asyncio.to_thread(statuses, worker, rows) == {200: len(rows)}
 
@@ -247,12 +251,12 @@ async def test_what_is_decided_stays_known_while_partitions_move(
             for server in (redis_server, postgres):
                 server.kill()
             third = await asyncio.to_thread(new_worker)
-            await kept.eventually(lambda: answers["posted", 200] > 100)
+            await readback.eventually(lambda: answers["posted", 200] > 100)
             assert await asyncio.to_thread(third.terminate) == 0
             for server in (redis_server, postgres):
                 await asyncio.to_thread(server.restart)
             before = answers["posted", 200]
-            await kept.eventually(lambda: answers["posted", 200] > before + 50)
+            await readback.eventually(lambda: answers["posted", 200] > before + 50)
         finally:
             done.set()
         for each in asking:
@@ -272,7 +276,7 @@ async def test_a_worker_that_was_paused_calls_nothing_unknown_that_was_decided_m
     one.child.pause()
     rows = sent(200)
     await send_transactions(one.environment, list(rows.values()))
-    await kept.eventually(lambda: other.stats()["decisions"]["total"] == len(rows))
+    await readback.eventually(lambda: other.stats()["decisions"]["total"] == len(rows))
     with ThreadPoolExecutor(8) as pool:  # what it is asked first when it goes on
         paths = [f"/transaction/{each}/status" for each in rows]
         asked = [pool.submit(one.get, path) for path in paths]

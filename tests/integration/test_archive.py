@@ -22,9 +22,9 @@ from fraudapp.sinks.base import DecisionRejected
 from fraudapp.sinks.progress import Progress
 from fraudapp.sinks.writer import SinkWriter
 from models.records import Decision
-from tests.e2e import kept
-from tests.e2e.archived import compare, logged
-from tests.unit.decisions import DECIDED_AT, decision
+from tests.support import readback
+from tests.support.archived import compare, logged
+from tests.support.decisions import DECIDED_AT, decision
 
 PARTITIONS = 2
 
@@ -74,7 +74,7 @@ async def follow(settings: Settings, log: DecisionLog, archive: FolderArchive, n
     sink_writer = SinkWriter(settings, archive, log, progress, refuse)
     await sink_writer.start()
     await sink_writer.assign([number])
-    await kept.eventually(lambda: not sink_writer.lag)
+    await readback.eventually(lambda: not sink_writer.lag)
     await sink_writer.stop()
     await progress.stop()
     await producer.stop()
@@ -94,7 +94,7 @@ async def test_a_worker_that_has_some_of_the_partitions_now_replaces_no_line_of_
     for number in (1, 0, 1):
         again = load({**environment, "FRAUD_APP_ID": f"{environment['FRAUD_APP_ID']}-{number}"})
         await follow(again, log, archive, number)
-        records = logged(await kept.in_topic(environment, "decisions"))
+        records = logged(await readback.in_topic(environment, "decisions"))
         assert len(records) == 10
         assert compare(lines(tmp_path / "archive"), records) == ([], [])
 

@@ -27,7 +27,7 @@ from tests.servers import topics
 from tests.servers.choice import real
 from tests.servers.kafka import Kafka
 from tests.servers.restored import Restorable
-from tests.unit.decisions import decision
+from tests.support.decisions import decision
 
 
 @pytest.fixture(scope="module")

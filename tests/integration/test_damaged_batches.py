@@ -18,7 +18,7 @@ from fraudapp.local.server import Server
 from fraudapp.settings import Settings, load
 from models.key_hash import key_partitions
 from models.parsing import Damaged
-from tests.unit.decisions import decision
+from tests.support.decisions import decision
 
 PATIENCE = 60.0
 BATCHES, HELD = 4, 10

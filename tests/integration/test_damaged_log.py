@@ -21,8 +21,8 @@ from fraudapp.local.server import Server
 from fraudapp.process.disk import DiskUnusable
 from fraudapp.settings import load
 from models.records import Decision
-from tests.damage import FILES, WAYS, damage
-from tests.unit.decisions import decision
+from tests.support.damage import FILES, WAYS, damage
+from tests.support.decisions import decision
 
 PATIENCE = 60.0
 

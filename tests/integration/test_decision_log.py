@@ -18,11 +18,11 @@ from fraudapp.kafka.topic_configs import SMALLEST_LIMIT
 from fraudapp.local.server import Server
 from fraudapp.settings import load
 from models.records import Reason
-from tests.e2e.kept import eventually
 from tests.servers.kafka import Kafka
 from tests.servers.topics import configure
-from tests.unit.decisions import decision, id_at_home
-from tests.unit.transactions import transaction
+from tests.support.decisions import decision, id_at_home
+from tests.support.readback import eventually
+from tests.support.transactions import transaction
 
 IN_MEMORY = ("rocksdb.num-entries-active-mem-table", "rocksdb.num-entries-imm-mem-tables")
 X, Y = (id_at_home(0, number, 4) for number in range(2))

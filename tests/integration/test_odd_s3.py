@@ -26,7 +26,7 @@ from tests.servers.odd_s3 import (
     refuses,
 )
 from tests.servers.s3proxy import S3Proxy
-from tests.unit.decisions import decision
+from tests.support.decisions import decision
 
 BATCH = Batch([decision(f"t{n}", offset=n, partition=n % 5) for n in range(50)])
 TOMORROW = decision("t").decided_at.date() + timedelta(days=1)

@@ -18,7 +18,7 @@ from fraudapp.sinks.postgres.rows import to_row
 from fraudapp.sinks.postgres.schema import DecisionRow
 from fraudapp.sinks.postgres.sink import PostgresSink
 from models.records import Decision
-from tests.unit.decisions import decision
+from tests.support.decisions import decision
 
 NOON = datetime(2026, 3, 4, 12, tzinfo=timezone.utc)
 DAY = timedelta(days=1)

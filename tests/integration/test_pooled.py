@@ -19,8 +19,8 @@ from fraudapp.sinks.postgres.sink import PostgresSink
 from fraudapp.sinks.writer import save_isolating
 from models.records import Decision
 from tests.servers.pgbouncer import PgBouncer
-from tests.unit.decisions import decision
-from tests.unit.transactions import transaction
+from tests.support.decisions import decision
+from tests.support.transactions import transaction
 
 NOON = datetime(2026, 3, 4, 12, tzinfo=timezone.utc)
 DAY = timedelta(days=1)

@@ -1,4 +1,4 @@
-"""How far a sink has come, and what was purged from it, is known for good."""
+"""Checkpoints and purges of a sink outlast committed offsets and foreign records."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from fraudapp.settings import Settings, load
 from fraudapp.sinks.progress import Progress
 from fraudapp.sinks.progress_records import Purged, entry_of, written
 from tests.integration.test_sink_writer import PARTITIONS, PATIENCE, Bench, HeldSink
-from tests.unit.decisions import DECIDED_AT
+from tests.support.decisions import DECIDED_AT
 
 DAY = timedelta(days=1)
 
@@ -49,36 +49,36 @@ async def bench(settings: Settings) -> AsyncIterator[Bench]:
     await bench.stop()
 
 
-async def set_to(settings: Settings, offsets: dict[int, int]) -> None:
-    """Set the group of the sink, as `kafka-consumer-groups.sh --reset-offsets` does."""
+async def set_committed(settings: Settings, offsets: dict[int, int]) -> None:
+    """Set committed offsets of the sink, as `kafka-consumer-groups.sh --reset-offsets` does."""
     async with started_consumer(settings, f"{settings.app_id}-held") as consumer:
         topic = settings.decisions_topic
-        consumer.assign([TopicPartition(topic, number) for number in offsets])
+        consumer.assign([TopicPartition(topic, partition) for partition in offsets])
         await consumer.commit(
             {
-                TopicPartition(topic, number): OffsetAndMetadata(offset, "")
-                for number, offset in offsets.items()
+                TopicPartition(topic, partition): OffsetAndMetadata(offset, "")
+                for partition, offset in offsets.items()
             }
         )
 
 
-async def expire(settings: Settings) -> None:
-    """Let the broker forget the group of the sink, as it does after seven quiet days."""
+async def expire_offsets(settings: Settings) -> None:
+    """Delete the committed offsets of the sink, which expire after seven quiet days."""
     admin = AdminClient({"bootstrap.servers": ",".join(settings.bootstrap_servers)})
     for done in admin.delete_consumer_groups([f"{settings.app_id}-held"]).values():
         await asyncio.to_thread(done.result)
 
 
 async def caught_up(bench: Bench) -> None:
-    async def nothing_left() -> None:
+    async def no_lag() -> None:
         while bench.sink_writer.lag:
             await asyncio.sleep(0.01)
 
-    await asyncio.wait_for(nothing_left(), PATIENCE)
+    await asyncio.wait_for(no_lag(), PATIENCE)
 
 
 async def saved_again(bench: Bench) -> list[str]:
-    """Return what the next worker saves that follows the log; it decides once more."""
+    """Let another worker follow the log, and return the old decisions that it saves again."""
     before = list(bench.appended)
     await bench.start_again()
     await bench.append(0)
@@ -89,79 +89,79 @@ async def saved_again(bench: Bench) -> list[str]:
     return sorted(set(bench.sink.kept) - set(new))
 
 
-async def test_nothing_is_read_again_after_the_offsets_have_expired(
+async def test_nothing_is_saved_again_after_the_committed_offsets_have_expired(
     bench: Bench, settings: Settings
 ) -> None:
     await bench.append(0, 30)
     await bench.append(1, 3)
     await bench.all_kept()
     await bench.sink_writer.stop()
-    await expire(settings)
+    await expire_offsets(settings)
     assert await saved_again(bench) == []
 
 
-async def test_without_a_note_the_offset_of_the_group_counts_and_is_noted(
+async def test_without_a_note_the_committed_offset_counts_and_is_noted(
     bench: Bench, settings: Settings
 ) -> None:
     await bench.append(0, 30)
     await bench.append(1, 3)
     await bench.all_kept()
     await bench.sink_writer.stop()
-    await bench.progress.note("held", {0: None, 1: None})  # as of a version that had none
+    await bench.progress.note("held", {0: None, 1: None})  # as a version without notes leaves it
     await bench.start_again()
     assert bench.sink.kept == []
     await bench.sink_writer.stop()
-    await expire(settings)
+    await expire_offsets(settings)
     assert await saved_again(bench) == []
 
 
-async def test_an_offset_that_was_set_back_counts_for_as_long_as_it_takes(
+async def test_a_committed_offset_that_was_set_back_counts_until_the_sink_has_caught_up(
     bench: Bench, settings: Settings
 ) -> None:
     await bench.append(0, 30)
     await bench.append(1, 3)
     await bench.all_kept()
     await bench.sink_writer.stop()
-    await set_to(settings, {0: 20, 1: 0})
-    bench.sink.gate.clear()  # nothing of it is saved before the next one comes
+    await set_committed(settings, {0: 20, 1: 0})
+    bench.sink.gate.clear()  # nothing is saved before the next worker comes
     await bench.start_again()
     bench.sink_writer._running.cancel()  # type: ignore[union-attr]
     await bench.sink_writer.stop()
-    await expire(settings)
+    await expire_offsets(settings)
     bench.sink.gate.set()
     assert await saved_again(bench) == sorted(bench.appended[20:33])
 
 
-async def test_an_offset_that_was_set_forward_skips_nothing(
+async def test_a_committed_offset_that_was_set_forward_skips_nothing(
     bench: Bench, settings: Settings
 ) -> None:
     bench.sink.gate.clear()
     await bench.append(0, 30)
     bench.sink_writer._running.cancel()  # type: ignore[union-attr]
     await bench.sink_writer.stop()
-    await set_to(settings, {0: 31})
+    await set_committed(settings, {0: 31})
     bench.sink.gate.set()
     assert await saved_again(bench) == sorted(bench.appended[:30])
 
 
-async def test_what_was_purged_does_not_come_back_from_the_log_and_the_rest_does(
+async def test_purged_days_do_not_come_back_from_the_log_and_other_days_do(
     bench: Bench, settings: Settings
 ) -> None:
-    for number in range(PARTITIONS):
-        await bench.append(number, 10)
-        await bench.append(number, 10, decided_at=DECIDED_AT + DAY)
+    for partition in range(PARTITIONS):
+        await bench.append(partition, 10)
+        await bench.append(partition, 10, decided_at=DECIDED_AT + DAY)
     await bench.all_kept()
     purger = Progress(settings, bench._producer, ["held"])
     await purger.start()
     await purger.current()
     await purger.mark("held", DECIDED_AT.date() + DAY)
-    await purger.mark("held", date(2020, 1, 1))  # less than that
-    await bench.progress.current()  # as soon as it has been read by those that run
+    await purger.mark("held", date(2020, 1, 1))  # an earlier day changes nothing
+    await bench.progress.current()  # running workers have read the mark
     await bench.append(0)
     await caught_up(bench)
     assert bench.appended[-1] not in bench.sink.kept
     await bench.sink_writer.stop()
-    await set_to(settings, {0: 0, 1: 0})
+    await set_committed(settings, {0: 0, 1: 0})
     kept = {*bench.appended[10:20], *bench.appended[30:40]}
     await bench.start_again()
     await caught_up(bench)
@@ -169,13 +169,13 @@ async def test_what_was_purged_does_not_come_back_from_the_log_and_the_rest_does
     await purger.mark("held", date(2020, 1, 1), take_back=True)
     await purger.stop()
     await bench.sink_writer.stop()
-    await set_to(settings, {0: 0, 1: 0})
+    await set_committed(settings, {0: 0, 1: 0})
     await bench.start_again()
     await caught_up(bench)
     assert set(bench.sink.kept) == set(bench.appended)
 
 
-async def test_a_purge_while_a_store_is_down_is_kept_to_when_it_is_back(bench: Bench) -> None:
+async def test_a_purge_while_a_sink_is_down_counts_when_it_is_back(bench: Bench) -> None:
     bench.sink.gate.clear()
     await bench.append(0, 10)
     await bench.sink.asked.wait()
@@ -206,7 +206,7 @@ FOREIGN = [
 ]
 
 
-async def test_what_is_known_does_not_wait_for_what_comes_next(
+async def test_asking_for_the_end_does_not_wait_for_the_next_record(
     bench: Bench, settings: Settings
 ) -> None:
     patient = settings.model_copy(update={"broker_fetch_wait": 30.0})
@@ -215,13 +215,13 @@ async def test_what_is_known_does_not_wait_for_what_comes_next(
     await following.start()
     await asyncio.wait_for(following.current(), PATIENCE)
     assert following.reached("held", 0) is not None
-    # Its next question for records is with the broker, which answers a connection in turns.
+    # A fetch waits at the broker by now, which answers the requests of a connection in turn.
     await asyncio.wait_for(following.current(), PATIENCE)
     await following.stop()
 
 
 async def noted_last(settings: Settings) -> object:
-    """What the topic says of purges once the cleaner has been there."""
+    """Return the purge that compaction leaves in the topic."""
     last: object = None
     async with started_consumer(settings) as consumer:
         partition = TopicPartition(settings.progress_topic, 0)
@@ -242,7 +242,7 @@ async def noted(settings: Settings, before: date) -> None:
 
 
 @pytest.mark.parametrize("value", [b"junk", b'{"before": "2999-01-01"}', None])
-async def test_what_was_purged_is_noted_again_where_others_write_over_it(
+async def test_a_purge_is_written_again_after_somebody_has_overwritten_it(
     bench: Bench, settings: Settings, value: bytes | None
 ) -> None:
     other = Progress(settings, bench._producer, ["held"])
@@ -253,7 +253,7 @@ async def test_what_was_purged_is_noted_again_where_others_write_over_it(
             record: NewRecord = (b"held/purged", value, [])
             await bench._producer.append(settings.progress_topic, 0, [record], "testing")
         await asyncio.wait_for(noted(settings, before), PATIENCE)
-    # What somebody says again who has not heard of the last purge undoes none.
+    # A worker that has not read the last purge may repeat an earlier one, which undoes nothing.
     late = written(Purged("held", date(2020, 1, 1), again=True))
     await bench._producer.append(settings.progress_topic, 0, [late], "testing")
     await asyncio.wait_for(noted(settings, date(2020, 1, 2)), PATIENCE)
@@ -277,7 +277,7 @@ async def test_records_of_others_are_passed_over(
     ) as other:
         await other.begin_transaction()
         await other.send_and_wait(settings.progress_topic, b"junk", key=b"x", partition=0)
-        # Left open: what comes after it is known all the same.
+        # The transaction is open: records after it are read all the same.
         await bench.progress.note("held", {1: fingerprint_of(5, "nowhere", b"{}")})
         again = Progress(settings, bench._producer, ["held"])
         await again.start()

@@ -14,7 +14,7 @@ from fraudapp.commands.publish import command
 from fraudapp.kafka import topics as kafka_topics
 from fraudapp.local.server import Server
 from fraudapp.settings import load
-from tests.e2e.kept import in_topic
+from tests.support.readback import in_topic
 from tests.unit.models.files.test_rows import GOOD, NAMES
 
 TEXT = f"{NAMES}\n{GOOD}\n{GOOD[:20]}\n{GOOD}\n{GOOD},\n"

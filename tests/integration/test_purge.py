@@ -19,7 +19,7 @@ from fraudapp.local.server import Server
 from fraudapp.settings import load
 from fraudapp.sinks.all import Sinks
 from fraudapp.sinks.progress import Progress
-from tests.unit.decisions import decision
+from tests.support.decisions import decision
 
 NAMES = ("redis", "postgres", "archive")
 NOON = datetime(2026, 3, 4, 12, tzinfo=timezone.utc)

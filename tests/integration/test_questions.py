@@ -20,7 +20,7 @@ from fraudapp.local.server import Server
 from fraudapp.settings import Settings, load
 from tests.servers.choice import real
 from tests.servers.kafka_cluster import KafkaCluster
-from tests.unit.decisions import decision, id_at_home
+from tests.support.decisions import decision, id_at_home
 
 PARTITIONS = 2
 

@@ -18,7 +18,7 @@ from fraudapp.sinks.redis import RedisSink
 from tests.servers.choice import real
 from tests.servers.redis_cluster import SLOTS, Node, RedisCluster
 from tests.servers.relay import Relay
-from tests.unit.decisions import decision
+from tests.support.decisions import decision
 
 T = TypeVar("T")
 

@@ -15,7 +15,7 @@ from fraudapp.settings import Settings, load
 from fraudapp.sinks.all import Sinks
 from fraudapp.sinks.expiry import AGREEMENT, AT_ONCE
 from fraudapp.sinks.retention import INTERVAL, Retention
-from tests.unit.decisions import decision
+from tests.support.decisions import decision
 
 DAY = timedelta(days=1)
 NOW = datetime.now(timezone.utc)

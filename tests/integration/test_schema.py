@@ -18,7 +18,7 @@ from fraudapp.sinks.base import AccessDenied
 from fraudapp.sinks.postgres.migrate import HEAD, alembic_config, migrate
 from fraudapp.sinks.postgres.schema import Base
 from fraudapp.sinks.postgres.sink import PostgresSink
-from tests.unit.decisions import decision
+from tests.support.decisions import decision
 
 
 def _differences(connection: Connection) -> list[Any]:

@@ -22,8 +22,8 @@ from fraudapp.kafka.idempotence import FORGOTTEN, TOO_LARGE
 from fraudapp.kafka.producer import BatchProducer, NewRecord
 from fraudapp.local.server import Server
 from fraudapp.settings import Settings, load
-from tests.e2e.kept import in_topic
 from tests.servers.topics import delete
+from tests.support.readback import in_topic
 
 TOPIC = "dead_letters"
 

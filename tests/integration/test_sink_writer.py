@@ -1,4 +1,4 @@
-"""A sink follows the log whatever happens to it, and to the partitions, at the same time."""
+"""A sink follows the log through outages, rebalances and both at the same time."""
 
 from __future__ import annotations
 
@@ -20,18 +20,20 @@ from fraudapp.kafka import topics as kafka_topics
 from fraudapp.kafka.producer import BatchProducer
 from fraudapp.local.server import Server
 from fraudapp.settings import Settings, load
+from fraudapp.sinks import writer
 from fraudapp.sinks.base import DecisionRejected, SinkUnavailable
 from fraudapp.sinks.progress import Progress
 from fraudapp.sinks.writer import SinkWriter
 from models.records import Decision
-from tests.unit.decisions import decision, id_at_home
+from tests.support.decisions import decision, id_at_home
 
 PARTITIONS = 2
 PATIENCE = 30.0
+"""Seconds that a sink may take to catch up."""
 
 
 class HeldSink:
-    """A sink that answers only while its gate is open, as one whose server is paused."""
+    """A sink that answers only while its gate is open, like one whose server is paused."""
 
     name = "held"
     max_batch = 100
@@ -64,7 +66,7 @@ class HeldSink:
 
 
 class Bench:
-    """A sink_writer of a held sink on a log of its own."""
+    """The sink writer of a held sink, with a decision log of its own."""
 
     def __init__(self, settings: Settings, sink: HeldSink) -> None:
         self.sink = sink
@@ -78,14 +80,16 @@ class Bench:
     async def start(self) -> None:
         await self._producer.start()
         await self._log.open()
-        for number in range(PARTITIONS):
-            await self._log.ready(number, generation=1)
+        for partition in range(PARTITIONS):
+            await self._log.ready(partition, generation=1)
         await self.progress.start()
         await self.sink_writer.start()
         await self.sink_writer.assign(range(PARTITIONS))
 
     def another_sink_writer(self) -> SinkWriter:
-        return SinkWriter(self._settings, self.sink, self._log, self.progress, self._refused)
+        return SinkWriter(
+            self._settings, self.sink, self._log, self.progress, self._fail_on_rejected
+        )
 
     def another_reader(self) -> LogReader:
         return LogReader(self._settings, group="another")
@@ -98,37 +102,37 @@ class Bench:
         await self._producer.stop()
 
     async def start_again(self) -> None:
-        """Let another worker follow the log."""
+        """Let the sink writer of another worker follow the log."""
         await self.sink_writer.stop()
         self.sink.kept.clear()
         self.sink_writer = self.another_sink_writer()
         await self.sink_writer.start()
         await self.sink_writer.assign(range(PARTITIONS))
 
-    async def append(self, number: int, count: int = 1, **changes: Any) -> None:
-        """Decide in this partition, and hand that on as the agent does."""
+    async def append(self, partition: int, count: int = 1, **changes: Any) -> None:
+        """Append new decisions to a partition, and enqueue them as the pipeline does."""
         begin = len(self.appended)
-        ids = [id_at_home(number, begin + each, PARTITIONS) for each in range(count)]
+        ids = [id_at_home(partition, begin + each, PARTITIONS) for each in range(count)]
         decisions = [decision(each, **changes) for each in ids]
         self.appended += ids
-        index = await self._log.ready(number, generation=1)
+        index = await self._log.ready(partition, generation=1)
         start, batch = index.next_offset, Batch(decisions)
-        assert await self._log.append(number, batch, start)
-        self.sink_writer.enqueue(number, start, index.next_offset, batch)
+        assert await self._log.append(partition, batch, start)
+        self.sink_writer.enqueue(partition, start, index.next_offset, batch)
 
     async def all_kept(self) -> None:
-        """Return once the sink has everything; fail if it never does."""
+        """Wait until the sink has every decision; fail if it never does."""
         expected = set(self.appended)
-        until = monotonic() + PATIENCE
+        deadline = monotonic() + PATIENCE
         while self.sink_writer.lag or set(self.sink.kept) != expected:
-            assert monotonic() < until, f"{self.sink_writer.lag} decisions are kept by nobody"
+            assert monotonic() < deadline, f"the sink lags by {self.sink_writer.lag} decisions"
             await asyncio.sleep(0.01)
 
-    async def _refused(self, sink: str, refused: Decision, exc: DecisionRejected) -> None:
-        raise AssertionError(f"{sink} refused {refused.transaction_id}")
+    async def _fail_on_rejected(self, sink: str, rejected: Decision, exc: DecisionRejected) -> None:
+        raise AssertionError(f"{sink} rejected {rejected.transaction_id}")
 
 
-@pytest.fixture(params=[0.0, 0.3], ids=["at once", "gathered"])
+@pytest.fixture(params=[0.0, 0.3], ids=["at once", "linger"])
 async def bench(
     request: pytest.FixtureRequest, kafka: Server, topics: dict[str, str], tmp_path: Path
 ) -> AsyncIterator[Bench]:
@@ -148,7 +152,7 @@ async def bench(
 
 
 @pytest.mark.parametrize("again", [[0, 1], [0]])
-async def test_partitions_assigned_while_the_store_is_busy_are_followed_on(
+async def test_partitions_assigned_while_the_sink_is_busy_are_followed(
     bench: Bench, again: Sequence[int]
 ) -> None:
     bench.sink.gate.clear()
@@ -162,7 +166,7 @@ async def test_partitions_assigned_while_the_store_is_busy_are_followed_on(
     await bench.all_kept()
 
 
-async def test_partitions_are_assigned_while_the_store_does_not_take_what_was_read(
+async def test_partitions_are_assigned_while_a_catch_up_waits_for_the_sink(
     bench: Bench,
 ) -> None:
     bench.sink.gate.clear()
@@ -176,19 +180,24 @@ async def test_partitions_are_assigned_while_the_store_does_not_take_what_was_re
     await bench.all_kept()
 
 
-async def test_decisions_of_a_steady_trickle_are_saved_together_where_that_is_wanted(
-    bench: Bench,
+async def test_decisions_of_a_steady_trickle_are_saved_together_if_the_sink_lingers(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    lingers, bench.sink.max_batch = bench.sink.linger > 0, 30
+    # No clock ends the wait for more decisions: only a full batch does.
+    monkeypatch.setattr(writer, "LINGER_IDLE_TIMEOUT", 10 * PATIENCE)
+    bench.sink.linger = 10 * PATIENCE if lingers else 0.0
     for _ in range(30):
         await bench.append(0)
-        await asyncio.sleep(0.005)
+        if not lingers:
+            await bench.all_kept()
     await bench.all_kept()
     assert bench.sink.kept == bench.appended
-    assert not bench.sink.linger or bench.sink.saves < 30
+    assert bench.sink.saves == (1 if lingers else 30)
 
 
 @pytest.mark.parametrize("down", [False, True])
-async def test_a_start_learns_that_a_store_is_open_or_that_it_is_down(
+async def test_a_start_learns_that_a_sink_is_open_or_that_it_is_down(
     bench: Bench, down: bool
 ) -> None:
     await bench.sink_writer.stop()
@@ -200,7 +209,7 @@ async def test_a_start_learns_that_a_store_is_open_or_that_it_is_down(
     await again.stop()
 
 
-async def test_a_stretch_of_the_log_is_saved_as_much_at_once_as_the_store_likes(
+async def test_a_catch_up_saves_as_many_decisions_at_once_as_the_sink_likes(
     bench: Bench,
 ) -> None:
     bench.sink.gate.clear()
@@ -213,7 +222,7 @@ async def test_a_stretch_of_the_log_is_saved_as_much_at_once_as_the_store_likes(
     assert bench.sink.kept == bench.appended
 
 
-async def test_reading_on_where_reading_ended_drops_nothing_that_was_fetched(bench: Bench) -> None:
+async def test_a_read_that_follows_on_another_drops_nothing_that_was_fetched(bench: Bench) -> None:
     for _ in range(10):
         await bench.append(0, 300)
     reader = bench.another_reader()
@@ -229,10 +238,10 @@ async def test_reading_on_where_reading_ended_drops_nothing_that_was_fetched(ben
     finally:
         gc.enable()
         await reader.stop()
-    assert left <= 3  # of this reader, the sink_writer's and the log's
+    assert left <= 3  # of this reader, of the sink writer and of the log
 
 
-async def test_a_stretch_that_was_read_is_read_again_where_that_is_asked_for(bench: Bench) -> None:
+async def test_records_that_were_read_can_be_read_again(bench: Bench) -> None:
     await bench.append(0, 30)
     reader = bench.another_reader()
     await reader.start()
@@ -243,7 +252,7 @@ async def test_a_stretch_that_was_read_is_read_again_where_that_is_asked_for(ben
     await reader.stop()
 
 
-async def test_of_a_version_without_notes_an_offset_beyond_the_log_is_not_taken(
+async def test_a_committed_offset_beyond_the_end_of_the_log_is_not_taken(
     bench: Bench, caplog: pytest.LogCaptureFixture
 ) -> None:
     await bench.append(0, 3)
@@ -252,7 +261,7 @@ async def test_of_a_version_without_notes_an_offset_beyond_the_log_is_not_taken(
     before = bench.another_sink_writer()
     await before.start()
     await before.assign([0])
-    await before._reader.commit({0: 1_000})  # as of the log before it was restored
+    await before._reader.commit({0: 1_000})  # of the log before the broker was restored
     await before.stop()
     await bench.progress.note("held", {0: None})
     bench.sink.kept.clear()

@@ -29,7 +29,7 @@ from tests.servers.topics import (
     create,
     partitions_of,
 )
-from tests.unit.decisions import decision
+from tests.support.decisions import decision
 
 EAGER = {"segment.ms": "50", "min.cleanable.dirty.ratio": "0.001", "delete.retention.ms": "0"}
 

@@ -21,14 +21,14 @@ from fraudapp.first_model import ready_scorer
 from fraudapp.local.processes import free_port
 from fraudapp.local.server import Server
 from fraudapp.settings import load
-from tests.e2e.worker import Worker
 from tests.servers.jars import Missing
 from tests.servers.kafka import Kafka
 from tests.servers.kafka_cluster import KafkaCluster
 from tests.servers.postgres import SystemPostgres
 from tests.servers.redis import SystemRedis
 from tests.servers.s3proxy import S3Proxy
-from tests.small_disk import SmallDisk
+from tests.support.small_disk import SmallDisk
+from tests.support.worker import Worker
 
 log = logging.getLogger(__name__)
 

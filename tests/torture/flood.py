@@ -20,7 +20,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPa
 
 from models.parsing import InvalidTransaction, parse
 from tests.benchmarks.throughput import resident
-from tests.e2e.messages import encoded, transaction
+from tests.support.messages import encoded, transaction
 from tests.torture.cluster import Cluster, on_cluster
 from tests.torture.hostile import mutated
 

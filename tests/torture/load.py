@@ -7,7 +7,7 @@ import random
 from collections import deque
 from typing import Final
 
-from tests.e2e.messages import encoded, transaction
+from tests.support.messages import encoded, transaction
 from tests.torture.hostile import mutated
 from tests.torture.senders import Message, Senders
 from tests.torture.written import Written

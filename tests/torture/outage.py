@@ -18,8 +18,8 @@ from typing import Final
 import aiohttp
 from aiokafka import AIOKafkaProducer
 
-from tests.e2e import kept
-from tests.e2e.messages import encoded, transaction
+from tests.support import readback
+from tests.support.messages import encoded, transaction
 from tests.torture.cluster import Cluster, on_cluster
 
 SAMPLE: Final = 10
@@ -87,9 +87,9 @@ async def complete(cluster: Cluster, count: int) -> float:
         sinks = (cluster.workers[0].get("/healthz")[1] or {}).get("stores", {"": {"behind": 1}})
         if not any(sink["behind"] for sink in sinks.values()):
             moment = time.monotonic()
-            in_s3 = {each["transaction_id"] for each in await kept.in_s3(cluster.environment)}
-            in_postgres = await kept.in_postgres(cluster.environment)
-            in_redis = await asyncio.to_thread(kept.in_redis, cluster.environment)
+            in_s3 = {each["transaction_id"] for each in await readback.in_s3(cluster.environment)}
+            in_postgres = await readback.in_postgres(cluster.environment)
+            in_redis = await asyncio.to_thread(readback.in_redis, cluster.environment)
             if len(in_s3) == len(in_postgres) == len(in_redis) == count:
                 return moment
         await asyncio.sleep(0.5)

@@ -9,8 +9,8 @@ from typing import Final
 
 from confluent_kafka import KafkaException, TopicPartition
 
-from tests.e2e.worker import Worker
 from tests.servers import topics
+from tests.support.worker import Worker
 from tests.torture.cluster import Cluster
 from tests.torture.load import PARTITIONS
 from tests.torture.reading import Record, Unreadable, read

@@ -18,7 +18,7 @@ from typing import Final
 from fraudapp.local.processes import Child
 from fraudapp.local.server import Server
 from tests.benchmarks.throughput import resident
-from tests.e2e.messages import send_transactions, transaction
+from tests.support.messages import send_transactions, transaction
 from tests.torture.cluster import Cluster, on_cluster
 from tests.torture.outage import CATCHING_UP, complete
 

@@ -11,7 +11,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 from aiokafka.record.default_records import _DefaultRecordBatchBuilderPy
 
-from tests.e2e.messages import transaction
+from tests.support.messages import transaction
 from tests.torture.gate import Gate
 from tests.torture.load import PARTITIONS, Load
 from tests.torture.written import Written

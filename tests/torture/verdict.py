@@ -13,8 +13,8 @@ from typing import Any, Final
 import asyncpg
 import redis as redis_client
 
-from tests.e2e import kept
-from tests.e2e.worker import Worker
+from tests.support import readback
+from tests.support.worker import Worker
 from tests.torture import comparing
 from tests.torture.callers import Callers
 from tests.torture.cluster import Cluster
@@ -88,7 +88,7 @@ async def judge(
     comparing.compare_store("postgres", rows, first, written, verdict, once=True)
     values = await asyncio.to_thread(_in_redis, cluster)
     comparing.compare_store("redis", values, first, written, verdict, once=True)
-    lines = map(line, await kept.in_s3(cluster.environment))
+    lines = map(line, await readback.in_s3(cluster.environment))
     comparing.compare_store("the archive", lines, first, written, verdict, once=False)
     comparing.compare_told(callers.told, first, written, verdict)
     letters = written.of_workers(await asyncio.to_thread(read, broker, "dead-letters"))

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Final
 
-from tests.damage import FILES, WAYS
+from tests.support.damage import FILES, WAYS
 from tests.torture.clocks import WRONG, wrong_clock
 from tests.torture.cluster import Cluster
 

@@ -14,9 +14,29 @@ from fraudapp.commands import register
 from fraudapp.settings import SECRETS, described
 
 ROOT = Path(__file__).parents[2]
-DOCUMENTS = ["README.md", "docker/RUNBOOK.md", "docker/SCALING.md", "docker/airflow/README.md"]
-OTHERS = {"FRAUD_REPORT_COMMAND", "FRAUD_REPORT_CONNECTION", "FRAUD_X"}
-"""Variables that the Airflow DAG reads, and one that stands for any."""
+DOCUMENTS = [
+    "README.md",
+    "agents/README.md",
+    "docker/README.md",
+    "docker/RUNBOOK.md",
+    "docker/SCALING.md",
+    "docker/airflow/README.md",
+    "fraudapp/GUARANTEES.md",
+    "fraudapp/README.md",
+    "models/README.md",
+    "tests/README.md",
+    "tests/benchmarks/README.md",
+    "web/README.md",
+]
+OTHERS = {
+    "FRAUD_PAYSIM_DIR",
+    "FRAUD_REPORT_COMMAND",
+    "FRAUD_REPORT_CONNECTION",
+    "FRAUD_TEST_CACHE",
+    "FRAUD_TEST_REQUIRE_SERVERS",
+    "FRAUD_X",
+}
+"""Variables that tests and the Airflow DAG read, and one that stands for any."""
 HELP = {"--help"}
 
 

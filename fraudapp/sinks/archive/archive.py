@@ -1,4 +1,4 @@
-"""The archive: compressed files of JSON lines, on S3 or in a folder, of some seconds each."""
+"""The archive as a sink: compressed files of JSON lines, each of some seconds of decisions."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from fraudapp.sinks.base import DatedSink
 
 
 class Archive(DatedSink, Protocol):
-    """The archive as more than a sink of decisions: it takes other files too."""
+    """A sink of decisions that also keeps other files, such as daily reports."""
 
     async def write(self, key: str, body: bytes, content_type: str) -> None:
-        """Keep one file, in place of one under the same key; or raise `SinkUnavailable`."""
+        """Write one file, in place of one under the same key; raises `SinkUnavailable`."""
 
 
 def archive_at(settings: Settings) -> Archive:
-    """Return the archive which the settings name, not yet opened."""
+    """Return the archive that the settings name, not yet opened."""
     url = urlsplit(settings.archive)
     if url.scheme == "file":
         return FolderArchive(Path(url2pathname(url.path)))
-    # A fifth of a second, which others need not wait.
+    # This import is slow, and a worker with a folder does not need it.
     from fraudapp.sinks.archive.s3 import S3Archive
 
     # Not as a URL: a prefix may hold any character.

@@ -1,4 +1,4 @@
-"""What the files of the archive are called, and what is in them."""
+"""Names and contents of the archive's files: the format that a folder and a bucket share."""
 
 from __future__ import annotations
 
@@ -15,41 +15,41 @@ from isal import igzip
 
 from fraudapp.decisions.batch import Batch
 
-TIMEOUT: Final = 10.0
-"""Seconds a save may take."""
-AT_ONCE: Final = 6_000
-"""Decisions in a save, at most."""
+SAVE_TIMEOUT: Final = 10.0
+"""Seconds that a save may take."""
+MAX_BATCH_DECISIONS: Final = 6_000
+"""Decisions in one save, at most."""
 LINGER: Final = 2.0
-"""Seconds of decisions in a file: a file for each batch would be a hundred a second."""
+"""Seconds of decisions in a file: with a file for each batch there would be far too many."""
 DECISIONS: Final = "decisions"
 SUFFIX: Final = ".jsonl.gz"
 DAY: Final = "date="
-LONGEST: Final = 249
-"""Characters of a topic in a file's path: Kafka's own limit, and what a folder's name can hold."""
-DIGEST: Final = 16
+MAX_TOPIC_CHARACTERS: Final = 249
+"""Characters of a topic in a file's path: Kafka's own limit, and a folder's name can hold them."""
+DIGEST_BYTES: Final = 16
 """Bytes of the digest in a file's name."""
 _group: Final = attrgetter("decided_at", "topic", "partition")
 
 
 def objects(batch: Batch) -> Iterator[tuple[str, bytes]]:
-    """Yield key and content of each object which holds this batch.
+    """Yield key and content of each file of a batch.
 
-    `decisions/date=D/topic=T/partition=P/FIRST-LAST-DIGEST.jsonl.gz`, with the UTC day of the
-    decisions, the range of input offsets, and a digest of the lines. The same lines saved again
-    are the same file; others are another, whoever saves them and wherever they say they come from.
+    The key is `decisions/date=D/topic=T/partition=P/FIRST-LAST-DIGEST.jsonl.gz`, with the UTC day
+    of the decisions, the range of input offsets, and a digest of the lines. So saving the same
+    lines again writes the same file, and other lines never replace it.
     """
     groups: dict[tuple[date, str, int], list[tuple[int, bytes]]] = defaultdict(list)
     pairs = zip(batch.decisions, batch.encoded, strict=True)
-    # Those that were decided together come together.
+    # Decisions that were made together are next to each other in a batch.
     for (moment, topic, partition), together in groupby(pairs, key=lambda pair: _group(pair[0])):
         lines = groups[_day(moment), topic, partition]
         lines.extend((decision.offset, encoded) for decision, encoded in together)
     for (day, topic, partition), lines in groups.items():
         lines.sort()
         content = b"".join(line + b"\n" for _, line in lines)
-        # After a rebalance, lines between the same offsets may be fewer: the range alone names
-        # several files, of which one would replace the other.
-        digest = blake2b(content, digest_size=DIGEST).hexdigest()
+        # After a rebalance, a file may have fewer lines between the same offsets. By the range
+        # alone it would replace the file that has them all.
+        digest = blake2b(content, digest_size=DIGEST_BYTES).hexdigest()
         folder = f"{DECISIONS}/{DAY}{day}/topic={_quoted(topic)}/partition={partition}"
         yield f"{folder}/{lines[0][0]:020d}-{lines[-1][0]:020d}-{digest}{SUFFIX}", compress(content)
 
@@ -62,23 +62,23 @@ def _day(moment: datetime) -> date:
 
 
 def _quoted(topic: str) -> str:
-    """As it is, if Kafka could have a topic of that name."""
-    return quote(topic, safe="")[:LONGEST]
+    """Return a topic for a path, unchanged if Kafka could have a topic of that name."""
+    return quote(topic, safe="")[:MAX_TOPIC_CHARACTERS]
 
 
 def compress(content: bytes) -> bytes:
-    """Return it as gzip, the same bytes for the same content."""
+    """Return the content as gzip: the same bytes for the same content."""
     compressed: bytes = igzip.compress(content, 1, mtime=0)
     return compressed
 
 
 def days_of(folders: Iterable[str]) -> list[date]:
-    """The days of folders named `date=D`; what is named otherwise was not put there by us."""
+    """Return the days of folders named `date=D`; other folders are not of the archive."""
     return [day for day in map(_day_of, folders) if day is not None]
 
 
 def is_before(folder: str, day: date) -> bool:
-    """Whether `date=D` is a day before."""
+    """Whether a folder is named `date=D`, with a day before this one."""
     found = _day_of(folder)
     return found is not None and found < day
 

@@ -14,29 +14,29 @@ from typing import Final
 
 from fraudapp.decisions.batch import Batch
 from fraudapp.sinks.archive.files import (
-    AT_ONCE,
     DAY,
     DECISIONS,
     LINGER,
+    MAX_BATCH_DECISIONS,
+    SAVE_TIMEOUT,
     SUFFIX,
-    TIMEOUT,
     days_of,
     is_before,
     objects,
 )
 from fraudapp.sinks.base import unavailable
 
-PARTS: Final = ".parts"
+PARTS_FOLDER: Final = ".parts"
 """Folder of files that are being written."""
-ABANDONED: Final = 3_600.0
-"""Seconds after which one that was not touched is what a crash has left."""
+PART_LIFETIME: Final = 3_600.0
+"""Seconds without a change after which such a file is left over from a crash."""
 
 
 class FolderArchive:
     """The archive in a local folder; each file appears whole or not at all, for its owner only."""
 
     name = "archive"
-    max_batch = AT_ONCE
+    max_batch = MAX_BATCH_DECISIONS
     linger = LINGER
 
     def __init__(self, folder: Path) -> None:
@@ -58,7 +58,7 @@ class FolderArchive:
     async def save(self, batch: Batch) -> None:
         """See `DecisionSink.save`."""
         with unavailable(self.name, OSError, asyncio.TimeoutError):
-            await asyncio.wait_for(asyncio.to_thread(self._save, batch), TIMEOUT)
+            await asyncio.wait_for(asyncio.to_thread(self._save, batch), SAVE_TIMEOUT)
 
     async def write(self, key: str, body: bytes, content_type: str) -> None:
         """See `Archive.write`."""
@@ -92,19 +92,20 @@ class FolderArchive:
             self._write(key, content)
 
     def _open(self) -> None:
-        _make(self._folder / PARTS)
-        for part in (self._folder / PARTS).iterdir():
+        _make(self._folder / PARTS_FOLDER)
+        for part in (self._folder / PARTS_FOLDER).iterdir():
             with suppress(FileNotFoundError):  # another worker was quicker
-                # By a clock that is wrong, that of another worker may go: it will write it again.
-                if time.time() - part.stat().st_mtime > ABANDONED:
+                # With a wrong clock, this may delete a file that another worker is writing. That
+                # save fails, and is tried again.
+                if time.time() - part.stat().st_mtime > PART_LIFETIME:
                     part.unlink()
 
     def _write(self, key: str, content: bytes) -> None:
         path = self._folder / key
         _make(path.parent)
-        # In a name that nobody else has: not another worker on the same folder, and not a thread of
-        # this one whose save was given up, and goes on.
-        part = self._folder / PARTS / f"{uuid.uuid4().hex}.part"
+        # The name is unique among workers on the same folder, and among threads of this worker: a
+        # save that was given up goes on in its thread.
+        part = self._folder / PARTS_FOLDER / f"{uuid.uuid4().hex}.part"
         _make(part.parent)
         try:
             with open(part, "xb", opener=_private) as file:
@@ -114,23 +115,23 @@ class FolderArchive:
             part.replace(path)
         finally:
             part.unlink(missing_ok=True)
-        _keep_names(path.parent)
+        _sync_names(path.parent)
 
 
 def _make(folder: Path) -> None:
-    """Make a folder that outlasts a power cut, and those it is in."""
+    """Make a folder and its parents, so that they outlast a power cut."""
     if not folder.is_dir():
         _make(folder.parent)
         folder.mkdir(mode=0o700, exist_ok=True)
-        _keep_names(folder.parent)
+        _sync_names(folder.parent)
 
 
 def _private(path: str, flags: int) -> int:
     return os.open(path, flags, 0o600)
 
 
-def _keep_names(folder: Path) -> None:
-    """Return once the names in a folder would outlast a power cut."""
+def _sync_names(folder: Path) -> None:
+    """Sync a folder: the names in it outlast a power cut once this returns."""
     opened = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(opened)

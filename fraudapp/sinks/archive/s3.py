@@ -1,4 +1,4 @@
-"""The archive on S3, or on a server that speaks as S3 does."""
+"""The archive in a bucket on S3, or on another server with the S3 API."""
 
 from __future__ import annotations
 
@@ -16,40 +16,44 @@ from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, 
 from fraudapp.decisions.batch import Batch
 from fraudapp.settings import Settings
 from fraudapp.sinks.archive.files import (
-    AT_ONCE,
     DAY,
     DECISIONS,
     LINGER,
-    TIMEOUT,
+    MAX_BATCH_DECISIONS,
+    SAVE_TIMEOUT,
     days_of,
     is_before,
     objects,
 )
 from fraudapp.sinks.base import SinkUnavailable, unavailable
 
-SPREAD: Final = 0.2
-"""Seconds over which the uploads of one save begin: each takes the event loop some milliseconds,
-and those of all partitions at once held up decisions by 50 to 90."""
-HURRY: Final = AT_ONCE * 3 // 4
-"""Decisions of a save from which its uploads begin at once: it was not time that made it, but a
-load that the archive has to keep up with."""
-COMPRESSED: Final = "application/gzip"
-PROBE: Final = "access"
-"""Key of an empty file, by which to find out whether one may write who may not see the bucket."""
-PAUSES: Final = (0.1, 0.2, 0.4)
-"""Seconds after which an upload is tried again that the server had no time for: of those that
-belong to one save, else all would begin anew."""
-# What a request for the bucket is answered with, where that is not allowed or not known.
-_UNTOLD: Final = (HTTPStatus.FORBIDDEN, HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.NOT_IMPLEMENTED)
-# What those answer that cannot delete several at once, or not with our checksum.
-_ONE_BY_ONE: Final = (
+UPLOAD_SPREAD: Final = 0.2
+"""Seconds over which the uploads of one save begin: each takes time of the event loop, and those of
+all partitions at once hold up decisions noticeably."""
+UNSPREAD_DECISIONS: Final = MAX_BATCH_DECISIONS * 3 // 4
+"""Decisions of a save from which on its uploads begin together: so many come from a high load, with
+which the archive has to keep up, and not from the end of the linger."""
+CONTENT_TYPE: Final = "application/gzip"
+PROBE_KEY: Final = "access"
+"""Key of an empty file. Writing it tests the access of a user who may not look at the bucket."""
+UPLOAD_RETRY_DELAYS: Final = (0.1, 0.2, 0.4)
+"""Seconds before each retry of an upload that a busy server did not take. A save has many uploads,
+and without these retries the failure of one would begin all of them anew."""
+# Answers to a request for the bucket, where that is not allowed or not known.
+_BUCKET_NOT_SHOWN: Final = (
+    HTTPStatus.FORBIDDEN,
+    HTTPStatus.METHOD_NOT_ALLOWED,
+    HTTPStatus.NOT_IMPLEMENTED,
+)
+# Answers of servers that cannot delete several keys in one request, or not with our checksum.
+_NO_BULK_DELETE: Final = (
     HTTPStatus.BAD_REQUEST,
     HTTPStatus.METHOD_NOT_ALLOWED,
     HTTPStatus.LENGTH_REQUIRED,
     HTTPStatus.NOT_IMPLEMENTED,
 )
-_PASSING: Final = ("RequestTimeTooSkewed", "RequestExpired", "SlowDown")
-_ELSEWHERE: Final = ("AuthorizationHeaderMalformed", "IllegalLocationConstraintException")
+_RETRYABLE_CODES: Final = ("RequestTimeTooSkewed", "RequestExpired", "SlowDown")
+_WRONG_REGION_CODES: Final = ("AuthorizationHeaderMalformed", "IllegalLocationConstraintException")
 FAILURES: Final = (BotoCoreError, ClientError, OSError, asyncio.TimeoutError)
 
 
@@ -57,34 +61,34 @@ class S3Archive:
     """The archive in a bucket, which must exist before it is opened."""
 
     name = "archive"
-    max_batch = AT_ONCE
+    max_batch = MAX_BATCH_DECISIONS
     linger = LINGER
 
     def __init__(self, bucket: str, prefix: str, settings: Settings) -> None:
-        self.spread = SPREAD
-        """Seconds over which the uploads of one save begin; 0 for who has nothing else to do."""
+        self.spread = UPLOAD_SPREAD
+        """Seconds over which the uploads of one save begin; 0 where nothing else needs the loop."""
         self._bucket = bucket
         self._prefix = "".join(f"{part}/" for part in prefix.split("/") if part)
         self._settings = settings
         self._stack = AsyncExitStack()
         self._client: Any = None
         self._may_write = False
-        self._one_by_one = False
+        self._no_bulk_delete = False
 
     async def open(self) -> None:
         """See `DecisionSink.open`."""
         await self.ping()
 
     async def make_bucket(self) -> None:
-        """Make the bucket if there is none; raises `SinkUnavailable`."""
+        """Make the bucket if there is none, as `init` does; raises `SinkUnavailable`."""
         if self._client is None:
             self._client = await self._connect()
         with unavailable(self.name, *FAILURES):
             try:
                 await self._client.head_bucket(Bucket=self._bucket)
             except ClientError as exc:
-                if _status(exc) in _UNTOLD:
-                    return  # whoever may not look does not make buckets
+                if _status(exc) in _BUCKET_NOT_SHOWN:
+                    return  # a user who may not look at the bucket may not make one
                 if exc.response["Error"]["Code"] not in ("404", "NoSuchBucket"):
                     raise
                 await self._make_bucket()
@@ -98,7 +102,7 @@ class S3Archive:
         try:
             await self._client.create_bucket(Bucket=self._bucket, **options)
         except ClientError as exc:
-            if exc.response["Error"]["Code"] != "BucketAlreadyOwnedByYou":  # another was quicker
+            if exc.response["Error"]["Code"] != "BucketAlreadyOwnedByYou":  # a race
                 raise
 
     async def _connect(self) -> Any:
@@ -112,12 +116,12 @@ class S3Archive:
                 verify=ca_file and str(ca_file),
                 aws_access_key_id=key.get_secret_value() if key else None,
                 aws_secret_access_key=secret.get_secret_value() if secret else None,
-                # Retrying is the caller's, with backoff, for all sinks alike.
+                # The sink writer retries, with backoff, as it does for all sinks.
                 config=AioConfig(
-                    connect_timeout=TIMEOUT / 2,
-                    read_timeout=TIMEOUT,
+                    connect_timeout=SAVE_TIMEOUT / 2,
+                    read_timeout=SAVE_TIMEOUT,
                     retries={"total_max_attempts": 1},
-                    # Many servers take no checksum behind the body. The signature has one of it.
+                    # Many servers take no checksum after the body. The signature covers the body.
                     request_checksum_calculation="when_required",
                     response_checksum_validation="when_required",
                     s3={"addressing_style": self._settings.s3_addressing},
@@ -137,37 +141,37 @@ class S3Archive:
             try:
                 await self._client.head_bucket(Bucket=self._bucket)
             except ClientError as exc:
-                if _status(exc) not in _UNTOLD:
+                if _status(exc) not in _BUCKET_NOT_SHOWN:
                     raise
                 if not self._may_write:
-                    await asyncio.wait_for(self._put(PROBE, b"", "text/plain"), TIMEOUT)
+                    await asyncio.wait_for(self._put(PROBE_KEY, b"", "text/plain"), SAVE_TIMEOUT)
 
     async def save(self, batch: Batch) -> None:
         """See `DecisionSink.save`."""
         with unavailable(self.name, *FAILURES, refusal=self._refusal):
-            contents = await asyncio.to_thread(lambda: list(objects(batch)))
-            spread = 0.0 if len(batch.decisions) >= HURRY else self.spread
-            # The client's own timeouts do not cover the wait for "100 Continue" (it hung for ever).
-            await asyncio.wait_for(self._upload(contents, spread), TIMEOUT)
+            files = await asyncio.to_thread(lambda: list(objects(batch)))
+            spread = 0.0 if len(batch.decisions) >= UNSPREAD_DECISIONS else self.spread
+            # The client's own timeouts do not cover the wait for "100 Continue", which may not end.
+            await asyncio.wait_for(self._upload(files, spread), SAVE_TIMEOUT)
 
-    async def _upload(self, contents: Sequence[tuple[str, bytes]], spread: float) -> None:
+    async def _upload(self, files: Sequence[tuple[str, bytes]], spread: float) -> None:
         puts = [
-            asyncio.create_task(self._put(*each, COMPRESSED, after=spread * number / len(contents)))
-            for number, each in enumerate(contents)
+            asyncio.create_task(self._put(*file, CONTENT_TYPE, after=spread * index / len(files)))
+            for index, file in enumerate(files)
         ]
         try:
             await asyncio.gather(*puts)
         finally:
-            for put in puts:  # one has failed: the rest will be tried again with it
+            for put in puts:  # one has failed: the save is tried again with all of them
                 put.cancel()
 
     async def write(self, key: str, body: bytes, content_type: str) -> None:
         """See `Archive.write`."""
         with unavailable(self.name, *FAILURES, refusal=self._refusal):
-            await asyncio.wait_for(self._put(key, body, content_type), TIMEOUT)
+            await asyncio.wait_for(self._put(key, body, content_type), SAVE_TIMEOUT)
 
     async def _put(self, key: str, body: bytes, content_type: str, after: float = 0.0) -> None:
-        for pause in PAUSES:
+        for delay in UPLOAD_RETRY_DELAYS:
             await asyncio.sleep(after)
             try:
                 await self._put_once(key, body, content_type)
@@ -175,7 +179,7 @@ class S3Archive:
             except ClientError as exc:
                 if _status(exc) < HTTPStatus.INTERNAL_SERVER_ERROR:
                     raise
-            after = pause
+            after = delay
         await asyncio.sleep(after)
         await self._put_once(key, body, content_type)
 
@@ -215,14 +219,14 @@ class S3Archive:
         return count
 
     async def _delete(self, keys: Sequence[str]) -> None:
-        if not self._one_by_one:
+        if not self._no_bulk_delete:
             delete = {"Objects": [{"Key": key} for key in keys], "Quiet": True}
             try:
                 answer = await self._client.delete_objects(Bucket=self._bucket, Delete=delete)
             except ClientError as exc:
-                if _status(exc) not in _ONE_BY_ONE:
+                if _status(exc) not in _NO_BULK_DELETE:
                     raise
-                self._one_by_one = True
+                self._no_bulk_delete = True
             else:
                 if errors := answer.get("Errors"):
                     raise SinkUnavailable(f"{self.name}: {len(errors)} not deleted: {errors[0]}")
@@ -243,7 +247,10 @@ class S3Archive:
             )
         if isinstance(exc, NoCredentialsError):
             return "there are no credentials; set FRAUD_S3_ACCESS_KEY_ID"
-        if not isinstance(exc, ClientError) or exc.response["Error"].get("Code") in _PASSING:
+        if not isinstance(exc, ClientError):
+            return None
+        code = exc.response["Error"].get("Code")
+        if code in _RETRYABLE_CODES:
             return None
         status = _status(exc)
         if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
@@ -253,8 +260,8 @@ class S3Archive:
             )
         if status == HTTPStatus.NOT_FOUND:
             return f"there is no bucket {self._bucket}; make it, or set FRAUD_ARCHIVE_URL"
-        moved = status == HTTPStatus.MOVED_PERMANENTLY
-        if moved or exc.response["Error"].get("Code") in _ELSEWHERE:
+        moved = status == HTTPStatus.MOVED_PERMANENTLY  # to another region
+        if moved or code in _WRONG_REGION_CODES:
             return f"the bucket {self._bucket} is elsewhere; set FRAUD_S3_REGION"
         return None
 

@@ -1,4 +1,7 @@
-"""How connections to Postgres are made, and what their failures mean."""
+"""Connections to Postgres for all its users, and the meaning of their failures.
+
+A pooler may be in between, so every connection keeps to the same rules.
+"""
 
 from __future__ import annotations
 
@@ -16,22 +19,22 @@ from fraudapp.settings import Settings
 FAILURES: Final = (
     asyncpg.PostgresError,
     asyncpg.InterfaceError,
-    asyncpg.InternalClientError,  # of a connection that is lost in the middle of a statement
+    asyncpg.InternalClientError,  # from a connection that is lost in the middle of a statement
     SQLAlchemyError,
     OSError,
     asyncio.TimeoutError,
 )
 _REFUSED: Final = (
-    asyncpg.InvalidAuthorizationSpecificationError,  # of which a wrong password is one
+    asyncpg.InvalidAuthorizationSpecificationError,  # a wrong password among others
     asyncpg.InvalidCatalogNameError,
     asyncpg.InsufficientPrivilegeError,
 )
-# In the words of PgBouncer, which has but one code for whatever is wrong with a client.
+# Messages of PgBouncer, which has one code only for all that can be wrong with a client.
 _REFUSED_BY_POOLER: Final = ("authentication failed", "no such database", "no such user")
 
 
 def tls(settings: Settings) -> dict[str, Any]:
-    """Arguments of asyncpg's connections; none where the URL alone decides."""
+    """Return the TLS arguments of asyncpg's connections; none where the URL alone decides."""
     mode = settings.postgres_sslmode
     if mode is None or mode in ("disable", "require"):
         return {} if mode is None else {"ssl": mode}
@@ -40,22 +43,26 @@ def tls(settings: Settings) -> dict[str, Any]:
     return {"ssl": context}
 
 
-LONG: Final = 3_600.0
-"""Seconds a statement may take that goes through a whole table."""
-# What answers may be a pooler, such as PgBouncer, with another connection to Postgres for each
-# transaction. So nothing is asked for that outlives one: no parameters at the start, no statements
-# prepared under a name; nor may anybody use SET without LOCAL, or locks and tables of a session.
+LONG_STATEMENT_TIMEOUT: Final = 3_600.0
+"""Seconds that a statement may take which goes through a whole table."""
+# The server may be a pooler, such as PgBouncer, with another connection to Postgres for each
+# transaction. So nothing may outlive a transaction: no parameters at the start of a connection, no
+# named prepared statements, no SET without LOCAL, and no locks or tables of a session.
 _POOLED: Final[Mapping[str, Any]] = {
     "statement_cache_size": 0,
     "prepared_statement_cache_size": 0,
-    "prepared_statement_name_func": str,  # "": each takes the place of the last
+    "prepared_statement_name_func": str,  # "": each replaces the last
 }
 
 
 def engine(settings: Settings, timeout: float = 10.0) -> AsyncEngine:
-    """Return an engine for a command, whose statements may take `LONG`; `timeout` is to connect."""
+    """Return an engine for a command; its statements may take `LONG_STATEMENT_TIMEOUT`.
+
+    `timeout` is in seconds, for connecting.
+    """
     url = settings.postgres_url.get_secret_value()
-    return connections(url, {"timeout": timeout, "command_timeout": LONG, **tls(settings)})
+    timeouts = {"timeout": timeout, "command_timeout": LONG_STATEMENT_TIMEOUT}
+    return connections(url, {**timeouts, **tls(settings)})
 
 
 def connections(url: str, arguments: Mapping[str, Any], **pool: Any) -> AsyncEngine:
@@ -67,7 +74,7 @@ def connections(url: str, arguments: Mapping[str, Any], **pool: Any) -> AsyncEng
 
 
 def refusal(exc: BaseException) -> str | None:
-    """What to do about a failure that waiting does not help; None for any other."""
+    """Return what to do about a failure that no retry helps; None for any other."""
     if distrust := untrusted(exc):
         return (
             f"the certificate is not trusted ({distrust.verify_message}); name in "

@@ -1,8 +1,8 @@
-"""Schema migrations of the history, run at start by whichever worker comes first.
+"""Schema migrations of Postgres, run at start by whichever worker comes first.
 
-Workers of several versions share one history while they are replaced one after the other, and after
-some were put back. So a migration only adds: columns that may be empty, tables, functions. What
-nothing uses any more is dropped by a version that comes after one in which nothing did.
+Workers of several versions share one database during a rolling upgrade, and after a rollback. So a
+migration only adds: nullable columns, tables, functions. A column, table or function that is no
+longer used is dropped by a later version than the first that does not use it.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ log = logging.getLogger(__name__)
 
 HEAD: Final = "0004"
 """The latest revision."""
-_LOCK: Final = 0x66726175645F6170  # "fraud_ap": any number that only this program uses
+_LOCK_ID: Final = 0x66726175645F6170  # "fraud_ap": any number that only this program uses
 
 
 def alembic_config(connection: Connection | None = None) -> Config:
-    """Alembic's configuration for the package's own migrations, on an open connection."""
+    """Return Alembic's configuration for the package's own migrations, on an open connection."""
     from alembic.config import Config
 
     config = Config()
@@ -43,8 +43,8 @@ def alembic_config(connection: Connection | None = None) -> Config:
 async def migrate(engine: AsyncEngine) -> None:
     """Bring the schema up to date, under a lock: any number of workers may call it at once.
 
-    One that a newer version has made is left as it is; raises `AccessDenied` if it lacks what this
-    version needs.
+    A schema of a newer version is left as it is. Raises `AccessDenied` if it lacks columns or
+    functions that this version needs.
     """
     async with engine.begin() as connection:
         await connection.run_sync(_upgrade)
@@ -52,11 +52,11 @@ async def migrate(engine: AsyncEngine) -> None:
 
 def _upgrade(connection: Connection) -> None:
     # Held until the transaction ends, which also makes all migrations one transaction.
-    connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
+    connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK_ID})
     found = _revisions(connection)
     if found == [HEAD]:
         return
-    # A quarter of a second, which hardly any start has to wait.
+    # This import is slow, and most starts find the schema up to date.
     from alembic import command
     from alembic.script import ScriptDirectory
 

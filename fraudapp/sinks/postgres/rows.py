@@ -1,4 +1,4 @@
-"""Between decisions and rows of the history; the order of columns is that of the table."""
+"""Conversion between decisions and rows of Postgres, in the order of the table's columns."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _encode = msgspec.json.Encoder().encode
 
 
 def to_row(decision: Decision) -> tuple[Any, ...]:
-    """Values of `DecisionRow`'s columns, in their order."""
+    """Return the values of `DecisionRow`'s columns, in their order."""
     transaction = decision.transaction
     return (
         decision.transaction_id,
@@ -42,7 +42,7 @@ def to_row(decision: Decision) -> tuple[Any, ...]:
 
 
 def from_row(row: Mapping[str, Any]) -> Decision:
-    """Return the decision that `to_row` made this row of."""
+    """Return the decision that `to_row` has turned into this row."""
     return Decision(
         transaction_id=row["transaction_id"],
         decision=Outcome(row["decision"]),
@@ -72,6 +72,6 @@ def from_row(row: Mapping[str, Any]) -> Decision:
 
 
 def utc(moment: datetime) -> datetime:
-    """Return a moment as it was written, of one that asyncpg has read."""
+    """Return a moment that asyncpg has read as it was before it was written."""
     # The ends of the calendar are infinity in Postgres, and come back without a time zone.
     return moment.replace(tzinfo=moment.tzinfo or timezone.utc).astimezone(timezone.utc)

@@ -1,4 +1,4 @@
-"""The tables of the history, as SQLAlchemy models."""
+"""The tables of the Postgres sink, as SQLAlchemy models that migrations are checked against."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 
 class Base(DeclarativeBase):
-    """Holds the metadata which migrations are checked against."""
+    """Holds the metadata that migrations are checked against."""
 
 
 class DecisionRow(Base):
     """One decision with its transaction, in the partition of its UTC day.
 
-    That there is one for each id is what the decision log makes sure of, in which the moment of
-    deciding is part of the decision; the key, which must hold what partitions go by, keeps one that
-    is saved again from being there twice.
+    The decision log guarantees one decision for each id. The primary key includes `decided_at`
+    because Postgres requires the partition column in it. `decided_at` is part of the decision in
+    the log, so a decision that is saved again has the same key and is not there twice.
     """
 
     __tablename__ = "decisions"

@@ -1,4 +1,4 @@
-"""The history, in Postgres: every decision for good, one for each transaction id."""
+"""The Postgres sink: every decision until its retention ends, one for each transaction id."""
 
 from __future__ import annotations
 
@@ -16,39 +16,46 @@ from sqlalchemy.pool import NullPool
 from fraudapp.decisions.batch import Batch
 from fraudapp.sinks.base import DecisionRejected, unavailable
 from fraudapp.sinks.postgres import day_partitions
-from fraudapp.sinks.postgres.connection import FAILURES, LONG, connections, refusal
+from fraudapp.sinks.postgres.connection import (
+    FAILURES,
+    LONG_STATEMENT_TIMEOUT,
+    connections,
+    refusal,
+)
 from fraudapp.sinks.postgres.migrate import migrate
 from fraudapp.sinks.postgres.rows import from_row, to_row
 from fraudapp.sinks.postgres.schema import DecisionRow
 from models.records import Decision
 
 _DIALECT: Final = postgresql.dialect()  # type: ignore[no-untyped-call]
-# Why COPY did not take what INSERT may take, or refuses in a way that says so: a row is there
-# already, or asyncpg cannot write it in the types that it remembers of the columns.
-_NOT_BY_COPY: Final = (
+# Errors of COPY after which INSERT ... ON CONFLICT is tried: a row is there already, or asyncpg
+# cannot encode it in the column types that it remembers. INSERT takes such rows, or rejects them in
+# a way that tells a poison row from a failure.
+_RETRY_WITH_INSERT: Final = (
     asyncpg.UniqueViolationError,
     asyncpg.DataError,
     TypeError,
     ValueError,
     OverflowError,
 )
-REFUSALS = (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError)
+# Errors that a poison row causes.
+_REJECTIONS: Final = (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError)
 _TABLE: Final = cast(Table, DecisionRow.__table__)
 _COLUMNS: Final = list(_TABLE.columns.keys())
 _ARRAYS: Final = ", ".join(
-    f"${number}::{column.type.compile(dialect=_DIALECT)}[]"
-    for number, column in enumerate(_TABLE.columns, start=1)
+    f"${place}::{column.type.compile(dialect=_DIALECT)}[]"
+    for place, column in enumerate(_TABLE.columns, start=1)
 )
 _INSERT: Final = f"""
     INSERT INTO decisions ({", ".join(_COLUMNS)})
     SELECT * FROM unnest({_ARRAYS})
     ON CONFLICT (transaction_id, decided_at) DO NOTHING
 """  # noqa: S608 - made of the model's own column names
-# Should there be several under an id, the last row wins below: the first decision.
+# If there are several rows of an id, `find` returns the last one: the first decision.
 _FIND: Final = "SELECT * FROM find_decisions($1) ORDER BY decided_at DESC"
-# A worker that is cut off in the middle of a COPY holds its rows' locks until Postgres notices; by
-# default that takes two hours. In seconds.
-_NOTICING: Final = """
+# A worker that is cut off in the middle of a COPY holds the locks of its rows until Postgres
+# notices, which takes two hours by default. In seconds.
+_KEEPALIVES: Final = """
     SET LOCAL tcp_keepalives_idle = 10;
     SET LOCAL tcp_keepalives_interval = 5;
     SET LOCAL tcp_keepalives_count = 3
@@ -56,7 +63,10 @@ _NOTICING: Final = """
 
 
 class PostgresSink:
-    """Decisions in the table `decisions`; opening it migrates the schema and makes partitions."""
+    """Keeps decisions in the table `decisions`.
+
+    Opening it migrates the schema and makes partitions.
+    """
 
     name = "postgres"
     max_batch = 2_000
@@ -70,10 +80,17 @@ class PostgresSink:
         timeout: float = 10.0,
         connecting: Mapping[str, Any] | None = None,
     ) -> None:
-        """`connecting` are further arguments of asyncpg's connections; see `connecting.tls`."""
+        """`timeout` is in seconds, to connect, to get a connection, and for one statement.
+
+        `connecting` are further arguments of asyncpg's connections; see `connection.tls`.
+        """
         self._timeout = timeout
         connect_args = {"timeout": timeout, "command_timeout": timeout, **(connecting or {})}
-        self._long = connections(url, {**connect_args, "command_timeout": LONG}, poolclass=NullPool)
+        self._long = connections(
+            url,
+            {**connect_args, "command_timeout": LONG_STATEMENT_TIMEOUT},
+            poolclass=NullPool,
+        )
         self._engine = connections(
             url, connect_args, pool_size=pool_size, max_overflow=0, pool_timeout=timeout
         )
@@ -85,15 +102,15 @@ class PostgresSink:
         await self.maintain((await self.clock()).date())
 
     async def clock(self) -> datetime:
-        """Return the time (UTC) by the database's own clock; or `SinkUnavailable`."""
+        """Return the time (UTC) by the database's own clock; raises `SinkUnavailable`."""
         async with self._connection() as connection:
             now: datetime = await connection.fetchval("SELECT clock_timestamp()")
         return now
 
     async def maintain(self, today: date) -> None:
-        """Make partitions for the coming days; or `SinkUnavailable`.
+        """Make partitions for the coming days; raises `SinkUnavailable`.
 
-        To be called once a day at least; any number of workers may do so.
+        Called once a day at least, by any number of workers.
         """
         with unavailable(self.name, *FAILURES, refusal=refusal):
             async with self._long.begin() as connection:
@@ -121,11 +138,11 @@ class PostgresSink:
         rows = [to_row(decision) for decision in batch.decisions]
         async with self._connection() as connection:
             try:
-                # A row costs 3 us here and 6 in Postgres; with INSERT and an array for each column
-                # 6.5 and 11, with a temporary table in between 3.4 and 10 (2,000 at once).
+                # COPY costs the least, here and in Postgres: less than INSERT with an array for
+                # each column, and less than COPY into a temporary table.
                 # asyncpg's own time limit does not cover the wait for a server that stops reading.
                 await asyncio.wait_for(_copy(connection, rows), self._timeout)
-            except _NOT_BY_COPY:
+            except _RETRY_WITH_INSERT:
                 await connection.execute(_INSERT, *zip(*rows, strict=True))
 
     async def purge(self, before: date, *, dry_run: bool = False) -> int:
@@ -137,34 +154,34 @@ class PostgresSink:
                 )
 
     async def find(self, transaction_ids: Sequence[str]) -> dict[str, Decision]:
-        """Return the decisions there are for these ids, by id; or `SinkUnavailable`."""
+        """Return the decisions that there are for these ids, by id; raises `SinkUnavailable`."""
         async with self._connection() as connection:
             rows = await connection.fetch(_FIND, transaction_ids)
         return {row["transaction_id"]: from_row(dict(row)) for row in rows}
 
     async def get(self, transaction_id: str) -> Decision | None:
-        """Return the decision, or None if there is none; or `SinkUnavailable`."""
+        """Return the decision, or None if there is none; raises `SinkUnavailable`."""
         return (await self.find([transaction_id])).get(transaction_id)
 
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator[asyncpg.Connection]:
-        # asyncpg itself, from SQLAlchemy's pool: bulk statements at the driver's own speed.
+        # asyncpg's own connection, from SQLAlchemy's pool: for bulk statements at full speed.
         with unavailable(self.name, *FAILURES, refusal=refusal):
             async with self._engine.connect() as connection:
                 raw = await connection.get_raw_connection()
                 try:
                     yield cast(asyncpg.Connection, raw.driver_connection)
                 except asyncpg.CheckViolationError:
-                    raise  # no partition takes it: that is not the row's fault, and will change
-                except REFUSALS as exc:
+                    raise  # no partition takes the row: not a poison row, a retry may succeed
+                except _REJECTIONS as exc:
                     raise DecisionRejected(f"{type(exc).__name__}: {exc}") from exc
                 except FAILURES:
-                    # The pool does not see what happens below it: drop a doubtful connection.
+                    # The pool does not see failures of the driver: drop the connection.
                     await connection.invalidate()
                     raise
 
 
 async def _copy(connection: asyncpg.Connection, rows: Sequence[tuple[Any, ...]]) -> None:
     async with connection.transaction():
-        await connection.execute(_NOTICING)
+        await connection.execute(_KEEPALIVES)
         await connection.copy_records_to_table("decisions", records=rows, columns=_COLUMNS)

@@ -14,7 +14,7 @@ from fraudapp.local.processes import free_port
 from fraudapp.local.redis import Redis
 from fraudapp.local.server import Server
 from tests.conftest import execute, inherited_environment, topics_of
-from tests.e2e.worker import Worker
+from tests.support.worker import Worker
 
 NAME = "face"
 

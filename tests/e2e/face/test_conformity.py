@@ -8,10 +8,10 @@ from email.message import Message
 
 import pytest
 
-from tests.e2e.messages import encoded, transaction
-from tests.e2e.raw import named, send
-from tests.e2e.routes import routes
-from tests.e2e.worker import Worker
+from tests.support.messages import encoded, transaction
+from tests.support.raw_http import named, send
+from tests.support.routes import routes
+from tests.support.worker import Worker
 
 BUNDLE = "/static/vendor/swagger-ui-5.35.0/swagger-ui-bundle.js"
 BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"

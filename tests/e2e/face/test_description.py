@@ -16,8 +16,8 @@ import pytest
 from jsonschema import Draft202012Validator
 from openapi_spec_validator import validate
 
-from tests.e2e.routes import routes
-from tests.e2e.worker import Worker
+from tests.support.routes import routes
+from tests.support.worker import Worker
 
 CHECKS = (
     "not_a_server_error",

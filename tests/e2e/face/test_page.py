@@ -12,9 +12,9 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from fraudapp.local.processes import POLL
-from tests.e2e.chromium import chromium
-from tests.e2e.messages import encoded, transaction
-from tests.e2e.worker import Worker
+from tests.support.chromium import chromium
+from tests.support.messages import encoded, transaction
+from tests.support.worker import Worker
 
 SOON = 2_000  # ms, as promised; a loaded machine gets more
 PATIENTLY = 30_000  # ms

@@ -14,7 +14,7 @@ import pytest
 from agents.batch_sizer import SMALLEST, BatchSizer
 from agents.batcher import Batcher
 from agents.partition_queues import Events, PartitionQueues, partition_of
-from tests.unit.agents.record_batches import name_of, record_batch
+from tests.support.record_batches import name_of, record_batch
 
 
 @dataclass

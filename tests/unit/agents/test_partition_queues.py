@@ -18,7 +18,7 @@ from agents.partition_queues import (
     partition_of,
     records_in,
 )
-from tests.unit.agents.record_batches import name_of, record_batch
+from tests.support.record_batches import name_of, record_batch
 
 
 async def _turns(count: int) -> None:

@@ -14,6 +14,8 @@ from data.fidelity import compare, distance, report
 from data.generator import Row, generate
 from data.plan import PAYSIM, Plan
 
+pytestmark = pytest.mark.slow
+
 REAL = (
     Path(
         os.environ.get("FRAUD_PAYSIM_DIR", Path(__file__).resolve().parents[4] / "shared" / "data")

@@ -20,6 +20,8 @@ from data.plan import PAYSIM, Knobs, Plan
 from data.shapes import TRANSFER_LIMIT, TYPE_SHAPES
 from models.records import Transaction
 
+pytestmark = pytest.mark.slow
+
 
 def frame_of(plan: Plan) -> pd.DataFrame:
     made: pd.DataFrame = pd.DataFrame(generate(plan), columns=list(Row._fields))
@@ -28,7 +30,7 @@ def frame_of(plan: Plan) -> pd.DataFrame:
 
 @pytest.fixture(scope="module")
 def frame() -> pd.DataFrame:
-    """The default knobs, at a rate of fraud that gives enough of it."""
+    """A plan with the default knobs, and a fraud rate that gives enough fraud to test with."""
     return frame_of(Plan(rows=60_000, fraud_rate=0.03, seed=1))
 
 
@@ -151,7 +153,7 @@ def test_with_the_knobs_on_one_comparison_is_not_enough(frame: pd.DataFrame) -> 
 
 
 def share_of(knob: str, made: pd.DataFrame) -> float:
-    """How often what the knob names is seen."""
+    """Return how often the trait of each knob is seen."""
     fraud, drained = made["isFraud"] == 1, drains(made)
     transfer, cash_out = made["type"] == "TRANSFER", made["type"] == "CASH_OUT"
     mules = set(made["nameDest"][fraud & transfer])

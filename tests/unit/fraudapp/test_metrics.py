@@ -1,4 +1,4 @@
-"""What `/metrics` shows is what was observed."""
+"""`/metrics` shows the values that were observed."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def test_a_failed_attempt_is_counted_and_timed() -> None:
     assert value("fraud_store_save_seconds_count", labels) == 2
 
 
-def test_counts_are_told_by_partition_so_that_workers_add_up() -> None:
+def test_counts_have_a_partition_so_that_the_sum_over_workers_is_right() -> None:
     registry, collector = CollectorRegistry(), WorkerCollector()
     registry.register(collector)
     assert list(registry.collect()) == []

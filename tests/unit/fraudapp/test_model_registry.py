@@ -1,4 +1,4 @@
-"""The model that serves changes as a whole, and only to one that works."""
+"""The active model is replaced atomically, and only by one that works."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from fraudapp.model_registry import ACTIVE_FILE, ModelRegistry
 from fraudapp.settings import load
 from models.artifact import MODEL_FILE, ModelFileError
 from models.training.train import TrainedModel, train
-from tests.unit.transactions import transaction
+from tests.support.transactions import transaction
 
 
 @pytest.fixture(scope="module")
@@ -105,7 +105,7 @@ def test_serving_imports_neither_scikit_learn_nor_pandas() -> None:
 
 
 def outdated(trained: TrainedModel) -> TrainedModel:
-    """The same, as a version of the program with other features had trained it."""
+    """Return the same model, as a program version with other features would have trained it."""
     model = msgspec.structs.replace(trained.model, feature_contract="before-the-move/0")
     return trained._replace(model=model)
 

@@ -1,4 +1,4 @@
-"""The log is told what is tried, why it fails and for how long; and that once, not all the time."""
+"""The log says what is tried, why it fails and for how long; once, and not at each attempt."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from fraudapp.sinks.base import SinkUnavailable
 
 @pytest.fixture
 def now(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """Seconds on the clock; to be changed."""
+    """The time of the clock in seconds, which a test may change."""
     clock = [1_000.0]
     monkeypatch.setattr(module, "monotonic", lambda: clock[0])
     return clock
@@ -43,9 +43,9 @@ def test_a_failure_is_told_again_for_another_reason_and_now_and_then(
     now: list[float], caplog: pytest.LogCaptureFixture
 ) -> None:
     operation = Operation("asking")
-    for number in range(100):  # one a second, of two kinds in turn
+    for second in range(100):  # one failure a second, of two kinds in turn
         operation.failed(
-            [KafkaConnectionError(f"port {number}"), LeaderNotAvailableError()][number % 2]
+            [KafkaConnectionError(f"port {second}"), LeaderNotAvailableError()][second % 2]
         )
         now[0] += 1.0
     told = [line.split("failed ")[1].split(";")[0] for line in caplog.messages]
@@ -88,7 +88,7 @@ def test_trouble_is_what_fails_now_and_not_only_for_a_moment(now: list[float]) -
     assert operation.trouble() is None
 
 
-def test_what_goes_well_in_part_is_no_end_of_failing(now: list[float]) -> None:
+def test_a_success_in_part_does_not_end_a_failure(now: list[float]) -> None:
     operation = Operation("fetching", settles=5.0)
     operation.failed(TopicAuthorizationFailedError("one"))
     now[0] += 4.0
@@ -99,7 +99,7 @@ def test_what_goes_well_in_part_is_no_end_of_failing(now: list[float]) -> None:
     assert operation.trouble() is None
 
 
-def test_each_partition_has_an_effort_of_its_own() -> None:
+def test_each_partition_has_an_operation_of_its_own() -> None:
     readings = PartitionReads("decisions", " for redis")
     readings[1].failed(KafkaConnectionError())
     assert readings[1].reason is not None

@@ -1,4 +1,4 @@
-"""What may pass is tried again until it goes well; anything else is raised at once."""
+"""Failures that may pass are retried until success; any other failure is raised at once."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ async def attempts(
     what: str | Operation = "asking",
     within: float | None = None,
 ) -> int:
-    """Fail with one after the other, then go well; return how often it was tried."""
+    """Fail with each of these in turn, then succeed; return the number of attempts."""
     left = list(failures)
     tried = 0
     async for attempt in retry_forever(what, on=on, within=within):
@@ -50,7 +50,7 @@ async def test_attempts_end_in_time_with_the_last_failure() -> None:
         await attempts(failures, within=0.01)
 
 
-async def test_whoever_has_to_know_passes_an_effort() -> None:
+async def test_a_caller_that_has_to_know_failures_passes_an_operation() -> None:
     operation = Operation("asking")
     reasons = []
     async for attempt in retry_forever(operation):
@@ -65,7 +65,7 @@ async def test_whoever_has_to_know_passes_an_effort() -> None:
     assert operation.reason is None
 
 
-def test_all_that_is_tried_again_says_so_in_one_way() -> None:
+def test_every_retry_is_logged_in_one_way() -> None:
     sources = (Path(__file__).parents[3] / "fraudapp").rglob("*.py")
     users = [path.name for path in sources if "import stamina" in path.read_text()]
     assert users == ["retry.py"]
@@ -73,12 +73,12 @@ def test_all_that_is_tried_again_says_so_in_one_way() -> None:
 
 @pytest.mark.parametrize("final", [ValueError, MessageSizeTooLargeError, SinkUnavailable])
 @pytest.mark.parametrize("before", [0, 1])
-async def test_what_waiting_does_not_help_is_raised(final: type[Exception], before: int) -> None:
+async def test_a_failure_that_does_not_pass_is_raised(final: type[Exception], before: int) -> None:
     with pytest.raises(final):
         await attempts([*[KafkaConnectionError] * before, final])
 
 
-async def test_only_what_is_named_is_waited_out() -> None:
+async def test_only_the_named_failure_is_retried() -> None:
     assert await attempts([SinkUnavailable], on=SinkUnavailable) == 2
     with pytest.raises(KafkaConnectionError):
         await attempts([KafkaConnectionError], on=SinkUnavailable)

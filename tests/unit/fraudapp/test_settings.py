@@ -181,7 +181,7 @@ def test_a_secret_is_never_shown() -> None:
     assert "hunter2" not in repr(settings) + str(settings)
 
 
-def test_all_wrong_values_are_told_at_once() -> None:
+def test_all_wrong_values_are_named_at_once() -> None:
     with pytest.raises(SettingsError) as caught:
         load({"FRAUD_BLOCK_AT": "2", "FRAUD_WEB_PORT": "x"})
     assert len(caught.value.message.splitlines()) == 2
@@ -198,7 +198,7 @@ def test_an_empty_variable_counts_as_unset() -> None:
     assert load({"FRAUD_BLOCK_AT": ""}) == load({})
 
 
-def test_a_misspelt_variable_is_told_with_the_likely_name() -> None:
+def test_a_misspelled_variable_is_named_with_the_likely_setting() -> None:
     (sentence,) = unknown_variables({"FRAUD_BLOK_AT": "1", "FRAUD_TEST_X": "1", "HOME": "/"})
     assert "FRAUD_BLOK_AT" in sentence
     assert "did you mean FRAUD_BLOCK_AT?" in sentence
@@ -248,7 +248,7 @@ def test_a_misspelt_variable_is_told_with_the_likely_name() -> None:
         "fraud.api-key",
     ],
 )
-def test_a_misspelt_name_that_is_about_security_is_refused(name: str) -> None:
+def test_a_misspelled_name_that_is_about_security_is_refused(name: str) -> None:
     with pytest.raises(SettingsError, match=f"^{re.escape(name)} is not a setting"):
         load({name: "1"})
 
@@ -257,7 +257,7 @@ def test_a_misspelt_name_that_is_about_security_is_refused(name: str) -> None:
     "name",
     [name for name, _, _ in described() if re.search(PROTECTING, name)] + SECRETS,
 )
-def test_one_letter_more_or_less_of_what_protects_is_refused(name: str) -> None:
+def test_a_protecting_setting_with_a_letter_more_or_less_is_refused(name: str) -> None:
     for wrong in (f"{name}X", name[:-1], f"{name}_FIL"):
         with pytest.raises(SettingsError, match=f"^{wrong} is not a setting"):
             load({wrong: "1"})
@@ -276,7 +276,7 @@ def test_one_letter_more_or_less_of_what_protects_is_refused(name: str) -> None:
         "API_KEYS",
     ],
 )
-def test_what_others_set_is_no_misspelt_setting(name: str) -> None:
+def test_a_variable_of_another_program_is_no_misspelled_setting(name: str) -> None:
     assert load({name: "1"}) == load({})
     assert not unknown_variables({name: "1"})
 
@@ -335,7 +335,7 @@ def test_a_secret_is_on_one_line(name: str, inner: str, tmp_path: Path) -> None:
         assert "hunter2" not in caught.value.message
 
 
-def test_what_is_wrong_in_a_file_is_not_shown(tmp_path: Path) -> None:
+def test_the_wrong_content_of_a_secret_file_is_not_shown(tmp_path: Path) -> None:
     path = tmp_path / "url"
     path.write_text("http://u:hunter2@h")
     with pytest.raises(SettingsError, match=r"^FRAUD_REDIS_URL=\(hidden\)") as caught:
@@ -344,7 +344,7 @@ def test_what_is_wrong_in_a_file_is_not_shown(tmp_path: Path) -> None:
 
 
 def test_every_setting_is_documented_in_the_readme_as_it_is() -> None:
-    readme = (Path(__file__).parents[3] / "README.md").read_text()
+    readme = (Path(__file__).parents[3] / "fraudapp/README.md").read_text()
     for name, default, meaning in described():
         assert meaning
         assert f"| `{name}` | {default and f'`{default}`'} | {meaning} |" in readme, name
@@ -361,7 +361,7 @@ def test_a_data_folder_of_another_user_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refused(*arguments: object, **options: object) -> None:
-        raise PermissionError(13, "Permission denied")  # root would get in
+        raise PermissionError(13, "Permission denied")  # patched, since root may enter any folder
 
     monkeypatch.setattr(Path, "open", refused)
     with pytest.raises(SettingsError, match=r"FRAUD_DATA_DIR=.*another user only"):
@@ -369,7 +369,7 @@ def test_a_data_folder_of_another_user_is_named(
 
 
 @pytest.mark.parametrize("name", ["file", "x" * 300, "\0"])
-def test_a_data_folder_that_can_be_none_is_told(tmp_path: Path, name: str) -> None:
+def test_a_path_that_can_be_no_data_folder_is_named(tmp_path: Path, name: str) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(SettingsError, match=r"FRAUD_DATA_DIR=.*; name a folder"):
         load({"FRAUD_DATA_DIR": str(tmp_path / name)})

@@ -1,4 +1,4 @@
-"""Trained models, made once, and the real rows where they are present."""
+"""Trained models, which are made once, and PaySim's own rows where they are present."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ REAL_DIR = Path(
 
 
 def generated(**plan: object) -> pd.DataFrame:
-    """Transactions of a plan as a frame."""
+    """Generate the transactions of a plan as a frame."""
     rows = generate(Plan(**plan))  # type: ignore[arg-type]
     made: pd.DataFrame = pd.DataFrame(rows, columns=list(Row._fields))
     return made

@@ -1,4 +1,4 @@
-"""Activity is a function of the decisions, in whatever portions and order of time they come."""
+"""Activity is a function of the decisions, whatever the batches and the order of their times."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from msgspec import msgpack
 
 from models.activity import LATEST, OUTCOMES, SCORE_BINS, Activity, mask, recent
 from models.records import Decision, Outcome
-from tests.unit.decisions import decision
-from tests.unit.transactions import transaction
+from tests.support.decisions import decision
+from tests.support.transactions import transaction
 
 START = datetime(2026, 1, 1, tzinfo=timezone.utc)
 
 
 def at(seconds: st.SearchStrategy[int]) -> st.SearchStrategy[list[Decision]]:
-    """A log of decisions so many seconds after the start, each."""
+    """Make a log of decisions, each with its seconds after the start."""
     rows = st.tuples(st.sampled_from(Outcome), st.floats(0, 1), seconds)
     return st.lists(rows, min_size=1, max_size=60).map(
         lambda each: [
@@ -38,7 +38,7 @@ FIRST, LAST = (
 )
 logs = at(st.integers(0, 20_000))
 wild = at(st.integers(FIRST, LAST - 1))
-"""As by clocks that are wrong, or set right and wrong again."""
+"""Times as wrong clocks make them, or clocks that are set forward and back."""
 
 
 def whole(log: list[Decision]) -> Activity:
@@ -68,7 +68,7 @@ def test_every_decision_is_where_it_belongs(log: list[Decision]) -> None:
     for buckets in (activity.seconds, activity.minutes):
         numbers = [int(each.decided_at.timestamp()) // buckets.width for each in log]
         latest = list(dict.fromkeys(reversed(numbers)))[: buckets.kept]
-        assert list(buckets.counts) == latest[::-1]  # by when they were counted in last
+        assert list(buckets.counts) == latest[::-1]  # ordered by their last count
         assert sum(map(sum, buckets.counts.values())) == sum(each in latest for each in numbers)
     assert sum(activity.scores) == len(log)
     assert activity.first_decided_at == log[0].decided_at.timestamp()

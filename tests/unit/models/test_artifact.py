@@ -1,4 +1,4 @@
-"""A model file is what it says, or it is refused; reading it runs nothing."""
+"""A model file that does not match its name or is damaged is refused; loading runs no code."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from models.features import FEATURE_CONTRACT, FEATURE_NAMES, Matrix
 from models.linear import Linear
 from models.scorer import Scorer
 from models.training.train import TrainedModel, train
+from tests.support.transactions import transaction
 from tests.unit.models.conftest import scorer_of
-from tests.unit.transactions import transaction
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=timezone.utc)
 

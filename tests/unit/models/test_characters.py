@@ -1,4 +1,4 @@
-"""Whatever a name is written with may be in it, and nothing that makes it look like another."""
+"""Names may hold all characters that names are written with, and none that disguise them."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from models import characters
 from models.parsing import InvalidTransaction, from_mapping, valid_id
-from tests.unit.names import REAL, WRONG
-from tests.unit.transactions import FIELDS, JOINERS, texts
+from tests.support.names import REAL, WRONG
+from tests.support.transactions import FIELDS, JOINERS, texts
 
 EVERY = [chr(code) for code in range(sys.maxunicode + 1)]
 OF_TEXT = ("transaction_id", "nameOrig", "nameDest")

@@ -1,4 +1,4 @@
-"""Counts stay exact whatever is replayed."""
+"""Counts stay exact, whichever inputs are read again after a crash."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def test_any_crashes_and_replays_end_at_the_same_counts(
         end = data.draw(st.integers(position + 1, len(log)))
         counts = counts.plus(log[position:end], offset=end - 1, decisions=decisions)
         position = end
-        if crashes < 5 and data.draw(st.booleans()):  # read again from anywhere before
+        if crashes < 5 and data.draw(st.booleans()):  # read again from any earlier offset
             crashes += 1
             position = data.draw(st.integers(0, end))
     assert counts == whole(log, decisions)
@@ -97,7 +97,7 @@ def test_what_has_come_in_place_of_a_lost_end_is_counted(
     cut = counts.at("a", end=end, next_offset=next_offset)
     assert cut.offset == (-1 if end < len(log) else counts.offset)
     assert cut.fates == counts.fates
-    assert cut.since == 0  # what was decided from a position was decided from what is there now
+    assert cut.since == 0  # the records at the positions of decisions are still the same
 
 
 def test_counts_of_before_there_were_ids_are_of_the_topic_there_is() -> None:

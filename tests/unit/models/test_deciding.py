@@ -15,13 +15,13 @@ from models.deciding import decide, unscored
 from models.deduplication import Deduplicated
 from models.policy import FLAGGED_UPSTREAM, Policy
 from models.records import Outcome, Reason, Transaction
-from tests.unit.transactions import candidate, transaction
+from tests.support.transactions import candidate, transaction
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, 6, tzinfo=timezone.utc)
 
 
 class AmountScorer:
-    """Takes the amount for the score."""
+    """A scorer whose score is the amount."""
 
     version = "amount"
 

@@ -13,7 +13,7 @@ from models.inputs import Input, Position, ValidInput
 from models.key_hash import key_partitions
 from models.records import Decision, Outcome, Transaction
 from models.routing import route
-from tests.unit.transactions import candidate, transaction, transactions
+from tests.support.transactions import candidate, transaction, transactions
 
 
 def decided(each: Transaction, offset: int, partition: int = 0) -> Decision:
@@ -69,7 +69,7 @@ def test_the_same_message_again_is_replayed() -> None:
 def test_a_message_that_was_sent_home_is_known_by_its_origin() -> None:
     stored = decided(transaction("a"), offset=5, partition=3)
     origin = Position("transactions", 3, 5)
-    for offset in (9, 10):  # sent home twice: its first worker did not live to acknowledge it
+    for offset in (9, 10):  # rerouted twice: a worker crashed before its acknowledgement
         home = Position("transactions", 0, offset)
         again = ValidInput(transaction("a"), Input(None, b"raw", home, origin))
         assert deduplicate([again], {"a": stored}).redelivered == [again]

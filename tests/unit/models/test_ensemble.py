@@ -1,4 +1,4 @@
-"""The compiled trees say what scikit-learn says, and their Shapley values are the definition's."""
+"""Compiled trees score as scikit-learn does, and their Shapley values meet the definition."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ rows = st.lists(st.integers(-3, 3).map(float), min_size=4, max_size=4)
 
 
 def mean(trees: Trees, tree: int, row: list[float], known: set[int], node: int = 0) -> float:
-    """The value of a set of known features, by walking the tree."""
+    """Compute the value of a set of known features by walking the tree."""
     if node >= NODES:
         return float(trees.leaf[tree][node - NODES])
     column = trees.feature[tree][node]

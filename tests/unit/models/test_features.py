@@ -1,4 +1,4 @@
-"""Features are finite, the same in training and serving, and know nothing from after the fact."""
+"""Features are finite, the same in training and serving, and use no value from after the move."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from models.features import FEATURE_NAMES, features, from_columns
 from models.records import Transaction
-from tests.unit.transactions import transaction, transactions
+from tests.support.transactions import transaction, transactions
 
 batches = st.lists(transactions, max_size=20)
 

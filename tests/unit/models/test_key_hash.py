@@ -1,4 +1,4 @@
-"""Ids are at home where Kafka's own partitioner puts them."""
+"""The key partition of an id is the one that Kafka's default partitioner gives it."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from models.parsing import InvalidTransaction, from_mapping, parse, valid_id
 from models.records import Transaction
-from tests.unit.transactions import FIELDS, transactions
+from tests.support.transactions import FIELDS, transactions
 
 
 def raw(**changes: Any) -> bytes:

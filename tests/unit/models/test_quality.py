@@ -21,10 +21,10 @@ from models.training.dataset import Labelled, labelled
 from models.training.export import log_odds
 from models.training.metrics import metrics
 from models.training.train import TrainedModel, train
+from tests.support.transactions import transaction
 from tests.unit.models.conftest import generated, scorer_of
-from tests.unit.transactions import transaction
 
-pytestmark = pytest.mark.timeout(600)  # three trainings take 45 s of a processor
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]  # three trainings take 45 s
 
 SEEDS = range(3)
 
@@ -89,7 +89,7 @@ def test_spending_the_last_money_is_approved_unless_an_account_is_drained_by_it(
 
 
 def money(count: int, rng: np.random.Generator) -> NDArray[np.float64]:
-    """Sums from a cent to a billion, a tenth of them nothing."""
+    """Sums from a cent to a billion, a tenth of them zero."""
     drawn: NDArray[np.float64] = (10.0 ** rng.uniform(-2.0, 9.0, count)).round(2)
     drawn[rng.random(count) < 0.1] = 0.0
     return drawn
@@ -100,7 +100,7 @@ def money(count: int, rng: np.random.Generator) -> NDArray[np.float64]:
 def test_what_drains_no_account_is_approved_whatever_the_sums(
     seeded: TrainedModel, kind: str, share: float | tuple[float, float] | None
 ) -> None:
-    """The amount is all of the balance, a share of it between two, or has nothing to do with it."""
+    """Amounts that are the whole balance, a share between two limits, or independent of it."""
     rng, count = np.random.default_rng(seeded.training["seed"]), 20_000
     balance, held = money(count, rng), money(count, rng)
     if share is None:

@@ -1,11 +1,11 @@
-"""Reasons say what is the case, with a stable code."""
+"""Reasons state facts about the transaction, with a stable code."""
 
 from __future__ import annotations
 
 import pytest
 
 from models.reasons import GROUPS, strongest
-from tests.unit.transactions import transaction
+from tests.support.transactions import transaction
 
 
 @pytest.mark.parametrize(

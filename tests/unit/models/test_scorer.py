@@ -1,4 +1,4 @@
-"""Scores are probabilities, of each row for itself, whatever the batch; reasons add up to them."""
+"""Scores are probabilities, no row's depends on its batch, and contributions add up to them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ from models.policy import Policy
 from models.reasons import GROUPS, grouped
 from models.records import Outcome, Transaction
 from models.scorer import Scorer, probability
-from tests.unit.transactions import transaction, transactions
+from tests.support.transactions import transaction, transactions
+
+pytestmark = pytest.mark.slow
 
 batches = st.lists(transactions, min_size=1, max_size=20)
 probabilities = st.floats(0.0, 1.0)

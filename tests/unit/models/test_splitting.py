@@ -1,4 +1,4 @@
-"""Arrays are taken apart item by item, and no further than they have to be."""
+"""Arrays are split item by item, and no further than necessary."""
 
 from __future__ import annotations
 

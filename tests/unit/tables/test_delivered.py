@@ -1,4 +1,4 @@
-"""Changes reach the changelog in the end, and one partition of it holds up no other."""
+"""Changes reach the changelog topic in the end, and no partition of it delays another."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tables.global_table import DeliveredTable, _new_table
 
 
 class Changelog:
-    """What is sent to the changelog, whose answers the test gives."""
+    """A changelog topic whose acknowledgements come from the test."""
 
     def __init__(self) -> None:
         self.sent: list[tuple[int, object]] = []
@@ -51,7 +51,7 @@ async def test_what_has_failed_is_sent_again_as_it_is_by_then(
 ) -> None:
     table.send_changelog(0, 0, "old")
     table.send_changelog(1, 1, "other")
-    waiting = [asyncio.create_task(table.delivered(number)) for number in range(2)]
+    waiting = [asyncio.create_task(table.delivered(partition)) for partition in range(2)]
     await asyncio.sleep(0)
     changelog.answers[1].set_result(None)
     await asyncio.wait_for(waiting[1], 5)

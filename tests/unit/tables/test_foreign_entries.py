@@ -1,4 +1,4 @@
-"""What no worker can have written to a changelog is passed over."""
+"""Records of a changelog that no worker can have written are skipped."""
 
 from __future__ import annotations
 

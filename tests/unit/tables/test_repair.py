@@ -1,4 +1,4 @@
-"""A table starts with what its changelog holds, whatever has become of its files."""
+"""A table starts with the values of its changelog, however damaged its files are."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from faust.types import TP
 from rocksdict import Options, Rdict
 
 from tables.repair import repair
-from tests.damage import FILES, WAYS, damage
+from tests.support.damage import FILES, WAYS, damage
 
 CHANGELOG = "app-blocks-changelog"
 ROWS = {b"%d" % number: b'{"n": %d}' % number for number in range(500)}
@@ -39,7 +39,7 @@ def store(tmp_path: Path) -> Store:
 
 
 def close(store: Store) -> None:
-    """Close its files, as Faust does."""
+    """Close the files of the store, as Faust does."""
     store._dbs.clear()
     gc.collect()
 

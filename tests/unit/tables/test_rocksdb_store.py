@@ -1,4 +1,4 @@
-"""What a full disk does not take of a table is told as if it were there, and is there later."""
+"""Values that a full disk refuses are readable meanwhile, and are on disk later."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ from faust.types import TP, EventT
 from fraudapp.process.disk import DiskFull
 from tables.repair import repair
 from tables.rocksdb_store import PatientStore
-from tests.small_disk import SmallDisk
+from tests.support.small_disk import SmallDisk
+
+pytestmark = pytest.mark.slow
 
 CHANGELOG = "app-blocks-changelog"
 PARTITIONS = range(3)
@@ -38,7 +40,7 @@ def new_store(folder: Path) -> PatientStore:
 
 
 def apply(store: PatientStore, key: int, value: int, offset: int) -> None:
-    """Apply a record of the changelog: of a key to the partition of its number."""
+    """Apply a record of the changelog; its partition is its key."""
     tp = TP(CHANGELOG, key)
     message = SimpleNamespace(
         tp=tp, partition=key, offset=offset, key=b"%d" % key, value=b"%d" % value
@@ -57,8 +59,8 @@ def contents(store: PatientStore) -> dict[int, int]:
 
 
 def offsets(store: PatientStore) -> list[int | None]:
-    """What is on disk."""
-    found = [store._db_for_partition(number).get(store.offset_key) for number in PARTITIONS]
+    """Return the changelog offset on disk of each partition."""
+    found = [store._db_for_partition(each).get(store.offset_key) for each in PARTITIONS]
     return [None if each is None else int(each) for each in found]
 
 
@@ -98,8 +100,8 @@ def close(store: PatientStore) -> None:
 
 def opened(folder: Path) -> PatientStore:
     store = new_store(folder)
-    for number in PARTITIONS:
-        store._db_for_partition(number)
+    for partition in PARTITIONS:
+        store._db_for_partition(partition)
     return store
 
 
@@ -111,7 +113,7 @@ async def test_a_table_that_cannot_be_opened_on_a_full_disk_is_left_alone(
         apply(store, key, key, 5)
     close(store)
     small_disk.fill()
-    partitions = [TP(CHANGELOG, number) for number in PARTITIONS]
+    partitions = [TP(CHANGELOG, partition) for partition in PARTITIONS]
     store = new_store(small_disk.folder)
     with pytest.raises(DiskFull, match="FRAUD_DATA_DIR full"):
         await repair(store, partitions, dict.fromkeys(partitions, 6), lambda *entry: None)

@@ -1,4 +1,4 @@
-"""What a worker finds of reports when it starts may be of before a store was put back."""
+"""Heartbeats that a worker finds at its start may be older than a restored sink."""
 
 from __future__ import annotations
 

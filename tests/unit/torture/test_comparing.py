@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from models.records import Transaction
-from tests.e2e.messages import encoded, transaction
+from tests.support.messages import encoded, transaction
 from tests.torture import comparing
 from tests.torture.comparing import Found
 from tests.torture.expected import Expected

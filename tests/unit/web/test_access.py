@@ -1,4 +1,4 @@
-"""A key opens what it may at the moment; who had it when is told."""
+"""A key opens what its scopes allow at that moment, and the audit log names its holder."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Client = TestClient[web.Request, web.Application]
 
 
 class Held:
-    """An application whose answers are waited for until they are let go."""
+    """An application whose handler waits until the test releases it."""
 
     def __init__(self, access: Access, *, failing: bool = False) -> None:
         self.access = access
@@ -42,7 +42,7 @@ class Held:
         return web.Response(status=202)
 
     async def reached_by(self, asked: asyncio.Future[Any]) -> None:
-        """Return once it has come so far; raises if it was answered before."""
+        """Return once the handler waits; raises if the request was answered before."""
         reaching = asyncio.ensure_future(self.reached.wait())
         await asyncio.wait([reaching, asked], return_when=asyncio.FIRST_COMPLETED)
         assert not asked.done()
@@ -68,7 +68,7 @@ def access() -> Access:
 
 @pytest.fixture
 def give(access: Access, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
-    """Makes those of a text the keys that there are."""
+    """Puts the keys of a text in force."""
     return lambda text: monkeypatch.setattr(access, "_keys", parse(text))
 
 

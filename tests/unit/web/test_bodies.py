@@ -1,4 +1,4 @@
-"""A bad body is the client's fault, and costs nobody else anything."""
+"""A bad body is answered with a client error, and costs other callers nothing."""
 
 from __future__ import annotations
 
@@ -8,18 +8,21 @@ import json
 import logging
 import zlib
 from contextlib import suppress
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from aiohttp import web
+from multidict import CIMultiDict, CIMultiDictProxy
 
 from models import splitting
 from models.parsing import parse
 from models.splitting import LARGEST
-from tests.unit.transactions import FIELDS
-from tests.unit.web.serving import sent, served, until
+from tests.support.serving import sent, served, until
+from tests.support.transactions import FIELDS
 from web import bodies
-from web.connections import Connections, Limits
+from web.connections import Connections
+from web.limits import Limits
 from web.problems import GONE, Problem, problems
 
 MOST = 1_000_000
@@ -238,3 +241,60 @@ async def test_a_transaction_is_no_larger_than_it_may_be() -> None:
 async def test_what_a_client_has_sent_is_not_sent_back_whole() -> None:
     errors = (await refused(array({"type": "x" * 60_000}))).extra["errors"]
     assert len(str(errors)) < 1_000
+
+
+JSON = "application/json"
+ODD = {
+    "semicolons": JSON + ";" * 8_000,
+    "quotes": JSON + ';a="' + '"' * 8_000,
+    "parameters": JSON + ";a=b" * 2_000,
+    "blanks": JSON + " ;  ;\t" * 1_500 + "x",
+    "brackets": JSON + "; " + "(" * 8_000,
+    "a long number": JSON + f"; charset*{'9' * 5_000}=a",
+    "no text": JSON + "; charset*=idna''%41%ff",
+    "no charset": JSON + "; charset*=undefined''a",
+    "a charset that is escaped": JSON + "; charset*=unicode_escape''%5CuD800",
+}
+
+
+def typed(*given: str) -> SimpleNamespace:
+    headers = CIMultiDict(("Content-Type", each) for each in given)
+    return SimpleNamespace(headers=CIMultiDictProxy(headers))
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        JSON,
+        "Application/JSON",
+        "application/problem+json",
+        "application/json;charset=utf-8",
+        'application/json; charset="UTF-8"; ',
+        "application/json ; version=1;charset=us-ascii",
+    ],
+)
+def test_json_is_taken(given: str) -> None:
+    bodies.demand_json(typed(given))
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        (),
+        ("",),
+        ("text/plain",),
+        ("application/jsonp",),
+        ("application/json, text/plain",),
+        (JSON, "text/plain"),
+        ("application/json; charset=latin-1",),
+        ("application/json; charset=utf-8; charset=utf-16",),
+        ("application/json; charset",),
+        *((odd,) for odd in ODD.values()),
+        ("application/json; ((((",),
+        ('application/json; a="',),
+    ],
+)
+def test_what_is_not_json_is_refused(given: tuple[str, ...]) -> None:
+    with pytest.raises(Problem) as caught:
+        bodies.demand_json(typed(*given))
+    assert caught.value.status == 415

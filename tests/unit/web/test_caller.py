@@ -1,4 +1,4 @@
-"""Named proxies are believed about who calls, and nobody else about anything."""
+"""Only the proxies in the settings are believed about the caller's address."""
 
 from __future__ import annotations
 
@@ -155,7 +155,7 @@ def test_what_a_client_has_made_up_is_hardly_looked_at(
 
 
 def test_what_hostile_headers_take_grows_with_their_length_only() -> None:
-    # With its square, the limit of a test would end this.
+    # Quadratic time would exceed the timeout of a test.
     for text in ("10.0.0.9,", '"', "for=", "1", "1:"):
         longest = text * (1_000_000 // len(text))
         seen(PROXY, ("X-Forwarded-For", longest), ("Forwarded", longest))

@@ -1,4 +1,4 @@
-"""Whoever lets the server wait is waited for only so long, and makes room for others."""
+"""A client that keeps the server waiting is timed out, and dropped if others need room."""
 
 from __future__ import annotations
 
@@ -18,8 +18,11 @@ from faust.web.drivers.aiohttp import Web as FaustWeb
 
 from fraudapp.metrics import registry
 from fraudapp.process.logs import AUDIT
-from tests.unit.web.serving import sent, served, until
-from web.connections import Connection, Connections, Limits, Runner, TooMuch
+from tests.support.serving import sent, served, until
+from web.connection import Connection, TooMuch
+from web.connections import Connections
+from web.limits import Limits
+from web.runner import Runner
 
 SHORT = Limits(connections=100, head=0.2, idle=0.2, body=0.2, rate=1e9, answer=0.2, tick=0.01)
 GET = b"GET / HTTP/1.1\r\nHost: h\r\n\r\n"
@@ -59,7 +62,7 @@ def application() -> web.Application:
 
 
 async def drip(port: int, beginning: bytes, drop: bytes) -> None:
-    """Send something every now and then, and never come to an end."""
+    """Send a few bytes again and again, and never the end."""
     _, writer = await sent(port, beginning)
     with suppress(ConnectionError):
         while not writer.is_closing():
@@ -69,7 +72,7 @@ async def drip(port: int, beginning: bytes, drop: bytes) -> None:
 
 
 async def asked_before(port: int, *parts: bytes) -> Any:
-    """Send something after a request that was answered."""
+    """Send the parts after a request that was answered."""
     reader, writer = await sent(port, GET)
     assert await reader.readuntil(b"here")
     for part in parts:
@@ -78,13 +81,13 @@ async def asked_before(port: int, *parts: bytes) -> Any:
 
 
 async def unread(port: int, path: bytes, *headers: bytes) -> Any:
-    """Ask for something large, and take nothing of it."""
+    """Request a large answer, and read nothing of it."""
     head = b"GET %b HTTP/1.1\r\nHost: h\r\n%b\r\n" % (path, b"".join(headers))
     return await sent(port, head, limit=1)
 
 
 async def taken(reader: asyncio.StreamReader, max_batch: int, *, pause: float) -> int:
-    """Take all there is, slowly; returns how many bytes that was."""
+    """Read the whole answer slowly; returns its size in bytes."""
     size = 0
     while piece := await reader.read(max_batch):
         size += len(piece)
@@ -227,7 +230,7 @@ def test_aiohttp_and_faust_still_have_the_private_names_this_leans_on() -> None:
 
 
 async def test_requests_ahead_of_their_turn_are_all_answered_and_few_are_held() -> None:
-    """However many come at once: the next is looked at when the one before is answered."""
+    """Of any number of pipelined requests, the next is parsed once the one before is answered."""
     go, queued, count = asyncio.Event(), 0, 2_000
 
     async def waiting(request: web.Request) -> web.StreamResponse:

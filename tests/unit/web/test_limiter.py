@@ -1,4 +1,4 @@
-"""Each caller may ask so often, and however many there are, counting costs little."""
+"""Each caller has a rate limit, and counting costs little, however many callers there are."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_any_number_of_callers_is_kept_in_bounded_memory_and_time() -> None:
     for number in range(3 * MOST_CALLERS):
         assert limiter.hit(str(number), 0.0) == 0
     assert len(limiter) == MOST_CALLERS
-    # A look through all of them at each would meet the limit of a test.
+    # Scanning all callers at each request would exceed the timeout of a test.
     assert limiter.hit(str(3 * MOST_CALLERS - 1), 1.0) == 3_599
     assert limiter.hit("late", 3_600.0) == 0
     assert len(limiter) == 1

@@ -1,4 +1,4 @@
-"""Headers that weigh what a client would take, as clients write them."""
+"""`Accept` headers are read as clients write them."""
 
 from __future__ import annotations
 
@@ -43,6 +43,6 @@ def test_any_header_is_weighed(fields: list[str]) -> None:
 
 
 def test_what_weighing_takes_grows_with_the_length_only() -> None:
-    # With its square, the limit of a test would end this.
+    # Quadratic time would exceed the timeout of a test.
     for text in ('"\\', "; ", ", ;", "a", '"a" '):
         weights([text * (1_000_000 // len(text)) + "\x00"])

@@ -1,4 +1,4 @@
-"""A page may send requests if it is ours: by its name, and by its port."""
+"""Only our own pages may send requests; they are known by name and port."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A file is asked for again only where it has changed."""
+"""A file is sent again only if it has changed."""
 
 from __future__ import annotations
 

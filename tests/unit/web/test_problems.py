@@ -1,4 +1,4 @@
-"""What goes wrong is answered with a problem, unless an answer has begun."""
+"""Errors are answered with a problem, unless a part of the answer was sent already."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import pytest
 from aiohttp import web
 
 from fraudapp.sinks.base import SinkUnavailable
-from tests.unit.web.serving import sent, served
-from web.connections import Limits
+from tests.support.serving import sent, served
+from web.limits import Limits
 from web.problems import Problem, problems
 
 GET = b"GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"
@@ -19,7 +19,7 @@ ERRORS = [RuntimeError("no disk"), SinkUnavailable("gone"), Problem(404, "no"), 
 
 
 def failing(exc: Exception, *begun: bytes) -> web.Application:
-    """An application that fails, after a part of its answer if there is any."""
+    """An application whose handler fails, after a part of its answer if one is given."""
 
     async def answer(request: web.Request) -> web.StreamResponse:
         if begun:
@@ -47,7 +47,7 @@ async def test_an_answer_that_fails_in_its_midst_is_cut_off(
             while some := await reader.read(1 << 16):
                 got += some
     assert got.count(b"HTTP/1.1") == 1
-    assert not got.endswith(b"0\r\n\r\n")  # by which a reader would take it for whole
+    assert not got.endswith(b"0\r\n\r\n")  # which would make the answer look complete
     assert [each.levelname for each in caplog.records if "fail" in each.message] == ["ERROR"]
     assert "no HTTP request" not in caplog.text
 

@@ -1,4 +1,4 @@
-"""Names of requests are taken if they are well-formed."""
+"""The ids of a request are kept if they are well-formed."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Alembic migrations of the history."""
+"""Alembic migrations of the Postgres sink."""

@@ -1,4 +1,4 @@
-"""Run by alembic; the connection comes from `fraudapp.sinks.postgres.migrate`."""
+"""Run by Alembic; the connection comes from `fraudapp.sinks.postgres.migrate`."""
 
 from alembic import context
 

@@ -1,4 +1,4 @@
-"""Files give transactions or say which row is wrong, and why."""
+"""Reading a file gives its transactions, or says which row is wrong and why."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from fraudapp.cli.transaction_files import InvalidRow, read_file
 from models.files.rows import UnreadableFile
 from models.records import Transaction
-from tests.unit.transactions import transaction, transactions
+from tests.support.transactions import transaction, transactions
 
 HEADER = (
     "step,type,amount,nameOrig,oldbalanceOrg,newbalanceOrig,"

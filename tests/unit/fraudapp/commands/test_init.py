@@ -1,4 +1,4 @@
-"""`init`: makes what is missing, and nothing twice; says what cannot be reached."""
+"""`init` creates what is missing, and nothing twice; it names the server that does not answer."""
 
 from __future__ import annotations
 
@@ -40,12 +40,12 @@ def test_a_model_is_trained_once() -> None:
     assert second.output.endswith(" is active\n")
 
 
-def test_many_at_once_end_with_one_sound_model(tmp_path: Path) -> None:
+def test_several_preparations_at_once_end_with_one_sound_model(tmp_path: Path) -> None:
     settings = load()
     with ThreadPoolExecutor(3) as pool:
-        each = [pool.submit(prepare_model, settings, lambda line: None) for _ in range(3)]
-    for one in each:
-        one.result()
+        futures = [pool.submit(prepare_model, settings, lambda line: None) for _ in range(3)]
+    for future in futures:
+        future.result()
     registry = ModelRegistry(tmp_path / "data" / "models")
     assert registry.versions() == [registry.active()]
 

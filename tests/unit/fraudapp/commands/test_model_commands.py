@@ -1,4 +1,4 @@
-"""`train`, `evaluate` and `models`: the model's life from the command line."""
+"""`train`, `evaluate` and `models`: the life of a model on the command line."""
 
 from __future__ import annotations
 
@@ -20,6 +20,8 @@ from fraudapp.model_registry import ACTIVE_FILE, ModelRegistry
 from fraudapp.settings import load
 from models.artifact import CARD_FILE, MODEL_FILE, ModelFileError
 from models.training.train import train as train_on
+
+pytestmark = pytest.mark.slow
 
 COMMANDS = {"train": train.command, "evaluate": evaluate.command, "models": models.command}
 
@@ -201,7 +203,7 @@ def test_a_damaged_registry_is_a_sentence_in_every_command(
         if done.exit_code:
             assert done.exit_code == 1
             assert len(done.output.strip().splitlines()) <= 2, done.output
-    with suppress(ModelFileError):  # of which a worker that starts makes a sentence
+    with suppress(ModelFileError):  # a starting worker prints it as a sentence
         ready_scorer(load(), lambda line: None)
     trained = run("train", sample)
     unfixable = place == ACTIVE_FILE and damage == "folder"

@@ -1,4 +1,4 @@
-"""What cannot be meant on the command line is refused before anything is done."""
+"""Arguments that make no sense are refused before a command does anything."""
 
 from __future__ import annotations
 

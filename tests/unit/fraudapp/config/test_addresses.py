@@ -1,4 +1,4 @@
-"""Every address works for the client that reads it, or is refused; no secret is ever shown."""
+"""Every address works in the client that reads it, or is refused; no secret is ever shown."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def test_redis_is_read(given: str, read: Mapping[str, Any]) -> None:
 
 
 def connecting(url: str) -> dict[str, Any]:
-    """What asyncpg is given."""
+    """Return the arguments with which SQLAlchemy calls asyncpg."""
     made = make_url(url)
     return dict(made.get_dialect()().create_connect_args(made)[1])
 
@@ -193,7 +193,7 @@ HOSTS = ("h:0", "h:70000", "h:abc", "h:", ":1", "a b", "h:1:2", "[::1", "[x]:1",
         ),
     ],
 )
-def test_what_no_client_could_use_is_refused_with_an_example(
+def test_an_address_that_no_client_could_use_is_refused_with_an_example(
     name: str, value: str, words: str
 ) -> None:
     with pytest.raises(SettingsError) as caught:

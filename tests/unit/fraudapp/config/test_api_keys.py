@@ -1,4 +1,4 @@
-"""Keys open what their scopes say, and are never shown."""
+"""Keys grant their scopes, and their secrets are never shown."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def test_keys_have_names_and_scopes() -> None:
     assert parse("").find("") is None
 
 
-def test_keys_may_stand_one_on_a_line() -> None:
+def test_keys_may_be_on_a_line_each() -> None:
     keys = parse(f"reader:read:{SECRET}\nwriter:write:{SECRET[::-1]}")
     assert keys.names == ["reader", "writer"]
 

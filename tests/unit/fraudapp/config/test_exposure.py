@@ -1,4 +1,4 @@
-"""Who reaches an address, and when that is refused."""
+"""An address that other machines reach is refused unless there are keys or it is meant."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def test_loopback_is_known_by_whatever_name(address: str) -> None:
 @pytest.mark.parametrize(
     "address", ["0.0.0.0", "::", "192.168.1.5", "::ffff:10.0.0.1", "no.such.name.invalid", "a b"]
 )
-def test_any_other_address_needs_keys_or_a_word(address: str) -> None:
+def test_any_other_address_needs_keys_or_an_explicit_setting(address: str) -> None:
     problem = refusal(address, has_keys=False, open_to_all=False)
     assert problem is not None
     assert address in problem

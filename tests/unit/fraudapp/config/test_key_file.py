@@ -1,4 +1,4 @@
-"""Keys in a file are those that it holds now, or last held."""
+"""A file of keys gives those that it holds now, or the last good ones."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_a_file_that_was_written_to_or_replaced_is_read_again(path: Path, file: 
     other.write_text(f"a:read:{OLD}\n")
     other.replace(path)
     assert looked(file).find(OLD)
-    # As Kubernetes does it: a link to a folder is turned over.
+    # Kubernetes updates a mounted secret by pointing a symbolic link at another folder.
     for number, secret in enumerate((NEW, OLD)):
         folder = path.with_name(str(number))
         folder.mkdir()
@@ -63,7 +63,7 @@ def test_a_file_that_was_written_to_or_replaced_is_read_again(path: Path, file: 
 
 
 @pytest.mark.parametrize("content", ["", "\n", "a:read:short", "a:everything:" + NEW, None])
-def test_what_is_wrong_is_said_once_and_the_last_keys_stay(
+def test_a_wrong_file_is_logged_once_and_the_last_keys_stay(
     path: Path, file: KeyFile, content: str | None, caplog: pytest.LogCaptureFixture
 ) -> None:
     assert looked(file)
@@ -89,7 +89,7 @@ def test_a_key_is_taken_away_by_emptying_or_commenting_its_line(path: Path, file
 
 
 @pytest.mark.timeout(20)
-def test_what_is_no_regular_file_is_not_waited_for(
+def test_a_pipe_is_refused_without_waiting(
     path: Path, file: KeyFile, caplog: pytest.LogCaptureFixture
 ) -> None:
     path.unlink()
@@ -98,10 +98,10 @@ def test_what_is_no_regular_file_is_not_waited_for(
     assert "no regular file" in caplog.text
 
 
-def test_a_file_is_looked_at_while_nobody_asks(
+def test_a_watched_file_is_read_without_requests(
     path: Path, file: KeyFile, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(key_file, "EVERY", 0.01)
+    monkeypatch.setattr(key_file, "POLL_INTERVAL", 0.01)
     file.watch()
     path.write_text(f"b:read:{NEW}")
     while not file.keys.find(NEW):

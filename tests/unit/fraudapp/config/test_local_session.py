@@ -1,3 +1,5 @@
+"""The session file of an embedded stack is believed only while its stack lives."""
+
 from __future__ import annotations
 
 import subprocess
@@ -29,20 +31,20 @@ def test_settings_are_found_while_the_stack_runs_and_not_after(tmp_path: Path) -
     assert not (folder / NAME).exists()
 
 
-def test_the_note_goes_when_the_stack_fails(tmp_path: Path) -> None:
+def test_the_session_file_is_removed_when_the_stack_fails(tmp_path: Path) -> None:
     with pytest.raises(ZeroDivisionError), announced(tmp_path, SETTINGS):
         raise ZeroDivisionError
     assert running_settings(tmp_path) == {}
 
 
-def test_a_folder_has_one_stack(tmp_path: Path) -> None:
+def test_a_data_folder_has_one_stack_at_a_time(tmp_path: Path) -> None:
     with announced(tmp_path, SETTINGS):
         with pytest.raises(AlreadyRunning), announced(tmp_path, {}):
             pass
         assert running_settings(tmp_path) == SETTINGS
 
 
-def test_a_killed_stack_leaves_a_note_that_nobody_believes_and_the_next_replaces(
+def test_the_session_file_of_a_killed_stack_is_ignored_and_replaced_by_the_next(
     tmp_path: Path,
 ) -> None:
     argv = [sys.executable, "-c", HOLD, str(tmp_path)]

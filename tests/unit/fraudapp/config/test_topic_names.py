@@ -1,4 +1,4 @@
-"""Topics that are one and the same stop the start: each would be read as what it is not."""
+"""Two settings of one topic stop the start, since its records would be misread."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from fraudapp.settings import Settings, SettingsError, load
 
 TOPICS = ("TRANSACTIONS_TOPIC", "DECISIONS_TOPIC", "DEAD_LETTERS_TOPIC")
 
-# Few letters, so that names meet; among them those that Kafka takes for each other.
+# Few characters, so that names collide; Kafka takes some of them for each other.
 names = st.text("a._-", min_size=1, max_size=4).filter(lambda name: name not in (".", ".."))
 made = st.builds("{}-{}".format, names, st.sampled_from(MADE_FROM_ID))
 
 
 def all_topics(settings: Settings) -> list[str]:
-    """As the broker gets them."""
+    """Return the names of all topics, as the broker gets them."""
     own = [f"{settings.app_id}-{end}" for end in MADE_FROM_ID]
     return [*own, *(getattr(settings, name.lower()) for name in TOPICS)]
 

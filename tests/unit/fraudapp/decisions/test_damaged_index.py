@@ -1,4 +1,4 @@
-"""Whatever is wrong with an index on disk, it never tells anything but what the log holds."""
+"""However an index on disk is damaged, it never says anything that the log does not hold."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from fraudapp.decisions.index import DecisionIndex, IndexDamaged, IndexInUse
 from fraudapp.decisions.log_records import LogRecord
 from fraudapp.process.disk import DiskUnusable, in_use
 from models.records import Decision
-from tests.damage import FILES, WAYS, damage
-from tests.unit.decisions import decision
+from tests.support.damage import FILES, WAYS, damage
+from tests.support.decisions import decision
 
 LOG = [
     LogRecord(offset, each, encode(each))
@@ -29,7 +29,7 @@ NOBODY = 65534
 
 
 def on_disk(folder: Path) -> DecisionIndex:
-    """Return an index of the log, in several files."""
+    """Return an index of `LOG` that has several files on disk."""
     index = DecisionIndex(folder)
     for start in range(0, len(LOG), 200):
         index.apply(LOG[start : start + 200], start + 200)
@@ -38,7 +38,7 @@ def on_disk(folder: Path) -> DecisionIndex:
 
 
 def all_of(index: DecisionIndex) -> dict[str, Decision]:
-    """Read the rest of the log, and return what the index says then."""
+    """Apply the rest of the log, and return all decisions that the index has then."""
     assert index.find(list(DECIDED)).keys() == set(list(DECIDED)[: index.next_offset])
     index.apply(LOG[index.next_offset :], len(LOG))
     assert sum(index.counts.values()) == len(LOG)
@@ -47,7 +47,7 @@ def all_of(index: DecisionIndex) -> dict[str, Decision]:
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    """Return what is in the files of an index, without the notes of who tried to open it."""
+    """Return the contents of an index's files, without RocksDB's own log of attempts to open it."""
     return {path.name: path.read_bytes() for path in folder.iterdir() if path.name[:3] != "LOG"}
 
 
@@ -69,7 +69,7 @@ def opened_elsewhere(folder: Path) -> Iterator[None]:
 
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("kind", FILES)
-def test_an_index_with_a_damaged_file_is_that_of_an_earlier_end_of_the_log_or_damaged(
+def test_an_index_with_a_damaged_file_has_an_earlier_next_offset_or_raises(
     tmp_path: Path, kind: str, way: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     folder = tmp_path / "block-7"  # a word with a lock in it
@@ -117,7 +117,7 @@ def test_an_index_with_a_garbled_value_begins_anew(
     with closing(Rdict(str(tmp_path / "p"), Options(raw_mode=True))) as files:
         files.delete(key) if value is None else files.put(key, value)
     with closing(DecisionIndex(tmp_path / "p")) as index:
-        if (key, value) != (b"\x00cursor", b"99999999999"):  # which the end of the log tells
+        if (key, value) != (b"\x00cursor", b"99999999999"):  # which only the end of the log reveals
             assert (index.next_offset, index.counts, index.made_anew) == (0, {}, True)
             assert f"{tmp_path / 'p'} is damaged" in caplog.text
 
@@ -144,7 +144,7 @@ def _folders_in_it(path: Path) -> None:
 
 
 @pytest.mark.parametrize("put", [_a_file, _a_link_to_nothing, _folders_in_it])
-def test_what_is_no_index_is_thrown_away(tmp_path: Path, put: Callable[[Path], None]) -> None:
+def test_a_path_that_is_no_index_is_replaced(tmp_path: Path, put: Callable[[Path], None]) -> None:
     put(tmp_path / "p")
     with closing(DecisionIndex(tmp_path / "p")) as index:
         assert all_of(index) == DECIDED
@@ -162,7 +162,7 @@ def test_a_folder_that_is_on_another_disk_stays_there(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("also_damaged", [False, True])
-def test_what_another_process_has_open_is_in_use_and_stays_as_it_is(
+def test_an_index_that_another_process_has_open_is_in_use_and_unchanged(
     tmp_path: Path, also_damaged: bool
 ) -> None:
     folder = tmp_path / "p"
@@ -197,7 +197,7 @@ except DiskUnusable as exc:
 
 
 def opened_by_a_user(folder: Path) -> str:
-    """Open an index without the rights of root; return if it was made anew, or a sentence."""
+    """Open an index without the rights of root; return `made_anew`, or the error text."""
     command = [sys.executable, "-c", _OPENED, str(folder)]
     if os.getuid() == 0:
         lost = "-dac_override,-dac_read_search,-fowner"
@@ -207,7 +207,7 @@ def opened_by_a_user(folder: Path) -> str:
 
 @pytest.mark.parametrize("mode", [0o000, 0o500])
 @pytest.mark.parametrize("path", [".", "LOCK", "CURRENT"])
-def test_permissions_that_are_ours_to_mend_are_mended(tmp_path: Path, path: str, mode: int) -> None:
+def test_permissions_of_our_own_files_are_repaired(tmp_path: Path, path: str, mode: int) -> None:
     on_disk(tmp_path / "p").close()
     (tmp_path / "p" / path).chmod(mode)
     assert opened_by_a_user(tmp_path / "p") in ("True", "False")
@@ -216,7 +216,7 @@ def test_permissions_that_are_ours_to_mend_are_mended(tmp_path: Path, path: str,
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="needs files of somebody else")
-def test_what_is_somebody_elses_is_told_and_stays(tmp_path: Path) -> None:
+def test_files_of_another_user_are_reported_and_kept(tmp_path: Path) -> None:
     folder = tmp_path / "p"
     on_disk(folder).close()
     for each in (folder, *folder.iterdir()):
@@ -229,7 +229,7 @@ def test_what_is_somebody_elses_is_told_and_stays(tmp_path: Path) -> None:
         assert all_of(index) == DECIDED
 
 
-def test_a_disk_that_takes_nothing_is_told(tmp_path: Path) -> None:
+def test_a_disk_that_takes_nothing_is_reported(tmp_path: Path) -> None:
     index = DecisionIndex(tmp_path / "p")
     (tmp_path / "p").rename(tmp_path / "gone")
     (tmp_path / "p").symlink_to("/proc")  # where nothing can be made or removed

@@ -1,4 +1,4 @@
-"""A disk without room changes nothing of an index, and takes it in when there is some."""
+"""A full disk leaves an index as it is, and the index goes on once there is room."""
 
 from __future__ import annotations
 
@@ -15,14 +15,16 @@ from fraudapp.decisions.index import DecisionIndex
 from fraudapp.decisions.log_records import LogRecord
 from fraudapp.local.processes import POLL
 from fraudapp.process.disk import DiskFull
-from tests.small_disk import SmallDisk
-from tests.unit.decisions import decision
+from tests.support.decisions import decision
+from tests.support.small_disk import SmallDisk
+
+pytestmark = pytest.mark.slow
 
 BATCH = 500
 
 
 def log() -> Iterator[list[LogRecord]]:
-    """Batches of decisions that cannot be compressed, without end."""
+    """Yield batches of decisions that cannot be compressed, without end."""
     offset = 0
     while True:
         batch = []
@@ -33,7 +35,7 @@ def log() -> Iterator[list[LogRecord]]:
         yield batch
 
 
-def taken(index: DecisionIndex, batch: list[LogRecord]) -> bool:
+def applied(index: DecisionIndex, batch: list[LogRecord]) -> bool:
     try:
         index.apply(batch, batch[-1].offset + 1)
     except DiskFull:
@@ -52,29 +54,31 @@ def until(done: Callable[[], bool], seconds: float = 60.0) -> None:
         time.sleep(POLL)
 
 
-def test_what_a_full_disk_does_not_take_is_taken_when_there_is_room(small_disk: SmallDisk) -> None:
-    index = DecisionIndex(small_disk.folder / "ledger")
+def test_a_batch_that_a_full_disk_refuses_is_applied_once_there_is_room(
+    small_disk: SmallDisk,
+) -> None:
+    index = DecisionIndex(small_disk.folder / "index")
     batches = log()
     index.apply(next(batches), BATCH)
     small_disk.fill()
     before, batch = b"", next(batches)
-    while taken(index, batch):
+    while applied(index, batch):
         before, batch = state(index), next(batches)
     assert state(index) == before
     assert index.find([batch[0].decision.transaction_id]) == {}
     index.flush_if_idle()
     small_disk.make_room()
-    until(lambda: taken(index, batch))
+    until(lambda: applied(index, batch))
     assert sum(index.counts.values()) == index.next_offset == batch[-1].offset + 1
     index.close()
-    with closing(DecisionIndex(small_disk.folder / "ledger")) as index:
+    with closing(DecisionIndex(small_disk.folder / "index")) as index:
         assert (index.made_anew, index.next_offset) == (False, batch[-1].offset + 1)
 
 
 def test_an_index_that_cannot_be_opened_on_a_full_disk_is_not_thrown_away(
     small_disk: SmallDisk, caplog: pytest.LogCaptureFixture
 ) -> None:
-    folder = small_disk.folder / "ledger"
+    folder = small_disk.folder / "index"
     with closing(DecisionIndex(folder)) as index:
         index.apply(next(log()), BATCH)
     small_disk.fill()

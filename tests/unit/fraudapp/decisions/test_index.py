@@ -1,4 +1,4 @@
-"""An index is a function of the log: whoever has read as far agrees with it."""
+"""An index is a function of the log: all that have read up to one offset agree."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from fraudapp.decisions.log_identity import LogIdentity
 from fraudapp.decisions.log_records import LogRecord
 from models.activity import Activity
 from models.records import Outcome
-from tests.unit.decisions import decision
+from tests.support.decisions import decision
 
 
 def record(offset: int, id_: str, outcome: Outcome) -> LogRecord:
@@ -34,7 +34,7 @@ logs = st.lists(
 ).map(lambda rows: [record(offset, *row) for offset, row in enumerate(rows)])
 
 
-# Opens databases, which takes the longer the busier the machine is.
+# Opening databases takes long on a busy machine, so there is no deadline.
 @settings(deadline=None)
 @given(log=logs, data=st.data())
 def test_the_first_decision_under_an_id_counts_however_the_log_is_read(
@@ -43,11 +43,11 @@ def test_the_first_decision_under_an_id_counts_however_the_log_is_read(
     first: dict[str, LogRecord] = {}
     for each in log:
         first.setdefault(each.decision.transaction_id, each)
-    folder = tmp_path_factory.mktemp("ledger") / "partition-0"
+    folder = tmp_path_factory.mktemp("index") / "partition-0"
     index = DecisionIndex(folder)
     while index.next_offset < len(log):
         end = data.draw(st.integers(index.next_offset + 1, len(log)))
-        start = data.draw(st.integers(0, index.next_offset))  # read again from anywhere before
+        start = data.draw(st.integers(0, index.next_offset))  # some records are read again
         index.apply(log[start:end], end)
         if data.draw(st.booleans()):
             index.close()
@@ -62,7 +62,7 @@ def test_the_first_decision_under_an_id_counts_however_the_log_is_read(
     index.close()
 
 
-def test_a_damaged_ledger_begins_anew(tmp_path: Path) -> None:
+def test_a_damaged_index_begins_anew(tmp_path: Path) -> None:
     index = DecisionIndex(tmp_path / "p")
     index.apply([record(0, "a", Outcome.BLOCK)], 1)
     index.close()
@@ -121,43 +121,43 @@ import os, signal, sys
 from pathlib import Path
 from fraudapp.decisions.index import DecisionIndex
 from fraudapp.decisions.batch import Batch
-from tests.unit.decisions import decision
+from tests.support.decisions import decision
 
 index = DecisionIndex(Path(sys.argv[1]))
-for number in range(60):
-    index.extend(Batch([decision(f"{number}-{place}") for place in range(400)]))
+for batch in range(60):
+    index.extend(Batch([decision(f"{batch}-{place}") for place in range(400)]))
 os.kill(os.getpid(), signal.SIGKILL)
 """
 
 
-def test_after_a_crash_an_index_is_that_of_an_earlier_end_of_the_log(tmp_path: Path) -> None:
+def test_after_a_crash_an_index_is_that_of_an_earlier_next_offset(tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, "-c", _KILLED, str(tmp_path / "p")], check=False)
     assert done.returncode == -signal.SIGKILL
     with closing(DecisionIndex(tmp_path / "p")) as index:
         batches, rest = divmod(index.next_offset, 400)
         assert rest == 0
         assert sum(index.counts.values()) == sum(index.activity.scores) == index.next_offset
-        ids = [f"{number}-{place}" for number in range(60) for place in range(400)]
+        ids = [f"{batch}-{place}" for batch in range(60) for place in range(400)]
         assert list(index.find(ids)) == ids[: batches * 400]
 
 
 _IN_MEMORY = ("rocksdb.num-entries-active-mem-table", "rocksdb.num-entries-imm-mem-tables")
 
-_KILLED_AT_REST = f"""
+_KILLED_WHEN_IDLE = f"""
 import os, signal, sys
 from pathlib import Path
 from fraudapp.decisions.index import DecisionIndex
 from fraudapp.decisions.batch import Batch
-from tests.unit.decisions import decision
+from tests.support.decisions import decision
 
 def in_memory():
     return sum(map(index._db.property_int_value, {_IN_MEMORY}))
 
 index = DecisionIndex(Path(sys.argv[1]))
-for number in range(3):
-    index.extend(Batch([decision(f"{{number}}-{{place}}") for place in range(4)]))
+for batch in range(3):
+    index.extend(Batch([decision(f"{{batch}}-{{place}}") for place in range(4)]))
     index.flush_if_idle()
-    assert in_memory()  # something has just come
+    assert in_memory()  # not idle: decisions have just been applied
 index.flush_if_idle()
 while in_memory():
     pass
@@ -165,8 +165,8 @@ os.kill(os.getpid(), signal.SIGKILL)
 """
 
 
-def test_an_index_at_rest_has_nothing_to_lose(tmp_path: Path) -> None:
-    command = [sys.executable, "-c", _KILLED_AT_REST, str(tmp_path / "p")]
+def test_an_idle_index_loses_nothing_in_a_crash(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", _KILLED_WHEN_IDLE, str(tmp_path / "p")]
     done = subprocess.run(command, check=False, timeout=60)
     assert done.returncode == -signal.SIGKILL
     with closing(DecisionIndex(tmp_path / "p")) as index:

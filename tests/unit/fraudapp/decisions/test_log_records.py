@@ -1,4 +1,4 @@
-"""Whatever a worker can write is read back from the log, and nothing else."""
+"""Every decision that a worker can write is read back from the log, and nothing else."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from models import characters
 from models.key_hash import key_partitions
 from models.parsing import parse
 from models.records import Decision
-from tests.unit.decisions import decision
-from tests.unit.transactions import transaction
+from tests.support.decisions import decision
+from tests.support.transactions import transaction
 
 PARTITIONS = 4
 TEXTS = st.text(min_size=1, max_size=40).filter(characters.allowed) | st.sampled_from(
@@ -27,8 +27,8 @@ TEXTS = st.text(min_size=1, max_size=40).filter(characters.allowed) | st.sampled
 
 def record(written: Decision) -> ConsumerRecord[Any, Any]:
     key, value = written.transaction_id.encode(), encode(written)
-    (home,) = key_partitions([written.transaction_id], PARTITIONS)
-    return ConsumerRecord("d", home, 7, 0, 0, key, value, None, len(key), len(value), [])
+    (partition,) = key_partitions([written.transaction_id], PARTITIONS)
+    return ConsumerRecord("d", partition, 7, 0, 0, key, value, None, len(key), len(value), [])
 
 
 @given(transaction_id=TEXTS, sender=TEXTS, receiver=TEXTS)
@@ -41,17 +41,17 @@ def test_whatever_is_accepted_is_read_back(transaction_id: str, sender: str, rec
 
 
 def test_a_character_of_a_newer_unicode_is_read_back() -> None:
-    """Workers of another Python accept it."""
+    """Workers with another version of Python accept it."""
     assert len(log_records([record(decision("\U0003ffff"))], PARTITIONS)) == 1
 
 
 @pytest.mark.parametrize("text", ["\0", "\x1b", "\u202e"])
 @pytest.mark.parametrize("field", ["nameOrig", "nameDest"])
-def test_what_no_worker_accepts_is_passed_over(field: str, text: str) -> None:
+def test_a_character_that_no_worker_accepts_is_skipped(field: str, text: str) -> None:
     written = decision("a", transaction=transaction("a", **{field: text}))
     assert log_records([record(written)], PARTITIONS) == []
 
 
-def test_a_nul_that_postgres_does_not_take_is_passed_over() -> None:
+def test_a_nul_that_postgres_does_not_take_is_skipped() -> None:
     written = decision(model_version="a\0")
     assert log_records([record(written)], PARTITIONS) == []

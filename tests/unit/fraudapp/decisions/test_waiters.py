@@ -1,9 +1,9 @@
-"""Whoever waits is woken by the decision, and memory stays bounded."""
+"""A waiter is woken by its decision, and memory stays bounded."""
 
 from __future__ import annotations
 
 from fraudapp.decisions.waiters import DecisionWaiters
-from tests.unit.decisions import decision
+from tests.support.decisions import decision
 
 
 async def test_everybody_who_waits_for_an_id_gets_its_decision() -> None:
@@ -27,13 +27,13 @@ async def test_nobody_waits_any_longer_once_it_is_closed() -> None:
         assert late.result() is None
 
 
-async def test_a_waiter_who_has_gone_is_no_obstacle() -> None:
+async def test_a_waiter_who_has_left_is_no_obstacle() -> None:
     waiters = DecisionWaiters()
-    with waiters.subscribe("a") as gone:
-        gone.cancel()
+    with waiters.subscribe("a") as left:
+        left.cancel()
         waiters.notify([decision("a")])
-    assert not waiters.expects("a")
-    assert not waiters.anybody()
+    assert not waiters.is_awaited("a")
+    assert not waiters.has_waiters()
 
 
 async def test_the_first_decision_on_an_id_is_the_one_that_counts() -> None:
@@ -45,7 +45,7 @@ async def test_the_first_decision_on_an_id_is_the_one_that_counts() -> None:
 
 
 def test_only_the_latest_that_were_accepted_are_remembered() -> None:
-    waiters = DecisionWaiters(remembered=2)
+    waiters = DecisionWaiters(max_accepted=2)
     waiters.accept(["x", "y"])
     waiters.accept(["x", "z"])
     assert [waiters.accepted(each) for each in "xyz"] == [True, False, True]

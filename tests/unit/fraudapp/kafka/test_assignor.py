@@ -1,4 +1,4 @@
-"""Every worker follows what others write to the tables, whatever partitions there are."""
+"""Every worker follows the changelog partitions that others write, however topics have grown."""
 
 from __future__ import annotations
 
@@ -12,23 +12,22 @@ from hypothesis import strategies as st
 from fraudapp.kafka.assignor import OwnersAssignor
 
 INPUT: Final = "transactions"
-KEPT: Final = 4
-"""Partitions of the tables."""
+CHANGELOG_PARTITIONS: Final = 4
 
 
 def worker() -> OwnersAssignor:
-    """The assignor of a worker with two tables."""
+    """The assignor of a worker with two global tables."""
     app = faust.App("test", store="memory://", PartitionAssignor=OwnersAssignor)
     for name in ("counts", "reports"):
-        app.GlobalTable(name, partitions=KEPT)
+        app.GlobalTable(name, partitions=CHANGELOG_PARTITIONS)
     return cast(OwnersAssignor, app.assignor)
 
 
 def rebalance(workers: dict[str, OwnersAssignor], partitions: int) -> None:
-    """Assign what there is to them, as the group does when one comes, goes or hears of more."""
+    """Assign all topics to these workers, with this many partitions of the input."""
     leader = next(iter(workers.values()))
     changelogs = leader._table_manager.changelog_topics
-    sizes = {INPUT: partitions, **dict.fromkeys(changelogs, KEPT)}
+    sizes = {INPUT: partitions, **dict.fromkeys(changelogs, CHANGELOG_PARTITIONS)}
     cluster: Any = SimpleNamespace(partitions_for_topic=lambda topic: set(range(sizes[topic])))
     subscribed = {name: each.metadata(set(sizes)) for name, each in workers.items()}
     assigned = leader.assign(cluster, subscribed)
@@ -39,13 +38,19 @@ def rebalance(workers: dict[str, OwnersAssignor], partitions: int) -> None:
 names = st.sets(st.sampled_from("abcde"), min_size=1)
 
 
-@given(st.lists(st.tuples(names, st.integers(KEPT, KEPT + 4)), min_size=1, max_size=6))
-def test_a_worker_hears_of_every_partition_that_another_one_writes(
-    moments: list[tuple[set[str], int]],
+@given(
+    st.lists(
+        st.tuples(names, st.integers(CHANGELOG_PARTITIONS, CHANGELOG_PARTITIONS + 4)),
+        min_size=1,
+        max_size=6,
+    )
+)
+def test_a_worker_follows_every_changelog_partition_that_another_one_writes(
+    generations: list[tuple[set[str], int]],
 ) -> None:
     workers: dict[str, OwnersAssignor] = {}
-    partitions = KEPT
-    for members, more in moments:
+    partitions = CHANGELOG_PARTITIONS
+    for members, more in generations:
         partitions = max(partitions, more)
         workers = {name: workers.get(name) or worker() for name in sorted(members)}
         rebalance(workers, partitions)
@@ -55,5 +60,5 @@ def test_a_worker_hears_of_every_partition_that_another_one_writes(
             owned += own
             for topic in each._table_manager.changelog_topics:
                 followed = {tp.partition for tp in each.assigned_standbys() if tp.topic == topic}
-                assert followed == set(range(KEPT)) - own
+                assert followed == set(range(CHANGELOG_PARTITIONS)) - own
         assert sorted(owned) == list(range(partitions))

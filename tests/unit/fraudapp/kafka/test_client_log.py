@@ -1,4 +1,4 @@
-"""What is said over and over is said once in a while, and nothing else is left out."""
+"""A repeated message passes once in a while, and no other message is suppressed."""
 
 from __future__ import annotations
 
@@ -8,47 +8,49 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fraudapp.kafka.client_log import EVERY, MOST, Seldom
+from fraudapp.kafka.client_log import MAX_MESSAGES, REPEAT_SECONDS, RepeatFilter
 
-SENTENCES = st.sampled_from(["broken", "also broken", "100% broken"])
-STEPS = st.floats(0, EVERY / 2)
-
-
-def record(sentence: str, level: int = logging.ERROR) -> logging.LogRecord:
-    return logging.LogRecord("aiokafka", level, "", 0, "it is %s", (sentence,), None)
+MESSAGES = st.sampled_from(["broken", "also broken", "100% broken"])
+STEPS = st.floats(0, REPEAT_SECONDS / 2)
 
 
-@given(st.lists(st.tuples(SENTENCES, STEPS), max_size=60))
-def test_a_sentence_is_said_at_once_and_then_once_in_a_while(
+def record(message: str, level: int = logging.ERROR) -> logging.LogRecord:
+    return logging.LogRecord("aiokafka", level, "", 0, "it is %s", (message,), None)
+
+
+@given(st.lists(st.tuples(MESSAGES, STEPS), max_size=60))
+def test_a_message_passes_at_first_and_then_once_in_a_while(
     lines: list[tuple[str, float]],
 ) -> None:
     now = 0.0
-    seldom = Seldom(lambda: now)
-    said: dict[str, float] = {}
-    left_out: Counter[str] = Counter()
-    for sentence, step in lines:
+    repeats = RepeatFilter(lambda: now)
+    passed_at: dict[str, float] = {}
+    suppressed: Counter[str] = Counter()
+    for message, step in lines:
         now += step
-        each = record(sentence)
-        passed = seldom.filter(each)
-        assert passed == (sentence not in said or now - said[sentence] >= EVERY)
+        each = record(message)
+        passed = repeats.filter(each)
+        due = message not in passed_at or now - passed_at[message] >= REPEAT_SECONDS
+        assert passed == due
         if not passed:
-            left_out[sentence] += 1
+            suppressed[message] += 1
             continue
-        said[sentence] = now
+        passed_at[message] = now
         text = each.getMessage()
-        assert text.startswith(f"it is {sentence}")
-        assert (f"(and {left_out[sentence]} times more" in text) == bool(left_out.pop(sentence, 0))
+        assert text.startswith(f"it is {message}")
+        told = f"(and {suppressed[message]} times more" in text
+        assert told == bool(suppressed.pop(message, 0))
 
 
-def test_debugging_leaves_nothing_out() -> None:
-    seldom = Seldom()
-    assert all(seldom.filter(record("broken", logging.DEBUG)) for _ in range(3))
+def test_debug_messages_always_pass() -> None:
+    repeats = RepeatFilter()
+    assert all(repeats.filter(record("broken", logging.DEBUG)) for _ in range(3))
 
 
-def test_no_more_is_remembered_than_was_said_lately() -> None:
+def test_the_messages_remembered_are_bounded() -> None:
     now = 0.0
-    seldom = Seldom(lambda: now)
-    for number in range(3 * MOST):
-        now += EVERY / 10
-        assert seldom.filter(record(f"broken {number}"))
-    assert len(seldom._said) <= MOST + 1
+    repeats = RepeatFilter(lambda: now)
+    for number in range(3 * MAX_MESSAGES):
+        now += REPEAT_SECONDS / 10
+        assert repeats.filter(record(f"broken {number}"))
+    assert len(repeats._passed) <= MAX_MESSAGES + 1

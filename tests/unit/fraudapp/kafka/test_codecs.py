@@ -1,4 +1,4 @@
-"""Batches of every codec are unpacked as ever, and never beyond the bound."""
+"""Batches of every codec are unpacked whole, and never beyond the bound."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ every_codec = pytest.mark.parametrize(
 
 @every_codec
 @given(parts=st.lists(st.tuples(st.binary(max_size=300), st.integers(1, 3_000)), max_size=20))
-def test_what_was_packed_comes_out(
+def test_unpacking_restores_what_was_packed(
     pack: Codec, unpack: Codec, parts: list[tuple[bytes, int]]
 ) -> None:
     content = b"".join(part * times for part, times in parts)
@@ -39,7 +39,7 @@ def test_what_was_packed_comes_out(
 
 @every_codec
 def test_the_bound_is_exact(pack: Codec, unpack: Codec, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(codecs, "LARGEST", 1_000_000)
+    monkeypatch.setattr(codecs, "MAX_UNPACKED_BYTES", 1_000_000)
     assert len(unpack(pack(b"x" * 1_000_000))) == 1_000_000
     with pytest.raises(codecs.TooLarge) as caught:
         unpack(pack(b"x" * 1_000_001))
@@ -48,7 +48,7 @@ def test_the_bound_is_exact(pack: Codec, unpack: Codec, monkeypatch: pytest.Monk
 
 @every_codec
 @given(junk=st.binary(max_size=200), cut=st.integers(0, 60))
-def test_what_is_damaged_raises_what_readers_expect(
+def test_damaged_data_raises_only_the_errors_that_readers_expect(
     pack: Codec, unpack: Codec, junk: bytes, cut: int
 ) -> None:
     packed = bytes(pack(b"a transaction" * 100))

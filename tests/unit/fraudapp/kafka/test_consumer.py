@@ -1,4 +1,4 @@
-"""The commit never passes a run that is not finished."""
+"""The commit never passes a record batch that is in flight."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pytest
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.consumer.fetcher import Fetcher, FetchResult
 from aiokafka.consumer.subscription_state import SubscriptionState
-from faust.transport import consumer
+from faust.transport import consumer as faust_consumer
 from faust.transport.drivers import aiokafka
 from faust.transport.utils import DefaultSchedulingStrategy
 from faust.types import TP, Message
@@ -44,8 +44,8 @@ def record(offset: int, value: bytes = b"", tp: TP = PARTITION) -> ConsumerRecor
     return ConsumerRecord(tp.topic, tp.partition, offset, 0, 0, None, value, 0, 0, len(value), ())
 
 
-class Books(SafeConsumer):
-    """The consumer's books, with Faust's own acknowledgement below, without a broker."""
+class FedConsumer(SafeConsumer):
+    """A consumer that is fed these fetches, and needs no broker; Faust's own state is below it."""
 
     def __init__(self, *fetched: dict[TP, list[int]]) -> None:
         topics = SimpleNamespace(acks_enabled_for=lambda topic: topic == "transactions")
@@ -64,7 +64,7 @@ class Books(SafeConsumer):
         self._crashed: Any = asyncio.Event()
         self._fetched = list(fetched)
         self.active: set[TP] | None = None
-        self.went_back = 0
+        self.seeks_back = 0
         self.on_init()
 
     async def _wait_next_records(self, timeout: float) -> Any:
@@ -77,6 +77,7 @@ class Books(SafeConsumer):
         return 0
 
     async def deliver(self) -> list[Message]:
+        """Return the messages of one fetch, unacknowledged as Faust's conductor has them."""
         delivered = [message async for _, message in self.getmany(1.0)]
         for message in delivered:
             self._unacked_messages.add(message)
@@ -84,70 +85,70 @@ class Books(SafeConsumer):
 
 
 @pytest.fixture(autouse=True)
-def _going_back_needs_no_broker(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def perform_seek(self: Books) -> None:
-        self.went_back += 1
+def _seek_needs_no_broker(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def perform_seek(self: FedConsumer) -> None:
+        self.seeks_back += 1
 
-    monkeypatch.setattr(consumer.Consumer, "perform_seek", perform_seek)
+    monkeypatch.setattr(faust_consumer.Consumer, "perform_seek", perform_seek)
 
 
-# Offsets as a topic gives them: increasing, with holes where compaction or transactions left them.
+# Offsets as a topic gives them: increasing, with gaps where compaction or transactions left them.
 offsets = st.sets(st.integers(0, 60), min_size=1, max_size=30).map(sorted)
 
 
-def cut(data: st.DataObject, log: list[int]) -> list[dict[TP, list[int]]]:
-    """One partition's log, as any number of fetches."""
+def fetches_of(data: st.DataObject, log: list[int]) -> list[dict[TP, list[int]]]:
+    """The log of one partition, divided into any number of fetches."""
     cuts = sorted(data.draw(st.sets(st.integers(0, len(log)), max_size=6)) | {0, len(log)})
     return [{PARTITION: log[a:b]} for a, b in itertools.pairwise(cuts)]
 
 
 @given(log=offsets, data=st.data())
-async def test_in_any_order_of_finishing_no_commit_passes_an_open_run(
+async def test_in_any_order_of_acknowledging_no_commit_passes_a_batch_in_flight(
     log: list[int], data: st.DataObject
 ) -> None:
-    fetches = cut(data, log)
-    books = Books(*fetches)
-    delivered = [message for _ in fetches for message in await books.deliver()]
+    fetches = fetches_of(data, log)
+    consumer = FedConsumer(*fetches)
+    delivered = [message for _ in fetches for message in await consumer.deliver()]
     assert [
         each.offset for batch in map(record_batch_of, delivered) for each in batch.records
     ] == log
     committed = 0
     while delivered:
-        books.acknowledge(delivered.pop(data.draw(st.integers(0, len(delivered) - 1))))
+        consumer.acknowledge(delivered.pop(data.draw(st.integers(0, len(delivered) - 1))))
         if data.draw(st.booleans()):
-            offset = books._new_offset(PARTITION)
+            offset = consumer._new_offset(PARTITION)
             assert offset is not None
             assert all(record_batch_of(each).start >= offset for each in delivered)
             committed = max(committed, offset)
-    assert max(committed, books._new_offset(PARTITION) or 0) == log[-1] + 1
-    assert not books._unacked_messages
+    assert max(committed, consumer._new_offset(PARTITION) or 0) == log[-1] + 1
+    assert not consumer._unacked_messages
 
 
 @given(log=offsets, data=st.data())
-async def test_whatever_was_delivered_before_a_seek_commits_nothing_after_it(
+async def test_a_batch_delivered_before_a_seek_commits_nothing_after_it(
     log: list[int], data: st.DataObject
 ) -> None:
-    fetches = cut(data, log)
-    books = Books(*fetches, *fetches)
-    before = [message for _ in fetches for message in await books.deliver()]
+    fetches = fetches_of(data, log)
+    consumer = FedConsumer(*fetches, *fetches)
+    before = [message for _ in fetches for message in await consumer.deliver()]
     for each in before[: data.draw(st.integers(0, len(before)))]:
-        books.acknowledge(each)
-    await books.perform_seek()
+        consumer.acknowledge(each)
+    await consumer.perform_seek()
     for each in data.draw(st.lists(st.sampled_from(before), unique_by=id)):
-        books.acknowledge(each)
-    assert books._new_offset(PARTITION) is None
-    after = [message for _ in fetches for message in await books.deliver()]
+        consumer.acknowledge(each)
+    assert consumer._new_offset(PARTITION) is None
+    after = [message for _ in fetches for message in await consumer.deliver()]
     for each in before:
-        books.acknowledge(each)
-    assert books._new_offset(PARTITION) is None
+        consumer.acknowledge(each)
+    assert consumer._new_offset(PARTITION) is None
     for each in after:
-        books.acknowledge(each)
-        assert books._new_offset(PARTITION) == record_batch_of(each).end
+        consumer.acknowledge(each)
+        assert consumer._new_offset(PARTITION) == record_batch_of(each).end
 
 
-async def test_a_run_without_its_records_is_finished_as_with_them() -> None:
-    books = Books({PARTITION: [3, 4, 7]})
-    (message,) = await books.deliver()
+async def test_a_batch_without_its_records_is_acknowledged_as_with_them() -> None:
+    consumer = FedConsumer({PARTITION: [3, 4, 7]})
+    (message,) = await consumer.deliver()
     batch = record_batch_of(message)
     batch.drop_records()
     assert (record_batch_of(message).records, record_batch_of(message).size) == ((), 0)
@@ -156,87 +157,87 @@ async def test_a_run_without_its_records_is_finished_as_with_them() -> None:
         record_batch_of(message).end,
         record_batch_of(message).count,
     ) == (3, 8, 3)
-    books.acknowledge(message)
-    assert books._new_offset(PARTITION) == 8
-    assert books._n_acked == 3
+    consumer.acknowledge(message)
+    assert consumer._new_offset(PARTITION) == 8
+    assert consumer._n_acked == 3
 
 
-async def test_what_was_fetched_while_a_seek_went_on_is_left_and_fetched_again() -> None:
-    books = Books({PARTITION: [7], OTHER: [8, 9]}, {PARTITION: [0, 1]})
-    fetch = books.getmany(1.0)
+async def test_records_fetched_during_a_seek_are_dropped_and_fetched_again() -> None:
+    consumer = FedConsumer({PARTITION: [7], OTHER: [8, 9]}, {PARTITION: [0, 1]})
+    fetch = consumer.getmany(1.0)
     assert record_batch_of((await fetch.__anext__())[1]).start == 7
-    await books.perform_seek()
-    before = books._seeks
+    await consumer.perform_seek()
+    before = consumer._seeks
     assert [each async for each in fetch] == []
-    # It may have been fetched after the seek, so without another one it would never come again.
-    assert books._seeks > before
-    assert [record_batch_of(each).end for each in await books.deliver()] == [2]
+    # They may have been fetched after the seek. Without another one they would never come again.
+    assert consumer._seeks > before
+    assert [record_batch_of(each).end for each in await consumer.deliver()] == [2]
 
 
 @pytest.mark.parametrize("started", ["before the seek", "during the seek"])
-async def test_to_go_back_by_a_seek_is_no_end_of_a_topic_that_was_lost(
+async def test_going_back_by_a_seek_is_not_taken_for_truncation(
     started: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    went_back = asyncio.Event()
+    sought = asyncio.Event()
 
-    async def perform_seek(self: Books) -> None:
-        await went_back.wait()
+    async def perform_seek(self: FedConsumer) -> None:
+        await sought.wait()
 
-    monkeypatch.setattr(consumer.Consumer, "perform_seek", perform_seek)
-    books = Books({PARTITION: [7, 8]}, {PARTITION: [0, 1]}, {PARTITION: [0, 1]})
-    first = books.getmany(1.0)
+    monkeypatch.setattr(faust_consumer.Consumer, "perform_seek", perform_seek)
+    consumer = FedConsumer({PARTITION: [7, 8]}, {PARTITION: [0, 1]}, {PARTITION: [0, 1]})
+    first = consumer.getmany(1.0)
     if started == "before the seek":
         await first.__anext__()
-    seeking = asyncio.create_task(books.perform_seek())
+    seeking = asyncio.create_task(consumer.perform_seek())
     await asyncio.sleep(0)
     if started == "during the seek":
         await first.__anext__()
-    second = books.getmany(1.0)  # from where it has gone back to, before the books are empty
+    second = consumer.getmany(1.0)  # after the seek, while batches from before it are in flight
     await second.__anext__()
-    went_back.set()
+    sought.set()
     await seeking
     assert [each async for each in second] == []
-    assert [record_batch_of(each).end for each in await books.deliver()] == [2]
-    assert not books._beginning_again
+    assert [record_batch_of(each).end for each in await consumer.deliver()] == [2]
+    assert not consumer._ending
 
 
 @pytest.mark.parametrize("how", ["suspended", "generation", "inactive"])
-async def test_what_is_dropped_on_its_way_is_fetched_again(how: str) -> None:
-    books = Books({PARTITION: [0], OTHER: [5]}, {PARTITION: [0], OTHER: [5]})
-    fetch = books.getmany(1.0)
+async def test_batches_dropped_before_delivery_are_fetched_again(how: str) -> None:
+    consumer = FedConsumer({PARTITION: [0], OTHER: [5]}, {PARTITION: [0], OTHER: [5]})
+    fetch = consumer.getmany(1.0)
     await fetch.__anext__()
     if how == "suspended":
-        books.flow_active = False
+        consumer.flow_active = False
     elif how == "generation":
-        books.app.consumer_generation_id = 2
+        consumer.app.consumer_generation_id = 2
     else:
-        books = Books({PARTITION: [0], OTHER: [5]}, {PARTITION: [0], OTHER: [5]})
-        books.active = {PARTITION}
-        fetch = books.getmany(1.0)
+        consumer = FedConsumer({PARTITION: [0], OTHER: [5]}, {PARTITION: [0], OTHER: [5]})
+        consumer.active = {PARTITION}
+        fetch = consumer.getmany(1.0)
         await fetch.__anext__()
     assert [each async for each in fetch] == []
-    assert books.went_back == 0
-    books.flow_active, books.active = True, None
-    assert {each.partition for each in await books.deliver()} == {0, 1}
-    assert books.went_back == 1
+    assert consumer.seeks_back == 0
+    consumer.flow_active, consumer.active = True, None
+    assert {each.partition for each in await consumer.deliver()} == {0, 1}
+    assert consumer.seeks_back == 1
 
 
-async def test_a_run_that_faust_skipped_holds_the_commit_until_it_comes_again() -> None:
-    books = Books({PARTITION: [0, 1]}, {PARTITION: [2, 3]})
-    (skipped,), (last,) = await books.deliver(), await books.deliver()
-    books.acknowledge(last)
-    assert books.ack(skipped)  # as Faust does in a rebalance with what it will not process
-    assert books._new_offset(PARTITION) == 0
-    assert not books._unacked_messages  # a rebalance is not held up by it
-    assert books.went_back == 0
-    await books.deliver()
-    assert books.went_back == 1
-    await books.deliver()
-    assert books.went_back == 1
+async def test_a_batch_that_faust_skips_holds_the_commit_until_it_is_delivered_again() -> None:
+    consumer = FedConsumer({PARTITION: [0, 1]}, {PARTITION: [2, 3]})
+    (skipped,), (last,) = await consumer.deliver(), await consumer.deliver()
+    consumer.acknowledge(last)
+    assert consumer.ack(skipped)  # as Faust does in a rebalance with messages that it skips
+    assert consumer._new_offset(PARTITION) == 0
+    assert not consumer._unacked_messages  # a rebalance is not held up by it
+    assert consumer.seeks_back == 0
+    await consumer.deliver()
+    assert consumer.seeks_back == 1
+    await consumer.deliver()
+    assert consumer.seeks_back == 1
 
 
-async def test_a_partition_that_goes_back_without_a_seek_is_left_to_the_next_worker() -> None:
-    books = Books(
+async def test_a_truncated_partition_is_left_to_its_next_owner() -> None:
+    consumer = FedConsumer(
         {PARTITION: [0, 1, 2]}, {OTHER: [0], CHANGELOG: [0], PARTITION: [1]}, {OTHER: [1]}
     )
     committed: list[dict[TP, int]] = []
@@ -245,21 +246,21 @@ async def test_a_partition_that_goes_back_without_a_seek_is_left_to_the_next_wor
     async def commit(offsets: dict[TP, int]) -> None:
         committed.append(offsets)
 
-    books._thread = SimpleNamespace(commit=commit)  # type: ignore[assignment]
-    books.transport = SimpleNamespace(end=lambda exc: ended.append(str(exc)))  # type: ignore
-    (batch,) = await books.deliver()
-    assert await books.deliver() == []
+    consumer._thread = SimpleNamespace(commit=commit)  # type: ignore[assignment]
+    consumer.transport = SimpleNamespace(end=lambda exc: ended.append(str(exc)))  # type: ignore
+    (batch,) = await consumer.deliver()
+    assert await consumer.deliver() == []
     assert committed == [{PARTITION: 1}]
     assert "transactions/0 had been read up to 3, and goes on at 1" in ended[0]
-    books.acknowledge(batch)
-    assert books._new_offset(PARTITION) is None
-    assert await books.deliver() == []
+    consumer.acknowledge(batch)
+    assert consumer._new_offset(PARTITION) is None
+    assert await consumer.deliver() == []
     assert len(ended) == 1
 
 
 async def test_changelogs_are_delivered_record_by_record() -> None:
-    books = Books({CHANGELOG: [3, 4], PARTITION: [0, 1]})
-    delivered = await books.deliver()
+    consumer = FedConsumer({CHANGELOG: [3, 4], PARTITION: [0, 1]})
+    delivered = await consumer.deliver()
     assert sorted((each.topic, each.offset) for each in delivered) == [
         ("changelog", 3),
         ("changelog", 4),
@@ -273,14 +274,14 @@ async def test_changelogs_are_delivered_record_by_record() -> None:
     ),
     small=st.integers(0, 3 * MAX_BATCH_RECORDS),
 )
-def test_runs_are_bounded_in_length_and_size_and_leave_nothing_out(
+def test_record_batches_are_bounded_in_count_and_bytes_and_leave_no_record_out(
     sizes: list[int], small: int
 ) -> None:
     value = bytes(3 * MAX_BATCH_BYTES)
     records = [record(n, value[:size]) for n, size in enumerate([*sizes, *[0] * small])]
-    cut = list(record_batches(records))
-    assert [each for batch in cut for each in batch.records] == records
-    for batch in cut:
+    batches = list(record_batches(records))
+    assert [each for batch in batches for each in batch.records] == records
+    for batch in batches:
         assert 0 < len(batch.records) <= MAX_BATCH_RECORDS
         assert batch.size == sum(len(each.value) for each in batch.records)
         assert batch.size <= MAX_BATCH_BYTES or len(batch.records) == 1
@@ -288,7 +289,7 @@ def test_runs_are_bounded_in_length_and_size_and_leave_nothing_out(
 
 
 @pytest.mark.parametrize("where", ["key", "value", "header", "headers"])
-def test_a_run_is_bounded_whatever_holds_the_bytes(where: str) -> None:
+def test_a_record_batch_is_bounded_whatever_holds_the_bytes(where: str) -> None:
     each = bytes(MAX_BATCH_BYTES // 10)
     held = {
         "key": (each, b"", ()),
@@ -301,21 +302,21 @@ def test_a_run_is_bounded_whatever_holds_the_bytes(where: str) -> None:
     assert all(len(batch.records) <= 10 for batch in record_batches(records))
 
 
-def test_faust_may_not_drop_what_it_takes_for_read() -> None:
-    books = Books()
+def test_faust_drops_no_record_of_an_acknowledged_topic_as_already_read() -> None:
+    consumer = FedConsumer()
     for tp in (PARTITION, CHANGELOG):
-        books._read_offset[tp] = 9
-    assert books._read_offset[PARTITION] is None
-    assert books._read_offset[CHANGELOG] == 9
+        consumer._read_offset[tp] = 9
+    assert consumer._read_offset[PARTITION] is None
+    assert consumer._read_offset[CHANGELOG] == 9
 
 
-def test_nothing_finished_is_nothing_to_commit() -> None:
-    assert Books()._new_offset(PARTITION) is None
+def test_without_an_acknowledged_batch_there_is_no_offset_to_commit() -> None:
+    assert FedConsumer()._new_offset(PARTITION) is None
 
 
-def test_faust_still_has_the_private_names_this_leans_on() -> None:
+def test_faust_still_has_the_private_names_that_the_consumer_uses() -> None:
     assert SafeTransport.Consumer is SafeConsumer
-    source = inspect.getsource(consumer.Consumer)
+    source = inspect.getsource(faust_consumer.Consumer)
     for name in (
         "_acked_index",
         "_unacked_messages",
@@ -329,7 +330,7 @@ def test_faust_still_has_the_private_names_this_leans_on() -> None:
         "def on_buffer_full(self, tp: TP)",
     ):
         assert name in source, f"Faust has changed: {name} is gone; see fraudapp/kafka/consumer.py"
-    assert list(inspect.signature(consumer.Consumer._new_offset).parameters) == ["self", "tp"]
+    assert list(inspect.signature(faust_consumer.Consumer._new_offset).parameters) == ["self", "tp"]
     assert "self._new_offset(tp)" in source
     assert "await self._add_gap(tp" in source
     assert "getmany = self.getmany" in source
@@ -350,22 +351,24 @@ def test_faust_still_has_the_private_names_this_leans_on() -> None:
     )
 
 
-async def test_what_the_broker_no_longer_has_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
-    books = Books(*[{PARTITION: [50, 51], CHANGELOG: [9], OTHER: [3]}] * 3)
-    for _ in range(2):  # the second time after it has gone back
-        books.missing.update({PARTITION: 40, CHANGELOG: 5, OTHER: 7})
-        await books.deliver()
-        await books.perform_seek()
+async def test_records_that_the_broker_has_deleted_are_reported_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    consumer = FedConsumer(*[{PARTITION: [50, 51], CHANGELOG: [9], OTHER: [3]}] * 3)
+    for _ in range(2):  # the second time after a seek
+        consumer.missing.update({PARTITION: 40, CHANGELOG: 5, OTHER: 7})
+        await consumer.deliver()
+        await consumer.perform_seek()
     assert caplog.messages == [
         "transactions/0 was deleted from offset 40 to 49 before it was decided: what it held is "
         "lost here; see retention.ms of the topic"
     ]
-    books.missing[PARTITION] = 45
-    await books.perform_seek()
-    assert not books.missing
+    consumer.missing[PARTITION] = 45
+    await consumer.perform_seek()
+    assert not consumer.missing
 
 
-async def test_the_client_of_a_worker_rests_before_it_fetches(
+async def test_the_client_of_a_worker_throttles_its_fetches(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     async def connect(self: ClientInLoop) -> None:
@@ -382,25 +385,25 @@ async def test_the_client_of_a_worker_rests_before_it_fetches(
     request = SimpleNamespace(topics=[("transactions", [(0, 7, 1_000)])])
     kafka = SimpleNamespace(send=send)
     fetcher = SimpleNamespace(_proc_fetch_request=fetch)
-    made: list[float] = []
+    delays: list[float] = []
 
-    class Rest:
-        def __init__(self, longest: float) -> None:
-            made.append(longest)
+    class Throttle:
+        def __init__(self, max_delay: float) -> None:
+            delays.append(max_delay)
 
-        def seconds(self) -> float:
-            made.append(0.0)
+        def delay(self) -> float:
+            delays.append(0.0)
             return 0.0
 
     monkeypatch.setattr(aiokafka.AIOKafkaConsumerThread, "on_start", connect)
-    monkeypatch.setattr("fraudapp.kafka.client_in_loop.FetchThrottle", Rest)
+    monkeypatch.setattr("fraudapp.kafka.client_in_loop.FetchThrottle", Throttle)
     client: Any = ClientInLoop.__new__(ClientInLoop)
     client.transport = SimpleNamespace(max_fetch_delay=0.025, topic_ids={"transactions": "id"})
     client.consumer = SimpleNamespace(missing={})
     await client.on_start()
     assert await kafka.send(1, "a request of another kind") == "a request of another kind"
     assert await fetcher._proc_fetch_request(assignment, 1, request)
-    assert made == [0.025, 0.0]
+    assert delays == [0.025, 0.0]
     assert client.consumer.missing == {PARTITION: 7}
     state.awaiting_reset = False
     client.consumer.missing.clear()
@@ -413,14 +416,14 @@ async def test_the_client_of_a_worker_rests_before_it_fetches(
 
 
 class Fetched(list[ConsumerRecord]):
-    """Records of a partition, as the client keeps them until they are asked for."""
+    """Fetched records of a partition, as aiokafka's fetcher buffers them."""
 
     @property
     def next_fetch_offset(self) -> int:
         return int(self[0].offset)
 
 
-async def test_what_is_full_stays_with_the_client_and_comes_once_there_is_room() -> None:
+async def test_records_of_a_full_partition_stay_in_the_client_until_there_is_room() -> None:
     tps = {TopicPartition(*tp) for tp in (PARTITION, OTHER)}
     positions = SubscriptionState()
     positions.assign_from_user(tps)
@@ -456,7 +459,7 @@ async def test_what_is_full_stays_with_the_client_and_comes_once_there_is_room()
 
 
 @pytest.mark.parametrize("state", ["nothing assigned", "another one", "position unknown", "known"])
-async def test_a_look_at_a_partition_in_any_state_ends_no_worker(state: str) -> None:
+async def test_a_partition_in_any_state_is_checked_without_ending_the_worker(state: str) -> None:
     positions = SubscriptionState()
     if state != "nothing assigned":
         assigned = OTHER if state == "another one" else PARTITION
@@ -469,18 +472,18 @@ async def test_a_look_at_a_partition_in_any_state_ends_no_worker(state: str) -> 
     )
     thread.time_started = time.monotonic()
     thread.tp_fetch_request_timeout_secs = 0.0
-    said: list[str] = []
-    thread.log = SimpleNamespace(error=lambda message, *args: said.append(message))
+    errors: list[str] = []
+    thread.log = SimpleNamespace(error=lambda message, *args: errors.append(message))
     thread.verify_event_path(time.monotonic(), PARTITION)
-    assert len(said) == (state == "known")
-    assert thread.reach(PARTITION) == (7 if state == "known" else None, None)
+    assert len(errors) == (state == "known")
+    assert thread.position_and_high_water(PARTITION) == (7 if state == "known" else None, None)
 
 
-def test_what_a_service_in_a_thread_does_its_own_way_is_undone() -> None:
-    own_way = {
+def test_the_client_is_a_plain_service_and_not_one_in_a_thread() -> None:
+    overridden = {
         name for name in vars(ServiceThread) if hasattr(Service, name) and not name.startswith("__")
     }
-    every_class_has_its_own = {"_abc_impl", "_tasks", "abstract", "logger"}
-    makes_it_for_the_loop_which_is_the_same = {"_new_shutdown_event"}
-    for name in own_way - every_class_has_its_own - makes_it_for_the_loop_which_is_the_same:
+    set_for_every_class = {"_abc_impl", "_tasks", "abstract", "logger"}
+    the_same_in_one_loop = {"_new_shutdown_event"}
+    for name in overridden - set_for_every_class - the_same_in_one_loop:
         assert getattr(ClientInLoop, name) is getattr(Service, name), name

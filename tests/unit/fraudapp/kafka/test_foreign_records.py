@@ -1,4 +1,4 @@
-"""What others write is told, and tells nothing to a terminal or to whoever reads the log."""
+"""A foreign record is logged on one line, whatever its sender has put into it."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import msgspec
 import pytest
 
 from fraudapp.decisions.batch import decode, encode
-from fraudapp.kafka.foreign_records import LONGEST, passed_over
-from tests.unit.decisions import decision
+from fraudapp.kafka.foreign_records import MAX_REASON_CHARACTERS, passed_over
+from tests.support.decisions import decision
 
 
 @pytest.mark.parametrize("text", ["\\u001b[2J", "\\n2026-01-01 forged", "\\u202e", "x" * 10_000])
-def test_a_record_that_is_none_of_ours_is_told_on_one_line(
+def test_a_foreign_record_is_logged_on_one_bounded_printable_line(
     text: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     with pytest.raises(msgspec.ValidationError) as caught:
@@ -19,4 +19,4 @@ def test_a_record_that_is_none_of_ours_is_told_on_one_line(
     passed_over("decisions", 0, hash(text), caught.value)
     (record,) = caplog.records
     assert record.getMessage().isprintable()
-    assert len(record.getMessage()) < LONGEST + 200
+    assert len(record.getMessage()) < MAX_REASON_CHARACTERS + 200

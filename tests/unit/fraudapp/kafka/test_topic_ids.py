@@ -1,4 +1,4 @@
-"""What is asked of a broker by the ids of topics, on the wire."""
+"""Topic ids in commits, and in requests and responses on the wire."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def test_ids_are_printed_as_kafka_does_and_read_again(raw: bytes) -> None:
     assert to_bytes(from_bytes(raw)) == raw
 
 
-def test_topics_are_told_apart_where_both_have_ids() -> None:
+def test_topics_are_distinguished_where_both_have_ids() -> None:
     assert from_bytes(bytes(16)) == ""
     assert same(ID, ID)
     assert not same(ID, OTHER)
@@ -33,8 +33,8 @@ def test_topics_are_told_apart_where_both_have_ids() -> None:
     assert same(ID, "")
 
 
-async def test_offsets_noted_for_another_topic_are_left_out() -> None:
-    noted = {
+async def test_offsets_committed_for_an_earlier_topic_are_left_out() -> None:
+    commits = {
         TopicPartition("t", 0): OffsetAndMetadata(5, ID),
         TopicPartition("t", 1): OffsetAndMetadata(6, OTHER),
         TopicPartition("t", 2): OffsetAndMetadata(7, ""),
@@ -43,10 +43,10 @@ async def test_offsets_noted_for_another_topic_are_left_out() -> None:
     }
 
     async def fetch(partitions: list[TopicPartition]) -> dict[TopicPartition, OffsetAndMetadata]:
-        return noted
+        return commits
 
     consumer: Any = SimpleNamespace(_coordinator=SimpleNamespace(fetch_committed_offsets=fetch))
-    found = await committed(consumer, [*noted, TopicPartition("t", 9)], {"t": ID})
+    found = await committed(consumer, [*commits, TopicPartition("t", 9)], {"t": ID})
     assert {(each.topic, each.partition): offset for each, offset in found.items()} == {
         ("t", 0): 5,
         ("t", 2): 7,
@@ -55,7 +55,7 @@ async def test_offsets_noted_for_another_topic_are_left_out() -> None:
 
 
 class Broker:
-    """Answers as one that speaks these versions does."""
+    """Answers as a broker of these API versions does, with these error codes by partition."""
 
     def __init__(self, versions: dict[int, tuple[int, int]], *codes: int) -> None:
         self.versions = versions
@@ -72,8 +72,8 @@ class Broker:
             return SimpleNamespace(API_VERSION=struct.API_VERSION, topics=[])
         assert type(struct).decode(struct.encode()) == struct
         partitions: list[Any] = [
-            (number, code, 9, 8, 0, [(3, 4, {})], -1, b"records", {})
-            for number, code in enumerate(self.codes)
+            (partition, code, 9, 8, 0, [(3, 4, {})], -1, b"records", {})
+            for partition, code in enumerate(self.codes)
         ]
         topics: list[Any] = [(raw, partitions, {}) for raw, *_ in struct.topics]
         answer = _FetchResponse(0, 0, 0, topics, {})
@@ -84,7 +84,7 @@ def fetch(*topics: str) -> FetchRequest:
     return FetchRequest(1, 2, 3, 1, [(topic, [(0, 5, 100)]) for topic in topics])
 
 
-async def test_a_broker_that_has_no_ids_is_asked_by_names() -> None:
+async def test_a_broker_without_topic_ids_gets_fetches_by_name() -> None:
     old: Any = Broker({1: (0, 12), 3: (0, 9)})
     assert await topic_ids(old, ["t"]) == {"t": ""}
     await FetchById(old, {"t": ""}).send(1, fetch("t"))
@@ -92,7 +92,7 @@ async def test_a_broker_that_has_no_ids_is_asked_by_names() -> None:
     assert [each.API_VERSION for each in old.asked] == [11, 11]
 
 
-async def test_the_answer_to_a_fetch_by_id_is_what_aiokafka_knows() -> None:
+async def test_the_response_to_a_fetch_by_id_has_the_form_that_aiokafka_knows() -> None:
     broker: Any = Broker({1: (4, 17)}, 0, 100, 103, 1)
     answer = await FetchById(broker, {"t": ID}).send(1, fetch("t"))
     assert broker.asked[0].topics == [(to_bytes(ID), [(0, -1, 5, -1, -1, 100, {})], {})]
@@ -103,7 +103,7 @@ async def test_the_answer_to_a_fetch_by_id_is_what_aiokafka_knows() -> None:
     assert answer.API_VERSION >= 11
 
 
-def test_a_fetch_by_id_asks_for_what_the_plain_one_does() -> None:
+def test_a_fetch_by_id_asks_for_the_same_as_the_fetch_by_name() -> None:
     built = _Fetch(fetch("t", "u"), {"t": ID, "u": OTHER}).prepare({1: (4, 17)})
     assert (built.max_wait_time, built.min_bytes, built.max_bytes) == (1, 2, 3)
     assert (built.isolation_level, built.session_id, built.session_epoch) == (1, 0, -1)

@@ -1,3 +1,5 @@
+"""The guard kills the process groups that are left when its input ends."""
+
 from __future__ import annotations
 
 import signal
@@ -7,7 +9,7 @@ import sys
 from fraudapp.local.guard import watch
 
 
-def test_groups_that_were_not_taken_back_are_killed_at_the_end_of_the_input() -> None:
+def test_groups_that_are_not_known_to_have_ended_are_killed_at_the_end_of_the_input() -> None:
     argv = [sys.executable, "-c", "import time; time.sleep(600)"]
     with (
         subprocess.Popen(argv, start_new_session=True) as left,

@@ -1,3 +1,5 @@
+"""The first signal interrupts a process, which may then clean up in peace."""
+
 from __future__ import annotations
 
 import signal

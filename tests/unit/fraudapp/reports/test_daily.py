@@ -1,4 +1,4 @@
-"""The report adds up."""
+"""The daily report is summed up correctly, and says what is unknown."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_every_transaction_is_counted_once_in_every_table(day: list[Cell]) -> No
     assert f"{total:,}" in as_text(report) or not total
 
 
-def test_ratios_are_those_of_the_definition() -> None:
+def test_precision_and_recall_are_as_defined() -> None:
     day = [
         Cell("TRANSFER", "BLOCK", 1, 8, 80.0),
         Cell("TRANSFER", "BLOCK", 0, 2, 20.0),
@@ -71,7 +71,7 @@ def _of_labels(row: dict[str, str]) -> bool:
     return row["section"] == "labels" or "labelled" in row["measure"]
 
 
-def test_with_some_labels_it_is_told_how_many_there_are() -> None:
+def test_with_some_labels_the_report_says_how_many_there_are() -> None:
     day = [
         Cell("TRANSFER", "BLOCK", 1, 3, 80.0),
         Cell("TRANSFER", "BLOCK", 0, 7, 80.0),
@@ -88,7 +88,7 @@ def test_labels_without_a_block_leave_out_the_share_of_blocks() -> None:
     assert "Of 0 blocked" not in text
 
 
-def test_a_day_without_decisions_is_said_to_be_one() -> None:
+def test_the_report_of_a_day_without_decisions_says_so() -> None:
     report = summarise(DAY, [])
     assert (report.total, report.precision_block) == (0, None)
     assert as_text(report).startswith("No decisions were made on 2026-01-02 (UTC).")

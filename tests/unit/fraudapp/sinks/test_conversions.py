@@ -1,4 +1,4 @@
-"""What sinks make of decisions, before any server is asked."""
+"""Decisions as JSON, as rows of Postgres and as files of the archive, without any server."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from fraudapp.sinks.base import SinkUnavailable
 from fraudapp.sinks.postgres.rows import from_row, to_row
 from fraudapp.sinks.postgres.schema import DecisionRow
 from models.records import Decision
-from tests.unit.decisions import decision, decisions
+from tests.support.decisions import decision, decisions
 
 
 @given(decisions)
@@ -37,7 +37,7 @@ def test_a_decision_survives_a_row(each: Decision) -> None:
 
 
 @given(st.lists(decisions, max_size=20))
-def test_every_decision_is_in_exactly_one_object_of_its_day_and_partition(
+def test_every_decision_is_in_exactly_one_file_of_its_day_and_partition(
     batch: list[Decision],
 ) -> None:
     found = []
@@ -67,7 +67,7 @@ def test_every_decision_is_in_exactly_one_object_of_its_day_and_partition(
         ("9999-12-31T23:00:00-12:00", "9999-12-31"),
     ],
 )
-def test_the_day_of_an_object_is_that_in_utc(moment: str, day: str) -> None:
+def test_the_day_of_a_file_is_in_utc(moment: str, day: str) -> None:
     each = decision(decided_at=msgspec.json.decode(f'"{moment}"', type=datetime))
     ((key, _),) = objects(Batch([each]))
     folder = key.split("/")[1]
@@ -75,20 +75,20 @@ def test_the_day_of_an_object_is_that_in_utc(moment: str, day: str) -> None:
     assert days_of([folder]) == [date.fromisoformat(day)]
 
 
-def test_a_folder_that_is_no_day_of_ours_is_left_alone() -> None:
+def test_a_folder_with_another_name_than_a_day_is_left_alone() -> None:
     names = ["date=", "date=20260304", "date=2026-W01-1", "date=2026-3-4", "date=x", "2026-03-04"]
     assert days_of(names) == []
     assert not any(is_before(name, date.max) for name in names)
 
 
-def test_a_decision_of_no_time_zone_is_none() -> None:
+def test_a_decision_without_a_time_zone_is_not_decoded() -> None:
     local = Batch([decision()]).encoded[0].replace(b"890123Z", b"890123")
     with pytest.raises(msgspec.DecodeError, match="timezone"):
         decode(local)
 
 
-def test_the_same_batch_has_the_same_keys_in_any_order() -> None:
-    batch = [decision(f"t{number}", offset=number) for number in range(5)]
+def test_the_same_batch_is_the_same_files_in_any_order() -> None:
+    batch = [decision(f"t{offset}", offset=offset) for offset in range(5)]
     assert list(objects(Batch(batch))) == list(objects(Batch(batch[::-1])))
 
 

@@ -1,4 +1,4 @@
-"""No clock alone, and no single look, takes more than a little of what is kept."""
+"""Neither a single clock nor a single look drops more than a little of what is kept."""
 
 from __future__ import annotations
 
@@ -8,7 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fraudapp.sinks.expiry import AGREEMENT, AT_ONCE, NOTICE, ClocksDisagree, Expiry, agreed_day
+from fraudapp.sinks.expiry import (
+    AGREEMENT,
+    AT_ONCE,
+    NOTICE_PERIOD,
+    ClocksDisagree,
+    Expiry,
+    agreed_day,
+)
 
 moments = st.datetimes(timezones=st.just(timezone.utc))
 days = st.dates()
@@ -36,13 +43,13 @@ def test_clocks_that_are_nearly_right_agree(one: datetime, apart: timedelta) -> 
 
 
 looks = st.lists(
-    st.tuples(days, st.floats(0, 2 * NOTICE), st.sets(days, max_size=3), st.booleans()),
+    st.tuples(days, st.floats(0, 2 * NOTICE_PERIOD), st.sets(days, max_size=3), st.booleans()),
     max_size=12,
 )
 
 
 @given(keep=keeps, there=st.sets(days, max_size=20), looks=looks)
-def test_whatever_clocks_say_what_goes_was_announced_is_due_and_is_little(
+def test_whatever_clocks_say_dropped_days_are_few_have_expired_and_were_announced(
     keep: int, there: set[date], looks: list[tuple[date, float, set[date], bool]]
 ) -> None:
     expiry, at = Expiry(keep), 0.0
@@ -52,9 +59,11 @@ def test_whatever_clocks_say_what_goes_was_announced_is_due_and_is_little(
         there |= new
         step = expiry.look(there, today, at)
         assert step.due == sorted(day for day in there if day < today and (today - day).days > keep)
-        assert step.drop == step.due[: len(step.drop)]  # the oldest, so that a purge gets no more
+        assert (
+            step.drop == step.due[: len(step.drop)]
+        )  # the oldest, so that a purge deletes no others
         assert len(step.drop) <= AT_ONCE
-        assert all(at - told[day] >= NOTICE for day in step.drop)
+        assert all(at - told[day] >= NOTICE_PERIOD for day in step.drop)
         assert set(step.announce) <= set(step.due) - set(step.drop)
         assert len(step.announce) <= AT_ONCE
         there -= set(step.drop)
@@ -65,8 +74,8 @@ def test_whatever_clocks_say_what_goes_was_announced_is_due_and_is_little(
 
 
 @given(keep=keeps, there=st.sets(st.dates(date(2000, 1, 1), date(2100, 1, 1)), max_size=20))
-def test_in_the_end_all_that_is_due_has_gone_and_nothing_else(keep: int, there: set[date]) -> None:
+def test_in_the_end_all_expired_days_are_dropped_and_no_others(keep: int, there: set[date]) -> None:
     expiry, today, left = Expiry(keep), date(2100, 1, 1), set(there)
     for look in range(len(there) + 2):
-        left -= set(expiry.look(left, today, look * NOTICE).drop)
+        left -= set(expiry.look(left, today, look * NOTICE_PERIOD).drop)
     assert left == {day for day in there if (today - day).days <= keep}

@@ -1,4 +1,4 @@
-"""Decisions in a folder are for its owner only."""
+"""Files of a folder archive can be read by their owner only."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 from fraudapp.decisions.batch import Batch
 from fraudapp.sinks.archive.folder import FolderArchive
-from tests.unit.decisions import decision
+from tests.support.decisions import decision
 
 
 async def test_files_and_folders_are_for_their_owner_only_whatever_the_umask(

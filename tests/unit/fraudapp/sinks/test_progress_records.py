@@ -1,4 +1,4 @@
-"""What is noted is read as it was written; what is none of ours is told from it."""
+"""Records of the topic of progress are read as they were written, and others are rejected."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from fraudapp.decisions.fingerprints import fingerprint_of, unpacked
 from fraudapp.sinks.progress_records import Purged, Reached, entry_of, unpurged, written
-from tests.unit.decisions import decision
+from tests.support.decisions import decision
 
 fingerprints = st.builds(
     fingerprint_of,
@@ -26,19 +26,19 @@ moments = st.datetimes(datetime(1970, 1, 1), datetime(9998, 1, 1), timezones=st.
 
 
 @given(entries)
-def test_what_is_written_is_read_as_it_was(entry: Reached | Purged) -> None:
+def test_an_entry_is_read_as_it_was_written(entry: Reached | Purged) -> None:
     key, value, headers = written(entry)
     assert entry_of(key, value) == entry
     assert headers == []
 
 
 @given(fingerprints)
-def test_a_stamp_is_unpacked_as_it_was(fingerprint: object) -> None:
+def test_a_fingerprint_is_unpacked_as_it_was(fingerprint: object) -> None:
     assert unpacked(fingerprint.packed()) == fingerprint  # type: ignore[attr-defined]
 
 
 @given(st.one_of(st.none(), st.binary(), names.map(str.encode)), st.none() | st.binary())
-def test_whatever_others_write_is_told_from_ours(key: bytes | None, value: bytes | None) -> None:
+def test_records_of_other_programs_are_rejected(key: bytes | None, value: bytes | None) -> None:
     with pytest.raises(ValueError, match="key"):
         entry_of(key, value)
     for ours in (b"redis/0", b"redis/purged"):
@@ -48,9 +48,7 @@ def test_whatever_others_write_is_told_from_ours(key: bytes | None, value: bytes
 
 
 @given(st.lists(moments, max_size=5), st.none() | st.dates(datetime(1970, 1, 1).date()))
-def test_what_was_decided_on_a_purged_day_is_left_out(
-    decided: list[datetime], before: object
-) -> None:
+def test_decisions_of_purged_days_are_left_out(decided: list[datetime], before: object) -> None:
     all_ = [decision(decided_at=each) for each in decided]
     left = unpurged(all_, before)  # type: ignore[arg-type]
     assert list(left) == [e for e in all_ if before is None or e.decided_at.date() >= before]  # type: ignore[operator]

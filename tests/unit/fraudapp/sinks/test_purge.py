@@ -1,4 +1,4 @@
-"""What a purge does, and when it gives up."""
+"""A purge deletes what is saved again, and gives up in the end."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import Any, cast
 import pytest
 
 from fraudapp.sinks.base import DecisionSink
-from fraudapp.sinks.purge import PASSES, delete
+from fraudapp.sinks.purge import MAX_PASSES, delete
 
 
 class Refilled:
-    """A sink into which somebody saves again what was deleted, so many times."""
+    """A sink into which a worker saves deleted decisions again, so many times."""
 
     name = "redis"
 
@@ -25,13 +25,13 @@ class Refilled:
         return 7 if self.left >= 0 else 0
 
 
-async def test_what_is_saved_again_and_again_is_told_and_waited_for_no_longer(
+async def test_a_purge_gives_up_with_a_warning_on_decisions_that_are_saved_again_and_again(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.WARNING)
-    hears = Refilled(2)
-    assert await delete(cast(DecisionSink, hears), date(2020, 1, 1)) == 14
+    marked = Refilled(2)
+    assert await delete(cast(DecisionSink, marked), date(2020, 1, 1)) == 14
     assert not caplog.text
-    deaf = Refilled(float("inf"))
-    assert await delete(cast(DecisionSink, deaf), date(2020, 1, 1)) == 7 * PASSES
+    unmarked = Refilled(float("inf"))
+    assert await delete(cast(DecisionSink, unmarked), date(2020, 1, 1)) == 7 * MAX_PASSES
     assert "redis: 7 were there again" in caplog.text

@@ -1,4 +1,4 @@
-"""What waits for a sink is bounded, and comes out as it came in."""
+"""The write buffer is bounded, and first in is first out."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from fraudapp.decisions.batch import Batch
 from fraudapp.sinks.write_buffer import MAX_BYTES, MAX_DECISIONS, BufferedBatch, WriteBuffer
-from tests.unit.decisions import decision
+from tests.support.decisions import decision
 
 ONE = decision("t")
 
@@ -33,16 +33,16 @@ def decisions(batches: Iterable[BufferedBatch]) -> int:
         )
     )
 )
-def test_whatever_happens_it_holds_no_more_than_it_may(steps: list[tuple[str, int]]) -> None:
+def test_the_write_buffer_never_holds_more_than_its_bounds(steps: list[tuple[str, int]]) -> None:
     buffer = WriteBuffer()
     waiting: list[BufferedBatch] = []
     saving: list[BufferedBatch] = []
-    for number, (step, count) in enumerate(steps):
+    for end, (step, count) in enumerate(steps):
         if step == "enqueue":
             held = decisions([*waiting, *saving])
             fits = not (waiting or saving) or held + count <= MAX_DECISIONS
-            assert buffer.enqueue(buffered(count, number)) == fits
-            waiting += [buffered(count, number)] * fits
+            assert buffer.enqueue(buffered(count, end)) == fits
+            waiting += [buffered(count, end)] * fits
         elif step == "take":
             taken = list(buffer.take(count))
             assert [each.end for each in taken] == [each.end for each in waiting[: len(taken)]]
@@ -59,7 +59,7 @@ def test_whatever_happens_it_holds_no_more_than_it_may(steps: list[tuple[str, in
         assert len(buffer) == decisions(waiting)
 
 
-async def test_who_waits_for_room_goes_on_when_there_is_some_or_patience_ends() -> None:
+async def test_waiting_for_capacity_ends_with_capacity_or_the_timeout() -> None:
     buffer = WriteBuffer()
     assert buffer.enqueue(buffered(MAX_DECISIONS))
     assert not buffer.enqueue(buffered(1))
@@ -72,7 +72,7 @@ async def test_who_waits_for_room_goes_on_when_there_is_some_or_patience_ends() 
     assert buffer.enqueue(buffered(1))
 
 
-def test_large_decisions_are_bounded_by_their_size() -> None:
+def test_the_write_buffer_is_bounded_in_bytes_too() -> None:
     buffer = WriteBuffer()
     large = [buffered(1, end) for end in range(20)]
     for each in large:

@@ -1,4 +1,4 @@
-"""Files as people have them: what they hold is read as it is, or told with line and reason."""
+"""Rows are read as they are in the file, or reported with line and reason."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from models.files import lines
 from models.files.rows import UnreadableFile, stem
 from models.records import Transaction
 from models.training.dataset import labelled
-from tests.unit.transactions import transaction
+from tests.support.transactions import transaction
 
 NAMES = (
     "step,type,amount,nameOrig,oldbalanceOrg,newbalanceOrig,"
@@ -56,7 +56,7 @@ def read(tmp_path: Path, content: str | bytes, name: str = "a.csv") -> list[Any]
 
 
 def sentence(found: list[Any]) -> str:
-    """The only row, which is invalid."""
+    """Read the only row of a file, which is bad."""
     (row,) = found
     assert isinstance(row, InvalidRow), row
     return str(row)

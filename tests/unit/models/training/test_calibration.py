@@ -1,4 +1,4 @@
-"""Calibration corrects what the data shows and leaves alone what it does not."""
+"""Calibration corrects a bias that the data shows, and otherwise changes nothing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A file that cannot be learned from is refused with a sentence; what can be read is read right."""
+"""A file that cannot be trained on is refused with a sentence; other files are read correctly."""
 
 from __future__ import annotations
 

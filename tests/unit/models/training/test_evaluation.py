@@ -1,4 +1,4 @@
-"""An evaluation writes the numbers that checks and people rely on, and pictures of them."""
+"""An evaluation writes the metrics that checks and people rely on, and plots of them."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from models.errors import TrainingDataError
 from models.scorer import Scorer
 from models.training.evaluation import REPORT_FILE, evaluate
 from models.training.plots import PlotsUnavailable, save_plots
+
+pytestmark = pytest.mark.slow
 
 NAMES = {
     "average_precision",

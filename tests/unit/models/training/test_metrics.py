@@ -1,4 +1,4 @@
-"""Metrics are scikit-learn's where it has them, and count weights as rows."""
+"""Metrics agree with scikit-learn where it has them, and a weight counts as so many rows."""
 
 from __future__ import annotations
 

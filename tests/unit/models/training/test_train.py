@@ -1,4 +1,4 @@
-"""Training is repeatable, looks only at the past, and says when it cannot work."""
+"""Training is repeatable, uses only the past, and says why it cannot use a file."""
 
 from __future__ import annotations
 
@@ -21,6 +21,8 @@ from models.training.export import log_odds
 from models.training.rounding import rounded
 from models.training.train import TrainedModel, periods, train
 from tests.unit.models.conftest import KINDS, generated
+
+pytestmark = pytest.mark.slow
 
 
 def test_the_same_data_and_seed_give_the_same_model(
@@ -69,7 +71,7 @@ def test_last_digits_of_what_is_learned_make_no_other_model(
     rng = np.random.default_rng(1)
 
     def near(numbers: NDArray[np.float64]) -> NDArray[np.float64]:
-        """The same but for some units in the last place."""
+        """Return the same with errors of some units in the last place."""
         units = rng.integers(-8, 9, numbers.shape)
         moved: NDArray[np.float64] = numbers * (1.0 + units * np.finfo(float).eps)
         return moved

@@ -9,8 +9,8 @@ down_revision = "0003"
 def upgrade() -> None:
     """Create it.
 
-    Planning a look-up anew takes 100 ms with the partitions of a year; with a plan kept, 9. A
-    function keeps its plan as long as the connection lasts, whoever calls it through a pooler.
+    With the partitions of a year, planning a look-up takes most of its time. A function keeps its
+    plan as long as the connection to Postgres lasts, whoever calls it through a pooler.
     """
     op.execute(
         """

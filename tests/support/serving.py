@@ -1,4 +1,4 @@
-"""An application behind real connections, in this process."""
+"""Serves an application over real connections, in this process."""
 
 from __future__ import annotations
 
@@ -8,14 +8,15 @@ from contextlib import asynccontextmanager, suppress
 
 from aiohttp import web
 
-from web.connections import Limits, Runner
+from web.limits import Limits
+from web.runner import Runner
 
 _writers: list[asyncio.StreamWriter] = []
 
 
 @asynccontextmanager
 async def served(app: web.Application, limits: Limits) -> AsyncIterator[tuple[Runner, int]]:
-    """Serve it at a port of this machine."""
+    """Serve the application on a free local port; yields its runner and the port."""
     runner = Runner(app, lambda: limits)
     await runner.setup()
     try:
@@ -34,7 +35,7 @@ async def served(app: web.Application, limits: Limits) -> AsyncIterator[tuple[Ru
 async def sent(
     port: int, *parts: bytes, limit: int = 1 << 16
 ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    """Open a connection with room for so many bytes of answers, and send what is given."""
+    """Open a connection that buffers `limit` bytes of answers, and send the parts."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=limit)
     _writers.append(writer)
     for part in parts:
@@ -44,6 +45,6 @@ async def sent(
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    """Return once it holds."""
+    """Return once the condition holds."""
     while not condition():
         await asyncio.sleep(0.01)

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from fraudapp.local.processes import Child
-from tests import forking
+from tests.support import forking
 
 START_TIMEOUT = 90.0  # seconds; includes training where there is no model
 

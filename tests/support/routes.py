@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from tests.e2e.worker import run
+from tests.support.worker import run
 
 _PROGRAM = """
 from fraudapp.app import app

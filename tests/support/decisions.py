@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from models.key_hash import key_partitions
 from models.records import Decision, Outcome, Reason
-from tests.unit.transactions import transaction, transactions
+from tests.support.transactions import transaction, transactions
 
 DECIDED_AT = datetime(2026, 3, 4, 5, 6, 7, 890123, tzinfo=timezone.utc)
 

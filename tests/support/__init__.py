@@ -1,0 +1,1 @@
+"""Fakes for unit tests, and helpers that several tiers of tests share."""

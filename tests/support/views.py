@@ -1,0 +1,479 @@
+"""A worker whose parts are doubles, and its HTTP application behind a real server.
+
+Nothing here opens a connection but to this server. `parts` are what `FraudWorker.parts` returns;
+the tables are in memory. What is done in an order that matters is noted in `events`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, Generic, TypeVar, cast
+
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestClient, TestServer
+from faust.tables.manager import TableManager
+from faust.types import TP
+from faust.web.drivers.aiohttp import Web
+from msgspec import json
+
+import tables as tables_package
+from fraudapp import metrics
+from fraudapp.application import Application, build
+from fraudapp.decisions.log import Unread
+from fraudapp.decisions.recent import RecentDecisions, Unknowable
+from fraudapp.decisions.waiters import DecisionWaiters
+from fraudapp.kafka.offsets import End
+from fraudapp.settings import Settings, load
+from fraudapp.worker import Assignment, FraudWorker, Started
+from models.counts import Counts
+from models.policy import Policy
+from models.records import Decision, Transaction
+from tables import Tables
+from tables.heartbeats import Heartbeat
+from web.context import Context
+from web.views import View
+
+GENERATION = 7
+PARTITIONS = 4
+PATIENCE = 30.0
+"""Seconds after which a test fails that waits for what never comes."""
+Client = TestClient[web.Request, web.Application]
+Events = list[tuple[Any, ...]]
+Value = TypeVar("Value")
+
+
+class Index:
+    """The decision index of one partition."""
+
+    def __init__(self) -> None:
+        self.decisions: dict[str, Decision] = {}
+        self.next_offset = 0
+        self.failure: Exception | None = None
+
+    def add(self, decision: Decision) -> None:
+        self.decisions[decision.transaction_id] = decision
+        self.next_offset += 1
+
+    def find(self, transaction_ids: Iterable[str]) -> dict[str, Decision]:
+        if self.failure:
+            raise self.failure
+        return {each: self.decisions[each] for each in transaction_ids if each in self.decisions}
+
+
+class Log:
+    """The decision log: an index of each partition that was read in, and what is asked of it."""
+
+    def __init__(self, events: Events) -> None:
+        self._events = events
+        self.indexes: dict[int, Index] = {}
+        self.being_read: dict[int, Unread] = {}
+        self.why: dict[int, str] = {}
+        self.doubts: list[int] = []
+        self.failures: list[Exception] = []
+        self.gates: dict[int, asyncio.Event] = {}
+        """Of partitions whose index is not ready before its gate is open."""
+
+    @property
+    def next_offsets(self) -> dict[int, int]:
+        return {partition: index.next_offset for partition, index in self.indexes.items()}
+
+    def index(self, partition: int) -> Index | None:
+        return self.indexes.get(partition)
+
+    def is_ready(self, partition: int, generation: int) -> bool:
+        return partition in self.indexes
+
+    async def ready(self, partition: int, generation: int) -> Index:
+        if gate := self.gates.get(partition):
+            await gate.wait()
+        return self.indexes.setdefault(partition, Index())
+
+    def unread(self, partition: int) -> Unread | None:
+        return self.being_read.get(partition)
+
+    def trouble(self, partition: int) -> str | None:
+        return self.why.get(partition)
+
+    def doubted(self, partition: int) -> None:
+        self.doubts.append(partition)
+
+    def failed(self, exc: Exception) -> None:
+        self.failures.append(exc)
+
+    def flush_if_idle(self) -> None:
+        self._events.append(("flush_if_idle",))
+
+
+class Listener:
+    """What was heard of the other workers."""
+
+    def __init__(self, events: Events) -> None:
+        self._events = events
+        self.partitions: dict[int, RecentDecisions] = {}
+        self.failing: list[str] = []
+        self._news = asyncio.Event()
+
+    def recent(self, partition: int) -> RecentDecisions:
+        if partition not in self.partitions:
+            raise Unknowable("a partition of the log of decisions cannot be read; ask again")
+        return self.partitions[partition]
+
+    async def news(self) -> None:
+        await self._news.wait()
+
+    def tell(self) -> None:
+        self._news.set()
+        self._news = asyncio.Event()
+
+    def troubles(self) -> list[str]:
+        return self.failing
+
+    def take_over(self, next_offsets: Mapping[int, int], own: Sequence[int]) -> None:
+        self._events.append(("take_over", dict(next_offsets), list(own)))
+
+
+class LogQueries:
+    """What the broker answers about the log."""
+
+    def __init__(self) -> None:
+        self.ends: dict[int, End] = {}
+        self.records: dict[tuple[int, int], Decision] = {}
+        self.failure: Exception | None = None
+        self.gate = open_gate()
+
+    async def end(self, partition: int) -> End:
+        await self.gate.wait()
+        if self.failure:
+            raise self.failure
+        return self.ends.get(partition, End(0, 0))
+
+    async def decision(self, partition: int, offset: int) -> Decision | None:
+        await self.gate.wait()
+        return self.records.get((partition, offset))
+
+
+class Sink:
+    """A sink that is asked for decisions, and answers while its gate is open."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.decisions: dict[str, Decision] = {}
+        self.asked: list[str] = []
+        self.failure: Exception | None = None
+        self.gate = open_gate()
+
+    async def get(self, transaction_id: str) -> Decision | None:
+        self.asked.append(transaction_id)
+        await self.gate.wait()
+        if self.failure:
+            raise self.failure
+        return self.decisions.get(transaction_id)
+
+
+class SinkWriter:
+    """How far one sink has come."""
+
+    def __init__(self, sink: Sink, events: Events) -> None:
+        self.sink = sink
+        self.lag = 0
+        self.failure: str | None = None
+        self.offsets: dict[int, int] = {}
+        self.failing: list[str] = []
+        self.taking_over = f"asking how far {sink.name} has come"
+        self._events = events
+
+    def written(self, partition: int) -> int | None:
+        return self.offsets.get(partition)
+
+    def troubles(self) -> list[str]:
+        return self.failing
+
+    async def assign(self, partitions: Sequence[int]) -> None:
+        self._events.append(("assign", self.sink.name, list(partitions)))
+
+
+class Pending:
+    """What was noted in Redis as accepted."""
+
+    def __init__(self, events: Events) -> None:
+        self._events = events
+        self.known: set[str] = set()
+        self.asked: list[str] = []
+        self.failure: Exception | None = None
+
+    async def note(self, ids: list[str]) -> None:
+        self._events.append(("note", *ids))
+
+    async def knows(self, transaction_id: str) -> bool:
+        self.asked.append(transaction_id)
+        if self.failure:
+            raise self.failure
+        return transaction_id in self.known
+
+
+class Producer:
+    """Faust's producer: takes transactions, or fails; what it took can be decided at once."""
+
+    def __init__(self, events: Events) -> None:
+        self._events = events
+        self.sent: list[Transaction] = []
+        self.failure: Exception | None = None
+        self.silent = False
+        """Whether the broker never says that it has what was sent."""
+        self.decided_by: Any = None
+        """Called with each transaction once it is sent."""
+
+    async def send(self, topic: str, key: bytes, value: bytes, *_: object) -> asyncio.Future[None]:
+        transaction = json.decode(value, type=Transaction)
+        self._events.append(("send", topic, key.decode()))
+        answer: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        if self.failure:
+            answer.set_exception(self.failure)
+        elif not self.silent:
+            self.sent.append(transaction)
+            answer.set_result(None)
+            if self.decided_by:
+                self.decided_by(transaction)
+        return answer
+
+
+class Consumer:
+    """Faust's consumer: where partitions end, as far as it knows."""
+
+    def __init__(self) -> None:
+        self.ends: dict[int, int | None] = {}
+        self.failure: Exception | None = None
+        self.failing: list[str] = []
+        self.topic = "transactions"
+        self.assigned: list[TP] | None = None
+
+    def outstanding(self, partition: TP) -> int | None:
+        assert partition.topic == self.topic
+        if self.failure:
+            raise self.failure
+        return self.ends[partition.partition]
+
+    def troubles(self) -> list[str]:
+        return self.failing
+
+    def assignment(self) -> list[TP]:
+        if self.failure:
+            raise self.failure
+        return self.assigned or []
+
+
+class MemoryTable(Generic[Value]):
+    """As much of a `ByPartition` as is asked for, without Kafka and disk."""
+
+    def __init__(self, events: Events | None = None) -> None:
+        self.values: dict[int, Value] = {}
+        self.events: Events = [] if events is None else events
+        self.recovered = True
+        self.trouble: str | None = None
+        self.failing: list[str] = []
+
+    def get(self, partition: int) -> Value | None:
+        return self.values.get(partition)
+
+    def items(self) -> Iterator[tuple[int, Value]]:
+        yield from self.values.items()
+
+    def write(self, partition: int, value: Value) -> None:
+        self.values[partition] = value
+        self.events.append(("write", partition, value))
+
+    async def delivered(self, partition: int) -> None:
+        self.events.append(("delivered", partition))
+
+    def troubles(self) -> list[str]:
+        return self.failing
+
+
+class Parts:
+    """The doubles of what a worker has once it has started."""
+
+    def __init__(self) -> None:
+        self.events: Events = []
+        self.scorer = SimpleNamespace(version="model-of-a-test")
+        self.policy = Policy()
+        self.log = Log(self.events)
+        self.listener = Listener(self.events)
+        self.queries = LogQueries()
+        self.redis, self.postgres, self.archive = map(Sink, ("redis", "postgres", "archive"))
+        self.writers = [
+            SinkWriter(each, self.events) for each in (self.redis, self.postgres, self.archive)
+        ]
+        self.pending = Pending(self.events)
+        self.topics = SimpleNamespace(problem=None)
+        self.producer = failing_in()
+        self.progress = failing_in()
+        self.readability = failing_in()
+        for partition in range(PARTITIONS):
+            self.listener.partitions[partition] = RecentDecisions(0, 100)
+
+    def started(self, waiters: DecisionWaiters) -> Started:
+        """Return them in the one form that the worker knows."""
+        sinks = SimpleNamespace(redis=self.redis, postgres=self.postgres, archive=self.archive)
+        doubles: dict[str, Any] = {
+            "scorer": self.scorer,
+            "policy": self.policy,
+            "waiters": waiters,
+            "producer": self.producer,
+            "decisions": self.log,
+            "sinks": sinks,
+            "sink_writers": self.writers,
+            "progress": self.progress,
+            "pending": self.pending,
+            "listener": self.listener,
+            "log_queries": self.queries,
+            "topics": self.topics,
+            "readability": self.readability,
+            "assignment_settled": None,
+        }
+        return Started(**doubles)
+
+
+def failing_in() -> Any:
+    """A part that is asked for its troubles only; `failing` is what it answers."""
+    part = SimpleNamespace(failing=[])
+    part.troubles = lambda: part.failing
+    return part
+
+
+def open_gate() -> asyncio.Event:
+    gate = asyncio.Event()
+    gate.set()
+    return gate
+
+
+class Bench:
+    """A worker on doubles, without the rest of the application."""
+
+    def __init__(self, worker: FraudWorker) -> None:
+        self.worker = worker
+        self.parts = Parts()
+        self.app = cast(Any, worker.app)
+        self.producer = Producer(self.parts.events)
+        self.consumer = Consumer()
+        self.app.producer = self.producer
+        self.app.consumer = self.consumer
+        self.app.consumer_generation_id = GENERATION
+        self.consumer.topic = worker.settings.transactions_topic
+
+    def start(self) -> None:
+        """From now on the worker has its parts."""
+        self.worker._parts = self.parts.started(self.worker.waiters)
+
+    def own(self, *partitions: int) -> None:
+        """Give these partitions to the worker, with their indexes."""
+        for partition in partitions:
+            self.parts.log.indexes.setdefault(partition, Index())
+        self.worker._assigned = partitions
+        self.worker.assignment = Assignment(GENERATION, list(partitions))
+
+    def decide(self, decision: Decision) -> None:
+        """Put a decision where it is if this worker has made it: into the index."""
+        index = self.parts.log.indexes[self.worker.key_partition(decision.transaction_id)]
+        index.add(decision)
+        self.worker.waiters.notify([decision])
+
+
+class AppDouble:
+    """As much of Faust's app as a worker asks for."""
+
+    def __init__(self) -> None:
+        self.rebalancing = False
+        self.in_recovery = False
+        self.consumer_generation_id = GENERATION
+        self.crashed: list[BaseException] = []
+        self.producer: Any = None
+        self.consumer: Any = None
+
+    def crash(self, exc: BaseException) -> str:
+        self.crashed.append(exc)
+        return "crashing"
+
+    def add_future(self, crashing: str) -> None:
+        assert crashing == "crashing"
+
+
+def bench(**environ: str) -> Bench:
+    """Return a worker that has started with doubles, and owns all partitions."""
+    settings = load({"FRAUD_TOPIC_PARTITIONS": str(PARTITIONS), **environ})
+    made = Bench(FraudWorker(settings, cast(Any, AppDouble())))
+    made.start()
+    made.own(*range(PARTITIONS))
+    return made
+
+
+class ViewBench(Bench):
+    """An application as `build` returns it, served on doubles."""
+
+    def __init__(self, application: Application, tables: MemoryTables) -> None:
+        super().__init__(application.worker)
+        self.application = application
+        self.tables = tables
+
+    def become_ready(self) -> None:
+        """Let every check of `/readyz` pass."""
+        self.start()
+        self.own(*range(PARTITIONS))
+        self.app._assignment = {TP(self.consumer.topic, each) for each in range(PARTITIONS)}
+        cast(TableManager, self.app.tables).recovery.completed.set()
+
+    @property
+    def context(self) -> Context:
+        """What all views have in common."""
+        return cast(View, self.app.web.views["/stats"]).context
+
+    @asynccontextmanager
+    async def served(self) -> AsyncIterator[Client]:
+        """Serve it at a port of this machine, on the connections that it is served on."""
+        driver = cast(Web, self.app.web)
+        driver.init_server()
+        async with TestClient(_Server(driver)) as client:
+            yield client
+
+
+class MemoryTables(SimpleNamespace):
+    """Both tables of a worker, in memory."""
+
+    counts: MemoryTable[Counts]
+    heartbeats: MemoryTable[Heartbeat]
+
+    def __init__(self) -> None:
+        super().__init__(counts=MemoryTable(), heartbeats=MemoryTable())
+
+    def as_tables(self) -> Tables:
+        return Tables(cast(Any, self.counts), cast(Any, self.heartbeats))
+
+
+class _Server(TestServer):
+    """aiohttp's, with the runner of the application, so with the limits of its connections."""
+
+    def __init__(self, driver: Web) -> None:
+        super().__init__(driver.web_app)
+        self._own = driver._runner
+
+    async def _make_runner(self, **_: Any) -> web.AppRunner:
+        return self._own
+
+
+def view_bench(folder: Path, monkeypatch: pytest.MonkeyPatch, **environ: str) -> ViewBench:
+    """Build an application whose tables are in memory; nothing of it is started."""
+    settings = settings_of(folder, **environ)
+    tables = MemoryTables()
+    monkeypatch.setattr(tables_package, "register", lambda app, settings: tables.as_tables())
+    monkeypatch.setattr(metrics.worker, "source", metrics.worker.source)  # which `build` sets
+    return ViewBench(build(settings), tables)
+
+
+def settings_of(folder: Path, **environ: str) -> Settings:
+    """Return settings that need no files but those in a folder."""
+    partitions = {"FRAUD_TOPIC_PARTITIONS": str(PARTITIONS)}
+    return load({"FRAUD_DATA_DIR": str(folder), **partitions, **environ})
