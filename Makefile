@@ -16,11 +16,13 @@ test: $(VENV)/.test-stamp ## Run every test, against real servers; installs them
 	$(BIN)/python -m tests.servers.install
 	$(BIN)/python -m pytest --numprocesses $(or $(JOBS),3) --dist loadfile $(ARGS)
 
+COVERAGE := --cov --cov-report=term:skip-covered
+
 unit: $(VENV)/.test-stamp ## Run the unit tests that need no server and train no model.
 	$(BIN)/python -m pytest --numprocesses auto --dist loadfile -m 'not slow' tests/unit $(ARGS)
 
 coverage: $(VENV)/.test-stamp ## Measure the branches that unit tests reach, and hold them to a floor.
-	$(BIN)/python -m pytest --numprocesses auto --dist loadfile --cov --cov-report=term:skip-covered tests/unit $(ARGS)
+	$(BIN)/python -m pytest --numprocesses auto --dist loadfile -m 'not slow' $(COVERAGE) tests/unit $(ARGS)
 
 # `make torture MINUTES=30 SEED=1`: everything is broken again and again, and nothing may be lost.
 torture: $(VENV)/.test-stamp ## Break everything under load, and look for what is lost (MINUTES=, SEED=).
