@@ -8,6 +8,7 @@ commit whose gate has just passed.
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 import sys
 from datetime import datetime, timezone
@@ -47,10 +48,15 @@ def main(version: str, skip_gate: bool) -> None:
         subprocess.run([str(ROOT / ".ci" / "run")], cwd=ROOT, check=True)
     for name, text in {**texts, "CHANGELOG.md": changelog}.items():
         (ROOT / name).write_text(text)
+    shutil.rmtree(ROOT / "build", ignore_errors=True)  # modules that are gone would be built in
+    build = [sys.executable, "-m", "pip", "wheel", "--no-deps", "--wheel-dir", "dist", "."]
+    try:
+        subprocess.run(build, cwd=ROOT, check=True)
+    except subprocess.CalledProcessError:
+        git("checkout", "--", ".")
+        raise
     git("commit", "--all", "--message", f"Release {version}")
     git("tag", "--annotate", f"v{version}", "--message", f"fraudapp {version}")
-    build = [sys.executable, "-m", "pip", "wheel", "--no-deps", "--wheel-dir", "dist", "."]
-    subprocess.run(build, cwd=ROOT, check=True)
     click.echo(f"tagged v{version}; push it with: git push --follow-tags")
 
 

@@ -48,7 +48,7 @@ class Batcher(Generic[P]):
         *,
         ended: Callable[[asyncio.Task[Any]], None],
     ) -> None:
-        """`ended` is called with each task when it ends: a failed one keeps its partitions busy."""
+        """`ended` gets each finished task: a failed one keeps its partitions in flight for ever."""
         self._queues = queues
         self._sizer = sizer
         self._steps = steps

@@ -27,7 +27,7 @@ _NEWS: Final = ("worker", "cursor", "high_water", "stores", "stored", "unread")
 
 
 class Heartbeats:
-    """Writes them, if there is something new in them."""
+    """Writes the heartbeat of a partition when it has changed, and every `REPEAT_AFTER` seconds."""
 
     def __init__(
         self, worker: FraudWorker, status: WorkerStatus, table: ByPartition[Heartbeat]

@@ -1,4 +1,4 @@
-"""Record batches between their delivery and their acknowledgement, and what cuts that short."""
+"""Record batches in flight: acknowledged once processed, released when they are interrupted."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ MAX_QUEUED_BYTES: Final = 2_000_000
 MAX_BATCH_BYTES: Final = 2_000_000
 """Once a batch holds this many bytes, no further partition joins it."""
 TURNS: Final = 5
-"""Turns of the event loop without a new record batch after which those that wait are taken. Faust
+"""Turns of the event loop without a new record batch that end the linger. Faust
 needs two or three turns from one record batch of a fetch to the next; an idle loop has done five in
 20 us (measured)."""
 

@@ -87,8 +87,7 @@ class Pipeline:
     async def begin(self, batch: Sequence[Events]) -> Sequence[PartitionBatch]:
         """Deduplicate and decide a batch; nothing is written yet.
 
-        What is interrupted, or was assigned anew meanwhile, is released and missing from the
-        result.
+        Partitions that were interrupted or reassigned are released, and left out of the result.
         """
         whole = [*chain(*batch)]
         if self._in_flight.suspended:
@@ -213,9 +212,11 @@ class Pipeline:
         return Appended(part.partition, part.events, counted, records[-1].offset, len(records))
 
     async def _append_decisions(self, part: PartitionBatch) -> None:
-        """Append decisions; of several under one id in the log the first counts.
+        """Append decisions.
 
-        Where another writer got in between nothing was appended, and ids are looked up again.
+        If another writer appended in between, look the ids up again and append what is still
+        undecided: some of ours may be in the log already, and of several under one id the first
+        counts.
         """
         valid, decisions, next_offset = part.deduplicated.new, part.decisions, part.next_offset
         while decisions and not await self._append_batch(

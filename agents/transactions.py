@@ -1,4 +1,4 @@
-"""The transactions agent: Faust's hooks, and nothing else; the way itself is `agents.pipeline`."""
+"""The transactions agent: Faust's hooks and the wiring of queues; the way is `agents.pipeline`."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ class TransactionsAgent:
             self._counts.refresh(generation, totals)
 
     async def let_callers_go(self, sender: Any, **kwargs: Any) -> None:
-        """Answer those who still wait; the server does not close before they have gone."""
+        """Answer every waiting HTTP caller now: the web server does not close while they wait."""
         self._worker.waiters.close()
 
     async def on_assigned(self, sender: Any, assigned: set[TP], **kwargs: Any) -> None:

@@ -130,8 +130,8 @@ def new_app(settings: Settings) -> FraudApp:
         broker_session_timeout=settings.broker_session_timeout,
         broker_heartbeat_interval=settings.broker_heartbeat_interval,
         broker_rebalance_timeout=60.0,
-        # A worker that holds a batch while a sink is down stops fetching. After this interval
-        # aiokafka would leave the group and never come back, so it is a week.
+        # A worker whose queues are full, as while the broker takes no appends, stops polling. After
+        # this interval aiokafka would leave the group and never come back, so it is a week.
         broker_max_poll_interval=604_800.0,
         broker_commit_interval=1.0,
         broker_commit_every=20_000,

@@ -14,6 +14,7 @@ from fraudapp.model_registry import ModelRegistry
 from fraudapp.process.private_files import make_private
 from fraudapp.settings import Settings
 from models.artifact import Kind, ModelFileError, OtherFeatures
+from models.errors import TrainingDataError
 from models.features import FEATURE_CONTRACT
 from models.files.lines import digest
 from models.scorer import Scorer
@@ -86,13 +87,20 @@ def train_and_activate(
     """Train on the configured file, activate the model and return its version. Blocks.
 
     `kind` is the configured one by default; `options` are those of `models.training.train.train`.
+    Raises `TrainingDataError`, `OSError`.
     """
     # Imported here: pandas and scikit-learn are slow to import, and only training needs them.
     from models.training.train import train
 
     make_private(settings.data_dir)
     registry = ModelRegistry(settings.model_dir)
-    trained = train(_file(settings), kind=kind or settings.model_kind, progress=progress, **options)
+    file = _file(settings)
+    try:
+        trained = train(file, kind=kind or settings.model_kind, progress=progress, **options)
+    except TrainingDataError:
+        raise
+    except ValueError as exc:  # of the libraries, about numbers that no check has found
+        raise TrainingDataError(f"no model can be trained on {file}: {exc}") from exc
     version = registry.add(trained)
     registry.activate(version)
     return version

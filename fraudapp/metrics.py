@@ -201,7 +201,7 @@ class WorkerCollector(Collector):
             yield from _of_sinks(state.sinks)
             yield _gauge(
                 "fraud_consumer_lag_messages",
-                "Messages of a partition that are not dealt with yet.",
+                "Consumer lag: messages of a partition that are not processed yet.",
                 ["partition"],
                 [([str(partition)], lag) for partition, lag in state.lags.items()],
             )

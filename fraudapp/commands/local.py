@@ -32,7 +32,7 @@ PORT = click.IntRange(1, 65535)
 def command(web_port: int, broker_port: int, rate: float, data_dir: Path) -> None:
     """Run the embedded stack: broker, Postgres, Redis, a worker and a sample of transactions.
 
-    Ctrl-C stops everything. Each run begins empty; only models are kept.
+    Ctrl-C stops everything. Each run begins empty; only models and passwords are kept.
     """
     try:
         from fraudapp.local.stack import Options, run

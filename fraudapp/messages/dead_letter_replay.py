@@ -81,6 +81,8 @@ async def _send(
     refused = [
         each
         for partition, batch in messages.items()
-        for each in await append_fitting(producer, topic, partition, batch, "sending letters back")
+        for each in await append_fitting(
+            producer, topic, partition, batch, "replaying dead letters"
+        )
     ]
     return [letter_by_message[id(message)] for message in refused]

@@ -71,7 +71,7 @@ async def reroute(
     by_partition = defaultdict(list)
     for valid, key_partition in misrouted:
         by_partition[key_partition].append(_rerouted(valid))
-    what = "sending transactions to their home partitions"
+    what = "rerouting inputs to their key partitions"
     await _append_all(producer, topic, by_partition, what)
 
 

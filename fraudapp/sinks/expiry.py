@@ -1,8 +1,8 @@
 """Which days have expired, and which of them may be dropped now, by clocks that callers pass in.
 
 A dropped day is gone for good, and no single clock is worth that much trust. So two clocks have to
-agree, an expired day is announced first and dropped at a later look, and one look drops little. If
-all clocks are wrong, somebody has days to read the announcements.
+agree, an expired day is announced first and dropped at a later look, and one look drops little: if
+all clocks are wrong, each day is still warned of before it goes.
 """
 
 from __future__ import annotations

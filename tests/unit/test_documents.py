@@ -38,6 +38,11 @@ OTHERS = {
 }
 """Variables that tests and the Airflow DAG read, and one that stands for any."""
 HELP = {"--help"}
+OF_CONTRIBUTORS = [
+    *(".github/CONTRIBUTING.md", ".github/SECURITY.md", ".github/PULL_REQUEST_TEMPLATE.md"),
+    *(f".github/decisions/{each.name}" for each in (ROOT / ".github/decisions").glob("*.md")),
+]
+FOLDERS = ("agents", "data", "docker", "fraudapp", "models", "tables", "tests", "web", ".ci")
 
 
 def anchors(document: Path) -> set[str]:
@@ -54,7 +59,20 @@ def commands(text: str) -> Iterator[list[str]]:
         yield line.split()
 
 
-@pytest.mark.parametrize("name", [*DOCUMENTS, "CHANGELOG.md", "data/PROVENANCE.md"])
+@pytest.mark.parametrize("name", [*DOCUMENTS, *OF_CONTRIBUTORS])
+def test_each_path_in_a_document_is_there(name: str) -> None:
+    document = ROOT / name
+    for path in re.findall(r"`([\w./-]+(?:\.py|/))`", document.read_text()):
+        if path.split("/")[0] in FOLDERS and "/" in path.rstrip("/"):
+            assert (ROOT / path).exists(), path
+        elif path.endswith(".py"):
+            found = [*document.parent.rglob(path), *(ROOT / "fraudapp").rglob(path)]
+            assert found or [*ROOT.glob(f"*/{path}")], path
+
+
+@pytest.mark.parametrize(
+    "name", [*DOCUMENTS, *OF_CONTRIBUTORS, "CHANGELOG.md", "data/PROVENANCE.md"]
+)
 def test_each_link_leads_somewhere(name: str) -> None:
     document = ROOT / name
     for link in re.findall(r"\]\(([^)\s]+)\)", document.read_text()):

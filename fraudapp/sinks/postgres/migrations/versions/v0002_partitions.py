@@ -23,12 +23,13 @@ def upgrade() -> None:
     # asyncpg has the earliest moment as -infinity; days far ahead come from clocks that are wrong.
     days = text(
         "SELECT DISTINCT (decided_at AT TIME ZONE 'UTC')::date FROM decisions_before "
-        "WHERE isfinite(decided_at) AND decided_at < now() + interval '31 days'"
+        "WHERE isfinite(decided_at) AND decided_at >= '0001-01-02 00:00:00+00' "
+        "AND decided_at < now() + interval '31 days'"
     )
     for day in op.get_bind().execute(days).scalars():
         begin = datetime(day.year, day.month, day.day, tzinfo=timezone.utc)
         op.execute(
-            f"CREATE TABLE decisions_{day:%Y%m%d} PARTITION OF decisions "
+            f"CREATE TABLE decisions_{day.isoformat().replace('-', '')} PARTITION OF decisions "
             f"FOR VALUES FROM ('{begin.isoformat()}') "
             f"TO ('{(begin + timedelta(days=1)).isoformat()}')"
         )
