@@ -24,7 +24,7 @@ class Steps(Protocol[P]):
     """What is done with a batch: see `Pipeline` and `SurplusPartitions`."""
 
     def is_ready(self, partition: int) -> bool:
-        """Whether `begin` would not wait for this partition; one that it waits for goes alone."""
+        """Whether `begin` can process this partition at once; else it gets a batch of its own."""
 
     async def begin(self, batch: Sequence[Events]) -> Sequence[P]:
         """Return what there is to finish, by partition; the partitions missing were released."""

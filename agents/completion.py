@@ -33,10 +33,11 @@ class Appended(NamedTuple):
 
 
 class Completion:
-    """Flushes what was appended by partition; what is appended meanwhile is its next flush.
+    """Flushes the appended batches of each partition: writes their counts, then acknowledges them.
 
-    All free partitions are flushed at once: their counts are one request to the broker. A partition
-    whose counts the broker does not take holds up no other.
+    What arrives during a flush goes into the next one. All free partitions are flushed at once:
+    their counts are one request to the broker. A partition whose counts the broker does not take
+    holds up no other.
     """
 
     def __init__(
@@ -57,7 +58,7 @@ class Completion:
         self._flushing: dict[int, asyncio.Task[None]] = {}
 
     async def put(self, appended: Appended) -> None:
-        """Add a batch, once there is room for it: the broker may not take the counts."""
+        """Add a batch; waits while `MAX_UNCOUNTED` records of its partition are not counted yet."""
         records, partition = self._records, appended.partition
         await self._condition.wait_for(
             lambda: not records[partition] or records[partition] + appended.records <= MAX_UNCOUNTED

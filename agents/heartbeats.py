@@ -41,7 +41,8 @@ class Heartbeats:
     async def beat(self) -> None:
         """Write the heartbeat of each partition of this worker.
 
-        Of one whose index it has to read in first too: how long that takes.
+        While an index is being read in, repeat the last heartbeat with the records left and the
+        time that they will take.
         """
         started = self._worker.parts()
         news = self._since.news(dict(self._table.items()))
@@ -72,7 +73,10 @@ class Heartbeats:
         started.listener.keep(told)
 
     def _stored(self, partition: int, told: Mapping[int, int]) -> int:
-        """Up to where Postgres has a partition; as its owner before told, until it is known."""
+        """Return the log offset up to which Postgres has a partition.
+
+        Until this worker's sink writer knows it, that is the offset in the last heartbeat.
+        """
         known = self._worker.stored(partition)
         return told.get(partition, 0) if known is None else known
 

@@ -80,7 +80,7 @@ class InFlight:
             self._consumer.release(event.message)
 
     def is_stale(self, events: Events, generation: int) -> bool:
-        """Whether one of the record batches was assigned anew since: then all are read again."""
+        """Whether one of them was delivered in another generation; then all are delivered again."""
         return any(event.message.generation_id != generation for event in events)
 
     def release_stale(self, of: Iterable[T], events_of: Callable[[T], Events]) -> list[T]:

@@ -55,9 +55,9 @@ class PartitionBatch:
     routed: Routed
     deduplicated: Deduplicated
     next_offset: int
-    """That of the index, when ids were looked up in it."""
+    """Of the index, when the ids were looked up in it."""
     decisions: Sequence[Decision] = field(default_factory=list)
-    """On what is new, in that order."""
+    """On `deduplicated.new`, in its order."""
 
 
 class Pipeline:
@@ -134,7 +134,7 @@ class Pipeline:
                 self._log.failed(exc)
 
     async def _indexes(self, partitions: Sequence[int], generation: int) -> list[DecisionIndex]:
-        """Return the indexes, all of which are ready at the same moment."""
+        """Return the index of each partition once all are ready together."""
         while True:
             indexes = [await self._log.ready(partition, generation) for partition in partitions]
             # While one is waited for, another may turn out to be damaged.

@@ -21,7 +21,7 @@ from models.inputs import Input, Position
 
 @dataclass
 class Surplus:
-    """What a batch holds of one such partition."""
+    """The part of a batch that is of one surplus partition."""
 
     partition: int
     events: Events

@@ -70,5 +70,5 @@ class WorkerStatus:
 
 
 def lag(high_water: int, counts: Counts | None) -> int:
-    """Return how many inputs of a partition are not processed yet."""
+    """Return the consumer lag of a partition: inputs that are not processed yet."""
     return max(0, high_water - (counts.offset if counts else -1) - 1)

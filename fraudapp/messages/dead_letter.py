@@ -1,4 +1,4 @@
-"""A dead letter as it is read from its topic, and the rules of its replay.
+"""A record of the dead-letter queue (DLQ) as it is read, and the rules of its replay.
 
 Anybody may write to the dead-letter topic, so that no header can be relied on.
 """
