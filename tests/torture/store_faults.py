@@ -80,8 +80,12 @@ async def shorten_log(
     # which has grown again.
     gently, late = random_.random() < 0.7, random_.choice((0.0, 0.0, 25.0))
     async with gate.closed(), down(cluster, *everyone, gently=gently, late=late):
-        await asyncio.to_thread(restorable.put_back)
-        written.set_back(confirmed, decided, purged)
+        putting_back = asyncio.ensure_future(asyncio.to_thread(restorable.put_back))
+        try:
+            await asyncio.shield(putting_back)
+        finally:  # a run may end in the midst of it, and it cannot be stopped half-way
+            await putting_back
+            written.set_back(confirmed, decided, purged)
     shutil.rmtree(cluster.folder / "copy")
 
 
