@@ -25,6 +25,8 @@ from models.training.train import TrainedModel, train
 from tests.support.transactions import transaction
 from tests.unit.models.conftest import scorer_of
 
+pytestmark = pytest.mark.slow
+
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=timezone.utc)
 
 

@@ -14,6 +14,8 @@ from models.parsing import InvalidTransaction, from_mapping, valid_id
 from tests.support.names import REAL, WRONG
 from tests.support.transactions import FIELDS, JOINERS, texts
 
+pytestmark = pytest.mark.slow
+
 EVERY = [chr(code) for code in range(sys.maxunicode + 1)]
 OF_TEXT = ("transaction_id", "nameOrig", "nameDest")
 

@@ -24,6 +24,8 @@ from web.connections import Connections
 from web.limits import Limits
 from web.runner import Runner
 
+pytestmark = pytest.mark.slow
+
 SHORT = Limits(connections=100, head=0.2, idle=0.2, body=0.2, rate=1e9, answer=0.2, tick=0.01)
 GET = b"GET / HTTP/1.1\r\nHost: h\r\n\r\n"
 POST = b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 100\r\n\r\n"

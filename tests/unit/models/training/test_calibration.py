@@ -8,6 +8,8 @@ import pytest
 from models.scorer import probability
 from models.training.calibration import Calibration, calibrate
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize(("slope", "shift"), [(1.0, 0.0), (0.8, 1.0), (1.25, -1.5)])
 def test_a_distortion_is_undone_given_enough_rows(slope: float, shift: float) -> None:

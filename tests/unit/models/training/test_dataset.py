@@ -12,6 +12,8 @@ import pytest
 from models.errors import TrainingDataError
 from models.training.dataset import COLUMNS, labelled
 
+pytestmark = pytest.mark.slow
+
 HEADER = (
     "step,type,amount,nameOrig,oldbalanceOrg,newbalanceOrig,"
     "nameDest,oldbalanceDest,newbalanceDest,isFraud,isFlaggedFraud\n"

@@ -19,6 +19,8 @@ from models.training.metrics import (
     recall_at_precision,
 )
 
+pytestmark = pytest.mark.slow
+
 judged = st.lists(
     st.tuples(st.booleans(), st.sampled_from([0.0, 0.1, 0.5, 0.8, 0.9, 1.0]), st.integers(1, 3)),
     min_size=1,

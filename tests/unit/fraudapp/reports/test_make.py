@@ -1,0 +1,227 @@
+"""A report is made of what answers, kept in Postgres, and published as a page."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from datetime import date, datetime, timedelta, timezone
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import msgspec
+import pytest
+from aiokafka.errors import KafkaConnectionError
+
+from fraudapp.reports import make
+from fraudapp.reports.daily import Cell, DailyReport, Drift, Latency, summarise
+from fraudapp.reports.from_postgres import Sampled
+from fraudapp.reports.render import as_html
+from fraudapp.settings import Settings, load
+from fraudapp.sinks.base import AccessDenied, SinkUnavailable
+from fraudapp.sinks.postgres.day_partitions import moments
+from models.artifact import ModelFileError
+from models.drift import EDGES
+
+DAY = date(2026, 1, 2)
+NOW = datetime(2026, 1, 3, 4, 5, tzinfo=timezone.utc)
+LETTERS = {"invalid": 3}
+LATENCY = Latency(1, 0.1, 0.2, 0.3)
+SAMPLE = [Sampled("transactions", 0, 7, NOW)]
+BINS = len(EDGES) + 1
+
+
+class Bench:
+    """Postgres, Kafka and the model cards, as far as a report asks them."""
+
+    def __init__(self) -> None:
+        self.steps: list[str] = []
+        self.cells = [Cell("TRANSFER", "BLOCK", 1, 8, 80.0)]
+        self.drift: list[Drift] = []
+        self.sample = SAMPLE
+        self.kept: list[tuple[DailyReport, datetime]] = []
+        self.period: tuple[datetime, datetime] | None = None
+        self.failures: dict[str, Exception] = {}
+        self.cards: dict[str, dict[str, Any]] = {}
+
+    def _step(self, name: str) -> None:
+        self.steps.append(name)
+        if name in self.failures:
+            raise self.failures[name]
+
+    async def dispose(self) -> None:
+        self.steps.append("dispose")
+
+    async def migrate(self, database: object) -> None:
+        assert database is self
+        self._step("migrate")
+
+    async def read(self, database: object, day: date) -> tuple[DailyReport, list[Sampled]]:
+        self._step("read")
+        report = msgspec.structs.replace(summarise(day, self.cells), drift=self.drift)
+        return report, self.sample
+
+    async def keep(self, database: object, report: DailyReport, now: datetime) -> DailyReport:
+        self._step("keep")
+        self.kept.append((report, now))
+        return report
+
+    async def dead_letters(
+        self, settings: Settings, first: datetime, last: datetime
+    ) -> dict[str, int]:
+        self.period = first, last
+        self._step("dead_letters")
+        return LETTERS
+
+    async def latency(self, settings: Settings, sample: list[Sampled]) -> Latency:
+        assert sample == self.sample
+        self._step("latency")
+        return LATENCY
+
+    def card(self, version: str) -> SimpleNamespace:
+        if version not in self.cards:
+            raise ModelFileError(f"{version} is not there")
+        return SimpleNamespace(training=self.cards[version])
+
+    async def make(self, day: date = DAY) -> DailyReport:
+        return await make.make(load({"FRAUD_DATA_DIR": "/data"}), day, NOW)
+
+
+@pytest.fixture
+def bench(monkeypatch: pytest.MonkeyPatch) -> Bench:
+    bench = Bench()
+    monkeypatch.setattr(make, "engine", lambda settings: bench)
+    monkeypatch.setattr(make, "migrate", bench.migrate)
+    monkeypatch.setattr(make, "from_postgres", bench)
+    monkeypatch.setattr(make, "from_kafka", bench)
+    monkeypatch.setattr(make, "ModelRegistry", lambda folder: bench)
+    return bench
+
+
+async def test_a_report_has_all_parts_and_is_kept_as_it_is_returned(bench: Bench) -> None:
+    report = await bench.make()
+    assert (report.total, report.dead_letters, report.latency) == (8, LETTERS, LATENCY)
+    assert bench.kept == [(report, NOW)]
+    assert bench.period == moments(DAY)
+    assert bench.steps == ["migrate", "read", "dead_letters", "latency", "keep", "dispose"]
+
+
+@pytest.mark.parametrize(
+    "failure", [KafkaConnectionError("no route"), OSError("reset"), asyncio.TimeoutError()]
+)
+@pytest.mark.parametrize("part", ["dead_letters", "latency"])
+async def test_a_report_does_without_what_the_broker_does_not_tell(
+    bench: Bench, caplog: pytest.LogCaptureFixture, part: str, failure: Exception
+) -> None:
+    caplog.set_level(logging.WARNING, make.__name__)
+    bench.failures[part] = failure
+    report = await bench.make()
+    expected = {"dead_letters": LETTERS, "latency": LATENCY, part: None}
+    assert {"dead_letters": report.dead_letters, "latency": report.latency} == expected
+    assert "the broker does not answer, the report does without" in caplog.text
+
+
+async def test_a_mistake_is_not_taken_for_a_broker_that_is_down(bench: Bench) -> None:
+    bench.failures["dead_letters"] = TypeError("a mistake")
+    with pytest.raises(TypeError):
+        await bench.make()
+    assert bench.steps[-1] == "dispose"
+
+
+async def test_a_day_without_decisions_has_no_latency_to_ask_for(bench: Bench) -> None:
+    bench.cells, bench.sample = [], []
+    assert (await bench.make()).latency is None
+    assert "latency" not in bench.steps
+
+
+async def test_a_day_to_come_has_a_report_only_if_it_has_decisions(bench: Bench) -> None:
+    tomorrow = NOW.date() + timedelta(days=1)
+    assert (await bench.make(tomorrow)).total == 8
+    bench.cells = []
+    assert (await bench.make(NOW.date())).total == 0  # today has begun
+    bench.kept.clear()
+    with pytest.raises(make.DayToCome):
+        await bench.make(tomorrow)
+    assert bench.kept == []
+    assert bench.steps[-1] == "dispose"
+
+
+@pytest.mark.parametrize("step", ["migrate", "read", "keep"])
+async def test_a_database_that_fails_is_told_and_its_connections_are_closed(
+    bench: Bench, step: str
+) -> None:
+    bench.failures[step] = ConnectionRefusedError("refused")
+    with pytest.raises(SinkUnavailable, match=r"^postgres: ConnectionRefusedError: refused"):
+        await bench.make()
+    assert bench.steps[-1] == "dispose"
+    bench.failures[step] = ConnectionError("server rejected SSL upgrade")
+    with pytest.raises(AccessDenied, match="FRAUD_POSTGRES_SSLMODE"):
+        await bench.make()
+
+
+async def drift_of(bench: Bench, training: dict[str, Any] | None) -> Drift:
+    bench.drift = [Drift("m1", [1] * BINS)]
+    bench.cards = {} if training is None else {"m1": training}
+    (drift,) = (await bench.make()).drift
+    assert (drift.model_version, drift.scores) == ("m1", [1] * BINS)
+    return drift
+
+
+async def test_scores_are_compared_with_those_of_the_training_data(bench: Bench) -> None:
+    same = await drift_of(bench, {"score_edges": list(EDGES), "score_histogram": [2.0] * BINS})
+    assert (same.training, same.unknown) == ([2.0] * BINS, "")
+    assert same.stability_index == pytest.approx(0)
+    other = [100.0] + [1.0] * (BINS - 1)
+    shifted = await drift_of(bench, {"score_edges": list(EDGES), "score_histogram": other})
+    assert (shifted.stability_index or 0) > 0.25
+
+
+async def test_a_model_whose_card_is_gone_is_named_with_its_folder(bench: Bench) -> None:
+    drift = await drift_of(bench, None)
+    assert drift.unknown == "there is no card of the model in /data/models"
+    assert (drift.training, drift.stability_index) == (None, None)
+
+
+@pytest.mark.parametrize(
+    "training",
+    [
+        {},
+        {"score_edges": [0.5], "score_histogram": [1.0] * BINS},
+        {"score_edges": list(EDGES), "score_histogram": [1.0]},
+        {"score_edges": list(EDGES), "score_histogram": [0.0] * BINS},
+        {"score_edges": list(EDGES), "score_histogram": "many"},
+        {"score_edges": list(EDGES)},
+    ],
+)
+async def test_a_card_without_scores_that_can_be_compared_leaves_the_drift_unknown(
+    bench: Bench, training: dict[str, Any]
+) -> None:
+    drift = await drift_of(bench, training)
+    assert "the model's card has no scores of the training data" in drift.unknown
+    assert (drift.training, drift.stability_index) == (None, None)
+
+
+async def test_a_report_is_published_in_place_of_an_earlier_one(tmp_path: Path) -> None:
+    settings = load({"FRAUD_ARCHIVE_URL": tmp_path.as_uri()})
+    first = summarise(DAY, [])
+    second = summarise(DAY, [Cell("TRANSFER", "BLOCK", 1, 8, 80.0)])
+    for report in (first, second):
+        key = await make.publish(settings, report)
+        assert key == "reports/date=2026-01-02/report.html"
+        assert (tmp_path / key).read_text() == as_html(report)
+
+
+async def test_an_archive_that_fails_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    steps: list[str] = []
+
+    class Down:
+        async def open(self) -> None:
+            raise SinkUnavailable("archive: down")
+
+        async def close(self) -> None:
+            steps.append("close")
+
+    monkeypatch.setattr(make, "archive_at", lambda settings: Down())
+    with pytest.raises(SinkUnavailable, match="archive: down"):
+        await make.publish(load({}), summarise(DAY, []))
+    assert steps == ["close"]
