@@ -27,7 +27,7 @@ class Heartbeat(Struct, frozen=True):
     """A partition, and the worker that owns it, at one moment."""
 
     worker: str
-    """Name of the worker: HOST:PORT of its web server, and its process id."""
+    """Name of the worker: HOST:PORT of its web server."""
     at: float
     """Seconds since 1970."""
     cursor: Count

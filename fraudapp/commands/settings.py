@@ -8,7 +8,7 @@ from fraudapp.settings import described, load
 
 
 @click.command("settings")
-@click.option("--markdown", is_flag=True, help="As the table in the README.")
+@click.option("--markdown", is_flag=True, help="As the table in fraudapp/README.md.")
 def command(markdown: bool) -> None:
     """List every environment variable that is read, with its default and meaning.
 

@@ -97,19 +97,7 @@ async def test_a_worker_paused_until_its_partitions_are_gone_doubles_nothing(
     await sending
     await readback.eventually(lambda: other.stats()["decisions"]["total"] >= len(rows), timeout=90)
     one.child.resume()
-    late = [transaction(f"late{number}") for number in range(200)]
-    await send_transactions(one.environment, late)
-    total = len(rows) + len(late)
-    for worker in (one, other):
-        await readback.eventually(
-            lambda each=worker: (
-                each.get("/readyz")[0] == 200  # type: ignore[misc]
-                and each.stats()["decisions"]["total"] == total
-            )
-        )
-    await readback.everywhere(other.environment, total)
-    history = await readback.in_postgres(other.environment)
-    assert other.stats()["decisions"] == one.stats()["decisions"] == readback.outcomes(history)
+    await go_on_and_agree(one, other, len(rows))
 
 
 async def test_partitions_that_nobody_has_committed_anything_of_are_taken_over_whole(
@@ -126,9 +114,14 @@ async def test_partitions_that_nobody_has_committed_anything_of_are_taken_over_w
     one.child.resume()
     # The worker that wakes up takes its share again, and neither doubles nor loses anything.
     await readback.eventually(lambda: owners(one) == owners(other) == {port(one), port(other)})
+    await go_on_and_agree(one, other, len(rows))
+
+
+async def go_on_and_agree(one: Worker, other: Worker, decided: int) -> None:
+    """Send more to two workers that have decided so many; both, and all sinks, have it all."""
     late = [transaction(f"late{number}") for number in range(200)]
     await send_transactions(one.environment, late)
-    total = len(rows) + len(late)
+    total = decided + len(late)
     for worker in (one, other):
         await readback.eventually(
             lambda each=worker: (

@@ -101,13 +101,6 @@ def all_days(connection: Connection) -> list[date]:
     return sorted({*_days(connection), *days_in(connection, REST)})
 
 
-def today(connection: Connection) -> date:
-    """Return the UTC day by the clock of the database."""
-    query = text("SELECT (now() AT TIME ZONE 'UTC')::date")
-    found: date = connection.execute(query).scalar_one()
-    return found
-
-
 def midnight(day: date) -> datetime:
     """Return the moment at which a UTC day begins."""
     return datetime(day.year, day.month, day.day, tzinfo=timezone.utc)

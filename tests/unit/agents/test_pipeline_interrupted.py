@@ -6,7 +6,19 @@ import asyncio
 
 import pytest
 
+from agents.partition_queues import Events
 from tests.unit.agents.bench import SOON, A, B, Bench, K
+
+
+async def held_while_it_is_appended(bench: Bench) -> tuple[Events, asyncio.Task[None]]:
+    """A batch of one transaction, and its end, which waits for the broker to take a decision."""
+    bench.put_transactions(A)
+    events = bench.delivered()
+    bench.broker.hold(bench.log_topic, 0)
+    (part,) = await bench.pipeline.begin([events])
+    finishing = asyncio.create_task(bench.pipeline.finish(part))
+    await bench.broker.held(bench.log_topic, 0)
+    return events, finishing
 
 
 async def test_what_was_assigned_anew_before_it_is_decided_is_released(bench: Bench) -> None:
@@ -56,12 +68,7 @@ async def test_what_was_assigned_anew_after_it_was_decided_is_released_unwritten
 async def test_what_was_assigned_anew_while_it_was_appended_is_neither_counted_nor_acknowledged(
     bench: Bench,
 ) -> None:
-    bench.put_transactions(A)
-    events = bench.delivered()
-    bench.broker.hold(bench.log_topic, 0)
-    (part,) = await bench.pipeline.begin([events])
-    finishing = asyncio.create_task(bench.pipeline.finish(part))
-    await bench.broker.held(bench.log_topic, 0)
+    events, finishing = await held_while_it_is_appended(bench)
     bench.consumption.generation = 2
     bench.broker.go_on(bench.log_topic, 0)
     await finishing
@@ -129,12 +136,7 @@ async def test_a_batch_is_released_that_waits_for_its_index_during_a_rebalance(
 async def test_a_batch_is_released_that_waits_for_the_broker_when_time_is_up(
     bench: Bench, stops: bool
 ) -> None:
-    bench.put_transactions(A)
-    events = bench.delivered()
-    bench.broker.hold(bench.log_topic, 0)
-    (part,) = await bench.pipeline.begin([events])
-    finishing = asyncio.create_task(bench.pipeline.finish(part))
-    await bench.broker.held(bench.log_topic, 0)
+    events, finishing = await held_while_it_is_appended(bench)
     if stops:
         bench.app._stopped.set()
     else:
@@ -162,12 +164,7 @@ async def test_a_batch_is_released_whose_counts_are_not_taken_when_time_is_up(
 
 
 async def test_what_is_finished_in_time_is_acknowledged(bench: Bench) -> None:
-    bench.put_transactions(A)
-    events = bench.delivered()
-    bench.broker.hold(bench.log_topic, 0)
-    (part,) = await bench.pipeline.begin([events])
-    finishing = asyncio.create_task(bench.pipeline.finish(part))
-    await bench.broker.held(bench.log_topic, 0)
+    events, finishing = await held_while_it_is_appended(bench)
     bench.app.flow_control.suspend()
     await asyncio.sleep(0.01)
     bench.broker.go_on(bench.log_topic, 0)
