@@ -77,8 +77,8 @@ class SafeConsumer(aiokafka.Consumer):
 
         Called by Faust's fetcher in a loop; waits up to `timeout` seconds for records.
         """
-        if self.flow_active and self._dropped_at == self._seeks:
-            await self._seek_back()
+        if self.flow_active and self._dropped_at == self._seeks and not await self._seek_back():
+            return
         if self.app.in_recovery:
             self._skip_markers()
         if self._ending:  # nothing more may be delivered
@@ -148,6 +148,16 @@ class SafeConsumer(aiokafka.Consumer):
                     "%s/%d was deleted from offset %d to %d before it was decided: what it "
                     "held is lost here; see retention.ms of the topic",
                     *(*tp, begin, end - 1),
+                )
+
+    def _report_unknown_past(self, earliest: Mapping[TP, int]) -> None:
+        for tp, offset in earliest.items():
+            if offset > self._reported_lost.get(tp, 0):
+                self._reported_lost[tp] = offset
+                log.warning(
+                    "nothing of %s/%d is committed, and it begins at offset %d: what was before "
+                    "was deleted, and if it was not decided, it never will be",
+                    *(*tp, offset),
                 )
 
     def look_again(self) -> None:
@@ -247,28 +257,37 @@ class SafeConsumer(aiokafka.Consumer):
             if not committed[tp] and self.app.topics.acks_enabled_for(tp.topic)
         ]
         if uncommitted:
-            await self.seek_wait(await self.earliest_offsets(*uncommitted))
+            earliest = await self.earliest_offsets(*uncommitted)
+            self._report_unknown_past(earliest)
+            await self.seek_wait(earliest)
         return committed
 
     async def perform_seek(self) -> None:
         """Seek to the committed offsets, and forget all record batches in flight.
 
         Records may be fetched while the seek goes on, so they are forgotten before and after it.
+        What the client finds `missing` meanwhile is not: it may have been sought to already, and
+        nobody would ask for it again.
         """
         self._seeks_running += 1
         self._forget()
+        self.missing.clear()
         try:
             await super().perform_seek()
         finally:
             self._seeks_running -= 1
         self._forget()
 
-    async def _seek_back(self) -> None:
+    async def _seek_back(self) -> bool:
+        """Seek to the committed offsets; return False if that fails, to be tried again."""
         try:
             await self.perform_seek()
-        # As in the stock consumer: the next rebalance seeks again.
-        except Exception as exc:
-            self.log.warning("cannot go back to the committed offsets now: %r", exc)
+        except Exception as exc:  # whatever it is, going on would leave out what was dropped
+            self._dropped_at = self._seeks
+            log.warning("cannot go back to the committed offsets now: %r", exc)
+            await self.sleep(RETRY_SECONDS)
+            return False
+        return True
 
     def _skip_markers(self) -> None:
         """End Faust's recovery of a changelog at its last record, where no more is delivered.
@@ -328,7 +347,6 @@ class SafeConsumer(aiokafka.Consumer):
     def _forget(self) -> None:
         self._seeks += 1
         self._delivered_end.clear()
-        self.missing.clear()
         self._in_flight.clear()
         self._acknowledged_end.clear()
         self._acked.clear()

@@ -14,6 +14,7 @@ import pytest
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.consumer.fetcher import Fetcher, FetchResult
 from aiokafka.consumer.subscription_state import SubscriptionState
+from aiokafka.errors import KafkaError
 from faust.transport import consumer as faust_consumer
 from faust.transport.drivers import aiokafka
 from faust.transport.utils import DefaultSchedulingStrategy
@@ -366,6 +367,66 @@ async def test_records_that_the_broker_has_deleted_are_reported_once(
     consumer.missing[PARTITION] = 45
     await consumer.perform_seek()
     assert not consumer.missing
+
+
+async def test_what_the_client_finds_missing_during_a_seek_is_reported(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def perform_seek(self: FedConsumer) -> None:
+        self.missing[PARTITION] = 40
+
+    consumer = FedConsumer({PARTITION: [50]})
+    consumer.missing[OTHER] = 7
+    monkeypatch.setattr(faust_consumer.Consumer, "perform_seek", perform_seek)
+    await consumer.perform_seek()
+    assert consumer.missing == {PARTITION: 40}
+    await consumer.deliver()
+    (told,) = caplog.messages
+    assert told.startswith("transactions/0 was deleted from offset 40 to 49 ")
+
+
+async def test_the_deleted_past_of_partitions_without_a_commit_is_told_once(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def seek_to_committed(self: FedConsumer) -> dict[TP, int | None]:
+        return {PARTITION: None, OTHER: None, CHANGELOG: None, TP("transactions", 2): 5}
+
+    async def earliest_offsets(self: FedConsumer, *partitions: TP) -> dict[TP, int]:
+        return {tp: 20 if tp == PARTITION else 0 for tp in partitions}
+
+    async def seek_wait(self: FedConsumer, partitions: dict[TP, int]) -> None:
+        sought.append(partitions)
+
+    sought: list[dict[TP, int]] = []
+    monkeypatch.setattr(aiokafka.Consumer, "seek_to_committed", seek_to_committed)
+    monkeypatch.setattr(FedConsumer, "earliest_offsets", earliest_offsets)
+    monkeypatch.setattr(FedConsumer, "seek_wait", seek_wait)
+    consumer = FedConsumer()
+    for _ in range(2):
+        await consumer.seek_to_committed()
+    assert sought == [{PARTITION: 20, OTHER: 0}] * 2
+    assert caplog.messages == [
+        "nothing of transactions/0 is committed, and it begins at offset 20: what was before was "
+        "deleted, and if it was not decided, it never will be"
+    ]
+
+
+async def test_a_seek_back_that_fails_is_tried_again_before_more_is_delivered(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def perform_seek(self: FedConsumer) -> None:
+        self.seeks_back += 1
+        if self.seeks_back < 3:
+            raise KafkaError("not authorized to ask the group")
+
+    monkeypatch.setattr(faust_consumer.Consumer, "perform_seek", perform_seek)
+    monkeypatch.setattr("fraudapp.kafka.consumer.RETRY_SECONDS", 0.0)
+    consumer = FedConsumer({PARTITION: [0, 1]}, {PARTITION: [0, 1]})
+    (dropped,) = await consumer.deliver()
+    consumer.release(dropped)
+    assert [await consumer.deliver() for _ in range(2)] == [[], []]
+    assert [record_batch_of(each).end for each in await consumer.deliver()] == [2]
+    assert consumer.seeks_back == 3
 
 
 async def test_the_client_of_a_worker_throttles_its_fetches(
