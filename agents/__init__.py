@@ -1,3 +1,3 @@
-"""Agents: what consumes topics."""
+"""The agent that consumes the transactions topic, and its pipeline."""
 
 __part_of__ = "fraudapp"

@@ -1,15 +1,15 @@
-"""How many transactions make a batch: as many as are done within a bound of time."""
+"""Sizes batches so that each is processed within a bound of time."""
 
 from __future__ import annotations
 
 from typing import Final
 
-SMALLEST: Final = 16
+MIN_BATCH_SIZE: Final = 16
 """Below this size the fixed cost of a batch dominates, so no batch is limited to less."""
-LARGEST: Final = 2_000
-FIRST: Final = 256
-WEIGHT: Final = 0.2
-"""Of the newest batch in the moving average."""
+MAX_BATCH_SIZE: Final = 2_000
+INITIAL_BATCH_SIZE: Final = 256
+MOVING_AVERAGE_WEIGHT: Final = 0.2
+"""Weight of the newest batch in the moving average."""
 
 
 class BatchSizer:
@@ -18,17 +18,19 @@ class BatchSizer:
     def __init__(self, bound: float) -> None:
         """`bound` is the seconds one batch may take."""
         self._bound = bound
-        self._seconds_each = bound / FIRST
+        self._seconds_each = bound / INITIAL_BATCH_SIZE
 
     @property
     def size(self) -> int:
-        """Most transactions in the next batch."""
-        return max(SMALLEST, min(LARGEST, int(self._bound / self._seconds_each)))
+        """How many transactions the next batch may have."""
+        return max(MIN_BATCH_SIZE, min(MAX_BATCH_SIZE, int(self._bound / self._seconds_each)))
 
     def observe(self, count: int, seconds: float) -> None:
         """Take note that a batch of so many took that long.
 
         Small batches tell little about large ones: they wait for most of their time.
         """
-        if count >= SMALLEST:
-            self._seconds_each += WEIGHT * (max(seconds, 1e-9) / count - self._seconds_each)
+        if count >= MIN_BATCH_SIZE:
+            self._seconds_each += MOVING_AVERAGE_WEIGHT * (
+                max(seconds, 1e-9) / count - self._seconds_each
+            )

@@ -12,7 +12,7 @@ from agents.partition_queues import Events, PartitionQueues, partition_of, recor
 
 
 class OfPartition(Protocol):
-    """What a batch holds of one partition."""
+    """The part of a batch that is of one partition."""
 
     partition: int
 
@@ -21,13 +21,13 @@ P = TypeVar("P", bound=OfPartition)
 
 
 class Steps(Protocol[P]):
-    """What is done with a batch: see `Pipeline` and `SurplusPartitions`."""
+    """The steps of processing a batch: see `Pipeline` and `SurplusPartitions`."""
 
     def is_ready(self, partition: int) -> bool:
         """Whether `begin` can process this partition at once; else it gets a batch of its own."""
 
     async def begin(self, batch: Sequence[Events]) -> Sequence[P]:
-        """Return what there is to finish, by partition; the partitions missing were released."""
+        """Return the parts to finish, by partition; partitions that are missing were released."""
 
     async def finish(self, part: P) -> None:
         """Return once the next batch of this partition may begin."""

@@ -1,4 +1,4 @@
-"""Completes what was appended, beside the pipeline: counts it, then acknowledges it.
+"""Completes appended batches, beside the pipeline: counts, then acknowledges them.
 
 Only the commit of offsets waits for the counts' changelog; the next batch does not.
 """
@@ -26,9 +26,9 @@ class Appended(NamedTuple):
     partition: int
     events: Events
     counted: Sequence[Counted]
-    """What became of the inputs that led to no decision."""
+    """The outcomes of the inputs that led to no decision."""
     offset: int
-    """Of the last input."""
+    """Offset of the last input."""
     records: int
 
 
@@ -36,8 +36,8 @@ class Completion:
     """Flushes the appended batches of each partition: writes their counts, then acknowledges them.
 
     What arrives during a flush goes into the next one. All free partitions are flushed at once:
-    their counts are one request to the broker. A partition whose counts the broker does not take
-    holds up no other.
+    their counts are one request to the broker. A partition whose counts the broker does not
+    accept holds up no other.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Tells the other workers, about once a second, what this one knows of its partitions."""
+"""Writes heartbeats: the state of this worker's partitions, about once a second."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from fraudapp.status import WorkerStatus
 from fraudapp.worker import FraudWorker
 from tables.global_table import ByPartition
 from tables.heartbeats import Heartbeat, SinkStatus
-from tables.since import Since
+from tables.since import NewHeartbeats
 
-INTERVAL: Final = 1.0
+HEARTBEAT_INTERVAL: Final = 1.0
 """Seconds between two heartbeats, at least."""
 REPEAT_AFTER: Final = 5.0
 """Seconds after which a heartbeat is written again though nothing has changed.
@@ -23,7 +23,7 @@ REPEAT_AFTER: Final = 5.0
 A worker that was paused may have written over it when the partition was no longer its own.
 """
 
-_NEWS: Final = ("worker", "cursor", "high_water", "stores", "stored", "unread")
+_COMPARED_FIELDS: Final = ("worker", "cursor", "high_water", "stores", "stored", "unread")
 
 
 class Heartbeats:
@@ -36,7 +36,7 @@ class Heartbeats:
         self._status = status
         self._table = table
         self._written: dict[int, Heartbeat] = {}
-        self._since = Since()
+        self._new_heartbeats = NewHeartbeats()
 
     async def beat(self) -> None:
         """Write the heartbeat of each partition of this worker.
@@ -45,7 +45,7 @@ class Heartbeats:
         time that they will take.
         """
         started = self._worker.parts()
-        news = self._since.news(dict(self._table.items()))
+        news = self._new_heartbeats.news(dict(self._table.items()))
         told = {partition: each.stored for partition, each in news.items()}
         owned = self._status.owned()
         high_waters = self._status.high_waters(owned)
@@ -70,7 +70,7 @@ class Heartbeats:
                 left = {"unread": unread.records, "unread_seconds": unread.seconds}
                 stored = self._stored(partition, told)
                 self._write(partition, replace(before, **of_worker, **left, stored=stored))
-        started.listener.keep(told)
+        started.listener.forget_stored(told)
 
     def _stored(self, partition: int, told: Mapping[int, int]) -> int:
         """Return the log offset up to which Postgres has a partition.
@@ -81,7 +81,7 @@ class Heartbeats:
         return told.get(partition, 0) if known is None else known
 
     def _of_worker(self) -> dict[str, Any]:
-        """Return what is the same in all heartbeats of a worker."""
+        """Return the fields that all heartbeats of a worker share."""
         started = self._worker.parts()
         return {
             "worker": self._status.name,
@@ -101,4 +101,4 @@ class Heartbeats:
         old = self._written.get(partition)
         if old is None or new.at - old.at >= REPEAT_AFTER:
             return True
-        return any(getattr(old, name) != getattr(new, name) for name in _NEWS)
+        return any(getattr(old, name) != getattr(new, name) for name in _COMPARED_FIELDS)

@@ -22,11 +22,11 @@ STOP_TIMEOUT: Final = 2.0
 
 
 class Consumption(Protocol):
-    """What the pipeline asks of the consumer; see `SafeConsumer`."""
+    """The part of `SafeConsumer` that the pipeline uses."""
 
     @property
     def generation(self) -> int:
-        """Of the consumer group: with each, partitions are assigned anew."""
+        """Generation of the consumer group; each has a new assignment of partitions."""
 
     def acknowledge(self, message: Message) -> None:
         """Declare a record batch processed."""
@@ -47,7 +47,7 @@ class InFlight:
 
     @property
     def generation(self) -> int:
-        """The consumer group's, now."""
+        """The current generation of the consumer group."""
         return self._consumer.generation
 
     @property
@@ -61,9 +61,9 @@ class InFlight:
         return self.stopping or not self._app.flow_control.is_active()
 
     async def end_of(self, partition: TP) -> int | None:
-        """Return the offset that the next record of a partition will get; tries until it knows."""
+        """Return the offset that the next record of a partition will get; retries for ever."""
         async for attempt in retry_forever(
-            f"looking where {partition.topic}/{partition.partition} ends"
+            f"looking up the end of {partition.topic}/{partition.partition}"
         ):
             with attempt:
                 end = (await self._consumer.highwaters(partition))[partition]
@@ -84,12 +84,12 @@ class InFlight:
         return any(event.message.generation_id != generation for event in events)
 
     def release_stale(self, of: Iterable[T], events_of: Callable[[T], Events]) -> list[T]:
-        """Release what was assigned anew since it was delivered, and return the rest."""
+        """Release items of an earlier assignment, and return the rest."""
         generation, rest = self.generation, []
         for each in of:
             events = events_of(each)
             if self.is_stale(events, generation):
-                log.info("%d record batches were assigned anew, and are read again", len(events))
+                log.info("released %d record batches of an earlier assignment", len(events))
                 self.release(events)
             else:
                 rest.append(each)
@@ -114,8 +114,9 @@ class InFlight:
             return working.result()
         working.cancel()
         log.warning(
-            "%d record batches are left to the next worker: they wait for broker or disk",
+            "released %d record batches unprocessed: broker or disk took over %g s",
             len(events),
+            STOP_TIMEOUT,
         )
         self.release(events)
         return None

@@ -1,4 +1,4 @@
-"""From records of Kafka to the inputs of the core."""
+"""Converts Kafka records into inputs of the core."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def input_of(record: ConsumerRecord, partitions: int) -> Input:
     """Return what a record of the transactions topic, with so many partitions, holds."""
     position = Position(record.topic, record.partition, record.offset)
     origin = _origin(record.headers, position) if record.headers else None
-    # Nothing is rerouted to where it is already, nor comes from a partition that there is not.
+    # A true origin is another partition of the topic, and one that exists.
     if origin is None or origin.partition == record.partition or origin.partition >= partitions:
         return Input(record.key, record.value, position, position)
     return Input(record.key, record.value, position, origin, _lost(record.headers))

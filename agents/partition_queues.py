@@ -20,10 +20,11 @@ MAX_QUEUED_BYTES: Final = 2_000_000
 """Bytes that wait in a queue before it is full."""
 MAX_BATCH_BYTES: Final = 2_000_000
 """Once a batch holds this many bytes, no further partition joins it."""
-TURNS: Final = 5
-"""Turns of the event loop without a new record batch that end the linger. Faust
-needs two or three turns from one record batch of a fetch to the next; an idle loop has done five in
-20 us (measured)."""
+LINGER_TURNS: Final = 5
+"""Turns of the event loop without a new record batch, after which the linger ends.
+
+Faust needs two or three turns from one record batch of a fetch to the next.
+"""
 
 
 class PartitionQueues:
@@ -53,7 +54,7 @@ class PartitionQueues:
         return queue is not None and not queue.has_room(2 * self._sizer.size)
 
     async def take(self) -> list[Events]:
-        """Return what is to be processed together, by partition, once there is something."""
+        """Return the next batch, by partition; waits until there is one."""
         await self._condition.wait_for(lambda: any(self._free()))
         await self._linger()
         batch: list[Events] = []
@@ -69,7 +70,7 @@ class PartitionQueues:
         return batch
 
     def free(self, partition: int) -> None:
-        """Say that nothing of a partition is in flight any more."""
+        """Mark a partition as no longer in flight."""
         queue = self._queues[partition] = self._queues.pop(partition)
         queue.in_flight = False
         self._condition.notify()
@@ -77,7 +78,7 @@ class PartitionQueues:
     async def _linger(self) -> None:
         """Wait for the other record batches of the same fetch: each batch costs a scoring call."""
         turns, records = 0, self._free_records()
-        while turns < TURNS and records < self._sizer.size:
+        while turns < LINGER_TURNS and records < self._sizer.size:
             await asyncio.sleep(0)
             before, records = records, self._free_records()
             turns = turns + 1 if records == before else 0

@@ -1,4 +1,4 @@
-"""The way of a transaction: route → deduplicate → score → append → enqueue → complete.
+"""The path of a transaction: route → deduplicate → score → append → enqueue → complete.
 
 The decision log is the truth: a decision is made when it is in there, as the first one under its
 id. Nothing is acknowledged before its decision is in the log, or its dead letter in theirs, and its
@@ -6,8 +6,8 @@ counts are in the changelog. A crash at any point is followed by a redelivery, a
 repeated without harm. Sinks follow the log at their own pace, fed from here.
 
 A batch is decided with one scoring call for all its partitions; from then on each partition goes
-its own way. What the broker does not take holds up no other partition: the queue of the one that
-waits fills, and no more of it is fetched.
+its own way. A partition whose appends the broker does not accept holds up
+no other: its queue fills, and no more of it is fetched.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ log = logging.getLogger(__name__)
 
 @dataclass
 class PartitionBatch:
-    """What a batch holds of one partition, and what has become of it."""
+    """The part of a batch that is of one partition, and its results so far."""
 
     partition: int
     events: Events
@@ -55,13 +55,13 @@ class PartitionBatch:
     routed: Routed
     deduplicated: Deduplicated
     next_offset: int
-    """Of the index, when the ids were looked up in it."""
+    """Next offset of the index when the ids were looked up in it."""
     decisions: Sequence[Decision] = field(default_factory=list)
-    """On `deduplicated.new`, in its order."""
+    """Decisions on `deduplicated.new`, in its order."""
 
 
 class Pipeline:
-    """Takes batches the whole way; see the module. `agents.batcher` begins and finishes them."""
+    """Takes batches from routing to completion; `agents.batcher` begins and finishes them."""
 
     def __init__(
         self,
@@ -96,7 +96,7 @@ class Pipeline:
         return await self._in_flight.unless_interrupted(self._decide(batch), whole) or []
 
     async def finish(self, part: PartitionBatch) -> None:
-        """Append what was decided, and hand it to the completion."""
+        """Append the decisions, and hand the batch to the completion."""
         if self._in_flight.stopping:  # its time was up while it was decided
             self._in_flight.release(part.events)
             return
@@ -117,7 +117,7 @@ class Pipeline:
         return parts
 
     async def _deduplicate(self, batch: Sequence[Events]) -> list[PartitionBatch]:
-        """Read the record batches and look up what was decided before."""
+        """Parse the record batches and look up earlier decisions."""
         while True:
             batch = self._in_flight.release_stale(batch, lambda events: events)
             generation = self._in_flight.generation
@@ -131,7 +131,7 @@ class Pipeline:
             try:
                 return [self._part(*each) for each in zip(batch, indexes, strict=True)]
             except INDEX_FAILED as exc:
-                self._log.failed(exc)
+                self._log.repair(exc)
 
     async def _indexes(self, partitions: Sequence[int], generation: int) -> list[DecisionIndex]:
         """Return the index of each partition once all are ready together."""
@@ -143,7 +143,7 @@ class Pipeline:
                 return indexes
 
     async def _begin(self, partition: int, generation: int) -> None:
-        """Find out whether the topic is still the one that was counted."""
+        """Check whether the topic is still the one whose inputs were counted."""
         end = await self._in_flight.end_of(TP(self._settings.transactions_topic, partition))
         index = await self._log.ready(partition, generation)
         if generation == self._in_flight.generation:
@@ -167,13 +167,13 @@ class Pipeline:
     def _look_up(
         self, partition: int, valid: Sequence[ValidInput], index: DecisionIndex
     ) -> Deduplicated:
-        """Deduplicate by what the index has, and tell whoever waits for that."""
+        """Deduplicate by the index, and notify the waiters of decisions found there."""
         known = index.find([each.transaction.transaction_id for each in valid])
         self._worker.waiters.notify(known.values())
         return deduplicate(valid, known, index.before(self._counts.since(partition), known))
 
     def _score(self, parts: Sequence[PartitionBatch]) -> list[Decision]:
-        """Decide all that is new; what the model has no score for is rejected."""
+        """Decide all new inputs; those that the model cannot score are rejected."""
         how: Any = {"scorer": self._worker.scorer, "policy": self._worker.policy}
         how["now"] = datetime.now(timezone.utc)
         new = [each for part in parts for each in part.deduplicated.new]
@@ -190,7 +190,7 @@ class Pipeline:
     async def _append(self, part: PartitionBatch) -> Appended:
         """Write decisions, dead letters and rerouted inputs to Kafka.
 
-        Raises whatever went wrong with nothing acknowledged: the worker ends, all is redelivered.
+        An error is raised with nothing acknowledged: the worker ends, and all is redelivered.
         """
         # Decisions first: they have to be known as soon as possible.
         if part.decisions:
@@ -227,7 +227,7 @@ class Pipeline:
                 again = self._look_up(part.partition, valid, index)
                 next_offset = index.next_offset
             except INDEX_FAILED as exc:
-                self._log.failed(exc)
+                self._log.repair(exc)
                 continue
             part.deduplicated.duplicates += again.duplicates
             part.deduplicated.rejected += again.rejected
@@ -243,7 +243,7 @@ class Pipeline:
         for writer in writers:
             await writer.wait_for_capacity(batch)
         undisturbed = await self._log.append(partition, batch, next_offset)
-        self._worker.listener.tell()
+        self._worker.listener.notify()
         for writer in writers:
             if undisturbed:
                 end = next_offset + len(batch.decisions)
@@ -272,7 +272,7 @@ class Pipeline:
 
 
 def _counted(rejected: Sequence[Rejection], found: Deduplicated) -> list[Counted]:
-    """Return what became of the inputs that led to no decision."""
+    """Return the outcomes of the inputs that led to no decision."""
     return [
         *(Counted(each.input.position.offset, DUPLICATE) for each in found.duplicates),
         *(Counted(each.input.position.offset, each.reason) for each in rejected),

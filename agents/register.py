@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from agents.heartbeats import INTERVAL, Heartbeats
+from agents.heartbeats import HEARTBEAT_INTERVAL, Heartbeats
 from agents.transactions import TransactionsAgent
 from fraudapp.faust_app import FraudApp
 from fraudapp.settings import Settings
@@ -15,6 +15,6 @@ from tables.decision_counts import OwnCounts
 def register(
     app: FraudApp, settings: Settings, worker: FraudWorker, status: WorkerStatus, tables: Tables
 ) -> None:
-    """Let the worker consume, and tell the others how it does."""
+    """Register the agent, and the timer of its heartbeats."""
     TransactionsAgent(app, settings, worker, OwnCounts(tables.counts)).register()
-    app.timer(INTERVAL)(Heartbeats(worker, status, tables.heartbeats).beat)
+    app.timer(HEARTBEAT_INTERVAL)(Heartbeats(worker, status, tables.heartbeats).beat)

@@ -1,4 +1,4 @@
-"""Partitions of the input beyond those of the decision log: what they hold is sent on unparsed.
+"""Partitions of the input beyond those of the decision log: records are sent on unparsed.
 
 Key partitions depend on the number of partitions of the log, which stays. Where the transactions
 topic has more, such as after somebody has added some, their records are put into the others as they

@@ -1,4 +1,4 @@
-"""The transactions agent: Faust's hooks and the wiring of queues; the way is `agents.pipeline`."""
+"""The transactions agent: Faust's hooks and the wiring of queues in front of the pipeline."""
 
 from __future__ import annotations
 
@@ -41,12 +41,12 @@ class TransactionsAgent:
         """Register the agent, its timer and its signals with the app."""
         topic = self._app.topic(
             self._settings.transactions_topic,
-            # Raw bytes: what Faust cannot decode it acknowledges, and the message is gone.
+            # Raw bytes: Faust acknowledges a message that it cannot decode, which is then lost.
             schema=RawSchema(key_serializer="raw", value_serializer="raw"),
         )
         self._app.agent(topic, name="agents.transactions.transactions", concurrency=1)(self.consume)
         self._app.timer(REFRESH_INTERVAL)(self.refresh_counts)
-        self._app.on_before_shutdown.connect(self.let_callers_go)  # type: ignore[arg-type]
+        self._app.on_before_shutdown.connect(self.close_waiters)  # type: ignore[arg-type]
         self._app.on_partitions_assigned.connect(self.on_assigned)  # type: ignore[arg-type]
 
     async def consume(self, stream: StreamT[Any]) -> None:
@@ -83,7 +83,7 @@ class TransactionsAgent:
             totals = {each: dict(index.counts) for each, index in indexes.items() if index}
             self._counts.refresh(generation, totals)
 
-    async def let_callers_go(self, sender: Any, **kwargs: Any) -> None:
+    async def close_waiters(self, sender: Any, **kwargs: Any) -> None:
         """Answer every waiting HTTP caller now: the web server does not close while they wait."""
         self._worker.waiters.close()
 
@@ -104,7 +104,7 @@ class TransactionsAgent:
         """Return queues of which batches are made from now on."""
         sizer = BatchSizer(self._settings.batch_seconds)
         consumer = cast(SafeConsumer, self._app.consumer)
-        queues = PartitionQueues(sizer, room=consumer.look_again)
+        queues = PartitionQueues(sizer, room=consumer.wake_getmany)
         self._run(Batcher(queues, sizer, steps, ended=self._worker.ended).run())
         return queues
 

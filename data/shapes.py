@@ -18,7 +18,7 @@ Floats = NDArray[np.float64]
 
 EULER_GAMMA = 0.5772156649
 TRANSFER_LIMIT = 10_000_000.0  # measured: no fraud moves more; larger legitimate transfers exist
-LARGEST_AMOUNT = 92_000_000.0  # measured: about the largest legitimate transfer
+MAX_AMOUNT = 92_000_000.0  # measured: about the largest legitimate transfer
 
 
 @dataclass(frozen=True)
@@ -142,8 +142,8 @@ def destination_balances(rng: np.random.Generator, count: int) -> Floats:
 
 
 def _large_transfers(rng: np.random.Generator, count: int) -> Floats:
-    """Draw from a Pareto distribution truncated at `LARGEST_AMOUNT`, by inverting its CDF."""
-    tail = (LARGE_TRANSFER_FROM / LARGEST_AMOUNT) ** LARGE_TRANSFER_EXPONENT
+    """Draw from a Pareto distribution truncated at `MAX_AMOUNT`, by inverting its CDF."""
+    tail = (LARGE_TRANSFER_FROM / MAX_AMOUNT) ** LARGE_TRANSFER_EXPONENT
     uniform = 1.0 - rng.random(count) * (1.0 - tail)
     drawn: Floats = LARGE_TRANSFER_FROM * uniform ** (-1.0 / LARGE_TRANSFER_EXPONENT)
     return drawn

@@ -25,7 +25,7 @@ def main() -> None:
             cast("io.TextIOWrapper", stream).reconfigure(errors="backslashreplace")
     # Import only what is installed, and nothing from the folder in which the program runs.
     base.find_app = partial(base.find_app, imp=importlib.import_module)
-    faust_commands.tell_version()
+    faust_commands.add_version_option()
     if _needs_application(sys.argv[1:]):
         # In place, since Faust reads the application from this list.
         sys.argv[1:1] = ["-A", "fraudapp.app"]

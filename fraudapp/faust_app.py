@@ -18,7 +18,7 @@ from yarl import URL
 
 from fraudapp.config.exposure import refusal
 from fraudapp.kafka.assignor import OwnersAssignor
-from fraudapp.kafka.client_log import hush_client
+from fraudapp.kafka.client_log import limit_repeated_messages
 from fraudapp.kafka.clients import faust_credentials
 from fraudapp.kafka.transport import SafeTransport
 from fraudapp.process import logs
@@ -61,7 +61,7 @@ class PlainWorker(faust.Worker):
         logs.set_up(logger, settings.log_format)
         if settings.log_format == "json":
             self.quiet = True
-        hush_client()
+        limit_repeated_messages()
 
 
 class FraudApp(faust.App):

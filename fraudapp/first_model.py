@@ -42,7 +42,7 @@ def ready_scorer(settings: Settings, progress: Callable[[str], None]) -> Scorer:
     version = named or registry.active()
     if version is None:
         if outdated := registry.outdated():
-            _train_anew(settings, registry, outdated, progress)
+            _retrain(settings, registry, outdated, progress)
         else:
             train_and_activate(settings, progress)
         return registry.load_active()
@@ -106,7 +106,7 @@ def train_and_activate(
     return version
 
 
-def _train_anew(
+def _retrain(
     settings: Settings, registry: ModelRegistry, outdated: str, progress: Callable[[str], None]
 ) -> None:
     """Train a model of an earlier version of the program again, if its training file is there.

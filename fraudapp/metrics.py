@@ -36,15 +36,29 @@ from models.counts import Counts, total
 
 Stage = Literal["ledger", "read", "admit", "score", "append", "reject", "count"]
 
-FINE: Final = (0.0001, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0)
+SHORT_TIME_BUCKETS: Final = (
+    0.0001,
+    0.0005,
+    0.001,
+    0.0025,
+    0.005,
+    0.01,
+    0.025,
+    0.05,
+    0.1,
+    0.25,
+    0.5,
+    1.0,
+    5.0,
+)
 """Upper ends of the buckets of short times, seconds."""
-LATENCIES: Final = tuple(
+LATENCY_BUCKETS: Final = tuple(
     factor * scale
     for scale in (0.001, 0.01, 0.1, 1.0, 10.0)
     for factor in (1.0, 1.5, 2.0, 3.0, 5.0, 7.5)
 )
 """Upper ends of the buckets of latencies, seconds; close together, for percentiles."""
-WINDOW: Final = 60.0
+PERCENTILE_WINDOW: Final = 60.0
 """Seconds over which percentiles are taken."""
 
 # Otherwise each counter would have a second series, with the time of its creation.
@@ -56,34 +70,34 @@ PlatformCollector(registry=registry)
 _stage_seconds: Final = Histogram(
     "fraud_stage_seconds",
     "Time a batch spends in a stage of the decision path: bringing the index up to date, reading, "
-    "looking up what was decided, scoring and deciding, appending to the log, sending dead "
+    "looking up earlier decisions, scoring and deciding, appending to the log, sending dead "
     "letters, writing counts.",
     ["stage"],
-    buckets=FINE,
+    buckets=SHORT_TIME_BUCKETS,
     registry=registry,
 )
 batch_messages: Final = Histogram(
     "fraud_batch_messages",
-    "Messages taken at once.",
+    "Messages in one batch of the pipeline.",
     buckets=(1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000),
     registry=registry,
 )
 _store_seconds: Final = Histogram(
     "fraud_store_save_seconds",
-    "Time a sink takes to save what it is given at once, whether it succeeds or not.",
+    "Time of one write to a sink, whether it succeeds or fails.",
     ["store"],
-    buckets=FINE,
+    buckets=SHORT_TIME_BUCKETS,
     registry=registry,
 )
 _store_errors: Final = Counter(
     "fraud_store_errors",
-    "Attempts to save that failed; each is made again.",
+    "Failed writes to a sink; each is retried.",
     ["store"],
     registry=registry,
 )
 lost_messages: Final = Counter(
     "fraud_lost_messages",
-    "Offsets of the input that the broker deleted before anybody had read them.",
+    "Input offsets that the broker deleted before they were read.",
     ["partition"],
     registry=registry,
 )
@@ -117,7 +131,7 @@ class Latencies(Collector):
     """A histogram that observes vectors, and gives percentiles of the last minute."""
 
     def __init__(self) -> None:
-        self._counts: NDArray[np.int64] = np.zeros(len(LATENCIES) + 1, dtype=np.int64)
+        self._counts: NDArray[np.int64] = np.zeros(len(LATENCY_BUCKETS) + 1, dtype=np.int64)
         self._sum = 0.0
         # The times of earlier calls of `percentiles`, with the counts they saw.
         self._snapshots: deque[tuple[float, NDArray[np.int64]]] = deque()
@@ -130,8 +144,8 @@ class Latencies(Collector):
     def observe(self, seconds: NDArray[np.float64]) -> None:
         """Observe latencies; those below 0, from clocks that disagree, count as 0."""
         seconds = np.maximum(seconds, 0.0)
-        buckets = np.searchsorted(LATENCIES, seconds, side="left")
-        self._counts += np.bincount(buckets, minlength=len(LATENCIES) + 1)
+        buckets = np.searchsorted(LATENCY_BUCKETS, seconds, side="left")
+        self._counts += np.bincount(buckets, minlength=len(LATENCY_BUCKETS) + 1)
         self._sum += float(seconds.sum())
 
     def percentiles(self, now: float) -> dict[str, float]:
@@ -140,14 +154,14 @@ class Latencies(Collector):
         Each is the upper end of its bucket. Call it about every second, since it compares with the
         counts at earlier calls. `now` is in seconds on any monotonic clock.
         """
-        while len(self._snapshots) > 1 and self._snapshots[1][0] <= now - WINDOW:
+        while len(self._snapshots) > 1 and self._snapshots[1][0] <= now - PERCENTILE_WINDOW:
             self._snapshots.popleft()
         before = self._snapshots[0][1] if self._snapshots else np.zeros_like(self._counts)
         sums = np.cumsum(self._counts - before)
         self._snapshots.append((now, self._counts.copy()))
         if not sums[-1]:
             return {}
-        upper_ends = [*LATENCIES, LATENCIES[-1]]
+        upper_ends = [*LATENCY_BUCKETS, LATENCY_BUCKETS[-1]]
         return {
             f"p{percent}": upper_ends[int(np.searchsorted(sums, sums[-1] * percent / 100))]
             for percent in (50, 95, 99)
@@ -156,7 +170,7 @@ class Latencies(Collector):
     def collect(self) -> Iterator[Metric]:
         """See `prometheus_client`."""
         sums = np.cumsum(self._counts).tolist()
-        names = [*map(str, LATENCIES), "+Inf"]
+        names = [*map(str, LATENCY_BUCKETS), "+Inf"]
         family = HistogramMetricFamily(
             "fraud_decision_latency_seconds",
             "Time from the timestamp of a message to its decision, or to its rejection.",
@@ -252,7 +266,7 @@ def _of_sinks(sinks: Mapping[str, SinkState]) -> Iterator[Metric]:
     )
     yield _gauge(
         "fraud_store_up",
-        "Whether a sink takes what it is given: 1 or 0.",
+        "Whether a sink accepts writes: 1 or 0.",
         ["store"],
         [([name], int(not state.down)) for name, state in sinks.items()],
     )

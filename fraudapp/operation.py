@@ -16,7 +16,7 @@ log = logging.getLogger(__name__)
 
 REPEAT_INTERVAL: Final = 30.0
 """Seconds after which a failure that goes on for the same reason is logged again."""
-BLIP: Final = 3.0
+GRACE_SECONDS: Final = 3.0
 """Seconds for which a partition may be without a leader, as in a restart, and count as healthy."""
 MAX_REASON_LENGTH: Final = 400
 """Characters; the messages of database drivers may hold whole statements."""
@@ -29,17 +29,17 @@ class Operation:
     failure that goes on is logged again every `REPEAT_INTERVAL`.
     """
 
-    def __init__(self, what: str, needs: str = "READ", settles: float = 0.0) -> None:
+    def __init__(self, what: str, needs: str = "READ", settle_seconds: float = 0.0) -> None:
         """`needs` is the Kafka operation that an authorizer has to allow on the topic.
 
-        A success within `settles` seconds of a failure does not count: it may be of a part only,
+        A success within `settle_seconds` of a failure does not count: it may be of a part only,
         such as one partition of several.
         """
         self.what = what
         self.reason: str | None = None
         """Why the last attempt failed; None if it did not."""
         self._needs = needs
-        self._settles = settles
+        self._settle_seconds = settle_seconds
         self._failed_at = 0.0
         self._began = monotonic()
         self._attempts = 0
@@ -62,14 +62,14 @@ class Operation:
         if kind not in self._logged:
             self._logged.add(kind)
             self._logged_at = now
-            log.warning("%s; it is tried until it goes well", str(self))
+            log.warning("%s; retrying", str(self))
 
     def succeeded(self) -> None:
         """Note that an attempt has succeeded, and log it if the one before had failed."""
         if self.reason is not None:
-            if monotonic() - self._failed_at < self._settles:
+            if monotonic() - self._failed_at < self._settle_seconds:
                 return
-            log.info("%s: goes well again after %.1f s", self.what, monotonic() - self._began)
+            log.info("%s: succeeded again after %.1f s", self.what, monotonic() - self._began)
         self.given_up()
         self._began = monotonic()
 
@@ -104,7 +104,7 @@ class PartitionReads(dict[int, Operation]):
         return operation
 
 
-def troubles(operations: Iterable[Operation], after: float = BLIP) -> list[str]:
+def troubles(operations: Iterable[Operation], after: float = GRACE_SECONDS) -> list[str]:
     """Return which of these operations have failed for `after` seconds or longer, and why."""
     all_troubles = (operation.trouble(after) for operation in operations)
     return [trouble for trouble in all_troubles if trouble is not None]

@@ -50,7 +50,7 @@ async def find(worker: FraudWorker, transaction_id: str, *, wait: float) -> Deci
     try:
         return await asyncio.wait_for(_find_made(worker, transaction_id), FIND_TIMEOUT)
     except asyncio.TimeoutError as exc:
-        raise Unknowable("sinks and broker take too long to answer; ask again") from exc
+        raise Unknowable("sinks and broker take too long to answer; try again") from exc
 
 
 async def await_decision(
@@ -119,7 +119,7 @@ async def _find_made(worker: FraudWorker, transaction_id: str) -> Decision | Non
             return None
         if not all_stored:
             break
-    raise Unknowable("what was decided some time ago is not in the history yet; ask again")
+    raise Unknowable("older decisions are not in Postgres yet; try again")
 
 
 def _known_range(worker: FraudWorker, partition: int) -> tuple[int, int]:
@@ -142,17 +142,17 @@ async def _catch_up(worker: FraudWorker, transaction_id: str) -> None:
     _, known_end = _known_range(worker, partition)
     end = await _ask_broker(worker.parts().log_queries.end(partition))
     if end.high_water < known_end:
-        raise Unknowable("the log of decisions has become shorter than it was")
+        raise Unknowable("the decision log is shorter than before")
     if (
         await _is_known_up_to(worker, partition, end.stable, SHORT_TIMEOUT)
         and end.stable < end.high_water
     ):
-        raise Unknowable("a transaction of another program holds the log of decisions up")
+        raise Unknowable("an open transaction of another producer blocks the decision log")
     if worker.decides(transaction_id) and _known_range(worker, partition)[1] < end.high_water:
         # Another worker has written there. The index would notice only with the next decision.
-        worker.parts().decisions.doubted(partition)
+        worker.parts().decisions.recheck(partition)
     if not await _is_known_up_to(worker, partition, end.high_water, LOOK_UP_TIMEOUT):
-        raise Unknowable("the latest decisions are not known here yet; ask again")
+        raise Unknowable("the latest decisions are not known here yet; try again")
 
 
 async def _is_known_up_to(worker: FraudWorker, partition: int, end: int, timeout: float) -> bool:
@@ -160,7 +160,7 @@ async def _is_known_up_to(worker: FraudWorker, partition: int, end: int, timeout
     until = monotonic() + timeout
     while _known_range(worker, partition)[1] < end:
         try:
-            await asyncio.wait_for(worker.parts().listener.news(), until - monotonic())
+            await asyncio.wait_for(worker.parts().listener.wait_for_change(), until - monotonic())
         except asyncio.TimeoutError:
             return False
     return True
@@ -170,7 +170,7 @@ async def _ask_broker(question: Awaitable[T]) -> T:
     try:
         return await asyncio.wait_for(question, LOOK_UP_TIMEOUT)
     except asyncio.TimeoutError as exc:
-        raise Unknowable("the broker does not answer in time; ask again") from exc
+        raise Unknowable("the broker does not answer in time; try again") from exc
 
 
 async def _in_log(worker: FraudWorker, transaction_id: str) -> Decision | None:

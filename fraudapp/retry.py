@@ -17,7 +17,7 @@ from stamina.instrumentation import set_on_retry_hooks
 
 from fraudapp.operation import Operation
 
-LONGEST_WAIT: Final = 5.0
+MAX_WAIT: Final = 5.0
 """Seconds between two attempts, at most."""
 
 # A retry would fail in the same way.
@@ -32,12 +32,12 @@ async def retry_forever(
     on: type[Exception] | tuple[type[Exception], ...] | None = None,
     *,
     within: float | None = None,
-    longest_wait: float = LONGEST_WAIT,
+    max_wait: float = MAX_WAIT,
 ) -> AsyncIterator[AbstractContextManager[object]]:
     """Yield attempts until one does not raise `on`; by default a `KafkaError`.
 
     After `within` seconds the last failure is raised; without `within` only cancelling ends the
-    attempts. `longest_wait` is in seconds. `Operation` logs the failures. A caller that has to know
+    attempts. `max_wait` is in seconds. `Operation` logs the failures. A caller that has to know
     them passes an operation of its own.
     """
     operation = what if isinstance(what, Operation) else Operation(what)
@@ -47,7 +47,7 @@ async def retry_forever(
     if not first.failed:
         return
     async for attempt in stamina.retry_context(
-        on=is_retryable, attempts=None, timeout=within, wait_initial=0.1, wait_max=longest_wait
+        on=is_retryable, attempts=None, timeout=within, wait_initial=0.1, wait_max=max_wait
     ):
         yield _Attempt(operation, is_retryable, attempt)
 

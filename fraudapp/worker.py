@@ -10,8 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain
-from time import monotonic
-from typing import Any, Final, NamedTuple, cast
+from typing import Any, Final, cast
 
 from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
@@ -43,6 +42,7 @@ from fraudapp.sinks.pending import Pending
 from fraudapp.sinks.progress import Progress
 from fraudapp.sinks.retention import Retention
 from fraudapp.sinks.writer import SinkWriter
+from fraudapp.takeover import Assignment, Takeover
 from models.deciding import BatchScorer
 from models.errors import NeedsOperator
 from models.inputs import Input, Position, Rejection
@@ -59,13 +59,6 @@ SINK_OPEN_TIMEOUT: Final = 3.0
 
 Decisions that are made before a sink is open reach it through the log.
 """
-SETTLING_TIMEOUT: Final = 1.0
-"""Seconds after an assignment for which batches wait until the progress of the sinks is known.
-
-Decisions that are made before have to be read from the log again, once for each sink.
-"""
-INDEX_READ_TIMEOUT: Final = 5.0
-"""Seconds in which most indexes are read; then those that are ready are taken over first."""
 LOOKUPS: Final = 4
 """Concurrent look-ups in the sinks over HTTP; the other connections are for writing."""
 
@@ -99,14 +92,7 @@ class Started:
     topics: TopicWatch
     readability: ReadabilityProbe
     assignment_settled: Callable[[], Awaitable[None]]
-    """See `FraudWorker.assignment_settled`."""
-
-
-class Assignment(NamedTuple):
-    """The partitions that this worker owns in a generation of the consumer group."""
-
-    generation: int
-    partitions: Sequence[int]
+    """See `Takeover.settled`."""
 
 
 class FraudWorker(Service):
@@ -116,16 +102,21 @@ class FraudWorker(Service):
         self.settings = settings
         self.app = app
         self.waiters = DecisionWaiters()
-        self.assignment = Assignment(-1, [])
-        """Partitions whose index is read, and which the sink writers follow."""
+        self.takeover = Takeover(
+            lambda partition, generation: self.parts().decisions.ready(partition, generation),
+            self._take_over,
+            ended=self.ended,
+        )
         self.lookups = asyncio.Semaphore(LOOKUPS)
-        self._assigned: Sequence[int] = ()
         self._parts: Started | None = None
         self._services: list[Service] = []
         self._closing: list[Callable[[], Awaitable[None]]] = []
-        self._settling: asyncio.Task[None] | None = None
-        self._assigned_at = 0.0
         super().__init__()
+
+    @property
+    def assignment(self) -> Assignment:
+        """Partitions whose index is read, and which the sink writers follow."""
+        return self.takeover.current
 
     @property
     def has_started(self) -> bool:
@@ -153,8 +144,7 @@ class FraudWorker(Service):
 
     async def on_stop(self) -> None:
         """Stop all services, then close the connections that they use."""
-        if self._settling:
-            self._settling.cancel()
+        self.takeover.cancel()
         for service in self._services:
             await service.stop()  # before the connections it uses
         for close in reversed(self._closing):
@@ -165,12 +155,7 @@ class FraudWorker(Service):
 
         Called after each assignment. Does not block: a task takes the partitions over.
         """
-        if self._settling:
-            self._settling.cancel()
-        self._assigned = partitions
-        self._settling = asyncio.create_task(self._settle(partitions, generation))
-        self._settling.add_done_callback(self.ended)
-        self._assigned_at = monotonic()
+        self.takeover.begin(Assignment(generation, partitions))
 
     def decided_here(self, transaction_id: str) -> Decision | None:
         """Return a decision from the index, if its partition is or was this worker's; else None."""
@@ -179,7 +164,7 @@ class FraudWorker(Service):
         try:
             return index.find([transaction_id]).get(transaction_id) if index else None
         except INDEX_FAILED as exc:
-            decisions.failed(exc)
+            decisions.repair(exc)
             return None
 
     def decides(self, transaction_id: str) -> bool:
@@ -201,10 +186,11 @@ class FraudWorker(Service):
 
     def unread(self) -> list[int]:
         """Return the partitions of this worker whose index has not read all decisions yet."""
+        assigned = self.takeover.assigned
         if self._parts is None:
-            return [*self._assigned]
+            return [*assigned]
         generation, decisions = self.app.consumer_generation_id, self._parts.decisions
-        return [each for each in self._assigned if not decisions.is_ready(each, generation)]
+        return [each for each in assigned if not decisions.is_ready(each, generation)]
 
     def troubles(self) -> list[str]:
         """Return which Kafka operations of this worker fail, and why; sinks do not count."""
@@ -240,15 +226,6 @@ class FraudWorker(Service):
         """Return the partition in which a transaction is decided."""
         return key_partitions([transaction_id], self.settings.topic_partitions)[0]
 
-    async def assignment_settled(self) -> None:
-        """Wait until the progress of the sinks is known, up to `SETTLING_TIMEOUT`.
-
-        The time begins with the last assignment.
-        """
-        if self._settling and not self._settling.done():
-            left = self._assigned_at + SETTLING_TIMEOUT - monotonic()
-            await asyncio.wait([self._settling], timeout=max(0.0, left))
-
     async def _open(self) -> None:
         settings = self.settings
         scorer = await asyncio.to_thread(ready_scorer, settings, log.info)
@@ -279,14 +256,14 @@ class FraudWorker(Service):
             log_queries=LogQueries(settings),
             topics=TopicWatch(settings, producer, self.end),
             readability=ReadabilityProbe(settings, self._to_be_read),
-            assignment_settled=self.assignment_settled,
+            assignment_settled=self.takeover.settled,
         )
         await self._start_services(started)
         self._parts = started
         transport = cast(SafeTransport, self.app.transport)
         transport.topic_ids, transport.end = started.topics.ids, self.end
         with suppress(asyncio.TimeoutError):
-            opened = asyncio.gather(*(writer.tried() for writer in started.sink_writers))
+            opened = asyncio.gather(*(writer.attempted() for writer in started.sink_writers))
             await asyncio.wait_for(opened, SINK_OPEN_TIMEOUT)
         # All objects made so far stay, and batches are full of objects that refer to no others. The
         # collector need not search them at its default threshold, every seven hundred objects.
@@ -320,37 +297,12 @@ class FraudWorker(Service):
             self._parts.decisions.flush_if_idle()
         await asyncio.to_thread(malloc.trim)
 
-    async def _settle(self, partitions: Sequence[int], generation: int) -> None:
-        """Take partitions over as soon as their indexes are read."""
-        decisions = self.parts().decisions
-        reads = {
-            asyncio.create_task(decisions.ready(partition, generation)): partition
-            for partition in partitions
-        }
-        pending = set(reads)
-        try:
-            if pending:
-                await asyncio.wait(pending, timeout=INDEX_READ_TIMEOUT)
-            while True:
-                # A partition that takes longer, or has no leader, is taken over when it is ready.
-                done = {task for task in reads if task.done()}
-                for task in done:
-                    task.result()
-                await self._take_over(sorted(reads[task] for task in done), generation)
-                if not (pending := reads.keys() - done):
-                    return
-                await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for task in pending:
-                task.cancel()
-
-    async def _take_over(self, partitions: Sequence[int], generation: int) -> None:
-        started = self.parts()
-        self.assignment = Assignment(generation, list(partitions))
+    async def _take_over(self, assignment: Assignment) -> None:
+        started, partitions = self.parts(), assignment.partitions
         # The listener may have missed the last decisions of the previous owners. The indexes have
         # them.
         self.waiters.notify(filter(None, map(self.decided_here, self.waiters.awaited())))
-        started.listener.take_over(started.decisions.next_offsets, partitions)
+        started.listener.on_assigned(started.decisions.next_offsets, partitions)
         await asyncio.gather(*(_assign(writer, partitions) for writer in started.sink_writers))
 
     def _to_be_read(self) -> Iterable[TopicPartition]:
@@ -381,6 +333,6 @@ async def _dead_letter(
 
 
 async def _assign(sink_writer: SinkWriter, partitions: Sequence[int]) -> None:
-    async for attempt in retry_forever(sink_writer.taking_over):
+    async for attempt in retry_forever(sink_writer.finding_progress):
         with attempt:
             await sink_writer.assign(partitions)

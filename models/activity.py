@@ -17,7 +17,7 @@ OUTCOMES: Final = (Outcome.APPROVE, Outcome.FLAG, Outcome.BLOCK)
 """The order in which a bucket counts them."""
 SCORE_BINS: Final = 20
 """Bins of equal width from 0 to 1 in the histogram of scores."""
-LATEST: Final = 20
+MAX_BLOCKED: Final = 20
 """How many blocked transactions are kept."""
 
 Whole = Annotated[int, Meta(ge=1)]
@@ -111,7 +111,7 @@ class Activity(Struct):
         self.scores = [a + b for a, b in zip(self.scores, added, strict=True)]
         if total[OUTCOMES.index(Outcome.BLOCK)]:
             blocked = [each for each in decisions if each.decision is Outcome.BLOCK]
-            self.blocked = [*self.blocked, *map(_blocked, blocked[-LATEST:])][-LATEST:]
+            self.blocked = [*self.blocked, *map(_blocked, blocked[-MAX_BLOCKED:])][-MAX_BLOCKED:]
         return total
 
 
@@ -154,7 +154,7 @@ def recent(partitions: Iterable[Activity], now: float) -> Recent:
         blocked=sorted(
             (one for activity in each for one in activity.blocked if one.decided_at <= now),
             key=lambda one: (-one.decided_at, one.transaction_id),
-        )[:LATEST],
+        )[:MAX_BLOCKED],
     )
 
 

@@ -23,7 +23,7 @@ from models.ensemble import Trees
 from models.errors import NeedsOperator
 from models.features import FEATURE_CONTRACT, FEATURE_NAMES, TYPE_CODES, from_columns
 from models.linear import Linear
-from models.records import LARGEST_AMOUNT
+from models.records import MAX_AMOUNT
 from models.scorer import CompiledModel, Scorer
 
 MODEL_FILE = "model.json"
@@ -83,7 +83,7 @@ def version_of(content: bytes, kind: Kind) -> str:
 
 def probe(model: CompiledModel) -> None:
     """Score and explain rows of every type and size; raises `ValueError` if one is not finite."""
-    sums = (0.0, 0.01, 50.0, 1e4, 1e6, 1e8, LARGEST_AMOUNT)
+    sums = (0.0, 0.01, 50.0, 1e4, 1e6, 1e8, MAX_AMOUNT)
     rows = [*product(TYPE_CODES, sums, sums, sums)]
     kinds, *money = zip(*rows, strict=True)
     matrix = from_columns(kinds, money)
@@ -160,7 +160,7 @@ def load(directory: Path) -> Scorer:
         probe(compiled)
     except ValueError as error:
         raise ModelFileError(
-            f"{path} does not make sense ({error}); train it again, or activate another model"
+            f"{path} holds an unusable model ({error}); train it again, or activate another model"
         ) from error
     return Scorer(directory.name, compiled)
 

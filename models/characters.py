@@ -10,7 +10,7 @@ from __future__ import annotations
 import unicodedata
 from typing import Final
 
-MEANT: Final = (
+ALLOWED_CHARACTERS: Final = (
     "letters, marks, numbers, punctuation, symbols, spaces and joiners of Unicode, "
     "no controls and no other format characters"
 )
@@ -62,14 +62,14 @@ def problem(text: str) -> str | None:
             first.setdefault(character, position)
     if not first:
         return None
-    return f"must not hold {', '.join(_told(*each) for each in first.items())}"
+    return f"must not hold {', '.join(_described(*each) for each in first.items())}"
 
 
 def _allowed(character: str) -> bool:
     return character in JOINERS or unicodedata.category(character).startswith(_ALLOWED)
 
 
-def _told(character: str, position: int) -> str:
+def _described(character: str, position: int) -> str:
     code = f"U+{ord(character):04X}"
     if name := unicodedata.name(character, ""):
         return f"{code} {name} (at position {position})"

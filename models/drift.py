@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 EDGES: Final = (1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 0.1, 0.5, 0.8)
 """Edges between the bins of scores; most of them are low because fraud is rare."""
-FLOOR: Final = 1e-4
+MIN_SHARE: Final = 1e-4
 """The least share of a bin: an empty one would make the index infinite."""
 
 
@@ -40,5 +40,5 @@ def _shares(counts: Sequence[float]) -> NDArray[np.float64]:
     array = np.asarray(counts, dtype=np.float64)
     if not array.sum() > 0 or not (array >= 0).all():
         raise ValueError(f"{counts!r} is no histogram: counts from 0, and one above it")
-    shares: NDArray[np.float64] = np.maximum(array / array.sum(), FLOOR)
+    shares: NDArray[np.float64] = np.maximum(array / array.sum(), MIN_SHARE)
     return shares

@@ -27,7 +27,7 @@ LEAVES = 2**DEPTH
 ANSWERS = 2**NODES
 """Ways in which a row can answer all comparisons of a tree."""
 
-LARGEST = 1e30
+MAX_NUMBER = 1e30
 """Larger than any trained number; sums and products of such numbers are finite, also in float32."""
 
 Floats = NDArray[np.float64]
@@ -60,8 +60,8 @@ class Trees(Struct, frozen=True, tag="trees"):
         if not all(-1 <= column < columns for row in self.feature for column in row):
             raise ValueError(f"a tree asks for a feature that is not one of the {columns}")
         for numbers in (self.base, self.threshold, self.leaf, self.cover):
-            if not (np.abs(numbers) <= LARGEST).all():  # NaN fails this too
-                raise ValueError(f"a number is not finite, or beyond {LARGEST:g}")
+            if not (np.abs(numbers) <= MAX_NUMBER).all():  # NaN fails this too
+                raise ValueError(f"a number is not finite, or beyond {MAX_NUMBER:g}")
         if np.min(self.cover) < 0.0:
             raise ValueError("a cover is negative")
 

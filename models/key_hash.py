@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 _SEED: Final = np.uint32(0x9747B28C)
 _M: Final = np.uint32(0x5BD1E995)
 _WORD: Final = 4
-_FEW: Final = 12
+_MAX_ONE_BY_ONE: Final = 12
 """Up to so many ids, hashing one by one is faster than the fixed cost of a numpy batch."""
 
 
@@ -23,7 +23,7 @@ def key_partitions(ids: Sequence[str], partitions: int) -> list[int]:
     one by one in Python.
     """
     keys = [each.encode() for each in ids]
-    if len(keys) <= _FEW:
+    if len(keys) <= _MAX_ONE_BY_ONE:
         return [partition_of(key, partitions) for key in keys]
     lengths = np.fromiter(map(len, keys), np.uint32, len(keys))
     words = -(-int(lengths.max()) // _WORD) or 1

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from models.features import Matrix
 
-LARGEST = 1e30
+MAX_NUMBER = 1e30
 """The same limit as in `models.ensemble`."""
 
 Floats = NDArray[np.float64]
@@ -29,8 +29,8 @@ class Linear(Struct, frozen=True, tag="linear"):
         if not len(self.weight) == len(self.mean) == columns:
             raise ValueError(f"there are not {columns} weights and means")
         numbers = [self.expected, *self.weight, *self.mean]
-        if not (np.abs(numbers) <= LARGEST).all():  # NaN fails this too
-            raise ValueError(f"a number is not finite, or beyond {LARGEST:g}")
+        if not (np.abs(numbers) <= MAX_NUMBER).all():  # NaN fails this too
+            raise ValueError(f"a number is not finite, or beyond {MAX_NUMBER:g}")
 
     def compiled(self, columns: int) -> CompiledLinear:
         """Compile the model into the form that scores; raises as `check` does."""

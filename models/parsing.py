@@ -14,7 +14,7 @@ import msgspec
 
 from models import characters
 from models.errors import Rejected
-from models.records import LONGEST_TEXT, FieldError, Transaction
+from models.records import MAX_TEXT_CHARACTERS, FieldError, Transaction
 
 _decode: Final = msgspec.json.Decoder(Transaction).decode
 _skip: Final = msgspec.json.Decoder(msgspec.Raw).decode
@@ -34,9 +34,9 @@ _KINDS: Final = {
     b"n": "null",
 }
 """The type of a JSON value by its first byte; values with other first bytes are numbers."""
-CUT_TO: Final = 100_000
+CUT_VALUE_BYTES: Final = 100_000
 """Bytes that are kept of a record that is too large to be read, or to be sent on unchanged."""
-LONGEST_PROBLEM: Final = 300
+MAX_PROBLEM_CHARACTERS: Final = 300
 """Characters of an error message about a field, since the message may quote its sender."""
 
 
@@ -107,7 +107,7 @@ def from_mapping(fields: Any) -> Transaction:
 
 def valid_id(text: str) -> bool:
     """Whether the text is valid as a transaction id."""
-    return 0 < len(text) <= LONGEST_TEXT and characters.allowed(text)
+    return 0 < len(text) <= MAX_TEXT_CHARACTERS and characters.allowed(text)
 
 
 def checked(transaction: Transaction) -> Transaction:
@@ -180,7 +180,7 @@ def _problem(check: Callable[[], object]) -> str | None:
 
 
 def _shortened(text: str) -> str:
-    return text if len(text) <= LONGEST_PROBLEM else f"{text[:LONGEST_PROBLEM]}…"
+    return text if len(text) <= MAX_PROBLEM_CHARACTERS else f"{text[:MAX_PROBLEM_CHARACTERS]}…"
 
 
 def _json_type(value: Any) -> str:

@@ -8,14 +8,14 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct
 
-from models.characters import MEANT
+from models.characters import ALLOWED_CHARACTERS
 
-LARGEST_STEP = 2**31 - 1  # fits a 32-bit column; PaySim's own steps end at 743
-LARGEST_AMOUNT = 1e15  # far above any transfer, and sums over days stay exact enough
-LONGEST_TEXT = 128
+MAX_STEP = 2**31 - 1  # fits a 32-bit column; PaySim's own steps end at 743
+MAX_AMOUNT = 1e15  # far above any transfer, and sums over days stay exact enough
+MAX_TEXT_CHARACTERS = 128
 
-Amount = Annotated[float, Meta(ge=0, le=LARGEST_AMOUNT, description="account currency")]
-Text = Annotated[str, Meta(max_length=LONGEST_TEXT, description=MEANT)]
+Amount = Annotated[float, Meta(ge=0, le=MAX_AMOUNT, description="account currency")]
+Text = Annotated[str, Meta(max_length=MAX_TEXT_CHARACTERS, description=ALLOWED_CHARACTERS)]
 Label = Literal[0, 1]
 TransactionType = Literal["CASH_IN", "CASH_OUT", "DEBIT", "PAYMENT", "TRANSFER"]
 
@@ -23,12 +23,14 @@ TransactionType = Literal["CASH_IN", "CASH_OUT", "DEBIT", "PAYMENT", "TRANSFER"]
 class Transaction(Struct, frozen=True, kw_only=True, gc=False):
     """One mobile-money transaction, as PaySim describes it.
 
-    Built by `models.parsing`, which checks what types alone cannot: which characters texts hold.
+    Built by `models.parsing`, which also checks the characters of texts: types cannot.
     """
 
-    transaction_id: Annotated[str, Meta(min_length=1, max_length=LONGEST_TEXT, description=MEANT)]
+    transaction_id: Annotated[
+        str, Meta(min_length=1, max_length=MAX_TEXT_CHARACTERS, description=ALLOWED_CHARACTERS)
+    ]
     """The producer's id; the idempotency key everywhere."""
-    step: Annotated[int, Meta(ge=1, le=LARGEST_STEP)]
+    step: Annotated[int, Meta(ge=1, le=MAX_STEP)]
     """Hour since the start of the simulation, from 1."""
     type: TransactionType
     amount: Amount
@@ -45,7 +47,7 @@ class Transaction(Struct, frozen=True, kw_only=True, gc=False):
 
 
 class Outcome(str, Enum):
-    """What is done with a transaction, from the most lenient to the strictest."""
+    """The action on a transaction, from the most lenient to the strictest."""
 
     APPROVE = "APPROVE"
     FLAG = "FLAG"
@@ -60,7 +62,7 @@ class Reason(Struct, frozen=True, gc=False):
     text: str
     """A sentence for people."""
     contribution: float
-    """What it added to the model's raw score, in log-odds; 0 for reasons of the policy."""
+    """Its share of the model's raw score, in log-odds; 0 for reasons of the policy."""
 
 
 class Decision(Struct, frozen=True, kw_only=True):

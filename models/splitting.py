@@ -14,49 +14,49 @@ from models.errors import Rejected
 from models.parsing import UNREADABLE, InvalidTransaction, unread
 from models.records import FieldError
 
-MOST_AT_ONCE: Final = 1_000
+MAX_ITEMS: Final = 1_000
 """Transactions in one array."""
-LARGEST: Final = 64 << 10
+MAX_ITEM_BYTES: Final = 64 << 10
 """Bytes of one transaction; parsing one of this size does not block the event loop for long."""
-WIDEST: Final = 4 << 10
+MAX_GAP_BYTES: Final = 4 << 10
 """Bytes of consecutive white space; they are skipped in one step, which has to be short too."""
-_MOSTLY: Final = 1_024
+_USUAL_ITEM_BYTES: Final = 1_024
 """Bytes that nearly all transactions fit in."""
-_AT_ONCE: Final = 512 << 10
+_MAX_WHOLE_BYTES: Final = 512 << 10
 """Bytes up to which one call may split the array: it blocks the event loop, but not for long."""
 
 _decode: Final = unread(
     "Items",
-    [f"item_{index}" for index in range(MOST_AT_ONCE)],
+    [f"item_{index}" for index in range(MAX_ITEMS)],
     array_like=True,
     forbid_unknown_fields=True,
 )
-_GAP: Final = re.compile(rb"[ \t\n\r]{0,%d}" % WIDEST)
+_GAP: Final = re.compile(rb"[ \t\n\r]{0,%d}" % MAX_GAP_BYTES)
 # Finds only where an item ends; the caller parses the item and checks it.
 _decode_first: Final = json.JSONDecoder(
     parse_int=len, parse_float=len, parse_constant=len, strict=False
 ).raw_decode
 
 
-class TooMany(Rejected, ValueError):
-    """An array has more than `MOST_AT_ONCE` items; those beyond were not parsed."""
+class TooManyItems(Rejected, ValueError):
+    """An array has more than `MAX_ITEMS` items; those beyond were not parsed."""
 
 
 def items(raw: bytes) -> Iterator[bytes]:
     """Yield the items of a JSON array, unparsed.
 
     The work between two items is short, so that the caller can yield to the event loop. Raises
-    `TooMany`, or `InvalidTransaction` if the bytes are no JSON array.
+    `TooManyItems`, or `InvalidTransaction` if the bytes are no JSON array.
     """
-    return _at_once(raw) if len(raw) <= _AT_ONCE else _one_by_one(raw)
+    return _all_at_once(raw) if len(raw) <= _MAX_WHOLE_BYTES else _one_by_one(raw)
 
 
-def _at_once(raw: bytes) -> Iterator[bytes]:
+def _all_at_once(raw: bytes) -> Iterator[bytes]:
     try:
         found = msgspec.structs.astuple(_decode(raw))
     except msgspec.ValidationError as exc:
         if raw.lstrip().startswith(b"["):
-            raise TooMany from exc
+            raise TooManyItems from exc
         raise InvalidTransaction([FieldError("", "must be a JSON array")]) from exc
     except UNREADABLE as exc:
         raise InvalidTransaction([FieldError("", f"not valid JSON: {exc}")]) from exc
@@ -68,7 +68,7 @@ def _one_by_one(raw: bytes) -> Iterator[bytes]:
     if raw.startswith(b"]", position):
         _end(raw, position)
         return
-    for _ in range(MOST_AT_ONCE):
+    for _ in range(MAX_ITEMS):
         end = position + _length(raw, position)
         yield raw[position:end]
         position = _past(raw, b"", end)
@@ -76,11 +76,11 @@ def _one_by_one(raw: bytes) -> Iterator[bytes]:
             _end(raw, position)
             return
         position = _past(raw, b",", position)
-    raise TooMany
+    raise TooManyItems
 
 
 def _length(raw: bytes, position: int) -> int:
-    for size in (_MOSTLY, LARGEST + 1):
+    for size in (_USUAL_ITEM_BYTES, MAX_ITEM_BYTES + 1):
         # Latin-1 makes one character of each byte. Other bytes than ASCII are within strings,
         # whose content does not matter here.
         text = raw[position : position + size].decode("latin-1")
@@ -106,7 +106,7 @@ def _end(raw: bytes, position: int) -> None:
 
 def _invalid() -> InvalidTransaction:
     problem = (
-        f"not valid JSON, or an item of more than {LARGEST:,} bytes, "
-        f"or more than {WIDEST:,} of white space"
+        f"not valid JSON, or an item of more than {MAX_ITEM_BYTES:,} bytes, "
+        f"or more than {MAX_GAP_BYTES:,} of white space"
     )
     return InvalidTransaction([FieldError("", problem)])

@@ -72,8 +72,8 @@ class OwnCounts:
         counts = self._counts[partition] = before.at(topic_id, end=end, next_offset=next_offset)
         if (counts.offset, counts.since) != (before.offset, before.since):
             log.warning(
-                "partition %d of the topic of transactions begins again at offset %d, where it had "
-                "been read up to %d before; totals go on",
+                "partition %d of the transactions topic was recreated or cut: counting goes on "
+                "from offset %d, was at %d; totals are kept",
                 *(partition, counts.offset + 1, before.offset + 1),
             )
         if counts != before:

@@ -20,7 +20,7 @@ from faust.tables.manager import TableManager
 from faust.types import TP, EventT, FutureMessage, Message, StoreT, TopicT
 
 from fraudapp.kafka.clients import end_offsets
-from fraudapp.kafka.foreign_records import passed_over
+from fraudapp.kafka.foreign_records import report_foreign_record
 from fraudapp.kafka.record_batch import RawSchema
 from fraudapp.kafka.topic_configs import BROKERS_CLOCK
 from fraudapp.operation import Operation, troubles
@@ -30,7 +30,7 @@ from fraudapp.retry import retry_forever
 from fraudapp.settings import Settings
 from models.parsing import UNREADABLE
 from tables.repair import repair
-from tables.rocksdb_store import PatientStore
+from tables.rocksdb_store import RetryingStore
 
 _decode_key: Final = msgspec.json.Decoder(Annotated[int, msgspec.Meta(ge=0, lt=2**31)]).decode
 Value = TypeVar("Value", bound=msgspec.Struct)
@@ -68,8 +68,8 @@ class DeliveredTable(GlobalTable):
         await super().on_start()
         topic = self.changelog_topic_name
         partitions = [TP(topic, partition) for partition in range(self._settings.topic_partitions)]
-        store = cast(PatientStore, self.data)
-        async for attempt in retry_forever(f"asking where {topic} ends"):
+        store = cast(RetryingStore, self.data)
+        async for attempt in retry_forever(f"looking up the end of {topic}"):
             with attempt:
                 ends = await end_offsets(self._settings, partitions)
         async for attempt in retry_forever(store.writing, on=DiskFull):
@@ -89,7 +89,7 @@ class DeliveredTable(GlobalTable):
             message = event.message
             last[message.tp] = message.offset
             if wrong := self._what_is_wrong(message):
-                passed_over(message.topic, message.partition, message.offset, wrong)
+                report_foreign_record(message.topic, message.partition, message.offset, wrong)
             else:
                 ours.append(event)
         super().apply_changelog_batch(ours)
@@ -97,7 +97,7 @@ class DeliveredTable(GlobalTable):
             self.data.set_persisted_offset(tp, offset)
 
     def _new_store_by_url(self, url: Any) -> StoreT[Any, Any]:
-        return PatientStore(
+        return RetryingStore(
             url,
             self.app,
             self,
@@ -208,7 +208,7 @@ class ByPartition(Generic[Value]):
     @property
     def trouble(self) -> str | None:
         """Why values are held in memory instead of on disk; None if they are on disk."""
-        return cast(PatientStore, self._table.data).writing.trouble()
+        return cast(RetryingStore, self._table.data).writing.trouble()
 
     def troubles(self) -> list[str]:
         """Return what cannot be written to the changelog topic, and why."""
@@ -251,6 +251,6 @@ def _new_table(
         options={
             "block_cache_size": 1 << 20,
             "write_buffer_size": 256 << 10,
-            "max_open_files": open_files.LEAST,
+            "max_open_files": open_files.MIN_DATABASE_FILES,
         },
     )

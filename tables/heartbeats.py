@@ -1,4 +1,4 @@
-"""The table of heartbeats: what a partition's owner tells the other workers each second.
+"""The table of heartbeats, by which a partition's owner informs the other workers each second.
 
 Heartbeats may be a second late; the counts of `decision_counts` are exact after every batch. The
 `activity` is a function of the decision log, so that no crash can falsify it.
@@ -16,7 +16,7 @@ from tables.global_table import ByPartition
 
 
 class SinkStatus(Struct, frozen=True):
-    """How one sink does at one worker."""
+    """The state of one sink at one worker."""
 
     behind: Count
     """Lag: decisions on the worker's partitions that the sink does not have yet."""
@@ -57,5 +57,5 @@ def new_table(app: App, settings: Settings) -> ByPartition[Heartbeat]:
         settings,
         "partition-reports",
         value=Heartbeat,
-        help="Recent activity of each partition, and how its owner does.",
+        help="Recent activity of each partition, and the state of its owner.",
     )

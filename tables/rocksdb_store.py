@@ -15,15 +15,15 @@ from rocksdict import WriteBatch, WriteOptions
 from fraudapp.operation import Operation
 from fraudapp.process.disk import DiskFull, is_full
 
-_AT_ONCE: Final = WriteOptions()
+_WRITE_OPTIONS: Final = WriteOptions()
 # Otherwise RocksDB would block the event loop until the disk has room, or has caught up.
-_AT_ONCE.no_slowdown = True
+_WRITE_OPTIONS.no_slowdown = True
 # No write-ahead log: the changelog topic is one. After RocksDB has failed to write its own, it
 # refuses writes until it is opened anew, even if the disk has room again.
-_AT_ONCE.disable_wal = True  # type: ignore[assignment, method-assign]
+_WRITE_OPTIONS.disable_wal = True  # type: ignore[assignment, method-assign]
 
 
-class PatientStore(Store):
+class RetryingStore(Store):
     """The store of a global table; holds values in memory that the disk refuses, and retries them.
 
     The next write of a partition includes them. There is one value for each input partition, so
@@ -36,7 +36,7 @@ class PatientStore(Store):
         super().__init__(*args, **kwargs)
         self._held: defaultdict[int, dict[bytes, bytes]] = defaultdict(dict)
         # Written since RocksDB was opened; some of it may be in its memtable only.
-        self._taken: defaultdict[int, dict[bytes, bytes]] = defaultdict(dict)
+        self._written: defaultdict[int, dict[bytes, bytes]] = defaultdict(dict)
         self.writing: Final = Operation(f"writing to {self.path}")
         """The state of writing to the disk."""
 
@@ -76,7 +76,7 @@ class PatientStore(Store):
             writes.put(key, value)
         self.writing.began()
         try:
-            self._db_for_partition(partition).write(writes, _AT_ONCE)
+            self._db_for_partition(partition).write(writes, _WRITE_OPTIONS)
         except Exception as exc:  # rocksdict raises nothing more precise
             if not is_full(exc):
                 raise
@@ -84,9 +84,9 @@ class PatientStore(Store):
             self.writing.failed(full)
             if not full.heals:
                 self._dbs.pop(partition, None)  # it is reopened, and has lost its memtable
-                self._held[partition] = {**self._taken[partition], **held}
+                self._held[partition] = {**self._written[partition], **held}
             return
-        self._taken[partition].update(held)
+        self._written[partition].update(held)
         held.clear()
         if not any(self._held.values()):
             self.writing.succeeded()

@@ -18,7 +18,7 @@ class Signed(Protocol):
 SignedReport = TypeVar("SignedReport", bound=Signed)
 
 
-class Since:
+class NewHeartbeats:
     """Selects the values that were written since this worker started.
 
     Values found at the start may be outdated: they may be older than a sink that was restored from

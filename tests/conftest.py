@@ -1,4 +1,4 @@
-"""Fixtures that every test may ask for: the real servers, and a fresh corner of each.
+"""Fixtures that every test may ask for: the real servers, and a fresh namespace of each.
 
 `kafka`, `postgres`, `redis_server` and `s3` start once a session, when first asked for, and have
 `kill()`, `pause()`, `resume()`, `stop()`, `restart()`: whatever a test has done to a server, the
@@ -192,7 +192,7 @@ def worker_environment(
     topics: dict[str, str],
     tmp_path: Path,
 ) -> dict[str, str]:
-    """Environment of a worker process with a corner of every server to itself."""
+    """Environment of a worker process with a namespace of every server to itself."""
     return {
         **inherited_environment(),
         **topics,

@@ -101,7 +101,7 @@ class Access:
             )
 
 
-def say_who_may(keys: Keys, bind: str, port: int) -> None:
+def log_who_has_access(keys: Keys, bind: str, port: int) -> None:
     """Log who may use the API; called once, at the start."""
     where = f"{bind}:{port}"
     if keys:
@@ -143,6 +143,6 @@ def _check(key: Key | None, scope: str) -> None:
         challenge = f'Bearer realm="fraudapp", error="insufficient_scope", scope="{scope}"'
         raise Problem(
             403,
-            f"the key {key.name!r} has not the scope {scope!r}",
+            f"the key {key.name!r} lacks the scope {scope!r}",
             headers={"WWW-Authenticate": challenge},
         )

@@ -15,7 +15,7 @@ from web.problems import Handler
 
 log = logging.getLogger(AUDIT)
 
-LONGEST_PATH: Final = 256
+MAX_PATH_CHARACTERS: Final = 256
 _TRANSACTIONS: Final = aiohttp_web.RequestKey("transactions", int)
 _SAFE: Final = "".join(map(chr, range(0x21, 0x7F)))
 
@@ -64,11 +64,11 @@ class Audit:
         )
 
 
-def sends(request: Any, transactions: int) -> None:
+def note_transactions(request: Any, transactions: int) -> None:
     """Note for the audit line how many transactions the request has in its body."""
     request[_TRANSACTIONS] = transactions
 
 
 def _plain(path: str) -> str:
     """Return the path with control characters quoted, which a terminal would obey."""
-    return quote(path[:LONGEST_PATH], safe=_SAFE)
+    return quote(path[:MAX_PATH_CHARACTERS], safe=_SAFE)

@@ -17,23 +17,23 @@ from aiohttp.http_exceptions import HttpProcessingError
 
 from models.parsing import InvalidTransaction, parse
 from models.records import FieldError, Transaction
-from models.splitting import LARGEST, MOST_AT_ONCE, TooMany, items
-from web.connection import Connection, TooMuch, TooSlow
+from models.splitting import MAX_ITEM_BYTES, MAX_ITEMS, TooManyItems, items
+from web.connection import BodyTooLarge, BodyTooSlow, Connection
 from web.problems import RETRY_AFTER_SECONDS, Problem
 
-PIECE: Final = 64 << 10
+PIECE_BYTES: Final = 64 << 10
 """Bytes that are processed before other tasks of the event loop get their turn."""
-MOST_ERRORS: Final = 100
+MAX_LISTED_ERRORS: Final = 100
 """Errors that an answer lists; items after the last of them are not checked."""
 _DEFLATE: Final = 15
 _WBITS: Final = {"gzip": 31, "x-gzip": 31, "deflate": _DEFLATE}
 _IDENTITY: Final = frozenset({"", "identity"})
-_LATER: Final = {"Retry-After": str(RETRY_AFTER_SECONDS)}
-_MOST_MEMBERS: Final = 1_000
+_RETRY_LATER: Final = {"Retry-After": str(RETRY_AFTER_SECONDS)}
+_MAX_GZIP_MEMBERS: Final = 1_000
 """Gzip members that one body may consist of."""
-_ITEM_OVERHEAD: Final = 1_024
+_ITEM_OVERHEAD_BYTES: Final = 1_024
 """Bytes that each item counts for in addition to its own: parsing has a fixed cost per item."""
-_LONGEST_CONTENT_TYPE: Final = 256
+_MAX_CONTENT_TYPE_CHARACTERS: Final = 256
 _JSON: Final = re.compile(r"application/([\w.+-]+\+)?json", re.ASCII)
 _PARAMETER: Final = re.compile(r'([\w.+-]+)=("[^"\\]*"|[\w.+-]+)', re.ASCII)
 _CHARSETS: Final = frozenset({"utf-8", "utf8", "us-ascii"})
@@ -47,7 +47,7 @@ def demand_json(request: Any) -> None:
     """
     given = ",".join(request.headers.getall("Content-Type", []))
     # aiohttp's own parser takes seconds for a long header, and raises for a malformed one.
-    if len(given) <= _LONGEST_CONTENT_TYPE and _is_json(given.lower()):
+    if len(given) <= _MAX_CONTENT_TYPE_CHARACTERS and _is_json(given.lower()):
         return
     raise Problem(
         415,
@@ -67,21 +67,21 @@ def _is_json(given: str) -> bool:
 
 async def read(request: aiohttp_web.Request) -> bytes:
     """Return the body, decompressed; raises `Problem` if it is late, too large or damaged."""
-    most = request.client_max_size
-    if (request.content_length or 0) > most:
-        raise _too_large(most)
+    limit = request.client_max_size
+    if (request.content_length or 0) > limit:
+        raise _too_large(limit)
     body = bytearray()
     try:
         async for piece in _decompressed(request):
             body += piece
-            if len(body) > most:
-                raise _too_large(most)
+            if len(body) > limit:
+                raise _too_large(limit)
             if not cast(Connection, request.protocol).hold(len(piece)):
-                raise Problem(503, "too many bodies come at once; try again", headers=_LATER)
-    except TooSlow as exc:
+                raise Problem(503, "too many bodies come at once; try again", headers=_RETRY_LATER)
+    except BodyTooSlow as exc:
         raise Problem(408, "the body took too long to come") from exc
-    except TooMuch as exc:
-        raise _too_large(most) from exc
+    except BodyTooLarge as exc:
+        raise _too_large(limit) from exc
     except (zlib.error, EOFError, HttpProcessingError, aiohttp_web.RequestPayloadError) as exc:
         raise Problem(400, "the body is damaged: it is not what its headers say") from exc
     return bytes(body)
@@ -89,8 +89,8 @@ async def read(request: aiohttp_web.Request) -> bytes:
 
 def one(body: bytes) -> Transaction:
     """Parse a body of one transaction; raises `Problem` if it is too large or invalid."""
-    if len(body) > LARGEST:
-        raise Problem(413, f"the size of a transaction is at most {LARGEST:,} bytes")
+    if len(body) > MAX_ITEM_BYTES:
+        raise Problem(413, f"the size of a transaction is at most {MAX_ITEM_BYTES:,} bytes")
     try:
         return parse(body)
     except InvalidTransaction as exc:
@@ -101,8 +101,8 @@ async def many(body: bytes) -> list[Transaction]:
     """Parse a body that is an array of transactions; raises `Problem` if any of them is invalid."""
     try:
         parts = [part async for _, part in _in_turns(items(body))]
-    except TooMany as exc:
-        raise Problem(413, f"at most {MOST_AT_ONCE} transactions at once, got more") from exc
+    except TooManyItems as exc:
+        raise Problem(413, f"at most {MAX_ITEMS} transactions at once, got more") from exc
     except InvalidTransaction as exc:
         raise _invalid(error.as_json() for error in exc.errors) from exc
     transactions: list[Transaction] = []
@@ -112,7 +112,7 @@ async def many(body: bytes) -> list[Transaction]:
             transactions.append(_sized(part))
         except InvalidTransaction as exc:
             errors.extend({"index": index, **error.as_json()} for error in exc.errors)
-            if len(errors) >= MOST_ERRORS:
+            if len(errors) >= MAX_LISTED_ERRORS:
                 break
     if errors:
         raise _invalid(errors)
@@ -120,18 +120,18 @@ async def many(body: bytes) -> list[Transaction]:
 
 
 async def _in_turns(parts: Iterable[bytes]) -> AsyncIterator[tuple[int, bytes]]:
-    """Yield the parts with their index; yield to the event loop after each `PIECE` bytes."""
+    """Yield the parts with their index; yield to the event loop after each `PIECE_BYTES` bytes."""
     done = 0
     for index, part in enumerate(parts):
         yield index, part
-        done += len(part) + _ITEM_OVERHEAD
-        if done > PIECE:
+        done += len(part) + _ITEM_OVERHEAD_BYTES
+        if done > PIECE_BYTES:
             await asyncio.sleep(0)
             done = 0
 
 
 async def _decompressed(request: aiohttp_web.Request) -> AsyncIterator[bytes]:
-    """Yield the decompressed body in pieces of at most `PIECE` bytes, or as they were received."""
+    """Yield the decompressed body in pieces of at most `PIECE_BYTES`, or as they were received."""
     wbits = _wbits(request)
     pieces = request.content.iter_any()
     if wbits is None:
@@ -145,9 +145,9 @@ async def _decompressed(request: aiohttp_web.Request) -> AsyncIterator[bytes]:
                 wbits = -_DEFLATE  # some clients send raw deflate, without the zlib header
             if decompressor is None or decompressor.eof:  # a gzip file may have several members
                 decompressor, members = zlib.decompressobj(wbits), members + 1
-                if members > _MOST_MEMBERS:
+                if members > _MAX_GZIP_MEMBERS:
                     raise EOFError
-            yield decompressor.decompress(piece, PIECE)
+            yield decompressor.decompress(piece, PIECE_BYTES)
             piece = decompressor.unconsumed_tail or decompressor.unused_data
             await asyncio.sleep(0)
     if decompressor is None or not decompressor.eof:
@@ -170,19 +170,19 @@ def _wbits(request: aiohttp_web.Request) -> int | None:
 
 
 def _sized(part: bytes) -> Transaction:
-    if len(part) > LARGEST:
-        raise InvalidTransaction([FieldError("", f"has more than {LARGEST:,} bytes")])
+    if len(part) > MAX_ITEM_BYTES:
+        raise InvalidTransaction([FieldError("", f"has more than {MAX_ITEM_BYTES:,} bytes")])
     return parse(part)
 
 
-def _too_large(most: int) -> Problem:
-    return Problem(413, f"the size of a body is at most {most:,} bytes")
+def _too_large(limit: int) -> Problem:
+    return Problem(413, f"the size of a body is at most {limit:,} bytes")
 
 
 def _invalid(errors: Iterable[dict[str, Any]]) -> Problem:
     listed = list(errors)
     more = ""
-    if len(listed) >= MOST_ERRORS:
-        more = f"; only the first {MOST_ERRORS} are listed, and there was no look for others"
+    if len(listed) >= MAX_LISTED_ERRORS:
+        more = f"; only the first {MAX_LISTED_ERRORS} are listed, and later items are not checked"
     detail = f"nothing was accepted: the body has errors{more}"
-    return Problem(422, detail, errors=listed[:MOST_ERRORS])
+    return Problem(422, detail, errors=listed[:MAX_LISTED_ERRORS])

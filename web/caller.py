@@ -18,9 +18,9 @@ from fraudapp.config.proxies import Address, Network, plain
 
 SUBSCRIBER_BITS: Final = 64
 """Bits of an IPv6 address that identify a subscriber; a machine chooses the others at will."""
-MOST_HOPS: Final = 32
+MAX_HOPS: Final = 32
 """Elements of the header that are read, counted from the right."""
-LONGEST: Final = 512
+MAX_ELEMENT_CHARACTERS: Final = 512
 """Characters of one element; a longer one counts as malformed."""
 _NODE: Final = re.compile(
     r"(?:\[(?P<bracketed>[^\]]+)\]|(?P<v4>[0-9.]+))(?::[0-9A-Za-z._-]+)?|(?P<v6>[0-9A-Fa-f:.]+)"
@@ -74,14 +74,14 @@ def subscriber(address: str) -> str:
 
 
 def _short(read: Callable[[str], Address | None], element: str) -> Address | None:
-    return read(element) if len(element) <= LONGEST else None
+    return read(element) if len(element) <= MAX_ELEMENT_CHARACTERS else None
 
 
 def _last(headers: Sequence[str]) -> list[str]:
-    """Return the last `MOST_HOPS` elements, from right to left."""
+    """Return the last `MAX_HOPS` elements, from right to left."""
     # Split at every comma, even in quotes: otherwise a quote that a client has left open would hide
     # the elements that proxies have appended.
-    elements = ",".join(headers).rsplit(",", MOST_HOPS)[-MOST_HOPS:]
+    elements = ",".join(headers).rsplit(",", MAX_HOPS)[-MAX_HOPS:]
     return [each.strip() for each in reversed(elements) if each.strip()]
 
 

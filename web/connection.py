@@ -27,11 +27,11 @@ Each is the name of its time limit in `Limits`.
 """
 
 
-class TooSlow(Exception):
+class BodyTooSlow(Exception):
     """The client took too long to send the body."""
 
 
-class TooMuch(Exception):
+class BodyTooLarge(Exception):
     """The client sent more bytes of framing around the body than any body needs."""
 
 
@@ -72,9 +72,9 @@ class Connection(RequestHandler):
         self._phase: Phase = "head"
         self._since = self._loop.time()  # when the phase began
         self._received = 0  # bytes in this phase
-        self._most_unsent = 0  # the most bytes in the write buffer in this phase
-        self._ahead = b""  # pipelined requests, before their turn
-        self._held = 0  # bytes of the body and of `_ahead`
+        self._max_unsent = 0  # the most bytes in the write buffer in this phase
+        self._pipelined = b""  # pipelined requests, before their turn
+        self._held = 0  # bytes of the body and of `_pipelined`
         self._discarded: int | None = None  # bytes; None as long as nothing is discarded
         self._is_body_refused = False
 
@@ -92,7 +92,7 @@ class Connection(RequestHandler):
         """See `asyncio.Protocol`."""
         self._pool.open.pop(self, None)
         self._release(self._held)
-        self._ahead = b""
+        self._pipelined = b""
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -103,24 +103,24 @@ class Connection(RequestHandler):
                 self.drop()
         elif not data:  # aiohttp calls this itself, to go on with the bytes it has
             super().data_received(data)
-        elif self._ahead:
-            self._hold_ahead(data)
+        elif self._pipelined:
+            self._hold_pipelined(data)
         else:
             self._parse(data)
 
     def pause_writing(self) -> None:
         """See `asyncio.Protocol`."""
         super().pause_writing()
-        self._since, self._most_unsent = self._loop.time(), 0
+        self._since, self._max_unsent = self._loop.time(), 0
 
     def resume_writing(self) -> None:
         """See `asyncio.Protocol`."""
         super().resume_writing()
-        self._since, self._most_unsent = self._loop.time(), 0
+        self._since, self._max_unsent = self._loop.time(), 0
 
     def log_exception(self, *args: Any, **kw: Any) -> None:
         """Log errors that aiohttp cannot handle, except those that the client has caused."""
-        of_client = TooSlow, TooMuch, RequestPayloadError, ConnectionError
+        of_client = BodyTooSlow, BodyTooLarge, RequestPayloadError, ConnectionError
         if not isinstance(kw.get("exc_info"), of_client):
             super().log_exception(*args, **kw)
 
@@ -144,15 +144,15 @@ class Connection(RequestHandler):
         """Note that a request has begun; the pool calls this before any handler."""
         self._request = request
         self._enter("body")
-        self._parse_ahead()
+        self._parse_pipelined()
 
     def end(self) -> None:
         """Note that the handler of the request has returned; its answer may still be unsent."""
         self._request = None
         self.stream_ends = None
-        self._release(self._held - len(self._ahead))
+        self._release(self._held - len(self._pipelined))
         self._enter("idle")
-        self._parse_ahead()
+        self._parse_pipelined()
         if self in self._pool.open:
             self._pool.open.move_to_end(self)
 
@@ -175,15 +175,15 @@ class Connection(RequestHandler):
 
     def discard_rest(self) -> None:
         """Discard all bytes from now on. Many clients look for an answer only once all is sent."""
-        self._release(len(self._ahead))
-        self._discarded, self._ahead = len(self._ahead), b""
+        self._release(len(self._pipelined))
+        self._discarded, self._pipelined = len(self._pipelined), b""
         self._resume_transport_reading()
 
     def drop(self) -> None:
         """Abort the connection at once."""
         self._pool.open.pop(self, None)
         self._release(self._held)
-        self._ahead = b""
+        self._pipelined = b""
         if self._own_transport is not None:
             if self._paused or self.stream_ends is not None:
                 # Reset instead of closing: the kernel would go on sending for minutes to a client
@@ -202,7 +202,7 @@ class Connection(RequestHandler):
     def check(self, now: float, limits: Limits) -> None:
         """End what has taken longer than its limit; `now` is in the loop's time.
 
-        A body that is too slow fails with `TooSlow` first, so that its reader can answer 408.
+        A body that is too slow fails with `BodyTooSlow` first, so that its reader can answer 408.
         """
         if self.stream_ends is not None and now > self.stream_ends + limits.answer:
             self.drop()
@@ -215,13 +215,13 @@ class Connection(RequestHandler):
             allowed += self._received / limits.rate
         elif phase == "answer" and self._own_transport is not None:
             unsent = self._own_transport.get_write_buffer_size()
-            self._most_unsent = max(self._most_unsent, unsent)
-            allowed += (self._most_unsent - unsent) / limits.rate
+            self._max_unsent = max(self._max_unsent, unsent)
+            allowed += (self._max_unsent - unsent) / limits.rate
         if now - self._since <= allowed:
             return
         if phase == "body" and self._request is not None and not self._is_body_refused:
             self._since = now
-            self._refuse_body(TooSlow())
+            self._refuse_body(BodyTooSlow())
         else:
             self.drop()
 
@@ -244,11 +244,11 @@ class Connection(RequestHandler):
                 and self._received > limits.body_size
                 and not self._is_body_refused
             ):
-                self._refuse_body(TooMuch())
+                self._refuse_body(BodyTooLarge())
         if start >= len(data):
             self._resume_transport_reading()
         elif self._discarded is None:
-            self._hold_ahead(data[start:])
+            self._hold_pipelined(data[start:])
 
     def _is_busy(self) -> bool:
         """Whether a request has arrived completely, or one waits for its handler."""
@@ -256,20 +256,20 @@ class Connection(RequestHandler):
             self._request is not None and self._request.content.is_eof()
         )
 
-    def _hold_ahead(self, data: bytes) -> None:
-        self._ahead += data
+    def _hold_pipelined(self, data: bytes) -> None:
+        self._pipelined += data
         self._pause_transport_reading()
         if not self.hold(len(data)):
             self.drop()
 
-    def _parse_ahead(self) -> None:
-        data, self._ahead = self._ahead, b""
+    def _parse_pipelined(self) -> None:
+        data, self._pipelined = self._pipelined, b""
         if data:
             self._release(len(data))
             self._parse(data)
 
     def _resume_transport_reading(self) -> None:
-        if not (self._ahead or self._reading_paused or self._buffer_paused):
+        if not (self._pipelined or self._reading_paused or self._buffer_paused):
             super()._resume_transport_reading()
 
     def _refuse_head(self) -> None:
@@ -296,4 +296,4 @@ class Connection(RequestHandler):
     def _enter(self, phase: Phase) -> None:
         self._phase = phase
         self._since = self._loop.time()
-        self._received = self._most_unsent = 0
+        self._received = self._max_unsent = 0

@@ -57,7 +57,7 @@ class Readyz(View):
         full_disks = filter(None, [tables.counts.trouble, tables.heartbeats.trouble])
         meanings = MEANINGS | {
             "recovered": ": ".join([MEANINGS["recovered"], *full_disks]),
-            "ledgers": _unread(worker, unread),
+            "ledgers": _indexes_being_read(worker, unread),
             "kafka": "; ".join(troubles),
             "partitions": partitions,
         }
@@ -67,10 +67,10 @@ class Readyz(View):
         return self.answer(Ready("ready", checks))
 
 
-def _unread(worker: FraudWorker, partitions: list[int]) -> str:
+def _indexes_being_read(worker: FraudWorker, partitions: list[int]) -> str:
     """Name the partitions whose index is being read, with the errors that delay it."""
     named = ", ".join(_named(worker, partition) for partition in partitions)
-    told = f"the log of decisions is being read in: partitions {named}"
+    told = f"decision indexes are being read from the log: partitions {named}"
     if not worker.has_started:
         return told
     reasons = [worker.parts().decisions.trouble(partition) for partition in partitions]

@@ -14,14 +14,14 @@ from typing import Final
 
 from fraudapp.config.rates import Rate
 
-MOST_CALLERS: Final = 50_000
+MAX_CALLERS: Final = 50_000
 
 
 class Limiter:
     """Applies all rates to each caller; a refused request is not counted."""
 
-    def __init__(self, rates: Sequence[Rate], most_callers: int = MOST_CALLERS) -> None:
-        self._windows = [_Windows(rate, most_callers) for rate in rates]
+    def __init__(self, rates: Sequence[Rate], max_callers: int = MAX_CALLERS) -> None:
+        self._windows = [_Windows(rate, max_callers) for rate in rates]
 
     def wait(self, caller: str, now: float) -> float:
         """Seconds until the caller may send a request; 0 if it may now."""
@@ -42,12 +42,12 @@ class Limiter:
 class _Windows:
     """The fixed window of each recent caller: when it began, and the requests in it.
 
-    Windows are in the order in which they began. Beyond `most_callers` the oldest is forgotten.
+    Windows are in the order in which they began. Beyond `max_callers` the oldest is forgotten.
     """
 
-    def __init__(self, rate: Rate, most_callers: int) -> None:
+    def __init__(self, rate: Rate, max_callers: int) -> None:
         self._rate = rate
-        self._most = most_callers
+        self._max_callers = max_callers
         self.begun: OrderedDict[str, tuple[float, int]] = OrderedDict()
 
     def wait(self, caller: str, now: float) -> float:
@@ -58,7 +58,7 @@ class _Windows:
     def count(self, caller: str, now: float) -> None:
         began, count = self.begun.get(caller, (now, 0))
         self.begun[caller] = began, count + 1
-        if len(self.begun) > self._most:
+        if len(self.begun) > self._max_callers:
             self.begun.popitem(last=False)
 
     def _forget(self, now: float) -> None:

@@ -24,7 +24,7 @@ from web.runner import Runner
 from web.tracing import headers
 
 
-class Door:
+class AccessControl:
     """The middlewares that decide who may use the API, made from the settings."""
 
     def __init__(self, settings: Settings) -> None:
@@ -51,7 +51,9 @@ async def observed(request: aiohttp_web.Request, handler: Handler) -> aiohttp_we
 
 
 @aiohttp_web.middleware
-async def room(request: aiohttp_web.Request, handler: Handler) -> aiohttp_web.StreamResponse:
+async def refuse_over_limit(
+    request: aiohttp_web.Request, handler: Handler
+) -> aiohttp_web.StreamResponse:
     """Answer 503 on a connection beyond the limit, except for health checks."""
     if request.path not in ALWAYS_OPEN and cast(Connection, request.protocol).crowded:
         retry = {"Retry-After": str(RETRY_AFTER_SECONDS)}
@@ -71,14 +73,21 @@ async def add_headers(request: aiohttp_web.Request, response: aiohttp_web.Stream
     response.headers.setdefault("Cache-Control", "no-cache" if static else "no-store")
 
 
-def install(application: aiohttp_web.Application, runner: Runner, door: Door) -> None:
+def install(application: aiohttp_web.Application, runner: Runner, control: AccessControl) -> None:
     """Add the middlewares and headers to the application of Faust's web server.
 
     Faust has made the application by then, so its own option for middlewares comes too late.
     """
     application.middlewares.extend(
-        [observed, compressed, problems, room, door.origins.at_home, door.access.checked]
+        [
+            observed,
+            compressed,
+            problems,
+            refuse_over_limit,
+            control.origins.checked,
+            control.access.checked,
+        ]
     )
-    application.on_startup.append(door.access.watch)
+    application.on_startup.append(control.access.watch)
     application.on_response_prepare.append(add_headers)
-    runner.around.append(door.audit.audited)
+    runner.around.append(control.audit.audited)

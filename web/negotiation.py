@@ -15,12 +15,12 @@ _WEIGHT: Final = re.compile(r"0(?:\.[0-9]*)?|1(?:\.0*)?")
 # An unclosed quote is matched too, so that it is scanned only once.
 _QUOTED: Final = re.compile(r'"(?:[^"\\]|\\.)*("?)')
 _BLANK: Final = " \t"
-_LONGEST: Final = 2_048
+_MAX_HEADER_CHARACTERS: Final = 2_048
 """Characters of a header that is read; browsers send a few hundred."""
 _VARIES: Final = aiohttp_web.RequestKey[list[str]]("varies", list)
 
 
-class Packing(NamedTuple):
+class AcceptedEncodings(NamedTuple):
     """Which content encodings of an answer the client accepts."""
 
     gzip: bool
@@ -36,7 +36,7 @@ def weights(fields: Iterable[str]) -> dict[str, float] | None:
     counts as accepting anything.
     """
     given = list(fields)
-    if sum(map(len, given)) > _LONGEST:
+    if sum(map(len, given)) > _MAX_HEADER_CHARACTERS:
         return None
     named: dict[str, float] = {}
     special: dict[str, float] = {}  # ranges with parameters; one without parameters overrides it
@@ -73,15 +73,15 @@ def wants_page(request: Any) -> bool:
     return page[0] > 0 and page > json
 
 
-def packing(request: Any) -> Packing:
-    """Return which content encodings the client accepts; see `Packing`."""
+def accepted_encodings(request: Any) -> AcceptedEncodings:
+    """Return which content encodings the client accepts; see `AcceptedEncodings`."""
     accepted = weights(request.headers.getall("Accept-Encoding", []))
     if accepted is None:
-        return Packing(gzip=False, plain=True)
+        return AcceptedEncodings(gzip=False, plain=True)
     others = accepted.get("*")
     plain = accepted.get("identity", others)
     packed = accepted.get("gzip", accepted.get("x-gzip", others)) or 0.0
-    return Packing(gzip=packed > 0 and packed >= (plain or 0.0), plain=plain != 0)
+    return AcceptedEncodings(gzip=packed > 0 and packed >= (plain or 0.0), plain=plain != 0)
 
 
 def depends_on(request: Any, header: str) -> None:

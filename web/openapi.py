@@ -11,11 +11,11 @@ from faust import web
 
 from fraudapp import __version__
 from fraudapp.settings import Settings
-from models.characters import MEANT
-from models.records import LONGEST_TEXT, Decision, Transaction
-from models.splitting import MOST_AT_ONCE
+from models.characters import ALLOWED_CHARACTERS
+from models.records import MAX_TEXT_CHARACTERS, Decision, Transaction
+from models.splitting import MAX_ITEMS
 from web import examples, schemas
-from web.views import LONGEST_WAIT, View, route
+from web.views import MAX_WAIT_SECONDS, View, route
 
 REF: Final = "#/components/schemas/{name}"
 ANSWERS: Final = (
@@ -35,7 +35,7 @@ WAIT: Final[dict[str, Any]] = {
     "name": "wait_seconds",
     "in": "query",
     "description": "Seconds to wait for the decision. The answer comes as soon as it is made.",
-    "schema": {"type": "number", "minimum": 0, "maximum": LONGEST_WAIT, "default": 0},
+    "schema": {"type": "number", "minimum": 0, "maximum": MAX_WAIT_SECONDS, "default": 0},
     "example": 5,
 }
 _TRACE: Final = {
@@ -45,8 +45,8 @@ ID: Final[dict[str, Any]] = {
     "name": "transaction_id",
     "in": "path",
     "required": True,
-    "description": f"As its producer gave it: {MEANT}.",
-    "schema": {"type": "string", "minLength": 1, "maxLength": LONGEST_TEXT},
+    "description": f"As its producer gave it: {ALLOWED_CHARACTERS}.",
+    "schema": {"type": "string", "minLength": 1, "maxLength": MAX_TEXT_CHARACTERS},
     "example": "demo-1",
 }
 
@@ -92,13 +92,13 @@ def document(settings: Settings) -> dict[str, Any]:
 def _paths() -> dict[str, Any]:
     status = partial(
         _get,
-        "Tell what was decided",
+        "Get the decision on a transaction",
         {
             "200": _json("The decision.", "Decision", examples.DECISION),
             "202": _json("Accepted, and not decided yet.", "Pending", examples.PENDING),
             "404": _problem("No such transaction is known."),
             "422": _problem("`wait_seconds` is no number from 0 to 30.", "InvalidBody"),
-            "503": _problem("It cannot be told now: something lags behind or does not answer."),
+            "503": _problem("Not known at present: a sink lags, or a part does not answer."),
         },
         tag="Transactions",
     )
@@ -117,12 +117,12 @@ def _paths() -> dict[str, Any]:
         "/transaction/status": status(parameters=[ID | {"in": "query"}, WAIT]),
         "/stats": _get("Count decisions of the whole cluster, exactly", _stats(), tag="Stats"),
         "/stats/details": _get(
-            "Tell all that the page shows",
+            "Get all data that the page shows",
             {"200": _json("The details.", "Details"), "503": _no_counts()},
             tag="Stats",
         ),
         "/stats/stream": _get("The same about every second", stream, tag="Stats"),
-        "/healthz": _open("Whether the worker lives", {"200": _json("It does.", "Health")}),
+        "/healthz": _open("Whether the worker is alive", {"200": _json("It is.", "Health")}),
         "/readyz": _open("Whether the worker is ready", ready),
         "/metrics": _get("Metrics of this worker", prometheus),
         "/openapi.json": _get("This description", anything),
@@ -136,7 +136,7 @@ def _post() -> dict[str, Any]:
     one = {"$ref": REF.format(name="Transaction")}
     outcome = {"anyOf": [_ref("Decision"), _ref("Pending"), _ref("Conflict")]}
     example = {"one": {"value": examples.TRANSACTION}, "many": {"value": [examples.TRANSACTION]}}
-    several = {"type": "array", "items": one, "maxItems": MOST_AT_ONCE}
+    several = {"type": "array", "items": one, "maxItems": MAX_ITEMS}
     answer = {"anyOf": [outcome, {"type": "array", "items": outcome}]}
     return _operation(
         "Send a transaction, or an array of them",
@@ -152,7 +152,9 @@ def _post() -> dict[str, Any]:
             "408": _problem("The body took too long to come."),
             "409": _problem("The id was used before, with another payload."),
             "413": _problem("The body is too large."),
-            "415": _problem("The body does not say that it is JSON, or is packed in another way."),
+            "415": _problem(
+                "The body is not declared as JSON, or is encoded neither as gzip nor as deflate."
+            ),
             "422": _problem("Nothing was accepted; each wrong field is named.", "InvalidBody"),
             "503": _problem("The broker does not answer."),
         },
@@ -188,9 +190,9 @@ def _operation(
 ) -> dict[str, Any]:
     refusals = {
         "401": _problem("A key is needed, or this one is wrong."),
-        "403": _problem("The key has not the scope, or a page of another origin asks."),
-        "406": _problem("`Accept-Encoding` takes neither gzip nor what is not packed."),
-        "421": _problem("This server does not go by that `Host`."),
+        "403": _problem("The key lacks the scope, or a page of another origin asks."),
+        "406": _problem("`Accept-Encoding` accepts neither gzip nor identity."),
+        "421": _problem("The `Host` is not a name of this server."),
         "429": _problem("Too many requests; `Retry-After` tells when to try again."),
         "500": _problem("An error on our side."),
     }

@@ -37,7 +37,7 @@ class Origins:
         self._hosts = hosts
 
     @aiohttp_web.middleware
-    async def at_home(
+    async def checked(
         self, request: aiohttp_web.Request, handler: Handler
     ) -> aiohttp_web.StreamResponse:
         """Refuse requests for another host (421) and from a page of another origin (403)."""
@@ -106,8 +106,8 @@ class Origins:
             if not self.is_known(host):
                 raise Problem(
                     421,
-                    f"this server does not go by the name of {host[:255]!r}; "
-                    "the names it goes by are in FRAUD_WEB_HOSTS",
+                    f"{host[:255]!r} is not a name of this server; "
+                    "its names are set in FRAUD_WEB_HOSTS",
                 )
 
     def _check_origin(self, request: aiohttp_web.Request) -> None:

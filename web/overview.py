@@ -17,7 +17,7 @@ from tables import Tables
 from tables.heartbeats import Heartbeat
 from web.schemas import Details, PartitionState, Stats, WorkerState
 
-FRESH: Final = 0.4
+CACHE_SECONDS: Final = 0.4
 """Seconds for which the encoded details are reused, so that many readers cost no more than one."""
 
 
@@ -55,9 +55,9 @@ class Overview:
         )
 
     def encoded_details(self) -> bytes:
-        """Return the details as JSON, up to `FRESH` seconds old; raises `Unknowable`."""
+        """Return the details as JSON, up to `CACHE_SECONDS` seconds old; raises `Unknowable`."""
         made_at, document = self._encoded
-        if time.monotonic() - made_at > FRESH:
+        if time.monotonic() - made_at > CACHE_SECONDS:
             document = json.encode(self.details())
             self._encoded = time.monotonic(), document
         return document

@@ -14,8 +14,8 @@ from typing import Any, Final, NamedTuple, cast
 from faust import web
 
 from web.access import STATIC
-from web.compressing import LARGE
-from web.negotiation import depends_on, packing
+from web.compressing import MIN_COMPRESSED_BYTES
+from web.negotiation import accepted_encodings, depends_on
 from web.problems import Problem
 from web.views import View, route
 
@@ -27,7 +27,7 @@ class File(NamedTuple):
 
     content_type: str
     plain: bytes
-    packed: bytes
+    gzipped: bytes
     """The content as gzip; empty if the file is too small to be compressed."""
     tag: str
     """The entity tag without quotes; it changes with the content."""
@@ -52,20 +52,20 @@ class Static(View):
         if path is None:
             raise Problem(404, f"there is nothing at {cast(Any, request).path}")
         file = await asyncio.to_thread(_load, path)
-        if file.packed:
+        if file.gzipped:
             depends_on(request, "Accept-Encoding")
-        packed = bool(file.packed) and packing(request).gzip
-        tag = f"{file.tag}-gzip" if packed else file.tag
+        gzipped = bool(file.gzipped) and accepted_encodings(request).gzip
+        tag = f"{file.tag}-gzip" if gzipped else file.tag
         headers = {"ETag": f'"{tag}"'}
         given = cast(Any, request).headers
         if (expected := given.getall("If-Match", [])) and not names(expected, tag):
             raise Problem(412, "the file is not the one that If-Match names", headers=headers)
         if names(given.getall("If-None-Match", []), tag, weakly=True):
             return self.bytes(b"", status=304, headers=headers)
-        if packed:
+        if gzipped:
             headers["Content-Encoding"] = "gzip"
         headers["Content-Type"] = file.content_type
-        return self.bytes(file.packed if packed else file.plain, headers=headers)
+        return self.bytes(file.gzipped if gzipped else file.plain, headers=headers)
 
 
 def names(conditions: Sequence[str], tag: str, *, weakly: bool = False) -> bool:
@@ -92,5 +92,5 @@ def _load(path: Path) -> File:
     kind = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
     if kind.startswith("text/"):
         kind += "; charset=utf-8"
-    packed = gzip.compress(plain, mtime=0) if len(plain) >= LARGE else b""
-    return File(kind, plain, packed, hashlib.sha256(plain).hexdigest()[:32])
+    gzipped = gzip.compress(plain, mtime=0) if len(plain) >= MIN_COMPRESSED_BYTES else b""
+    return File(kind, plain, gzipped, hashlib.sha256(plain).hexdigest()[:32])

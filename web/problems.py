@@ -73,7 +73,7 @@ async def problems(request: aiohttp_web.Request, handler: Handler) -> aiohttp_we
     except Exception as exc:
         if request.transport is None or not request.writer.output_size:
             return _response(exc, request)
-        log.exception("%s %s failed in the midst of its answer", request.method, request.raw_path)
+        log.exception("%s %s failed after its answer had begun", request.method, request.raw_path)
         request.transport.abort()
         raise
 
@@ -105,7 +105,7 @@ def _response(exc: Exception, request: aiohttp_web.Request) -> aiohttp_web.Respo
 def _unavailable(exc: Exception) -> Problem:
     headers = {"Retry-After": str(RETRY_AFTER_SECONDS)}
     if isinstance(exc, Unknowable):
-        return Problem(503, f"it cannot be told now: {exc}", headers=headers)
+        return Problem(503, f"not known at present: {exc}", headers=headers)
     # The log has the details; addresses and driver messages are not for callers.
     what = "a sink" if isinstance(exc, SinkUnavailable) else "the broker"
     return Problem(503, f"{what} does not answer; try again", headers=headers)

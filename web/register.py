@@ -39,9 +39,9 @@ def register(
     app: FraudApp, settings: Settings, worker: FraudWorker, status: WorkerStatus, tables: Tables
 ) -> None:
     """Serve all views behind the middlewares; called once by the composition root."""
-    door = set_up(app, settings)
+    control = set_up(app, settings)
     overview = Overview(worker, tables)
-    context = Context(settings, app, worker, status, tables, door.access, overview)
+    context = Context(settings, app, worker, status, tables, control.access, overview)
     for view in VIEWS:
         served = type(view.__name__, (view,), {"context": context})
         app.page(view.view_path, name=view.view_name)(served)

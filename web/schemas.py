@@ -58,7 +58,7 @@ class NotReady(ProblemDocument, frozen=True, kw_only=True):
 
 
 class Health(Struct, frozen=True):
-    """The worker lives; how its sinks do."""
+    """The worker is alive; the state of its sinks."""
 
     status: Literal["alive"]
     stores: dict[str, SinkStatus]
@@ -102,7 +102,7 @@ class PartitionState(Struct, frozen=True):
 
 
 class WorkerState(Struct, frozen=True):
-    """One worker, as it has told of itself."""
+    """One worker, by its latest heartbeat."""
 
     name: str
     at: float

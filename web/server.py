@@ -10,13 +10,13 @@ from faust.web.drivers.aiohttp import Web
 from fraudapp.faust_app import FraudApp
 from fraudapp.process import open_files
 from fraudapp.settings import Settings
-from web.access import say_who_may
+from web.access import log_who_has_access
 from web.limits import Limits
-from web.middlewares import Door, install
+from web.middlewares import AccessControl, install
 from web.runner import Runner
 
 
-def set_up(app: FraudApp, settings: Settings) -> Door:
+def set_up(app: FraudApp, settings: Settings) -> AccessControl:
     """Install connection limits and middlewares in Faust's web server; returns the latter."""
     web = cast(Web, app.web)
     application: Application = web.web_app
@@ -28,11 +28,11 @@ def set_up(app: FraudApp, settings: Settings) -> Door:
         ),
     )
     web._runner = runner
-    door = Door(settings)
-    install(application, runner, door)
+    control = AccessControl(settings)
+    install(application, runner, control)
 
     async def tell(_: Any) -> None:
-        say_who_may(door.access.current(), app.conf.web_bind, app.conf.web_port)
+        log_who_has_access(control.access.current(), app.conf.web_bind, app.conf.web_port)
 
     application.on_startup.append(tell)
-    return door
+    return control

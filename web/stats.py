@@ -16,7 +16,7 @@ from web.views import View, route
 
 STREAM_INTERVAL: Final = 1.0
 """Seconds between two events of the stream."""
-STALLED: Final = 10.0
+STALL_TIMEOUT: Final = 10.0
 """Seconds after which the connection of a client that takes no event is aborted."""
 
 
@@ -77,7 +77,9 @@ async def _send_until(
         while not (closed.is_set() or context.app.should_stop or now() > ends):
             event = b"data: %b\n\n" % context.overview.encoded_details()
             sending = asyncio.ensure_future(response.write(event))
-            await asyncio.wait([sending, closing], timeout=STALLED, return_when=FIRST_COMPLETED)
+            await asyncio.wait(
+                [sending, closing], timeout=STALL_TIMEOUT, return_when=FIRST_COMPLETED
+            )
             if not sending.done():
                 sending.cancel()
                 return False

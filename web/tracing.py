@@ -13,8 +13,8 @@ from multidict import MultiMapping
 
 from fraudapp.process.traces import Trace
 
-LONGEST_ID: Final = 128
-_REQUEST_ID: Final = re.compile(rf"[A-Za-z0-9._~:/+=@,|-]{{1,{LONGEST_ID}}}")
+MAX_ID_CHARACTERS: Final = 128
+_REQUEST_ID: Final = re.compile(rf"[A-Za-z0-9._~:/+=@,|-]{{1,{MAX_ID_CHARACTERS}}}")
 _PARENT: Final = re.compile(
     r"(?!ff)(?P<version>[0-9a-f]{2})-(?!0{32})(?P<trace>[0-9a-f]{32})-(?!0{16})[0-9a-f]{16}"
     r"-(?P<flags>[0-9a-f]{2})(?P<more>-.*)?"

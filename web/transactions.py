@@ -10,12 +10,12 @@ from faust import web
 from fraudapp.queries import await_decision, find
 from fraudapp.submit import is_accepted, submit
 from fraudapp.worker import FraudWorker
-from models.characters import MEANT
+from models.characters import ALLOWED_CHARACTERS
 from models.parsing import valid_id
 from models.records import Decision, Transaction
-from models.splitting import LARGEST
+from models.splitting import MAX_ITEM_BYTES
 from web import bodies
-from web.audit import sends
+from web.audit import note_transactions
 from web.problems import Problem
 from web.schemas import Conflict, Pending
 from web.views import View, route, status_url, wait_seconds
@@ -31,15 +31,15 @@ class Transactions(View):
         worker = self.context.worker
         wait = wait_seconds(request)
         body = await bodies.read(cast(Any, request))
-        if body[:LARGEST].lstrip()[:1] == b"[":
+        if body[:MAX_ITEM_BYTES].lstrip()[:1] == b"[":
             transactions = await bodies.many(body)
-            sends(request, len(transactions))
+            note_transactions(request, len(transactions))
             await submit(worker, transactions)
             answers = await asyncio.gather(*(_outcome(worker, each, wait) for each in transactions))
             settled = wait > 0 and not any(isinstance(each, Pending) for each in answers)
             return self.answer(answers, status=200 if settled else 202)
         transaction = bodies.one(body)
-        sends(request, 1)
+        note_transactions(request, 1)
         await submit(worker, [transaction])
         answer = await _outcome(worker, transaction, wait)
         if isinstance(answer, Decision):
@@ -63,7 +63,9 @@ class TransactionStatus(View):
         """
         wait = wait_seconds(request)
         if not valid_id(transaction_id):
-            raise Problem(404, f"no transaction has such an id: 1 to 128 characters; {MEANT}")
+            raise Problem(
+                404, f"no transaction has such an id: 1 to 128 characters; {ALLOWED_CHARACTERS}"
+            )
         decision = await find(self.context.worker, transaction_id, wait=wait)
         if decision is not None:
             return self.answer(decision)

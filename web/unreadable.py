@@ -61,7 +61,7 @@ def _record(request: BaseRequest, status: int, exc: BaseException | None) -> Non
     """Count the request and write its audit line: it may have been an attempt to write."""
     http_requests.labels("(none)", "(other)", str(status)).inc()
     audit.info(
-        "audit: %s sent what is no HTTP request (%s): %s",
+        "audit: %s sent an invalid HTTP request (%s): %s",
         request.remote,
         type(exc).__name__,
         status,

@@ -18,7 +18,7 @@ from web.problems import Problem
 TEMPLATES: Final = Environment(
     loader=PackageLoader("web"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
 )
-LONGEST_WAIT: Final = 30.0
+MAX_WAIT_SECONDS: Final = 30.0
 """The most seconds that a request may wait for a decision."""
 
 
@@ -76,8 +76,8 @@ def wait_seconds(request: web.Request) -> float:
         seconds = float(text)
     except ValueError:
         seconds = math.nan
-    if not 0 <= seconds <= LONGEST_WAIT:  # NaN fails this comparison too
-        problem = f"must be a number from 0 to {LONGEST_WAIT:g}, got {text[:64]!r}"
+    if not 0 <= seconds <= MAX_WAIT_SECONDS:  # NaN fails this comparison too
+        problem = f"must be a number from 0 to {MAX_WAIT_SECONDS:g}, got {text[:64]!r}"
         raise Problem(
             422,
             f"wait_seconds {problem}",

@@ -18,13 +18,13 @@ _execute: Final = Command.execute
 _run_using_worker: Final = Command.run_using_worker
 
 
-def tell_version() -> None:
+def add_version_option() -> None:
     """Let `--version` print the version of fraudapp, beside that of Faust."""
     cli.params = [each for each in cli.params if each.name != "version"]
     click.version_option(__version__, message=f"fraudapp %(version)s (Faust {faust_version})")(cli)
 
 
-def tell_failures() -> None:
+def report_failures() -> None:
     """Let failed commands end with a sentence and an exit code, where Faust prints a traceback."""
     Command.execute = _execute_noting_failure  # type: ignore[assignment, method-assign]
     Command.run_using_worker = _run_reporting_failure  # type: ignore[assignment, method-assign]
@@ -42,7 +42,7 @@ async def _execute_noting_failure(command: Any, *args: Any, **kwargs: Any) -> No
         command.failure = exc
     except (KafkaError, OSError) as exc:
         command.failure = click.ClickException(
-            f"the broker at FRAUD_BROKER_URL={load().broker_url} does not do it: {exc!r}"
+            f"the broker at FRAUD_BROKER_URL={load().broker_url} fails: {exc!r}"
         )
     except Exception as exc:
         command.failure = click.ClickException(f"{type(command).__name__}: {exc!r}")

@@ -49,7 +49,7 @@ async def _in_time(settings: Settings, setting: str, action: Callable[[], Awaita
             f"preparing what {setting} names",
             on=SinkUnavailable,
             within=settings.start_timeout,
-            longest_wait=2.0,
+            max_wait=2.0,
         ):
             with attempt:
                 await action()

@@ -29,11 +29,11 @@ def read_file(path: Path, id_prefix: str) -> Iterator[Transaction | InvalidRow]:
     """
     for row in rows(path, _REQUIRED):
         if isinstance(row, BadRow):
-            yield InvalidRow(legible(row.told(path)))
+            yield InvalidRow(legible(row.sentence(path)))
             continue
         try:
             row.fields.setdefault("transaction_id", f"{id_prefix}-{row.number}")
             yield from_mapping(row.fields)
         except InvalidTransaction as exc:
             invalid = BadRow(row.number, row.line, exc.errors)
-            yield InvalidRow(legible(invalid.told(path)))
+            yield InvalidRow(legible(invalid.sentence(path)))

@@ -23,10 +23,10 @@ from models.parsing import InvalidTransaction, parse
 
 T = TypeVar("T")
 
-SHOWN = 60
+SHOWN_BYTES = 60
 """Bytes of the raw input that a listing shows."""
 
-FROM_THE_FIRST = ", of all letters there are: the broker remembers no such call"
+NO_EARLIER_REPLAY = ", from the first dead letter on: the broker has no offset of an earlier replay"
 """Added to the result where the broker has no offsets of an earlier replay with this option."""
 
 
@@ -36,11 +36,13 @@ def command() -> None:
 
 
 @command.command("list")
-@click.option("--reason", type=click.Choice(get_args(Cause)), help="Only letters with this reason.")
+@click.option(
+    "--reason", type=click.Choice(get_args(Cause)), help="Only dead letters with this reason."
+)
 @click.option("--limit", type=click.IntRange(min=1), default=100, show_default=True)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
-def list_letters(reason: str | None, limit: int, as_json: bool) -> None:
-    """List letters: name (PARTITION:OFFSET), reason, source, size and beginning."""
+def list_dead_letters(reason: str | None, limit: int, as_json: bool) -> None:
+    """List dead letters: name (PARTITION:OFFSET), reason, source, size and beginning."""
     settings = load()
 
     async def show_all() -> int:
@@ -60,9 +62,9 @@ def list_letters(reason: str | None, limit: int, as_json: bool) -> None:
 @command.command("show")
 @click.argument("name")
 def show(name: str) -> None:
-    """Write the raw bytes of letter NAME (PARTITION:OFFSET) to standard output.
+    """Write the raw bytes of dead letter NAME (PARTITION:OFFSET) to standard output.
 
-    On a terminal, what it would obey is written as an escape; to a file or a pipe goes every byte.
+    On a terminal, control characters are escaped; a file or a pipe gets the exact bytes.
     """
     letter = _find(load(), name)
     raw = letter.raw or b""
@@ -83,29 +85,30 @@ def show(name: str) -> None:
 @click.option(
     "--reason",
     type=click.Choice(get_args(Cause)),
-    help="All with this reason that came since this was last done.",
+    help="All with this reason that came since the last replay of it.",
 )
-@click.option("--value", help="The repaired transaction, as JSON; for one letter.")
+@click.option("--value", help="The repaired transaction, as JSON; for one dead letter.")
 @click.option(
     "--value-file",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="File with the repaired transaction; for one letter.",
+    help="File with the repaired transaction; for one dead letter.",
 )
-def replay_letters(
+def replay_dead_letters(
     names: tuple[str, ...],
     everything: bool,
     reason: str | None,
     value: str | None,
     value_file: Path | None,
 ) -> None:
-    """Send letters NAMES (PARTITION:OFFSET) back to the topic they came from.
+    """Send dead letters NAMES (PARTITION:OFFSET) back to the topic they came from.
 
     Sent as they are, or repaired with --value or --value-file. A transaction that was decided
-    meanwhile is not decided again. What cannot be sent is told at the end, with exit code 1.
-    A broker forgets after a week without --all, or that --reason, what was sent; then all is again.
+    meanwhile is not decided again. Those that cannot be sent are reported, with exit code 1.
+    By default a broker forgets the offset of the last --all, or of a --reason, after a week
+    without one; the next call then sends all dead letters again.
     """
     if bool(names) + everything + (reason is not None) != 1:
-        raise click.UsageError("name the letters (PARTITION:OFFSET), or use --reason or --all")
+        raise click.UsageError("name the dead letters (PARTITION:OFFSET), or use --reason or --all")
     settings = load()
     repaired = _repaired(names, value, value_file)
     if names:
@@ -113,19 +116,20 @@ def replay_letters(
         replayed = _run(settings, replay(settings, letters, repaired))
     else:
         replayed = _run(settings, replay_new(settings, reason))
-    click.echo(f"{replayed.sent} messages sent" + ("" if replayed.remembered else FROM_THE_FIRST))
+    since = "" if replayed.remembered else NO_EARLIER_REPLAY
+    click.echo(f"{replayed.sent} messages sent{since}")
     if replayed.refused:
         raise click.ClickException("\n".join(map(legible, replayed.refused)))
 
 
 def _repaired(names: tuple[str, ...], value: str | None, value_file: Path | None) -> bytes | None:
-    """Return the repaired transaction after a check, or None to replay letters as they are."""
+    """Return the repaired transaction after a check, or None to replay them as they are."""
     if value is None and value_file is None:
         return None
     if value is not None and value_file is not None:
         raise click.UsageError("--value and --value-file are one or the other")
     if len(names) != 1:
-        raise click.UsageError("a repaired value goes with the name of exactly one letter")
+        raise click.UsageError("a repaired value goes with the name of exactly one dead letter")
     raw = value_file.read_bytes() if value_file else (value or "").encode()
     try:
         parse(raw)
@@ -160,7 +164,7 @@ def _as_line(letter: DeadLetter) -> str:
     raw = letter.raw or b""
     return legible(
         f"{letter.name:>10}  {letter.reason[:20]:10} {letter.topic[:249]} {letter.source[:30]}  "
-        f"{len(raw):,} bytes  {letter.detail[:200]}  {raw[:SHOWN]!r}"
+        f"{len(raw):,} bytes  {letter.detail[:200]}  {raw[:SHOWN_BYTES]!r}"
     )
 
 

@@ -19,7 +19,7 @@ from models.scorer import Scorer
 if TYPE_CHECKING:
     import pandas as pd
 
-FRESH = Plan(seed=Plan().seed + 1)
+FRESH_PLAN = Plan(seed=Plan().seed + 1)
 """Plan of the transactions to judge without FILE: as many as the model was trained on."""
 
 
@@ -45,7 +45,7 @@ FRESH = Plan(seed=Plan().seed + 1)
     type=Finite(min=0),
     default=1000.0,
     show_default=True,
-    help="What looking into an alarm costs, account currency.",
+    help="Cost of investigating one alarm, account currency.",
 )
 @click.option("--plots/--no-plots", default=True, help="Draw PNG files; needs matplotlib.")
 def command(
@@ -118,8 +118,8 @@ cheapest threshold       {report["cheapest_threshold"]:.2f}, at {report["alarm_c
 def _fresh() -> pd.DataFrame:
     import pandas as pd  # slow to import, and other commands do without
 
-    frame: pd.DataFrame = pd.DataFrame(generate(FRESH), columns=list(Row._fields))
-    frame.attrs["name"] = f"generated transactions, seed {FRESH.seed}"
+    frame: pd.DataFrame = pd.DataFrame(generate(FRESH_PLAN), columns=list(Row._fields))
+    frame.attrs["name"] = f"generated transactions, seed {FRESH_PLAN.seed}"
     return frame
 
 

@@ -46,10 +46,10 @@ def activate(version: str) -> None:
         ModelRegistry(settings.model_dir).activate(version)
     except ModelFileError as exc:
         raise click.ClickException(str(exc)) from exc
-    tell_active(settings, version)
+    print_active(settings, version)
 
 
-def tell_active(settings: Settings, version: str) -> None:
+def print_active(settings: Settings, version: str) -> None:
     """Print that `version` is active, and whether it serves."""
     named = settings.model_version
     if named in (None, version):

@@ -50,7 +50,7 @@ def command(
     the standard input. Rows without transaction_id get one from the row's number, so that sending
     the same file twice changes nothing.
 
-    Each row that is not sent is told, with its line and the reason, and then the exit code is 1.
+    Each row that is not sent is reported with its line and the reason; the exit code is then 1.
     """
     if file == STDIN and not id_prefix:
         raise click.UsageError("- has no name to make ids of: give an --id-prefix")
@@ -70,8 +70,8 @@ def command(
             raise click.ClickException(f"{exc}\n{sent} transactions were sent") from exc
         except (KafkaError, OSError) as exc:
             raise click.ClickException(
-                f"the broker at FRAUD_BROKER_URL={load().broker_url} does not take it: {exc!r}; "
-                f"{sent} transactions were sent, sending them again is harmless"
+                f"the broker at FRAUD_BROKER_URL={load().broker_url} does not accept them: {exc!r}"
+                f"; {sent} transactions were sent, sending them again is harmless"
             ) from exc
     if rows.invalid or rows.unsent:
         raise click.ClickException(rows.summary(sent))

@@ -16,13 +16,13 @@ from fraudapp.sinks.purge import CannotMark, delete, mark
 
 UNITS: Final = {"redis": "decisions", "postgres": "decisions", "archive": "files"}
 """The sinks, with the word for what a purge counts in each."""
-STAYS: Final = (
+NOT_PURGED: Final = (
     "Not purged: the topic {decisions} (one decision for each id, for ever) and the "
     "copies of it in the workers' data folders, since without them an id would be decided again; "
-    "and what was sent, which stays in {transactions} and {dead_letters} as long as their "
+    "and the inputs, which stay in {transactions} and {dead_letters} as long as their "
     "retention.ms says. Daily reports stay; they name no one."
 )
-"""Said at the end: what a purge leaves, and why."""
+"""Printed at the end: the data that a purge leaves, and why."""
 
 
 @click.command("purge")
@@ -38,12 +38,12 @@ STAYS: Final = (
 @click.option(
     "--take-back",
     is_flag=True,
-    help="Delete nothing: let what was purged of this day and later ones be saved again.",
+    help="Delete nothing: let purged decisions of this day and later ones be saved again.",
 )
 def command(day: datetime, dry_run: bool, yes: bool, take_back: bool) -> None:
-    """Delete from Redis, Postgres and the archive what was decided on the days before.
+    """Delete decisions of earlier days from Redis, Postgres and the archive.
 
-    Workers do not save it again from then on, also where a sink is filled anew from the log.
+    Workers do not save them again from then on, also where a sink is filled anew from the log.
 
     Ends with 0 if all is done, 1 if you say no or the broker cannot be reached, 2 for a wrong date,
     3, 4 or 5 if Postgres, the archive or Redis cannot be reached; the others are purged all the
@@ -55,9 +55,9 @@ def command(day: datetime, dry_run: bool, yes: bool, take_back: bool) -> None:
     _check_not_in_future(settings, before)
     if take_back:
         if not yes:
-            click.confirm(f"Let what was decided since {before} be saved again?", abort=True)
+            click.confirm(f"Let decisions made since {before} be saved again?", abort=True)
         _mark(settings, before, take_back=True)
-        click.echo(f"what was decided since {before} (UTC) is saved where sinks are filled anew")
+        click.echo(f"decisions made since {before} (UTC) are saved where sinks are filled anew")
         return
     if not (dry_run or yes):
         failed = _purge(settings, before, dry_run=True)
@@ -74,7 +74,7 @@ def command(day: datetime, dry_run: bool, yes: bool, take_back: bool) -> None:
     done = ", ".join(name for name in UNITS if name not in failed) or "nothing"
     _raise_failures(failed, f"Purge again then; purged: {done}.")
     click.echo(
-        STAYS.format(
+        NOT_PURGED.format(
             decisions=settings.decisions_topic,
             transactions=settings.transactions_topic,
             dead_letters=settings.dead_letters_topic,

@@ -12,7 +12,7 @@ from fraudapp.settings import described, load
 def command(markdown: bool) -> None:
     """List every environment variable that is read, with its default and meaning.
 
-    Those that are set wrong are told at the end, with exit code 1.
+    Invalid values are reported at the end, with exit code 1.
     """
     if markdown:
         click.echo("| variable | default | meaning |\n| --- | --- | --- |")

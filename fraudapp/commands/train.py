@@ -8,7 +8,7 @@ import click
 
 import data
 from fraudapp.cli.parameters import Finite
-from fraudapp.commands.models import tell_active
+from fraudapp.commands.models import print_active
 from fraudapp.model_registry import ModelRegistry
 from fraudapp.settings import load
 from models.artifact import Kind, ModelFileError
@@ -78,4 +78,4 @@ def command(
         )
     click.echo(f"{version} is kept")
     if activate:
-        tell_active(settings, version)
+        print_active(settings, version)

@@ -12,7 +12,7 @@ SCOPES: Final = ("read", "write")
 _NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _SECRET: Final = re.compile(r"[\x21-\x7e]+")
 _COMMENT: Final = re.compile(r"^[ \t]*#.*$", re.MULTILINE)
-MIN_SECRET_LENGTH: Final = 16
+MIN_SECRET_CHARACTERS: Final = 16
 """Characters; that many random letters and digits hold 95 bits."""
 _FORM: Final = "write NAME:SCOPES:SECRET,NAME:SCOPES:SECRET with scopes read, write or read+write"
 
@@ -73,9 +73,9 @@ def parse(text: str) -> Keys:
             raise ValueError(f"key {position} is not of the right form: {_FORM}")
         if not set(given) <= set(SCOPES):
             raise ValueError(f"key {position} has a scope that does not exist: {_FORM}")
-        if len(secret) < MIN_SECRET_LENGTH:
+        if len(secret) < MIN_SECRET_CHARACTERS:
             raise ValueError(
-                f"key {position} has a secret shorter than {MIN_SECRET_LENGTH} characters; "
+                f"key {position} has a secret shorter than {MIN_SECRET_CHARACTERS} characters; "
                 "make one with `openssl rand -hex 16`"
             )
         key = Key(name, frozenset(given), _digest(secret))

@@ -20,7 +20,7 @@ POLL_INTERVAL: Final = 1.0
 
 _refused: Final = Gauge(
     "fraud_api_keys_refused",
-    "Whether the file of API keys cannot be taken as it is, so that those of before open: 1 or 0.",
+    "Whether the file of API keys cannot be used, so that the previous keys stay valid: 1 or 0.",
     registry=metrics.registry,
 )
 
@@ -56,14 +56,14 @@ class KeyFile:
     def _accept(self, keys: Keys) -> None:
         _refused.set(0)
         if keys != self.keys:
-            log.info("the keys in %s are taken: %s", self._path, ", ".join(keys.names))
+            log.info("loaded the API keys in %s: %s", self._path, ", ".join(keys.names))
         self.keys = keys
 
     def _reject(self, why: ValueError) -> None:
         _refused.set(1)
         log.error(
-            "the keys in %s are not taken, and those of before still open, also what was "
-            "taken out: %s",
+            "the API keys in %s cannot be used; the previous ones stay valid, even those that were "
+            "removed: %s",
             self._path,
             why,
         )

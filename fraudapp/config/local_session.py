@@ -15,7 +15,7 @@ from pathlib import Path
 from fraudapp.process.private_files import make_private
 from models.errors import NeedsOperator
 
-NAME = "local.json"
+FILE_NAME = "local.json"
 
 
 class AlreadyRunning(NeedsOperator):
@@ -28,7 +28,7 @@ def running_settings(data_dir: Path) -> dict[str, str]:
     Raises `OSError`, or `ValueError` for a path that can be none.
     """
     try:
-        with (data_dir / NAME).open() as file:
+        with (data_dir / FILE_NAME).open() as file:
             if _lock(file.fileno(), fcntl.LOCK_SH):
                 return {}  # a stack that lives holds the lock: this one was killed
             return dict(json.load(file)["settings"])
@@ -37,13 +37,13 @@ def running_settings(data_dir: Path) -> dict[str, str]:
 
 
 @contextmanager
-def announced(data_dir: Path, settings: Mapping[str, str]) -> Iterator[None]:
+def session_file(data_dir: Path, settings: Mapping[str, str]) -> Iterator[None]:
     """Keep the session file while the body runs; raises `AlreadyRunning` if another stack runs.
 
     The file is locked as long as its stack lives. A process id would prove less: after a crash it
     may belong to any process.
     """
-    path = data_dir / NAME
+    path = data_dir / FILE_NAME
     make_private(data_dir)
     with open(path, "a+", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
         os.fchmod(file.fileno(), 0o600)  # an earlier version may have left it open to others

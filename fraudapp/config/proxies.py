@@ -39,5 +39,5 @@ def _network(text: str) -> Network:
         first = ipaddress.IPv4Address(int(network.network_address) & 0xFFFFFFFF)
         network = ipaddress.IPv4Network((first, network.prefixlen - 96))
     if network.prefixlen == 0:
-        raise ValueError(f"{text} is everybody, who could then be anybody; name the proxies")
+        raise ValueError(f"{text} trusts every caller to name any address; name the proxies")
     return network

@@ -7,9 +7,9 @@ from typing import Final, NamedTuple
 
 import limits
 
-LONGEST_PERIOD: Final = 24 * 3600
+MAX_PERIOD_SECONDS: Final = 24 * 3600
 """Seconds over which requests are counted, at most."""
-LARGEST_AMOUNT: Final = 1_000_000_000
+MAX_REQUESTS: Final = 1_000_000_000
 """Requests in a period; a larger number would limit nobody."""
 _FORM: Final = (
     "write N/second, N/minute, N/hour or N/day, such as 100/second; several as 100/second;1000/hour"
@@ -38,10 +38,10 @@ def parse(text: str) -> list[Rate]:
     if any(item.amount < 1 for item in items):
         raise ValueError("0 would refuse every request; unset it for no limit")
     if 0 in multiples:  # `limits` reads it as 1
-        raise ValueError("no time at all is no time to count in; " + _FORM)
+        raise ValueError("a period of 0 is no period; " + _FORM)
     rates = [Rate(item.amount, item.get_expiry()) for item in items]
-    if any(rate.amount > LARGEST_AMOUNT for rate in rates):
-        raise ValueError(f"more than {LARGEST_AMOUNT} is no limit; unset it for none")
-    if any(rate.seconds > LONGEST_PERIOD for rate in rates):
-        raise ValueError("who was refused would wait for longer than a day; " + _FORM)
+    if any(rate.amount > MAX_REQUESTS for rate in rates):
+        raise ValueError(f"more than {MAX_REQUESTS} is no limit; unset it for none")
+    if any(rate.seconds > MAX_PERIOD_SECONDS for rate in rates):
+        raise ValueError("a refused caller would wait for longer than a day; " + _FORM)
     return rates

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 SUFFIX: Final = "_FILE"
-LARGEST: Final = 64 * 1024
+MAX_BYTES: Final = 64 * 1024
 """Bytes; a larger file cannot be a secret, and was named by mistake."""
 
 
@@ -23,10 +23,10 @@ def read(path: Path) -> str:
         with open(path, "rb", opener=_without_blocking) as file:
             if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
                 raise ValueError("it is no regular file")
-            data = file.read(LARGEST + 1)
+            data = file.read(MAX_BYTES + 1)
     except OSError as exc:
         raise ValueError(f"the file cannot be read ({exc.strerror})") from exc
-    if len(data) > LARGEST:
+    if len(data) > MAX_BYTES:
         raise ValueError("the file is too large for a secret")
     try:
         text = data.decode("utf-8-sig").replace("\r\n", "\n").rstrip("\r\n")

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from itertools import combinations
 from typing import Final
 
-LONGEST_NAME: Final = 249
+MAX_NAME_CHARACTERS: Final = 249
 """Characters that Kafka allows in the name of a topic."""
 MADE_FROM_ID: Final = ("decision-counts-changelog", "partition-reports-changelog", "progress")
 """Suffixes of the topics that an application creates for itself, each after `APP-`."""
@@ -29,7 +29,7 @@ def impossible(name: str) -> str | None:
     if name in (".", ".."):
         return "Kafka allows no topic of this name"
     internal = next((each for each in _INTERNAL if _alike(each) == _alike(name)), None)
-    return f"Kafka keeps its own books in {internal}" if internal else None
+    return f"Kafka itself uses the topic {internal}" if internal else None
 
 
 def clash(app_id: str, given: Mapping[str, str]) -> str | None:
@@ -50,7 +50,7 @@ def clash(app_id: str, given: Mapping[str, str]) -> str | None:
                 "'_'; give them names that differ in more than that"
             )
     longest = max(named.values(), key=len)
-    if len(longest) > LONGEST_NAME:
+    if len(longest) > MAX_NAME_CHARACTERS:
         return f"FRAUD_APP_ID={app_id} is too long: Kafka allows no topic of the name {longest}"
     return None
 

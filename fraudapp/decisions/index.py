@@ -13,19 +13,11 @@ from pathlib import Path
 from typing import Final, cast
 
 from msgspec import json, msgpack
-from rocksdict import (
-    BlockBasedOptions,
-    Cache,
-    DBCompactionStyle,
-    DBCompressionType,
-    Options,
-    Rdict,
-    WriteBatch,
-    WriteOptions,
-)
+from rocksdict import Rdict, WriteBatch
 
 from fraudapp.decisions.batch import Batch, decode
 from fraudapp.decisions.fingerprints import Fingerprint, digest_of, fingerprint_of, unpacked
+from fraudapp.decisions.index_options import NO_WAL, options
 from fraudapp.decisions.log_identity import LogIdentity
 from fraudapp.decisions.log_identity import unpacked as unpacked_identity
 from fraudapp.decisions.log_records import LogRecord
@@ -43,14 +35,6 @@ _ACTIVITY: Final = b"\x00activity"
 _FINGERPRINT: Final = b"\x00stamp"
 _IDENTITY: Final = b"\x00identity"
 _OFFSET_BYTES: Final = 8
-# RocksDB needs no write-ahead log, since the decision log is one. After a crash, the write buffers
-# that were not on disk are read from it again. A batch is on disk as a whole or not at all.
-_NO_WAL: Final = WriteOptions()
-_NO_WAL.disable_wal = True  # type: ignore[assignment, method-assign]
-# Else a write would block the event loop until the disk has room, or compaction has caught up.
-_NO_WAL.no_slowdown = True
-# Shared by all indexes of a worker. It may be small: most ids that are looked up are new.
-_CACHE: Final = Cache(8 << 20)
 # Files of level 0 below which `_can_flush` allows a flush: at twenty, RocksDB makes it wait.
 _MAX_UNMERGED: Final = 16
 _decode_counts: Final = json.Decoder(dict[str, int]).decode
@@ -84,7 +68,7 @@ class IndexOfAnotherLog(IndexDamaged):
 
 
 INDEX_FAILED: Final = (IndexDamaged, DiskFull)
-"""Errors that any use of an index may raise; the user passes them to `DecisionLog.failed`."""
+"""Errors that any use of an index may raise; the user passes them to `DecisionLog.repair`."""
 
 
 class DecisionIndex:
@@ -96,7 +80,7 @@ class DecisionIndex:
 
     An index that is damaged when it is opened begins anew, empty. If damage shows later, every
     method that reads or writes raises `IndexDamaged`; only `clear` and `throw_away` work then.
-    These methods raise `DiskFull` if the disk takes nothing now, and the index is then unchanged.
+    These methods raise `DiskFull` if the disk cannot be written to; the index is then unchanged.
     """
 
     next_offset: int
@@ -134,7 +118,7 @@ class DecisionIndex:
 
     def _open(self) -> None:
         try:
-            self._db = Rdict(str(self.folder), _options(self._files))
+            self._db = Rdict(str(self.folder), options(self._files))
         except Exception as exc:  # rocksdict raises nothing more precise
             if is_full(exc):
                 raise DiskFull(self.folder, exc) from exc
@@ -293,7 +277,7 @@ class DecisionIndex:
             batch.put(_IDENTITY, self._identity.packed())
         try:
             with self._index_errors():
-                self._db.write(batch, _NO_WAL)
+                self._db.write(batch, NO_WAL)
         except DiskFull:
             self._load_totals(*self._totals)
             raise
@@ -370,26 +354,3 @@ class DecisionIndex:
 
     def _get(self, keys: Sequence[bytes]) -> list[bytes | None]:
         return cast("list[bytes | None]", self._db.get(list(keys))) if keys else []
-
-
-def _options(files: int) -> Options:
-    table = BlockBasedOptions()
-    table.set_bloom_filter(10, False)  # most ids that are looked up are new
-    table.set_block_cache(_CACHE)
-    # RocksDB holds the index of its blocks in memory, beside the filter. Larger blocks and fewer
-    # restart points make both take far less memory, and the defaults are no quicker.
-    table.set_block_size(32 << 10)
-    table.set_index_block_restart_interval(16)
-    options = Options(raw_mode=True)
-    options.create_if_missing(True)
-    options.set_max_open_files(files)
-    # Each partition holds two write buffers. Larger ones take much more memory, and save hardly
-    # any time for each event.
-    options.set_write_buffer_size(4 << 20)
-    options.set_block_based_table_factory(table)
-    # Ids are written once and read seldom, so the cost is how often compaction rewrites them.
-    options.set_compaction_style(DBCompactionStyle.universal())
-    # Most flushed files are soon merged into larger ones: only the lowest level is compressed.
-    options.set_compression_type(DBCompressionType.none())
-    options.set_bottommost_compression_type(DBCompressionType.lz4())
-    return options

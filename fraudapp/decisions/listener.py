@@ -42,12 +42,12 @@ class DecisionListener(Service):
         self._waiters = waiters
         self._topic = settings.decisions_topic
         self._partitions = settings.topic_partitions
-        self._reading = Operation(f"listening to {self._topic} for what other workers decide")
+        self._reading = Operation(f"listening to {self._topic} for decisions of other workers")
         self._finding_ends = PartitionReads(self._topic, " to find its end")
         self._max_ids = _MAX_IDS // settings.topic_partitions  # of one partition
         self._recent: dict[int, RecentDecisions] = {}
         self._own: Collection[int] = ()
-        self._news: asyncio.Future[None] | None = None
+        self._changed: asyncio.Future[None] | None = None
         self._consumer = new_consumer(
             settings,
             auto_offset_reset="latest",
@@ -77,7 +77,7 @@ class DecisionListener(Service):
         self._recent[tp.partition] = RecentDecisions(start, self._max_ids)
         if tp.partition not in self._own:
             self._consumer.resume(tp)
-        self.tell()
+        self.notify()
 
     def recent(self, partition: int) -> RecentDecisions:
         """Return the recent decisions of a partition, which go on changing.
@@ -86,14 +86,14 @@ class DecisionListener(Service):
         Raises `Unknowable` until the end of the partition was found.
         """
         if partition not in self._recent:
-            raise Unknowable("a partition of the log of decisions cannot be read; ask again")
+            raise Unknowable("a partition of the log of decisions cannot be read; try again")
         return self._recent[partition]
 
     def troubles(self) -> list[str]:
         """Return a sentence for each read that fails, with the reason."""
         return troubles([self._reading, *self._finding_ends.values()])
 
-    def take_over(self, next_offsets: Mapping[int, int], own: Collection[int]) -> None:
+    def on_assigned(self, next_offsets: Mapping[int, int], own: Collection[int]) -> None:
         """Pause the partitions that are this worker's `own` now, and follow all others.
 
         Called after each assignment. `next_offsets` are those of the indexes that this worker has
@@ -109,9 +109,9 @@ class DecisionListener(Service):
                     self._consumer.seek(tp, next_offsets[partition])
                     self._recent[partition].restart(next_offsets[partition])
                 self._consumer.resume(tp)
-        self.tell()
+        self.notify()
 
-    def keep(self, stored: Mapping[int, int]) -> None:
+    def forget_stored(self, stored: Mapping[int, int]) -> None:
         """Forget the decisions that Postgres has: of each partition, those before an offset.
 
         Called with each heartbeat.
@@ -119,19 +119,19 @@ class DecisionListener(Service):
         for partition, offset in stored.items():
             if partition in self._recent:  # the transactions topic may have more partitions
                 self._recent[partition].forget_stored(offset)
-        self.tell()
+        self.notify()
 
-    async def news(self) -> None:
+    async def wait_for_change(self) -> None:
         """Wait for the next `tell`: more decisions may be known here then."""
-        if self._news is None:
-            self._news = asyncio.get_running_loop().create_future()
-        await asyncio.shield(self._news)
+        if self._changed is None:
+            self._changed = asyncio.get_running_loop().create_future()
+        await asyncio.shield(self._changed)
 
-    def tell(self) -> None:
+    def notify(self) -> None:
         """Wake all who wait for `news`; also called by the pipeline when it has decided."""
-        if self._news is not None:
-            self._news.set_result(None)
-            self._news = None
+        if self._changed is not None:
+            self._changed.set_result(None)
+            self._changed = None
 
     @Service.task
     async def _listen(self) -> None:
@@ -141,9 +141,9 @@ class DecisionListener(Service):
                 continue
             for tp, batch in records.items():
                 self._add(tp.partition, batch)
-            if self._news is not None:
+            if self._changed is not None:
                 await self._advance_ends()
-                self.tell()
+                self.notify()
 
     async def _advance_ends(self) -> None:
         """Move the ends past offsets that hold no record, such as the markers of transactions."""

@@ -62,7 +62,7 @@ class _CatchUp(NamedTuple):
 class DecisionLog:
     """Appends decisions of the partitions that this worker owns, and keeps an index of each.
 
-    A damaged index is rebuilt from the log, once; see `failed`. While the disk is full, an index
+    A damaged index is rebuilt from the log, once; see `repair`. While the disk is full, an index
     with records to apply is not `ready`: it catches up as soon as there is room.
     """
 
@@ -139,11 +139,11 @@ class DecisionLog:
             try:
                 index.flush_if_idle()
             except IndexDamaged as exc:
-                self.failed(exc)
+                self.repair(exc)
             except DiskFull as exc:
                 log.warning("%s", exc)  # nothing is lost: the log has all of it
 
-    def failed(self, exc: IndexDamaged | DiskFull) -> None:
+    def repair(self, exc: IndexDamaged | DiskFull) -> None:
         """Begin to rebuild a damaged index from the log, or to catch one up that met a full disk.
 
         Called by all who use an index, with the error that they met. They try again once it is
@@ -153,7 +153,7 @@ class DecisionLog:
             self._damaged(exc)
             return
         for partition in [p for p, each in self._indexes.items() if each.folder == exc.path]:
-            self.doubted(partition)
+            self.recheck(partition)
 
     def _damaged(self, exc: IndexDamaged) -> None:
         partition = next((p for p, each in self._indexes.items() if each is exc.index), None)
@@ -179,7 +179,7 @@ class DecisionLog:
         if generation is not None:  # else a call of `ready` goes on, and rebuilds it
             self._make_ready_soon(partition, generation)
 
-    def doubted(self, partition: int) -> None:
+    def recheck(self, partition: int) -> None:
         """Begin to catch an index up again, which checks whether its log is still the same."""
         generation = self._ready_in.pop(partition, None)
         if generation is not None:  # else it is catching up now
@@ -207,7 +207,7 @@ class DecisionLog:
                     try:
                         await self._catch_up_until_done(partition, generation)
                     except IndexDamaged as exc:
-                        self.failed(exc)
+                        self.repair(exc)
                 return self._indexes[partition]
             finally:
                 self._catch_ups.pop(partition, None)
@@ -247,7 +247,7 @@ class DecisionLog:
             if offsets == list(range(start, end)) and await _write_when_possible(extend):
                 return True
         except IndexDamaged as exc:
-            self.failed(exc)
+            self.repair(exc)
         except DiskFull:
             pass  # `ready` reads below what was appended, once there is room
         # Another writer was first, or the log has lost its end: the index is not to be used now.

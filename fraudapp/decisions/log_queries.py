@@ -16,7 +16,7 @@ from fraudapp.kafka.offsets import End
 from fraudapp.settings import Settings
 from models.records import Decision
 
-_LEAST_BYTES: Final = 1
+_FETCH_BYTES: Final = 1
 """Bytes of a partition that a fetch asks for: the broker sends one batch at least, and no more."""
 
 
@@ -24,7 +24,7 @@ class LogQueries(Service):
     """Answers questions from the log, on a connection that no long fetch of others occupies."""
 
     def __init__(self, settings: Settings) -> None:
-        self._reader = LogReader(settings, max_partition_fetch_bytes=_LEAST_BYTES)
+        self._reader = LogReader(settings, max_partition_fetch_bytes=_FETCH_BYTES)
         # One lock for each partition, so that a partition without a leader holds up no other.
         self._locks: defaultdict[int, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._next: dict[int, asyncio.Task[End]] = {}  # questions that wait for their lock

@@ -13,7 +13,7 @@ from aiokafka import ConsumerRecord
 
 from fraudapp.decisions.batch import decode
 from fraudapp.decisions.fingerprints import Fingerprint, fingerprint_of
-from fraudapp.kafka.foreign_records import passed_over
+from fraudapp.kafka.foreign_records import report_foreign_record
 from models.characters import allowed_to_others
 from models.key_hash import key_partitions
 from models.parsing import UNREADABLE
@@ -50,7 +50,7 @@ def log_records(raw: Iterable[ConsumerRecord], partitions: int) -> list[LogRecor
         if key_partition == each.partition:
             records.append(record)
         else:
-            _skip(each, f"the home of its transaction_id is partition {key_partition}")
+            _skip(each, f"the key partition of its transaction_id is {key_partition}")
     return records
 
 
@@ -73,7 +73,7 @@ def _flaw(raw: ConsumerRecord, decision: Decision) -> str | None:
     if decision.transaction.transaction_id != decision.transaction_id:
         return "its transaction has another transaction_id"
     if decision.decided_at.utcoffset() != _ZERO or decision.decided_at.year not in _YEARS:
-        return f"decided_at {decision.decided_at.isoformat()} is no moment of a worker's clock"
+        return f"decided_at {decision.decided_at.isoformat()} is no time of a worker's clock"
     sent = decision.transaction
     if not allowed_to_others(f"{sent.transaction_id}{sent.nameOrig}{sent.nameDest}"):
         return "its transaction holds characters that are refused"
@@ -92,4 +92,4 @@ def _worker_texts(decision: Decision) -> Iterator[str]:
 
 
 def _skip(raw: ConsumerRecord, why: object) -> None:
-    passed_over(raw.topic, raw.partition, raw.offset, why)
+    report_foreign_record(raw.topic, raw.partition, raw.offset, why)

@@ -13,8 +13,8 @@ from aiokafka.errors import KafkaError, KafkaTimeoutError
 
 from fraudapp.decisions.log_records import LogRecord, log_records
 from fraudapp.kafka.clients import new_consumer
-from fraudapp.kafka.offsets import WITHIN, End, OpenTransaction, ends
-from fraudapp.operation import BLIP
+from fraudapp.kafka.offsets import ANSWER_TIMEOUT, End, OpenTransaction, ends
+from fraudapp.operation import GRACE_SECONDS
 from fraudapp.settings import Settings
 from models.parsing import Damaged
 
@@ -31,9 +31,9 @@ MAX_POLL_RECORDS: Final = 1_000
 async def _within_time(answer: Awaitable[T]) -> T:
     """Bound a call to aiokafka, which may retry without end and without a log message."""
     try:
-        return await asyncio.wait_for(answer, WITHIN)
+        return await asyncio.wait_for(answer, ANSWER_TIMEOUT)
     except asyncio.TimeoutError:
-        raise KafkaTimeoutError(f"no answer within {WITHIN:g} s") from None
+        raise KafkaTimeoutError(f"no answer within {ANSWER_TIMEOUT:g} s") from None
 
 
 class LogCut(KafkaError):  # type: ignore[misc]
@@ -161,7 +161,7 @@ class LogReader:
 
     async def _check_end(self, tp: TopicPartition, end: int) -> None:
         # Ask for a short time only: other reads wait for their turn.
-        high_water, stable = (await ends(self._consumer, [tp], BLIP))[tp]
+        high_water, stable = (await ends(self._consumer, [tp], GRACE_SECONDS))[tp]
         if high_water < end:
             raise LogCut(
                 f"{tp.topic}/{tp.partition} ends at {high_water}, where it had records up to {end}"

@@ -22,6 +22,7 @@ from mode.utils.futures import maybe_async
 from fraudapp.kafka import wire_format
 from fraudapp.kafka.fetch_by_id import FetchById
 from fraudapp.kafka.fetch_throttle import FetchThrottle, throttled
+from fraudapp.kafka.lost_records import LostRecords
 from fraudapp.kafka.offsets import ends
 from fraudapp.kafka.topic_ids import committed, to_commit
 from fraudapp.operation import Operation
@@ -34,12 +35,12 @@ LEAVE_GROUP_TIMEOUT: Final = 2.0
 class OwningConsumer(Protocol):
     """The part of `SafeConsumer` that its client uses."""
 
-    missing: dict[TP, int]
-    """By partition, the fetch offset that the broker does not have; the client adds to it."""
+    lost: LostRecords
+    """The client adds to what is missing of it."""
     is_full: Callable[[TP], bool]
     """Whether the agent has no room for a partition, whose records then stay in the client."""
     committing: Operation
-    """Told of each commit whether it succeeded."""
+    """Notes whether each offset commit succeeded, for the log and `/readyz`."""
 
 
 class ClientTransport(aiokafka.Transport):
@@ -100,7 +101,9 @@ class ClientInLoop(aiokafka.AIOKafkaConsumerThread):
             try:
                 await asyncio.wait_for(self._consumer.stop(), LEAVE_GROUP_TIMEOUT)
             except asyncio.TimeoutError:
-                self.log.warning("the broker is in trouble; that this worker left it learns later")
+                self.log.warning(
+                    "no answer on leaving the group; the broker waits for the session timeout"
+                )
                 await self._consumer._client.close()
 
     async def on_start(self) -> None:
@@ -121,7 +124,7 @@ class ClientInLoop(aiokafka.AIOKafkaConsumerThread):
 
         async def fetch_noting_missing(assignment: Any, node: int, request: Any) -> bool:
             fetched = await fetch(assignment, node, request)
-            missing = cast(OwningConsumer, self.consumer).missing
+            missing = cast(OwningConsumer, self.consumer).lost.missing
             for topic, partitions in request.topics:
                 for partition, offset, _ in partitions:
                     tp = TopicPartition(topic, partition)
@@ -137,7 +140,7 @@ class ClientInLoop(aiokafka.AIOKafkaConsumerThread):
         with_room = active_partitions and cast(Any, _WithRoom(active_partitions, is_full))
         return await super().getmany(with_room, timeout)
 
-    def look_again(self) -> None:
+    def wake_getmany(self) -> None:
         """Wake a waiting `getmany`: it looks again at the records that are already fetched."""
         for waiter in cast(AIOKafkaConsumer, self._consumer)._fetcher._fetch_waiters:
             if not waiter.done():
@@ -155,7 +158,7 @@ class ClientInLoop(aiokafka.AIOKafkaConsumerThread):
         return cast(Mapping[TP, int], {tp: offsets.get(tp) for tp in assigned})
 
     async def _commit(self, offsets: Mapping[TP, int]) -> bool:
-        """Commit for assigned partitions; return False on an error, by which Faust would end."""
+        """Commit for assigned partitions; return False on an error, where Faust would end."""
         assigned = {
             TopicPartition(*tp): offset for tp, offset in offsets.items() if tp in self.assignment()
         }
@@ -166,7 +169,7 @@ class ClientInLoop(aiokafka.AIOKafkaConsumerThread):
         try:
             await self._ensure_consumer().commit(to_commit(assigned, ids))
         except CommitFailedError as exc:  # the new owner of the partitions processes them again
-            self.log.info("not committed: %s", exc)
+            self.log.info("offset commit refused after a rebalance: %s", exc)
             return False
         except KafkaError as exc:
             committing.failed(exc)
@@ -198,7 +201,7 @@ class ClientInLoop(aiokafka.AIOKafkaConsumerThread):
 
     async def highwaters(self, *partitions: TP) -> Mapping[TP, int]:
         """Return the high water of each partition; retries until a broker answers."""
-        async for attempt in retry_forever("asking where changelogs end"):
+        async for attempt in retry_forever("looking up the ends of changelogs"):
             with attempt:
                 found = await ends(self._consumer, partitions)
         return {TP(*tp): end.high_water for tp, end in found.items()}

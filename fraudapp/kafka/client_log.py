@@ -43,12 +43,12 @@ class RepeatFilter(logging.Filter):
                 if now - passed[0] < REPEAT_SECONDS
             }
         if suppressed:
-            record.msg = f"%s (and {suppressed} times more in the last {now - passed_at:.0f} s)"
+            record.msg = f"%s (and {suppressed} more times in the last {now - passed_at:.0f} s)"
             record.args = (key[1],)
         return True
 
 
-def hush_client() -> None:
+def limit_repeated_messages() -> None:
     """Put one `RepeatFilter` on every logger of aiokafka that exists; call it after the imports."""
     repeats = RepeatFilter()
     for name, logger in logging.root.manager.loggerDict.items():

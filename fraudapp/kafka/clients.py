@@ -146,7 +146,7 @@ def _refusal(settings: Settings, server: str, exc: BaseException) -> str | None:
     if isinstance(exc, ssl.SSLError):
         return (
             f"FRAUD_BROKER_SECURITY={settings.broker_security}: {server} does not speak TLS with "
-            f"us ({exc}); does it speak it at all, and does it take FRAUD_BROKER_CERT_FILE?"
+            f"us ({exc}); does it offer TLS, and does it accept FRAUD_BROKER_CERT_FILE?"
         )
     if isinstance(exc, _CREDENTIALS_REJECTED):
         return (

@@ -30,8 +30,8 @@ from faust.types import TP, AppT, Message
 from mode import Service
 from mode.utils.futures import notify
 
-from fraudapp import metrics
 from fraudapp.kafka.client_in_loop import ClientInLoop, ClientTransport
+from fraudapp.kafka.lost_records import LostRecords
 from fraudapp.kafka.record_batch import RecordBatch, record_batch_of, record_batches
 from fraudapp.kafka.topic_ids import TopicRemade
 from fraudapp.operation import Operation, troubles
@@ -40,6 +40,8 @@ log = logging.getLogger(__name__)
 
 RETRY_SECONDS: Final = 1.0
 """Seconds between two attempts to fetch, or to join the consumer group."""
+
+Fetched = Mapping[TP, Sequence[ConsumerRecord]]
 
 
 class SafeConsumer(aiokafka.Consumer):
@@ -58,19 +60,17 @@ class SafeConsumer(aiokafka.Consumer):
         self._seeks = 0  # changes with each seek
         self._seeks_running = 0
         self._dropped_at: int | None = None  # `_seeks` when a record batch was last dropped
-        self.missing: dict[TP, int] = {}
-        """By partition, the fetch offset that the broker does not have; the client adds to it."""
-        self._reported_lost: dict[TP, int] = {}  # offset after the last one reported as lost
+        self.lost = LostRecords()
         self._delivered_end: dict[TP, int] = {}  # offset after the last record, since the last seek
         self._ending = False
         self._read_offset = _ReadOffsets(self.app)
         # One topic that fails does not keep the others from being fetched: a success soon after a
         # failure does not end the trouble.
-        self._fetching = Operation("fetching what is assigned", settles=5 * RETRY_SECONDS)
-        self.committing = Operation("committing what is done")
-        self._joining = Operation("being in the consumer group", settles=5 * RETRY_SECONDS)
+        self._fetching = Operation("fetching what is assigned", settle_seconds=5 * RETRY_SECONDS)
+        self.committing = Operation("committing offsets")
+        self._joining = Operation("being in the consumer group", settle_seconds=5 * RETRY_SECONDS)
         self.is_full: Callable[[TP], bool] = lambda tp: False
-        """Whether the agent has no room for a partition; when it has again, see `look_again`."""
+        """Whether the agent has no room for a partition; when it has again, see `wake_getmany`."""
 
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, Message]]:
         """Fetch, and yield record batches of acknowledged topics, single records of others.
@@ -85,37 +85,52 @@ class SafeConsumer(aiokafka.Consumer):
             await self.sleep(timeout)
             return
         seeks = self._seeks
+        fetched, active = await self._fetch(timeout)
+        if fetched is None or self.should_stop:
+            return
+        if not self.flow_active:
+            await self._seek_back()
+            return
+        # Otherwise a seek has come in between, and the records may be from before it.
+        since_last_seek = self._seeks == seeks and not self._seeks_running
+        if since_last_seek and (truncated := self._truncated(fetched)):
+            await self._end_at_truncation(*truncated)
+            return
+        acknowledged = {tp for tp in fetched if self.app.topics.acks_enabled_for(tp.topic)}
+        self.lost.report({tp: fetched[tp] for tp in acknowledged})
+        self._delivered_end.update(
+            (tp, records[-1].offset + 1)
+            for tp, records in fetched.items()
+            if since_last_seek or tp not in acknowledged
+        )
+        pieces = {
+            tp: list(record_batches(records)) if tp in acknowledged else records
+            for tp, records in fetched.items()
+        }
+        async for delivered in self._deliver(pieces, active, seeks):
+            yield delivered
+
+    async def _fetch(self, timeout: float) -> tuple[Fetched | None, set[TP] | None]:
+        """Return the fetched records and the active partitions; None for those if it failed."""
         self._fetching.began()
         try:
             fetched, active = await self._wait_next_records(timeout)
         except KafkaError as exc:  # it would end the worker, and a new one could not fetch either
             self._fetching.failed(exc)
             await self.sleep(RETRY_SECONDS)
-            return
+            return None, None
         self._fetching.succeeded()
-        if fetched is None or self.should_stop:
-            return
-        if not self.flow_active:
-            await self._seek_back()
-            return
+        return fetched, active
+
+    async def _deliver(
+        self, pieces: Mapping[TP, Sequence[Any]], active: set[TP] | None, seeks: int
+    ) -> AsyncIterator[tuple[TP, Message]]:
+        """Yield a message for each record batch or record; drop what may not be delivered now.
+
+        `seeks` is the number of seeks before the fetch. What is dropped is fetched again: a seek
+        back follows.
+        """
         generation = self.app.consumer_generation_id
-        acks_enabled_for = self.app.topics.acks_enabled_for
-        # Otherwise a seek has come in between, and the records may be from before it.
-        since_last_seek = self._seeks == seeks and not self._seeks_running
-        if since_last_seek and (truncated := self._truncated(fetched)):
-            await self._end_at_truncation(*truncated)
-            return
-        if self.missing:
-            self._report_lost_records(fetched)
-        self._delivered_end.update(
-            (tp, records[-1].offset + 1)
-            for tp, records in fetched.items()
-            if since_last_seek or not acks_enabled_for(tp.topic)
-        )
-        pieces = {
-            tp: list(record_batches(records)) if acks_enabled_for(tp.topic) else records
-            for tp, records in fetched.items()
-        }
         for tp, piece in self.scheduler.iterate(cast(Any, pieces)):
             if not self.flow_active or self.app.consumer_generation_id != generation:
                 self._dropped_at = self._seeks
@@ -137,32 +152,9 @@ class SafeConsumer(aiokafka.Consumer):
             self._in_flight[tp][piece.start] = message
             yield tp, message
 
-    def _report_lost_records(self, fetched: Mapping[TP, Sequence[ConsumerRecord]]) -> None:
-        for tp in fetched.keys() & self.missing.keys():
-            begin, end = self.missing.pop(tp), fetched[tp][0].offset
-            begin = max(begin, self._reported_lost.get(tp, 0))  # a seek may lead there again
-            if self.app.topics.acks_enabled_for(tp.topic) and begin < end:
-                self._reported_lost[tp] = end
-                metrics.lost_messages.labels(str(tp.partition)).inc(end - begin)
-                log.critical(
-                    "%s/%d was deleted from offset %d to %d before it was decided: what it "
-                    "held is lost here; see retention.ms of the topic",
-                    *(*tp, begin, end - 1),
-                )
-
-    def _report_unknown_past(self, earliest: Mapping[TP, int]) -> None:
-        for tp, offset in earliest.items():
-            if offset > self._reported_lost.get(tp, 0):
-                self._reported_lost[tp] = offset
-                log.warning(
-                    "nothing of %s/%d is committed, and it begins at offset %d: what was before "
-                    "was deleted, and if it was not decided, it never will be",
-                    *(*tp, offset),
-                )
-
-    def look_again(self) -> None:
+    def wake_getmany(self) -> None:
         """Deliver, without another fetch, the fetched records of partitions no longer full."""
-        cast(ClientInLoop, self._thread).look_again()
+        cast(ClientInLoop, self._thread).wake_getmany()
 
     @property
     def generation(self) -> int:
@@ -258,7 +250,7 @@ class SafeConsumer(aiokafka.Consumer):
         ]
         if uncommitted:
             earliest = await self.earliest_offsets(*uncommitted)
-            self._report_unknown_past(earliest)
+            self.lost.report_unknown_past(earliest)
             await self.seek_wait(earliest)
         return committed
 
@@ -266,12 +258,12 @@ class SafeConsumer(aiokafka.Consumer):
         """Seek to the committed offsets, and forget all record batches in flight.
 
         Records may be fetched while the seek goes on, so they are forgotten before and after it.
-        What the client finds `missing` meanwhile is not: it may have been sought to already, and
+        What the client finds missing meanwhile is not: it may have been sought to already, and
         nobody would ask for it again.
         """
         self._seeks_running += 1
         self._forget()
-        self.missing.clear()
+        self.lost.missing.clear()
         try:
             await super().perform_seek()
         finally:
@@ -303,7 +295,7 @@ class SafeConsumer(aiokafka.Consumer):
             if offsets[tp] < highwaters[tp] < (position or 0):
                 highwaters[tp] = max(offsets[tp], self._delivered_end.get(tp, 0) - 1)
 
-    def _truncated(self, fetched: Mapping[TP, Sequence[ConsumerRecord]]) -> tuple[TP, int] | None:
+    def _truncated(self, fetched: Fetched) -> tuple[TP, int] | None:
         """Return a partition whose offsets went back without a seek, and its first offset fetched.
 
         The broker has then lost the end of the partition.

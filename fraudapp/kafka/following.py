@@ -23,7 +23,7 @@ async def next_records(
     """Return the next records of all assigned partitions, by partition; {} if none come in time.
 
     Returns None if they cannot be read, after `RETRY_SECONDS`; raises no `KafkaError`. `operation`
-    is told of each success and failure.
+    notes each success and failure.
     """
     try:
         fetched = await consumer.getmany(timeout_ms=POLL_MS)

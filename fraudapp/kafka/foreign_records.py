@@ -1,7 +1,7 @@
 """Counts and logs the records on our topics that this application did not write.
 
-Whoever may write to a topic may write anything to it. Readers pass over such a record: an error
-would end the worker, and end it again at every start.
+Whoever may write to a topic may write anything to it. Readers skip such a record: an error
+would end the worker, and again at every start.
 """
 
 from __future__ import annotations
@@ -18,21 +18,21 @@ from models.characters import legible
 log = logging.getLogger(__name__)
 
 MAX_REMEMBERED_RECORDS: Final = 10_000
-"""Foreign records that are remembered, since several readers come by each of them."""
+"""Foreign records that are remembered, since several readers read each of them."""
 
 MAX_REASON_CHARACTERS: Final = 200
 """Characters of the reason in the log, at most."""
 
 _records: Final = Counter(
     "fraud_foreign_records",
-    "Records on a topic of ours that this application did not write, and passes over.",
+    "Skipped records: on a topic of this application, but not written by it.",
     ["topic"],
     registry=metrics.registry,
 )
 _reported: Final[OrderedDict[tuple[str, int, int], None]] = OrderedDict()
 
 
-def passed_over(topic: str, partition: int, offset: int, why: object) -> None:
+def report_foreign_record(topic: str, partition: int, offset: int, why: object) -> None:
     """Count a foreign record, and log its position and `why`, once however often it is read."""
     position = topic, partition, offset
     if position in _reported:
@@ -42,4 +42,4 @@ def passed_over(topic: str, partition: int, offset: int, why: object) -> None:
         _reported.popitem(last=False)
     _records.labels(topic).inc()
     reason = legible(str(why)[:MAX_REASON_CHARACTERS])
-    log.warning("record %s/%d/%d is none of ours, and is passed over: %s", *position, reason)
+    log.warning("skipped foreign record %s/%d/%d: %s", *position, reason)

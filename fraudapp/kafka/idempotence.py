@@ -1,7 +1,7 @@
 """Producer ids and sequence numbers, by which a broker drops a batch that it has appended before.
 
-aiokafka has an idempotent producer, too. But that one retries without end and without a word, and
-is unusable once the broker has lost its state of the producer id. So aiokafka's plain producer is
+aiokafka has an idempotent producer, too. But it retries for ever without logging, and is
+unusable once the broker has lost its state of the producer id. So aiokafka's plain producer is
 used, and its batches are numbered here. KIP-98 says how a broker treats the numbers.
 """
 
@@ -37,14 +37,14 @@ log = logging.getLogger(__name__)
 
 TOO_LARGE: Final = (MessageSizeTooLargeError, RecordListTooLargeError)
 """Errors of a broker for a batch above `max.message.bytes`, or above `segment.bytes`."""
-FORGOTTEN: Final = (
+PRODUCER_STATE_LOST: Final = (
     InvalidProducerIdMapping,
     InvalidTxnState,
     OutOfOrderSequenceNumber,
     ProducerFenced,  # aiokafka raises it for an invalid epoch
     UnknownProducerId,
 )
-"""Errors of a broker whose state of the producer id is lost or older, as after a restore."""
+"""Errors of a broker that has lost its state of the producer id, or has an older one."""
 _NOT_APPENDED: Final = (*TOO_LARGE, TopicAuthorizationFailedError)
 """Errors after which the batch is certainly not in the log."""
 _MAX_REFUSED_FIRST_BATCHES: Final = 2
@@ -64,7 +64,7 @@ class PartitionSequence:
     """The producer id and the next sequence number for the batches of one partition.
 
     A batch keeps its sequence number until the broker has confirmed it. If its sender gives up
-    before that, nobody knows whether the batch was appended. Its number may then not go to another
+    before that, it is unknown whether the batch was appended. Its number may then not go to another
     batch, which the broker would drop as a duplicate: the partition goes on under a new producer
     id.
 
@@ -121,7 +121,7 @@ class PartitionSequence:
         if isinstance(exc, _NOT_APPENDED):
             return
         final = isinstance(exc, KafkaError) and not exc.retriable
-        if isinstance(exc, FORGOTTEN) or (final and not self._begun):
+        if isinstance(exc, PRODUCER_STATE_LOST) or (final and not self._begun):
             self._refused_first_batches += not self._begun
             self._producer = None
         else:
@@ -151,9 +151,7 @@ async def _init_producer_id(client: AIOKafkaClient, tp: TopicPartition) -> tuple
             raise
         # The broker may not give an id to this user, or has none to give.
         where = f"{tp.topic}/{tp.partition}"
-        log.debug(
-            "%s: one batch may be there twice after trouble, for want of an id: %r", where, exc
-        )
+        log.debug("%s: no producer id, so retries may append a batch twice: %r", where, exc)
         return _NO_PRODUCER_ID
     return answer.producer_id, answer.producer_epoch
 

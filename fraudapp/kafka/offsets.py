@@ -17,7 +17,7 @@ from aiokafka import errors as kafka_errors
 from aiokafka.client import AIOKafkaClient
 from aiokafka.protocol.fetch import FetchRequest
 
-WITHIN: Final = 10.0
+ANSWER_TIMEOUT: Final = 10.0
 """Seconds in which brokers have to answer, by default."""
 _RETRY_SECONDS: Final = 0.2
 _MAX_FETCH_BYTES: Final = 1
@@ -46,12 +46,12 @@ class OpenTransaction(kafka_errors.KafkaError):  # type: ignore[misc]
         """`offset` is that of the first such record."""
         super().__init__(
             f"{partition.topic}/{partition.partition}/{offset} belongs to a transaction of "
-            "another program, which is neither committed nor aborted yet"
+            "another producer, which is neither committed nor aborted yet"
         )
 
 
 async def ends(
-    consumer: AIOKafkaConsumer, partitions: Iterable[TopicPartition], within: float = WITHIN
+    consumer: AIOKafkaConsumer, partitions: Iterable[TopicPartition], within: float = ANSWER_TIMEOUT
 ) -> dict[TopicPartition, End]:
     """Return the ends of partitions, of any topic, assigned or not; raises `KafkaError`.
 

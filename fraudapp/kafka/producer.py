@@ -19,14 +19,14 @@ from aiokafka.errors import MessageSizeTooLargeError
 from fraudapp.kafka.clients import client_options
 from fraudapp.kafka.idempotence import TOO_LARGE, PartitionSequence
 from fraudapp.kafka.offsets import load_metadata
-from fraudapp.kafka.topic_ids import ids_when_there, topic_ids
+from fraudapp.kafka.topic_ids import topic_ids, wait_for_topic_ids
 from fraudapp.operation import Operation, troubles
 from fraudapp.retry import retry_forever
 from fraudapp.settings import Settings
 
 log = logging.getLogger(__name__)
 
-LARGEST_BATCH: Final = 900_000
+MAX_PRODUCER_BATCH_BYTES: Final = 900_000
 """Bytes of a batch, at most, unless a single record is larger; brokers take 1 MiB by default."""
 MAX_RECORD_BYTES: Final = 90_000_000
 """Bytes of a record, at most: brokers close the connection over a request of 100 MiB."""
@@ -36,7 +36,7 @@ _MAX_OVERHEAD_BYTES: Final = 128
 """Bytes of a record beside its key, value and headers, at most."""
 
 
-def largest_letter(settings: Settings) -> int:
+def max_dead_letter_bytes(settings: Settings) -> int:
     """Return the bytes of the largest record sent, a dead letter: twice an input, plus headers."""
     return min(2 * settings.max_message_bytes + MAX_HEADER_BYTES, MAX_RECORD_BYTES)
 
@@ -53,16 +53,18 @@ class BatchProducer:
     """
 
     def __init__(self, settings: Settings, compression: Literal["gzip"] | None = None) -> None:
-        self._max_request_bytes = max(LARGEST_BATCH + MAX_HEADER_BYTES, largest_letter(settings))
+        self._max_request_bytes = max(
+            MAX_PRODUCER_BATCH_BYTES + MAX_HEADER_BYTES, max_dead_letter_bytes(settings)
+        )
         self._large_record_turn = asyncio.Lock()
         # By topic: lower than the default once a broker has refused a batch as too large.
-        self._max_batch_bytes: defaultdict[str, int] = defaultdict(lambda: LARGEST_BATCH)
+        self._max_batch_bytes: defaultdict[str, int] = defaultdict(lambda: MAX_PRODUCER_BATCH_BYTES)
         self._operations: set[Operation] = set()
         self._sequences: dict[TopicPartition, PartitionSequence] = {}
         self._producer = AIOKafkaProducer(
             **client_options(settings),
             acks="all",
-            max_batch_size=LARGEST_BATCH,
+            max_batch_size=MAX_PRODUCER_BATCH_BYTES,
             max_request_size=self._max_request_bytes,
             compression_type=compression,
             request_timeout_ms=60_000,
@@ -85,7 +87,7 @@ class BatchProducer:
             await self._producer.client.force_metadata_update()
         return len(await self._producer.partitions_for(topic))
 
-    async def partitions_when_told(self, topic: str, what: str) -> int:
+    async def partitions_with_retry(self, topic: str, what: str) -> int:
         """Return how many partitions a topic has; retries for ever, and logs failures as `what`."""
         client = self._producer.client
         with self._tracked(f"{what} in {topic}", "DESCRIBE") as operation:
@@ -99,8 +101,8 @@ class BatchProducer:
         return troubles(self._operations)
 
     async def topic_ids(self, topics: Collection[str], *, wait: bool = False) -> dict[str, str]:
-        """See `topic_ids`; with `wait`, see `ids_when_there`."""
-        return await (ids_when_there if wait else topic_ids)(self._producer.client, topics)
+        """See `topic_ids`; with `wait`, see `wait_for_topic_ids`."""
+        return await (wait_for_topic_ids if wait else topic_ids)(self._producer.client, topics)
 
     async def append(
         self,
@@ -122,7 +124,7 @@ class BatchProducer:
 
         With `divide`, a batch that is too large for the topic is sent as several. Raises
         `RecordListTooLargeError` or `MessageSizeTooLargeError`: with `divide` for a single record
-        only, and always for one larger than `largest_letter`, which is not sent.
+        only, and always for one larger than `max_dead_letter_bytes`, which is not sent.
         """
         whole = list(records)
         # aiokafka puts the waiting batches for one broker into one request. Several large records
@@ -170,7 +172,7 @@ class BatchProducer:
                 if not (isinstance(exc, TOO_LARGE) and divide and count > 1):
                     raise
                 self._max_batch_bytes[topic] = min(self._max_batch_bytes[topic], size // 2)
-                log.info("%s takes less than %d bytes at once", topic, size)
+                log.info("%s rejects a batch of %d bytes; sending smaller ones", topic, size)
                 await self._append(topic, partition, records, offsets, divide)
                 return
             sequence.confirmed(count)
@@ -191,7 +193,7 @@ class BatchProducer:
     def _batches(self, records: Iterable[NewRecord], max_bytes: int) -> Iterator[tuple[Any, int]]:
         """Yield batches of at most `max_bytes`, or of a single larger record, with their counts."""
         now_ms = int(time.time() * 1_000)
-        limited = max_bytes < LARGEST_BATCH  # else aiokafka's builder keeps to the limit
+        limited = max_bytes < MAX_PRODUCER_BATCH_BYTES  # else aiokafka's builder keeps to the limit
         batch: Any = None
         count = 0
         for record in records:
@@ -227,4 +229,4 @@ def size_of(record: NewRecord) -> int:
 
 def _is_large(records: list[NewRecord]) -> bool:
     key, value, _ = records[0] if len(records) == 1 else (None, None, [])
-    return len(key or b"") + len(value or b"") > LARGEST_BATCH
+    return len(key or b"") + len(value or b"") > MAX_PRODUCER_BATCH_BYTES

@@ -15,7 +15,7 @@ from aiokafka import errors as kafka_errors
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
-from fraudapp.kafka.producer import largest_letter
+from fraudapp.kafka.producer import max_dead_letter_bytes
 from fraudapp.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -50,87 +50,108 @@ class Demand(NamedTuple):
 
 def demands(settings: Settings) -> list[Demand]:
     """Return what the topics of the application need, whether they exist or not."""
-    decisions, letters = settings.decisions_topic, settings.dead_letters_topic
-    inputs = settings.transactions_topic
+    written = (settings.decisions_topic, settings.dead_letters_topic, settings.progress_topic)
+    return [
+        *_of_decisions(settings.decisions_topic),
+        *_of_dead_letters(settings.dead_letters_topic, max_dead_letter_bytes(settings)),
+        *_of_transactions(settings.transactions_topic, settings.max_message_bytes),
+        *map(_broker_timestamps, written),
+        *map(_compacted, changelogs(settings)),
+    ]
+
+
+def changelogs(settings: Settings) -> list[str]:
+    """Return the topics that hold the latest record under each key, and are read at each start."""
+    tables = ("decision-counts", "partition-reports")
+    return [*(f"{settings.app_id}-{table}-changelog" for table in tables), settings.progress_topic]
+
+
+def _of_decisions(topic: str) -> list[Demand]:
     decided_again = "what is deleted from it can be decided again"
-    found = [
+    return [
         Demand(
-            decisions,
+            topic,
             "cleanup.policy",
             lambda policy: policy in ("", "delete"),
             "delete",
             "compaction keeps the last decision under an id, and the first is the one that counts",
             True,
         ),
-        Demand(decisions, "retention.ms", _unlimited, "-1", decided_again, True),
-        Demand(decisions, "retention.bytes", _unlimited, "-1", decided_again, True),
+        Demand(topic, "retention.ms", _unlimited, "-1", decided_again, True),
+        Demand(topic, "retention.bytes", _unlimited, "-1", decided_again, True),
         Demand(
-            decisions,
+            topic,
             "max.message.bytes",
             _at_least(SMALLEST_LIMIT),
             "1048588",
             "decisions could not be written to it",
             True,
         ),
+    ]
+
+
+def _of_dead_letters(topic: str, max_bytes: int) -> list[Demand]:
+    return [
         Demand(
-            letters,
+            topic,
             "cleanup.policy",
-            lambda policy: "compact" not in policy,
+            _not_compacted,
             "delete",
-            "it would take no letter without a key, and keep one for each key",
+            "it would refuse a dead letter without a key, and keep only one for each key",
             True,
         ),
         Demand(
-            letters,
+            topic,
             "max.message.bytes",
-            _at_least(largest_letter(settings)),
-            str(largest_letter(settings)),
+            _at_least(max_bytes),
+            str(max_bytes),
             "larger dead letters are cut",
             False,
         ),
+    ]
+
+
+def _of_transactions(topic: str, max_bytes: int) -> list[Demand]:
+    return [
         Demand(
-            inputs,
+            topic,
             "cleanup.policy",
-            lambda policy: "compact" not in policy,
+            _not_compacted,
             "delete",
             "a message is lost if another one with its key comes before it was read",
             False,
         ),
         Demand(
-            inputs,
+            topic,
             "max.message.bytes",
-            _at_most(settings.max_message_bytes),
-            str(settings.max_message_bytes),
+            _at_most(max_bytes),
+            str(max_bytes),
             "larger messages than FRAUD_MAX_MESSAGE_BYTES may be cut when they are rejected",
             False,
         ),
     ]
-    found += [
-        Demand(
-            topic,
-            "message.timestamp.type",
-            lambda kind: kind == "LogAppendTime",
-            "LogAppendTime",
-            "a broker may refuse what a worker writes whose clock is wrong, or delete it early",
-            False,
-        )
-        for topic in (decisions, letters, settings.progress_topic)
-    ]
-    tables = [
-        f"{settings.app_id}-{table}-changelog" for table in ("decision-counts", "partition-reports")
-    ]
-    for topic in (*tables, settings.progress_topic):
-        found.append(
-            Demand(
-                topic,
-                "cleanup.policy",
-                lambda policy: policy == "compact",
-                "compact",
-                "what is deleted from it is forgotten by every worker that starts after it",
-                True,
-            )
-        )
-    return found
+
+
+def _broker_timestamps(topic: str) -> Demand:
+    return Demand(
+        topic,
+        "message.timestamp.type",
+        lambda kind: kind == "LogAppendTime",
+        "LogAppendTime",
+        "a broker may refuse what a worker writes whose clock is wrong, or delete it early",
+        False,
+    )
+
+
+def _compacted(topic: str) -> Demand:
+    return Demand(
+        topic,
+        "cleanup.policy",
+        lambda policy: policy == "compact",
+        "compact",
+        "what is deleted from it is forgotten by every worker that starts after it",
+        True,
+    )
 
 
 async def misfits(settings: Settings, admin: AIOKafkaAdminClient) -> list[str]:
@@ -190,6 +211,10 @@ def _sentence(
         f"--bootstrap-server {','.join(settings.bootstrap_servers)} --alter --entity-type topics "
         f"--entity-name {topic} --add-config {config}"
     )
+
+
+def _not_compacted(policy: str) -> bool:
+    return "compact" not in policy
 
 
 def _unlimited(value: str) -> bool:

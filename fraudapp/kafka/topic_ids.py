@@ -48,7 +48,7 @@ _NO_ID: Final = bytes(16)
 
 
 class TopicRemade(NeedsOperator):
-    """A topic was deleted and made anew, or lost its end: what the worker knows of it is void."""
+    """A topic was deleted and made anew, or lost its end: the worker's offsets are void."""
 
 
 class Uuid(AbstractType[bytes]):  # type: ignore[misc]
@@ -100,7 +100,7 @@ async def topic_ids(client: AIOKafkaClient, topics: Iterable[str]) -> dict[str, 
     }
 
 
-async def ids_when_there(client: AIOKafkaClient, topics: Collection[str]) -> dict[str, str]:
+async def wait_for_topic_ids(client: AIOKafkaClient, topics: Collection[str]) -> dict[str, str]:
     """Return the ids of topics, waiting for those just created; raises `KafkaError`."""
     for _ in range(MAX_LOOKUPS):
         if len(found := await topic_ids(client, topics)) == len(topics):

@@ -58,13 +58,13 @@ class TopicWatch(Service):
                 return
             partitions = await self._producer.partitions(topic, afresh=True)
         except KafkaError as exc:
-            log.debug("cannot look at topic %s now: %r", topic, exc)
+            log.debug("cannot check topic %s now: %r", topic, exc)
             return
         if partitions > self.partitions and self.problem is None:
             self.problem = (
                 f"topic {topic} had {self.partitions} partitions when this worker started, and "
                 f"has {partitions}: "
-                "messages in the new ones wait until every worker was started again; "
+                "messages in the new ones wait until every worker is restarted; "
                 f"leave FRAUD_TOPIC_PARTITIONS at {self._settings.topic_partitions}"
             )
             log.critical(self.problem)
@@ -72,6 +72,6 @@ class TopicWatch(Service):
 
 def _remade(topic: str) -> TopicRemade:
     return TopicRemade(
-        f"topic {topic} was deleted and made anew; started again, it reads the new one from its "
-        "beginning"
+        f"topic {topic} was deleted and made anew; after a restart, the worker reads the new one "
+        "from its beginning"
     )

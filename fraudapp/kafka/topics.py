@@ -11,7 +11,7 @@ from aiokafka.errors import KafkaError, TopicAlreadyExistsError
 from faust.types import TP
 
 from fraudapp.kafka.clients import check_access, client_options, end_offsets
-from fraudapp.kafka.producer import largest_letter
+from fraudapp.kafka.producer import max_dead_letter_bytes
 from fraudapp.kafka.topic_configs import BROKERS_CLOCK, KEPT_WHOLE, LATEST_KEPT, misfits
 from fraudapp.operation import reason_of
 from fraudapp.retry import retry_forever
@@ -39,7 +39,7 @@ async def ensure(settings: Settings) -> None:
         "looking for the topics",
         on=BrokerUnavailable,
         within=settings.start_timeout,
-        longest_wait=2.0,
+        max_wait=2.0,
     ):
         with attempt:
             await _ensure(settings)
@@ -94,7 +94,7 @@ async def _check_partitions(settings: Settings, inputs: int, decisions: int) -> 
         )
     if inputs > key_partitions:
         log.warning(
-            "topic %s has %d partitions, and %s has %d: what is in the last %d takes a hop more",
+            "topic %s has %d partitions, and %s has %d: records of the last %d are sent on first",
             *(settings.transactions_topic, inputs, settings.decisions_topic, key_partitions),
             inputs - key_partitions,
         )
@@ -128,7 +128,7 @@ def _definitions(settings: Settings) -> list[NewTopic]:
         settings.transactions_topic: {"max.message.bytes": largest},
         settings.decisions_topic: {**KEPT_WHOLE, **BROKERS_CLOCK},
         settings.dead_letters_topic: {
-            "max.message.bytes": largest_letter(settings),
+            "max.message.bytes": max_dead_letter_bytes(settings),
             **BROKERS_CLOCK,
         },
         settings.progress_topic: {**LATEST_KEPT, **BROKERS_CLOCK},

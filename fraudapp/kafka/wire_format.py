@@ -18,41 +18,27 @@ import logging
 import struct
 import zlib
 from collections.abc import Callable, Iterator
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import cramjam
 from aiokafka import ConsumerRecord, TopicPartition
 from aiokafka.consumer import fetcher
 from aiokafka.errors import CorruptRecordException, UnsupportedCodecError
 from aiokafka.record import default_records, legacy_records, memory_records
-from aiokafka.record.util import decode_varint
 
 from fraudapp.kafka import codecs
-from models.parsing import CUT_TO, Damaged, Unread
+from fraudapp.kafka.stored_batch import CODECS, StoredBatch, is_costly, record_of, records_of
+from models.parsing import Damaged, Unread
 
 log = logging.getLogger(__name__)
 
-MAX_HEADERS: Final = 200
-"""Headers read of one record: one takes two bytes or more of a batch, and many more in memory."""
 MAX_FETCHES_OF_DAMAGED: Final = 5
 """Fetches of a batch whose checksum is wrong, as it may have been damaged on the network."""
 MAX_UNPACKED_BYTES_PER_FETCH: Final = 64 << 20
 """Bytes unpacked of one partition after which its next batch is left for another fetch."""
 
 _HEADER: Final = default_records.DefaultRecordBase.HEADER_STRUCT
-_CODEC_MASK: Final = 0x07
 _LOG_OVERHEAD: Final = struct.Struct(">qi")
-_CODECS: Final = {
-    "gzip_decode": codecs.gunzip,
-    "snappy_decode": codecs.unsnappy,
-    "lz4_decode": codecs.unlz4,
-    "zstd_decode": codecs.unzstd,
-}
-_CODEC_BY_ID: Final = dict(enumerate(_CODECS.values(), start=1))
-_MIN_RECORD_BYTES: Final = 6
-"""Bytes of a record after its length, at least."""
-_MAX_RECORDS_CHECKED: Final = 100_000
-"""Records of a batch that `is_costly` looks at."""
 
 
 class TooCostly(Exception):
@@ -68,32 +54,6 @@ _UNREADABLE: Final = (
     cramjam.DecompressionError,
     zlib.error,
 )
-
-
-class _StoredBatch(NamedTuple):
-    """A batch as the broker stores it, in version 2 of the log format.
-
-    The header fields can be trusted only if the checksum is right.
-    """
-
-    base_offset: int
-    attributes: int
-    next_offset: int
-    first_timestamp: int
-    max_timestamp: int
-    payload: memoryview
-
-    record_count: int
-
-    def unpacked(self) -> bytes | bytearray | memoryview:
-        """Return the bytes of its records, or none if they cannot be decompressed."""
-        codec = self.attributes & _CODEC_MASK
-        if not codec:
-            return self.payload
-        try:
-            return _CODEC_BY_ID[codec](self.payload)
-        except (KeyError, cramjam.DecompressionError, zlib.error):
-            return b""
 
 
 class FetchedBatches(memory_records.MemoryRecords):  # type: ignore[misc]
@@ -128,14 +88,14 @@ class FetchedBatches(memory_records.MemoryRecords):  # type: ignore[misc]
             return _CostlyBatch(batch)
         return batch
 
-    def at(self, offset: int) -> _StoredBatch:
+    def at(self, offset: int) -> StoredBatch:
         """Return the batch that holds an offset, or the first one after it."""
         pos = 0
         while (batch := self._batch(pos)).next_offset <= offset:
             pos += _HEADER.size + len(batch.payload)
         return batch
 
-    def damaged(self) -> tuple[_StoredBatch, int | None]:
+    def damaged(self) -> tuple[StoredBatch, int | None]:
         """Return the first batch, and the base offset of the second one, if it is there.
 
         Base offset and length of the first can be relied on: the broker has found it by them.
@@ -145,13 +105,13 @@ class FetchedBatches(memory_records.MemoryRecords):  # type: ignore[misc]
         second = self._batch(end) if len(self._raw) >= end + _HEADER.size else None
         return first, second and second.base_offset
 
-    def _batch(self, pos: int) -> _StoredBatch:
+    def _batch(self, pos: int) -> StoredBatch:
         base_offset, length, _, _, _, attributes, last_delta, first_ts, max_ts, *_, count = (
             _HEADER.unpack_from(self._raw, pos)
         )
         payload = memoryview(self._raw)[pos + _HEADER.size : pos + _LOG_OVERHEAD.size + length]
         next_offset = base_offset + last_delta + 1
-        return _StoredBatch(base_offset, attributes, next_offset, first_ts, max_ts, payload, count)
+        return StoredBatch(base_offset, attributes, next_offset, first_ts, max_ts, payload, count)
 
 
 class _CostlyBatch:
@@ -226,116 +186,12 @@ class TolerantRecords(fetcher.PartitionRecords):  # type: ignore[misc]
         self.next_fetch_offset = following or end
 
     def _fill(
-        self, value: Unread, batch: _StoredBatch, end: int
+        self, value: Unread, batch: StoredBatch, end: int
     ) -> Iterator[ConsumerRecord[Any, Any]]:
         """Yield a record of this value for each offset up to `end` that is not yet delivered."""
         for offset in range(max(self.next_fetch_offset, batch.base_offset), end):
             self.next_fetch_offset = offset + 1
-            yield _record(self._tp, offset, batch.max_timestamp, None, value, [])
-
-
-def records_of(
-    tp: TopicPartition,
-    batch: _StoredBatch,
-    unpacked: bytes | bytearray | memoryview,
-    *,
-    whole: bool,
-) -> Iterator[ConsumerRecord[Any, Any]]:
-    """Yield the records of a batch, as far as `unpacked` holds them; raises nothing.
-
-    `whole` says whether all of the batch is unpacked. Otherwise the value of the last record may be
-    cut, and is then `Unread`.
-    """
-    pos, view = 0, memoryview(unpacked)
-    while pos < len(view):
-        try:
-            length, pos = decode_varint(view, pos)
-            record, end = _read(tp, batch, view, pos, pos + length)
-        except (IndexError, ValueError):
-            return
-        pos += length
-        if pos < end if not whole else pos != end:
-            return  # length and content disagree, so the next record cannot be found
-        yield record
-
-
-def _read(
-    tp: TopicPartition, batch: _StoredBatch, unpacked: memoryview, pos: int, end: int
-) -> tuple[ConsumerRecord[Any, Any], int]:
-    delta, pos = decode_varint(unpacked, pos + 1)  # after the attributes, which are unused
-    offset, pos = decode_varint(unpacked, pos)
-    log_append_time = batch.attributes & 0x08
-    timestamp = batch.max_timestamp if log_append_time else batch.first_timestamp + delta
-    key, pos = _field(unpacked, pos)
-    value, pos = _field(unpacked, pos)
-    headers: list[tuple[str, bytes | None]] = []
-    if pos <= len(unpacked):
-        count, pos = decode_varint(unpacked, pos)
-        for _ in range(count):
-            if pos > len(unpacked):
-                break
-            if len(headers) == MAX_HEADERS:
-                pos = end
-                break
-            name, pos = _field(unpacked, pos)
-            content, pos = _field(unpacked, pos)
-            headers.append(((name or b"").decode(errors="backslashreplace"), content))
-    return _record(tp, batch.base_offset + offset, timestamp, key, value, headers), pos
-
-
-def _field(unpacked: memoryview, pos: int) -> tuple[bytes | None, int]:
-    if pos > len(unpacked):
-        return None, pos
-    length, pos = decode_varint(unpacked, pos)
-    if length < 0:
-        return None, pos
-    end = pos + length
-    if end > len(unpacked):
-        return Unread(bytes(unpacked[pos : pos + CUT_TO]), length), end
-    return bytes(unpacked[pos:end]), end
-
-
-def is_costly(records: Any) -> bool:
-    """Whether a record has more than `MAX_HEADERS`, or the batch too many records to check.
-
-    This runs for each record, so it looks only at the lengths of records; those can be relied on,
-    since brokers check them. Only in a record long enough for that many headers are they counted.
-    """
-    pos = 0
-    try:
-        for _ in range(_MAX_RECORDS_CHECKED):
-            if pos >= len(records):
-                return False
-            length, pos = decode_varint(records, pos)
-            if length < _MIN_RECORD_BYTES or (length > 2 * MAX_HEADERS and _has_many(records, pos)):
-                return True
-            pos += length
-    except (IndexError, ValueError):
-        return True
-    return True
-
-
-def _has_many(records: Any, pos: int) -> bool:
-    _, pos = decode_varint(records, pos + 1)
-    _, pos = decode_varint(records, pos)
-    for _ in ("key", "value"):
-        length, pos = decode_varint(records, pos)
-        pos += max(0, length)
-    count, _ = decode_varint(records, pos)
-    return bool(count > MAX_HEADERS)
-
-
-def _record(
-    tp: TopicPartition,
-    offset: int,
-    timestamp: int,
-    key: bytes | None,
-    value: bytes | None,
-    headers: list[tuple[str, bytes | None]],
-) -> ConsumerRecord[Any, Any]:
-    sizes = [len(each) if each is not None else -1 for each in (key, value)]
-    position = tp.topic, tp.partition, offset
-    return ConsumerRecord(*position, timestamp, 0, key, value, None, *sizes, tuple(headers))
+            yield record_of(self._tp, offset, batch.max_timestamp, None, value, [])
 
 
 def _counted(decode: Callable[[Any], bytearray], check: bool) -> Callable[[Any], bytearray]:
@@ -357,6 +213,6 @@ def install() -> None:
     for batch_class in (default_records.DefaultRecordBatch, legacy_records.LegacyRecordBatch):
         module = importlib.import_module(batch_class.__module__)
         has_headers = batch_class is default_records.DefaultRecordBatch
-        for name, decode in _CODECS.items():
+        for name, decode in CODECS.items():
             if hasattr(module, name):  # legacy batches have no Zstandard
                 setattr(module, name, _counted(decode, check=has_headers))

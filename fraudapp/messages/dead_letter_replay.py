@@ -59,7 +59,7 @@ async def replay(
         finally:
             await producer.stop()
         refused += [
-            f"dead letter {each.name} cannot be sent back: {topic} takes no message of that size"
+            f"dead letter {each.name} cannot be sent back: {topic} accepts no message of that size"
             for each in too_large
         ]
     return Replayed(len(letters) - len(refused), refused)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from fraudapp.kafka.idempotence import TOO_LARGE
-from fraudapp.kafka.producer import LARGEST_BATCH, BatchProducer, NewRecord, size_of
+from fraudapp.kafka.producer import MAX_PRODUCER_BATCH_BYTES, BatchProducer, NewRecord, size_of
 
 
 @dataclass(eq=False)
@@ -70,7 +70,7 @@ def _in_batches(messages: Iterable[Message]) -> Iterator[list[Message]]:
     total = 0
     for message in messages:
         size = size_of(message.whole)
-        if batch and total + size > LARGEST_BATCH:
+        if batch and total + size > MAX_PRODUCER_BATCH_BYTES:
             yield batch
             batch, total = [], 0
         batch.append(message)

@@ -21,15 +21,15 @@ from msgspec import json
 from fraudapp.kafka.producer import BatchProducer, NewRecord
 from fraudapp.messages.fitting import Message, append_fitting
 from models.inputs import Input, Rejection, ValidInput
-from models.parsing import CUT_TO, Unread
+from models.parsing import CUT_VALUE_BYTES, Unread
 from models.records import Transaction
 
-LONGEST_DETAIL: Final = 4_000
+MAX_DETAIL_CHARACTERS: Final = 4_000
 """Characters of a dead letter's detail; the full text may be as long as a bad input makes it."""
-CUT_FIELD_TO: Final = 1_000
+CUT_FIELD_BYTES: Final = 1_000
 """Bytes that are left of a key, or of a header, if the topic takes no larger record."""
-SMALLER_CUTS: Final = (10_000, CUT_FIELD_TO, 0)
-"""Bytes to cut a dead letter to, one after the other, if the topic does not take `CUT_TO`."""
+SMALLER_CUTS: Final = (10_000, CUT_FIELD_BYTES, 0)
+"""Bytes to cut a dead letter to, one after the other, where `CUT_VALUE_BYTES` are too many."""
 ORIGIN: Final = "origin"
 """Header of a rerouted record: the position at which its producer had put it."""
 FORM: Final = "raw-form"
@@ -96,13 +96,14 @@ async def publish_dead_letters(
 ) -> None:
     """Send rejected inputs to the dead-letter topic: raw bytes, with reason and origin in headers.
 
-    Retries until it succeeds. A value that is too large to be sent again is cut to `CUT_TO` bytes,
-    or less if the topic takes no more; headers hold size and hash of the original.
+    Retries until it succeeds. A value that is too large to be sent again is cut to
+    `CUT_VALUE_BYTES`, or to less if the topic takes no more; headers hold size and hash of the
+    original.
     """
     if not rejections:
         return
     what = "publishing dead letters"
-    partitions = await producer.partitions_when_told(topic, what)
+    partitions = await producer.partitions_with_retry(topic, what)
     by_partition = defaultdict(list)
     for each in rejections:
         by_partition[each.input.position.partition % partitions].append(_dead_letter(each))
@@ -116,7 +117,9 @@ async def _append_all(
         *(append_fitting(producer, topic, *each, what) for each in messages.items())
     )
     if any(refused):
-        raise MessageSizeTooLargeError(f"{what}: {topic} takes no message of any size that is left")
+        raise MessageSizeTooLargeError(
+            f"{what}: {topic} accepts no form of a message, however small"
+        )
 
 
 def _rerouted(valid: ValidInput) -> Message:
@@ -132,21 +135,21 @@ def _reencoded_forms(record: NewRecord, transaction: Transaction) -> Iterator[Ne
     value_lost = _lost("raw", raw, REENCODED)
     key_lost = _lost("key", key)
     yield key, encoded, _joined(headers, value_lost)
-    if key and len(key) > CUT_FIELD_TO:
-        yield key[:CUT_FIELD_TO], raw, _joined(headers, key_lost)
-        yield key[:CUT_FIELD_TO], encoded, _joined(headers, value_lost + key_lost)
+    if key and len(key) > CUT_FIELD_BYTES:
+        yield key[:CUT_FIELD_BYTES], raw, _joined(headers, key_lost)
+        yield key[:CUT_FIELD_BYTES], encoded, _joined(headers, value_lost + key_lost)
 
 
 def _dead_letter(rejection: Rejection) -> Message:
     record = rejection.input.key, rejection.input.raw, _rejection_headers(rejection)
     if isinstance(rejection.input.raw, Unread):
-        record = _cut(record, len(record[0] or b""), CUT_TO)
+        record = _cut(record, len(record[0] or b""), CUT_VALUE_BYTES)
     return Message(record, partial(_cut_forms, record))
 
 
 def _cut_forms(record: NewRecord) -> Iterator[NewRecord]:
-    yield _cut(record, len(record[0] or b""), CUT_TO)
-    for size in (CUT_TO, *SMALLER_CUTS):
+    yield _cut(record, len(record[0] or b""), CUT_VALUE_BYTES)
+    for size in (CUT_VALUE_BYTES, *SMALLER_CUTS):
         yield _cut(record, size, size)
 
 
@@ -155,7 +158,7 @@ def _cut(record: NewRecord, key_to: int, value_to: int) -> NewRecord:
     is_cut = isinstance(value, Unread) or len(value or b"") > value_to
     lost = _lost("raw", value, CUT) if is_cut else []
     lost += _lost("key", key) if len(key or b"") > key_to else []
-    shortened = [(name, text[: max(value_to, CUT_FIELD_TO)]) for name, text in headers]
+    shortened = [(name, text[: max(value_to, CUT_FIELD_BYTES)]) for name, text in headers]
     return key and key[:key_to], value and value[:value_to], _joined(shortened, lost)
 
 
@@ -182,7 +185,7 @@ def _rejection_headers(rejection: Rejection) -> list[tuple[str, bytes]]:
     source = rejection.input.origin
     texts = {
         "reason": rejection.reason,
-        "detail": rejection.detail[:LONGEST_DETAIL],
+        "detail": rejection.detail[:MAX_DETAIL_CHARACTERS],
         "topic": source.topic,
         "partition": str(source.partition),
         "offset": str(source.offset),

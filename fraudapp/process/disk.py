@@ -53,7 +53,9 @@ class DiskFull(Retryable):
         self.path = path
         self.heals = any(words in str(why) for words in _RECOVERING)
         """Whether RocksDB recovers by itself; otherwise the database has to be opened again."""
-        super().__init__(f"{path} takes nothing now; is the disk at FRAUD_DATA_DIR full? ({why})")
+        super().__init__(
+            f"{path} cannot be written to now; is the disk at FRAUD_DATA_DIR full? ({why})"
+        )
 
 
 def is_full(exc: BaseException) -> bool:

@@ -70,4 +70,4 @@ def _json() -> logging.Formatter:
 def _log_uncaught(kind: type[BaseException], error: BaseException | None, where: Any) -> None:
     if error is None or issubclass(kind, KeyboardInterrupt):
         return
-    log.critical("this ends now: %r", error, exc_info=(kind, error, where))
+    log.critical("uncaught exception: %r", error, exc_info=(kind, error, where))

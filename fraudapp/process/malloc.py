@@ -12,9 +12,9 @@ from typing import Final
 
 _M_MMAP_THRESHOLD: Final = -3
 _M_ARENA_MAX: Final = -8
-ARENAS: Final = 2
+MAX_ARENAS: Final = 2
 """Arenas of one process, at most."""
-LARGE: Final = 1 << 20
+MMAP_THRESHOLD_BYTES: Final = 1 << 20
 """Bytes from which a block returns to the system as soon as it is freed."""
 
 TRIM_INTERVAL: Final = 10.0
@@ -28,8 +28,8 @@ def limit_arenas() -> None:
     of its size stay with the process. Both let a worker grow with the transactions it has decided.
     """
     if mallopt := _of_glibc("mallopt"):
-        mallopt(_M_ARENA_MAX, ARENAS)
-        mallopt(_M_MMAP_THRESHOLD, LARGE)
+        mallopt(_M_ARENA_MAX, MAX_ARENAS)
+        mallopt(_M_MMAP_THRESHOLD, MMAP_THRESHOLD_BYTES)
 
 
 def trim() -> None:

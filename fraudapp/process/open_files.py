@@ -13,17 +13,17 @@ except ImportError:  # Windows has no such limit
 
 log = logging.getLogger(__name__)
 
-ENOUGH: Final = 65_536
+MAX_FILES: Final = 65_536
 """Files; a higher limit is not asked for, since no worker needs one."""
-_ATTEMPTS: Final = (ENOUGH, 10_240)  # macOS allows the second at most, whatever limit it reports
+_ATTEMPTS: Final = (MAX_FILES, 10_240)  # macOS allows the second at most, whatever limit it reports
 _SHARES: Final = 4
 """HTTP has one of so many equal shares, and the indexes have one.
 
 The rest is for tables, Kafka and the sinks, and for connections accepted but not yet counted.
 """
-_MANY: Final = 1_000
+_MAX_INDEX_FILES: Final = 1_000
 """Files; no index has as many."""
-LEAST: Final = 20
+MIN_DATABASE_FILES: Final = 20
 """Open files that RocksDB needs for one database, at least."""
 
 
@@ -43,11 +43,11 @@ def raise_limit() -> None:
 
 
 def limit() -> int:
-    """Return how many files this process may open, `ENOUGH` at most."""
+    """Return how many files this process may open, `MAX_FILES` at most."""
     if resource is None:
-        return ENOUGH
+        return MAX_FILES
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return ENOUGH if _unlimited(soft) else min(soft, ENOUGH)
+    return MAX_FILES if _unlimited(soft) else min(soft, MAX_FILES)
 
 
 def connections(wanted: int) -> int:
@@ -59,12 +59,12 @@ def of_index(partitions: int) -> int:
     """Return how many files each of so many indexes may keep open; -1 for no limit."""
     files = limit() // _SHARES // partitions
     # A limit makes RocksDB count at each look-up; one that no index reaches is left out.
-    return max(LEAST, files) if files < _MANY else -1
+    return max(MIN_DATABASE_FILES, files) if files < _MAX_INDEX_FILES else -1
 
 
 def too_few(partitions: int) -> str | None:
     """Return a warning if so many partitions need more files than the limit; else None."""
-    needed = LEAST * partitions * _SHARES
+    needed = MIN_DATABASE_FILES * partitions * _SHARES
     if limit() >= needed:
         return None
     return (

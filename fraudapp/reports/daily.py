@@ -179,7 +179,7 @@ def remarks(report: DailyReport) -> list[str]:
 def _dead_letters(report: DailyReport) -> str:
     letters = report.dead_letters
     if letters is None:
-        return "Dead letters: unknown, the broker was not to be reached."
+        return "Dead letters: unknown, the broker could not be reached."
     return f"Dead letters: {_listed(letters) or 'none'}."
 
 

@@ -19,7 +19,7 @@ from models.drift import EDGES
 
 MAX_REASONS: Final = 10
 """Reasons in a report, at most: the most frequent ones."""
-SAMPLE: Final = 200
+LATENCY_SAMPLE_SIZE: Final = 200
 """Decisions of a day whose latency is measured."""
 
 _DAY: Final = "decided_at BETWEEN :begin AND :end"
@@ -35,7 +35,8 @@ _REASONS: Final = f"""
 # Drawn by a hash: the same sample each time, and independent of the order of decisions.
 _SAMPLE: Final = f"""
     SELECT input_topic, input_partition, input_offset, decided_at
-    FROM decisions WHERE {_DAY} ORDER BY md5(transaction_id), transaction_id LIMIT {SAMPLE}
+    FROM decisions WHERE {_DAY}
+    ORDER BY md5(transaction_id), transaction_id LIMIT {LATENCY_SAMPLE_SIZE}
 """  # noqa: S608
 
 

@@ -94,5 +94,5 @@ async def _or_none(reading: Awaitable[T]) -> T | None:
     try:
         return await asyncio.wait_for(reading, BROKER_TIMEOUT)
     except (KafkaError, OSError, asyncio.TimeoutError) as exc:
-        log.warning("the broker does not answer, the report does without: %r", exc)
+        log.warning("the broker does not answer, so the report is incomplete: %r", exc)
         return None

@@ -89,11 +89,11 @@ class Checkpoints:
                 # The records after it, which the log has lost, were no decisions.
                 return Written(fingerprint.offset + 1, fingerprint)
         except INDEX_FAILED as exc:
-            self._decisions.failed(exc)
+            self._decisions.repair(exc)
             return written
         log.warning(
-            "%s has partition %d of the log up to %d, and the log, which ends at %d, is not the "
-            "one it was: all of it is saved again",
+            "%s has partition %d of the log up to %d, but the log, which ends at %d, has changed "
+            "since: all of it is saved again",
             *(self._sink, partition, offset, index.next_offset),
         )
         return Written(0, None)
@@ -148,5 +148,5 @@ class Checkpoints:
             held = (each for each in reversed(fingerprints) if index and index.holds(each))
             return next(held, None)
         except INDEX_FAILED as exc:
-            self._decisions.failed(exc)
+            self._decisions.repair(exc)
             return None

@@ -14,9 +14,9 @@ from typing import Final, NamedTuple
 
 from models.errors import NeedsOperator
 
-AGREEMENT: Final = timedelta(minutes=10)
+MAX_CLOCK_DIFFERENCE: Final = timedelta(minutes=10)
 """Difference between two clocks, at most, with which a day may be dropped."""
-AT_ONCE: Final = 2
+MAX_DAYS_PER_LOOK: Final = 2
 """Days that one look drops, at most."""
 NOTICE_PERIOD: Final = 540.0
 """Seconds between the announcement that a day will be dropped and the drop, at least."""
@@ -28,7 +28,7 @@ class ClocksDisagree(NeedsOperator):
 
 def agreed_day(here: datetime, there: datetime) -> date:
     """Return the UTC day it is by both clocks, the earlier one; raises `ClocksDisagree`."""
-    if abs(here - there) > AGREEMENT:
+    if abs(here - there) > MAX_CLOCK_DIFFERENCE:
         raise ClocksDisagree(
             f"it is {here:%Y-%m-%d %H:%M:%S} (UTC) by the clock of this worker, and "
             f"{there:%Y-%m-%d %H:%M:%S} by that of the database; set the one that is wrong"
@@ -58,8 +58,8 @@ class Expiry:
         """Return what to drop and to announce of `days`; `at` is in seconds on any steady clock."""
         due = sorted(day for day in set(days) if (today - day).days > self.keep_days)
         notified = {day for day, since in self._announced.items() if at - since >= NOTICE_PERIOD}
-        drop = list(takewhile(notified.__contains__, due[:AT_ONCE]))
-        upcoming = due[len(drop) :][:AT_ONCE]
+        drop = list(takewhile(notified.__contains__, due[:MAX_DAYS_PER_LOOK]))
+        upcoming = due[len(drop) :][:MAX_DAYS_PER_LOOK]
         announce = [day for day in upcoming if day not in self._announced]
         self._announced = {day: self._announced.get(day, at) for day in upcoming}
         return Step(due, drop, announce)

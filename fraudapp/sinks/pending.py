@@ -30,7 +30,7 @@ class Pending:
         self._redis = redis
         self._unanswered: set[asyncio.Task[None]] = set()
         self._noting = Operation(
-            "noting in redis what is pending, which else this worker alone knows"
+            "noting pending transactions in redis, so that other workers know them"
         )
 
     async def note(self, ids: list[str]) -> None:

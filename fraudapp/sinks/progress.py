@@ -19,7 +19,7 @@ from fraudapp.condition import Condition
 from fraudapp.decisions.fingerprints import Fingerprint
 from fraudapp.kafka.clients import new_consumer
 from fraudapp.kafka.following import next_records
-from fraudapp.kafka.foreign_records import passed_over
+from fraudapp.kafka.foreign_records import report_foreign_record
 from fraudapp.kafka.offsets import ends
 from fraudapp.kafka.producer import BatchProducer
 from fraudapp.operation import Operation, troubles
@@ -30,7 +30,7 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _MAX_AHEAD: Final = timedelta(days=1)
 """How far a purge may be ahead of the UTC day of its record.
 
-A purge that is further ahead would delete days that are not over, and its record is passed over."""
+A purge that is further ahead would delete days that are not over, and its record is skipped."""
 
 
 class Progress(Service):
@@ -41,7 +41,7 @@ class Progress(Service):
     """
 
     def __init__(self, settings: Settings, producer: BatchProducer, sinks: Iterable[str]) -> None:
-        """`sinks` are the names of the sinks; records about any other are passed over."""
+        """`sinks` are the names of the sinks; records about any other are skipped."""
         self._topic = settings.progress_topic
         self._partition = TopicPartition(self._topic, 0)
         self._partitions = settings.topic_partitions
@@ -141,7 +141,7 @@ class Progress(Service):
             entry = entry_of(record.key, record.value)
             self._check(entry, record.timestamp)
         except (ValueError, OverflowError) as exc:  # its timestamp may be any number
-            passed_over(record.topic, record.partition, record.offset, exc)
+            report_foreign_record(record.topic, record.partition, record.offset, exc)
             if (sink := hidden_by(record.key)) in self._purged:
                 self._hidden.add(sink)
         else:

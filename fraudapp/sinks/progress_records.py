@@ -71,7 +71,7 @@ def entry_of(key: bytes | None, value: bytes | None) -> Reached | Purged:
     """Return the entry of a record; raises `ValueError` for a record of another program."""
     found = _KEY.fullmatch(key or b"")
     if found is None:
-        raise ValueError("its key is not STORE/PARTITION or STORE/purged")
+        raise ValueError("its key is not SINK/PARTITION or SINK/purged")
     sink, about = found[1].decode(), found[2]
     if about == _PURGED:
         noted_purge = _decode_purged(value or b"")

@@ -77,8 +77,8 @@ async def delete(sink: DecisionSink, before: date) -> int:
         if not deleted:
             return count
     log.warning(
-        "%s: %d were there again after they had been deleted: some worker goes on saving what was "
-        "decided before %s; look at its clock and its log, and purge again",
+        "%s: %d more decisions or files were there after each deletion: a worker still saves "
+        "decisions from before %s; look at its clock and its log, and purge again",
         *(sink.name, deleted, before),
     )
     return count

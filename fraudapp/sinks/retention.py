@@ -76,7 +76,7 @@ class Retention(Service):
             there = await self._postgres.clock()
             await self._postgres.maintain(there.date())
         except SinkUnavailable as exc:
-            log.warning("what has expired stays for now: %s", exc)
+            log.warning("no expired day is dropped for now: %s", exc)
             return
         for each in self._expiring:
             if self._drops():
@@ -101,18 +101,20 @@ class Retention(Service):
                 _announce(expiring, step.announce, len(step.due) - len(step.drop), today)
         except ClocksDisagree as exc:
             expiry.forget()
-            log.warning("%s: what has expired stays for now: %s", sink.name, exc)
+            log.warning("%s: no expired day is dropped for now: %s", sink.name, exc)
         except asyncio.TimeoutError:
-            log.warning("%s: what has expired stays: the broker does not answer", sink.name)
+            log.warning(
+                "%s: no expired day is dropped for now: the broker does not answer", sink.name
+            )
         except SinkUnavailable as exc:
-            log.warning("what has expired stays for now: %s", exc)
+            log.warning("no expired day is dropped for now: %s", exc)
 
 
 def _announce(expiring: _Expiring, next_ones: list[date], due: int, today: date) -> None:
     sink, expiry, place, setting = expiring
     log.warning(
-        "%s: in %.0f minutes the decisions of %s are dropped from %s, the first of %d days that "
-        "are over: %s=%d, and today is %s (UTC). To keep them, set another number, or none, and "
+        "%s: in %.0f minutes the decisions of %s are dropped from %s, the first of %d expired "
+        "days: %s=%d, and today is %s (UTC). To keep them, set another number, or none, and "
         "restart all workers before",
         sink.name,
         INTERVAL / 60,

@@ -27,8 +27,9 @@ from fraudapp.metrics import store_call
 from fraudapp.operation import Operation, PartitionReads, troubles
 from fraudapp.retry import retry_forever
 from fraudapp.settings import Settings
-from fraudapp.sinks.base import DecisionRejected, DecisionSink, SinkUnavailable
+from fraudapp.sinks.base import DecisionSink, SinkUnavailable
 from fraudapp.sinks.checkpoints import NOTE_INTERVAL, Checkpoints, Written
+from fraudapp.sinks.poison_rows import OnRejected, save_isolating
 from fraudapp.sinks.progress import Progress
 from fraudapp.sinks.progress_records import unpurged
 from fraudapp.sinks.write_buffer import BufferedBatch, WriteBuffer
@@ -48,9 +49,6 @@ READ_RETRY_INTERVAL: Final = 1.0
 """Seconds until a partition of the log that could not be read is tried again."""
 COMMIT_INTERVAL: Final = 1.0
 """Seconds between two commits of the written offsets."""
-
-OnRejected = Callable[[str, Decision, DecisionRejected], Awaitable[None]]
-"""Takes the name of a sink, a poison row, and the reason why the sink will never take it."""
 
 
 class SinkWriter(Service):
@@ -84,7 +82,7 @@ class SinkWriter(Service):
         self.sink = sink
         self.failure: str | None = None
         """Why the sink is unavailable; None while it takes decisions."""
-        self.taking_over = Operation(
+        self.finding_progress = Operation(
             f"asking how far {sink.name} has come with {settings.decisions_topic}"
         )
         self._saving = Operation(f"saving to {sink.name}, for which decisions wait in the log")
@@ -102,7 +100,7 @@ class SinkWriter(Service):
         self._rewound: set[int] = set()
         self._buffer = WriteBuffer()
         self._running: asyncio.Future[None] | None = None
-        self._tried = asyncio.Event()
+        self._attempted = asyncio.Event()
         self._work = Event()
         self._full_batch = Event()
         super().__init__()
@@ -119,7 +117,7 @@ class SinkWriter(Service):
 
     def troubles(self) -> list[str]:
         """Return the reads from Kafka that fail, and why; a sink that is down is not among them."""
-        return troubles([self.taking_over, *self._partition_reads.values()])
+        return troubles([self.finding_progress, *self._partition_reads.values()])
 
     def written(self, partition: int) -> int | None:
         """Return the written offset of a partition of this worker; None until it is known."""
@@ -166,9 +164,9 @@ class SinkWriter(Service):
         self._enqueued = {partition: written.offset for partition, written in self._written.items()}
         self.notify()
 
-    async def tried(self) -> None:
+    async def attempted(self) -> None:
         """Return once the first attempt to open the sink has succeeded or failed."""
-        await self._tried.wait()
+        await self._attempted.wait()
 
     async def on_start(self) -> None:
         """Connect to the broker; the sink may be down."""
@@ -186,7 +184,7 @@ class SinkWriter(Service):
 
     async def _run(self) -> None:
         await self._retry(self.sink.open)
-        self._tried.set()
+        self._attempted.set()
         while not self.should_stop:
             await self._work.wait()
             self._work.clear()
@@ -276,11 +274,11 @@ class SinkWriter(Service):
                 own = [r for r, each in zip(records, counting, strict=True) if each is r.decision]
                 fingerprint = own[-1].fingerprint if own else fingerprint
         except INDEX_FAILED as exc:
-            self._decisions.failed(exc)
+            self._decisions.repair(exc)
             return
         except LogCut as exc:
             log.warning("%s", exc)
-            self._decisions.doubted(partition)
+            self._decisions.recheck(partition)
             return
         except KafkaError as exc:  # other partitions can be read and saved meanwhile
             self._partition_reads[partition].failed(exc)
@@ -314,7 +312,7 @@ class SinkWriter(Service):
                         await action()
                 except SinkUnavailable as exc:
                     self.failure = str(exc)
-                    self._tried.set()
+                    self._attempted.set()
                     raise
         if self.failure is not None:
             log.info("%s is back; %d decisions behind", self.sink.name, self.lag)
@@ -337,26 +335,3 @@ class SinkWriter(Service):
                 self._rewound.add(partition)
                 self.notify()
         await self._checkpoints.save(dict(self._written), note=note)
-
-
-async def save_isolating(
-    sink: DecisionSink,
-    decisions: Sequence[Decision],
-    on_rejected: OnRejected,
-    batch: Batch | None = None,
-) -> None:
-    """Save decisions, and isolate poison rows: `on_rejected` gets each, the rest is saved.
-
-    A batch that the sink rejects is halved until the poison rows are alone. `batch` holds the same
-    decisions, if there is one already. Raises `SinkUnavailable`; the same call may then be made
-    again.
-    """
-    try:
-        await sink.save(batch or Batch(decisions))
-    except DecisionRejected as exc:
-        if len(decisions) == 1:
-            await on_rejected(sink.name, decisions[0], exc)
-            return
-        half = len(decisions) // 2
-        await save_isolating(sink, decisions[:half], on_rejected)
-        await save_isolating(sink, decisions[half:], on_rejected)

@@ -23,7 +23,7 @@ from models.files.packed import unbz2, unxz
 
 STDIN: Final = Path("-")
 """The path that stands for standard input."""
-LONGEST: Final = 4 << 20
+MAX_LINE_CHARACTERS: Final = 4 << 20
 """Characters of a line. A longer line is no transaction, and is not held in memory."""
 
 _UNPACK: Final[dict[bytes, Callable[[Any], Any]]] = {
@@ -60,12 +60,12 @@ class Line(NamedTuple):
     number: int
     """From 1."""
     text: str
-    """Bytes that are not UTF-8 become lone surrogates; a line longer than `LONGEST` is cut."""
+    """At most `MAX_LINE_CHARACTERS`; bytes that are not UTF-8 become lone surrogates."""
 
     @property
     def cut(self) -> bool:
         """Whether the line was longer."""
-        return len(self.text) >= LONGEST
+        return len(self.text) >= MAX_LINE_CHARACTERS
 
 
 def shown(path: Path) -> str:
@@ -92,15 +92,15 @@ def lines(path: Path) -> Iterator[Line]:
     try:
         with ExitStack() as stack:
             text = _text(path, stack)
-            while line := text.readline(LONGEST):
+            while line := text.readline(MAX_LINE_CHARACTERS):
                 number += 1
                 yield Line(number, line)
-                while len(line) >= LONGEST and not line.endswith("\n"):
-                    line = text.readline(LONGEST)
+                while len(line) >= MAX_LINE_CHARACTERS and not line.endswith("\n"):
+                    line = text.readline(MAX_LINE_CHARACTERS)
     except UnicodeDecodeError as exc:
         raise UnreadableFile(
             f"{shown(path)}, line {number + 1}: is not {exc.encoding.upper()}, as the beginning of "
-            "the file says; nothing from there on is read. Save it as UTF-8"
+            "the file says; the rest is not read. Save it as UTF-8"
         ) from exc
     except _DAMAGED as exc:
         why = (isinstance(exc, OSError) and exc.strerror) or ""
@@ -108,7 +108,7 @@ def lines(path: Path) -> Iterator[Line]:
             raise UnreadableFile(f"{shown(path)} cannot be read: {why}") from exc
         raise UnreadableFile(
             f"{shown(path)}, line {number + 1}: the file is damaged or cut off "
-            f"({why or legible(str(exc))}); nothing from there on is read"
+            f"({why or legible(str(exc))}); the rest is not read"
         ) from exc
 
 

@@ -61,7 +61,7 @@ class Packed(io.RawIOBase):
                 break
             block = self._packed.read(BLOCK)
         if padding % PADDING:
-            raise lzma.LZMAError("something is behind a stream")
+            raise lzma.LZMAError("there are other bytes behind a stream")
         if not block:
             return None
         self._stream = self._begin()

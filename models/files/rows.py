@@ -39,7 +39,7 @@ class BadRow(NamedTuple):
     line: int
     errors: list[FieldError]
 
-    def told(self, path: Path) -> str:
+    def sentence(self, path: Path) -> str:
         """Return the errors as a sentence; it quotes the file, so it may hold any characters."""
         problems = "; ".join(map(str, self.errors))
         return f"{shown(path)}, line {self.line}, row {self.number}: {problems}"

@@ -20,7 +20,7 @@ Floats = NDArray[np.float64]
 SLOPE_SPREAD = 0.1
 SHIFT_SPREAD = 0.5
 """Standard deviations of the normal priors: on the slope around 1, on the shift around 0."""
-LEAST_SLOPE = 0.1
+MIN_SLOPE = 0.1
 
 
 class Calibration(NamedTuple):
@@ -53,12 +53,12 @@ def calibrate(raw: Floats, fraud: NDArray[np.bool_], weight: Floats) -> Calibrat
         found: Floats = np.array([[spread @ raw**2, mixed], [mixed, spread.sum()]])
         return found + np.diag([SLOPE_SPREAD**-2, SHIFT_SPREAD**-2])
 
-    bounds = [(LEAST_SLOPE, None), (None, None)]
+    bounds = [(MIN_SLOPE, None), (None, None)]
     at = minimize(loss, x0=(1.0, 0.0), jac=True, bounds=bounds).x
-    if at[0] > LEAST_SLOPE:
+    if at[0] > MIN_SLOPE:
         # Newton steps, to all digits except the last: those depend on the processor, and rounding
         # removes them.
         for _ in range(3):
             at = at - np.linalg.solve(curvature(at), loss(at)[1])
     slope, shift = np.round(at, DIGITS).tolist()
-    return Calibration(max(slope, LEAST_SLOPE), shift)
+    return Calibration(max(slope, MIN_SLOPE), shift)

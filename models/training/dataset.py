@@ -14,7 +14,7 @@ from models.characters import legible
 from models.errors import TrainingDataError
 from models.features import TYPE_CODES, Matrix, from_columns
 from models.files.rows import BadRow, UnreadableFile, rows
-from models.records import LARGEST_STEP
+from models.records import MAX_STEP
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -82,7 +82,7 @@ def _read(source: Source) -> pd.DataFrame:
             columns[name].append(row.fields.get(name))
     if bad:
         more = f"; {len(bad) - 1} more rows cannot be read" if len(bad) > 1 else ""
-        raise UnreadableFile(legible(bad[0].told(source)) + more)
+        raise UnreadableFile(legible(bad[0].sentence(source)) + more)
     frame: pd.DataFrame = pd.DataFrame(columns, index=pd.Index(lines, name="line"))
     return frame
 
@@ -93,7 +93,7 @@ def _checked(frame: pd.DataFrame, weight_legit: float) -> Labelled:
     if frame.empty:
         raise ValueError("it holds no transactions")
     money = {name: _numbers(frame, name, 0.0, np.inf) for name in MONEY}
-    step = _numbers(frame, "step", 1, LARGEST_STEP, whole=True)
+    step = _numbers(frame, "step", 1, MAX_STEP, whole=True)
     fraud = _numbers(frame, "isFraud", 0, 1, whole=True) == 1.0
     kinds = frame["type"].to_numpy(dtype=object)
     _refuse(frame, "type", ~np.isin(kinds.astype(str), list(TYPE_CODES)), f"one of {[*TYPE_CODES]}")

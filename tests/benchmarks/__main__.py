@@ -27,7 +27,7 @@ from tests.benchmarks.latency import latencies
 from tests.benchmarks.plan import PLANS, Plan
 from tests.benchmarks.plot import draw
 from tests.benchmarks.rounds import NOT_COMPARED, compare
-from tests.benchmarks.stack import Stack, corner, running
+from tests.benchmarks.stack import Stack, namespace, running
 from tests.benchmarks.surroundings import surroundings
 
 RESULTS: Final = Path(".cache/bench")
@@ -103,7 +103,7 @@ def _measure(plan: Plan, parts: Sequence[str]) -> dict[str, Any]:
 
 def _stages(stack: Stack, say: Callable[[str], None]) -> stages.Costs:
     say("stages")
-    with corner(stack, make_topic(stack.broker, 4), 4) as own:
+    with namespace(stack, make_topic(stack.broker, 4), 4) as own:
         return stages.computing(stack.trained) | stages.storing(own, stack.trained)
 
 

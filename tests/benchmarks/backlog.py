@@ -18,7 +18,7 @@ from msgspec import json
 from data.generator import generate
 from data.plan import Plan
 
-DISTINCT = 50_000
+DISTINCT_ROWS = 50_000
 """Rows that are generated; from there on they come again under new ids."""
 
 
@@ -76,5 +76,5 @@ def messages(count: int, prefix: str = "t") -> Iterator[tuple[bytes, bytes]]:
 @lru_cache(maxsize=1)
 def _tails() -> list[bytes]:
     """JSON of each generated row without its opening brace."""
-    rows = generate(Plan(rows=DISTINCT, seed=7))
+    rows = generate(Plan(rows=DISTINCT_ROWS, seed=7))
     return [json.encode(row._asdict())[1:] for row in rows]

@@ -57,7 +57,7 @@ LIMITS: Final = (
     Contender("confluent-kafka consume", f"{_PEERS}.consume_confluent", (), False, "file"),
     Contender("aiokafka getmany", f"{_PEERS}.consume_aiokafka", (), False, "file"),
 )
-EVERY: Final = (
+ALL_CONTENDERS: Final = (
     OURS,
     OURS_ALONE,
     RAW,

@@ -15,23 +15,23 @@ from fraudapp.process.malloc import TRIM_INTERVAL
 from tests.benchmarks.backlog import drop_topic, fill, make_topic
 from tests.benchmarks.contenders import OURS
 from tests.benchmarks.plan import Plan
-from tests.benchmarks.stack import Stack, corner
+from tests.benchmarks.stack import Stack, namespace
 from tests.benchmarks.throughput import Started, observers, process, resident, wait_for
 from tests.benchmarks.watch import Log, Sinks, Stalled
 from tests.benchmarks.watch import measure as measure_rate
 
 Figures = dict[str, float]
-FIRST_MEMORY = 1_000_000  # events after which memory is looked at first
+FIRST_MEMORY_EVENTS = 1_000_000  # events after which memory is looked at first
 # Seconds from the last event to a worker at rest: one call sees the last change, the next lets the
 # indexes be written to disk, the third gives back what they held.
-RESTING = 3 * TRIM_INTERVAL
+REST_SECONDS = 3 * TRIM_INTERVAL
 # Seconds that workers may be frozen, and send no heartbeats; Faust allows less than 90.
 FREEZABLE = {"FRAUD_BROKER_SESSION_TIMEOUT": "80"}
-ANSWER = 900.0  # seconds a phase that does not end may take
+PHASE_TIMEOUT_SECONDS = 900.0  # seconds a phase that does not end may take
 
 
 def measure(stack: Stack, plan: Plan, say: Callable[[str], None]) -> Figures:
-    """Everything that the plan asks for, by name; what fails is told and left out."""
+    """All figures that the plan asks for, by name; one that fails is printed and left out."""
     figures: Figures = {}
     steps: list[Callable[[], Figures]] = [
         partial(rate_of_group, stack, plan, *sizes) for sizes in plan.growth
@@ -60,7 +60,7 @@ def rate_of_group(stack: Stack, plan: Plan, partitions: int, workers: int) -> Fi
     topic = make_topic(stack.broker, partitions)
     with ExitStack() as cleanup:
         cleanup.callback(drop_topic, stack.broker, topic)
-        own = cleanup.enter_context(corner(stack, topic, partitions))
+        own = cleanup.enter_context(namespace(stack, topic, partitions))
         own.environment.update(FREEZABLE)
         group = [cleanup.enter_context(process(own, OURS, number)) for number in range(workers)]
         for started in group:
@@ -82,7 +82,7 @@ def memory(stack: Stack, plan: Plan) -> Figures:
     figures: Figures = {}
     with ExitStack() as cleanup:
         cleanup.callback(drop_topic, stack.broker, topic)
-        own = cleanup.enter_context(corner(stack, topic, plan.partitions))
+        own = cleanup.enter_context(namespace(stack, topic, plan.partitions))
         own.environment["FRAUD_REDIS_TTL"] = "60"  # or the server's memory would be the limit
         own.environment.update(FREEZABLE)
         started = cleanup.enter_context(process(own, OURS))
@@ -90,7 +90,7 @@ def memory(stack: Stack, plan: Plan) -> Figures:
         log, sinks = Log(own, plan.partitions), Sinks(own)
         held: list[tuple[int, float]] = []
         written = 0
-        first, last = min(FIRST_MEMORY, plan.memory_events // 5), plan.memory_events
+        first, last = min(FIRST_MEMORY_EVENTS, plan.memory_events // 5), plan.memory_events
         for events in (first, last):
             _fill_before([started], stack.broker, topic, events - written, f"from-{written}")
             written = events
@@ -104,8 +104,8 @@ def memory(stack: Stack, plan: Plan) -> Figures:
                     return False
                 return min(sinks.in_s3(), sinks.in_postgres()) >= events
 
-            wait_for(kept, ANSWER, f"{events} events are in the sinks")
-            time.sleep(RESTING)
+            wait_for(kept, PHASE_TIMEOUT_SECONDS, f"{events} events are in the sinks")
+            time.sleep(REST_SECONDS)
             figures[f"MiB at rest after {events:,} events"] = resident(started.child)
         for start, end in ((first, 2 * first), (last - first, last)):
             if window := [mib for decided, mib in held if start < decided < end]:
@@ -121,12 +121,14 @@ def recovery(stack: Stack, plan: Plan, size: int) -> Figures:
     figures: Figures = {}
     with ExitStack() as cleanup:
         cleanup.callback(drop_topic, stack.broker, topic)
-        own = cleanup.enter_context(corner(stack, topic, plan.partitions))
+        own = cleanup.enter_context(namespace(stack, topic, plan.partitions))
         fill(stack.broker, topic, size)
         with process(own, OURS) as started:
             log = Log(own, plan.partitions)
-            wait_for(started.ready, ANSWER, "the worker is ready")
-            wait_for(lambda: log.decided() >= size, ANSWER, f"{size} events are decided")
+            wait_for(started.ready, PHASE_TIMEOUT_SECONDS, "the worker is ready")
+            wait_for(
+                lambda: log.decided() >= size, PHASE_TIMEOUT_SECONDS, f"{size} events are decided"
+            )
             started.child.stop()
         for number, (name, prepare) in enumerate((("kept", _keep), ("lost", _lose)), start=1):
             prepare(own.folder / "data-0")
@@ -137,7 +139,7 @@ def recovery(stack: Stack, plan: Plan, size: int) -> Figures:
                 return log.decided() >= awaited
 
             with process(own, OURS) as started:
-                seconds = wait_for(decided, ANSWER, "a decision")
+                seconds = wait_for(decided, PHASE_TIMEOUT_SECONDS, "a decision")
                 started.child.stop()
             figures[f"s from start to decision, index of {size:,} {name}"] = seconds
     return figures

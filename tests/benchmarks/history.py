@@ -19,7 +19,7 @@ from fraudapp.sinks.postgres.sink import PostgresSink
 from tests.support.decisions import decision
 
 BATCHES = 60
-SIZE = 1_000
+BATCH_ROWS = 1_000
 
 
 async def measure(url: str, days: int) -> str:
@@ -29,7 +29,7 @@ async def measure(url: str, days: int) -> str:
     for day in range(0, days, 5) if hasattr(sink, "maintain") else ():
         await sink.maintain((today - timedelta(days=day)).date())
     batches = [
-        Batch([decision(f"{number}-{n}", decided_at=today) for n in range(SIZE)])
+        Batch([decision(f"{number}-{n}", decided_at=today) for n in range(BATCH_ROWS)])
         for number in range(BATCHES)
     ]
     took = []
@@ -43,7 +43,7 @@ async def measure(url: str, days: int) -> str:
         await sink.get(f"{number % BATCHES}-{number}")
         found.append(perf_counter() - start)
     await sink.close()
-    return f"{SIZE / median(took):,.0f} rows/s, {median(found) * 1e3:.2f} ms a lookup"
+    return f"{BATCH_ROWS / median(took):,.0f} rows/s, {median(found) * 1e3:.2f} ms a lookup"
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ import aiohttp
 from tests.benchmarks.backlog import drop_topic, make_topic
 from tests.benchmarks.contenders import OURS
 from tests.benchmarks.plan import Plan
-from tests.benchmarks.stack import Stack, corner
+from tests.benchmarks.stack import Stack, namespace
 from tests.benchmarks.throughput import process, wait_for
 from tests.latency_probe import probe
 
@@ -40,7 +40,7 @@ def latencies(stack: Stack, plan: Plan, say: Callable[[str], None]) -> dict[str,
     measured: defaultdict[str, list[Figures]] = defaultdict(list)
     topic = make_topic(stack.broker, plan.partitions)
     try:
-        with corner(stack, topic, plan.partitions) as own, process(own, OURS) as started:
+        with namespace(stack, topic, plan.partitions) as own, process(own, OURS) as started:
             wait_for(started.ready, 60, "the worker is ready")
 
             def probed(rate: int, seconds: float) -> Figures:

@@ -9,7 +9,7 @@ from typing import Any
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from tests.benchmarks.contenders import EVERY, OURS
+from tests.benchmarks.contenders import ALL_CONTENDERS, OURS
 from tests.benchmarks.report import medians
 
 OURS_COLOR, OTHERS_COLOR = "#1f6f54", "#9aa5b1"
@@ -17,7 +17,7 @@ OURS_COLOR, OTHERS_COLOR = "#1f6f54", "#9aa5b1"
 
 def draw(measured: Mapping[str, Any], path: Path) -> None:
     """Write bars of the median rates, with all sinks on, as PNG."""
-    storing = {each.name for each in EVERY if each.sinks}
+    storing = {each.name for each in ALL_CONTENDERS if each.sinks}
     rates = {name: rate for name, rate in medians(measured).items() if name in storing}
     names = list(rates)[::-1]
     figure = Figure(figsize=(8, 0.5 + 0.45 * len(names)), layout="constrained")

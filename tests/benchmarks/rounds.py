@@ -108,7 +108,7 @@ def _ratio(ours: float, theirs: float) -> float:
 
 
 def _tried(stack: Stack, contender: Contender, topic: str, plan: Plan, say: Say) -> float:
-    """Rate of a contender; 0 if it fails, which is told."""
+    """Rate of a contender; 0 if it fails, which is printed."""
     try:
         rate: Rate = rate_of(
             stack,

@@ -1,8 +1,8 @@
-"""The servers under every measurement, and a fresh corner of each for every run.
+"""The servers under every measurement, and a fresh namespace of each for every run.
 
-Apache Kafka, PostgreSQL, Redis and S3Proxy: the same real processes as in the tests. A corner has a
-database, an empty Redis, a bucket, a data folder and a consumer group of its own; when it is left,
-all that was kept in it is dropped, so that no run pays for the one before it.
+Apache Kafka, PostgreSQL, Redis and S3Proxy: the same real processes as in the tests. Each namespace
+has a database, an empty Redis, a bucket, a data folder and a consumer group of its own; all of it
+is dropped at the end, so that no run pays for the one before it.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ def running(say: Callable[[str], None], training_rows: int | None) -> Iterator[S
 
 
 @dataclass
-class Corner:
+class Namespace:
     """What one run has to itself."""
 
     stack: Stack
@@ -127,8 +127,8 @@ class Corner:
 
 
 @contextmanager
-def corner(stack: Stack, transactions: str, partitions: int) -> Iterator[Corner]:
-    """Make an empty corner whose input is a topic that may be full already; drop it at the end."""
+def namespace(stack: Stack, transactions: str, partitions: int) -> Iterator[Namespace]:
+    """Make an empty namespace whose input topic may be full already; drop it at the end."""
     name = f"b-{uuid.uuid4().hex[:10]}"
     asyncio.run(_create_database(stack, name))
     with redis.Redis(port=stack.redis.port) as client:
@@ -148,7 +148,7 @@ def corner(stack: Stack, transactions: str, partitions: int) -> Iterator[Corner]
         "FRAUD_ARCHIVE_URL": f"s3://{name}",
         "BENCH_PIPELINE": str(stack.pipeline),
     }
-    made = Corner(stack, name, inherited | settings)
+    made = Namespace(stack, name, inherited | settings)
     made.folder.mkdir()
     try:
         yield made

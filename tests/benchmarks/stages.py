@@ -39,10 +39,10 @@ from models.records import Decision
 from models.scorer import Scorer
 from models.training.train import TrainedModel, train
 from tests.benchmarks.backlog import messages
-from tests.benchmarks.stack import Corner
+from tests.benchmarks.stack import Namespace
 
-BATCH: Final = 500
-STORED: Final = 20  # batches that are saved to each sink
+BATCH_ROWS: Final = 500
+SAVED_BATCHES: Final = 20  # batches that are saved to each sink
 
 Costs = dict[str, float]
 
@@ -53,12 +53,12 @@ def microseconds(call: Callable[[], object], number: int) -> float:
 
 
 def computing(trained: TrainedModel) -> Costs:
-    """Microseconds an event of each stage that computes; in batches of `BATCH` where not said."""
+    """Microseconds an event of each computing stage, in batches of `BATCH_ROWS` unless said."""
     scorer, policy = _scorer(trained), Policy()
     raws = [value for _, value in messages(20_000)]
     records = [parse(raw) for raw in raws]
-    candidates = _candidates(raws[:BATCH])
-    batch, one = records[:BATCH], records[:1]
+    candidates = _candidates(raws[:BATCH_ROWS])
+    batch, one = records[:BATCH_ROWS], records[:1]
     ids = [record.transaction_id for record in batch]
     matrix = features(batch).astype(np.float64)
     now = datetime.now(timezone.utc)
@@ -72,44 +72,44 @@ def computing(trained: TrainedModel) -> Costs:
     with tempfile.TemporaryDirectory() as folder:
         looking, taking = _index(Path(folder) / "ledger", decisions)
     return {
-        "parse": microseconds(lambda: [parse(raw) for raw in raws[:BATCH]], 20) / BATCH,
-        "key partition": microseconds(lambda: key_partitions(ids, 4), 20) / BATCH,
+        "parse": microseconds(lambda: [parse(raw) for raw in raws[:BATCH_ROWS]], 20) / BATCH_ROWS,
+        "key partition": microseconds(lambda: key_partitions(ids, 4), 20) / BATCH_ROWS,
         "index: find new ids": looking,
-        "features": microseconds(lambda: features(batch), 20) / BATCH,
-        "features and score": microseconds(lambda: scorer.score(batch), 20) / BATCH,
-        "features, score, decision": microseconds(deciding(BATCH), 20) / BATCH,
-        "encode": microseconds(lambda: [encode(each) for each in decisions], 20) / BATCH,
+        "features": microseconds(lambda: features(batch), 20) / BATCH_ROWS,
+        "features and score": microseconds(lambda: scorer.score(batch), 20) / BATCH_ROWS,
+        "features, score, decision": microseconds(deciding(BATCH_ROWS), 20) / BATCH_ROWS,
+        "encode": microseconds(lambda: [encode(each) for each in decisions], 20) / BATCH_ROWS,
         "index: take decisions": taking,
         "reasons, each of many": microseconds(lambda: scorer.explain(records, stopped), 20)
         / len(stopped),
         "reasons, one row": microseconds(lambda: scorer.explain(records, stopped[:1]), 100),
         "features and score, one row": microseconds(lambda: scorer.score(one), 200),
         "features, score, decision, one row": microseconds(deciding(1), 200),
-        "scikit-learn": microseconds(lambda: predict(matrix), 5) / BATCH,
+        "scikit-learn": microseconds(lambda: predict(matrix), 5) / BATCH_ROWS,
         "scikit-learn, one row": microseconds(lambda: predict(matrix[:1]), 10),
     }
 
 
-def storing(own: Corner, trained: TrainedModel) -> Costs:
+def storing(own: Namespace, trained: TrainedModel) -> Costs:
     """Microseconds an event of each sink's `save`, with the time spent waiting for it."""
     return asyncio.run(_storing(own, trained))
 
 
-async def _storing(own: Corner, trained: TrainedModel) -> Costs:
+async def _storing(own: Namespace, trained: TrainedModel) -> Costs:
     sinks = Sinks(load(own.with_data_folder()))
     scorer, now = _scorer(trained), datetime.now(timezone.utc)
-    raws = [value for _, value in messages(BATCH * STORED)]
+    raws = [value for _, value in messages(BATCH_ROWS * SAVED_BATCHES)]
     decisions = decide(_candidates(raws), scorer=scorer, policy=Policy(), now=now)
     costs: Costs = {}
     for sink in sinks.each:
         await sink.open()
         spent = []
-        for start in range(0, len(decisions), BATCH):
-            batch = Batch(decisions[start : start + BATCH])
+        for start in range(0, len(decisions), BATCH_ROWS):
+            batch = Batch(decisions[start : start + BATCH_ROWS])
             begin = time.perf_counter()
             await sink.save(batch)
             spent.append(time.perf_counter() - begin)
-        costs[f"save to {sink.name}"] = statistics.median(spent) / BATCH * 1e6
+        costs[f"save to {sink.name}"] = statistics.median(spent) / BATCH_ROWS * 1e6
         await sink.close()
     return costs
 
@@ -140,14 +140,14 @@ def _index(folder: Path, decisions: list[Decision]) -> tuple[float, float]:
             number += 1
 
     spent = []
-    for _ in range(100_000 // BATCH):
+    for _ in range(100_000 // BATCH_ROWS):
         records = list(renamed())
         begin = time.perf_counter()
         index.apply(records, index.next_offset + len(records))
         spent.append(time.perf_counter() - begin)
-    looking = microseconds(lambda: index.find(ids), 20) / BATCH
+    looking = microseconds(lambda: index.find(ids), 20) / BATCH_ROWS
     index.close()
-    return looking, statistics.median(spent) / BATCH * 1e6
+    return looking, statistics.median(spent) / BATCH_ROWS * 1e6
 
 
 def main() -> None:

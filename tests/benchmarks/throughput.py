@@ -1,4 +1,4 @@
-"""Events a second of one contender on a topic that is full, in a corner of its own."""
+"""Events a second of one contender on a topic that is full, in a namespace of its own."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import psutil
 from fraudapp.local.probes import http_status
 from fraudapp.local.processes import Child, ProcessError
 from tests.benchmarks.contenders import Contender
-from tests.benchmarks.stack import Corner, Stack, corner
+from tests.benchmarks.stack import Namespace, Stack, namespace
 from tests.benchmarks.watch import Log, Rate, Sinks, measure
 
 ROOT: Final = Path(__file__).parents[2]
@@ -27,7 +27,7 @@ def rate_of(
 
     Raises `ProcessError` with the end of its log if it ends, `watch.Stalled` if it never begins.
     """
-    with corner(stack, topic, partitions) as own:
+    with namespace(stack, topic, partitions) as own:
         own.environment |= {
             "BENCH_STORES": str(int(contender.sinks)),
             "BENCH_COUNT": str(count),
@@ -63,7 +63,7 @@ class Started(NamedTuple):
 
 
 @contextmanager
-def process(own: Corner, contender: Contender, number: int = 0) -> Iterator[Started]:
+def process(own: Namespace, contender: Contender, number: int = 0) -> Iterator[Started]:
     """Start a contender's process; it is killed at the end, for there is nothing to lose."""
     environment = own.with_data_folder(number)
     child = Child(
@@ -81,7 +81,7 @@ def process(own: Corner, contender: Contender, number: int = 0) -> Iterator[Star
 
 
 def observers(
-    own: Corner, contender: Contender, partitions: int
+    own: Namespace, contender: Contender, partitions: int
 ) -> tuple[Callable[[], int], Callable[[], int], Callable[[], int]]:
     """How many events are done: at a glance, as far as counts, and beyond doubt; see `measure`."""
     if contender.watched == "log":

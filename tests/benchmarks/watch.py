@@ -19,9 +19,9 @@ import redis
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from fraudapp.sinks.archive.files import SUFFIX
-from tests.benchmarks.stack import Corner
+from tests.benchmarks.stack import Namespace
 
-POLL: Final = 0.02  # seconds between two looks
+POLL_SECONDS: Final = 0.02  # seconds between two looks
 _NO_TOPIC: Final = (
     KafkaError._UNKNOWN_PARTITION,
     KafkaError.UNKNOWN_TOPIC_OR_PART,
@@ -47,12 +47,12 @@ class Stalled(RuntimeError):
 
 
 class Sinks:
-    """What a corner's sinks hold."""
+    """What a namespace's sinks hold."""
 
-    def __init__(self, corner: Corner) -> None:
-        self._url = corner.environment["FRAUD_POSTGRES_URL"].replace("+asyncpg", "")
-        self._redis = redis.Redis(port=corner.stack.redis.port)
-        self._bucket = corner.bucket
+    def __init__(self, namespace: Namespace) -> None:
+        self._url = namespace.environment["FRAUD_POSTGRES_URL"].replace("+asyncpg", "")
+        self._redis = redis.Redis(port=namespace.stack.redis.port)
+        self._bucket = namespace.bucket
 
     def in_redis(self) -> int:
         """Keys."""
@@ -88,12 +88,14 @@ class Sinks:
 class Log:
     """The decision log of our worker: the ends of the topic's partitions."""
 
-    def __init__(self, corner: Corner, partitions: int) -> None:
+    def __init__(self, namespace: Namespace, partitions: int) -> None:
         self._topic = [
-            TopicPartition(corner.decisions_topic, number) for number in range(partitions)
+            TopicPartition(namespace.decisions_topic, number) for number in range(partitions)
         ]
-        broker = corner.stack.broker
-        self._consumer = Consumer({"bootstrap.servers": broker, "group.id": f"{corner.name}-watch"})
+        broker = namespace.stack.broker
+        self._consumer = Consumer(
+            {"bootstrap.servers": broker, "group.id": f"{namespace.name}-watch"}
+        )
 
     def decided(self) -> int:
         """Decisions so far; none before the topic is there."""
@@ -130,12 +132,12 @@ def measure(
         alive()
         if time.monotonic() - begin > start_within:
             raise Stalled(f"nothing happened within {start_within:g} s")
-        time.sleep(POLL)
+        time.sleep(POLL_SECONDS)
     begin = time.monotonic()
     end = begin + limit
     while seen() < count and time.monotonic() < end:
         alive()
-        time.sleep(POLL)
+        time.sleep(POLL_SECONDS)
     while True:
         asked = time.monotonic()
         done = kept()
@@ -146,7 +148,7 @@ def measure(
             return Rate(events / seconds, events, seconds, done >= count)
         alive()
         # Counting is work for the servers: at most a fifth of the time.
-        time.sleep(max(POLL, 4 * (time.monotonic() - asked)))
+        time.sleep(max(POLL_SECONDS, 4 * (time.monotonic() - asked)))
 
 
 def _named(path: Path) -> int:

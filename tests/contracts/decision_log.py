@@ -13,11 +13,11 @@ from typing import Final, Protocol
 from fraudapp.decisions.batch import Batch
 from fraudapp.decisions.index import DecisionIndex, IndexDamaged
 from fraudapp.process.disk import DiskFull
-from tests.support.decisions import decision, id_at_home
+from tests.support.decisions import decision, id_in_partition
 
 PARTITIONS: Final = 4
-X, Y, Z = (id_at_home(0, count, PARTITIONS) for count in range(3))
-ELSEWHERE: Final = id_at_home(1, 0, PARTITIONS)
+X, Y, Z = (id_in_partition(0, count, PARTITIONS) for count in range(3))
+ELSEWHERE: Final = id_in_partition(1, 0, PARTITIONS)
 
 
 class Log(Protocol):
@@ -27,7 +27,7 @@ class Log(Protocol):
     def is_ready(self, partition: int, /, generation: int) -> bool: ...
     async def ready(self, partition: int, /, generation: int) -> DecisionIndex: ...
     async def append(self, partition: int, /, batch: Batch, next_offset: int) -> bool: ...
-    def failed(self, exc: IndexDamaged | DiskFull, /) -> None: ...
+    def repair(self, exc: IndexDamaged | DiskFull, /) -> None: ...
 
 
 def scores(index: DecisionIndex, *ids: str) -> dict[str, float]:
@@ -124,27 +124,25 @@ class DecisionLogContract:
         damaged, sound = [await log.ready(each, generation=1) for each in (0, 1)]
         assert await log.append(0, Batch([decision(X)]), 0)
         failure = IndexDamaged(damaged, "of a test")
-        log.failed(failure)
+        log.repair(failure)
         assert log.index(0) is None
         assert not log.is_ready(0, generation=1)
         assert log.index(1) is sound
         made = await log.ready(0, generation=1)
         assert made is not damaged
         assert list(made.find([X])) == [X]
-        log.failed(failure)  # by somebody else who has found out
+        log.repair(failure)  # by somebody else who has found out
         assert log.index(0) is made
         assert await log.append(0, Batch([decision(Y)]), made.next_offset)
 
-    async def test_an_index_whose_disk_took_nothing_is_read_in_again(
-        self, logs: Sequence[Log]
-    ) -> None:
+    async def test_an_index_whose_disk_was_full_is_read_in_again(self, logs: Sequence[Log]) -> None:
         ours, theirs = logs
         index = await ours.ready(0, generation=1)
         await theirs.ready(0, generation=2)
         assert await theirs.append(0, Batch([decision(X)]), 0)
-        ours.failed(DiskFull(index.folder.with_name("another"), "No space left on device"))
+        ours.repair(DiskFull(index.folder.with_name("another"), "No space left on device"))
         assert ours.is_ready(0, generation=1)
-        ours.failed(DiskFull(index.folder, "No space left on device"))
+        ours.repair(DiskFull(index.folder, "No space left on device"))
         assert ours.index(0) is None
         assert not ours.is_ready(0, generation=1)
         assert await ours.ready(0, generation=1) is index

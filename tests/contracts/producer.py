@@ -25,7 +25,7 @@ class Producer(Protocol):
     """What others ask of a `BatchProducer`."""
 
     async def partitions(self, topic: str, *, afresh: bool = False) -> int: ...
-    async def partitions_when_told(self, topic: str, what: str) -> int: ...
+    async def partitions_with_retry(self, topic: str, what: str) -> int: ...
     async def topic_ids(self, topics: Collection[str], *, wait: bool = False) -> dict[str, str]: ...
     def troubles(self) -> list[str]: ...
     async def append(
@@ -78,7 +78,7 @@ class ProducerContract:
         assert await place.read(2) == []
         assert place.producer.troubles() == []
 
-    async def test_of_nothing_nothing_is_appended(self, place: Place) -> None:
+    async def test_an_empty_batch_appends_nothing(self, place: Place) -> None:
         assert await place.append() == []
         assert await place.append(divide=True) == []
         assert await place.read(0) == []
@@ -119,7 +119,7 @@ class ProducerContract:
         producer, topic = place.producer, place.topic
         assert await producer.partitions(topic) == PARTITIONS
         assert await producer.partitions(topic, afresh=True) == PARTITIONS
-        assert await producer.partitions_when_told(topic, "testing") == PARTITIONS
+        assert await producer.partitions_with_retry(topic, "testing") == PARTITIONS
         ids = await producer.topic_ids([topic], wait=True)
         assert list(ids) == [topic]
         missing = f"{topic}-that-there-is-not"

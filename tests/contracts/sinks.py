@@ -76,7 +76,7 @@ class SinkContract:
         await case.sink.save(batch)  # the sink goes on, also about days that are gone
         assert len(await case.read()) == 100
 
-    async def test_the_store_says_that_it_is_down_and_keeps_all_once_it_is_back(
+    async def test_the_sink_says_that_it_is_down_and_keeps_all_once_it_is_back(
         self, case: Case
     ) -> None:
         first, rest = Batch(BATCH.decisions[:50]), Batch(BATCH.decisions[50:])

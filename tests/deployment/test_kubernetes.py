@@ -1,4 +1,4 @@
-"""What kustomize builds agrees with itself, and with what the application is told."""
+"""The manifests agree with one another, and with the settings of the application."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MECHANISMS = {  # as KEDA calls them
 
 
 def settings_of(objects: Objects) -> Settings:
-    """What the workers are told, but for the secrets."""
+    """The settings of the workers, but for the secrets."""
     given = dict(one(objects, "ConfigMap")["data"])
     if given.get("FRAUD_BROKER_SECURITY", "").startswith("SASL"):
         given |= {"FRAUD_BROKER_USER": "u", "FRAUD_BROKER_PASSWORD": "p"}

@@ -1,4 +1,4 @@
-"""Workers with a trained model, each in a corner of its own."""
+"""Workers with a trained model, each in a namespace of its own."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from tests.support.worker import Worker
 
 
 async def send_to_each(worker: Worker, partitions: int, name: str) -> None:
-    """Ten transactions, and a message that is none, to each partition; the ids are all unlike."""
+    """Send ten transactions and an invalid message to each partition; all ids differ."""
     topic = worker.environment["FRAUD_TRANSACTIONS_TOPIC"]
     async with AIOKafkaProducer(
         bootstrap_servers=worker.environment["FRAUD_BROKER_URL"].removeprefix("kafka://")
@@ -34,7 +34,7 @@ async def test_added_partitions_are_told_at_once_and_decided_after_a_restart(
     workers = [await asyncio.to_thread(new_worker) for _ in range(2)]
     one, other = workers
     await send_to_each(one, 4, "before")
-    await readback.eventually(lambda: fates(one) == (40, 0, 4))
+    await readback.eventually(lambda: totals(one) == (40, 0, 4))
     await add_partitions(kafka.url, one.environment["FRAUD_TRANSACTIONS_TOPIC"], 6)
     for worker in workers:
         _, problem = await readback.eventually(lambda w=worker: not_ready(w), timeout=20)  # type: ignore[misc]
@@ -45,25 +45,25 @@ async def test_added_partitions_are_told_at_once_and_decided_after_a_restart(
     for worker in workers:  # as the sentence says
         assert await asyncio.to_thread(worker.terminate) == 0
         await asyncio.to_thread(worker.start)
-    await readback.eventually(lambda: min(fates(one)[0], fates(other)[0]) == 100)
-    await readback.eventually(lambda: min(fates(one)[2], fates(other)[2]) >= 10)
+    await readback.eventually(lambda: min(totals(one)[0], totals(other)[0]) == 100)
+    await readback.eventually(lambda: min(totals(one)[2], totals(other)[2]) >= 10)
     await readback.everywhere(one.environment, 100)
-    # Sent on twice if a rebalance came in between: then it is told twice, as of one place.
-    letters = await readback.in_topic(one.environment, "dead_letters")
-    assert {place(each) for each in letters} == await bad_inputs(one)
-    assert fates(one)[1] == fates(other)[1] == 0
+    # Rerouted twice if a rebalance came in between: then two dead letters name one position.
+    dead_letters = await readback.in_topic(one.environment, "dead_letters")
+    assert {place(each) for each in dead_letters} == await bad_inputs(one)
+    assert totals(one)[1] == totals(other)[1] == 0
     decided = await readback.in_postgres(one.environment)
     added = [each for each in decided.values() if each["input_partition"] >= 4]
     assert len(added) == 20
 
 
-def place(letter: ConsumerRecord) -> tuple[int, int]:
-    headers = dict(letter.headers)
+def place(dead_letter: ConsumerRecord) -> tuple[int, int]:
+    headers = dict(dead_letter.headers)
     return int(headers["partition"]), int(headers["offset"])
 
 
 async def bad_inputs(worker: Worker) -> set[tuple[int, int]]:
-    """Where producers have put messages that are no transactions; what was sent on left out."""
+    """Positions of invalid messages, without the copies that workers have rerouted."""
     return {
         (each.partition, each.offset)
         for each in await readback.in_topic(worker.environment, "transactions")
@@ -71,7 +71,7 @@ async def bad_inputs(worker: Worker) -> set[tuple[int, int]]:
     }
 
 
-def fates(worker: Worker) -> tuple[int, int, int]:
+def totals(worker: Worker) -> tuple[int, int, int]:
     stats: dict[str, Any] = worker.stats()
     return stats["decisions"]["total"], stats["duplicates"], stats["dead_letters"]["total"]
 

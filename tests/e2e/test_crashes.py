@@ -99,8 +99,8 @@ async def test_two_workers_share_the_work_and_both_know_all_of_it(
     assert compare(await readback.in_s3(other.environment), log) == ([], [])
     history = await readback.in_postgres(other.environment)
     assert other.stats()["decisions"] == readback.outcomes(history)
-    # What the dead worker had told of its partitions is now told by the one that is left, and is
-    # complete: it is a function of the log.
+    # The heartbeats of the remaining worker replace those of the dead one, and are complete: they
+    # are a function of the log.
     await readback.eventually(lambda: _recent(other) == readback.outcomes(history))
     details = other.get("/stats/details")[1]
     blocked = {id_ for id_, row in history.items() if row["decision"] == "BLOCK"}

@@ -1,4 +1,4 @@
-"""What is on disk of a worker, damaged: it is made anew, and nothing is decided twice."""
+"""Damaged indexes and tables are made anew, and nothing is decided twice."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Connections that let the worker wait, more of them than it may open files, cost no decision."""
+"""More idle connections than a worker may open files cost no decision."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from tests.support.messages import send_transactions, transaction
 from tests.support.readback import eventually
 from tests.support.worker import START_TIMEOUT, Worker
 
-FILES = 1_024
-MANY = 1_100
+MAX_OPEN_FILES = 1_024
+CONNECTIONS = 1_100
 POST = b"POST /transactions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
 UNREAD, WAITING = "an unread stream", "a long wait"
 KINDS = {
@@ -36,7 +36,7 @@ def worker(new_worker: Callable[..., Worker]) -> Iterator[Worker]:
     worker = new_worker()
     assert worker.terminate() == 0
     worker.launch()
-    resource.prlimit(worker.child.pid, resource.RLIMIT_NOFILE, (FILES, FILES))
+    resource.prlimit(worker.child.pid, resource.RLIMIT_NOFILE, (MAX_OPEN_FILES, MAX_OPEN_FILES))
     worker.child.wait_until(lambda: worker.get("/readyz")[0] == 200, START_TIMEOUT)
     before = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (before[1], before[1]))
@@ -49,7 +49,7 @@ def test_hostile_connections_cost_no_decision(worker: Worker) -> None:
     with deciding(worker) as count:
         for kind, sent in KINDS.items():
             with ExitStack() as stack:
-                hostile = [stack.enter_context(connected(worker, sent)) for _ in range(MANY)]
+                hostile = [stack.enter_context(connected(worker, sent)) for _ in range(CONNECTIONS)]
                 assert worker.get("/healthz")[0] == worker.get("/readyz")[0] == 200, kind
                 # Who waits for the worker may wait, and others are told to come again.
                 assert worker.get("/stats")[0] == (503 if kind == WAITING else 200), kind

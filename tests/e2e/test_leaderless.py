@@ -1,4 +1,4 @@
-"""Partitions without a leader hold up no other, and are told."""
+"""A partition without a leader holds up no other, and `/readyz` names it."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from tests.support.worker import Worker
 
 pytestmark = pytest.mark.timeout(600)
 
-LOST = 2
-"""The partition of the log that only the node has which goes down."""
-MORE_THAN_A_LANE = 20_000
-"""Of which a quarter, at home in one partition, is more than waits in its queue at any pace."""
+LEADERLESS = 2
+"""The partition of the log whose only replica is on the node that goes down."""
+BACKLOG_ROWS = 20_000
+"""Transactions, so many that those of one partition do not fit into its queue."""
 
 
 @pytest.fixture(scope="module")
@@ -54,9 +54,9 @@ async def test_a_partition_of_the_log_without_a_leader_stops_no_other(
 
     async def decide(name: str, *, all_of_them: bool, count: int = 200) -> int:
         rows = [transaction(f"{name}{number}") for number in range(count)]
-        homes = key_partitions([row["transaction_id"] for row in rows], 4)
+        placed = key_partitions([row["transaction_id"] for row in rows], 4)
         await send_transactions(worker.environment, rows)
-        return len(rows) if all_of_them else sum(home != LOST for home in homes)
+        return len(rows) if all_of_them else sum(each != LEADERLESS for each in placed)
 
     async def come_to(total: int) -> None:
         await readback.eventually(lambda: worker.stats()["decisions"]["total"] == total)
@@ -64,13 +64,13 @@ async def test_a_partition_of_the_log_without_a_leader_stops_no_other(
     total = await decide("before", all_of_them=True)
     await come_to(total)
     cluster.nodes[3].kill()
-    expected = total + await decide("while", all_of_them=False, count=MORE_THAN_A_LANE)
+    expected = total + await decide("while", all_of_them=False, count=BACKLOG_ROWS)
     await come_to(expected)
     await readback.everywhere(worker.environment, expected)
 
     def told() -> bool:
         status, answer = worker.get("/readyz")
-        named = f"{log}/{LOST}", f"partition {LOST} of {log}"
+        named = f"{log}/{LEADERLESS}", f"partition {LEADERLESS} of {log}"
         return status == 503 and any(name in str(answer) for name in named)
 
     await readback.eventually(told)
@@ -82,8 +82,8 @@ async def test_a_partition_of_the_log_without_a_leader_stops_no_other(
     await readback.everywhere(worker.environment, expected)
     await readback.eventually(told)
     await asyncio.to_thread(cluster.nodes[3].restart)
-    await come_to(400 + MORE_THAN_A_LANE)
-    await readback.everywhere(worker.environment, 400 + MORE_THAN_A_LANE)
+    await come_to(400 + BACKLOG_ROWS)
+    await readback.everywhere(worker.environment, 400 + BACKLOG_ROWS)
     await readback.eventually(lambda: worker.get("/readyz")[0] == 200)
 
 

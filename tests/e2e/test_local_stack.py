@@ -21,7 +21,7 @@ from urllib.parse import urlsplit
 import psutil
 import pytest
 
-from fraudapp.config.local_session import NAME, running_settings
+from fraudapp.config.local_session import FILE_NAME, running_settings
 from fraudapp.local.processes import HOST, Child, free_port
 from fraudapp.local.wheel_postgres import root_home
 from tests.support import readback
@@ -188,7 +188,7 @@ def test_nobody_else_on_this_machine_gets_at_what_the_stack_holds(
     for folder in (stack.data_dir, stack.data_dir / "local", stack.data_dir / "local" / "archive"):
         folder.mkdir(exist_ok=True)
         folder.chmod(0o777)
-    note = stack.data_dir / NAME
+    note = stack.data_dir / FILE_NAME
     note.touch(0o644)
     passwords = []
     for _ in range(2):
@@ -257,7 +257,7 @@ def test_a_port_in_use_is_named_with_the_option_that_changes_it(
     assert stack.child.returncode == 1
     assert f"Error: port {getattr(stack, attribute)}, for the {option}" in stack.child.tail()
     assert f"--{option}-port" in stack.child.tail()
-    assert not (stack.data_dir / NAME).exists()
+    assert not (stack.data_dir / FILE_NAME).exists()
 
 
 def test_a_folder_has_one_stack(new_stack: Callable[..., Stack]) -> None:

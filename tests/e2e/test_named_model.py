@@ -1,4 +1,4 @@
-"""Workers that are told a model's version decide by it, or do not start."""
+"""Workers decide by the model that `FRAUD_MODEL_VERSION` names, or do not start."""
 
 from __future__ import annotations
 

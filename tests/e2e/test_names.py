@@ -1,4 +1,4 @@
-"""Names that people have go the whole way: over HTTP and Kafka into every sink, and back."""
+"""People's names survive HTTP, Kafka and every sink unchanged."""
 
 from __future__ import annotations
 
@@ -70,8 +70,8 @@ async def test_what_no_name_holds_is_told_everywhere(worker: Worker) -> None:
     rows = [transaction(f"t{number}", nameDest=text) for number, text in enumerate(WRONG)]
     await send_transactions(worker.environment, rows)
     await readback.eventually(lambda: worker.stats()["dead_letters"]["total"] == len(rows))
-    letters = await readback.in_topic(worker.environment, "dead_letters")
-    details = {dict(letter.headers)["detail"].decode() for letter in letters}
+    dead_letters = await readback.in_topic(worker.environment, "dead_letters")
+    details = {dict(dead_letter.headers)["detail"].decode() for dead_letter in dead_letters}
     assert details == {f"nameDest: must not hold {told}" for told in WRONG.values()}
     listed = worker.run("dead-letters", "list")
     assert all(detail in listed for detail in details)

@@ -1,4 +1,4 @@
-"""Whatever was rejected can be listed, shown and sent back; what cannot holds up no other."""
+"""Every dead letter can be listed, shown and replayed; one that cannot holds up no other."""
 
 from __future__ import annotations
 
@@ -65,21 +65,21 @@ async def rejected(worker: Worker, count: int) -> None:
     await readback.eventually(lambda: worker.stats()["dead_letters"]["total"] == count)
 
 
-async def test_a_letter_of_any_key_and_value_is_listed_shown_and_sent_back(worker: Worker) -> None:
+async def test_any_dead_letter_is_listed_shown_and_sent_back(worker: Worker) -> None:
     await put(worker, "TRANSACTIONS", [(key, value, []) for key, value in ODD])
     await rejected(worker, len(ODD))
-    letters = await readback.in_topic(worker.environment, "dead_letters")
-    assert sorted((each.key or b"", each.value or b"") for each in letters) == sorted(
+    dead_letters = await readback.in_topic(worker.environment, "dead_letters")
+    assert sorted((each.key or b"", each.value or b"") for each in dead_letters) == sorted(
         (key or b"", value or b"") for key, value in ODD
     )
     listed = await command(worker, "list")
     assert f"{len(ODD)} dead letters" in listed.stdout
-    names = [f"{each.partition}:{each.offset}" for each in letters]
-    for name, letter in zip(names, letters, strict=True):
-        if not letter.value:
+    names = [f"{each.partition}:{each.offset}" for each in dead_letters]
+    for name, dead_letter in zip(names, dead_letters, strict=True):
+        if not dead_letter.value:
             shown = await command(worker, "show", name)
             assert (shown.returncode, shown.stdout) == (0, "")
-            assert ("without a value" in shown.stderr) == (letter.value is None)
+            assert ("without a value" in shown.stderr) == (dead_letter.value is None)
     done = await command(worker, "replay", *names)
     assert done.returncode == 0, done.stderr
     assert f"{len(ODD)} messages sent" in done.stdout
@@ -88,7 +88,7 @@ async def test_a_letter_of_any_key_and_value_is_listed_shown_and_sent_back(worke
     assert {(each.key, each.value) for each in again} == set(ODD)
     done = await command(worker, "replay", "--all")
     assert done.returncode == 0, done.stderr
-    assert f"{2 * len(ODD)} messages sent, of all letters there are" in done.stdout
+    assert f"{2 * len(ODD)} messages sent, from the first dead letter on" in done.stdout
     await rejected(worker, 4 * len(ODD))
     done = await command(worker, "replay", "--all")
     assert (done.returncode, done.stdout) == (0, f"{2 * len(ODD)} messages sent\n"), done.stderr
@@ -131,12 +131,14 @@ async def test_what_cannot_be_sent_back_is_told_and_holds_up_no_other(worker: Wo
 
 
 @pytest.mark.parametrize("key", [None, b"\xff", b"elsewhere"])
-async def test_what_was_repaired_goes_home(worker: Worker, key: bytes | None) -> None:
+async def test_a_repaired_dead_letter_is_decided_in_its_key_partition(
+    worker: Worker, key: bytes | None
+) -> None:
     await put(worker, "TRANSACTIONS", [(key, b"{" + b" " * 9_000_000, [])])
     await rejected(worker, 1)
-    (letter,) = await readback.in_topic(worker.environment, "dead_letters")
+    (dead_letter,) = await readback.in_topic(worker.environment, "dead_letters")
     repaired = transaction("repaired")
-    name = f"{letter.partition}:{letter.offset}"
+    name = f"{dead_letter.partition}:{dead_letter.offset}"
     assert (await command(worker, "replay", name)).returncode == 1
     done = await command(worker, "replay", name, "--value", encoded(repaired).decode())
     assert done.returncode == 0, done.stderr

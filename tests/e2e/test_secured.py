@@ -1,4 +1,4 @@
-"""TLS and passwords everywhere: with the right ones it works, with wrong ones it does not start."""
+"""TLS and passwords on every server: right ones work, wrong ones stop the start."""
 
 from __future__ import annotations
 
@@ -204,7 +204,7 @@ def _wrong_stores(secured: Secured) -> dict[str, tuple[str, dict[str, str]]]:
         "s3 bucket",
     ],
 )
-async def test_a_store_that_refuses_us_is_told_apart_from_one_that_is_down(
+async def test_a_sink_that_refuses_us_is_told_apart_from_one_that_is_down(
     environment: dict[str, str], secured: Secured, mistake: str
 ) -> None:
     variable, wrong = _wrong_stores(secured)[mistake]
@@ -215,7 +215,7 @@ async def test_a_store_that_refuses_us_is_told_apart_from_one_that_is_down(
     await _check(Sinks(load(environment | _down())))
 
 
-async def test_all_stores_down_are_no_reason_not_to_start(environment: dict[str, str]) -> None:
+async def test_a_worker_starts_with_all_sinks_down(environment: dict[str, str]) -> None:
     sinks = Sinks(load(environment | _down()))
     for sink in sinks.each[:2]:
         with pytest.raises(SinkUnavailable) as caught:

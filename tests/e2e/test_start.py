@@ -1,4 +1,4 @@
-"""What a worker does at its start: it works, or it says why not and ends."""
+"""A worker starts, or says why not and ends."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Workers that are asked to stop do so soon, and leave in good order."""
+"""Workers that are asked to stop do so soon, and leave the group in good order."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.support import readback
 from tests.support.messages import send_transactions, transaction
 from tests.support.worker import Worker
 
-AT_ONCE = 1.0  # seconds; far below every time-out that could answer in an event's place
+MAX_STOP_SECONDS = 1.0  # seconds; far below every time-out that could answer in an event's place
 
 
 @pytest.mark.parametrize("store_down", [False, True])
@@ -30,7 +30,7 @@ async def test_a_worker_asked_to_stop_does_so_soon_whoever_waits(
         await readback.eventually(lambda: worker.stats()["decisions"]["total"] == 1)
     with ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(worker.get, "/transaction/never/status?wait_seconds=30")
-        await asyncio.sleep(AT_ONCE)
+        await asyncio.sleep(MAX_STOP_SECONDS)
         began = time.monotonic()
         os.kill(worker.child.pid, signal.SIGTERM)
         assert await asyncio.to_thread(worker.child.wait, 20)

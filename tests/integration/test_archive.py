@@ -1,4 +1,4 @@
-"""Whatever is saved again, and by whom: the archive has every line of the decision log."""
+"""The archive has every line of the decision log, also where workers save it again."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ async def test_a_worker_that_has_some_of_the_partitions_now_replaces_no_line_of_
     environment: dict[str, str], log: DecisionLog, tmp_path: Path
 ) -> None:
     archive = FolderArchive(tmp_path / "archive")
-    # A producer puts all into one partition of the input; half of it is at home in the other.
+    # A producer puts all into one partition of the input; half of it is then rerouted.
     whole = [decision(f"t{n}", partition=0, offset=n) for n in range(10)]
     batches = [Batch(whole[1:9]), Batch([whole[0], whole[9]])]
     for number, batch in enumerate(batches):

@@ -1,4 +1,4 @@
-"""Whatever a command of Faust's fails of, people get a sentence and programs an exit code."""
+"""A failing command of Faust's gives people a sentence and programs an exit code."""
 
 from __future__ import annotations
 

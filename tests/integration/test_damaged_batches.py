@@ -1,4 +1,4 @@
-"""A batch that the broker's disk has changed costs what it held, and nothing beside it."""
+"""A stored batch that the disk has changed costs its own records only."""
 
 from __future__ import annotations
 
@@ -42,11 +42,15 @@ async def settings(kafka: Server, topics: dict[str, str], tmp_path: Path) -> Set
 async def fill(settings: Settings, topic: str) -> None:
     """Append batches of decisions to both partitions, each where it belongs."""
     ids = [f"t{number}" for number in range(4 * BATCHES * HELD)]
-    homes = key_partitions(ids, 2)
+    placed = key_partitions(ids, 2)
     producer = BatchProducer(settings)
     await producer.start()
     for number in range(2):
-        own = [each for each, home in zip(ids, homes, strict=True) if home == number]
+        own = [
+            each
+            for each, each_partition in zip(ids, placed, strict=True)
+            if each_partition == number
+        ]
         for start in range(0, BATCHES * HELD, HELD):
             held = own[start : start + HELD]
             records: list[NewRecord] = [(e.encode(), encode(decision(e)), []) for e in held]

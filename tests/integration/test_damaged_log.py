@@ -63,7 +63,7 @@ class Bench:
             try:
                 known = index.find([each.transaction_id for each in new])
             except IndexDamaged as exc:
-                self.log.failed(exc)
+                self.log.repair(exc)
                 continue
             new = [each for each in new if each.transaction_id not in known]
             self.decided |= {each.transaction_id: each for each in new}
@@ -77,7 +77,7 @@ class Bench:
             try:
                 return index.find(list(self.decided))
             except IndexDamaged as exc:
-                self.log.failed(exc)
+                self.log.repair(exc)
 
     async def flush(self) -> None:
         """Have all of the index on disk."""
@@ -142,8 +142,8 @@ async def test_damage_that_comes_back_at_once_ends_it(
 ) -> None:
     for _ in range(2):
         index = await bench.index()
-        bench.log.failed(IndexDamaged(index, "no such block"))
-        bench.log.failed(IndexDamaged(index, "no such block"))  # somebody else finds out too
+        bench.log.repair(IndexDamaged(index, "no such block"))
+        bench.log.repair(IndexDamaged(index, "no such block"))  # somebody else finds out too
     with pytest.raises(DiskUnusable, match=r"just after it was made anew.*FRAUD_DATA_DIR"):
         await bench.index()
     assert isinstance(await asyncio.wait_for(bench.failed, PATIENCE), DiskUnusable)
@@ -198,7 +198,7 @@ async def test_an_index_for_which_there_were_no_files_is_opened_again_and_not_ma
         with pytest.raises(Exception, match="Too many open files"):
             index._db.flush()
         deciding = asyncio.create_task(bench.decide(4_000))
-        while "takes nothing now" not in caplog.text and not deciding.done():
+        while "cannot be written to now" not in caplog.text and not deciding.done():
             await asyncio.sleep(0.01)
         assert not deciding.done()
     await asyncio.wait_for(deciding, PATIENCE)

@@ -1,4 +1,4 @@
-"""A decision is made on what was known, or not at all."""
+"""An append is refused if the log has moved since its ids were looked up."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from fraudapp.settings import load
 from models.records import Reason
 from tests.servers.kafka import Kafka
 from tests.servers.topics import configure
-from tests.support.decisions import decision, id_at_home
+from tests.support.decisions import decision, id_in_partition
 from tests.support.readback import eventually
 from tests.support.transactions import transaction
 
 IN_MEMORY = ("rocksdb.num-entries-active-mem-table", "rocksdb.num-entries-imm-mem-tables")
-X, Y = (id_at_home(0, number, 4) for number in range(2))
+X, Y = (id_in_partition(0, number, 4) for number in range(2))
 
 
 class Worker:
@@ -82,7 +82,7 @@ async def test_an_index_that_cannot_be_written_is_let_go_of_and_the_others_are_w
 ) -> None:
     log = workers[0].log
     broken, sound = [await log.ready(number, generation=1) for number in (0, 1)]
-    new = [decision(id_at_home(1, number, 4)) for number in range(3)]
+    new = [decision(id_in_partition(1, number, 4)) for number in range(3)]
     assert await log.append(1, Batch(new), sound.next_offset)
     broken._db.close()
     log.flush_if_idle()  # something has just come to the sound one
@@ -117,7 +117,7 @@ async def test_decisions_are_sent_in_batches_that_the_topic_takes(
 ) -> None:
     one, other = workers
     index = await one.log.ready(0, generation=1)
-    ids = iter(sorted(id_at_home(0, number, 4) for number in range(3_000)))
+    ids = iter(sorted(id_in_partition(0, number, 4) for number in range(3_000)))
 
     async def append(count: int) -> None:
         new = [decision(next(ids), offset=index.next_offset + place) for place in range(count)]

@@ -1,4 +1,4 @@
-"""Whatever else is called `models`, `tables` or `web`, none of it is run in place of ours."""
+"""Foreign modules called `models`, `tables` or `web` are never run in place of ours."""
 
 from __future__ import annotations
 

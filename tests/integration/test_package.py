@@ -1,4 +1,4 @@
-"""What `pip install .` installs is all of it."""
+"""A wheel of the project has everything that it needs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 SOURCES = ("agents", "data", "fraudapp", "models", "tables", "web")
 FILES = ("setup.cfg", "pyproject.toml", "README.md", "LICENSE")
-LARGEST = 2_000_000  # bytes of everything that is not our own in the pages
+MAX_VENDOR_BYTES = 2_000_000  # bytes of everything that is not our own in the pages
 
 
 def test_a_wheel_holds_the_pages_and_serves_them(tmp_path: Path) -> None:
@@ -53,6 +53,6 @@ def test_a_wheel_holds_the_pages_and_serves_them(tmp_path: Path) -> None:
 def test_what_is_not_our_own_is_light_and_keeps_its_licence() -> None:
     vendored = ROOT / "web" / "static" / "vendor"
     sizes = [path.stat().st_size for path in vendored.rglob("*") if path.is_file()]
-    assert sum(sizes) < LARGEST
+    assert sum(sizes) < MAX_VENDOR_BYTES
     for folder in vendored.iterdir():
         assert (folder / "LICENSE").is_file(), folder

@@ -1,4 +1,4 @@
-"""What `publish` does not send it tells, with its line and the reason, and by its exit code."""
+"""`publish` lists rows that it does not send, and tells of them by its exit code."""
 
 from __future__ import annotations
 

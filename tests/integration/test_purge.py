@@ -106,7 +106,7 @@ def test_only_what_is_confirmed_is_deleted_and_what_stays_is_said(filled: None) 
     assert marked() == dict.fromkeys(NAMES, date(2026, 3, 5))
 
 
-def test_a_store_that_is_down_has_its_exit_code_and_the_others_are_purged(
+def test_a_sink_that_is_down_has_its_exit_code_and_the_others_are_purged(
     filled: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     url = f"postgresql+asyncpg://x:hunter2@127.0.0.1:{free_port()}/x"

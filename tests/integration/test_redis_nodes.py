@@ -1,4 +1,4 @@
-"""Redis of several nodes: a cluster, and a primary with a replica behind one address."""
+"""Redis with several nodes: a cluster, and a primary with a replica behind one address."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ async def until_saved(sink: RedisSink, batch: Batch) -> int:
     return (await until_it_does(partial(sink.save, batch)))[1]
 
 
-async def test_a_cluster_is_a_store_like_any_other(sink: RedisSink) -> None:
+async def test_a_cluster_is_a_sink_like_any_other(sink: RedisSink) -> None:
     await sink.save(BATCH)
     assert await found(sink, IDS) == set(IDS)
     await sink.save(Batch([decision("t1", score=0.75)]))

@@ -1,4 +1,4 @@
-"""What has expired goes slowly, after it was said, and only if the clocks agree."""
+"""Expired days are dropped slowly, after a warning, and only if the clocks agree."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 from fraudapp.decisions.batch import Batch
 from fraudapp.settings import Settings, load
 from fraudapp.sinks.all import Sinks
-from fraudapp.sinks.expiry import AGREEMENT, AT_ONCE
+from fraudapp.sinks.expiry import MAX_CLOCK_DIFFERENCE, MAX_DAYS_PER_LOOK
 from fraudapp.sinks.retention import INTERVAL, Retention
 from tests.support.decisions import decision
 
@@ -96,7 +96,7 @@ async def test_what_has_expired_is_announced_and_goes_at_later_looks_some_days_a
     assert await ages(sinks) == [left, left]
     while left != [0]:
         await looks.look()
-        left = [0, *left[1:][:-AT_ONCE]]
+        left = [0, *left[1:][:-MAX_DAYS_PER_LOOK]]
         assert await ages(sinks) == [left, left]
     await looks.look()
     assert await ages(sinks) == [[0], [0]]
@@ -104,7 +104,9 @@ async def test_what_has_expired_is_announced_and_goes_at_later_looks_some_days_a
     assert looks.marked == [(name, day) for day in days for name in ("postgres", "archive")]
 
 
-@pytest.mark.parametrize("ahead", [365 * DAY, -365 * DAY, 2 * AGREEMENT, -2 * AGREEMENT])
+@pytest.mark.parametrize(
+    "ahead", [365 * DAY, -365 * DAY, 2 * MAX_CLOCK_DIFFERENCE, -2 * MAX_CLOCK_DIFFERENCE]
+)
 async def test_nothing_goes_while_the_clocks_of_worker_and_database_disagree(
     settings: Settings, sinks: Sinks, caplog: pytest.LogCaptureFixture, ahead: timedelta
 ) -> None:
@@ -120,7 +122,7 @@ async def test_nothing_goes_while_the_clocks_of_worker_and_database_disagree(
     here, there = map(
         datetime.fromisoformat, re.findall(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", sentence)
     )
-    assert abs(here - there - ahead) < AGREEMENT / 2
+    assert abs(here - there - ahead) < MAX_CLOCK_DIFFERENCE / 2
     # Today's decisions have a place in the meantime.
     await sinks.postgres.save(Batch([decision("t0-later", decided_at=datetime.now(timezone.utc))]))
 
@@ -143,7 +145,7 @@ async def test_of_several_workers_one_drops(settings: Settings, sinks: Sinks) ->
     for _ in range(2):
         for each in looks:
             await each.look()
-    left = list(AGES)[:-AT_ONCE]
+    left = list(AGES)[:-MAX_DAYS_PER_LOOK]
     assert await ages(sinks) == [left, left]
     looks[0].drops, looks[1].drops = False, True  # which then begins with a sentence
     for each in looks:

@@ -1,4 +1,4 @@
-"""The servers the other tests rely on do what those tests take for granted."""
+"""The servers of the tests keep the promises that the other tests rely on."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ from fraudapp.sinks.base import DecisionRejected, SinkUnavailable
 from fraudapp.sinks.progress import Progress
 from fraudapp.sinks.writer import SinkWriter
 from models.records import Decision
-from tests.support.decisions import decision, id_at_home
+from tests.support.decisions import decision, id_in_partition
 
 PARTITIONS = 2
 PATIENCE = 30.0
@@ -112,7 +112,7 @@ class Bench:
     async def append(self, partition: int, count: int = 1, **changes: Any) -> None:
         """Append new decisions to a partition, and enqueue them as the pipeline does."""
         begin = len(self.appended)
-        ids = [id_at_home(partition, begin + each, PARTITIONS) for each in range(count)]
+        ids = [id_in_partition(partition, begin + each, PARTITIONS) for each in range(count)]
         decisions = [decision(each, **changes) for each in ids]
         self.appended += ids
         index = await self._log.ready(partition, generation=1)
@@ -204,7 +204,7 @@ async def test_a_start_learns_that_a_sink_is_open_or_that_it_is_down(
     bench.sink.down = down
     again = bench.another_sink_writer()
     await again.start()
-    await asyncio.wait_for(again.tried(), PATIENCE)
+    await asyncio.wait_for(again.attempted(), PATIENCE)
     assert (again.failure is not None) == down
     await again.stop()
 
@@ -268,6 +268,6 @@ async def test_a_committed_offset_beyond_the_end_of_the_log_is_not_taken(
     bench.sink_writer = bench.another_sink_writer()
     await bench.sink_writer.start()
     await bench.sink_writer.assign([0])
-    assert "the log, which ends at 3, is not the one it was" in caplog.text
+    assert "the log, which ends at 3, has changed since" in caplog.text
     await bench.append(0, 2)
     await bench.all_kept()

@@ -21,22 +21,22 @@ from fraudapp.settings import load
 from fraudapp.sinks.archive.archive import archive_at
 from fraudapp.sinks.archive.folder import PARTS_FOLDER
 from fraudapp.sinks.base import DecisionRejected, DecisionSink, SinkUnavailable
+from fraudapp.sinks.poison_rows import save_isolating
 from fraudapp.sinks.postgres.sink import PostgresSink
 from fraudapp.sinks.redis import RedisSink
-from fraudapp.sinks.writer import save_isolating
 from models.records import Decision
 from tests.contracts.sinks import BATCH, KEPT, Case, RowsContract, SinkContract
 from tests.support.decisions import decision
 from tests.support.readback import in_s3
 from tests.support.transactions import transaction
 
-STORES = ("redis", "postgres", "pooled", "s3", "folder")
+SINKS = ("redis", "postgres", "pooled", "s3", "folder")
 SERVERS = ("redis", "postgres", "pooled", "s3")
 ROWS = ("redis", "postgres", "pooled")
 
 
 @dataclass
-class StoreCase(Case):
+class SinkCase(Case):
     """A sink on a server or in a folder."""
 
     server: Server | None = None
@@ -59,7 +59,7 @@ class StoreCase(Case):
             self.folder.with_name("elsewhere").rename(self.folder)
 
 
-def _redis(request: pytest.FixtureRequest) -> StoreCase:
+def _redis(request: pytest.FixtureRequest) -> SinkCase:
     sink = RedisSink(request.getfixturevalue("redis_url"), prefix="test", ttl=60)
     ids = [f"t{number}" for number in range(100)]
 
@@ -67,23 +67,23 @@ def _redis(request: pytest.FixtureRequest) -> StoreCase:
         found = await asyncio.gather(*(sink.get(each) for each in ids))
         return {each.transaction_id: each for each in found if each}
 
-    return StoreCase(sink, read, request.getfixturevalue("redis_server"))
+    return SinkCase(sink, read, request.getfixturevalue("redis_server"))
 
 
-def _postgres(request: pytest.FixtureRequest) -> StoreCase:
+def _postgres(request: pytest.FixtureRequest) -> SinkCase:
     sink = PostgresSink(request.getfixturevalue("postgres_url"), timeout=5)
     ids = [f"t{number}" for number in range(100)]
-    return StoreCase(sink, lambda: sink.find(ids), request.getfixturevalue("postgres"))
+    return SinkCase(sink, lambda: sink.find(ids), request.getfixturevalue("postgres"))
 
 
-def _pooled(request: pytest.FixtureRequest) -> StoreCase:
+def _pooled(request: pytest.FixtureRequest) -> SinkCase:
     pooler = request.getfixturevalue("pgbouncer")
     sink = PostgresSink(pooler.url, timeout=5)
     ids = [f"t{number}" for number in range(100)]
-    return StoreCase(sink, lambda: sink.find(ids), pooler)
+    return SinkCase(sink, lambda: sink.find(ids), pooler)
 
 
-def _s3(request: pytest.FixtureRequest) -> StoreCase:
+def _s3(request: pytest.FixtureRequest) -> SinkCase:
     server = request.getfixturevalue("s3")
     bucket = request.getfixturevalue("s3_bucket")
     environment = {**server.settings, "FRAUD_ARCHIVE_URL": f"s3://{bucket}/some/prefix"}
@@ -94,7 +94,7 @@ def _s3(request: pytest.FixtureRequest) -> StoreCase:
     return _archive(archive_at(load(environment)), lines, server=server)
 
 
-def _folder(request: pytest.FixtureRequest) -> StoreCase:
+def _folder(request: pytest.FixtureRequest) -> SinkCase:
     folder = request.getfixturevalue("tmp_path") / "archive with space"
 
     async def lines() -> list[Decision]:
@@ -111,7 +111,7 @@ def _archive(
     lines: Callable[[], Awaitable[list[Decision]]],
     server: Server | None = None,
     folder: Path | None = None,
-) -> StoreCase:
+) -> SinkCase:
     async def read() -> dict[str, Decision]:
         # As readers of the archive do: a line may be there twice, and is the same then.
         found: dict[str, Decision] = {}
@@ -119,18 +119,18 @@ def _archive(
             assert found.setdefault(each.transaction_id, each) == each
         return found
 
-    return StoreCase(sink, read, server, folder, lines)
+    return SinkCase(sink, read, server, folder, lines)
 
 
-@pytest.fixture(params=STORES)
-def prepared(request: pytest.FixtureRequest) -> StoreCase:
+@pytest.fixture(params=SINKS)
+def prepared(request: pytest.FixtureRequest) -> SinkCase:
     # Not in the async fixture below: `getfixturevalue` works only outside of the event loop.
-    case: StoreCase = globals()[f"_{request.param}"](request)
+    case: SinkCase = globals()[f"_{request.param}"](request)
     return case
 
 
 @pytest.fixture
-async def case(prepared: StoreCase) -> AsyncIterator[StoreCase]:
+async def case(prepared: SinkCase) -> AsyncIterator[SinkCase]:
     await prepared.sink.open()
     yield prepared
     await prepared.sink.close()
@@ -149,7 +149,7 @@ archives = pytest.mark.parametrize("prepared", ["s3", "folder"], indirect=True)
 
 
 @archives
-async def test_a_retry_writes_the_same_file_again(case: StoreCase) -> None:
+async def test_a_retry_writes_the_same_file_again(case: SinkCase) -> None:
     assert case.lines
     for batch in (BATCH, Batch(BATCH.decisions[::-1]), Batch(BATCH.decisions)):
         await case.sink.save(batch)
@@ -157,7 +157,7 @@ async def test_a_retry_writes_the_same_file_again(case: StoreCase) -> None:
 
 
 @archives
-async def test_fewer_lines_between_the_same_offsets_replace_none(case: StoreCase) -> None:
+async def test_fewer_lines_between_the_same_offsets_replace_none(case: SinkCase) -> None:
     await case.sink.save(BATCH)
     ends = [BATCH.decisions[0], BATCH.decisions[-1]]
     await case.sink.save(Batch(ends))
@@ -168,7 +168,7 @@ async def test_fewer_lines_between_the_same_offsets_replace_none(case: StoreCase
 
 
 @archives
-async def test_batches_saved_at_once_are_all_there(case: StoreCase) -> None:
+async def test_batches_saved_at_once_are_all_there(case: SinkCase) -> None:
     # As workers with the same process id do, or a worker that gave up waiting for a save.
     batches = [Batch(BATCH.decisions[:last]) for last in (100, 100, 100, 60, 20, 100)]
     await asyncio.gather(*(case.sink.save(batch) for batch in batches))
@@ -178,7 +178,7 @@ async def test_batches_saved_at_once_are_all_there(case: StoreCase) -> None:
 @archives
 @pytest.mark.parametrize("topic", ["../../up", "a/b", "%2F", "..", "", "x" * 300, "\u8a9e", "\0"])
 async def test_whatever_a_topic_is_called_its_decisions_are_in_the_archive(
-    case: StoreCase, topic: str
+    case: SinkCase, topic: str
 ) -> None:
     odd = decision("t1", topic=topic)
     await case.sink.save(Batch([odd, decision("t2")]))
@@ -207,7 +207,7 @@ async def test_files_that_a_crash_left_unfinished_go_in_time_and_are_no_part_of_
 
 
 @pytest.mark.parametrize("prepared", SERVERS, indirect=True)
-async def test_a_sink_that_hangs_is_given_up_in_time(case: StoreCase) -> None:
+async def test_a_sink_that_hangs_is_given_up_in_time(case: SinkCase) -> None:
     assert case.server
     case.server.pause()
     try:

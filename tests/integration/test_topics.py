@@ -1,4 +1,4 @@
-"""The topics are made so that nothing is lost from them, and refused where something would be."""
+"""Topics are made so that they lose nothing, and refused where they would."""
 
 from __future__ import annotations
 
@@ -51,23 +51,25 @@ async def test_the_first_of_two_decisions_under_an_id_survives_the_cleaner(
     for topic in (witness, settings.decisions_topic):
         await configure(kafka.url, topic, EAGER)
     pair = [decision("x", score=0.9), decision("x", score=0.1, offset=7)]
-    (home,) = key_partitions(["x"], settings.topic_partitions)
+    (key_partition,) = key_partitions(["x"], settings.topic_partitions)
     async with AIOKafkaProducer(bootstrap_servers=settings.bootstrap_servers) as sender:
         for each in pair:
             await sender.send_and_wait(
-                settings.decisions_topic, encode(each), key=b"x", partition=home
+                settings.decisions_topic, encode(each), key=b"x", partition=key_partition
             )
             await sender.send_and_wait(witness, encode(each), key=b"x")
         deadline = time.monotonic() + 120
         while await _first_offset(settings, witness, 0) == 0:  # until the cleaner has come by
             assert time.monotonic() < deadline
-            for topic, partition in ((witness, 0), (settings.decisions_topic, home)):
+            for topic, partition in ((witness, 0), (settings.decisions_topic, key_partition)):
                 await sender.send_and_wait(topic, b"{}", key=b"filler", partition=partition)
             await asyncio.sleep(0.1)
-    await _a_new_index_has_the_first(settings, home, pair)
+    await _a_new_index_has_the_first(settings, key_partition, pair)
 
 
-async def _a_new_index_has_the_first(settings: Settings, home: int, pair: list[Decision]) -> None:
+async def _a_new_index_has_the_first(
+    settings: Settings, key_partition: int, pair: list[Decision]
+) -> None:
     producer = BatchProducer(settings)
     await producer.start()
     log = DecisionLog(settings, producer)
@@ -75,10 +77,10 @@ async def _a_new_index_has_the_first(settings: Settings, home: int, pair: list[D
     reader = LogReader(settings, "set-back")
     await reader.start()
     try:
-        index = await log.ready(home, generation=1)
+        index = await log.ready(key_partition, generation=1)
         assert index.find(["x"]) == {"x": pair[0]}
         read: list[LogRecord] = []
-        async for records in reader.read(home, 0, index.next_offset):
+        async for records in reader.read(key_partition, 0, index.next_offset):
             read += records
         assert [each.decision for each in read] == pair
         assert index.first(read) == [pair[0], pair[0]]
@@ -106,8 +108,8 @@ async def test_topics_are_made_as_they_are_demanded(settings: Settings, kafka: K
     found = await configuration_of(kafka.url, settings.decisions_topic)
     assert KEPT_WHOLE.items() <= found.items()
     assert BROKERS_CLOCK.items() <= found.items()
-    letters = await configuration_of(kafka.url, settings.dead_letters_topic)
-    assert BROKERS_CLOCK.items() <= letters.items()
+    dead_letters = await configuration_of(kafka.url, settings.dead_letters_topic)
+    assert BROKERS_CLOCK.items() <= dead_letters.items()
     progress = await configuration_of(kafka.url, settings.progress_topic)
     assert (LATEST_KEPT | BROKERS_CLOCK).items() <= progress.items()
     assert await partitions_of(kafka.url, settings.progress_topic) == 1
@@ -143,8 +145,8 @@ async def test_a_topic_from_which_something_would_be_lost_is_refused_with_the_co
     command = str(caught.value)
     assert f"{option}={value}" in command
     assert "--bootstrap-server" in command
-    (mended,) = re.findall(r"--entity-name \S+ --add-config (\S+)$", command)
-    await configure(kafka.url, name, dict(pair.split("=") for pair in mended.split(",")))
+    (repaired,) = re.findall(r"--entity-name \S+ --add-config (\S+)$", command)
+    await configure(kafka.url, name, dict(pair.split("=") for pair in repaired.split(",")))
     await kafka_topics.ensure(settings)
 
 

@@ -9,7 +9,7 @@ from typing import Final
 
 from confluent_kafka.admin import AdminClient, NewTopic
 
-from fraudapp.local.processes import HOST, POLL, free_port
+from fraudapp.local.processes import HOST, POLL_INTERVAL, free_port
 from tests.servers.kafka import Kafka
 
 NODES: Final = (1, 2, 3)
@@ -83,7 +83,7 @@ class KafkaCluster:
         for done in admin.create_topics([new]).values():
             await asyncio.to_thread(done.result)
         while len(await self.leaders(topic)) < len(assignment):
-            await asyncio.sleep(POLL)
+            await asyncio.sleep(POLL_INTERVAL)
 
     async def leaders(self, topic: str) -> dict[int, int]:
         """The leader of each partition that has one."""

@@ -1,4 +1,4 @@
-"""A gate in front of an S3 server, which makes of it one as they are met elsewhere."""
+"""A proxy in front of an S3 server, which gives it the quirks of other S3 servers."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Rule = Callable[[web.Request, int], Answer | None]
 
 
 class OddS3:
-    """Passes on what no rule answers, signatures and all."""
+    """Passes on each request that no rule answers, with its signature."""
 
     def __init__(self, upstream: str, *rules: Rule) -> None:
         self.rules = list(rules)
@@ -75,19 +75,19 @@ class OddS3:
 
 
 def refuses(status: int, code: str, *, when: Callable[[web.Request], bool]) -> Rule:
-    """Answers so whenever the request is such a one."""
+    """Answer each request that matches with this status and code."""
     return lambda request, before: (status, code) if when(request) else None
 
 
 def every_other(status: int, code: str, method: str) -> Rule:
-    """Answers so to each first, third, fifth… request of a method."""
+    """Answer the first, third, fifth… request of a method with this status and code."""
     return lambda request, before: (
         (status, code) if request.method == method and before % 2 == 0 else None
     )
 
 
 def for_checksums(request: web.Request, before: int) -> Answer | None:
-    """Takes no checksums, and no bodies that come with them behind."""
+    """Refuse checksum headers, and bodies with trailing checksums."""
     headers = request.headers
     odd = (
         "x-amz-trailer" in headers
@@ -99,20 +99,20 @@ def for_checksums(request: web.Request, before: int) -> Answer | None:
 
 
 def anything(request: web.Request) -> bool:
-    """Whatever it is."""
+    """Match any request."""
     return True
 
 
 def of_bucket(request: web.Request) -> bool:
-    """Whether it asks for the bucket, or for what is in it."""
+    """Match requests for the bucket, or for a list of its objects."""
     return request.method in ("HEAD", "GET") and request.path.strip("/").count("/") == 0
 
 
 def of_many(request: web.Request) -> bool:
-    """Whether it deletes several at once."""
+    """Match deletions of several objects."""
     return request.method == "POST" and "delete" in request.query
 
 
 def of_upload(request: web.Request) -> bool:
-    """Whether it brings a file."""
+    """Match uploads."""
     return request.method == "PUT"

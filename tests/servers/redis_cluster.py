@@ -10,7 +10,7 @@ from pathlib import Path
 
 import redis
 
-from fraudapp.local.processes import HOST, POLL, Child, ProcessError, free_port
+from fraudapp.local.processes import HOST, POLL_INTERVAL, Child, ProcessError, free_port
 from tests.servers.jars import Missing
 from tests.servers.redis import SystemRedis
 
@@ -126,4 +126,4 @@ class RedisCluster:
         while not check():
             if time.monotonic() > deadline:
                 raise ProcessError("the cluster is not ready")
-            time.sleep(POLL)
+            time.sleep(POLL_INTERVAL)

@@ -19,7 +19,7 @@ from confluent_kafka.admin import (
     ResourceType,
 )
 
-from fraudapp.local.processes import POLL
+from fraudapp.local.processes import POLL_INTERVAL
 
 
 def _admin(url: str) -> AdminClient:
@@ -46,14 +46,14 @@ async def configure(url: str, topic: str, configuration: Mapping[str, str]) -> N
     for done in admin.incremental_alter_configs([resource]).values():
         await asyncio.to_thread(done.result)
     while not configuration.items() <= (await configuration_of(url, topic)).items():
-        await asyncio.sleep(POLL)
+        await asyncio.sleep(POLL_INTERVAL)
 
 
 async def configuration_of(url: str, topic: str) -> dict[str, str]:
     """How a topic is set."""
     admin = _admin(url)
     while not await asyncio.to_thread(_partitions, admin, topic):
-        await asyncio.sleep(POLL)  # it was made a moment ago
+        await asyncio.sleep(POLL_INTERVAL)  # it was made a moment ago
     (done,) = admin.describe_configs([ConfigResource(ResourceType.TOPIC, topic)]).values()
     entries = await asyncio.to_thread(done.result)
     return {option: entry.value for option, entry in entries.items()}
@@ -65,7 +65,7 @@ async def add_partitions(url: str, topic: str, partitions: int) -> None:
     for done in admin.create_partitions([NewPartitions(topic, partitions)]).values():
         await asyncio.to_thread(done.result)
     while await asyncio.to_thread(_partitions, admin, topic) != partitions:
-        await asyncio.sleep(POLL)
+        await asyncio.sleep(POLL_INTERVAL)
 
 
 async def partitions_of(url: str, topic: str) -> int:
@@ -114,7 +114,7 @@ async def emptied(url: str, topic: str) -> None:
         ends = [await asyncio.to_thread(_end, done) for done in admin.list_offsets(latest).values()]
         if ends and not any(ends):
             return
-        await asyncio.sleep(POLL)
+        await asyncio.sleep(POLL_INTERVAL)
 
 
 def _end(done: Future[ListOffsetsResultInfo]) -> int:

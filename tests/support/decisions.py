@@ -33,8 +33,8 @@ def decision(transaction_id: str = "t1", *, offset: int = 0, **changes: Any) -> 
     return Decision(**{**fields, **changes})
 
 
-def id_at_home(partition: int, number: int, partitions: int) -> str:
-    """An id that is at home in this partition, another one for each number."""
+def id_in_partition(partition: int, number: int, partitions: int) -> str:
+    """An id with this key partition, another one for each number."""
     tried = (f"t{number}-{each}" for each in itertools.count())
     return next(each for each in tried if key_partitions([each], partitions) == [partition])
 

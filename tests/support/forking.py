@@ -24,7 +24,7 @@ from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import IO, Any, Final, cast
 
-from fraudapp.local.processes import POLL, Child
+from fraudapp.local.processes import POLL_INTERVAL, Child
 
 LIBRARIES: Final = (
     "faust.cli.faust",
@@ -119,7 +119,7 @@ class Forked:
         while (code := self.poll()) is None:
             if time.monotonic() > deadline:
                 raise subprocess.TimeoutExpired(str(self.pid), timeout)
-            time.sleep(min(POLL / 5, timeout))
+            time.sleep(min(POLL_INTERVAL / 5, timeout))
         return code
 
 

@@ -1,7 +1,7 @@
 """Kafka, the decision log, sinks and tables in memory, for unit tests of what uses them.
 
 Each of them keeps the promises that its callers rely on. Where the real one can be asked the same
-questions, both answer the same tests: see `tests.contracts`. They can be told to hold and to fail.
+questions, both answer the same tests: see `tests.contracts`. They can be made to hold and to fail.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ from fraudapp.decisions.fingerprints import Fingerprint
 from fraudapp.decisions.index import DecisionIndex, IndexDamaged
 from fraudapp.decisions.log import Unread
 from fraudapp.decisions.log_records import LogRecord, log_records
-from fraudapp.kafka.producer import LARGEST_BATCH, NewRecord, size_of
-from fraudapp.operation import BLIP, Operation, troubles
+from fraudapp.kafka.producer import MAX_PRODUCER_BATCH_BYTES, NewRecord, size_of
+from fraudapp.operation import GRACE_SECONDS, Operation, troubles
 from fraudapp.process.disk import DiskFull
 from fraudapp.retry import retry_forever
 from fraudapp.settings import Settings
@@ -44,7 +44,7 @@ from fraudapp.sinks.base import DecisionRejected, SinkUnavailable
 from models.records import Decision
 
 PATIENCE: Final = 20.0
-"""Seconds after which a test fails that waits for something which never comes."""
+"""Seconds that a test may wait for a condition."""
 
 Value = TypeVar("Value")
 
@@ -95,8 +95,8 @@ class MemoryBroker:
         }
         self.limits: dict[str, int] = {}
         """Bytes of a batch that a topic takes, at most; others take any."""
-        self.blip = BLIP
-        """Seconds for which a failure is not told by `troubles`."""
+        self.grace_seconds = GRACE_SECONDS
+        """Seconds for which `troubles` leaves a failure out."""
         self.committed: dict[tuple[str | None, int], int] = {}
         """Offsets in the decision log by group and partition."""
         self._failures: defaultdict[tuple[str, int], deque[Exception]] = defaultdict(deque)
@@ -142,8 +142,8 @@ class MemoryBroker:
         """See `BatchProducer.partitions`."""
         return len(self._topic(topic))
 
-    async def partitions_when_told(self, topic: str, what: str) -> int:
-        """See `BatchProducer.partitions_when_told`."""
+    async def partitions_with_retry(self, topic: str, what: str) -> int:
+        """See `BatchProducer.partitions_with_retry`."""
         return len(self._topic(topic))
 
     async def topic_ids(self, topics: Collection[str], *, wait: bool = False) -> dict[str, str]:
@@ -155,7 +155,7 @@ class MemoryBroker:
 
     def troubles(self) -> list[str]:
         """See `BatchProducer.troubles`."""
-        return troubles(self._operations, self.blip)
+        return troubles(self._operations, self.grace_seconds)
 
     async def append(
         self,
@@ -190,9 +190,11 @@ class MemoryBroker:
         await self._gates.passed((topic, partition))
         if failures := self._failures[topic, partition]:
             raise failures.popleft()
-        takes = self.limits.get(topic, LARGEST_BATCH)
+        takes = self.limits.get(topic, MAX_PRODUCER_BATCH_BYTES)
         offsets: list[int] = []
-        for batch in _batches(records, min(takes, LARGEST_BATCH) if divide else LARGEST_BATCH):
+        for batch in _batches(
+            records, min(takes, MAX_PRODUCER_BATCH_BYTES) if divide else MAX_PRODUCER_BATCH_BYTES
+        ):
             size = sum(map(size_of, batch))
             if topic in self.limits and size > takes:
                 raise MessageSizeTooLargeError(f"{topic} takes {takes} bytes, not {size}")
@@ -280,7 +282,7 @@ class MemoryDecisionLog:
                 try:
                     self._read(partition)
                 except IndexDamaged as exc:
-                    self.failed(exc)
+                    self.repair(exc)
                 else:
                     self._read_in[partition] = generation
             return self._indexes[partition]
@@ -300,23 +302,23 @@ class MemoryDecisionLog:
                 index.extend(batch)
                 return True
         except IndexDamaged as exc:
-            self.failed(exc)
+            self.repair(exc)
         generation = self._read_in.pop(partition, None)
         if generation is not None:
             await self.ready(partition, generation)
         return False
 
-    def failed(self, exc: IndexDamaged | DiskFull) -> None:
-        """See `DecisionLog.failed`; however often one is damaged, it is made anew."""
+    def repair(self, exc: IndexDamaged | DiskFull) -> None:
+        """See `DecisionLog.repair`; however often one is damaged, it is made anew."""
         for partition, index in list(self._indexes.items()):
             if isinstance(exc, IndexDamaged) and exc.index is index:
                 del self._indexes[partition]
                 self._read_in.pop(partition, None)
                 index.throw_away()
             elif isinstance(exc, DiskFull) and exc.path == index.folder:
-                self.doubted(partition)
+                self.recheck(partition)
 
-    def doubted(self, partition: int) -> None:
+    def recheck(self, partition: int) -> None:
         """Let a partition be read in again before it is used."""
         self._read_in.pop(partition, None)
 
@@ -468,8 +470,8 @@ class MemoryConsumption:
             raise self.failures.popleft()
         return {each: len(self._broker.topics[each.topic][each.partition]) for each in partitions}
 
-    def look_again(self) -> None:
-        """See `SafeConsumer.look_again`."""
+    def wake_getmany(self) -> None:
+        """See `SafeConsumer.wake_getmany`."""
 
 
 class MemoryTable(Generic[Value]):
@@ -515,17 +517,17 @@ class MemoryListener:
     """As much of a `DecisionListener` as pipeline and heartbeats use."""
 
     def __init__(self) -> None:
-        self.told = 0
-        """How often there were news."""
+        self.notifications = 0
+        """Number of calls of `notify`."""
         self.kept: list[dict[int, int]] = []
-        """What Postgres has, as it was told each time."""
+        """Arguments of the calls of `forget_stored`."""
 
-    def tell(self) -> None:
-        """See `DecisionListener.tell`."""
-        self.told += 1
+    def notify(self) -> None:
+        """See `DecisionListener.notify`."""
+        self.notifications += 1
 
-    def keep(self, stored: Mapping[int, int]) -> None:
-        """See `DecisionListener.keep`."""
+    def forget_stored(self, stored: Mapping[int, int]) -> None:
+        """See `DecisionListener.forget_stored`."""
         self.kept.append(dict(stored))
 
 

@@ -17,7 +17,7 @@ from aiokafka.admin.config_resource import ConfigResource
 from aiokafka.errors import NoError, TopicAlreadyExistsError, UnknownTopicOrPartitionError
 from aiokafka.structs import OffsetAndMetadata
 
-from fraudapp.kafka.offsets import WITHIN, End
+from fraudapp.kafka.offsets import ANSWER_TIMEOUT, End
 from tests.support.memory import PATIENCE, Gates, MemoryBroker
 
 
@@ -55,7 +55,7 @@ class MemoryConsumer:
         await asyncio.wait_for(self._idle.wait(), PATIENCE)
 
     async def ends(
-        self, consumer: object, partitions: Iterable[TopicPartition], within: float = WITHIN
+        self, consumer: object, partitions: Iterable[TopicPartition], within: float = ANSWER_TIMEOUT
     ) -> dict[TopicPartition, End]:
         """Stand in for `fraudapp.kafka.offsets.ends`."""
         assert consumer is self

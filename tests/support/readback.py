@@ -1,4 +1,4 @@
-"""What is kept where, read with other means than the application's own."""
+"""Reads topics and sinks by other means than the application's own."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import redis as redis_client
 from aiobotocore.session import AioSession, get_session
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
-from fraudapp.local.processes import POLL
+from fraudapp.local.processes import POLL_INTERVAL
 
 Environment = Mapping[str, str]
 
@@ -31,7 +31,7 @@ async def eventually(check: Callable[[], Any], timeout: float = 60.0) -> Any:
     deadline = asyncio.get_running_loop().time() + timeout
     while not (value := await asyncio.to_thread(check)):
         assert asyncio.get_running_loop().time() < deadline, f"still {value!r} after {timeout} s"
-        await asyncio.sleep(POLL)
+        await asyncio.sleep(POLL_INTERVAL)
     return value
 
 

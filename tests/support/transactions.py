@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from models.inputs import Input, Position, ValidInput
-from models.records import LARGEST_AMOUNT, LARGEST_STEP, Transaction
+from models.records import MAX_AMOUNT, MAX_STEP, Transaction
 
 FIELDS: dict[str, Any] = {
     "transaction_id": "t1",
@@ -22,7 +22,7 @@ FIELDS: dict[str, Any] = {
     "newbalanceDest": 0.0,
 }
 
-amounts = st.floats(min_value=0, max_value=LARGEST_AMOUNT)
+amounts = st.floats(min_value=0, max_value=MAX_AMOUNT)
 # None of Unicode's "other" categories but joiners, and of the separators the spaces.
 JOINERS = "\u200b\u200c\u200d\u2060"
 writable = st.characters(categories=("L", "M", "N", "P", "S", "Zs"), include_characters=JOINERS)
@@ -31,7 +31,7 @@ texts = st.text(writable, max_size=128)
 transactions = st.builds(
     Transaction,
     transaction_id=st.text(writable, min_size=1, max_size=128),
-    step=st.integers(1, LARGEST_STEP),
+    step=st.integers(1, MAX_STEP),
     type=st.sampled_from(["CASH_IN", "CASH_OUT", "DEBIT", "PAYMENT", "TRANSFER"]),
     amount=amounts,
     nameOrig=texts,

@@ -29,7 +29,8 @@ from fraudapp.decisions.recent import RecentDecisions, Unknowable
 from fraudapp.decisions.waiters import DecisionWaiters
 from fraudapp.kafka.offsets import End
 from fraudapp.settings import Settings, load
-from fraudapp.worker import Assignment, FraudWorker, Started
+from fraudapp.takeover import Assignment
+from fraudapp.worker import FraudWorker, Started
 from models.counts import Counts
 from models.policy import Policy
 from models.records import Decision, Transaction
@@ -41,7 +42,7 @@ from web.views import View
 GENERATION = 7
 PARTITIONS = 4
 PATIENCE = 30.0
-"""Seconds after which a test fails that waits for what never comes."""
+"""Seconds that a test may wait for a condition."""
 Client = TestClient[web.Request, web.Application]
 Events = list[tuple[Any, ...]]
 Value = TypeVar("Value")
@@ -99,10 +100,10 @@ class Log:
     def trouble(self, partition: int) -> str | None:
         return self.why.get(partition)
 
-    def doubted(self, partition: int) -> None:
+    def recheck(self, partition: int) -> None:
         self.doubts.append(partition)
 
-    def failed(self, exc: Exception) -> None:
+    def repair(self, exc: Exception) -> None:
         self.failures.append(exc)
 
     def flush_if_idle(self) -> None:
@@ -116,25 +117,25 @@ class Listener:
         self._events = events
         self.partitions: dict[int, RecentDecisions] = {}
         self.failing: list[str] = []
-        self._news = asyncio.Event()
+        self._changed = asyncio.Event()
 
     def recent(self, partition: int) -> RecentDecisions:
         if partition not in self.partitions:
-            raise Unknowable("a partition of the log of decisions cannot be read; ask again")
+            raise Unknowable("a partition of the log of decisions cannot be read; try again")
         return self.partitions[partition]
 
-    async def news(self) -> None:
-        await self._news.wait()
+    async def wait_for_change(self) -> None:
+        await self._changed.wait()
 
-    def tell(self) -> None:
-        self._news.set()
-        self._news = asyncio.Event()
+    def notify(self) -> None:
+        self._changed.set()
+        self._changed = asyncio.Event()
 
     def troubles(self) -> list[str]:
         return self.failing
 
-    def take_over(self, next_offsets: Mapping[int, int], own: Sequence[int]) -> None:
-        self._events.append(("take_over", dict(next_offsets), list(own)))
+    def on_assigned(self, next_offsets: Mapping[int, int], own: Sequence[int]) -> None:
+        self._events.append(("on_assigned", dict(next_offsets), list(own)))
 
 
 class LogQueries:
@@ -184,7 +185,7 @@ class SinkWriter:
         self.failure: str | None = None
         self.offsets: dict[int, int] = {}
         self.failing: list[str] = []
-        self.taking_over = f"asking how far {sink.name} has come"
+        self.finding_progress = f"asking how far {sink.name} has come"
         self._events = events
 
     def written(self, partition: int) -> int | None:
@@ -373,8 +374,8 @@ class Bench:
         """Give these partitions to the worker, with their indexes."""
         for partition in partitions:
             self.parts.log.indexes.setdefault(partition, Index())
-        self.worker._assigned = partitions
-        self.worker.assignment = Assignment(GENERATION, list(partitions))
+        self.worker.takeover.assigned = partitions
+        self.worker.takeover.current = Assignment(GENERATION, list(partitions))
 
     def decide(self, decision: Decision) -> None:
         """Put a decision where it is if this worker has made it: into the index."""

@@ -38,7 +38,7 @@ async def begun_anew(cluster: Cluster, written: Written, found: Found) -> bool:
     counted = _foreign(cluster.workers[one].text("/metrics")[1])
     if counted != wanted:
         found.miscounted.append(f"{counted:g} foreign records in decisions, expected {wanted}")
-    log.info("%d records of strangers in the log of decisions were passed over", wanted)
+    log.info("%d foreign records in the decision log were skipped", wanted)
     return True
 
 

@@ -1,4 +1,4 @@
-"""Callers over HTTP, who remember what they were told, and ask another worker at once."""
+"""Callers over HTTP, who remember their answers, and ask another worker at once."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ import aiohttp
 
 from tests.torture.cluster import Cluster
 from tests.torture.gate import Gate
-from tests.torture.load import TICK, Load
+from tests.torture.load import TICK_SECONDS, Load
 from tests.torture.written import Written
 
 UNANSWERED: Final = (aiohttp.ClientError, asyncio.TimeoutError, OSError)
-MOST_AT_ONCE: Final = 20
+MAX_POST_TRANSACTIONS: Final = 20
 """Transactions in a POST."""
 
 
@@ -38,7 +38,7 @@ class Callers:
         self.told: dict[str, dict[str, Any]] = {}
         """The first decision that any caller was given, by id."""
         self.wrong: list[str] = []
-        """What no caller should have been told."""
+        """Answers that no caller should have got."""
         self.answers = 0
         self.elsewhere = 0
         """Questions to another worker, right after a decision."""
@@ -47,7 +47,7 @@ class Callers:
         """Ask one worker or another for decisions until cancelled."""
         async with self._session() as session:
             while True:
-                await asyncio.sleep(TICK)
+                await asyncio.sleep(TICK_SECONDS)
                 if self._load.recent:
                     id_, _ = self._random.choice(self._load.recent)
                     url = self._random.choice(self._cluster.workers).url
@@ -58,7 +58,7 @@ class Callers:
         """Post transactions until cancelled, wait for the decisions, and ask another worker."""
         async with self._session() as session:
             while True:
-                await asyncio.sleep(TICK)
+                await asyncio.sleep(TICK_SECONDS)
                 one, *others = self._random.sample(
                     self._cluster.workers, len(self._cluster.workers)
                 )
@@ -78,7 +78,8 @@ class Callers:
         """Post some, and return the ids of those that were decided meanwhile."""
         # Nobody else sends them before they are answered: there is no conflict.
         new = dict(
-            self._load.new(again=False) for _ in range(self._random.choice([1, 1, MOST_AT_ONCE]))
+            self._load.new(again=False)
+            for _ in range(self._random.choice([1, 1, MAX_POST_TRANSACTIONS]))
         )
         body = b"[" + b",".join(new.values()) + b"]" if len(new) > 1 else next(iter(new.values()))
         wait = self._random.choice([0, 5, 5])
@@ -100,7 +101,7 @@ class Callers:
         self.elsewhere += 1
         status = await self._status(session, url, id_, wait=self._random.choice([0, 0, 2]))
         if status == 404 and not self._purged(id_):
-            self.wrong.append(f"{url} told nothing of {id_}, which had been decided")
+            self.wrong.append(f"{url} does not know {id_}, which had been decided")
 
     def _purged(self, id_: str) -> bool:
         """Whether it is of a purged day: by a worker whose clock is a day behind."""
@@ -118,4 +119,4 @@ class Callers:
     def _compare(self, id_: str, decision: dict[str, Any]) -> None:
         self.answers += 1
         if self.told.setdefault(id_, decision) != decision and id_ not in self._written.cut:
-            self.wrong.append(f"callers were told two things of {id_}")
+            self.wrong.append(f"callers got two different decisions on {id_}")

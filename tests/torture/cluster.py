@@ -51,9 +51,9 @@ POLICIES: Final[tuple[dict[str, str], ...]] = (
     {"FRAUD_FLAG_AT": "0", "FRAUD_BLOCK_AT": "0"},
 )
 """Workers differ, so that it shows whose decision was kept."""
-DISK: Final = 4_096
+DISK_MEGABYTES: Final = 4_096
 """Megabytes of a worker's disk."""
-SUPERVISION: Final = 0.2
+SUPERVISION_SECONDS: Final = 0.2
 """Seconds between two looks whether a worker has ended."""
 
 
@@ -137,7 +137,7 @@ class Cluster:
         for number in range(self._count):
             data = self.folder / f"worker-{number}"
             with suppress(Missing):
-                self.disks[number] = SmallDisk(data, DISK)
+                self.disks[number] = SmallDisk(data, DISK_MEGABYTES)
             shutil.copytree(model / "models", data / "models")
             changes = {"FRAUD_DATA_DIR": str(data), "FRAUD_WEB_PORT": str(free_port())}
             changes |= POLICIES[number % len(POLICIES)]
@@ -151,7 +151,7 @@ class Cluster:
                 if not worker.child.running and not self.expected_down[number]:
                     self.restarts += 1
                     worker.launch()
-            await asyncio.sleep(SUPERVISION)
+            await asyncio.sleep(SUPERVISION_SECONDS)
 
     def heal(self) -> None:
         """Bring everything back to life."""

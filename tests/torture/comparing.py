@@ -1,4 +1,4 @@
-"""Holds what is in log, sinks, letters and answers against what ought to be."""
+"""Holds what is in log, sinks, dead letters and answers against what a correct system has."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Lines = Mapping[str, str]
 
 
 class Found:
-    """Everything that was found wrong; empty lists are what everybody hopes for."""
+    """Everything that was found wrong; empty lists if nothing was."""
 
     def __init__(self) -> None:
         self.lost: list[str] = []
@@ -61,7 +61,7 @@ def compare_log(
             found.doubled.append(f"{id_} was not decided by {decision['policy_version']}")
 
 
-def compare_store(
+def compare_sink(
     name: str, sink: Iterable[str], first: Lines, written: Written, found: Found, *, once: bool
 ) -> None:
     """A sink has the decision that counts under each id, and nothing else; `once`, if rows count.
@@ -93,32 +93,32 @@ def compare_store(
             found.doubled.append(f"{name} has {sum(texts.values())} rows of {id_}")
 
 
-def compare_told(
+def compare_answers(
     told: Mapping[str, Mapping[str, Any]], first: Lines, written: Written, found: Found
 ) -> None:
-    """Callers were told what counts."""
+    """Each caller got the decision that counts."""
     found.doubled += [
-        f"a caller was told what was not decided of {id_}"
+        f"a caller got another decision on {id_} than the log has"
         for id_, decision in told.items()
         if id_ not in written.cut and first.get(id_) != line(decision)
     ]
 
 
-def compare_letters(
-    letters: Iterable[Record],
+def compare_dead_letters(
+    dead_letters: Iterable[Record],
     expected: Expected,
     decided: Mapping[str, Transaction],
     found: Found,
 ) -> Counter[Source]:
     """Each rejected input is a dead letter, with its key and bytes; returns how many of each."""
-    wanted = expected.letters(decided)
+    wanted = expected.dead_letters(decided)
     count: Counter[Source] = Counter()
-    for each in letters:
+    for each in dead_letters:
         texts = each.texts
         source = int(texts.get("partition", -1)), int(texts.get("offset", -1))
         count[source] += 1
         if source not in wanted:
-            found.doubled.append(f"input {source} is a dead letter unduly: {texts}")
+            found.doubled.append(f"input {source} is a dead letter without cause: {texts}")
             continue
         origin = expected.records[source]
         if (each.key, each.value) != (origin.key, origin.value):

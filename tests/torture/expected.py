@@ -14,14 +14,14 @@ Source = tuple[int, int]
 
 
 class Expected:
-    """What is to become of each committed message."""
+    """The outcome that each committed message has to have."""
 
     def __init__(self, inputs: Iterable[Record], written: Written) -> None:
         self.payloads: dict[str, list[Transaction]] = {}
         """Valid transactions under each id."""
         self.valid: dict[Source, Transaction] = {}
         self.records: dict[Source, Record] = {}
-        """All of them, but for those that a worker has sent on."""
+        """Inputs, without the copies that workers have rerouted."""
         for each in inputs:
             if written.is_copy(each):
                 continue
@@ -36,8 +36,8 @@ class Expected:
             if transaction not in known:
                 known.append(transaction)
 
-    def letters(self, decided: Mapping[str, Transaction]) -> dict[Source, str]:
-        """The reason of each dead letter there has to be, given what was decided under each id."""
+    def dead_letters(self, decided: Mapping[str, Transaction]) -> dict[Source, str]:
+        """The reason of each dead letter to expect, given the payload decided under each id."""
         conflicts = {
             source: "conflict"
             for source, transaction in self.valid.items()

@@ -1,4 +1,4 @@
-"""When what is done to workers, servers and what they hold: a plan that its seed decides."""
+"""The schedule of faults of workers, servers and their data, as the seed decides."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from tests.torture.written import Written
 
 log = logging.getLogger(__name__)
 
-WORKER_EVERY: Final = (20.0, 50.0)
+WORKER_FAULT_INTERVAL: Final = (20.0, 50.0)
 """Seconds between two faults of workers: from, to."""
-SERVER_EVERY: Final = (35.0, 75.0)
+SERVER_FAULT_INTERVAL: Final = (35.0, 75.0)
 """Seconds between two faults of servers."""
-STORE_EVERY: Final = (50.0, 110.0)
+SINK_FAULT_INTERVAL: Final = (50.0, 110.0)
 """Seconds between two faults of what sinks and broker hold."""
 SERVERS: Final = {
     ("redis",): 3,
@@ -58,10 +58,10 @@ class Faults:
         self._one_server_fault = asyncio.Lock()  # a purge of what is down is none
 
     async def of_workers(self, random_: random.Random) -> None:
-        """Kill, stop, freeze, rob workers, until cancelled."""
+        """Kill, stop, freeze, damage workers, until cancelled."""
         kinds = self._chosen(WORKER_FAULTS)
         while kinds:
-            await self._wait(random_, WORKER_EVERY)
+            await self._wait(random_, WORKER_FAULT_INTERVAL)
             number = random_.randrange(len(self._cluster.workers))
             how = _choice(random_, kinds)
             self.tally.kills.append(how)
@@ -71,7 +71,7 @@ class Faults:
     async def of_servers(self, random_: random.Random) -> None:
         """Take servers down and bring them back, until cancelled."""
         while "break" in self._only:
-            await self._wait(random_, SERVER_EVERY)
+            await self._wait(random_, SERVER_FAULT_INTERVAL)
             names: Sequence[str] = random_.choices(list(SERVERS), list(SERVERS.values()))[0]
             how = random_.choice(["kill", "pause"])
             seconds = random_.uniform(2, 12 if "kafka" in names else 30)
@@ -90,7 +90,7 @@ class Faults:
             await self.to_stores(how, random_)
         kinds = self._chosen(STORE_FAULTS)
         while kinds:
-            await self._wait(random_, STORE_EVERY)
+            await self._wait(random_, SINK_FAULT_INTERVAL)
             await self.to_stores(_choice(random_, kinds), random_)
 
     async def to_stores(self, how: str, random_: random.Random) -> None:

@@ -26,7 +26,7 @@ from tests.torture.hostile import mutated
 
 log = logging.getLogger("flood")
 
-AT_ONCE = 5_000
+BATCH_MESSAGES = 5_000
 IDLE_TIMEOUT = 120.0
 """Seconds without progress after which it is given up."""
 
@@ -38,9 +38,9 @@ async def flood(cluster: Cluster, count: int) -> bool:
     started = time.monotonic()
     random_ = random.Random("flood")
     async with AIOKafkaProducer(bootstrap_servers=cluster.broker, linger_ms=5) as producer:
-        for start in range(0, count, AT_ONCE):
+        for start in range(0, count, BATCH_MESSAGES):
             sent = []
-            for number in range(start, min(start + AT_ONCE, count)):
+            for number in range(start, min(start + BATCH_MESSAGES, count)):
                 key = b"g%d" % number
                 good = encoded(transaction(f"g{number}"))
                 sent.append(await producer.send("transactions", good, key=key))
@@ -48,7 +48,9 @@ async def flood(cluster: Cluster, count: int) -> bool:
             await asyncio.gather(*sent)
             memory.append(resident(worker.child))
             if start % 100_000 == 0:
-                log.info("%d of each sent; the worker has %.0f MiB", start + AT_ONCE, memory[-1])
+                log.info(
+                    "%d of each sent; the worker has %.0f MiB", start + BATCH_MESSAGES, memory[-1]
+                )
     decided, rejected = await _settled(cluster, count, memory)
     took = time.monotonic() - started
     missing = await _missing(cluster.broker)
@@ -79,20 +81,20 @@ async def _settled(cluster: Cluster, count: int, memory: list[float]) -> tuple[i
 
 async def _missing(broker: str) -> int:
     """How many bad inputs have no dead letter with their bytes and a reason."""
-    letters: dict[tuple[int, int], bytes] = {}
+    dead_letters: dict[tuple[int, int], bytes] = {}
     missing = 0
     async with AIOKafkaConsumer(bootstrap_servers=broker) as consumer:
         async for record in _records(consumer, "dead-letters"):
             headers = dict(record.headers)
             if headers["reason"] == b"invalid" and headers["detail"]:
                 source = int(headers["partition"]), int(headers["offset"])
-                letters[source] = hashlib.sha256(record.value or b"").digest()
+                dead_letters[source] = hashlib.sha256(record.value or b"").digest()
         async for record in _records(consumer, "transactions"):
             try:
                 parse(record.value)
             except InvalidTransaction:
                 wanted = hashlib.sha256(record.value or b"").digest()
-                missing += letters.get((record.partition, record.offset)) != wanted
+                missing += dead_letters.get((record.partition, record.offset)) != wanted
     return missing
 
 

@@ -1,4 +1,4 @@
-"""Traffic of every kind, at a rate: good, repeated, conflicting, misplaced, hostile, forged."""
+"""Traffic of every kind, at a rate: good, repeated, conflicting, misrouted, hostile, forged."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from tests.torture.hostile import mutated
 from tests.torture.senders import Message, Senders
 from tests.torture.written import Written
 
-TICK: Final = 0.1
+TICK_SECONDS: Final = 0.1
 """Seconds between two sends."""
-RECENT: Final = 20_000
+MAX_RECENT: Final = 20_000
 """Transactions that may be repeated, or asked for."""
 PARTITIONS: Final = 4
 
@@ -29,7 +29,7 @@ class Load:
         self._written = written
         self._random = random_
         self._rate = rate
-        self.recent: deque[tuple[str, int]] = deque(maxlen=RECENT)
+        self.recent: deque[tuple[str, int]] = deque(maxlen=MAX_RECENT)
         """Id and seed of transactions that were sent not long ago."""
         self.sent = 0
 
@@ -38,11 +38,11 @@ class Load:
         loop = asyncio.get_running_loop()
         started, due = loop.time(), 0.0
         while True:
-            due += self._rate * TICK
+            due += self._rate * TICK_SECONDS
             await self._senders.send([self._message() for _ in range(int(due))])
             self.sent += int(due)
             due -= int(due)
-            started += TICK
+            started += TICK_SECONDS
             await asyncio.sleep(max(0.0, started - loop.time()))
 
     def new(self, *, again: bool = True) -> tuple[str, bytes]:
@@ -80,7 +80,7 @@ class Load:
         if value is None and key is None:
             key = b"k"  # which its client does not send
         if self._random.random() < 0.2:
-            # As a worker would have written it; only that a worker sends no such thing on.
+            # Like a rerouted input, but no worker reroutes an invalid one.
             partition = self._random.randrange(PARTITIONS)
             claimed = (partition + 1) % PARTITIONS
             origin = b"transactions/%d/%d" % (claimed, self._random.randrange(1_000))

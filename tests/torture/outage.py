@@ -22,11 +22,11 @@ from tests.support import readback
 from tests.support.messages import encoded, transaction
 from tests.torture.cluster import Cluster, on_cluster
 
-SAMPLE: Final = 10
+SAMPLE_EVERY: Final = 10
 """One of so many transactions is asked for."""
-WARM_UP: Final = 5.0
+WARM_UP_SECONDS: Final = 5.0
 """Seconds of traffic before the outage."""
-CATCHING_UP: Final = 300.0
+CATCH_UP_TIMEOUT: Final = 300.0
 """Seconds after which it is given up that a sink has everything."""
 
 
@@ -49,17 +49,17 @@ async def outage(cluster: Cluster, down: list[str], seconds: float, rate: float)
                     latencies.append(time.monotonic() - due)
 
         began: float | None = None
-        start, count = time.monotonic(), int((WARM_UP + seconds) * rate)
+        start, count = time.monotonic(), int((WARM_UP_SECONDS + seconds) * rate)
         for number in range(count):
             due = start + number / rate
-            if began is None and due - start >= WARM_UP:
+            if began is None and due - start >= WARM_UP_SECONDS:
                 # It takes a second to find all their processes, and the schedule does not wait.
                 killing = [asyncio.to_thread(cluster.servers[name].kill) for name in down]
                 killed = asyncio.gather(*killing)
                 began = time.monotonic()
             await asyncio.sleep(max(0.0, due - time.monotonic()))
             id_ = f"o{number}"
-            if number % SAMPLE == 0:
+            if number % SAMPLE_EVERY == 0:
                 asked.append(asyncio.create_task(ask(id_, due)))
             await producer.send("transactions", encoded(transaction(id_)), key=id_.encode())
         await producer.flush()
@@ -77,12 +77,12 @@ async def outage(cluster: Cluster, down: list[str], seconds: float, rate: float)
         f"all {count} in every sink {all_kept - back:.1f} s after the return",
         flush=True,
     )
-    return not lost and all_kept - back < CATCHING_UP
+    return not lost and all_kept - back < CATCH_UP_TIMEOUT
 
 
 async def complete(cluster: Cluster, count: int) -> float:
     """The moment at which every sink had so many decisions, or that of giving up."""
-    deadline = time.monotonic() + CATCHING_UP
+    deadline = time.monotonic() + CATCH_UP_TIMEOUT
     while time.monotonic() < deadline:
         sinks = (cluster.workers[0].get("/healthz")[1] or {}).get("stores", {"": {"behind": 1}})
         if not any(sink["behind"] for sink in sinks.values()):

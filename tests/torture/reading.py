@@ -9,10 +9,10 @@ from confluent_kafka import Consumer, KafkaError, TopicPartition
 
 Headers = tuple[tuple[str, "bytes | None"], ...]
 
-AT_ONCE: Final = 1_000
-POLL: Final = 0.1
+MAX_POLL_RECORDS: Final = 1_000
+POLL_SECONDS: Final = 0.1
 """Seconds to wait for so many messages."""
-TIMEOUT: Final = 30.0
+TIMEOUT_SECONDS: Final = 30.0
 """Seconds that a broker may take."""
 
 
@@ -48,7 +48,7 @@ def read(broker: str, topic: str) -> list[Record]:
     }
     consumer = Consumer(options, logger=None)
     try:
-        found = consumer.list_topics(topic, timeout=TIMEOUT).topics[topic].partitions
+        found = consumer.list_topics(topic, timeout=TIMEOUT_SECONDS).topics[topic].partitions
         consumer.assign([TopicPartition(topic, number, 0) for number in found])
         return _read(consumer, len(found))
     finally:
@@ -59,11 +59,11 @@ def _read(consumer: Consumer, unread: int) -> list[Record]:
     records: list[Record] = []
     heard = monotonic()
     while unread:
-        messages = consumer.consume(AT_ONCE, timeout=POLL)
+        messages = consumer.consume(MAX_POLL_RECORDS, timeout=POLL_SECONDS)
         if messages:
             heard = monotonic()
-        elif monotonic() - heard > TIMEOUT:
-            raise Unreadable(f"nothing from {consumer.assignment()} for {TIMEOUT:g} s")
+        elif monotonic() - heard > TIMEOUT_SECONDS:
+            raise Unreadable(f"nothing from {consumer.assignment()} for {TIMEOUT_SECONDS:g} s")
         for message in messages:
             if (error := message.error()) is None:
                 records.append(_record(message))

@@ -1,4 +1,4 @@
-"""Producers as they are out there: every codec of Kafka, and none."""
+"""Producers with every codec of Kafka, and none."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from tests.torture.written import Written
 
 CODECS: Final = (None, "gzip", "snappy", "lz4", "zstd")
 TOPIC: Final = "transactions"
-AGAIN: Final = 0.5
+REPLACE_DELAY_SECONDS: Final = 0.5
 """Seconds until a producer that takes nothing is replaced."""
-LEAVING: Final = 10.0
+STOP_TIMEOUT_SECONDS: Final = 10.0
 """Seconds that its end may take."""
 
 
@@ -98,9 +98,9 @@ class Senders:
         return again
 
     async def _replace(self, codec: str | None, ended: AIOKafkaProducer) -> None:
-        await asyncio.sleep(AGAIN)
+        await asyncio.sleep(REPLACE_DELAY_SECONDS)
         if self._producers[codec] is ended:
             with suppress(KafkaError):
                 await self._start(codec)
             with suppress(KafkaError, asyncio.TimeoutError):
-                await asyncio.wait_for(ended.stop(), LEAVING)
+                await asyncio.wait_for(ended.stop(), STOP_TIMEOUT_SECONDS)

@@ -18,9 +18,9 @@ from tests.torture.senders import TOPIC
 
 log = logging.getLogger(__name__)
 
-STANDSTILL: Final = 300.0
+STANDSTILL_SECONDS: Final = 300.0
 """Seconds without any progress after which it is given up."""
-LONGEST: Final = 1_500.0
+MAX_SETTLING_SECONDS: Final = 1_500.0
 """Seconds after which it is given up whatever moves: a worker that ends again and again does."""
 
 
@@ -30,8 +30,8 @@ async def settled(cluster: Cluster, workers: Sequence[Worker]) -> bool:
     False if nothing has moved for too long, or too much has.
     """
     loop = asyncio.get_running_loop()
-    last, since, until = "", loop.time(), loop.time() + LONGEST
-    while loop.time() < min(since + STANDSTILL, until):
+    last, since, until = "", loop.time(), loop.time() + MAX_SETTLING_SECONDS
+    while loop.time() < min(since + STANDSTILL_SECONDS, until):
         await asyncio.sleep(1)
         # The last fault may have been on its way when all was healed.
         await asyncio.to_thread(cluster.heal)
@@ -39,7 +39,7 @@ async def settled(cluster: Cluster, workers: Sequence[Worker]) -> bool:
             inputs = await asyncio.to_thread(read, cluster.broker, TOPIC)
         except (Unreadable, KafkaException):
             continue
-        # What has come since is not looked for here; workers send on what is misplaced.
+        # What has come since is not looked for here; workers reroute misrouted inputs.
         ends = _ends(inputs)
         counted = {number: end for number, end in ends.items() if number < PARTITIONS}
         states = [await asyncio.to_thread(_state, worker, counted) for worker in workers]
@@ -48,13 +48,13 @@ async def settled(cluster: Cluster, workers: Sequence[Worker]) -> bool:
             return True
         if repr(states) != last:
             last, since = repr(states), loop.time()
-            log.info("to be done: %s", last)
+            log.info("not settled yet: %s", last)
     log.error("nothing has moved for %.0f s: %s", loop.time() - since, last)
     return False
 
 
 async def _unread(cluster: Cluster, ends: Mapping[int, int]) -> object:
-    """What is left of partitions that were added, of which the workers count nothing."""
+    """The rest of surplus partitions, of which the workers count nothing."""
     added = {
         TopicPartition(TOPIC, number): end for number, end in ends.items() if number >= PARTITIONS
     }
@@ -78,7 +78,7 @@ def _ends(inputs: Sequence[Record]) -> dict[int, int]:
 
 
 def _state(worker: Worker, ends: Mapping[int, int]) -> object:
-    """What is left to be done; nothing that is true if that is nothing."""
+    """The work a worker has left; falsy if there is none."""
     if worker.get("/readyz")[0] != 200:
         return "not ready"
     _, health = worker.get("/healthz")

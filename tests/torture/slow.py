@@ -2,9 +2,9 @@
 
     python -m tests.torture.slow [--count 500000]
 
-Each sink is frozen for nine tenths of the time, all through the backlog; then they are let go. The
-exit code is 0 only if the worker never held `MOST` MiB and every decision is in every sink in the
-end.
+Each sink is frozen for nine tenths of the time, all through the backlog; then they run freely. The
+exit code is 0 only if the worker always held less than `MAX_MEMORY_MIB` and every decision is in
+every sink in the end.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ from fraudapp.local.server import Server
 from tests.benchmarks.throughput import resident
 from tests.support.messages import send_transactions, transaction
 from tests.torture.cluster import Cluster, on_cluster
-from tests.torture.outage import CATCHING_UP, complete
+from tests.torture.outage import CATCH_UP_TIMEOUT, complete
 
 log = logging.getLogger("slow")
 
-MOST: Final = 400.0
+MAX_MEMORY_MIB: Final = 400.0
 """MiB that a worker may hold."""
-PERIOD: Final = 0.2
+PERIOD_SECONDS: Final = 0.2
 """Seconds from one thaw to the next."""
-AT_ONCE: Final = 5_000
+BATCH_MESSAGES: Final = 5_000
 
 
 async def slow(cluster: Cluster, count: int) -> bool:
@@ -55,21 +55,21 @@ async def slow(cluster: Cluster, count: int) -> bool:
     watching.cancel()
     print(  # noqa: T201
         f"slow sinks: {count} events decided in {took:.0f} s, sinks then behind by {behind}; "
-        f"all in every sink {all_kept - back:.0f} s after the sinks were let go; "
+        f"all in every sink {all_kept - back:.0f} s after the sinks ran freely; "
         f"memory at most {max(memory):.0f} MiB",
         flush=True,
     )
     alive = worker.child.running and worker.child.pid == pid
-    return alive and max(memory) < MOST and all_kept - back < CATCHING_UP
+    return alive and max(memory) < MAX_MEMORY_MIB and all_kept - back < CATCH_UP_TIMEOUT
 
 
 async def _slow_down(sink: Server) -> None:
     try:
         while True:
             await asyncio.to_thread(sink.pause)
-            await asyncio.sleep(0.9 * PERIOD)
+            await asyncio.sleep(0.9 * PERIOD_SECONDS)
             await asyncio.to_thread(sink.resume)
-            await asyncio.sleep(0.1 * PERIOD)
+            await asyncio.sleep(0.1 * PERIOD_SECONDS)
     finally:
         sink.resume()
 
@@ -81,8 +81,8 @@ async def _watch(child: Child, memory: list[float]) -> None:
 
 
 async def _send(cluster: Cluster, count: int) -> None:
-    for start in range(0, count, AT_ONCE):
-        numbers = range(start, min(start + AT_ONCE, count))
+    for start in range(0, count, BATCH_MESSAGES):
+        numbers = range(start, min(start + BATCH_MESSAGES, count))
         await send_transactions(cluster.environment, [transaction(f"s{each}") for each in numbers])
 
 

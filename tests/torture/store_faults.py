@@ -28,7 +28,7 @@ from tests.torture.written import Written
 
 log = logging.getLogger(__name__)
 
-MOST_PARTITIONS: Final = 7
+MAX_PARTITIONS: Final = 7
 """Of the input."""
 
 StoreFault = Callable[[Cluster, Gate, Written, random.Random], Awaitable[None]]
@@ -94,7 +94,7 @@ async def add_partition(
 ) -> None:
     """Let the input have one more partition, and restart all workers, as operators are told to."""
     partitions = await topics.partitions_of(cluster.broker, TOPIC)
-    if partitions == MOST_PARTITIONS:
+    if partitions == MAX_PARTITIONS:
         return
     await topics.add_partitions(cluster.broker, TOPIC, partitions + 1)
     await asyncio.sleep(random_.uniform(0, 20))  # messages go there already

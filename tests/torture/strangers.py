@@ -16,10 +16,10 @@ from tests.torture.gate import Gate
 from tests.torture.load import PARTITIONS, Load
 from tests.torture.written import Written
 
-EVERY: Final = (1.0, 5.0)
+INTERVAL_SECONDS: Final = (1.0, 5.0)
 """Seconds between two visits: from, to."""
-MOST: Final = 5_000
-"""Records in a run: workers remember 10,000 of which they have told."""
+MAX_RECORDS: Final = 5_000
+"""Records in a run: workers remember 10,000 that they have logged."""
 TOPICS: Final = {
     "decisions": PARTITIONS,
     "dead-letters": PARTITIONS,
@@ -56,8 +56,8 @@ class Strangers:
         async with AIOKafkaProducer(
             bootstrap_servers=self._broker, compression_type="gzip", request_timeout_ms=10_000
         ) as producer:
-            while self.count < MOST:
-                await asyncio.sleep(self._random.uniform(*EVERY))
+            while self.count < MAX_RECORDS:
+                await asyncio.sleep(self._random.uniform(*INTERVAL_SECONDS))
                 async with self._gate.passed():
                     for topic in TOPICS:
                         await self._append(producer, topic)

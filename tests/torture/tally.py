@@ -1,4 +1,4 @@
-"""What was done to a cluster, counted."""
+"""Counts of the faults that a cluster was given."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class Tally:
 
     @property
     def calm(self) -> bool:
-        """Whether nothing was done."""
+        """Whether there was no fault."""
         return not (self.kills or self.faults)
 
     def __str__(self) -> str:

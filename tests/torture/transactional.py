@@ -18,9 +18,9 @@ from tests.torture.written import Written
 
 log = logging.getLogger(__name__)
 
-EVERY: Final = (0.5, 4.0)
+INTERVAL_SECONDS: Final = (0.5, 4.0)
 """Seconds between two transactions: from, to."""
-LONGEST_MS: Final = 4_000
+TRANSACTION_TIMEOUT_MS: Final = 4_000
 """Time after which the broker aborts one that nobody ends; until then all readers wait for it."""
 FAILURES: Final = (KafkaError, AssertionError)
 """How a transaction fails; aiokafka 0.14 asserts that one which the broker has given up is not."""
@@ -48,7 +48,7 @@ class Transactional:
             producer = AIOKafkaProducer(
                 bootstrap_servers=self._broker,
                 transactional_id=f"torture-{number}",
-                transaction_timeout_ms=LONGEST_MS,
+                transaction_timeout_ms=TRANSACTION_TIMEOUT_MS,
                 request_timeout_ms=10_000,
                 compression_type=self._random.choice([None, "gzip", "zstd"]),
             )
@@ -63,7 +63,7 @@ class Transactional:
 
     async def _transactions(self, producer: AIOKafkaProducer) -> None:
         while True:
-            await asyncio.sleep(self._random.uniform(*EVERY))
+            await asyncio.sleep(self._random.uniform(*INTERVAL_SECONDS))
             end = self._random.choices(["committed", "aborted", "left open"], [70, 26, 4])[0]
             async with self._gate.passed():
                 ids = await self._one(producer, end)

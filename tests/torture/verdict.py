@@ -1,4 +1,4 @@
-"""What is there, in every sink, topic and count, against what the inputs demand."""
+"""Compares every sink, topic and count with the outcome that the inputs demand."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ from tests.torture.written import Written
 
 log = logging.getLogger(__name__)
 
-SHOWN: Final = 3
+SHOWN_COMPLAINTS: Final = 3
 _NAMES: Final = re.compile(r"t[0-9a-f]{16}|\d+|, (?:but one )?with another.*|: .*")
-"""What differs among complaints of one kind."""
-AT_ONCE: Final = 1_000
+"""The varying part of complaints of one kind."""
+BATCH_ROWS: Final = 1_000
 
 
 class Verdict(Found):
@@ -60,7 +60,7 @@ class Verdict(Found):
                 kinds.setdefault(_NAMES.sub("*", each), []).append(each)
             for kind, found in kinds.items():
                 log.error("%s: %d times: %s", name, len(found), kind)
-                for each in found[:SHOWN]:
+                for each in found[:SHOWN_COMPLAINTS]:
                     log.error("%s: %s", name, each)
 
 
@@ -85,19 +85,19 @@ async def judge(
     decided = comparing.decided_by(first)
     comparing.compare_log(first, decided, expected, verdict)
     rows = await _in_postgres(cluster)
-    comparing.compare_store("postgres", rows, first, written, verdict, once=True)
+    comparing.compare_sink("postgres", rows, first, written, verdict, once=True)
     values = await asyncio.to_thread(_in_redis, cluster)
-    comparing.compare_store("redis", values, first, written, verdict, once=True)
+    comparing.compare_sink("redis", values, first, written, verdict, once=True)
     lines = map(line, await readback.in_s3(cluster.environment))
-    comparing.compare_store("the archive", lines, first, written, verdict, once=False)
-    comparing.compare_told(callers.told, first, written, verdict)
-    letters = written.of_workers(await asyncio.to_thread(read, broker, "dead-letters"))
-    count = comparing.compare_letters(letters, expected, decided, verdict)
+    comparing.compare_sink("the archive", lines, first, written, verdict, once=False)
+    comparing.compare_answers(callers.told, first, written, verdict)
+    dead_letters = written.of_workers(await asyncio.to_thread(read, broker, "dead-letters"))
+    count = comparing.compare_dead_letters(dead_letters, expected, decided, verdict)
     running = [worker for worker in cluster.workers if worker.child.running]
     _compare_counts(running, first, verdict)
     again = sum(count.values()) - len(count)
     log.info(
-        "%d inputs, %d decided in %d records, %d dead letters and %d again",
+        "%d inputs, %d decided in %d records, %d dead letters and %d duplicates of them",
         *(len(inputs), len(first), len(log_), len(count), again),
     )
     if exact:
@@ -115,22 +115,22 @@ def _compare_counts(workers: Sequence[Worker], first: Lines, verdict: Found) -> 
 
 
 def _compare_exactly(
-    workers: Sequence[Worker], duplicates: int, letters: int, again: int, verdict: Found
+    workers: Sequence[Worker], duplicates: int, dead_letters: int, again: int, verdict: Found
 ) -> None:
     if again:
-        verdict.doubled.append(f"{again} dead letters are there again, and nothing was done")
+        verdict.doubled.append(f"{again} dead letters are there twice, without a fault")
     for worker in workers:
         stats = _stats(worker)
         counted = stats.get("duplicates"), stats.get("dead_letters", {}).get("total")
-        if counted != (duplicates, letters):
+        if counted != (duplicates, dead_letters):
             verdict.miscounted.append(
                 f"{worker.url} counts {counted} duplicates and dead letters, "
-                f"expected {duplicates, letters}"
+                f"expected {duplicates, dead_letters}"
             )
 
 
 def _stats(worker: Worker) -> dict[str, Any]:
-    """What it counts; nothing if it does not answer."""
+    """The counts of a worker; empty if it does not answer."""
     return worker.get("/stats")[1] or {}
 
 
@@ -138,7 +138,7 @@ async def _in_postgres(cluster: Cluster) -> list[str]:
     connection = await asyncpg.connect(cluster.postgres.url.replace("+asyncpg", ""))
     try:
         async with connection.transaction():
-            cursor = connection.cursor("SELECT * FROM decisions", prefetch=AT_ONCE)
+            cursor = connection.cursor("SELECT * FROM decisions", prefetch=BATCH_ROWS)
             return [line(of_row(dict(row))) async for row in cursor]
     finally:
         await connection.close()
@@ -147,8 +147,8 @@ async def _in_postgres(cluster: Cluster) -> list[str]:
 def _in_redis(cluster: Cluster) -> list[str]:
     lines: list[str] = []
     with redis_client.Redis.from_url(cluster.redis.url) as client:
-        keys = list(client.scan_iter("torture:decision:*", count=AT_ONCE))
-        for start in range(0, len(keys), AT_ONCE):
-            values = client.mget(keys[start : start + AT_ONCE])
+        keys = list(client.scan_iter("torture:decision:*", count=BATCH_ROWS))
+        for start in range(0, len(keys), BATCH_ROWS):
+            values = client.mget(keys[start : start + BATCH_ROWS])
             lines += [line(json.loads(value)) for value in values if value is not None]
     return lines

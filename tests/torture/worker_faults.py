@@ -1,4 +1,4 @@
-"""What is done to workers."""
+"""Faults of workers."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ async def pause(cluster: Cluster, number: int, random_: random.Random) -> None:
 
 
 async def wipe(cluster: Cluster, number: int, random_: random.Random) -> None:
-    """Take away what it has on disk."""
+    """Remove its indexes and tables."""
     async with down(cluster, number):
         data = cluster.workers[number].data_dir
         for name in ("faust", "ledger"):
@@ -78,7 +78,7 @@ async def change_clock(cluster: Cluster, number: int, random_: random.Random) ->
     worker = cluster.workers[number]
     wrong = "FAKETIME" in worker.environment
     by = "" if wrong else random_.choice(WRONG)
-    log.info("the clock of worker %d is now wrong by %s", number, by or "nothing")
+    log.info("the clock of worker %d is now off by %s", number, by or "nothing")
     async with down(cluster, number):
         worker.environment = wrong_clock(worker.environment, by)
 
@@ -88,14 +88,14 @@ async def change_version(cluster: Cluster, number: int, random_: random.Random) 
     worker = cluster.workers[number]
     async with down(cluster, number, gently=random_.random() < 0.7):
         worker.code = None if worker.code else cluster.before
-    log.info("worker %d is of %s now", number, "the version before" if worker.code else "this one")
+    log.info("worker %d runs %s now", number, "the version before" if worker.code else "this one")
 
 
 async def fill(cluster: Cluster, number: int, random_: random.Random) -> None:
     """Leave its disk without room for a while."""
     disk = cluster.disks.get(number)
     if disk is None:
-        log.info("nothing may be mounted here, so no disk is full")
+        log.info("nothing can be mounted here, so no disk is filled")
         return
     disk.fill()
     # Not waited for: other faults meet a full disk, too.

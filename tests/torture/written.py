@@ -1,4 +1,4 @@
-"""What the torture has written: by that, its checker tells strangers' records from the workers'."""
+"""Records that the torture has written, so that its checker can tell them from the workers'."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ class Written:
         self.attempted: set[str] = set()
         """Ids of all valid transactions, whatever became of them."""
         self.confirmed: set[str] = set()
-        """Those that the broker has."""
+        """Ids that the broker has confirmed."""
         self.aborted: set[str] = set()
-        """Those in transactions of Kafka that nobody has committed."""
+        """Ids in transactions of Kafka that nobody has committed."""
         self.cut: set[str] = set()
-        """Those of which something may have been decided that the log has no longer."""
+        """Ids of which the log may have lost a decision."""
         self.forged: set[tuple[bytes | None, bytes | None, Headers]] = set()
-        """Key, value and headers of inputs of ours that claim to have been sent on."""
+        """Key, value and headers of our own inputs that claim to be rerouted."""
         self.foreign: set[tuple[str, int, bytes | None, bytes | None]] = set()
         """Topic, partition, key and value of records that a worker cannot have written."""
         self.purged: date | None = None
@@ -39,13 +39,13 @@ class Written:
         return (record.topic, record.partition, record.key, record.value) in self.foreign
 
     def is_copy(self, record: Record) -> bool:
-        """Whether a record of the input was sent on by a worker, and not by the torture."""
+        """Whether a record of the input was rerouted by a worker, and not sent by the torture."""
         if all(name != ORIGIN for name, _ in record.headers):
             return False
         return (record.key, record.value, record.headers) not in self.forged
 
     def of_workers(self, records: Iterable[Record]) -> list[Record]:
-        """Those that are no stranger's."""
+        """Records without those of strangers."""
         return [each for each in records if not self.is_foreign(each)]
 
     def set_back(

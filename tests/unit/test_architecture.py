@@ -1,4 +1,4 @@
-"""Arrows between packages, and between the rooms of `fraudapp`, run one way."""
+"""Imports between packages, and between the layers of `fraudapp`, run one way."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ MAY_IMPORT = {
 }
 COMPOSITION_ROOT = "fraudapp.application"
 """It names all of them; nothing below it imports it."""
-FLOORS = (
-    {"config", "process", "metrics", "condition", "operation", "retry", "settings"},
+LAYERS = (
+    {"config", "process", "metrics", "condition", "operation", "retry", "settings", "takeover"},
     {"kafka", "model_registry", "first_model"},
     {"decisions", "messages"},
     {"sinks"},
     {"reports", "worker", "status", "queries", "submit"},
     {"faust_app", "application", "app", "cli", "commands", "local", "__main__"},
 )
-"""Rooms of `fraudapp`, from the bottom up: each imports from its own floor and those below."""
+"""Layers of `fraudapp`, from the bottom up: a part imports from its own layer and those below."""
 PURE = {
     "asyncio",
     "socket",
@@ -70,7 +70,7 @@ def within(package: str) -> dict[str, set[str]]:
     return found
 
 
-def room(module: str) -> str:
+def part(module: str) -> str:
     return module.split(".")[1] if "." in module else ""
 
 
@@ -89,20 +89,20 @@ def test_no_imports_go_in_a_circle(package: str) -> None:
     TopologicalSorter(within(package)).prepare()  # raises `CycleError`, which names them
 
 
-def test_the_rooms_of_fraudapp_are_on_six_floors() -> None:
-    floor = {name: number for number, names in enumerate(FLOORS) for name in names}
+def test_the_parts_of_fraudapp_are_in_six_layers() -> None:
+    layer = {name: number for number, names in enumerate(LAYERS) for name in names}
     found = within("fraudapp")
-    assert {room(name) for name in found} - {""} == floor.keys()
+    assert {part(name) for name in found} - {""} == layer.keys()
     for name, imported in found.items():
-        for other in filter(room, imported):
-            allowed = not room(name) or floor[room(other)] <= floor[room(name)]
+        for other in filter(part, imported):
+            allowed = not part(name) or layer[part(other)] <= layer[part(name)]
             assert allowed, f"{name} imports {other}, which is above it"
 
 
-def test_no_two_rooms_import_each_other() -> None:
+def test_no_two_parts_import_each_other() -> None:
     arrows: dict[str, set[str]] = {}
     for name, imported in within("fraudapp").items():
-        arrows.setdefault(room(name), set()).update(map(room, imported))
+        arrows.setdefault(part(name), set()).update(map(part, imported))
     for name, others in arrows.items():
         others.discard(name)
     arrows.pop("", None)  # the package itself
@@ -117,8 +117,8 @@ def test_only_the_entry_points_import_the_app() -> None:
 
 def test_production_code_does_not_need_the_embedded_stack() -> None:
     for name, imported in within("fraudapp").items():
-        if room(name) not in ("local", "commands"):
-            assert not {each for each in imported if room(each) == "local"}, name
+        if part(name) not in ("local", "commands"):
+            assert not {each for each in imported if part(each) == "local"}, name
 
 
 def test_what_serves_does_not_need_what_trains() -> None:

@@ -1,8 +1,8 @@
-"""The partitions of the table `decisions` in Postgres: one for each UTC day, and the rest.
+"""Partitions of the table `decisions` in Postgres: one for each UTC day, and a default partition.
 
 They are not Kafka's: a partition of a day can be dropped at once. A decision of a day without a
-partition is kept in the rest, so that no save depends on `maintain` having run. `maintain` moves
-such rows into a partition of their day.
+partition is kept in the default partition, so that no save depends on `maintain` having run.
+`maintain` moves such rows into a partition of their day.
 """
 
 from __future__ import annotations
@@ -14,13 +14,14 @@ from typing import Final
 
 from sqlalchemy import Connection, text
 
-REST: Final = "decisions_rest"
-AHEAD: Final = 7
+DEFAULT_PARTITION: Final = "decisions_rest"
+DAYS_AHEAD: Final = 7
 """Days for which partitions are made in advance, in case that no worker runs for so long."""
 MAX_DAYS_AHEAD: Final = 31
-"""Days ahead up to which a day gets a partition: later decisions were stamped by a wrong clock, and
-the rest keeps them as well."""
-AT_ONCE: Final = 100
+"""Days ahead up to which a day gets a partition.
+
+Later decisions were stamped by a wrong clock; they stay in the default partition."""
+MAX_NEW_PARTITIONS: Final = 100
 """Partitions made in one transaction, at most: each takes locks, and Postgres has only so many."""
 _NAME: Final = re.compile(r"decisions_(\d{4})(\d\d)(\d\d)")
 _LOCK_ID: Final = 0x66726175645F7061  # "fraud_pa": any number that only this program uses
@@ -29,27 +30,27 @@ _LOCK_TIMEOUT: Final = "5s"
 
 
 def maintain(connection: Connection, today: date) -> None:
-    """Make the partitions that are missing: of the coming days first, then of days in the rest.
+    """Make the partitions that are missing: coming days first, then days in the default one.
 
     Any number of workers may call it at once, each in a transaction of its own. A call makes
-    `AT_ONCE` partitions at most, and leaves others to the next.
+    `MAX_NEW_PARTITIONS` partitions at most, and leaves others to the next.
     """
     _take_turn(connection)
-    coming = [today + timedelta(days=ahead) for ahead in range(AHEAD + 1)]
-    in_rest = sorted(foreseen(days_in(connection, REST), today), reverse=True)
+    coming = [today + timedelta(days=ahead) for ahead in range(DAYS_AHEAD + 1)]
+    in_default = sorted(foreseen(days_in(connection, DEFAULT_PARTITION), today), reverse=True)
     existing = set(_days(connection))
-    missing = [day for day in dict.fromkeys([*coming, *in_rest]) if day not in existing][:AT_ONCE]
+    missing = [day for day in dict.fromkeys([*coming, *in_default]) if day not in existing]
     if missing:
-        # No insert may be under way. An insert that has chosen the rest and waits for a lock on it
-        # would fail, because the rest may not hold its row any more. With this lock, inserts wait
-        # before they choose a partition.
+        # No insert may be under way. An insert that has chosen the default partition and waits for
+        # a lock on it would fail, because its row does not belong there any more. With this lock,
+        # inserts wait before they choose a partition.
         connection.execute(text("LOCK TABLE ONLY decisions IN SHARE ROW EXCLUSIVE MODE"))
-    for day in missing:
+    for day in missing[:MAX_NEW_PARTITIONS]:
         create(connection, day)
 
 
 def foreseen(days: Iterable[date], today: date) -> list[date]:
-    """Return the days that may have a partition; decisions of the others stay in the rest."""
+    """Return the days that may have a partition; the others stay in the default partition."""
     # asyncpg writes the earliest moment that Python has as -infinity, which no day begins with.
     return [day for day in days if day > date.min and (day - today).days <= MAX_DAYS_AHEAD]
 
@@ -59,7 +60,7 @@ def purge(connection: Connection, before: date, *, dry_run: bool = False) -> int
     _take_turn(connection)
     expired = [_name(day) for day in _days(connection) if day < before]
     count = sum(_count(connection, name) for name in expired)
-    condition = f"FROM {REST} WHERE decided_at < :before"
+    condition = f"FROM {DEFAULT_PARTITION} WHERE decided_at < :before"
     at = {"before": midnight(before)}
     count += int(connection.execute(text(f"SELECT count(*) {condition}"), at).scalar_one())
     if not dry_run:
@@ -70,15 +71,17 @@ def purge(connection: Connection, before: date, *, dry_run: bool = False) -> int
 
 
 def create(connection: Connection, day: date) -> None:
-    """Make the partition of a day, and move the decisions of that day from the rest into it."""
+    """Make the partition of a day, and move the decisions of that day into it."""
     name = _name(day)
     begin, end = midnight(day), midnight(day + timedelta(days=1))
-    # It is attached once it is filled: the rest may hold no row that belongs to a partition.
+    # It is attached once it is filled: when a partition is attached, the default partition may hold
+    # no row that belongs to it.
     connection.execute(text(f"CREATE TABLE {name} (LIKE decisions INCLUDING ALL)"))
     connection.execute(
         text(
-            f"WITH moved AS (DELETE FROM {REST} WHERE decided_at >= :begin AND decided_at < :end "  # noqa: S608
-            f"RETURNING *) INSERT INTO {name} SELECT * FROM moved"
+            f"WITH moved AS (DELETE FROM {DEFAULT_PARTITION} "  # noqa: S608
+            "WHERE decided_at >= :begin AND decided_at < :end RETURNING *) "
+            f"INSERT INTO {name} SELECT * FROM moved"
         ),
         {"begin": begin, "end": end},
     )
@@ -97,8 +100,8 @@ def days_in(connection: Connection, table: str) -> list[date]:
 
 
 def all_days(connection: Connection) -> list[date]:
-    """Return the UTC days that have a partition, or decisions in the rest."""
-    return sorted({*_days(connection), *days_in(connection, REST)})
+    """Return the UTC days that have a partition, or decisions in the default one."""
+    return sorted({*_days(connection), *days_in(connection, DEFAULT_PARTITION)})
 
 
 def midnight(day: date) -> datetime:
@@ -119,9 +122,9 @@ def _days(connection: Connection) -> list[date]:
     """Return the days that have a partition."""
     query = text(
         "SELECT relname FROM pg_inherits JOIN pg_class ON pg_class.oid = inhrelid "
-        "WHERE inhparent = 'decisions'::regclass AND relname <> :rest"
+        "WHERE inhparent = 'decisions'::regclass AND relname <> :default"
     )
-    names = connection.execute(query, {"rest": REST}).scalars()
+    names = connection.execute(query, {"default": DEFAULT_PARTITION}).scalars()
     # A partition with another name was not made by this program.
     found = filter(None, map(_NAME.fullmatch, names))
     return [date(*map(int, each.groups())) for each in found]

@@ -8,19 +8,19 @@ from faststream.kafka.annotations import KafkaMessage
 from pydantic import BaseModel, Field, StringConstraints
 
 from models.parsing import from_mapping
-from models.records import LARGEST_AMOUNT, LARGEST_STEP, LONGEST_TEXT, TransactionType
+from models.records import MAX_AMOUNT, MAX_STEP, MAX_TEXT_CHARACTERS, TransactionType
 from tests.benchmarks.peers.deciding import Record
 from tests.benchmarks.peers.faststream_app import bulk, decider, run
 
-Amount = Annotated[float, Field(ge=0, le=LARGEST_AMOUNT)]
-Text = Annotated[str, StringConstraints(max_length=LONGEST_TEXT)]
+Amount = Annotated[float, Field(ge=0, le=MAX_AMOUNT)]
+Text = Annotated[str, StringConstraints(max_length=MAX_TEXT_CHARACTERS)]
 
 
 class Payment(BaseModel, strict=True):
     """A transaction."""
 
-    transaction_id: Annotated[str, StringConstraints(min_length=1, max_length=LONGEST_TEXT)]
-    step: Annotated[int, Field(ge=1, le=LARGEST_STEP)]
+    transaction_id: Annotated[str, StringConstraints(min_length=1, max_length=MAX_TEXT_CHARACTERS)]
+    step: Annotated[int, Field(ge=1, le=MAX_STEP)]
     type: TransactionType
     amount: Amount
     nameOrig: Text
@@ -34,7 +34,7 @@ class Payment(BaseModel, strict=True):
 
 
 async def handle(payments: list[Payment], message: KafkaMessage) -> None:
-    """Decide a batch; the broker is told once it is kept."""
+    """Decide a batch; its offsets are committed once it is saved."""
     await bulk.save(
         decider.transactions(
             (

@@ -16,7 +16,7 @@ async def as_they_are(message: KafkaMessage) -> Any:
 
 
 async def handle(values: Any, message: KafkaMessage) -> None:
-    """Decide a batch; the broker is told once it is kept."""
+    """Decide a batch; its offsets are committed once it is saved."""
     raws = message.raw_message
     await bulk.save(
         decider.messages(

@@ -16,8 +16,8 @@ from fraudapp.settings import load
 from tests.benchmarks.peers.bulk import Bulk
 from tests.benchmarks.peers.deciding import Decider, Record
 
-AT_ONCE = 2_000
-IN_FLIGHT = 3  # batches on their way to the sinks
+BATCH_ROWS = 2_000
+MAX_IN_FLIGHT = 3  # batches on their way to the sinks
 
 
 async def main() -> None:
@@ -34,7 +34,7 @@ async def main() -> None:
         max_partition_fetch_bytes=4 << 20,
     ) as consumer:
         while True:
-            fetched = await consumer.getmany(timeout_ms=200, max_records=AT_ONCE)
+            fetched = await consumer.getmany(timeout_ms=200, max_records=BATCH_ROWS)
             decisions = decider.messages(
                 Record(record.topic, record.partition, record.offset, record.value)
                 for records in fetched.values()
@@ -43,7 +43,7 @@ async def main() -> None:
             saving.append(asyncio.create_task(bulk.save(decisions)))
             # Sends what the new task has to send before the loop is busy with the next batch.
             await asyncio.sleep(0)
-            if len(saving) > IN_FLIGHT:
+            if len(saving) > MAX_IN_FLIGHT:
                 await saving.popleft()
 
 

@@ -14,7 +14,7 @@ from models.records import Decision
 from tests.benchmarks.peers.bulk import STORING, Bulk
 from tests.benchmarks.peers.deciding import encode
 
-OBJECT: Final = 500
+OBJECT_LINES: Final = 500
 """Lines of an object on S3. One object for each event would be slower still, and nobody does it."""
 
 _ROW: Final = ", ".join(f"${number}" for number in range(1, 22))
@@ -44,7 +44,7 @@ class Single:
             await self._redis.set(key, encode(decision), ex=self._settings.redis_ttl)
             await self._postgres.execute(INSERT, *to_row(decision))
             self._object.append(decision)
-            if len(self._object) >= OBJECT:
+            if len(self._object) >= OBJECT_LINES:
                 await self._bulk.sinks.archive.save(Batch(self._object))
                 self._object = []
         self._bulk.progress.add(1)

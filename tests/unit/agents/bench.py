@@ -32,7 +32,7 @@ from models.policy import Policy
 from models.records import Decision, Reason, Transaction
 from tables.decision_counts import OwnCounts, Progress
 from tables.global_table import ByPartition
-from tests.support.decisions import decision, id_at_home
+from tests.support.decisions import decision, id_in_partition
 from tests.support.memory import (
     MemoryBroker,
     MemoryConsumption,
@@ -53,9 +53,9 @@ UNSCORED: Final = "unscored"
 """A sender for whose transactions the model has no score."""
 SOON: Final = 10.0
 """Seconds within which a test fails if it hangs."""
-A, B, C = (id_at_home(0, count, PARTITIONS) for count in range(3))
+A, B, C = (id_in_partition(0, count, PARTITIONS) for count in range(3))
 """Ids whose key partition is 0."""
-K, L, M = (id_at_home(1, count, PARTITIONS) for count in range(3))
+K, L, M = (id_in_partition(1, count, PARTITIONS) for count in range(3))
 """Ids whose key partition is 1."""
 
 

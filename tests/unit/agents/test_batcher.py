@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from agents.batch_sizer import SMALLEST, BatchSizer
+from agents.batch_sizer import MIN_BATCH_SIZE, BatchSizer
 from agents.batcher import Batcher
 from agents.partition_queues import Events, PartitionQueues, partition_of
 from tests.support.record_batches import name_of, record_batch
@@ -85,7 +85,7 @@ async def steps() -> Steps:
     return Steps()
 
 
-async def test_what_waits_is_decided_together(steps: Steps) -> None:
+async def test_all_waiting_partitions_are_decided_in_one_batch(steps: Steps) -> None:
     await steps.put((0, "a"), (1, "b"), (0, "c"))
     await steps.until_finished("a", "b", "c")
     assert steps.begun == [[0, 1]]
@@ -123,7 +123,7 @@ async def test_a_partition_that_was_released_is_free_again(steps: Steps) -> None
     assert "a" not in steps.finished
 
 
-async def test_nothing_of_a_partition_follows_what_has_failed(steps: Steps) -> None:
+async def test_a_failed_part_keeps_its_partition_in_flight(steps: Steps) -> None:
     steps.broken = {0}
     await steps.put((0, "a"), (1, "b"))
     await steps.until_finished("b")
@@ -133,7 +133,7 @@ async def test_nothing_of_a_partition_follows_what_has_failed(steps: Steps) -> N
     assert steps.begun == [[0, 1], [1]]
 
 
-async def test_nothing_follows_a_batch_that_could_not_begin(steps: Steps) -> None:
+async def test_a_batch_that_could_not_begin_keeps_its_partitions_in_flight(steps: Steps) -> None:
     steps.broken_from_the_start = {0}
     await steps.put((0, "a"), (1, "b"))
     while not steps.failures:
@@ -143,10 +143,10 @@ async def test_nothing_follows_a_batch_that_could_not_begin(steps: Steps) -> Non
     assert steps.finished == ["e"]
 
 
-async def test_the_sizer_learns_nothing_from_what_was_released(steps: Steps) -> None:
+async def test_the_sizer_does_not_count_released_partitions(steps: Steps) -> None:
     steps.released = {0}
     size = steps.sizer.size
-    steps.queues.put(record_batch(0, 10 * SMALLEST, name="a"))
+    steps.queues.put(record_batch(0, 10 * MIN_BATCH_SIZE, name="a"))
     await steps.put((1, "b"))
     await steps.until_finished("b")
     await steps.put((1, "c"))

@@ -1,4 +1,4 @@
-"""What was appended is completed once, in its order, whatever comes meanwhile."""
+"""Appended batches are completed once and in order, whatever arrives meanwhile."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Flushes:
 
 
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 50)), max_size=20))
-async def test_every_partition_has_all_that_is_counted_in_its_order(
+async def test_each_partition_is_flushed_in_order_and_completely(
     batches: list[tuple[int, int]],
 ) -> None:
     flushes = Flushes()
@@ -55,7 +55,7 @@ async def test_every_partition_has_all_that_is_counted_in_its_order(
     flushes.running.cancel()
 
 
-async def test_what_comes_while_flushing_is_the_next_flush_and_there_is_a_limit_to_it() -> None:
+async def test_batches_put_during_a_flush_go_into_the_next_one_up_to_a_limit() -> None:
     flushes = Flushes()
     await flushes.completion.put(appended(0, 0, MAX_UNCOUNTED - 1))
     await flushes.until(0, 0)
@@ -70,7 +70,7 @@ async def test_what_comes_while_flushing_is_the_next_flush_and_there_is_a_limit_
     flushes.running.cancel()
 
 
-async def test_a_partition_whose_counts_are_not_taken_holds_up_no_other() -> None:
+async def test_a_partition_whose_counts_are_not_written_holds_up_no_other() -> None:
     flushes = Flushes()
     flushes.gates[1].set()
     for partition in range(2):
@@ -82,7 +82,7 @@ async def test_a_partition_whose_counts_are_not_taken_holds_up_no_other() -> Non
     flushes.running.cancel()
 
 
-async def test_what_cannot_be_counted_is_told_and_nothing_of_its_partition_follows() -> None:
+async def test_a_failed_flush_is_reported_and_stops_its_partition() -> None:
     flushes = Flushes()
     flushes.gates[0].set()
     flushes.done[0] = None  # type: ignore[assignment]

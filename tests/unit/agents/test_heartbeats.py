@@ -11,7 +11,7 @@ from typing import Any, cast
 import pytest
 from msgspec.structs import replace
 
-from agents.heartbeats import INTERVAL, REPEAT_AFTER, Heartbeats
+from agents.heartbeats import HEARTBEAT_INTERVAL, REPEAT_AFTER, Heartbeats
 from fraudapp.decisions.batch import Batch
 from fraudapp.decisions.log import Unread
 from fraudapp.metrics import SinkState
@@ -58,7 +58,7 @@ class Pulse:
         batch = Batch([decision(transaction_id)])
         assert await self.bench.log.append(partition, batch, index.next_offset)
 
-    async def beat(self, after: float = INTERVAL) -> list[int]:
+    async def beat(self, after: float = HEARTBEAT_INTERVAL) -> list[int]:
         """Return of which partitions a heartbeat was written."""
         self.now += after
         before = len(self.table.written)
@@ -76,7 +76,7 @@ async def pulse(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterato
     await bench.stop()
 
 
-async def test_it_tells_how_a_partition_and_its_owner_do(pulse: Pulse) -> None:
+async def test_a_heartbeat_has_the_state_of_a_partition_and_of_its_owner(pulse: Pulse) -> None:
     await pulse.own(0, 1)
     await pulse.decide(A)
     pulse.stored[0] = 1
@@ -100,7 +100,7 @@ async def test_it_tells_how_a_partition_and_its_owner_do(pulse: Pulse) -> None:
     assert (pulse.table.values[1].cursor, pulse.table.values[1].high_water) == (0, 11)
 
 
-async def test_nothing_is_told_of_a_partition_that_is_not_owned_or_not_read_in(
+async def test_partitions_not_owned_or_without_an_index_get_no_heartbeat(
     pulse: Pulse,
 ) -> None:
     await pulse.own(0)
@@ -108,11 +108,11 @@ async def test_nothing_is_told_of_a_partition_that_is_not_owned_or_not_read_in(
     assert await pulse.beat() == [0]
     pulse.owned = [0, 1]
     pulse.high_waters[1] = 0
-    pulse.bench.log.doubted(1)
+    pulse.bench.log.recheck(1)
     assert await pulse.beat(REPEAT_AFTER) == [0]
 
 
-async def test_what_has_not_changed_is_told_again_only_after_a_while(pulse: Pulse) -> None:
+async def test_an_unchanged_heartbeat_is_repeated_only_after_a_while(pulse: Pulse) -> None:
     await pulse.own(0)
     assert await pulse.beat() == [0]
     assert await pulse.beat(REPEAT_AFTER / 2) == []
@@ -121,7 +121,7 @@ async def test_what_has_not_changed_is_told_again_only_after_a_while(pulse: Puls
 
 
 @pytest.mark.parametrize("news", ["decision", "input", "sink", "stored"])
-async def test_what_has_changed_is_told_at_once(pulse: Pulse, news: str) -> None:
+async def test_a_changed_heartbeat_is_written_at_once(pulse: Pulse, news: str) -> None:
     await pulse.own(0, 1)
     assert await pulse.beat() == [0, 1]
     expected = [1]
@@ -138,7 +138,7 @@ async def test_what_has_changed_is_told_at_once(pulse: Pulse, news: str) -> None
     assert await pulse.beat() == []
 
 
-async def test_up_to_where_postgres_has_a_partition_is_as_its_owner_before_told(
+async def test_the_postgres_offset_is_taken_over_from_the_previous_owner(
     pulse: Pulse,
 ) -> None:
     await pulse.own(0)
@@ -154,7 +154,7 @@ async def test_up_to_where_postgres_has_a_partition_is_as_its_owner_before_told(
     assert pulse.table.values[0].stored == 4
 
 
-async def test_what_was_found_at_the_start_says_nothing_of_postgres(pulse: Pulse) -> None:
+async def test_heartbeats_found_at_the_start_do_not_give_the_postgres_offset(pulse: Pulse) -> None:
     await pulse.own(0)
     await pulse.beat()
     again = Pulse(pulse.bench)  # another start, with what the table has from before
@@ -166,7 +166,7 @@ async def test_what_was_found_at_the_start_says_nothing_of_postgres(pulse: Pulse
     assert again.bench.listener.kept[-1] == {}
 
 
-async def test_while_a_partition_is_read_in_it_tells_how_long_that_takes(pulse: Pulse) -> None:
+async def test_while_an_index_is_read_the_heartbeat_has_the_records_left(pulse: Pulse) -> None:
     await pulse.own(0)
     await pulse.decide(A)
     pulse.stored[0] = 1

@@ -60,7 +60,7 @@ def test_record_batches_are_acknowledged_or_released_each(
     assert consumption.released == messages(events)
 
 
-def test_it_is_of_the_generation_that_the_consumer_is_in(
+def test_the_generation_is_that_of_the_consumer(
     in_flight: InFlight, consumption: MemoryConsumption
 ) -> None:
     assert in_flight.generation == 1
@@ -68,7 +68,7 @@ def test_it_is_of_the_generation_that_the_consumer_is_in(
     assert in_flight.generation == 7
 
 
-def test_what_was_assigned_anew_is_released_and_the_rest_goes_on(
+def test_stale_record_batches_are_released_and_the_rest_returned(
     in_flight: InFlight, consumption: MemoryConsumption, broker: MemoryBroker, events: Events
 ) -> None:
     consumption.generation = 2
@@ -101,7 +101,7 @@ async def test_the_end_of_a_partition_is_asked_for_until_it_is_known(
     assert not consumption.failures
 
 
-async def test_what_is_not_interrupted_returns_its_result(
+async def test_uninterrupted_work_returns_its_result(
     in_flight: InFlight, consumption: MemoryConsumption, events: Events
 ) -> None:
     async def work() -> str:
@@ -112,7 +112,7 @@ async def test_what_is_not_interrupted_returns_its_result(
     assert consumption.released == []
 
 
-async def test_what_fails_raises_and_nothing_is_released(
+async def test_failed_work_raises_and_releases_nothing(
     in_flight: InFlight, consumption: MemoryConsumption, events: Events
 ) -> None:
     async def work() -> None:
@@ -150,7 +150,7 @@ def interrupt(app: FraudApp, stops: bool) -> None:
 
 @pytest.mark.usefixtures("impatient")
 @pytest.mark.parametrize("stops", [True, False])
-async def test_what_is_interrupted_is_cancelled_and_released_when_its_time_is_up(
+async def test_interrupted_work_is_cancelled_and_released_at_its_timeout(
     in_flight: InFlight,
     consumption: MemoryConsumption,
     app: FraudApp,
@@ -166,11 +166,11 @@ async def test_what_is_interrupted_is_cancelled_and_released_when_its_time_is_up
     assert await asyncio.wait_for(working, SOON) is None
     await asyncio.wait_for(work.cancelled.wait(), SOON)
     assert consumption.released == messages(events)
-    assert "2 record batches are left to the next worker" in caplog.text
+    assert "released 2 record batches unprocessed" in caplog.text
 
 
 @pytest.mark.parametrize("stops", [True, False])
-async def test_what_is_interrupted_and_done_in_time_is_not_released(
+async def test_interrupted_work_that_ends_in_time_is_not_released(
     in_flight: InFlight,
     consumption: MemoryConsumption,
     app: FraudApp,

@@ -1,4 +1,4 @@
-"""Only what `reroute` writes is believed about what a message was like."""
+"""Headers on the lost parts of a message are believed only if `reroute` wrote them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def record(*headers: Any) -> ConsumerRecord:
     return ConsumerRecord("t", 1, 5, -1, 0, b"k", b"v", None, 1, 1, tuple(headers))
 
 
-def test_what_was_sent_home_is_of_where_its_producer_had_put_it() -> None:
+def test_a_rerouted_record_keeps_the_position_where_it_was_produced() -> None:
     read = input_of(record(ORIGIN, *LOST), 4)
     assert (read.position, read.origin) == (Position("t", 1, 5), Position("t", 3, 41))
     assert list(read.lost) == LOST
@@ -35,7 +35,7 @@ def test_what_was_sent_home_is_of_where_its_producer_had_put_it() -> None:
         [ORIGIN, ("origin", b""), *LOST],
     ],
 )
-def test_somebody_elses_headers_say_nothing(headers: Any) -> None:
+def test_headers_of_other_producers_are_ignored(headers: Any) -> None:
     read = input_of(record(*headers), 4)
     assert (read.origin, read.lost) == (Position("t", 1, 5), ())
 

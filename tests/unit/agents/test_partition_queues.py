@@ -1,4 +1,4 @@
-"""What waits is taken together, in order, once, and never while its partition is busy."""
+"""Waiting record batches are taken in order, once, and not while their partition is in flight."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agents.batch_sizer import SMALLEST, BatchSizer
+from agents.batch_sizer import MIN_BATCH_SIZE, BatchSizer
 from agents.partition_queues import (
+    LINGER_TURNS,
     MAX_BATCH_BYTES,
     MAX_QUEUED_BYTES,
-    TURNS,
     PartitionQueues,
     partition_of,
     records_in,
@@ -29,8 +29,8 @@ async def _turns(count: int) -> None:
 def _smallest() -> BatchSizer:
     sizer = BatchSizer(1.0)
     for _ in range(100):
-        sizer.observe(SMALLEST, 1_000.0)
-    assert sizer.size == SMALLEST
+        sizer.observe(MIN_BATCH_SIZE, 1_000.0)
+    assert sizer.size == MIN_BATCH_SIZE
     return sizer
 
 
@@ -39,22 +39,22 @@ async def test_record_batches_of_several_partitions_that_come_close_behind_are_o
     taking = asyncio.create_task(queues.take())
     for partition in [3, 1, 2, 1]:
         queues.put(record_batch(partition))
-        await _turns(TURNS - 2)
+        await _turns(LINGER_TURNS - 2)
     assert {partition_of(events): len(events) for events in await taking} == {3: 1, 1: 2, 2: 1}
 
 
-async def test_nobody_waits_for_what_has_not_come() -> None:
+async def test_take_does_not_wait_for_records_that_have_not_arrived() -> None:
     queues = PartitionQueues(BatchSizer(0.05))
     taking = asyncio.create_task(queues.take())
     queues.put(record_batch(0))
-    await _turns(4 * TURNS)
+    await _turns(4 * LINGER_TURNS)
     assert taking.done()
 
 
 async def test_a_full_batch_waits_for_no_more() -> None:
     queues = PartitionQueues(_smallest())
     taking = asyncio.create_task(queues.take())
-    queues.put(record_batch(0, SMALLEST))
+    queues.put(record_batch(0, MIN_BATCH_SIZE))
     await _turns(3)
     assert taking.done()
 
@@ -70,24 +70,24 @@ async def test_a_partition_in_flight_waits_and_holds_up_no_other() -> None:
     assert [partition_of(events) for events in await queues.take()] == [0]
 
 
-async def test_a_queue_is_served_before_those_that_were_served_already() -> None:
+async def test_queues_are_served_in_turn() -> None:
     queues = PartitionQueues(_smallest())
     for partition in [0, 1, 2]:
-        queues.put(record_batch(partition, SMALLEST))
+        queues.put(record_batch(partition, MIN_BATCH_SIZE))
     for turn in range(9):
         taken = [partition_of(events) for events in await queues.take()]
         assert taken == [turn % 3]
-        queues.put(record_batch(turn % 3, SMALLEST))
+        queues.put(record_batch(turn % 3, MIN_BATCH_SIZE))
         queues.free(turn % 3)
 
 
-async def test_what_comes_for_a_partition_in_flight_is_not_waited_for() -> None:
+async def test_the_linger_ignores_partitions_in_flight() -> None:
     queues = PartitionQueues(BatchSizer(0.05))
     queues.put(record_batch(0))
     await queues.take()
     taking = asyncio.create_task(queues.take())
     queues.put(record_batch(1))
-    for _ in range(2 * TURNS):
+    for _ in range(2 * LINGER_TURNS):
         queues.put(record_batch(0))
         await _turns(1)
     assert taking.done()
@@ -100,7 +100,7 @@ async def test_large_messages_are_not_all_taken_at_once() -> None:
     assert len(await queues.take()) == 2
 
 
-@pytest.mark.parametrize("large", [{"records": 2 * SMALLEST}, {"size": MAX_QUEUED_BYTES}])
+@pytest.mark.parametrize("large", [{"records": 2 * MIN_BATCH_SIZE}, {"size": MAX_QUEUED_BYTES}])
 async def test_a_queue_is_full_until_it_is_emptied(large: dict[str, int]) -> None:
     told: list[bool] = []
     queues = PartitionQueues(_smallest(), room=lambda: told.append(queues.is_full(0)))
@@ -109,7 +109,7 @@ async def test_a_queue_is_full_until_it_is_emptied(large: dict[str, int]) -> Non
     assert not queues.is_full(0)
     queues.put(record_batch(0, **large))
     for _ in range(100):
-        queues.put(record_batch(1, SMALLEST))
+        queues.put(record_batch(1, MIN_BATCH_SIZE))
         assert [partition_of(events) for events in await queues.take()] == [1]
         queues.free(1)
         assert [queues.is_full(partition) for partition in range(3)] == [True, False, False]
@@ -120,7 +120,7 @@ async def test_a_queue_is_full_until_it_is_emptied(large: dict[str, int]) -> Non
 
 
 @given(
-    st.lists(st.tuples(st.integers(0, 3), st.integers(1, 3 * SMALLEST)), max_size=40),
+    st.lists(st.tuples(st.integers(0, 3), st.integers(1, 3 * MIN_BATCH_SIZE)), max_size=40),
     st.randoms(use_true_random=False),
 )
 def test_each_record_batch_is_taken_once_and_in_the_order_of_its_partition(
@@ -137,7 +137,7 @@ def test_each_record_batch_is_taken_once_and_in_the_order_of_its_partition(
         feeding = asyncio.create_task(putting())
         while sum(map(len, found.values())) < len(put):
             taking = asyncio.create_task(queues.take())
-            await _turns(random.randrange(4 * TURNS))
+            await _turns(random.randrange(4 * LINGER_TURNS))
             # It may wait for the last of them.
             for partition in random.sample(
                 sorted(busy), random.randint(0 if taking.done() else len(busy), len(busy))
@@ -149,7 +149,9 @@ def test_each_record_batch_is_taken_once_and_in_the_order_of_its_partition(
             assert len({*partitions}) == len(partitions)
             assert not busy & {*partitions}
             busy |= {*partitions}
-            assert sum(map(records_in, batch)) <= SMALLEST or [len(each) for each in batch] == [1]
+            assert sum(map(records_in, batch)) <= MIN_BATCH_SIZE or [
+                len(each) for each in batch
+            ] == [1]
             for events in batch:
                 found[partition_of(events)] += map(name_of, events)
         await feeding

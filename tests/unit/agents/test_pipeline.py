@@ -40,7 +40,7 @@ def _no_pauses() -> Iterator[None]:
         yield
 
 
-async def test_a_transaction_is_decided_and_all_is_told(bench: Bench) -> None:
+async def test_a_decision_is_appended_counted_enqueued_and_notified(bench: Bench) -> None:
     bench.put_transactions(A, amount=1.0)
     bench.put_transactions(B, amount=LARGE)
     events = bench.delivered()
@@ -56,7 +56,7 @@ async def test_a_transaction_is_decided_and_all_is_told(bench: Bench) -> None:
     assert bench.is_acknowledged(events)
     assert bench.fates() == {"APPROVE": 1, "BLOCK": 1}
     assert bench.table.values[0].offset == 1
-    assert bench.listener.told == 1
+    assert bench.listener.notifications == 1
     assert bench.dead_letters() == []
 
 
@@ -68,7 +68,7 @@ async def test_all_partitions_of_a_batch_are_scored_at_once(bench: Bench) -> Non
     assert [list(bench.decided(each)) for each in range(PARTITIONS)] == [[A, B], [K]]
 
 
-async def test_what_was_decided_and_not_acknowledged_is_not_decided_again(bench: Bench) -> None:
+async def test_a_redelivered_input_is_not_decided_again(bench: Bench) -> None:
     bench.put_transactions(A)
     await bench.decide(bench.delivered())
     first = bench.decided()[A]
@@ -126,7 +126,7 @@ async def test_another_payload_under_a_used_id_is_a_dead_letter(
     assert bench.fates() == {"APPROVE": 1, "conflict": 1}
 
 
-async def test_what_is_no_transaction_is_a_dead_letter_as_it_was(bench: Bench) -> None:
+async def test_an_invalid_input_becomes_a_dead_letter_unchanged(bench: Bench) -> None:
     bench.put(b"no JSON", key=b"key")
     bench.put(None)
     bench.put_transactions(A)
@@ -142,7 +142,7 @@ async def test_what_is_no_transaction_is_a_dead_letter_as_it_was(bench: Bench) -
     assert bench.fates() == {"APPROVE": 1, "invalid": 2}
 
 
-async def test_what_has_no_score_is_a_dead_letter_and_its_neighbours_are_decided(
+async def test_an_input_without_score_is_a_dead_letter_and_its_neighbours_are_decided(
     bench: Bench,
 ) -> None:
     bench.put_transactions(A)
@@ -200,7 +200,7 @@ async def test_decisions_of_an_earlier_topic_of_that_name_make_duplicates(bench:
     assert (bench.table.values[0].topic_id, bench.table.values[0].since) == ("id-3", 1)
 
 
-async def test_of_a_topic_that_is_shorter_than_what_was_counted_all_is_counted(
+async def test_all_of_a_topic_shorter_than_the_counted_offset_is_counted(
     bench: Bench,
 ) -> None:
     bench.table.values[0] = Counts(offset=50, fates={"duplicate": 3}, topic_id="id-1")

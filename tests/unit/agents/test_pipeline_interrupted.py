@@ -1,4 +1,4 @@
-"""What is assigned anew, or takes too long when it is to end, is released and read again."""
+"""Batches that are reassigned, or too slow at a stop or rebalance, are released and read again."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ async def held_while_it_is_appended(bench: Bench) -> tuple[Events, asyncio.Task[
     return events, finishing
 
 
-async def test_what_was_assigned_anew_before_it_is_decided_is_released(bench: Bench) -> None:
+async def test_a_batch_reassigned_before_deciding_is_released(bench: Bench) -> None:
     bench.put_transactions(A, partition=0)
     bench.put_transactions(K, partition=1)
     stale = bench.delivered(0)
@@ -34,7 +34,7 @@ async def test_what_was_assigned_anew_before_it_is_decided_is_released(bench: Be
     assert bench.decided(0) == {}
 
 
-async def test_what_was_assigned_anew_while_its_index_was_read_in_is_released(
+async def test_a_batch_reassigned_while_its_index_is_read_is_released(
     bench: Bench,
 ) -> None:
     bench.log.hold(0)
@@ -50,7 +50,7 @@ async def test_what_was_assigned_anew_while_its_index_was_read_in_is_released(
     assert bench.table.written == []
 
 
-async def test_what_was_assigned_anew_after_it_was_decided_is_released_unwritten(
+async def test_a_batch_reassigned_after_deciding_is_released_unwritten(
     bench: Bench,
 ) -> None:
     bench.put_transactions(A)
@@ -65,7 +65,7 @@ async def test_what_was_assigned_anew_after_it_was_decided_is_released_unwritten
     assert bench.counts.added == []
 
 
-async def test_what_was_assigned_anew_while_it_was_appended_is_neither_counted_nor_acknowledged(
+async def test_a_batch_reassigned_during_the_append_is_neither_counted_nor_acknowledged(
     bench: Bench,
 ) -> None:
     events, finishing = await held_while_it_is_appended(bench)
@@ -78,7 +78,7 @@ async def test_what_was_assigned_anew_while_it_was_appended_is_neither_counted_n
     assert bench.counts.added == []
 
 
-async def test_what_was_assigned_anew_while_it_was_counted_is_not_acknowledged(
+async def test_a_batch_reassigned_while_it_is_counted_is_not_acknowledged(
     bench: Bench,
 ) -> None:
     bench.put_transactions(A)
@@ -106,7 +106,7 @@ async def test_nothing_new_begins_while_partitions_are_assigned(bench: Bench) ->
     assert bench.scorer.asked == []
 
 
-async def test_what_is_decided_when_the_worker_is_to_stop_is_released(bench: Bench) -> None:
+async def test_a_decided_batch_is_released_when_the_worker_stops(bench: Bench) -> None:
     bench.put_transactions(A)
     events = bench.delivered()
     (part,) = await bench.pipeline.begin([events])
@@ -163,7 +163,7 @@ async def test_a_batch_is_released_whose_counts_are_not_taken_when_time_is_up(
     assert bench.is_released(events)
 
 
-async def test_what_is_finished_in_time_is_acknowledged(bench: Bench) -> None:
+async def test_a_batch_finished_before_the_timeout_is_acknowledged(bench: Bench) -> None:
     events, finishing = await held_while_it_is_appended(bench)
     bench.app.flow_control.suspend()
     await asyncio.sleep(0.01)

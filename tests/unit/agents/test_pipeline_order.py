@@ -86,7 +86,7 @@ async def test_a_partition_that_the_broker_does_not_take_holds_up_no_other(bench
 
 
 @pytest.mark.parametrize("topic", ["log_topic", "dead_letters_topic"])
-async def test_what_kafka_never_takes_is_raised_and_nothing_is_acknowledged(
+async def test_a_final_kafka_error_is_raised_and_nothing_is_acknowledged(
     bench: Bench, topic: str
 ) -> None:
     bench.put_transactions(A)
@@ -99,7 +99,7 @@ async def test_what_kafka_never_takes_is_raised_and_nothing_is_acknowledged(
     assert bench.counts.added == []
 
 
-async def test_what_cannot_be_counted_ends_the_worker_and_is_not_acknowledged(
+async def test_a_failure_to_count_ends_the_worker_and_acknowledges_nothing(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def broken(*args: Any) -> None:
@@ -113,7 +113,7 @@ async def test_what_cannot_be_counted_ends_the_worker_and_is_not_acknowledged(
     bench.failures.clear()
 
 
-async def test_of_what_another_writer_decided_in_between_its_decision_counts(
+async def test_a_decision_of_another_writer_in_between_counts(
     bench: Bench,
 ) -> None:
     bench.put_transactions(A, B)
@@ -132,7 +132,7 @@ async def test_of_what_another_writer_decided_in_between_its_decision_counts(
     assert bench.table.values[0].fates["duplicate"] == 1
 
 
-async def test_of_what_another_writer_decided_otherwise_a_dead_letter_is_made(
+async def test_a_conflict_with_another_writer_in_between_is_a_dead_letter(
     bench: Bench,
 ) -> None:
     bench.put_transactions(A, amount=1.0)
@@ -145,7 +145,7 @@ async def test_of_what_another_writer_decided_otherwise_a_dead_letter_is_made(
     assert bench.fates() == {"BLOCK": 1, "conflict": 1}
 
 
-async def test_what_was_looked_up_in_an_index_that_has_moved_is_looked_up_again(
+async def test_ids_are_looked_up_again_after_the_index_has_moved(
     bench: Bench,
 ) -> None:
     bench.put_transactions(A, B, C)
@@ -154,7 +154,7 @@ async def test_what_was_looked_up_in_an_index_that_has_moved_is_looked_up_again(
     await bench.another_writer_decides(A, C, score=0.3)
     index = bench.log.index(0)
     assert index
-    bench.log.failed(DiskFull(index.folder, "No space left on device"))
+    bench.log.repair(DiskFull(index.folder, "No space left on device"))
     await bench.log.ready(0, 1)
     await bench.pipeline.finish(part)
     await bench.completed(events)

@@ -36,7 +36,7 @@ class SinkBench:
         for each in range(PARTITIONS):
             await self.bench.log.ready(each, 1)
         await self.writer.start()
-        await self.writer.tried()
+        await self.writer.attempted()
         await self.writer.assign(range(PARTITIONS))
 
     async def decide(self, transaction_id: str) -> float:
@@ -99,7 +99,7 @@ async def test_sink_writers_look_into_the_log_after_another_writer(bench: Bench)
     assert recorded.calls == [("wait", [A, B]), ("notify",)]
 
 
-async def test_sinks_get_what_is_decided_also_after_another_writer(
+async def test_sinks_get_decisions_also_after_another_writer(
     sink_bench: SinkBench,
 ) -> None:
     bench = sink_bench.bench

@@ -1,4 +1,4 @@
-"""What is in partitions that the decision log does not have is sent on as it is, then let go of."""
+"""Records of surplus partitions are sent on unchanged, then acknowledged."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ async def test_records_are_sent_on_as_they_are_in_their_order_with_their_origin(
     assert bench.is_acknowledged(events)
 
 
-async def test_what_was_sent_on_is_decided_as_of_where_its_producer_had_put_it(
+async def test_a_record_sent_on_is_decided_with_its_original_position(
     bench: Bench, surplus: SurplusPartitions
 ) -> None:
     bench.put_transactions(K, partition=SURPLUS)
@@ -77,7 +77,7 @@ async def test_nothing_begins_while_partitions_are_assigned(
     assert bench.is_released(events)
 
 
-async def test_what_was_assigned_anew_meanwhile_is_not_acknowledged(
+async def test_record_batches_reassigned_meanwhile_are_not_acknowledged(
     bench: Bench, surplus: SurplusPartitions
 ) -> None:
     bench.put(b"{}", SURPLUS)
@@ -89,7 +89,7 @@ async def test_what_was_assigned_anew_meanwhile_is_not_acknowledged(
 
 
 @pytest.mark.usefixtures("impatient")
-async def test_what_the_broker_does_not_take_is_released_when_time_is_up(
+async def test_record_batches_not_sent_on_before_the_timeout_are_released(
     bench: Bench, surplus: SurplusPartitions
 ) -> None:
     bench.put(b"{}", SURPLUS)

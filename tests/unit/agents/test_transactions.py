@@ -1,4 +1,4 @@
-"""The agent is registered with the app, and hands record batches on to where they are processed."""
+"""The agent is registered with the app, and puts record batches into their queues."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from faust.types import TP, EventT
 from agents.partition_queues import Events
 from agents.transactions import REFRESH_INTERVAL, TransactionsAgent
 from fraudapp.kafka.record_batch import RawSchema
-from fraudapp.worker import Assignment
+from fraudapp.takeover import Assignment
 from models.counts import Counts
 from tests.unit.agents.bench import PARTITIONS, SURPLUS, A, B, Bench, K, L
 
@@ -97,7 +97,7 @@ def test_it_is_the_one_agent_of_the_topic_of_transactions(
     assert topic.schema.value_serializer == "raw"
 
 
-async def test_what_faust_tells_the_app_reaches_the_worker(
+async def test_signals_of_faust_reach_the_worker(
     bench: Bench, agent: TransactionsAgent, worker: Worker
 ) -> None:
     agent.register()
@@ -162,9 +162,7 @@ async def test_record_batches_are_decided_and_acknowledged_by_the_agent_alone(
     assert [list(bench.decided(each)) for each in range(PARTITIONS)] == [[A, B], [K]]
 
 
-async def test_partitions_that_the_log_does_not_have_are_sent_on(
-    bench: Bench, stream: Stream
-) -> None:
+async def test_records_of_surplus_partitions_are_sent_on(bench: Bench, stream: Stream) -> None:
     bench.put_transactions(A, partition=SURPLUS)
     events = bench.delivered(SURPLUS)
     stream.put(events)
@@ -201,7 +199,7 @@ async def test_a_partition_that_is_in_flight_fills_its_queue_and_no_other(
     bench.broker.go_on(bench.log_topic, 0)
 
 
-async def test_a_batch_that_fails_is_told_to_the_worker(
+async def test_a_failed_batch_is_reported_to_the_worker(
     bench: Bench, stream: Stream, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(transactions: Any) -> Any:

@@ -11,11 +11,18 @@ from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, Histogram
 
 from fraudapp import metrics
-from fraudapp.metrics import LATENCIES, WINDOW, Latencies, SinkState, WorkerCollector, WorkerState
+from fraudapp.metrics import (
+    LATENCY_BUCKETS,
+    PERCENTILE_WINDOW,
+    Latencies,
+    SinkState,
+    WorkerCollector,
+    WorkerState,
+)
 from fraudapp.sinks.base import SinkUnavailable
 from models.counts import Counts
 
-seconds = st.floats(0, 200) | st.sampled_from(LATENCIES)
+seconds = st.floats(0, 200) | st.sampled_from(LATENCY_BUCKETS)
 
 
 @given(st.lists(st.lists(seconds, max_size=30), max_size=5))
@@ -24,12 +31,12 @@ def test_a_vector_counts_as_its_values_one_by_one(batches: list[list[float]]) ->
     latencies = Latencies()
     ours.register(latencies)
     name = "fraud_decision_latency_seconds"
-    reference = Histogram(name, "The same.", buckets=LATENCIES, registry=theirs)
+    reference = Histogram(name, "The same.", buckets=LATENCY_BUCKETS, registry=theirs)
     for batch in batches:
         latencies.observe(np.array(batch))
         for each in batch:
             reference.observe(each)
-    for bound in [*map(str, LATENCIES), "+Inf"]:
+    for bound in [*map(str, LATENCY_BUCKETS), "+Inf"]:
         labels = {"le": bound}
         assert ours.get_sample_value(f"{name}_bucket", labels) == theirs.get_sample_value(
             f"{name}_bucket", labels
@@ -42,11 +49,11 @@ def test_percentiles_are_those_of_the_last_minute() -> None:
     latencies = Latencies()
     assert latencies.percentiles(0.0) == {}
     latencies.observe(np.array([0.0009] * 98 + [0.4, 40.0]))
-    for now in (1.0, WINDOW - 1):
+    for now in (1.0, PERCENTILE_WINDOW - 1):
         assert latencies.percentiles(now) == {"p50": 0.001, "p95": 0.001, "p99": 0.5}
     latencies.observe(np.array([2.0]))
-    assert latencies.percentiles(WINDOW + 1.5)["p50"] == 2.0
-    assert latencies.percentiles(3 * WINDOW) == {}
+    assert latencies.percentiles(PERCENTILE_WINDOW + 1.5)["p50"] == 2.0
+    assert latencies.percentiles(3 * PERCENTILE_WINDOW) == {}
 
 
 def test_unknown_and_future_timestamps_do_no_harm() -> None:

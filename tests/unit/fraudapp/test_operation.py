@@ -26,7 +26,7 @@ def now(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     return clock
 
 
-def test_a_line_says_what_is_tried_why_it_fails_how_often_and_for_how_long(
+def test_the_log_line_has_operation_reason_attempts_and_seconds(
     now: list[float], caplog: pytest.LogCaptureFixture
 ) -> None:
     operation = Operation("reading partition 3 of decisions")
@@ -34,12 +34,12 @@ def test_a_line_says_what_is_tried_why_it_fails_how_often_and_for_how_long(
     operation.failed(TopicAuthorizationFailedError("decisions"))
     assert caplog.messages == [
         "reading partition 3 of decisions: TopicAuthorizationFailedError: the broker's user needs "
-        "READ on topic decisions (failed once in 2.5 s); it is tried until it goes well"
+        "READ on topic decisions (failed once in 2.5 s); retrying"
     ]
     assert caplog.records[0].levelno == logging.WARNING
 
 
-def test_a_failure_is_told_again_for_another_reason_and_now_and_then(
+def test_a_failure_is_logged_again_for_a_new_reason_and_at_intervals(
     now: list[float], caplog: pytest.LogCaptureFixture
 ) -> None:
     operation = Operation("asking")
@@ -58,7 +58,7 @@ def test_a_failure_is_told_again_for_another_reason_and_now_and_then(
     ]
 
 
-def test_that_it_goes_well_again_is_told_once_and_only_after_failures(
+def test_success_is_logged_once_and_only_after_failures(
     now: list[float], caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
@@ -69,12 +69,12 @@ def test_that_it_goes_well_again_is_told_once_and_only_after_failures(
     now[0] += 7.0
     operation.succeeded()
     operation.succeeded()
-    assert caplog.messages[1:] == ["asking: goes well again after 7.0 s"]
+    assert caplog.messages[1:] == ["asking: succeeded again after 7.0 s"]
     operation.failed(KafkaConnectionError())
     assert "failed once in 0.0 s" in caplog.messages[-1]
 
 
-def test_trouble_is_what_fails_now_and_not_only_for_a_moment(now: list[float]) -> None:
+def test_trouble_is_a_failure_that_lasts(now: list[float]) -> None:
     operation = Operation("asking")
     assert operation.trouble() is None
     operation.failed(KafkaConnectionError("gone"))
@@ -89,7 +89,7 @@ def test_trouble_is_what_fails_now_and_not_only_for_a_moment(now: list[float]) -
 
 
 def test_a_success_in_part_does_not_end_a_failure(now: list[float]) -> None:
-    operation = Operation("fetching", settles=5.0)
+    operation = Operation("fetching", settle_seconds=5.0)
     operation.failed(TopicAuthorizationFailedError("one"))
     now[0] += 4.0
     operation.succeeded()

@@ -16,12 +16,12 @@ from fraudapp.queries import await_decision, find
 from fraudapp.sinks.base import SinkUnavailable
 from fraudapp.worker import LOOKUPS
 from models.records import Decision
-from tests.support.decisions import decision, id_at_home
+from tests.support.decisions import decision, id_in_partition
 from tests.support.views import PARTITIONS, PATIENCE, Bench, bench
 
 PARTITION = 2
-ID = id_at_home(PARTITION, 0, PARTITIONS)
-OTHER = id_at_home(PARTITION, 1, PARTITIONS)
+ID = id_in_partition(PARTITION, 0, PARTITIONS)
+OTHER = id_in_partition(PARTITION, 1, PARTITIONS)
 FOUND = decision(ID)
 
 
@@ -64,13 +64,13 @@ def nobody_was_asked(of: Bench) -> bool:
     return not of.parts.redis.asked and not of.parts.postgres.asked
 
 
-async def test_what_was_decided_here_is_in_the_index(here: Bench) -> None:
+async def test_a_decision_of_this_worker_is_found_in_the_index(here: Bench) -> None:
     here.decide(FOUND)
     assert await found(here) == FOUND
     assert nobody_was_asked(here)
 
 
-async def test_what_was_heard_of_is_read_from_the_log(elsewhere: Bench) -> None:
+async def test_a_recent_decision_of_another_worker_is_read_from_the_log(elsewhere: Bench) -> None:
     hear(elsewhere, OTHER, ID)
     elsewhere.parts.queries.records = {
         (PARTITION, 0): decision(OTHER),
@@ -102,7 +102,7 @@ async def test_an_earlier_decision_that_was_forgotten_here_counts(elsewhere: Ben
     assert await found(elsewhere) == FOUND
 
 
-async def test_what_was_heard_is_told_if_the_history_does_not_answer(
+async def test_a_recent_decision_is_returned_if_the_sinks_do_not_answer(
     elsewhere: Bench, impatient: None
 ) -> None:
     hear(elsewhere, ID, start=5)
@@ -112,7 +112,7 @@ async def test_what_was_heard_is_told_if_the_history_does_not_answer(
     elsewhere.parts.redis.gate.set()
 
 
-async def test_what_is_older_than_memory_is_looked_up_in_redis(elsewhere: Bench) -> None:
+async def test_older_decisions_are_looked_up_in_redis(elsewhere: Bench) -> None:
     hear(elsewhere, start=5, stored=5)
     elsewhere.parts.redis.decisions[ID] = FOUND
     assert await found(elsewhere) == FOUND
@@ -121,7 +121,7 @@ async def test_what_is_older_than_memory_is_looked_up_in_redis(elsewhere: Bench)
 
 
 @pytest.mark.parametrize("failure", [None, SinkUnavailable("redis: away")])
-async def test_what_redis_cannot_tell_is_looked_up_in_postgres(
+async def test_decisions_that_redis_lacks_are_looked_up_in_postgres(
     elsewhere: Bench, failure: Exception | None
 ) -> None:
     hear(elsewhere, start=5, stored=5)
@@ -138,13 +138,13 @@ async def test_nothing_is_looked_up_where_memory_has_all(here: Bench, elsewhere:
     assert nobody_was_asked(elsewhere)
 
 
-async def test_what_the_index_has_not_read_yet_is_looked_up(here: Bench) -> None:
+async def test_decisions_not_in_the_index_yet_are_looked_up_in_sinks(here: Bench) -> None:
     del here.parts.log.indexes[PARTITION]  # assigned to this worker, and not read in
     here.parts.redis.decisions[ID] = FOUND
     assert await found(here) == FOUND
 
 
-async def test_what_is_in_neither_memory_nor_a_whole_history_was_never_decided(
+async def test_an_id_in_neither_memory_nor_a_complete_postgres_was_never_decided(
     elsewhere: Bench,
 ) -> None:
     hear(elsewhere, OTHER, start=5, stored=5)
@@ -152,27 +152,27 @@ async def test_what_is_in_neither_memory_nor_a_whole_history_was_never_decided(
     assert elsewhere.parts.postgres.asked == [ID]
 
 
-async def test_while_the_history_lags_behind_memory_nothing_is_certain(elsewhere: Bench) -> None:
+async def test_while_postgres_lags_behind_memory_the_answer_is_unknown(elsewhere: Bench) -> None:
     hear(elsewhere, OTHER, start=5, stored=4)
-    with pytest.raises(Unknowable, match="is not in the history yet"):
+    with pytest.raises(Unknowable, match="are not in Postgres yet"):
         await found(elsewhere)
 
 
-async def test_a_history_that_does_not_answer_is_told(elsewhere: Bench) -> None:
+async def test_sinks_that_do_not_answer_are_an_error(elsewhere: Bench) -> None:
     hear(elsewhere, OTHER, start=5, stored=5)
     elsewhere.parts.postgres.failure = SinkUnavailable("postgres: away")
     with pytest.raises(SinkUnavailable, match="postgres: away"):
         await found(elsewhere)
 
 
-async def test_a_history_that_is_silent_is_told(elsewhere: Bench, impatient: None) -> None:
+async def test_sinks_that_time_out_are_an_error(elsewhere: Bench, impatient: None) -> None:
     hear(elsewhere, OTHER, start=5, stored=5)
     elsewhere.parts.redis.gate.clear()
     with pytest.raises(SinkUnavailable, match="no answer in time"):
         await found(elsewhere)
 
 
-async def test_what_comes_while_the_history_is_away_is_told(elsewhere: Bench) -> None:
+async def test_a_decision_that_arrives_while_sinks_are_down_is_returned(elsewhere: Bench) -> None:
     heard = hear(elsewhere, OTHER, start=5, stored=5)
     elsewhere.parts.postgres.failure = SinkUnavailable("postgres: away")
     elsewhere.parts.queries.ends[PARTITION] = End(7, 7)
@@ -180,7 +180,7 @@ async def test_what_comes_while_the_history_is_away_is_told(elsewhere: Bench) ->
     asking = asyncio.create_task(found(elsewhere))
     await asyncio.sleep(0.01)
     heard.add([ID.encode()], [6])
-    elsewhere.parts.listener.tell()
+    elsewhere.parts.listener.notify()
     assert await asking == FOUND
 
 
@@ -210,7 +210,7 @@ async def test_memory_is_read_to_the_end_that_the_log_has_now(
         await asyncio.sleep(0.001)
     assert not asking.done()
     here.decide(FOUND)
-    here.parts.listener.tell()
+    here.parts.listener.notify()
     assert await asking == FOUND
 
 
@@ -225,14 +225,14 @@ async def test_of_a_partition_of_another_worker_no_index_is_doubted(
 
 async def test_a_transaction_that_stays_open_is_told(here: Bench, impatient: None) -> None:
     here.parts.queries.ends[PARTITION] = End(high_water=3, stable=0)
-    with pytest.raises(Unknowable, match="a transaction of another program holds"):
+    with pytest.raises(Unknowable, match="an open transaction of another producer"):
         await found(here)
 
 
 async def test_a_log_that_has_lost_its_end_is_told(elsewhere: Bench) -> None:
     hear(elsewhere, OTHER, OTHER)
     elsewhere.parts.queries.ends[PARTITION] = End(1, 1)
-    with pytest.raises(Unknowable, match="shorter than it was"):
+    with pytest.raises(Unknowable, match="shorter than before"):
         await found(elsewhere)
 
 
@@ -265,7 +265,7 @@ async def test_a_partition_without_leader_is_told(elsewhere: Bench) -> None:
         await found(elsewhere)
 
 
-async def test_an_index_that_is_damaged_is_told_of_and_passed_over(here: Bench) -> None:
+async def test_a_damaged_index_is_reported_and_skipped(here: Bench) -> None:
     index: Any = here.parts.log.indexes[PARTITION]
     index.folder = "the folder"
     index.failure = IndexDamaged(index, "bits")
@@ -280,7 +280,7 @@ async def test_so_many_are_looked_up_at_a_time_and_the_others_have_their_turn(
 ) -> None:
     hear(elsewhere, start=5, stored=5)
     elsewhere.parts.redis.gate.clear()
-    ids = [id_at_home(PARTITION, each, PARTITIONS) for each in range(LOOKUPS + 2)]
+    ids = [id_in_partition(PARTITION, each, PARTITIONS) for each in range(LOOKUPS + 2)]
     asking = [asyncio.create_task(found(elsewhere, each)) for each in ids]
     await asyncio.sleep(0.05)
     assert elsewhere.parts.redis.asked == ids[:LOOKUPS]
@@ -361,7 +361,7 @@ async def test_who_waits_goes_on_waiting_whatever_does_not_answer(
     assert await asking == FOUND
 
 
-async def test_who_waits_in_vain_is_told_nothing(here: Bench) -> None:
+async def test_a_caller_whose_wait_ends_gets_none(here: Bench) -> None:
     assert await await_decision(here.worker, ID, 0.01) is None
     assert not here.worker.waiters.has_waiters()
 

@@ -33,12 +33,12 @@ async def attempts(
 
 
 @pytest.mark.parametrize("failures", [0, 1, 3])
-async def test_it_ends_with_the_first_attempt_that_goes_well(
+async def test_retries_end_with_the_first_success(
     failures: int, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.INFO):
         assert await attempts([KafkaConnectionError] * failures) == failures + 1
-    begin, end = "asking: KafkaConnectionError (failed once", "asking: goes well again after"
+    begin, end = "asking: KafkaConnectionError (failed once", "asking: succeeded again after"
     expected = [begin, end] if failures else []
     assert len(caplog.messages) == len(expected)
     assert all(map(str.startswith, caplog.messages, expected))  # and nothing by stamina

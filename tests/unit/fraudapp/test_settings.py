@@ -351,7 +351,7 @@ def test_every_setting_is_documented_in_the_readme_as_it_is() -> None:
 
 
 def test_a_running_embedded_stack_is_found_and_the_environment_wins(tmp_path: Path) -> None:
-    with local_session.announced(tmp_path, {"FRAUD_WEB_PORT": "8123", "FRAUD_BLOCK_AT": "0.9"}):
+    with local_session.session_file(tmp_path, {"FRAUD_WEB_PORT": "8123", "FRAUD_BLOCK_AT": "0.9"}):
         settings = load({"FRAUD_DATA_DIR": str(tmp_path), "FRAUD_BLOCK_AT": "0.7"})
         assert (settings.web_port, settings.block_at) == (8123, 0.7)
     assert load({"FRAUD_DATA_DIR": str(tmp_path)}).web_port == 8000

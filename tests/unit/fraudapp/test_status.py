@@ -1,4 +1,4 @@
-"""What is told of a worker is of what it owns, and is left out where it is not known."""
+"""The status of a worker covers the partitions it owns, and leaves out unknown values."""
 
 from __future__ import annotations
 

@@ -15,6 +15,7 @@ from faust.exceptions import ConsumerNotStarted
 from faust.types import TP
 from mode import Service
 
+from fraudapp import takeover
 from fraudapp import worker as workers
 from fraudapp.decisions.batch import decode
 from fraudapp.decisions.index import IndexDamaged
@@ -22,11 +23,11 @@ from fraudapp.sinks.base import AccessDenied, DecisionRejected
 from fraudapp.worker import NotStarted
 from models.errors import NeedsOperator, TrainingDataError
 from models.inputs import Position
-from tests.support.decisions import decision, id_at_home
+from tests.support.decisions import decision, id_in_partition
 from tests.support.views import GENERATION, PARTITIONS, PATIENCE, Bench, bench
 
 PARTITION = 2
-ID = id_at_home(PARTITION, 0, PARTITIONS)
+ID = id_in_partition(PARTITION, 0, PARTITIONS)
 
 
 @pytest.fixture
@@ -108,9 +109,9 @@ async def test_partitions_are_taken_over_once_their_indexes_are_read_in(here: Be
     await until(lambda: here.worker.assignment.partitions == [1, 3])
     assert here.worker.assignment.generation == GENERATION
     assert here.worker.unread() == []
-    await here.worker.assignment_settled()
+    await here.worker.takeover.settled()
     assert here.parts.events == [
-        ("take_over", {1: 0, 3: 0}, [1, 3]),
+        ("on_assigned", {1: 0, 3: 0}, [1, 3]),
         *(("assign", name, [1, 3]) for name in ("redis", "postgres", "archive")),
     ]
 
@@ -118,7 +119,7 @@ async def test_partitions_are_taken_over_once_their_indexes_are_read_in(here: Be
 async def test_one_that_takes_long_is_taken_over_when_it_can_be(
     here: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(workers, "INDEX_READ_TIMEOUT", 0.01)
+    monkeypatch.setattr(takeover, "INDEX_READ_TIMEOUT", 0.01)
     here.own()
     here.parts.log.indexes.clear()
     gate = here.parts.log.gates[1] = asyncio.Event()
@@ -150,11 +151,11 @@ async def test_who_waits_for_what_the_owner_before_has_decided_is_told(here: Ben
 async def test_batches_wait_a_moment_until_it_is_known_how_far_sinks_have_come(
     here: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await here.worker.assignment_settled()  # nothing was assigned
-    monkeypatch.setattr(workers, "SETTLING_TIMEOUT", 10 * PATIENCE)
+    await here.worker.takeover.settled()  # nothing was assigned
+    monkeypatch.setattr(takeover, "SETTLING_TIMEOUT", 10 * PATIENCE)
     gate = here.parts.log.gates[1] = asyncio.Event()
     here.worker.on_assigned([1], GENERATION)
-    waiting = asyncio.create_task(here.worker.assignment_settled())
+    waiting = asyncio.create_task(here.worker.takeover.settled())
     await asyncio.sleep(0.01)
     assert not waiting.done()
     gate.set()
@@ -164,10 +165,10 @@ async def test_batches_wait_a_moment_until_it_is_known_how_far_sinks_have_come(
 async def test_batches_wait_no_longer_than_that(
     here: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(workers, "SETTLING_TIMEOUT", 0.01)
+    monkeypatch.setattr(takeover, "SETTLING_TIMEOUT", 0.01)
     gate = here.parts.log.gates[1] = asyncio.Event()
     here.worker.on_assigned([1], GENERATION)
-    await asyncio.wait_for(here.worker.assignment_settled(), PATIENCE)
+    await asyncio.wait_for(here.worker.takeover.settled(), PATIENCE)
     assert here.worker.assignment.partitions != [1]
     gate.set()
     await until(lambda: here.worker.assignment.partitions == [1])
@@ -203,7 +204,7 @@ def test_what_a_person_has_to_do_is_told_without_a_stack_trace(
     assert here.app.crashed == [failure]
 
 
-async def test_a_task_that_was_cancelled_or_went_well_ends_nothing(here: Bench) -> None:
+async def test_a_cancelled_or_successful_task_does_not_end_the_worker(here: Bench) -> None:
     sleeping = asyncio.create_task(asyncio.sleep(PATIENCE))
     sleeping.cancel()
     await asyncio.wait([sleeping])
@@ -288,7 +289,7 @@ async def test_what_was_opened_last_is_closed_first_and_services_before(here: Be
     here.worker._closing = [closing("producer"), closing("log")]
     here.parts.log.gates[1] = asyncio.Event()
     here.worker.on_assigned([1], GENERATION)
-    settling = here.worker._settling
+    settling = here.worker.takeover._settling
     await here.worker.on_stop()
     assert closed == ["writer", "progress", "log", "producer"]
     assert settling is not None

@@ -13,6 +13,7 @@ from mode import Service
 
 from fraudapp import worker as workers
 from fraudapp.sinks.base import AccessDenied
+from fraudapp.takeover import Assignment
 from fraudapp.worker import FraudWorker
 from models.errors import TrainingDataError
 from tests.support.views import PATIENCE, AppDouble, settings_of
@@ -78,11 +79,11 @@ class StandIns:
         return SimpleNamespace(open=self.noting("open log"), close=self.noting("close log"))
 
     def writer(self, settings: Any, sink: Any, *_: Any) -> Service:
-        async def tried() -> None:
+        async def attempted() -> None:
             if sink.name == "postgres":
                 await self.down.wait()
 
-        return self.service(f"{sink.name} writer", sink=sink, tried=tried)
+        return self.service(f"{sink.name} writer", sink=sink, attempted=attempted)
 
     def retention(self, *_: Any, drops: Any) -> Service:
         self.drops = drops
@@ -157,7 +158,7 @@ async def test_what_has_expired_is_dropped_by_the_owner_of_the_first_partition(
 ) -> None:
     await worker.start()
     for partitions, drops in (([], False), ([1, 2], False), ([0, 3], True)):
-        worker.assignment = workers.Assignment(1, partitions)
+        worker.takeover.current = Assignment(1, partitions)
         assert stand_ins.drops() == drops
     await worker.stop()
 

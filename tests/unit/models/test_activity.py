@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import msgpack
 
-from models.activity import LATEST, OUTCOMES, SCORE_BINS, Activity, mask, recent
+from models.activity import MAX_BLOCKED, OUTCOMES, SCORE_BINS, Activity, mask, recent
 from models.records import Decision, Outcome
 from tests.support.decisions import decision
 from tests.support.transactions import transaction
@@ -73,7 +73,7 @@ def test_every_decision_is_where_it_belongs(log: list[Decision]) -> None:
     assert sum(activity.scores) == len(log)
     assert activity.first_decided_at == log[0].decided_at.timestamp()
     blocked = [each.transaction_id for each in log if each.decision is Outcome.BLOCK]
-    assert [each.transaction_id for each in activity.blocked] == blocked[-LATEST:]
+    assert [each.transaction_id for each in activity.blocked] == blocked[-MAX_BLOCKED:]
 
 
 @given(before=wild, log=at(st.integers(0, 600)), others=wild)
@@ -94,7 +94,7 @@ def test_whatever_was_stamped_before_what_is_decided_now_is_shown(
     assert seen.since is None or seen.since <= now
     assert len(activity.seconds.counts) <= activity.seconds.kept
     assert len(activity.minutes.counts) <= activity.minutes.kept
-    assert len(activity.blocked) <= LATEST
+    assert len(activity.blocked) <= MAX_BLOCKED
 
 
 def test_a_clock_that_was_a_year_ahead_leaves_the_page_as_it_was() -> None:

@@ -131,7 +131,7 @@ def test_a_model_of_other_features_is_refused_even_if_intact(
         artifact.load(other)
 
 
-def test_an_intact_model_that_makes_no_sense_is_refused(
+def test_an_intact_model_with_impossible_numbers_is_refused(
     small: TrainedModel, tmp_path: Path
 ) -> None:
     body = small.model.body
@@ -139,7 +139,7 @@ def test_an_intact_model_that_makes_no_sense_is_refused(
         name: [] for name in body.__struct_fields__ if isinstance(getattr(body, name), list)
     }
     nonsense = msgspec.structs.replace(small.model, body=msgspec.structs.replace(body, **empty))
-    with pytest.raises(ModelFileError, match="does not make sense"):
+    with pytest.raises(ModelFileError, match="holds an unusable model"):
         artifact.load(save(nonsense, tmp_path))
 
 
@@ -211,7 +211,7 @@ def test_a_score_that_is_not_finite_is_found_by_the_probe_whatever_the_kind() ->
         artifact.probe(Odd())
 
 
-def test_saving_again_mends_what_is_damaged(small: TrainedModel, saved: Path) -> None:
+def test_saving_again_replaces_a_damaged_directory(small: TrainedModel, saved: Path) -> None:
     for name in (MODEL_FILE, CARD_FILE):
         (saved / name).write_bytes(b"{")
         assert save(small.model, saved.parent) == saved

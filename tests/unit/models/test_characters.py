@@ -28,7 +28,7 @@ def test_the_quick_way_lets_nothing_pass_that_the_rule_forbids() -> None:
         assert (characters.problem(character) is None) is expected, hex(ord(character))
 
 
-def test_what_is_told_is_on_one_line_and_nothing_that_a_terminal_obeys() -> None:
+def test_a_problem_is_one_line_without_anything_that_a_terminal_obeys() -> None:
     told = characters.legible("".join(EVERY))
     assert told.isprintable()
     assert characters.legible("\x1b[31m\r\n\x9b\u202e") == "\\x1b[31m\\r\\n\\x9b\\u202e"
@@ -49,7 +49,7 @@ def test_names_that_people_have_are_read_in_every_field(name: str) -> None:
 
 @pytest.mark.parametrize(("text", "told"), WRONG.items())
 @pytest.mark.parametrize("field", OF_TEXT)
-def test_what_may_not_be_there_is_told_with_its_place(text: str, told: str, field: str) -> None:
+def test_a_refused_character_is_named_with_its_position(text: str, told: str, field: str) -> None:
     with pytest.raises(InvalidTransaction) as caught:
         from_mapping({**FIELDS, field: text})
     assert str(caught.value) == f"{field}: must not hold {told}"
@@ -57,7 +57,7 @@ def test_what_may_not_be_there_is_told_with_its_place(text: str, told: str, fiel
     assert not valid_id(text)
 
 
-def test_each_field_is_told_and_each_character_once() -> None:
+def test_each_field_is_reported_and_each_character_once() -> None:
     with pytest.raises(InvalidTransaction) as caught:
         from_mapping({**FIELDS, "transaction_id": "\x00\x00\x00", "nameDest": "\u202e"})
     assert [error.field for error in caught.value.errors] == ["transaction_id", "nameDest"]

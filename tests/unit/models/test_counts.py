@@ -100,13 +100,13 @@ def test_what_has_come_in_place_of_a_lost_end_is_counted(
     assert cut.since == 0  # the records at the positions of decisions are still the same
 
 
-def test_counts_of_before_there_were_ids_are_of_the_topic_there_is() -> None:
+def test_counts_without_a_topic_id_belong_to_the_present_topic() -> None:
     before = Counts(7, {"invalid": 3})
     assert before.at("a", end=8, next_offset=5) == Counts(7, {"invalid": 3}, "a")
     assert before.at("", end=8, next_offset=5) == before
     assert Counts(7, {}, "a").at("", end=8, next_offset=5) == Counts(7, {}, "a")
 
 
-def test_decisions_of_a_log_that_is_another_one_are_none_of_before() -> None:
+def test_decisions_of_a_replaced_log_belong_to_no_earlier_topic() -> None:
     assert Counts(7, {}, "a", since=9).at("a", end=8, next_offset=8) == Counts(7, {}, "a")
     assert Counts(7, {}, "a", since=9).at("a", end=8, next_offset=9) == Counts(7, {}, "a", since=9)

@@ -1,4 +1,4 @@
-"""Every input of a batch has exactly one fate, and an id is decided once."""
+"""Every input of a batch is in exactly one list, and an id is decided once."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_a_bad_input_costs_its_neighbours_nothing() -> None:
 
 
 @given(st.lists(transactions, max_size=8), st.integers(1, 9))
-def test_a_transaction_is_decided_at_home_and_nowhere_else(
+def test_a_transaction_is_decided_in_its_key_partition_and_nowhere_else(
     batch: list[Transaction], partitions: int
 ) -> None:
     inputs = [
@@ -66,7 +66,7 @@ def test_the_same_message_again_is_replayed() -> None:
     assert [each.transaction for each in found.redelivered] == [stored.transaction]
 
 
-def test_a_message_that_was_sent_home_is_known_by_its_origin() -> None:
+def test_a_rerouted_message_is_known_by_its_origin() -> None:
     stored = decided(transaction("a"), offset=5, partition=3)
     origin = Position("transactions", 3, 5)
     for offset in (9, 10):  # rerouted twice: a worker crashed before its acknowledgement
@@ -106,7 +106,7 @@ sinks = st.dictionaries(ids, st.tuples(st.integers(1, 2), st.integers(0, 14)))
 
 
 @given(candidates, sinks)
-def test_every_candidate_has_exactly_one_fate(
+def test_every_input_is_in_exactly_one_list(
     batch: list[ValidInput], stored: dict[str, tuple[int, int]]
 ) -> None:
     known = {

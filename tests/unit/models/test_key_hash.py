@@ -10,7 +10,7 @@ from models.key_hash import key_partitions
 
 
 @given(st.lists(st.text(min_size=1, max_size=128), max_size=60), st.integers(1, 1_000))
-def test_home_is_where_the_default_partitioner_sends_a_key(ids: list[str], count: int) -> None:
+def test_the_key_partition_is_that_of_the_default_partitioner(ids: list[str], count: int) -> None:
     numbers = list(range(count))
     ids = [each.encode("utf-8", "replace").decode() for each in ids]
     expected = [DefaultPartitioner()(each.encode(), numbers, numbers) for each in ids]

@@ -38,7 +38,7 @@ def test_only_what_can_drain_an_account_is_said_to(
     assert "100.0% of the sender's balance" in reason.text
 
 
-def test_reasons_against_fraud_are_told_with_their_sign() -> None:
+def test_reasons_against_fraud_are_reported_with_their_sign() -> None:
     codes = [
         (reason.code, reason.contribution)
         for reason in strongest(transaction(oldbalanceDest=7.0), [0.5, -0.1, 0.0, 0.0, -3.0])
@@ -46,7 +46,7 @@ def test_reasons_against_fraud_are_told_with_their_sign() -> None:
     assert codes == [("DESTINATION_BALANCE", -3.0), ("TYPE_TRANSFER", 0.5), ("AMOUNT", -0.1)]
 
 
-def test_only_the_three_weightiest_are_told() -> None:
+def test_only_the_three_weightiest_are_reported() -> None:
     reasons = strongest(transaction(), [1.0, 2.0, 3.0, 4.0, 5.0])
     assert [reason.contribution for reason in reasons] == [5.0, 4.0, 3.0]
     assert len(GROUPS) == 5

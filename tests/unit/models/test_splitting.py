@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from models import splitting
 from models.parsing import InvalidTransaction
-from models.splitting import LARGEST, MOST_AT_ONCE, WIDEST, TooMany, items
+from models.splitting import MAX_GAP_BYTES, MAX_ITEM_BYTES, MAX_ITEMS, TooManyItems, items
 
 json_values: st.SearchStrategy[Any] = st.recursive(
     st.none()
@@ -27,7 +27,7 @@ json_values: st.SearchStrategy[Any] = st.recursive(
 @pytest.fixture(params=["at once", "one by one"], autouse=True)
 def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     if request.param == "one by one":
-        monkeypatch.setattr(splitting, "_AT_ONCE", 0)
+        monkeypatch.setattr(splitting, "_MAX_WHOLE_BYTES", 0)
 
 
 either_way = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -61,10 +61,10 @@ def test_what_is_half_an_array_is_refused(raw: bytes) -> None:
 
 @pytest.mark.parametrize("item", [b"0", b"{}", b'{"a":[{"b":"]"}]}', b'"\xff"'])
 def test_nothing_is_looked_at_after_one_item_too_many(item: bytes) -> None:
-    most = b",".join([item] * MOST_AT_ONCE)
-    assert len(list(items(b"[" + most + b"]"))) == MOST_AT_ONCE
+    most = b",".join([item] * MAX_ITEMS)
+    assert len(list(items(b"[" + most + b"]"))) == MAX_ITEMS
     for after in (item + b"]", item + b",]x", b"\x00" * 1_000_000):
-        with pytest.raises(TooMany):
+        with pytest.raises(TooManyItems):
             list(items(b"[" + most + b"," + after))
 
 
@@ -77,12 +77,12 @@ def test_no_look_is_longer_than_an_item_may_be(monkeypatch: pytest.MonkeyPatch) 
 
     decode = splitting._decode_first
     monkeypatch.setattr(splitting, "_decode_first", noted)
-    long = b'"' + b"x" * (LARGEST - 2) + b'"'
+    long = b'"' + b"x" * (MAX_ITEM_BYTES - 2) + b'"'
     assert list(items(b"[" + b",".join([long] * 20) + b"]")) == [long] * 20
-    for longer in (b'"x' + long[1:], b"9" * (LARGEST + 1), b"[" + b"0," * 1_000_000 + b"0]"):
+    for longer in (b'"x' + long[1:], b"9" * (MAX_ITEM_BYTES + 1), b"[" + b"0," * 1_000_000 + b"0]"):
         with pytest.raises(InvalidTransaction, match="65,536"):
             list(items(b"[" + longer + b"," + b'" "' * 200_000 + b"]"))
-    assert max(seen) <= LARGEST + 1
+    assert max(seen) <= MAX_ITEM_BYTES + 1
 
 
 @pytest.mark.parametrize(
@@ -92,7 +92,7 @@ def test_no_look_is_longer_than_an_item_may_be(monkeypatch: pytest.MonkeyPatch) 
 def test_white_space_is_skipped_up_to_a_bound(
     before: bytes, after: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(splitting, "_AT_ONCE", 0)
-    assert list(items(before + b" " * WIDEST + after)) == [b"1", b"2"]
+    monkeypatch.setattr(splitting, "_MAX_WHOLE_BYTES", 0)
+    assert list(items(before + b" " * MAX_GAP_BYTES + after)) == [b"1", b"2"]
     with pytest.raises(InvalidTransaction, match="4,096 of white space"):
-        list(items(before + b" " * (WIDEST + 1) + after))
+        list(items(before + b" " * (MAX_GAP_BYTES + 1) + after))

@@ -48,7 +48,7 @@ async def test_counts_go_on_from_what_the_owner_before_has_written(
     assert table.values[0] == expected
 
 
-async def test_what_is_replayed_is_counted_once(table: MemoryTable[Counts], own: OwnCounts) -> None:
+async def test_replayed_inputs_are_counted_once(table: MemoryTable[Counts], own: OwnCounts) -> None:
     await own.add(1, 0, progress(3, "duplicate", "duplicate"))
     await own.add(1, 0, progress(4, "duplicate", "duplicate", "duplicate"))
     assert table.values[0] == Counts(4, {"duplicate": 3})
@@ -133,7 +133,7 @@ async def test_a_topic_made_anew_is_counted_from_its_beginning_and_totals_go_on(
     begun = Counts(-1, {"duplicate": 2, **DECISIONS}, topic_id or "an-id", 4)
     assert table.events == [("write", 0, begun), ("delivered", 0)]
     assert own.since(0) == 4
-    assert "begins again at offset 0, where it had been read up to 10 before" in caplog.text
+    assert "counting goes on from offset 0, was at 10" in caplog.text
     await own.add(1, 0, progress(0, "duplicate", decisions=DECISIONS))
     assert table.values[0] == Counts(0, {"duplicate": 3, **DECISIONS}, topic_id or "an-id", 4)
 

@@ -46,7 +46,7 @@ def table(changelog: Changelog) -> DeliveredTable:
     return _new_table(new_app(settings), settings, "counts-of-a-test", Counts, "")
 
 
-async def test_what_has_failed_is_sent_again_as_it_is_by_then(
+async def test_a_failed_change_is_sent_again_with_its_newest_value(
     table: DeliveredTable, changelog: Changelog
 ) -> None:
     table.send_changelog(0, 0, "old")
@@ -66,7 +66,7 @@ async def test_what_has_failed_is_sent_again_as_it_is_by_then(
     assert not troubles(table.delivering.values(), after=0.0)
 
 
-async def test_one_change_of_a_partition_is_on_its_way_at_a_time_and_the_newest_follows(
+async def test_one_change_of_a_partition_is_in_flight_and_the_newest_follows(
     table: DeliveredTable, changelog: Changelog
 ) -> None:
     for value in "abc":
@@ -83,7 +83,7 @@ async def test_one_change_of_a_partition_is_on_its_way_at_a_time_and_the_newest_
     assert changelog.sent == [(0, "a"), (0, "c")]
 
 
-async def test_who_no_longer_waits_takes_nothing_back(
+async def test_a_cancelled_wait_does_not_cancel_the_change(
     table: DeliveredTable, changelog: Changelog
 ) -> None:
     table.send_changelog(0, 0, "a")
@@ -94,7 +94,7 @@ async def test_who_no_longer_waits_takes_nothing_back(
     assert not changelog.answers[0].cancelled()
 
 
-async def test_what_the_topic_never_takes_is_an_error(
+async def test_a_change_that_the_topic_never_accepts_is_an_error(
     table: DeliveredTable, changelog: Changelog
 ) -> None:
     table.send_changelog(0, 0, "too large")

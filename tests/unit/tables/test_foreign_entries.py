@@ -37,7 +37,7 @@ def changed(path: str, value: Any) -> Any:
     return heartbeat
 
 
-def test_what_a_worker_writes_is_taken() -> None:
+def test_entries_written_by_a_worker_are_accepted() -> None:
     assert wrong(Counts, Counts()) is None
     assert wrong(Counts, Counts(4, {"APPROVE": 3, "conflict": 2}, "id", 9)) is None
     assert wrong(Heartbeat, HEARTBEAT) is None
@@ -75,7 +75,7 @@ def test_a_heartbeat_is_one_that_can_be_added_to_others(path: str, value: Any) -
     assert wrong(Heartbeat, changed(path, value))
 
 
-def test_what_is_taken_can_be_added_up() -> None:
+def test_accepted_entries_can_be_summed() -> None:
     heartbeat = msgspec.convert(HEARTBEAT, Heartbeat, str_keys=True)
     assert recent([heartbeat.activity, Activity()], 10.0).since is None
     assert total({0: Counts()}).offsets == {0: -1}

@@ -74,7 +74,9 @@ def test_the_tables_are_the_apps_under_the_names_of_their_changelogs(
         assert each._table.is_global
 
 
-async def test_what_is_written_is_read_in_its_type(made: Tables, changelog: Changelog) -> None:
+async def test_values_are_read_in_the_type_they_were_written_in(
+    made: Tables, changelog: Changelog
+) -> None:
     assert made.counts.get(2) is None
     counts = Counts(9, {"APPROVE": 5, "duplicate": 2}, "an-id", 4)
     made.counts.write(2, counts)
@@ -85,7 +87,7 @@ async def test_what_is_written_is_read_in_its_type(made: Tables, changelog: Chan
     assert dict(made.heartbeats.items()) == {2: heartbeat(1.0)}
 
 
-async def test_a_change_goes_to_the_partition_that_it_is_of(
+async def test_a_change_goes_to_its_own_changelog_partition(
     made: Tables, changelog: Changelog
 ) -> None:
     made.counts.write(3, Counts(9))
@@ -94,15 +96,13 @@ async def test_a_change_goes_to_the_partition_that_it_is_of(
     assert changelog.sent[0][2] == {"offset": 9, "fates": {}, "topic_id": "", "since": 0}
 
 
-async def test_writing_leaves_nothing_for_who_asks_for_the_current_event(
-    made: Tables, changelog: Changelog
-) -> None:
+async def test_writing_leaves_no_current_event_behind(made: Tables, changelog: Changelog) -> None:
     before = _current_event.get(None)
     made.counts.write(3, Counts(9))
     assert _current_event.get(None) is before
 
 
-async def test_what_was_heard_and_not_applied_yet_is_applied_before_it_is_told(
+async def test_buffered_changes_are_applied_before_items_are_read(
     app: FraudApp, made: Tables, changelog: Changelog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def flush() -> None:

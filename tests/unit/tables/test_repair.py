@@ -49,7 +49,7 @@ def check(partition: int, key: bytes, value: bytes) -> None:
     assert value == ROWS[key]
 
 
-async def mended(store: Store) -> None:
+async def repaired(store: Store) -> None:
     await repair(store, [TP(CHANGELOG, 0)], {TP(CHANGELOG, 0): 500}, check)
 
 
@@ -59,11 +59,11 @@ def rows(store: Store) -> dict[bytes, bytes]:
 
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("kind", FILES)
-async def test_what_is_damaged_is_thrown_away(
+async def test_a_damaged_partition_is_removed(
     store: Store, kind: str, way: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     damage(store.partition_path(0), kind, way)
-    await mended(store)
+    await repaired(store)
     offset = store.persisted_offset(TP(CHANGELOG, 0))
     assert rows(store) == ROWS or (offset is None and rows(store).items() <= ROWS.items())
     if not rows(store):
@@ -87,13 +87,13 @@ async def test_an_entry_that_does_not_decode_is_damage(
     database = Rdict(str(store.partition_path(0)), Options(raw_mode=True))
     database.put(key, value)
     database.close()
-    await mended(store)
+    await repaired(store)
     assert rows(store) == {}
     assert caplog.text.count("blocks-0.db is damaged") == 1
     close(store)
 
 
-async def test_a_file_in_its_place_is_thrown_away(store: Store) -> None:
+async def test_a_file_in_place_of_a_partition_is_removed(store: Store) -> None:
     path = store.partition_path(1)
     path.write_bytes(b"no folder")
     await repair(store, [TP(CHANGELOG, 1)], {}, check)
@@ -101,7 +101,7 @@ async def test_a_file_in_its_place_is_thrown_away(store: Store) -> None:
     close(store)
 
 
-async def test_what_another_process_has_open_is_left_to_it(store: Store) -> None:
+async def test_a_partition_open_in_another_process_is_left_alone(store: Store) -> None:
     path = store.partition_path(0)
     code = (
         "import sys; from rocksdict import *; held = Rdict(sys.argv[1], Options(raw_mode=True));"
@@ -114,16 +114,16 @@ async def test_what_another_process_has_open_is_left_to_it(store: Store) -> None
         process.stdout.readline()
         damage(path, "CURRENT", "garbled")
         before = {each.name for each in path.glob("*.sst")}
-        await mended(store)
+        await repaired(store)
         assert {each.name for each in path.glob("*.sst")} == before
         process.communicate()
-    await mended(store)
+    await repaired(store)
     assert rows(store) == {}
     close(store)
 
 
-async def test_what_no_worker_can_have_written_is_thrown_away(store: Store) -> None:
+async def test_a_partition_with_a_foreign_entry_is_removed(store: Store) -> None:
     store._db_for_partition(0).put(b"9999", b"{}")
     close(store)
-    await mended(store)
+    await repaired(store)
     assert rows(store) == {}

@@ -13,7 +13,7 @@ from faust.types import TP, EventT
 
 from fraudapp.process.disk import DiskFull
 from tables.repair import repair
-from tables.rocksdb_store import PatientStore
+from tables.rocksdb_store import RetryingStore
 from tests.support.small_disk import SmallDisk
 
 pytestmark = pytest.mark.slow
@@ -22,9 +22,9 @@ CHANGELOG = "app-blocks-changelog"
 PARTITIONS = range(3)
 
 
-def new_store(folder: Path) -> PatientStore:
+def new_store(folder: Path) -> RetryingStore:
     app = faust.App("app", datadir=folder, store="rocksdb://?driver=rocksdict")
-    store = PatientStore(
+    store = RetryingStore(
         "rocksdb://?driver=rocksdict",
         app,
         app.GlobalTable("blocks", key_type=int),
@@ -39,7 +39,7 @@ def new_store(folder: Path) -> PatientStore:
     return store
 
 
-def apply(store: PatientStore, key: int, value: int, offset: int) -> None:
+def apply(store: RetryingStore, key: int, value: int, offset: int) -> None:
     """Apply a record of the changelog; its partition is its key."""
     tp = TP(CHANGELOG, key)
     message = SimpleNamespace(
@@ -49,7 +49,7 @@ def apply(store: PatientStore, key: int, value: int, offset: int) -> None:
     store.apply_changelog_batch([event], lambda key: key, lambda value: value)
 
 
-def contents(store: PatientStore) -> dict[int, int]:
+def contents(store: RetryingStore) -> dict[int, int]:
     there = dict(store.items())
     assert set(store) == set(store.keys()) == there.keys()
     assert len(store) == len(there)
@@ -58,7 +58,7 @@ def contents(store: PatientStore) -> dict[int, int]:
     return cast(dict[int, int], there)
 
 
-def offsets(store: PatientStore) -> list[int | None]:
+def offsets(store: RetryingStore) -> list[int | None]:
     """Return the changelog offset on disk of each partition."""
     found = [store._db_for_partition(each).get(store.offset_key) for each in PARTITIONS]
     return [None if each is None else int(each) for each in found]
@@ -93,12 +93,12 @@ def test_a_full_disk_is_not_noticed_in_what_a_table_tells(small_disk: SmallDisk)
     assert contents(opened(small_disk.folder)) == told
 
 
-def close(store: PatientStore) -> None:
+def close(store: RetryingStore) -> None:
     store._dbs.clear()
     gc.collect()
 
 
-def opened(folder: Path) -> PatientStore:
+def opened(folder: Path) -> RetryingStore:
     store = new_store(folder)
     for partition in PARTITIONS:
         store._db_for_partition(partition)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from tables.since import Since
+from tables.since import NewHeartbeats
 
 
 class Report(NamedTuple):
@@ -13,8 +13,8 @@ class Report(NamedTuple):
     stored: int = 7
 
 
-def test_what_was_found_at_the_start_is_no_news_until_it_is_written_again() -> None:
-    since = Since()
+def test_a_value_found_at_the_start_is_not_new_until_it_is_written_again() -> None:
+    since = NewHeartbeats()
     found = {0: Report(1.0), 1: Report(1.0), 2: Report(1.0)}
     assert since.news(found) == {}
     assert since.news(found) == {}
@@ -22,7 +22,7 @@ def test_what_was_found_at_the_start_is_no_news_until_it_is_written_again() -> N
     assert since.news({**found, **news}) == news
 
 
-def test_what_was_not_there_at_the_start_is_news() -> None:
-    since = Since()
+def test_a_value_missing_at_the_start_is_new() -> None:
+    since = NewHeartbeats()
     assert since.news({}) == {}
     assert since.news({0: Report(1.0)}) == {0: Report(1.0)}

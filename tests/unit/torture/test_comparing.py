@@ -59,7 +59,7 @@ def first() -> dict[str, str]:
 
 def in_store(lines: Iterable[str], written: Written | None = None, *, once: bool = True) -> Found:
     found = Found()
-    comparing.compare_store("postgres", lines, first(), written or Written(), found, once=once)
+    comparing.compare_sink("postgres", lines, first(), written or Written(), found, once=once)
     return found
 
 
@@ -174,10 +174,10 @@ def letters(*those: Record) -> tuple[Found, Counter[tuple[int, int]]]:
     values = [encoded(transaction("a")), b"", encoded(transaction("a", seed=1)), b"bad"]
     found, expected = Found(), Expected(inputs(*values), Written())
     decided: dict[str, Transaction] = {"a": expected.valid[0, 0]}
-    return found, comparing.compare_letters(those, expected, decided, found)
+    return found, comparing.compare_dead_letters(those, expected, decided, found)
 
 
-def test_each_rejected_input_is_a_letter_with_its_key_bytes_and_reason() -> None:
+def test_each_rejected_input_is_a_dead_letter_with_its_key_bytes_and_reason() -> None:
     conflict = encoded(transaction("a", seed=1))
     good = [letter(1, b""), letter(2, conflict, "conflict"), letter(3, b"bad")]
     found, count = letters(*good, good[0])
@@ -189,7 +189,7 @@ def test_each_rejected_input_is_a_letter_with_its_key_bytes_and_reason() -> None
         "dead letter of (0, 2) has reason invalid",
         "input (0, 3) is no dead letter",
     ]
-    assert [each[:36] for each in found.doubled] == ["input (0, 0) is a dead letter unduly"]
+    assert [each[:43] for each in found.doubled] == ["input (0, 0) is a dead letter without cause"]
     assert letters(*good[:2], letter(3, b"bad", key=b"other"))[0].lost
 
 

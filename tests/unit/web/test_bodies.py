@@ -17,7 +17,7 @@ from multidict import CIMultiDict, CIMultiDictProxy
 
 from models import splitting
 from models.parsing import parse
-from models.splitting import LARGEST
+from models.splitting import MAX_ITEM_BYTES
 from tests.support.serving import sent, served, until
 from tests.support.transactions import FIELDS
 from web import bodies
@@ -118,13 +118,13 @@ async def asked(port: int, rest: bytes) -> tuple[int, bytes]:
 
 
 @pytest.mark.parametrize("kind", GOOD)
-async def test_a_body_is_read_however_it_is_packed(kind: str) -> None:
+async def test_a_body_is_read_in_every_content_encoding(kind: str) -> None:
     async with served(application([]), LIMITS) as (_, port):
         assert await asked(port, GOOD[kind]) == (200, BODY)
 
 
 @pytest.mark.parametrize("kind", BAD)
-async def test_what_is_wrong_with_a_body_is_the_clients_fault(
+async def test_a_damaged_body_is_a_client_error(
     kind: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     expected, rest = BAD[kind]
@@ -144,7 +144,7 @@ async def test_what_is_wrong_with_a_body_is_the_clients_fault(
     ],
 )
 @pytest.mark.parametrize("how", ["close", "reset"])
-async def test_who_hangs_up_is_no_error(
+async def test_a_client_that_disconnects_is_no_error(
     rest: bytes, how: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     statuses: list[int] = []
@@ -225,17 +225,17 @@ async def test_others_have_their_turn_while_a_large_body_is_read() -> None:
     body = array(*[{"transaction_id": f"t{n}", "note": "x" * 1_500} for n in range(1_000)])
     assert len(await bodies.many(body)) == 1_000
     beside.cancel()
-    assert turns > 2 * len(body) / bodies.PIECE / 2
+    assert turns > 2 * len(body) / bodies.PIECE_BYTES / 2
 
 
 async def test_a_transaction_is_no_larger_than_it_may_be() -> None:
-    large = {"note": "x" * LARGEST}
+    large = {"note": "x" * MAX_ITEM_BYTES}
     with pytest.raises(Problem) as caught:
         bodies.one(json.dumps({**FIELDS, **large}).encode())
     assert caught.value.status == 413
     errors = (await refused(array({}, large))).extra["errors"]
     assert errors == [{"index": 1, "field": "", "problem": "has more than 65,536 bytes"}]
-    assert splitting.LARGEST == 65_536
+    assert splitting.MAX_ITEM_BYTES == 65_536
 
 
 async def test_what_a_client_has_sent_is_not_sent_back_whole() -> None:

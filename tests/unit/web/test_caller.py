@@ -12,7 +12,7 @@ from multidict import CIMultiDict
 
 from fraudapp.config.proxies import parse
 from web import caller as module
-from web.caller import LONGEST, MOST_HOPS, Callers, subscriber
+from web.caller import MAX_ELEMENT_CHARACTERS, MAX_HOPS, Callers, subscriber
 
 PROXY = "10.0.0.5"
 
@@ -77,7 +77,7 @@ def test_the_last_that_is_no_proxy_is_the_caller(told: list[str], address: str) 
         (["for=1.1.1.1, for=203.0.113.7;for=203.0.113.8"], PROXY),
         (["for=1.1.1.1, for=203.0.113.7;"], PROXY),
         (["for=1.1.1.1, nonsense"], PROXY),
-        ([f'for=1.1.1.1, for=203.0.113.7;host="{LONGEST * "x"}"'], PROXY),
+        ([f'for=1.1.1.1, for=203.0.113.7;host="{MAX_ELEMENT_CHARACTERS * "x"}"'], PROXY),
         (['for=1.1.1.1, for="203.0.113.7'], PROXY),
     ],
 )
@@ -129,10 +129,10 @@ def test_a_network_of_ipv6_is_one_subscriber(address: str, network: str) -> None
 @pytest.mark.parametrize("name", ["X-Forwarded-For", "Forwarded"])
 def test_of_many_hops_the_last_are_looked_at(name: str) -> None:
     own, other = ("for=", "for=203.0.113.7") if name == "Forwarded" else ("", "203.0.113.7")
-    told = [other, *(f"{own}10.0.0.{number}" for number in range(MOST_HOPS - 1, 0, -1))]
+    told = [other, *(f"{own}10.0.0.{number}" for number in range(MAX_HOPS - 1, 0, -1))]
     assert seen(PROXY, (name, ",".join(told))) == "203.0.113.7"
     told.append(f"{own}10.0.0.0")
-    assert seen(PROXY, (name, ",".join(told))) == f"10.0.0.{MOST_HOPS - 1}"
+    assert seen(PROXY, (name, ",".join(told))) == f"10.0.0.{MAX_HOPS - 1}"
 
 
 @pytest.mark.parametrize("element", ["", "1::", "10.0.0.9", "for=10.0.0.9;x=y", "y", "1" * 7_999])
@@ -150,8 +150,8 @@ def test_what_a_client_has_made_up_is_hardly_looked_at(
         monkeypatch.setattr(module, each, partial(noted, getattr(module, each)))
     line = ",".join([element] * (8_000 // (len(element) + 1)))
     seen(PROXY, *[(name, line)] * 100)
-    assert len(read) <= 2 * MOST_HOPS
-    assert max(map(len, read), default=0) <= LONGEST
+    assert len(read) <= 2 * MAX_HOPS
+    assert max(map(len, read), default=0) <= MAX_ELEMENT_CHARACTERS
 
 
 def test_what_hostile_headers_take_grows_with_their_length_only() -> None:

@@ -1,4 +1,4 @@
-"""Large answers are packed for who takes that, and for nobody else."""
+"""Large answers are gzipped for clients that accept gzip, and for no others."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from tests.support.views import Client, ViewBench
-from web.compressing import AT_ONCE, packed
+from web.compressing import MAX_INLINE_BYTES, gzipped
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ async def fetched(client: Client, path: str, encoding: str) -> tuple[int, str | 
         return answer.status, answer.headers.get("Content-Encoding"), await answer.read()
 
 
-async def test_a_large_answer_is_packed_for_who_takes_it(raw: Client) -> None:
+async def test_a_large_answer_is_compressed_for_clients_that_accept_it(raw: Client) -> None:
     _, encoding, plain = await fetched(raw, "/openapi.json", "identity")
     assert encoding is None
     for accepted in ("gzip", "*", "br, gzip;q=0.5, identity;q=0.1"):
@@ -34,7 +34,7 @@ async def test_a_large_answer_is_packed_for_who_takes_it(raw: Client) -> None:
         assert gzip.decompress(body) == plain
 
 
-async def test_caches_are_told_what_the_answer_depends_on(raw: Client) -> None:
+async def test_vary_names_the_headers_that_the_answer_depends_on(raw: Client) -> None:
     for encoding in ("gzip", "identity"):
         async with raw.get("/openapi.json", headers={"Accept-Encoding": encoding}) as answer:
             assert answer.headers["Vary"] == "Accept-Encoding"
@@ -42,7 +42,7 @@ async def test_caches_are_told_what_the_answer_depends_on(raw: Client) -> None:
         assert "Vary" not in answer.headers
 
 
-async def test_a_small_answer_is_packed_only_for_who_takes_nothing_else(raw: Client) -> None:
+async def test_a_small_answer_is_compressed_only_if_identity_is_refused(raw: Client) -> None:
     _, encoding, plain = await fetched(raw, "/healthz", "gzip")
     assert encoding is None
     _, encoding, body = await fetched(raw, "/healthz", "gzip, identity;q=0")
@@ -50,14 +50,14 @@ async def test_a_small_answer_is_packed_only_for_who_takes_nothing_else(raw: Cli
 
 
 @pytest.mark.parametrize("accepted", ["identity;q=0", "br, *;q=0"])
-async def test_who_takes_an_answer_in_no_form_is_told_so(raw: Client, accepted: str) -> None:
+async def test_a_client_that_accepts_no_encoding_gets_406(raw: Client, accepted: str) -> None:
     async with raw.get("/openapi.json", headers={"Accept-Encoding": accepted}) as answer:
         assert (answer.status, answer.content_type) == (406, "application/problem+json")
         assert answer.headers["Vary"] == "Accept-Encoding"
         assert "Content-Encoding" not in answer.headers
 
 
-@pytest.mark.parametrize("size", [1, AT_ONCE, AT_ONCE + 1])
-async def test_whatever_its_size_it_unpacks_to_what_it_was(size: int) -> None:
+@pytest.mark.parametrize("size", [1, MAX_INLINE_BYTES, MAX_INLINE_BYTES + 1])
+async def test_any_compressed_body_decompresses_to_the_original(size: int) -> None:
     body = bytes(range(251)) * (size // 251 + 1)
-    assert gzip.decompress(await packed(body[:size])) == body[:size]
+    assert gzip.decompress(await gzipped(body[:size])) == body[:size]

@@ -19,7 +19,7 @@ from faust.web.drivers.aiohttp import Web as FaustWeb
 from fraudapp.metrics import registry
 from fraudapp.process.logs import AUDIT
 from tests.support.serving import sent, served, until
-from web.connection import Connection, TooMuch
+from web.connection import BodyTooLarge, Connection
 from web.connections import Connections
 from web.limits import Limits
 from web.runner import Runner
@@ -125,7 +125,7 @@ def connections(runner: Runner) -> Connections:
 
 
 @pytest.mark.parametrize("kind", HOSTILE)
-async def test_a_client_that_lets_the_server_wait_is_let_go(
+async def test_a_client_that_exceeds_a_time_limit_is_dropped(
     kind: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with served(application(), SHORT) as (runner, port):
@@ -141,7 +141,7 @@ async def test_a_client_that_lets_the_server_wait_is_let_go(
 
 
 @pytest.mark.parametrize("kind", HOSTILE)
-async def test_who_lets_the_server_wait_makes_room_for_others(kind: str) -> None:
+async def test_a_connection_that_waits_for_its_client_is_dropped_for_a_new_one(kind: str) -> None:
     """None of these is timed out."""
     limits = Limits(connections=4, head=999, idle=999, body=999, answer=999)
     async with served(application(), limits) as (runner, port):
@@ -156,7 +156,7 @@ async def test_who_lets_the_server_wait_makes_room_for_others(kind: str) -> None
         await asyncio.gather(*clients, return_exceptions=True)
 
 
-async def test_whoever_waits_for_the_server_is_not_ended_for_others() -> None:
+async def test_a_connection_that_waits_for_the_server_is_not_dropped_for_a_new_one() -> None:
     go = asyncio.Event()
     crowded: list[bool] = []
 
@@ -183,13 +183,13 @@ async def test_whoever_waits_for_the_server_is_not_ended_for_others() -> None:
             assert await reader.readuntil(b"here")
 
 
-async def test_a_reader_who_is_slow_gets_all_of_it() -> None:
+async def test_a_slow_reader_gets_the_whole_answer() -> None:
     async with served(application(), SHORT._replace(answer=9)) as (_, port):
         reader, _ = await unread(port, b"/large", b"Connection: close\r\n")
         assert await taken(reader, 1 << 20, pause=0.03) > LARGE
 
 
-async def test_a_stream_ends_that_is_read_for_ever() -> None:
+async def test_a_stream_has_a_maximal_lifetime() -> None:
     async with served(application(), SHORT._replace(stream=0.3)) as (runner, port):
         reader, _ = await sent(port, b"GET /stream HTTP/1.1\r\nHost: h\r\n\r\n")
         await until(lambda: bool(connections(runner).open))
@@ -198,7 +198,7 @@ async def test_a_stream_ends_that_is_read_for_ever() -> None:
         await asyncio.gather(reading, return_exceptions=True)
 
 
-async def test_a_body_that_comes_slowly_is_taken() -> None:
+async def test_a_slow_body_above_the_minimal_rate_is_accepted() -> None:
     limits = SHORT._replace(body=0.2, rate=20)
     async with served(application(), limits) as (_, port):
         reader, writer = await sent(port, POST)
@@ -208,7 +208,7 @@ async def test_a_body_that_comes_slowly_is_taken() -> None:
         assert await reader.readuntil(b"here")
 
 
-async def test_what_is_not_read_is_answered_and_thrown_away() -> None:
+async def test_a_body_that_is_not_read_is_answered_and_discarded() -> None:
     async def refuse(request: web.Request) -> web.StreamResponse:
         return web.Response(status=413, text="too large")
 
@@ -231,7 +231,7 @@ def test_aiohttp_and_faust_still_have_the_private_names_this_leans_on() -> None:
     assert "TCPSite(\n            self._runner" in inspect.getsource(FaustWeb)
 
 
-async def test_requests_ahead_of_their_turn_are_all_answered_and_few_are_held() -> None:
+async def test_pipelined_requests_are_all_answered_and_few_are_held() -> None:
     """Of any number of pipelined requests, the next is parsed once the one before is answered."""
     go, queued, count = asyncio.Event(), 0, 2_000
 
@@ -254,7 +254,7 @@ async def test_requests_ahead_of_their_turn_are_all_answered_and_few_are_held() 
             writer.write(b"Content-Length: %d\r\n\r\n%b" % (len(body), body))
         await until(lambda: connections(runner).held > 0)
         (connection,) = connections(runner).open
-        assert connections(runner).held == len(connection._ahead) < 1 << 20
+        assert connections(runner).held == len(connection._pipelined) < 1 << 20
         go.set()
         for number in range(count):
             assert await reader.readuntil(b"\r\n\r\n")
@@ -279,7 +279,7 @@ HEADS = {
 
 
 @pytest.mark.parametrize("kind", HEADS)
-async def test_a_head_that_is_refused_is_told_why(kind: str) -> None:
+async def test_a_refused_head_is_answered_with_the_reason(kind: str) -> None:
     status, head = HEADS[kind]
     async with served(application(), Limits(connections=3)) as (_, port):
         reader, _ = await sent(port, head)
@@ -287,18 +287,18 @@ async def test_a_head_that_is_refused_is_told_why(kind: str) -> None:
         assert b"application/problem+json" in await reader.readuntil(b"\r\n\r\n")
 
 
-async def test_a_head_as_large_as_it_may_be_is_taken() -> None:
+async def test_a_head_of_the_maximal_size_is_accepted() -> None:
     lines = b"".join(b"X-%d: %b\r\n" % (number, b"y" * 7_900) for number in range(4))
     async with served(application(), Limits(connections=3)) as (_, port):
         reader, _ = await sent(port, b"GET / HTTP/1.1\r\nHost: h\r\n%b\r\n" % lines)
         assert await reader.readuntil(b"here")
 
 
-async def test_more_around_a_body_than_it_needs_is_too_much() -> None:
+async def test_too_much_framing_around_a_body_is_refused() -> None:
     async def read(request: web.Request) -> web.StreamResponse:
         try:
             await request.read()
-        except TooMuch:
+        except BodyTooLarge:
             return web.Response(status=413)
         return web.Response()
 
@@ -310,7 +310,7 @@ async def test_more_around_a_body_than_it_needs_is_too_much() -> None:
         assert b" 413 " in await reader.readline()
 
 
-async def test_who_takes_an_answer_slowly_gets_all_of_it_and_who_takes_little_does_not() -> None:
+async def test_a_slow_client_gets_the_whole_answer_and_a_stalled_one_is_dropped() -> None:
     limits = SHORT._replace(answer=0.2, rate=4e6)
     async with served(application(), limits) as (runner, port):
         reader, writer = await unread(port, b"/large", b"Connection: close\r\n")
@@ -331,7 +331,7 @@ def unreadable() -> float:
 @pytest.mark.parametrize(
     "framing", [b"Content-Length: 3\r\nTransfer-Encoding: chunked", b"Content-Length: x"]
 )
-async def test_what_cannot_be_read_is_told_and_counted(
+async def test_an_unreadable_request_is_answered_and_counted(
     framing: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, AUDIT)

@@ -1,4 +1,4 @@
-"""The descriptions of the API and of the topics are valid, and of all that there is."""
+"""The OpenAPI and AsyncAPI documents are valid and complete."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A worker that lives says so, and one that is not ready names each thing that is missing."""
+"""Liveness needs only the event loop; readiness names each check that fails."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ CHECKS = ("model", "assigned", "recovered", "ledgers", "kafka", "partitions", "r
 
 def lose_parts(bench: ViewBench) -> None:
     bench.worker._parts = None
-    bench.worker._assigned = ()
+    bench.worker.takeover.assigned = ()
 
 
 def rebalance(bench: ViewBench) -> None:
@@ -80,11 +80,11 @@ def stop(bench: ViewBench) -> None:
             "tables are being recovered from their changelogs: writing counts: the disk is full: "
             "writing heartbeats: the disk is full",
         ),
-        (read_in, "ledgers", "the log of decisions is being read in: partitions 1, 3"),
+        (read_in, "ledgers", "decision indexes are being read from the log: partitions 1, 3"),
         (
             read_in_slowly,
             "ledgers",
-            "the log of decisions is being read in: partitions 1 (1,234,567 records left, "
+            "decision indexes are being read from the log: partitions 1 (1,234,567 records left, "
             "about 61 s), 3 (5 records left): reading partition 3: no leader",
         ),
         (
@@ -96,7 +96,7 @@ def stop(bench: ViewBench) -> None:
         (stop, "running", "the worker is stopping"),
     ],
 )
-async def test_each_check_fails_by_itself_and_is_told(
+async def test_each_failing_check_is_reported_by_itself(
     bench: ViewBench, client: Client, missing: Callable[[ViewBench], None], check: str, told: str
 ) -> None:
     missing(bench)
@@ -108,26 +108,28 @@ async def test_each_check_fails_by_itself_and_is_told(
     assert problem["detail"] == f"not ready: {told}"
 
 
-async def test_a_worker_that_lacks_nothing_is_ready(client: Client) -> None:
+async def test_a_worker_with_all_checks_passed_is_ready(client: Client) -> None:
     async with client.get("/readyz") as answer:
         assert answer.status == 200
         assert await answer.json() == {"status": "ready", "checks": dict.fromkeys(CHECKS, True)}
 
 
-async def test_a_worker_before_its_start_names_all_it_lacks(
+async def test_a_worker_before_its_start_names_every_failing_check(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bench = view_bench(tmp_path, monkeypatch)
-    bench.worker._assigned = (2,)
+    bench.worker.takeover.assigned = (2,)
     async with bench.served() as client, client.get("/readyz") as answer:
         assert answer.status == 503
         problem = await answer.json()
     lacking = {name for name, passed in problem["checks"].items() if not passed}
     assert lacking == {"model", "assigned", "recovered", "ledgers"}
-    assert problem["detail"].endswith("the log of decisions is being read in: partitions 2")
+    assert problem["detail"].endswith("decision indexes are being read from the log: partitions 2")
 
 
-async def test_a_worker_lives_whatever_its_sinks_do(bench: ViewBench, client: Client) -> None:
+async def test_a_worker_is_alive_whatever_the_state_of_its_sinks(
+    bench: ViewBench, client: Client
+) -> None:
     redis, postgres, _ = bench.parts.writers
     redis.lag = 5
     postgres.lag, postgres.failure = 12, "postgres: no answer"
@@ -143,7 +145,7 @@ async def test_a_worker_lives_whatever_its_sinks_do(bench: ViewBench, client: Cl
         }
 
 
-async def test_a_worker_that_has_no_sinks_yet_lives(
+async def test_a_worker_without_sinks_yet_is_alive(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bench = view_bench(tmp_path, monkeypatch)
@@ -185,7 +187,7 @@ async def test_every_part_that_talks_to_kafka_is_asked(
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/readyz"])
-async def test_whoever_looks_after_the_worker_is_answered_among_too_many_connections(
+async def test_health_checks_are_answered_beyond_the_connection_limit(
     bench: ViewBench, client: Client, path: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Connection, "crowded", True)

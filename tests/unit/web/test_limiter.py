@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from fraudapp.config.rates import Rate, parse
-from web.limiter import MOST_CALLERS, Limiter, whole_seconds
+from web.limiter import MAX_CALLERS, Limiter, whole_seconds
 
 
-def test_a_caller_may_ask_so_often_in_a_window_and_again_after_it() -> None:
+def test_a_caller_has_its_rate_in_each_window() -> None:
     limiter = Limiter([Rate(2, 60)])
     assert [limiter.hit("a", at) for at in (100.0, 130.0, 140.0)] == [0, 0, 20]
     assert limiter.hit("b", 140.0) == 0
@@ -16,7 +16,7 @@ def test_a_caller_may_ask_so_often_in_a_window_and_again_after_it() -> None:
     assert [limiter.hit("a", at) for at in (160.0, 160.0, 161.0)] == [0, 0, 59]
 
 
-def test_of_several_rates_all_hold_and_what_is_refused_is_not_counted() -> None:
+def test_all_rates_apply_and_refused_requests_are_not_counted() -> None:
     limiter = Limiter([Rate(1, 1), Rate(3, 60)])
     assert [limiter.hit("a", at) for at in (0.0, 0.25, 0.5, 1.0, 2.0)] == [0, 0.75, 0.5, 0, 0]
     assert limiter.hit("a", 3.0) == 57
@@ -28,11 +28,11 @@ def test_without_a_rate_nobody_waits() -> None:
 
 def test_any_number_of_callers_is_kept_in_bounded_memory_and_time() -> None:
     limiter = Limiter([Rate(1, 3_600)])
-    for number in range(3 * MOST_CALLERS):
+    for number in range(3 * MAX_CALLERS):
         assert limiter.hit(str(number), 0.0) == 0
-    assert len(limiter) == MOST_CALLERS
+    assert len(limiter) == MAX_CALLERS
     # Scanning all callers at each request would exceed the timeout of a test.
-    assert limiter.hit(str(3 * MOST_CALLERS - 1), 1.0) == 3_599
+    assert limiter.hit(str(3 * MAX_CALLERS - 1), 1.0) == 3_599
     assert limiter.hit("late", 3_600.0) == 0
     assert len(limiter) == 1
 

@@ -19,7 +19,9 @@ async def samples(client: Client) -> dict[str, float]:
     return {name: float(value) for name, _, value in lines}
 
 
-async def test_counts_are_told_of_own_partitions_only(bench: ViewBench, client: Client) -> None:
+async def test_metrics_have_the_counts_of_own_partitions_only(
+    bench: ViewBench, client: Client
+) -> None:
     bench.own(0, 1)
     bench.tables.counts.values = {
         0: Counts(9, {"APPROVE": 5, "duplicate": 2, "conflict": 1}),
@@ -54,7 +56,9 @@ async def test_partitions_that_are_being_assigned_are_nobodys(
     assert [name for name in told if name.startswith("fraud_store_up")]
 
 
-async def test_sinks_versions_and_callers_are_told(bench: ViewBench, client: Client) -> None:
+async def test_metrics_have_sinks_versions_and_waiting_callers(
+    bench: ViewBench, client: Client
+) -> None:
     bench.parts.writers[1].lag, bench.parts.writers[1].failure = 12, "postgres: no answer"
     with bench.worker.waiters.subscribe("one"), bench.worker.waiters.subscribe("other"):
         told = await samples(client)
@@ -66,7 +70,7 @@ async def test_sinks_versions_and_callers_are_told(bench: ViewBench, client: Cli
     assert told["fraud_waiting_callers"] == 2
 
 
-async def test_before_the_start_there_is_nothing_to_tell_of_a_worker(
+async def test_before_the_start_there_are_no_worker_metrics(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bench = view_bench(tmp_path, monkeypatch)

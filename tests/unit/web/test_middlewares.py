@@ -29,7 +29,7 @@ async def guarded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ViewBench:
 
 
 @pytest.mark.parametrize("path", ["/nothing/here", "/stat", "/stats/", "/table/", "/router/"])
-async def test_where_nothing_is_a_problem_says_so(client: Client, path: str) -> None:
+async def test_an_unknown_path_is_a_404_problem(client: Client, path: str) -> None:
     async with client.get(path) as answer:
         assert (answer.status, answer.content_type) == (404, "application/problem+json")
         problem = await answer.json()
@@ -52,7 +52,7 @@ async def test_where_nothing_is_a_problem_says_so(client: Client, path: str) -> 
         ("PUT", "/transaction/t1/status", {"GET", "HEAD", "OPTIONS"}),
     ],
 )
-async def test_a_method_that_there_is_not_is_refused_with_those_there_are(
+async def test_an_unknown_method_is_refused_with_the_allowed_ones(
     client: Client, method: str, path: str, allowed: set[str]
 ) -> None:
     async with client.request(method, path) as answer:
@@ -102,7 +102,7 @@ async def test_no_answer_but_a_file_may_be_stored(client: Client) -> None:
         assert answer.headers["Cache-Control"] == "no-cache"
 
 
-async def test_a_request_keeps_the_name_that_it_came_with(client: Client) -> None:
+async def test_a_request_keeps_its_request_id(client: Client) -> None:
     async with client.get("/nothing", headers={"X-Request-ID": "mine-1"}) as answer:
         assert answer.headers["X-Request-ID"] == "mine-1"
         assert (await answer.json())["request_id"] == "mine-1"
@@ -177,7 +177,7 @@ async def test_pages_and_their_files_are_open_since_they_hold_no_data(guarded: V
             assert answer.status == 401
 
 
-async def test_callers_who_ask_too_often_are_told_when_to_come_back(
+async def test_callers_above_the_rate_limit_get_429_with_retry_after(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bench = view_bench(tmp_path, monkeypatch, FRAUD_RATE_LIMIT="2/hour")
@@ -196,7 +196,7 @@ async def test_callers_who_ask_too_often_are_told_when_to_come_back(
 @pytest.mark.parametrize(
     ("sent", "count"), [(FIELDS, 1), ([FIELDS, {**FIELDS, "transaction_id": "t2"}], 2)]
 )
-async def test_each_request_that_writes_is_noted_with_its_key_and_nothing_else_is(
+async def test_each_writing_request_has_an_audit_line_with_its_key(
     guarded: ViewBench, caplog: pytest.LogCaptureFixture, sent: object, count: int
 ) -> None:
     body = json.dumps(sent)
@@ -217,7 +217,7 @@ async def test_each_request_that_writes_is_noted_with_its_key_and_nothing_else_i
     ("keys", "said"),
     [(KEYS, "asks for a key"), ("", "the API is open, on this machine only")],
 )
-async def test_the_log_is_told_who_may_use_the_api(
+async def test_the_log_says_who_may_use_the_api(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,

@@ -36,7 +36,7 @@ def failing(exc: Exception, *begun: bytes) -> web.Application:
 
 @pytest.mark.parametrize("begun", [b"", b"data: 1\n\n"])
 @pytest.mark.parametrize("exc", ERRORS, ids=lambda exc: type(exc).__name__)
-async def test_an_answer_that_fails_in_its_midst_is_cut_off(
+async def test_an_answer_that_fails_after_its_beginning_is_aborted(
     exc: Exception, begun: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)

@@ -48,7 +48,7 @@ async def test_every_file_there_is_can_be_had(raw: Client) -> None:
             assert await answer.read() == path.read_bytes()
 
 
-async def test_a_large_file_is_sent_packed_to_who_takes_it(raw: Client) -> None:
+async def test_a_large_file_is_sent_compressed_to_clients_that_accept_it(raw: Client) -> None:
     async with raw.get(f"/static/{LARGE}", headers=GZIP) as packed:
         assert packed.headers["Content-Encoding"] == "gzip"
         assert packed.headers["Vary"] == "Accept-Encoding"
@@ -58,7 +58,7 @@ async def test_a_large_file_is_sent_packed_to_who_takes_it(raw: Client) -> None:
     assert packed.headers["ETag"] == plain.headers["ETag"][:-1] + '-gzip"'
 
 
-async def test_a_small_file_is_never_packed(raw: Client) -> None:
+async def test_a_small_file_is_never_compressed(raw: Client) -> None:
     async with raw.get(f"/static/{SMALL}", headers=GZIP) as answer:
         assert "Content-Encoding" not in answer.headers
         assert "Vary" not in answer.headers
@@ -66,9 +66,7 @@ async def test_a_small_file_is_never_packed(raw: Client) -> None:
 
 
 @pytest.mark.parametrize("encoding", [GZIP, PLAIN])
-async def test_who_has_a_file_is_told_that_it_has_not_changed(
-    raw: Client, encoding: dict[str, str]
-) -> None:
+async def test_a_client_that_has_the_file_gets_304(raw: Client, encoding: dict[str, str]) -> None:
     async with raw.get(f"/static/{LARGE}", headers=encoding) as answer:
         tag = answer.headers["ETag"]
     condition = {**encoding, "If-None-Match": f'"another", W/{tag}'}
@@ -95,6 +93,6 @@ async def test_nothing_but_these_files_is_sent(raw: Client, name: str) -> None:
         assert (answer.status, answer.content_type) == (404, "application/problem+json")
 
 
-async def test_the_front_door_leads_to_the_stats(raw: Client) -> None:
+async def test_the_root_path_redirects_to_the_stats(raw: Client) -> None:
     async with raw.get("/", allow_redirects=False) as answer:
         assert (answer.status, answer.headers["Location"]) == (302, "/stats")

@@ -82,7 +82,9 @@ async def test_people_get_a_page_that_shows_no_numbers_by_itself(
     assert "model-of-a-test" not in page
 
 
-async def test_details_tell_what_every_worker_has_told(counted: ViewBench, client: Client) -> None:
+async def test_details_have_the_latest_heartbeat_of_every_worker(
+    counted: ViewBench, client: Client
+) -> None:
     async with client.get("/stats/details") as answer:
         assert (answer.status, answer.content_type) == (200, "application/json")
         details = await answer.json()
@@ -117,17 +119,17 @@ def partition(number: int, worker: str, offset: int, lag: int | None) -> dict[st
 
 
 @pytest.mark.parametrize(("fresh", "seen"), [(math.inf, 11), (-1.0, 12)])
-async def test_details_are_told_again_while_they_are_fresh(
+async def test_encoded_details_are_reused_while_they_are_fresh(
     counted: ViewBench,
     client: Client,
     monkeypatch: pytest.MonkeyPatch,
     fresh: float,
     seen: int,
 ) -> None:
-    monkeypatch.setattr(overview, "FRESH", -1.0)
+    monkeypatch.setattr(overview, "CACHE_SECONDS", -1.0)
     async with client.get("/stats/details") as answer:
         assert (await answer.json())["stats"]["decisions"]["total"] == 11
-    monkeypatch.setattr(overview, "FRESH", fresh)
+    monkeypatch.setattr(overview, "CACHE_SECONDS", fresh)
     counted.tables.counts.values[3] = Counts(0, {"APPROVE": 1})
     async with client.get("/stats/details") as answer:
         assert (await answer.json())["stats"]["decisions"]["total"] == seen
@@ -137,7 +139,7 @@ async def test_details_are_told_again_while_they_are_fresh(
 
 @pytest.mark.parametrize("path", ["/stats", "/stats/details", "/stats/stream"])
 @pytest.mark.parametrize("table", ["counts", "heartbeats"])
-async def test_a_worker_that_lacks_a_part_of_the_counts_tells_none(
+async def test_a_worker_that_has_not_recovered_its_tables_answers_no_counts(
     bench: ViewBench, client: Client, path: str, table: str
 ) -> None:
     getattr(bench.tables, table).recovered = False
@@ -145,20 +147,20 @@ async def test_a_worker_that_lacks_a_part_of_the_counts_tells_none(
         assert answer.status == 503
         problem = await answer.json()
     assert problem["detail"] == (
-        "it cannot be told now: this worker has just started, and does not have all counts yet"
+        "not known at present: this worker has just started, and does not have all counts yet"
     )
     assert answer.headers["Retry-After"] == "2"
 
 
 @pytest.mark.parametrize("path", ["/stats", "/stats/details", "/stats/stream"])
-async def test_a_worker_that_stops_tells_no_counts(
+async def test_a_stopping_worker_answers_no_counts(
     bench: ViewBench, client: Client, path: str
 ) -> None:
     bench.app._stopped.set()
     async with client.get(path) as answer:
         assert answer.status == 503
         problem = await answer.json()
-    assert problem["detail"] == "it cannot be told now: this worker is stopping"
+    assert problem["detail"] == "not known at present: this worker is stopping"
 
 
 async def test_the_stream_sends_the_details_and_ends_when_the_worker_stops(
@@ -180,7 +182,7 @@ async def test_the_stream_goes_on_with_what_is_new(
     counted: ViewBench, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(stats, "STREAM_INTERVAL", 0.0)
-    monkeypatch.setattr(overview, "FRESH", -1.0)
+    monkeypatch.setattr(overview, "CACHE_SECONDS", -1.0)
     async with client.get("/stats/stream") as answer:
         assert json.loads((await answer.content.readline())[6:])["stats"]["duplicates"] == 2
         counted.tables.counts.values[3] = Counts(0, {"duplicate": 5})
@@ -196,13 +198,13 @@ async def test_the_stream_goes_on_with_what_is_new(
         await asyncio.wait_for(answer.content.read(), PATIENCE)
 
 
-async def test_of_the_stream_a_head_is_all_that_is_sent(client: Client) -> None:
+async def test_a_head_request_for_the_stream_gets_headers_only(client: Client) -> None:
     async with client.head("/stats/stream") as answer:
         assert (answer.status, answer.content_type) == (200, "text/event-stream")
         assert await asyncio.wait_for(answer.content.read(), PATIENCE) == b""
 
 
-async def test_the_stream_is_cut_off_for_who_may_not_read_any_more(
+async def test_the_stream_is_aborted_once_its_key_is_no_longer_valid(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bench = view_bench(tmp_path, monkeypatch, FRAUD_API_KEYS=f"reader:read:{SECRET}")
@@ -218,13 +220,13 @@ async def test_the_stream_is_cut_off_for_who_may_not_read_any_more(
             await asyncio.wait_for(answer.content.read(), PATIENCE)
 
 
-async def test_who_takes_no_events_is_let_go(
+async def test_a_client_that_takes_no_events_is_dropped(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def stuck(*_: object) -> None:
         await asyncio.Event().wait()
 
-    monkeypatch.setattr(stats, "STALLED", 0.01)
+    monkeypatch.setattr(stats, "STALL_TIMEOUT", 0.01)
     monkeypatch.setattr(aiohttp.web.StreamResponse, "write", stuck)
     async with client.get("/stats/stream") as answer:
         with pytest.raises(aiohttp.ClientPayloadError):

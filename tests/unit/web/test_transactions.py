@@ -1,4 +1,4 @@
-"""What is answered to whoever sends transactions, or asks what became of one."""
+"""Transactions are accepted over HTTP, and their decisions answered."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from aiokafka.errors import KafkaConnectionError
 from fraudapp import submit
 from fraudapp.sinks.base import SinkUnavailable
 from models.records import Transaction
-from models.splitting import LARGEST, MOST_AT_ONCE
+from models.splitting import MAX_ITEM_BYTES, MAX_ITEMS
 from tests.support.decisions import decision
 from tests.support.transactions import transaction
 from tests.support.views import PATIENCE, Client, ViewBench, view_bench
@@ -73,14 +73,14 @@ async def test_an_id_that_means_something_in_a_path_is_asked_for_in_the_query(
         assert status.status == 202
 
 
-async def test_who_waits_gets_the_decision(bench: ViewBench, client: Client) -> None:
+async def test_a_caller_that_waits_gets_the_decision(bench: ViewBench, client: Client) -> None:
     bench.producer.decided_by = decides(bench)
     status, answer, headers = await posted(client, encoded(transaction()), "?wait_seconds=30")
     assert (status, answer) == (200, builtins(decision()))
     assert "Location" not in headers
 
 
-async def test_who_waits_is_woken_by_the_decision(bench: ViewBench, client: Client) -> None:
+async def test_a_waiting_caller_is_woken_by_the_decision(bench: ViewBench, client: Client) -> None:
     asking = asyncio.create_task(posted(client, encoded(transaction()), "?wait_seconds=30"))
     while not bench.worker.waiters.is_awaited("t1"):
         await asyncio.sleep(0.001)
@@ -113,7 +113,7 @@ async def test_an_array_is_answered_in_its_order(bench: ViewBench, client: Clien
 
 
 @pytest.mark.parametrize(("query", "expected"), [("", 202), ("?wait_seconds=30", 200)])
-async def test_an_empty_array_is_dealt_with_at_once(
+async def test_an_empty_array_is_answered_at_once(
     client: Client, query: str, expected: int
 ) -> None:
     status, answers, _ = await posted(client, b"[]", query)
@@ -147,9 +147,9 @@ async def test_an_array_is_accepted_while_one_of_it_is_not_decided(
 @pytest.mark.parametrize(
     ("body", "said"),
     [
-        (b" " * LARGEST + encoded(transaction()), "a transaction is at most 65,536 bytes"),
+        (b" " * MAX_ITEM_BYTES + encoded(transaction()), "a transaction is at most 65,536 bytes"),
         (b"x" * 200_001, "a body is at most 200,000 bytes"),
-        (b"[" + b",".join([b"{}"] * (MOST_AT_ONCE + 1)) + b"]", "1000 transactions at once"),
+        (b"[" + b",".join([b"{}"] * (MAX_ITEMS + 1)) + b"]", "1000 transactions at once"),
     ],
     ids=["a transaction", "a body", "an array"],
 )
@@ -207,9 +207,7 @@ async def test_wrong_fields_are_named_and_nothing_is_accepted(
 
 
 @pytest.mark.parametrize("seconds", ["nan", "-1", "30.1", "soon", ""])
-async def test_a_wait_that_is_none_is_refused(
-    bench: ViewBench, client: Client, seconds: str
-) -> None:
+async def test_an_invalid_wait_is_refused(bench: ViewBench, client: Client, seconds: str) -> None:
     query = f"?wait_seconds={seconds}"
     status, problem, _ = await posted(client, encoded(transaction()), query)
     assert status == 422
@@ -253,7 +251,7 @@ async def test_a_worker_that_has_not_started_takes_nothing(
     assert not bench.producer.sent
 
 
-async def test_a_bug_is_told_to_the_log_and_not_to_the_caller(
+async def test_a_bug_is_logged_and_not_shown_to_the_caller(
     bench: ViewBench, client: Client, caplog: pytest.LogCaptureFixture
 ) -> None:
     bench.producer.failure = ZeroDivisionError("of ours")
@@ -278,9 +276,7 @@ async def test_the_decision_is_told_whichever_way_the_id_is_given(
             assert await answer.json() == builtins(decision("a/b {c}"))
 
 
-async def test_a_transaction_that_waits_is_told_to_be_pending(
-    bench: ViewBench, client: Client
-) -> None:
+async def test_an_undecided_transaction_is_pending(bench: ViewBench, client: Client) -> None:
     bench.parts.pending.known = {"elsewhere"}  # accepted by another worker
     await posted(client, encoded(transaction("here")))
     for transaction_id in ("here", "elsewhere"):
@@ -300,7 +296,7 @@ async def test_a_transaction_that_waits_is_told_to_be_pending(
         (f"/transaction/{'x' * 129}/status", "no transaction has such an id"),
     ],
 )
-async def test_what_nobody_has_sent_is_not_found(client: Client, path: str, said: str) -> None:
+async def test_an_unknown_transaction_is_not_found(client: Client, path: str, said: str) -> None:
     async with client.get(path) as answer:
         assert (answer.status, answer.content_type) == (404, "application/problem+json")
         assert said in (await answer.json())["detail"]
@@ -345,13 +341,13 @@ def redis_away(bench: ViewBench) -> None:
     [
         (
             leaderless,
-            "it cannot be told now: a partition of the log of decisions cannot be read; ask again",
+            "not known at present: a partition of the log of decisions cannot be read; try again",
         ),
         (broker_away, "the broker does not answer; try again"),
         (redis_away, "does not answer; try again"),
     ],
 )
-async def test_what_cannot_be_told_now_is_not_taken_for_unknown(
+async def test_an_answer_not_known_at_present_is_a_503(
     bench: ViewBench, client: Client, cause: Callable[[ViewBench], None], said: str
 ) -> None:
     cause(bench)

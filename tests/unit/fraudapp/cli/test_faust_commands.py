@@ -38,7 +38,7 @@ async def executed(monkeypatch: pytest.MonkeyPatch, exc: BaseException | None) -
             raise exc
 
     monkeypatch.setattr(faust_commands, "_execute", execute)
-    faust_commands.tell_failures()
+    faust_commands.report_failures()
     command: Any = Send()
     await Command.execute(command, "topic", key="k")
     return command  # type: ignore[no-any-return]
@@ -60,7 +60,7 @@ async def test_a_broker_that_fails_is_named_with_its_setting(
     monkeypatch.setenv("FRAUD_BROKER_URL", "kafka://broker.example:9092")
     failure = (await executed(monkeypatch, exc)).failure
     assert failure
-    assert "FRAUD_BROKER_URL=kafka://broker.example:9092 does not do it" in failure.message
+    assert "FRAUD_BROKER_URL=kafka://broker.example:9092 fails" in failure.message
     assert repr(exc) in failure.message
 
 
@@ -75,7 +75,7 @@ def run(monkeypatch: pytest.MonkeyPatch, command: Send, ends_with: BaseException
         raise ends_with
 
     monkeypatch.setattr(faust_commands, "_run_using_worker", run_using_worker)
-    faust_commands.tell_failures()
+    faust_commands.report_failures()
     any_command: Any = command
     Command.run_using_worker(any_command)
 
@@ -101,9 +101,9 @@ def test_without_a_failure_a_command_ends_as_with_faust(
     assert not capsys.readouterr().err
 
 
-def test_the_version_is_told_once_however_often_it_was_asked_for() -> None:
+def test_there_is_one_version_option_however_often_it_is_added() -> None:
     for _ in range(2):
-        faust_commands.tell_version()
+        faust_commands.add_version_option()
     assert [each.name for each in cli.params].count("version") == 1
     done = CliRunner().invoke(cli, ["--version"])
     assert done.output == f"fraudapp {__version__} (Faust {faust.__version__})\n"

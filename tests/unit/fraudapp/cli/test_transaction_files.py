@@ -43,7 +43,7 @@ def test_a_byte_order_mark_and_labels_as_floats_are_read(tmp_path: Path) -> None
     assert rows(tmp_path / "a.CSV", text) == [transaction("p-1", isFraud=1)]
 
 
-def test_a_wrong_row_is_told_and_its_neighbours_are_read(tmp_path: Path) -> None:
+def test_a_wrong_row_is_reported_and_its_neighbours_are_read(tmp_path: Path) -> None:
     for wrong in ("1,000", "1_000", "NaN", "", "\uff11\uff10", "inf"):
         bad = ROW.replace("250000.0", f'"{wrong}"')
         first, second, third = rows(tmp_path / "a.csv", f"{HEADER}\n{ROW}\n{bad}\n{ROW}\n")
@@ -71,7 +71,7 @@ def test_json_lines_are_read_as_they_were_written(
     assert list(read_file(path, "p")) == batch
 
 
-def test_a_wrong_line_is_told(tmp_path: Path) -> None:
+def test_a_wrong_line_is_reported(tmp_path: Path) -> None:
     first, second = rows(tmp_path / "a.jsonl", '{"x":\n[1]\n')
     assert "row 1: not valid JSON" in str(first)
     assert "row 2: must be a JSON object" in str(second)

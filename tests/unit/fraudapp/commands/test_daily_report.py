@@ -107,14 +107,14 @@ def test_a_day_that_has_not_begun_is_a_wrong_argument(bench: Bench) -> None:
     assert bench.published == []
 
 
-def test_a_database_that_is_down_is_told_with_its_exit_code(bench: Bench) -> None:
+def test_a_database_that_is_down_is_reported_with_its_exit_code(bench: Bench) -> None:
     bench.make_failure = SinkUnavailable("postgres: down")
     done = run("--date", str(DAY))
     assert (done.exit_code, done.stdout, bench.published) == (3, "", [])
     assert "FRAUD_POSTGRES_URL. Nothing was reported; run it again then." in done.stderr
 
 
-def test_an_archive_that_is_down_is_told_with_its_exit_code(bench: Bench) -> None:
+def test_an_archive_that_is_down_is_reported_with_its_exit_code(bench: Bench) -> None:
     bench.publish_failure = SinkUnavailable("archive: down")
     done = run("--date", str(DAY))
     assert (done.exit_code, done.stdout) == (4, "")

@@ -178,7 +178,7 @@ def test_a_purge_can_be_taken_back_and_deletes_nothing_then(bench: Bench) -> Non
     assert done.exit_code == 0
     assert bench.marks == [(["archive", "postgres", "redis"], DAYS[2], True)]
     assert bench.left() == [3, 3, 3]
-    assert done.output.startswith("what was decided since 2020-01-03 (UTC) is saved")
+    assert done.output.startswith("decisions made since 2020-01-03 (UTC) are saved")
 
 
 @pytest.mark.parametrize(

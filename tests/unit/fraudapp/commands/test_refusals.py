@@ -42,7 +42,7 @@ def test_options_for_dead_letters_are_refused(arguments: list[str], words: str) 
     assert words in done.output
 
 
-def test_a_missing_file_is_told_though_the_broker_is_away(
+def test_a_missing_file_is_reported_though_the_broker_is_away(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FRAUD_BROKER_URL", f"kafka://127.0.0.1:{free_port()}")

@@ -27,7 +27,7 @@ def test_the_table_has_a_row_for_every_setting() -> None:
         assert row.startswith(f"| `{name}` | {shown} | ")
 
 
-def test_wrong_settings_are_told_after_the_list(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_wrong_settings_are_reported_after_the_list(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FRAUD_BLOCK_AT", "2")
     monkeypatch.setenv("FRAUD_WEB_PORT", "x")
     done = CliRunner().invoke(settings.command)

@@ -72,14 +72,14 @@ def test_what_may_hold_a_secret_is_hidden() -> None:
     assert refused(FRAUD_COUNT="http://u:hunter2@h").startswith("FRAUD_COUNT=(hidden): ")
 
 
-def test_unsafe_names_and_unusable_secret_files_are_told_together(folder: Path) -> None:
+def test_unsafe_names_and_unusable_secret_files_are_reported_together(folder: Path) -> None:
     lines = refused(FRAUD_PASWORD="x", FRAUD_PASSWORD_FILE=str(folder / "absent")).splitlines()
     assert lines[0] == "FRAUD_PASWORD is not a setting; did you mean FRAUD_PASSWORD?"
     assert lines[1].startswith("FRAUD_PASSWORD_FILE=")
     assert len(lines) == 2
 
 
-def test_a_name_that_is_harmless_to_ignore_is_told_by_whoever_asks() -> None:
+def test_a_name_that_is_harmless_to_ignore_is_reported_by_whoever_asks() -> None:
     environ = {"FRAUD_COUNTS": "9", "FRAUD_ZZZZZZ": "1", "HOME": "/"}
     assert load(Example, environ).count == 3
     assert unknown_variables(Example, environ) == {
@@ -110,7 +110,7 @@ def test_the_running_stack_is_looked_for_in_the_data_folder_of_the_environment(
     folder: Path,
 ) -> None:
     elsewhere = folder / "elsewhere"
-    with local_session.announced(elsewhere, {"FRAUD_COUNT": "5", "FRAUD_SERVER_URL": "a"}):
+    with local_session.session_file(elsewhere, {"FRAUD_COUNT": "5", "FRAUD_SERVER_URL": "a"}):
         environ = {"FRAUD_DATA_DIR": str(elsewhere), "FRAUD_SERVER_URL": "b"}
         found = load(Example, environ)
         assert (found.count, found.server_url) == (5, "b")

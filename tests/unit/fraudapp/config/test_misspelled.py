@@ -48,7 +48,7 @@ def test_a_name_that_lacks_a_letter_gets_a_name_that_there_is(name: str, place: 
     assert set(found.values()) <= {*KNOWN, ""}
 
 
-def test_the_closest_name_is_told_and_none_if_none_is_close() -> None:
+def test_the_closest_name_is_reported_and_none_if_none_is_close() -> None:
     found = misspelled(["FRAUD_ZZZZZZ", "FRAUD_BLOK_AT", "FRAUD_BROKER_URLS"], KNOWN)
     assert found == {
         "FRAUD_BLOK_AT": "FRAUD_BLOCK_AT",

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from fraudapp.config.secret_files import LARGEST, filled_in, read
+from fraudapp.config.secret_files import MAX_BYTES, filled_in, read
 
 texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0\r\ufeff"))
 line_ends = st.lists(st.sampled_from(["\n", "\r\n"]), max_size=3).map("".join)
@@ -54,9 +54,9 @@ def test_a_file_of_blanks_alone_is_empty(tmp_path: Path) -> None:
 
 def test_the_largest_file_is_read_whole_and_a_larger_one_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "secret"
-    path.write_bytes(b"x" * LARGEST)
-    assert len(read(path)) == LARGEST
-    path.write_bytes(b"x" * (LARGEST + 1))
+    path.write_bytes(b"x" * MAX_BYTES)
+    assert len(read(path)) == MAX_BYTES
+    path.write_bytes(b"x" * (MAX_BYTES + 1))
     with pytest.raises(ValueError, match="too large"):
         read(path)
 

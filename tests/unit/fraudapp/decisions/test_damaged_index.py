@@ -229,7 +229,7 @@ def test_files_of_another_user_are_reported_and_kept(tmp_path: Path) -> None:
         assert all_of(index) == DECIDED
 
 
-def test_a_disk_that_takes_nothing_is_reported(tmp_path: Path) -> None:
+def test_a_full_disk_is_reported(tmp_path: Path) -> None:
     index = DecisionIndex(tmp_path / "p")
     (tmp_path / "p").rename(tmp_path / "gone")
     (tmp_path / "p").symlink_to("/proc")  # where nothing can be made or removed

@@ -13,7 +13,7 @@ from msgspec import msgpack
 from fraudapp.decisions.batch import encode
 from fraudapp.decisions.index import DecisionIndex
 from fraudapp.decisions.log_records import LogRecord
-from fraudapp.local.processes import POLL
+from fraudapp.local.processes import POLL_INTERVAL
 from fraudapp.process.disk import DiskFull
 from tests.support.decisions import decision
 from tests.support.small_disk import SmallDisk
@@ -51,7 +51,7 @@ def until(done: Callable[[], bool], seconds: float = 60.0) -> None:
     deadline = time.monotonic() + seconds
     while not done():
         assert time.monotonic() < deadline
-        time.sleep(POLL)
+        time.sleep(POLL_INTERVAL)
 
 
 def test_a_batch_that_a_full_disk_refuses_is_applied_once_there_is_room(

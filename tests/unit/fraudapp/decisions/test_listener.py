@@ -1,4 +1,4 @@
-"""The listener notifies waiters of what other workers decide, and knows what Postgres may lack."""
+"""The listener notifies waiters of decisions of other workers, and knows what Postgres may lack."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from fraudapp.decisions.waiters import DecisionWaiters
 from fraudapp.operation import Operation
 from fraudapp.settings import Settings, load
 from models.records import Decision
-from tests.support.decisions import decision, id_at_home
+from tests.support.decisions import decision, id_in_partition
 from tests.support.memory import PATIENCE, MemoryBroker, until
 from tests.support.memory_clients import MemoryConsumer
 
 PARTITIONS = 2
-A, B, C = (id_at_home(0, number, PARTITIONS) for number in range(3))
+A, B, C = (id_in_partition(0, number, PARTITIONS) for number in range(3))
 """Ids whose key partition is 0."""
-K, L = (id_at_home(1, number, PARTITIONS) for number in range(2))
+K, L = (id_in_partition(1, number, PARTITIONS) for number in range(2))
 """Ids whose key partition is 1."""
 
 
@@ -110,7 +110,7 @@ async def test_before_the_end_of_a_partition_was_found_nothing_is_known_of_it(
     assert stopped.found(A) == [0]
     with pytest.raises(Unknowable):
         stopped.listener.recent(1)
-    stopped.listener.take_over({1: 0}, [])  # which changes nothing for it
+    stopped.listener.on_assigned({1: 0}, [])  # which changes nothing for it
     assert stopped.tp(1) in stopped.consumer.paused()
     stopped.consumer.gates.open(1)
     await until(lambda: 1 in stopped.listener._recent)
@@ -146,7 +146,7 @@ def at_once(operations: Iterable[Operation]) -> list[str]:
     return operation.troubles(operations, 0.0)
 
 
-async def test_waiters_are_notified_of_what_other_workers_decide(bench: Bench) -> None:
+async def test_waiters_are_notified_of_decisions_of_other_workers(bench: Bench) -> None:
     with bench.waiters.subscribe(A) as one, bench.waiters.subscribe(B) as other:
         (made,) = bench.decide(A)
         bench.decide(K, partition=1)
@@ -175,7 +175,7 @@ async def test_records_that_no_worker_wrote_notify_nobody(bench: Bench) -> None:
 
 
 async def test_partitions_of_this_worker_are_not_followed(bench: Bench) -> None:
-    bench.listener.take_over({}, [0])
+    bench.listener.on_assigned({}, [0])
     with bench.waiters.subscribe(A) as waiter:
         bench.decide(A)
         bench.decide(K, partition=1)
@@ -190,9 +190,9 @@ async def test_a_partition_that_is_lost_is_followed_from_where_its_index_ends(
 ) -> None:
     bench.decide(A)
     await bench.consumer.delivered()
-    bench.listener.take_over({}, [0])
+    bench.listener.on_assigned({}, [0])
     bench.decide(B, C)
-    bench.listener.take_over({0: 2}, [])
+    bench.listener.on_assigned({0: 2}, [])
     assert (bench.listener.recent(0).start, bench.listener.recent(0).end) == (2, 2)
     await bench.consumer.delivered()
     assert [bench.found(each) for each in (A, B, C)] == [[], [], [2]]
@@ -203,9 +203,9 @@ async def test_a_partition_that_is_lost_without_an_index_is_followed_from_where_
 ) -> None:
     bench.decide(A)
     await bench.consumer.delivered()
-    bench.listener.take_over({}, [0])
+    bench.listener.on_assigned({}, [0])
     bench.decide(B)
-    bench.listener.take_over({1: 0}, [])
+    bench.listener.on_assigned({1: 0}, [])
     await bench.consumer.delivered()
     assert [bench.found(each) for each in (A, B)] == [[0], [1]]
 
@@ -213,7 +213,7 @@ async def test_a_partition_that_is_lost_without_an_index_is_followed_from_where_
 async def test_a_partition_that_is_followed_already_goes_on(bench: Bench) -> None:
     bench.decide(A)
     await bench.consumer.delivered()
-    bench.listener.take_over({0: 1}, [1])
+    bench.listener.on_assigned({0: 1}, [1])
     bench.decide(B)
     await bench.consumer.delivered()
     assert [bench.found(each) for each in (A, B)] == [[0], [1]]
@@ -225,17 +225,19 @@ async def test_a_partition_taken_over_before_its_end_was_found_stays_paused(
     monkeypatch.setattr(module, "FIND_ENDS_TIMEOUT", 0.001)
     stopped.consumer.gates.close(0)
     await stopped.listener.start()
-    stopped.listener.take_over({}, [0])
+    stopped.listener.on_assigned({}, [0])
     stopped.consumer.gates.open(0)
     await until(lambda: len(stopped.listener._recent) == PARTITIONS)
     assert stopped.consumer.paused() == {stopped.tp(0)}
 
 
-async def test_what_postgres_has_is_forgotten(bench: Bench) -> None:
+async def test_decisions_that_postgres_has_are_forgotten(bench: Bench) -> None:
     bench.decide(A, B, C)
     bench.decide(K, partition=1)
     await bench.consumer.delivered()
-    bench.listener.keep({0: 2, 1: 0, PARTITIONS: 5})  # the transactions topic may have more
+    bench.listener.forget_stored(
+        {0: 2, 1: 0, PARTITIONS: 5}
+    )  # the transactions topic may have more
     assert [bench.found(each) for each in (A, B, C)] == [[], [], [2]]
     assert bench.found(K, 1) == [0]
     assert (bench.listener.recent(0).start, bench.listener.recent(0).stored) == (2, 2)
@@ -256,49 +258,49 @@ async def test_no_more_ids_are_remembered_than_all_partitions_share(
     await bench.listener.stop()
 
 
-async def wait_for_news(bench: Bench) -> asyncio.Task[None]:
-    waiting = asyncio.create_task(bench.listener.news())
+async def wait_for_change(bench: Bench) -> asyncio.Task[None]:
+    waiting = asyncio.create_task(bench.listener.wait_for_change())
     await asyncio.sleep(0)  # the task goes on until it has to wait
-    assert bench.listener._news is not None
+    assert bench.listener._changed is not None
     return waiting
 
 
-@pytest.mark.parametrize("call", ["tell", "keep", "take_over"])
-async def test_all_who_wait_for_news_are_woken_by_a_call(bench: Bench, call: str) -> None:
+@pytest.mark.parametrize("call", ["notify", "forget_stored", "on_assigned"])
+async def test_all_who_wait_for_a_change_are_woken_by_a_call(bench: Bench, call: str) -> None:
     calls: dict[str, Callable[[], None]] = {
-        "tell": bench.listener.tell,
-        "keep": lambda: bench.listener.keep({}),
-        "take_over": lambda: bench.listener.take_over({}, []),
+        "notify": bench.listener.notify,
+        "forget_stored": lambda: bench.listener.forget_stored({}),
+        "on_assigned": lambda: bench.listener.on_assigned({}, []),
     }
-    waiting = [await wait_for_news(bench) for _ in range(2)]
+    waiting = [await wait_for_change(bench) for _ in range(2)]
     assert not any(each.done() for each in waiting)
     calls[call]()
     await asyncio.wait_for(asyncio.gather(*waiting), PATIENCE)
-    again = await wait_for_news(bench)  # there are no news since
+    again = await wait_for_change(bench)  # nothing has changed since
     assert not again.done()
-    bench.listener.tell()
+    bench.listener.notify()
     await again
 
 
-async def test_all_who_wait_for_news_are_woken_by_records(bench: Bench) -> None:
-    waiting = [await wait_for_news(bench) for _ in range(2)]
+async def test_all_who_wait_for_a_change_are_woken_by_records(bench: Bench) -> None:
+    waiting = [await wait_for_change(bench) for _ in range(2)]
     bench.decide(A)
     await bench.consumer.delivered()
     await asyncio.wait_for(asyncio.gather(*waiting), PATIENCE)
     assert bench.found(A) == [0]
 
 
-async def test_who_waits_for_news_no_longer_does_not_keep_others_from_them(bench: Bench) -> None:
-    gone, stays = await wait_for_news(bench), await wait_for_news(bench)
+async def test_a_waiter_that_is_cancelled_does_not_keep_others_from_waking(bench: Bench) -> None:
+    gone, stays = await wait_for_change(bench), await wait_for_change(bench)
     gone.cancel()
     with pytest.raises(asyncio.CancelledError):
         await gone
-    bench.listener.tell()
+    bench.listener.notify()
     await stays
 
 
 async def test_ends_move_past_offsets_without_a_record_if_somebody_waits(bench: Bench) -> None:
-    waiting = await wait_for_news(bench)
+    waiting = await wait_for_change(bench)
     bench.decide(A, B)
     bench.consumer.hidden.add((bench.tp(0), 1))
     await bench.consumer.delivered()
@@ -326,6 +328,6 @@ async def test_a_read_that_fails_is_reported_and_tried_again(
     bench.decide(A)
     await bench.consumer.delivered()
     ((trouble,),) = told
-    assert trouble.startswith(f"listening to {bench.topic} for what other workers decide: ")
+    assert trouble.startswith(f"listening to {bench.topic} for decisions of other workers: ")
     assert bench.found(A) == [0]
     assert bench.listener.troubles() == []

@@ -38,7 +38,7 @@ def test_a_message_passes_at_first_and_then_once_in_a_while(
         passed_at[message] = now
         text = each.getMessage()
         assert text.startswith(f"it is {message}")
-        told = f"(and {suppressed[message]} times more" in text
+        told = f"(and {suppressed[message]} more times" in text
         assert told == bool(suppressed.pop(message, 0))
 
 

@@ -27,6 +27,7 @@ from mode.threads import ServiceThread
 from fraudapp.faust_app import new_app
 from fraudapp.kafka.client_in_loop import ClientInLoop
 from fraudapp.kafka.consumer import SafeConsumer
+from fraudapp.kafka.lost_records import LostRecords
 from fraudapp.kafka.record_batch import (
     MAX_BATCH_BYTES,
     MAX_BATCH_RECORDS,
@@ -357,29 +358,29 @@ async def test_records_that_the_broker_has_deleted_are_reported_once(
 ) -> None:
     consumer = FedConsumer(*[{PARTITION: [50, 51], CHANGELOG: [9], OTHER: [3]}] * 3)
     for _ in range(2):  # the second time after a seek
-        consumer.missing.update({PARTITION: 40, CHANGELOG: 5, OTHER: 7})
+        consumer.lost.missing.update({PARTITION: 40, CHANGELOG: 5, OTHER: 7})
         await consumer.deliver()
         await consumer.perform_seek()
     assert caplog.messages == [
         "transactions/0 was deleted from offset 40 to 49 before it was decided: what it held is "
         "lost here; see retention.ms of the topic"
     ]
-    consumer.missing[PARTITION] = 45
+    consumer.lost.missing[PARTITION] = 45
     await consumer.perform_seek()
-    assert not consumer.missing
+    assert not consumer.lost.missing
 
 
 async def test_what_the_client_finds_missing_during_a_seek_is_reported(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def perform_seek(self: FedConsumer) -> None:
-        self.missing[PARTITION] = 40
+        self.lost.missing[PARTITION] = 40
 
     consumer = FedConsumer({PARTITION: [50]})
-    consumer.missing[OTHER] = 7
+    consumer.lost.missing[OTHER] = 7
     monkeypatch.setattr(faust_consumer.Consumer, "perform_seek", perform_seek)
     await consumer.perform_seek()
-    assert consumer.missing == {PARTITION: 40}
+    assert consumer.lost.missing == {PARTITION: 40}
     await consumer.deliver()
     (told,) = caplog.messages
     assert told.startswith("transactions/0 was deleted from offset 40 to 49 ")
@@ -460,16 +461,16 @@ async def test_the_client_of_a_worker_throttles_its_fetches(
     monkeypatch.setattr("fraudapp.kafka.client_in_loop.FetchThrottle", Throttle)
     client: Any = ClientInLoop.__new__(ClientInLoop)
     client.transport = SimpleNamespace(max_fetch_delay=0.025, topic_ids={"transactions": "id"})
-    client.consumer = SimpleNamespace(missing={})
+    client.consumer = SimpleNamespace(lost=LostRecords())
     await client.on_start()
     assert await kafka.send(1, "a request of another kind") == "a request of another kind"
     assert await fetcher._proc_fetch_request(assignment, 1, request)
     assert delays == [0.025, 0.0]
-    assert client.consumer.missing == {PARTITION: 7}
+    assert client.consumer.lost.missing == {PARTITION: 7}
     state.awaiting_reset = False
-    client.consumer.missing.clear()
+    client.consumer.lost.missing.clear()
     assert await fetcher._proc_fetch_request(assignment, 1, request)
-    assert client.consumer.missing == {}
+    assert client.consumer.lost.missing == {}
     settings = load({})
     transport = new_app(settings).transport
     assert isinstance(transport, SafeTransport)
@@ -515,7 +516,7 @@ async def test_records_of_a_full_partition_stay_in_the_client_until_there_is_roo
         assert not fetching.done()
         assert len(fetcher._records) == left
         full.discard(tp)
-        thread.look_again()
+        thread.wake_getmany()
         assert (await asyncio.wait_for(fetching, 5)).keys() == {tp}
 
 

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from fraudapp.decisions.batch import decode, encode
-from fraudapp.kafka.foreign_records import MAX_REASON_CHARACTERS, passed_over
+from fraudapp.kafka.foreign_records import MAX_REASON_CHARACTERS, report_foreign_record
 from tests.support.decisions import decision
 
 
@@ -16,7 +16,7 @@ def test_a_foreign_record_is_logged_on_one_bounded_printable_line(
 ) -> None:
     with pytest.raises(msgspec.ValidationError) as caught:
         decode(encode(decision()).replace(b'"BLOCK"', f'"{text}"'.encode()))
-    passed_over("decisions", 0, hash(text), caught.value)
+    report_foreign_record("decisions", 0, hash(text), caught.value)
     (record,) = caplog.records
     assert record.getMessage().isprintable()
     assert len(record.getMessage()) < MAX_REASON_CHARACTERS + 200

@@ -27,7 +27,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fraudapp.kafka import idempotence
-from fraudapp.kafka.idempotence import FORGOTTEN, TOO_LARGE, PartitionSequence
+from fraudapp.kafka.idempotence import PRODUCER_STATE_LOST, TOO_LARGE, PartitionSequence
 
 TP = TopicPartition("topic", 3)
 NUMBERS = 2**31
@@ -180,7 +180,7 @@ async def test_who_leaves_with_an_error_after_all_is_confirmed_keeps_the_produce
     assert await bench.numbered() == (101, 1, first + 2)
 
 
-@pytest.mark.parametrize("error", FORGOTTEN)
+@pytest.mark.parametrize("error", PRODUCER_STATE_LOST)
 async def test_a_broker_that_has_forgotten_the_id_is_asked_for_another(
     bench: Bench, first: int, error: type[KafkaError]
 ) -> None:
@@ -193,7 +193,7 @@ async def test_a_broker_that_has_forgotten_the_id_is_asked_for_another(
     assert await bench.numbered() == (103, 3, first)
 
 
-@pytest.mark.parametrize("error", [*FORGOTTEN, UnsupportedForMessageFormatError])
+@pytest.mark.parametrize("error", [*PRODUCER_STATE_LOST, UnsupportedForMessageFormatError])
 async def test_a_broker_that_refuses_first_batches_gets_0_and_then_no_number(
     bench: Bench, first: int, error: type[KafkaError]
 ) -> None:
@@ -309,5 +309,5 @@ async def test_producer_ids_begin_at_numbers_of_which_all_can_come() -> None:
         assert 0 <= state[2] < NUMBERS
         found.add(state[2])
         bench.sequence.confirmed(1)
-        bench.sequence.failed(FORGOTTEN[0]())
+        bench.sequence.failed(PRODUCER_STATE_LOST[0]())
     assert len(found) > 40

@@ -49,7 +49,7 @@ async def test_what_is_held_is_appended_when_it_goes_on_and_holds_up_no_other(
 async def test_what_may_pass_is_tried_again_and_told_meanwhile(
     broker: MemoryBroker, place: Place
 ) -> None:
-    broker.blip = 0.0
+    broker.grace_seconds = 0.0
     failure = KafkaConnectionError("gone")
     broker.fail(TOPIC, 0, failure, failure)  # after the first one nothing is waited for
     appending = asyncio.create_task(place.append(*records(1)))

@@ -9,7 +9,7 @@ from aiokafka.errors import IncompatibleBrokerVersion, TopicAuthorizationFailedE
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fraudapp.kafka.producer import largest_letter
+from fraudapp.kafka.producer import max_dead_letter_bytes
 from fraudapp.kafka.topic_configs import SMALLEST_LIMIT, Demand, demands, misfits
 from fraudapp.settings import load
 from tests.support.memory import MemoryBroker
@@ -55,9 +55,9 @@ def test_the_decisions_topic_has_to_take_the_largest_decision(size: int) -> None
     assert suits(DECISIONS, LIMIT, str(size)) is (size >= SMALLEST_LIMIT)
 
 
-@given(st.integers(0, 3 * largest_letter(SETTINGS)))
+@given(st.integers(0, 3 * max_dead_letter_bytes(SETTINGS)))
 def test_the_dead_letter_topic_takes_more_than_inputs_may_have(size: int) -> None:
-    assert suits(LETTERS, LIMIT, str(size)) is (size >= largest_letter(SETTINGS))
+    assert suits(LETTERS, LIMIT, str(size)) is (size >= max_dead_letter_bytes(SETTINGS))
     assert suits(INPUTS, LIMIT, str(size)) is (size <= SETTINGS.max_message_bytes)
 
 

@@ -16,7 +16,7 @@ from faust.types import TP
 
 from fraudapp.kafka import topics
 from fraudapp.kafka.clients import BrokerRefuses
-from fraudapp.kafka.producer import largest_letter
+from fraudapp.kafka.producer import max_dead_letter_bytes
 from fraudapp.kafka.topic_configs import BROKERS_CLOCK, KEPT_WHOLE, LATEST_KEPT, demands
 from fraudapp.kafka.topics import BrokerUnavailable, TopicsMisfit, ensure
 from fraudapp.settings import Settings, load
@@ -78,7 +78,7 @@ async def test_topics_that_are_missing_are_created_as_they_have_to_be(cluster: C
         settings.transactions_topic: {"max.message.bytes": str(settings.max_message_bytes)},
         settings.decisions_topic: {**KEPT_WHOLE, **BROKERS_CLOCK},
         settings.dead_letters_topic: {
-            "max.message.bytes": str(largest_letter(settings)),
+            "max.message.bytes": str(max_dead_letter_bytes(settings)),
             **BROKERS_CLOCK,
         },
         settings.progress_topic: {**LATEST_KEPT, **BROKERS_CLOCK},
@@ -225,7 +225,7 @@ async def test_more_partitions_of_inputs_than_of_decisions_are_a_warning(
 ) -> None:
     await put_partitions(cluster, PARTITIONS + 2, PARTITIONS)
     await cluster.ensure()
-    assert "what is in the last 2 takes a hop more" in caplog.text
+    assert "records of the last 2 are sent on first" in caplog.text
 
 
 async def test_topics_without_partitions_were_just_created(cluster: Cluster) -> None:

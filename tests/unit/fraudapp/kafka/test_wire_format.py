@@ -13,19 +13,17 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from fraudapp.kafka import codecs, wire_format
+from fraudapp.kafka.stored_batch import MAX_HEADERS, StoredBatch, records_of
 from fraudapp.kafka.wire_format import (
     _HEADER,
     MAX_FETCHES_OF_DAMAGED,
-    MAX_HEADERS,
     FetchedBatches,
     TolerantRecords,
-    _StoredBatch,
-    records_of,
 )
-from models.parsing import CUT_TO, Damaged, Unread
+from models.parsing import CUT_VALUE_BYTES, Damaged, Unread
 
 PARTITION = TopicPartition("transactions", 0)
-BATCH = _StoredBatch(0, 0, 1, 0, 0, memoryview(b""), 1)
+BATCH = StoredBatch(0, 0, 1, 0, 0, memoryview(b""), 1)
 
 
 def varints(*numbers: int) -> bytes:
@@ -181,5 +179,5 @@ def test_unpacked_bytes_are_held_once_beside_the_records(
         tracemalloc.stop()
     assert (record.value.size if size > BOUND else len(record.value)) in (size, None)
     assert type(record.value) is (Unread if size > BOUND else bytes)
-    assert len(record.value) <= (CUT_TO if size > BOUND else size)
+    assert len(record.value) <= (CUT_VALUE_BYTES if size > BOUND else size)
     assert peak < 2.3 * BOUND

@@ -28,7 +28,7 @@ def test_folders_of_the_user_are_not_removed(
     (tmp_path / name / "thesis").touch()
     for _ in range(2):
         assert run(Options(tmp_path, broker_port=free_port(), web_port=free_port())) == 1
-        assert f"{tmp_path / name}: no embedded stack has made that" in capsys.readouterr().err
+        assert f"{tmp_path / name} is not from an embedded stack" in capsys.readouterr().err
     assert [each.name for each in tmp_path.rglob("*")] == [name, "thesis"]
 
 

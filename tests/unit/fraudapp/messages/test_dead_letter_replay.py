@@ -13,7 +13,7 @@ from fraudapp.messages import dead_letter_replay
 from fraudapp.messages.dead_letter import DeadLetter
 from fraudapp.messages.dead_letter_replay import Replayed, replay
 from fraudapp.settings import Settings, load
-from tests.support.decisions import id_at_home
+from tests.support.decisions import id_in_partition
 from tests.support.memory import MemoryBroker
 from tests.support.transactions import transaction
 
@@ -76,7 +76,7 @@ def sent(broker: Connected, topic: str) -> list[list[tuple[bytes | None, bytes |
 async def test_dead_letters_go_back_as_they_came_each_to_its_partition(
     settings: Settings, broker: Connected, inputs: str
 ) -> None:
-    raw = encoded(id_at_home(0, 0, PARTITIONS))
+    raw = encoded(id_in_partition(0, 0, PARTITIONS))
     letters = [
         letter(inputs, 0, raw, key=b"of its producer"),
         letter(inputs, 1, b"invalid"),
@@ -122,7 +122,7 @@ async def test_one_that_is_too_large_is_reported_and_holds_up_no_other(
     assert done.sent == 2
     assert done.refused == [
         f"dead letter 0:2 came from elsewhere, not from {inputs}",
-        f"dead letter 0:1 cannot be sent back: {inputs} takes no message of that size",
+        f"dead letter 0:1 cannot be sent back: {inputs} accepts no message of that size",
     ]
     assert sent(broker, inputs) == [[(None, b"x")], [(None, b"x" * 100)]]
 
@@ -130,7 +130,7 @@ async def test_one_that_is_too_large_is_reported_and_holds_up_no_other(
 async def test_a_repaired_value_is_sent_in_place_of_the_raw_bytes(
     settings: Settings, broker: Connected, inputs: str
 ) -> None:
-    repaired = encoded(id_at_home(0, 0, PARTITIONS))
+    repaired = encoded(id_in_partition(0, 0, PARTITIONS))
     cut = letter(inputs, 0, b"{", key=b"k", lost={"raw-bytes": "9"})
     assert await replay(settings, [cut], repaired) == Replayed(1, [])
     assert sent(broker, inputs) == [[(b"k", repaired)], []]

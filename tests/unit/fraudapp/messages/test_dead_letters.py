@@ -117,7 +117,7 @@ async def test_an_open_transaction_ends_what_is_read(queue: Queue) -> None:
     assert await read_one(queue.settings, 0, 2) is None
 
 
-async def test_offsets_without_a_record_are_passed_over(queue: Queue) -> None:
+async def test_offsets_without_a_record_are_skipped(queue: Queue) -> None:
     queue.put(b"a", b"marker", b"b", b"marker")
     queue.consumer.hidden |= {(queue.tp(0), 1), (queue.tp(0), 3)}
     assert await all_of(queue) == [b"a", b"b"]

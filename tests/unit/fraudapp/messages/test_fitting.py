@@ -15,7 +15,7 @@ from aiokafka.errors import (
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fraudapp.kafka.producer import LARGEST_BATCH, NewRecord, size_of
+from fraudapp.kafka.producer import MAX_PRODUCER_BATCH_BYTES, NewRecord, size_of
 from fraudapp.messages.fitting import Message, append_fitting
 from tests.support.memory import MemoryBroker
 
@@ -125,11 +125,13 @@ class Counting(MemoryBroker):
 
 async def test_messages_are_appended_in_batches_of_limited_size() -> None:
     broker = Counting()
-    third = LARGEST_BATCH // 3
-    sizes = [third, third, third, 2 * LARGEST_BATCH, 1, 1]
+    third = MAX_PRODUCER_BATCH_BYTES // 3
+    sizes = [third, third, third, 2 * MAX_PRODUCER_BATCH_BYTES, 1, 1]
     assert await append(broker, *(message(str(n), size) for n, size in enumerate(sizes))) == []
     assert [size for _, size in appended(broker)] == sizes
-    assert sum(size > LARGEST_BATCH for size in broker.sizes) == 1  # the one that is larger alone
+    assert (
+        sum(size > MAX_PRODUCER_BATCH_BYTES for size in broker.sizes) == 1
+    )  # the one that is larger alone
     assert len(broker.sizes) == 4
 
 

@@ -1,4 +1,4 @@
-"""What is published is in its topic, whole or described by headers, before its caller goes on."""
+"""A message is in its topic, whole or described by headers, before its publisher goes on."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from msgspec import json
 
 from fraudapp.kafka.producer import size_of
 from fraudapp.messages.publish import (
-    CUT_FIELD_TO,
-    LONGEST_DETAIL,
+    CUT_FIELD_BYTES,
+    MAX_DETAIL_CHARACTERS,
     publish_dead_letters,
     publish_transactions,
     reroute,
     send_raw,
 )
 from models.inputs import Input, Position, Rejection, ValidInput
-from models.parsing import CUT_TO, Unread
+from models.parsing import CUT_VALUE_BYTES, Unread
 from models.records import Transaction
 from tests.support.memory import MemoryBroker
 from tests.support.transactions import transaction
@@ -175,7 +175,7 @@ async def test_the_key_of_a_rerouted_input_is_cut_if_that_alone_makes_it_fit(bro
     broker.limits[INPUTS] = 2_000
     await reroute(broker, INPUTS, [(ValidInput(transaction(), new_input(raw, key)), 0)])
     record = only(broker, INPUTS)
-    assert (record.key, record.value) == (key[:CUT_FIELD_TO], raw)
+    assert (record.key, record.value) == (key[:CUT_FIELD_BYTES], raw)
     assert headers(record) == {
         "origin": ORIGIN.encode(),
         "key-bytes": b"5000",
@@ -188,7 +188,7 @@ async def test_value_and_key_of_a_rerouted_input_are_made_smaller_if_need_be(bro
     broker.limits[INPUTS] = 2_000
     await reroute(broker, INPUTS, [(ValidInput(transaction(), new_input(raw, key)), 0)])
     record = only(broker, INPUTS)
-    assert (record.key, record.value) == (key[:CUT_FIELD_TO], json.encode(transaction()))
+    assert (record.key, record.value) == (key[:CUT_FIELD_BYTES], json.encode(transaction()))
     assert headers(record).keys() == {
         *("origin", "raw-bytes", "raw-sha256", "raw-form", "key-bytes", "key-sha256")
     }
@@ -198,7 +198,7 @@ async def test_an_input_that_fits_in_no_form_is_an_error_after_all_others(broker
     broker.limits[INPUTS] = size_of((None, b"x" * 300, [("origin", ORIGIN.encode())]))
     large = ValidInput(transaction(nameOrig="x" * 400), new_input(b"x" * 400))
     small = ValidInput(transaction(), new_input(b"x" * 300))
-    with pytest.raises(MessageSizeTooLargeError, match="takes no message of any size that is left"):
+    with pytest.raises(MessageSizeTooLargeError, match="accepts no form of a message"):
         await reroute(broker, INPUTS, [(large, 0), (small, 0), (small, 1)])
     assert [each.partition for each in all_in(broker, INPUTS)] == [0, 1]
 
@@ -217,11 +217,11 @@ async def test_inputs_are_sent_raw_to_another_partition(broker: Any) -> None:
 
 
 async def test_an_input_that_is_too_large_to_be_sent_raw_is_cut(broker: Any) -> None:
-    raw = bytes(2 * CUT_TO)
-    broker.limits[INPUTS] = CUT_TO + 2_000
+    raw = bytes(2 * CUT_VALUE_BYTES)
+    broker.limits[INPUTS] = CUT_VALUE_BYTES + 2_000
     await send_raw(broker, INPUTS, 0, [new_input(raw, b"key")])
     record = only(broker, INPUTS)
-    assert (record.key, record.value) == (b"key", raw[:CUT_TO])
+    assert (record.key, record.value) == (b"key", raw[:CUT_VALUE_BYTES])
     assert headers(record) == {
         "origin": ORIGIN.encode(),
         "raw-bytes": b"%d" % len(raw),
@@ -241,7 +241,7 @@ async def test_a_dead_letter_has_reason_and_origin_in_its_headers(broker: Any) -
     assert (record.key, record.value) == (b"key", b"raw")
     assert headers(record) == {
         "reason": b"invalid",
-        "detail": b"d" * LONGEST_DETAIL,
+        "detail": b"d" * MAX_DETAIL_CHARACTERS,
         "topic": INPUTS.encode(),
         "partition": b"5",
         "offset": b"3",
@@ -261,12 +261,12 @@ async def test_the_partition_of_a_dead_letter_follows_that_at_which_it_was_read(
     ("room", "left"),
     [
         (300_000, 300_000),
-        (CUT_TO, CUT_TO),
-        (CUT_TO - 1, 10_000),
+        (CUT_VALUE_BYTES, CUT_VALUE_BYTES),
+        (CUT_VALUE_BYTES - 1, 10_000),
         (10_000, 10_000),
-        (9_999, CUT_FIELD_TO),
-        (CUT_FIELD_TO, CUT_FIELD_TO),
-        (CUT_FIELD_TO - 1, 0),
+        (9_999, CUT_FIELD_BYTES),
+        (CUT_FIELD_BYTES, CUT_FIELD_BYTES),
+        (CUT_FIELD_BYTES - 1, 0),
     ],
 )
 async def test_a_dead_letter_is_cut_to_the_most_that_the_topic_takes(

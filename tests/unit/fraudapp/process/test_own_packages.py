@@ -25,7 +25,7 @@ def test_other_modules_are_left_to_python(name: str) -> None:
 
 
 @pytest.mark.parametrize("content", [None, "", '__part_of__ = "tables"\n', f'{MARK[:-1]}-tools"\n'])
-def test_a_package_that_is_gone_or_was_overwritten_is_told(
+def test_a_package_that_is_gone_or_was_overwritten_is_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str | None
 ) -> None:
     monkeypatch.setattr(own_packages, "ROOT", tmp_path)
@@ -60,7 +60,7 @@ def test_packages_of_ours_that_were_imported_pass() -> None:
 
 
 @pytest.mark.parametrize("file", ["/site-packages/tables/__init__.py", None])
-def test_a_foreign_package_that_was_imported_before_is_told(
+def test_a_foreign_package_that_was_imported_before_is_reported(
     monkeypatch: pytest.MonkeyPatch, file: str | None
 ) -> None:
     foreign = ModuleType("tables")

@@ -92,4 +92,4 @@ def test_the_report_of_a_day_without_decisions_says_so() -> None:
     report = summarise(DAY, [])
     assert (report.total, report.precision_block) == (0, None)
     assert as_text(report).startswith("No decisions were made on 2026-01-02 (UTC).")
-    assert "broker was not to be reached" in as_text(report)
+    assert "broker could not be reached" in as_text(report)

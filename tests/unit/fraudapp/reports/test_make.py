@@ -110,7 +110,7 @@ async def test_a_report_has_all_parts_and_is_kept_as_it_is_returned(bench: Bench
     "failure", [KafkaConnectionError("no route"), OSError("reset"), asyncio.TimeoutError()]
 )
 @pytest.mark.parametrize("part", ["dead_letters", "latency"])
-async def test_a_report_does_without_what_the_broker_does_not_tell(
+async def test_a_report_lacks_parts_that_the_broker_does_not_give(
     bench: Bench, caplog: pytest.LogCaptureFixture, part: str, failure: Exception
 ) -> None:
     caplog.set_level(logging.WARNING, make.__name__)
@@ -118,7 +118,7 @@ async def test_a_report_does_without_what_the_broker_does_not_tell(
     report = await bench.make()
     expected = {"dead_letters": LETTERS, "latency": LATENCY, part: None}
     assert {"dead_letters": report.dead_letters, "latency": report.latency} == expected
-    assert "the broker does not answer, the report does without" in caplog.text
+    assert "the broker does not answer, so the report is incomplete" in caplog.text
 
 
 async def test_a_mistake_is_not_taken_for_a_broker_that_is_down(bench: Bench) -> None:
@@ -147,7 +147,7 @@ async def test_a_day_to_come_has_a_report_only_if_it_has_decisions(bench: Bench)
 
 
 @pytest.mark.parametrize("step", ["migrate", "read", "keep"])
-async def test_a_database_that_fails_is_told_and_its_connections_are_closed(
+async def test_a_database_that_fails_is_reported_and_its_connections_are_closed(
     bench: Bench, step: str
 ) -> None:
     bench.failures[step] = ConnectionRefusedError("refused")

@@ -1,4 +1,4 @@
-"""A sink goes on from where it was, and from the beginning if the log is not the one it was."""
+"""A sink goes on from its checkpoint, or from the beginning if the log has changed since."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from fraudapp.decisions.index import DecisionIndex, IndexDamaged
 from fraudapp.settings import load
 from fraudapp.sinks import checkpoints
 from fraudapp.sinks.checkpoints import Checkpoints, Written
-from tests.support.decisions import decision, id_at_home
+from tests.support.decisions import decision, id_in_partition
 from tests.support.memory import MemoryBroker, MemoryDecisionLog, MemoryLogReader, MemoryProgress
 
 PARTITIONS = 2
 SINK = "memory"
-IDS = [id_at_home(0, number, PARTITIONS) for number in range(6)]
+IDS = [id_in_partition(0, number, PARTITIONS) for number in range(6)]
 
 
 class Failing(MemoryLogReader):
@@ -80,7 +80,7 @@ class Bench:
         index = await self.read_in()
         del self.broker.topics[self.topic][0][count:]
         self.put(*others, score=0.5)
-        self.log.failed(IndexDamaged(index, "thrown away"))
+        self.log.repair(IndexDamaged(index, "thrown away"))
         await self.read_in()
 
     async def loaded(self, *partitions: int) -> dict[int, Written]:
@@ -110,7 +110,7 @@ async def test_what_was_saved_is_loaded_again(bench: Bench) -> None:
     assert await bench.loaded(0, 1) == written
 
 
-async def test_a_group_that_was_set_back_counts_and_one_that_is_ahead_does_not(
+async def test_a_committed_offset_counts_if_it_was_set_back_but_not_if_it_is_ahead(
     bench: Bench,
 ) -> None:
     prints = bench.put(*IDS)
@@ -162,7 +162,7 @@ async def test_another_log_is_saved_from_its_beginning_with_a_warning(
     assert await bench.loaded() == {0: Written(0, None)}
 
 
-async def test_a_log_that_has_lost_only_records_of_others_is_gone_on_with(
+async def test_a_log_that_has_lost_only_foreign_records_keeps_its_checkpoint(
     bench: Bench, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.WARNING, checkpoints.__name__)
@@ -228,4 +228,4 @@ async def test_a_broker_that_fails_is_logged_and_asked_again(
     bench.reader.failure = None
     await running.save({0: Written(1, first)}, note=True)
     assert bench.broker.committed == {(SINK, 0): 1}
-    assert "goes well again" in caplog.text
+    assert "succeeded again" in caplog.text

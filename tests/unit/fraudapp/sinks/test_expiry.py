@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fraudapp.sinks.expiry import (
-    AGREEMENT,
-    AT_ONCE,
+    MAX_CLOCK_DIFFERENCE,
+    MAX_DAYS_PER_LOOK,
     NOTICE_PERIOD,
     ClocksDisagree,
     Expiry,
@@ -24,7 +24,7 @@ keeps = st.integers(1, 36_500)
 
 @given(one=moments, other=moments)
 def test_it_is_the_earlier_of_two_days_or_none(one: datetime, other: datetime) -> None:
-    if abs(one - other) > AGREEMENT:
+    if abs(one - other) > MAX_CLOCK_DIFFERENCE:
         with pytest.raises(ClocksDisagree) as raised:
             agreed_day(one, other)
         for each in (one, other):
@@ -33,7 +33,7 @@ def test_it_is_the_earlier_of_two_days_or_none(one: datetime, other: datetime) -
         assert agreed_day(one, other) == agreed_day(other, one) == min(one, other).date()
 
 
-@given(one=moments, apart=st.timedeltas(-AGREEMENT, AGREEMENT))
+@given(one=moments, apart=st.timedeltas(-MAX_CLOCK_DIFFERENCE, MAX_CLOCK_DIFFERENCE))
 def test_clocks_that_are_nearly_right_agree(one: datetime, apart: timedelta) -> None:
     try:
         other = one + apart
@@ -62,10 +62,10 @@ def test_whatever_clocks_say_dropped_days_are_few_have_expired_and_were_announce
         assert (
             step.drop == step.due[: len(step.drop)]
         )  # the oldest, so that a purge deletes no others
-        assert len(step.drop) <= AT_ONCE
+        assert len(step.drop) <= MAX_DAYS_PER_LOOK
         assert all(at - told[day] >= NOTICE_PERIOD for day in step.drop)
         assert set(step.announce) <= set(step.due) - set(step.drop)
-        assert len(step.announce) <= AT_ONCE
+        assert len(step.announce) <= MAX_DAYS_PER_LOOK
         there -= set(step.drop)
         told |= dict.fromkeys(step.announce, at)
         if undone:

@@ -41,7 +41,7 @@ class TestMemorySink(SinkContract, RowsContract):
     pass
 
 
-async def test_what_is_held_is_saved_when_it_goes_on(sink: MemorySink) -> None:
+async def test_held_saves_finish_once_the_sink_is_resumed(sink: MemorySink) -> None:
     sink.hold()
     saving = asyncio.create_task(sink.save(BATCH))
     await sink.held()
@@ -51,7 +51,7 @@ async def test_what_is_held_is_saved_when_it_goes_on(sink: MemorySink) -> None:
     assert sink.decisions == KEPT
 
 
-async def test_a_batch_with_what_it_refuses_is_refused_as_a_whole(sink: MemorySink) -> None:
+async def test_a_batch_with_a_poison_row_is_refused_as_a_whole(sink: MemorySink) -> None:
     sink.refused = {"t7"}
     with pytest.raises(DecisionRejected, match="t7"):
         await sink.save(BATCH)

@@ -1,4 +1,4 @@
-"""What is pending is noted for all workers, and a Redis in trouble holds up nobody."""
+"""Pending transactions are noted for all workers, and a Redis in trouble holds up nobody."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ async def test_what_was_noted_is_known_when_the_caller_goes_on(noted: Pending) -
     assert [await noted.knows(each) for each in "abc"] == [True, True, False]
 
 
-async def test_a_failed_note_raises_nothing_and_is_logged_until_it_goes_well(
+async def test_a_failed_note_raises_nothing_and_is_logged_until_it_succeeds(
     noted: Pending, redis: MemoryRedis, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
@@ -69,11 +69,11 @@ async def test_a_failed_note_raises_nothing_and_is_logged_until_it_goes_well(
     await noted.note(["a"])
     (record,) = caplog.records
     assert record.levelno == logging.WARNING
-    assert "noting in redis what is pending" in caplog.text
+    assert "noting pending transactions in redis" in caplog.text
     assert "redis: down" in caplog.text
     redis.up = True
     await noted.note(["b"])
-    assert "goes well again" in caplog.records[-1].getMessage()
+    assert "succeeded again" in caplog.records[-1].getMessage()
     assert redis.accepted == {"b"}
 
 

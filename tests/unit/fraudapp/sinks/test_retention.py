@@ -14,7 +14,7 @@ from fraudapp.settings import load
 from fraudapp.sinks import retention
 from fraudapp.sinks.all import Sinks
 from fraudapp.sinks.base import SinkUnavailable
-from fraudapp.sinks.expiry import AGREEMENT, NOTICE_PERIOD
+from fraudapp.sinks.expiry import MAX_CLOCK_DIFFERENCE, NOTICE_PERIOD
 from fraudapp.sinks.retention import Mark, Retention
 from tests.support.decisions import decision
 from tests.support.memory import MemorySink
@@ -86,7 +86,7 @@ async def test_days_are_announced_marked_and_dropped_and_others_stay(
     await bench.look()
     assert await bench.postgres.days() == [*OLD, NEW]
     assert "in 10 minutes the decisions of 2026-03-01 and 2026-03-02 are dropped" in caplog.text
-    assert "the first of 3 days that are over: FRAUD_POSTGRES_DAYS=10" in caplog.text
+    assert "the first of 3 expired days: FRAUD_POSTGRES_DAYS=10" in caplog.text
     caplog.clear()
     await bench.look()
     assert await bench.postgres.days() == [OLD[2], NEW]
@@ -152,8 +152,8 @@ async def test_clocks_that_disagree_drop_nothing_and_take_the_announcement_back(
     bench: Bench, caplog: pytest.LogCaptureFixture
 ) -> None:
     await bench.look()
-    await bench.look(NOW + AGREEMENT + timedelta(seconds=1))
-    assert "postgres: what has expired stays for now: it is 2026-03-20" in caplog.text
+    await bench.look(NOW + MAX_CLOCK_DIFFERENCE + timedelta(seconds=1))
+    assert "postgres: no expired day is dropped for now: it is 2026-03-20" in caplog.text
     await bench.look()
     assert bench.marks == []
     await bench.look()
@@ -171,7 +171,7 @@ async def test_a_day_that_could_not_be_marked_stays(
     await bench.look()
     await bench.look()
     assert await bench.postgres.days() == [*OLD, NEW]
-    assert "postgres: what has expired stays: the broker does not answer" in caplog.text
+    assert "postgres: no expired day is dropped for now: the broker does not answer" in caplog.text
     bench.mark = working
     for _ in range(2):
         await bench.look()
@@ -183,7 +183,7 @@ async def test_a_database_that_is_down_has_its_turn_at_the_next_look(
 ) -> None:
     bench.postgres.up = False
     await bench.look()
-    assert "what has expired stays for now: postgres: down" in caplog.text
+    assert "no expired day is dropped for now: postgres: down" in caplog.text
     assert bench.postgres.maintained == []
     bench.postgres.up = True
     await bench.look()
@@ -202,5 +202,5 @@ async def test_an_archive_that_is_down_does_not_hold_up_the_database(
     for _ in range(2):
         await bench.look()
     assert [sink for sink, _ in bench.marks] == ["postgres"]
-    assert "what has expired stays for now: archive: down" in caplog.text
+    assert "no expired day is dropped for now: archive: down" in caplog.text
     assert await bench.archive.days() == [*OLD, NEW]

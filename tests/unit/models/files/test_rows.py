@@ -113,7 +113,7 @@ def test_a_packed_file_is_known_by_what_is_in_it(tmp_path: Path, pack: Packer) -
 
 
 @pytest.mark.parametrize("pack", PACKERS)
-def test_a_packed_file_that_is_cut_off_is_told(tmp_path: Path, pack: Packer) -> None:
+def test_a_packed_file_that_is_cut_off_is_reported(tmp_path: Path, pack: Packer) -> None:
     packed = pack((f"{NAMES}\n" + f"{GOOD}\n" * 9).encode())
     with pytest.raises(UnreadableFile, match=r"a\.csv, line \d+: .* damaged or cut off"):
         read(tmp_path, packed[:-6])
@@ -122,7 +122,7 @@ def test_a_packed_file_that_is_cut_off_is_told(tmp_path: Path, pack: Packer) -> 
 
 
 @pytest.mark.parametrize("pack", PACKERS)
-def test_streams_one_behind_the_other_are_all_read_or_the_damage_is_told(
+def test_streams_one_behind_the_other_are_all_read_or_the_damage_is_reported(
     tmp_path: Path, pack: Packer
 ) -> None:
     first, second = pack(f"{NAMES}\n{GOOD}\n".encode()), pack(f"{GOOD}\n".encode() * 9)
@@ -179,7 +179,7 @@ def test_empty_optional_cells_are_absent(tmp_path: Path, empty: str) -> None:
         (NAMES, "step: 'step' is not a number"),
     ],
 )
-def test_a_wrong_row_is_told_by_line_and_its_neighbours_are_read(
+def test_a_wrong_row_is_reported_by_line_and_its_neighbours_are_read(
     tmp_path: Path, row: str, problem: str
 ) -> None:
     first, second, third = read(tmp_path, f"{NAMES}\r\n\r\n{GOOD}\r\n{row}\r\n{GOOD}\r\n")
@@ -237,7 +237,7 @@ def test_other_columns_are_not_read(tmp_path: Path) -> None:
         ("[" * 5_000, "not valid JSON"),
     ],
 )
-def test_a_wrong_line_of_json_is_told(tmp_path: Path, line: str, problem: str) -> None:
+def test_a_wrong_line_of_json_is_reported(tmp_path: Path, line: str, problem: str) -> None:
     good = encoded(transaction("t")).decode()
     first, second, third = read(tmp_path, f"{good}\n\n{line}\n{good}", "a.jsonl")
     assert first == third == transaction("t")
@@ -265,7 +265,7 @@ def test_what_is_no_text_is_refused_with_its_name(
 def test_a_line_without_end_is_not_held_in_memory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lines, "LONGEST", 1_000)
+    monkeypatch.setattr(lines, "MAX_LINE_CHARACTERS", 1_000)
     text = f"{NAMES}\n{GOOD.replace('C1', 'C' * 9_000)}\n{GOOD}\n"
     first, second = read(tmp_path, text)
     assert "row 1: the line is too long" in str(first)

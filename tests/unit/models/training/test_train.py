@@ -137,7 +137,7 @@ def test_the_exported_model_equals_scikit_learn(
     np.testing.assert_allclose(compiled, reference, rtol=0, atol=1e-9)
 
 
-def test_progress_tells_each_stage(small_frame: pd.DataFrame) -> None:
+def test_progress_reports_each_stage(small_frame: pd.DataFrame) -> None:
     lines: list[str] = []
     train(small_frame, "logistic", progress=lines.append)
     assert lines[0].startswith("Reading")
@@ -145,7 +145,7 @@ def test_progress_tells_each_stage(small_frame: pd.DataFrame) -> None:
     assert lines[-1].startswith("Training on all")
 
 
-def test_the_spread_over_seeds_is_told(small_frame: pd.DataFrame) -> None:
+def test_the_spread_over_seeds_is_reported(small_frame: pd.DataFrame) -> None:
     spread = train(small_frame, seeds=3).metrics["across_seeds"]
     assert spread["seeds"] == 3
     of = spread["average_precision"]

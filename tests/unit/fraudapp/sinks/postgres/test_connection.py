@@ -116,7 +116,7 @@ def wrapped(exc: BaseException) -> list[BaseException]:
         ),
     ],
 )
-def test_what_no_retry_helps_is_told_with_the_setting_wherever_it_is(
+def test_what_no_retry_helps_is_reported_with_the_setting_wherever_it_is(
     failure: Exception, advice: str
 ) -> None:
     for each in wrapped(failure):

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from sqlalchemy import Connection
 
 from fraudapp.sinks.postgres.day_partitions import (
-    AHEAD,
-    AT_ONCE,
+    DAYS_AHEAD,
+    DEFAULT_PARTITION,
     MAX_DAYS_AHEAD,
-    REST,
+    MAX_NEW_PARTITIONS,
     all_days,
     create,
     foreseen,
@@ -42,12 +42,12 @@ class MemoryPartitions:
         self.statements.append(sql)
         rows: list[Any] = []
         if "pg_inherits" in sql:
-            assert values == {"rest": REST}
+            assert values == {"default": DEFAULT_PARTITION}
             rows = list(self.names)
-        elif sql.startswith("SELECT DISTINCT") and sql.endswith(f"FROM {REST}"):
+        elif sql.startswith("SELECT DISTINCT") and sql.endswith(f"FROM {DEFAULT_PARTITION}"):
             rows = list(self.in_rest)
         elif sql.startswith("SELECT count"):
-            rows = [10 if REST in sql else 1]
+            rows = [10 if DEFAULT_PARTITION in sql else 1]
         elif made := re.match(r"CREATE TABLE (\w+) ", sql):
             self.names.append(made[1])
         elif dropped := re.match(r"DROP TABLE (\w+)", sql):
@@ -96,7 +96,7 @@ def test_only_days_far_ahead_and_the_first_of_the_calendar_are_not_foreseen(
 
 
 @given(st.sets(ordinary), st.sets(ordinary))
-def test_the_days_of_a_table_are_those_of_its_partitions_and_of_the_rest(
+def test_the_days_of_a_table_are_those_of_its_partitions_and_of_the_default_one(
     with_partition: set[date], in_rest: set[date]
 ) -> None:
     foreign = ["decisions_old", "decisions_2026010", "decisions_20260101_copy", "x20260101"]
@@ -105,29 +105,29 @@ def test_the_days_of_a_table_are_those_of_its_partitions_and_of_the_rest(
 
 
 @given(ordinary, st.sets(ordinary, max_size=5), st.sets(st.integers(-400, 40), max_size=200))
-def test_coming_days_get_a_partition_first_then_the_latest_in_the_rest(
+def test_coming_days_get_a_partition_first_then_the_latest_in_the_default_one(
     today: date, existing: set[date], offsets: set[int]
 ) -> None:
     in_rest = {today + timedelta(days=offset) for offset in offsets}
     table = MemoryPartitions([name_of(day) for day in existing], list(in_rest))
     before = list(table.names)
     maintain(table.connection, today)
-    coming = [today + timedelta(days=ahead) for ahead in range(AHEAD + 1)]
+    coming = [today + timedelta(days=ahead) for ahead in range(DAYS_AHEAD + 1)]
     latest = sorted(in_rest - set(coming), reverse=True)
     wanted = [*coming, *(day for day in latest if (day - today).days <= MAX_DAYS_AHEAD)]
-    expected = [name_of(day) for day in wanted if day not in existing][:AT_ONCE]
+    expected = [name_of(day) for day in wanted if day not in existing][:MAX_NEW_PARTITIONS]
     assert table.names == before + expected
     assert len(table.of("LOCK TABLE")) == bool(expected)
 
 
 def test_one_call_makes_only_so_many_partitions_and_the_next_makes_others() -> None:
     today = date(2026, 3, 4)
-    past = [today - timedelta(days=ago) for ago in range(1, AT_ONCE + 1)]
+    past = [today - timedelta(days=ago) for ago in range(1, MAX_NEW_PARTITIONS + 1)]
     table = MemoryPartitions([], past)
     maintain(table.connection, today)
-    assert len(table.names) == AT_ONCE
+    assert len(table.names) == MAX_NEW_PARTITIONS
     maintain(table.connection, today)
-    assert len(table.names) == AT_ONCE + AHEAD + 1
+    assert len(table.names) == MAX_NEW_PARTITIONS + DAYS_AHEAD + 1
     assert set(all_days(table.connection)) > set(past)
 
 
@@ -135,7 +135,7 @@ def test_a_table_that_lacks_nothing_is_not_locked() -> None:
     today = date(2026, 3, 4)
     table = MemoryPartitions([], [])
     maintain(table.connection, today)
-    assert len(table.names) == AHEAD + 1
+    assert len(table.names) == DAYS_AHEAD + 1
     table.statements.clear()
     maintain(table.connection, today)
     assert not table.of("LOCK TABLE")
@@ -167,4 +167,4 @@ def test_a_purge_drops_earlier_days_and_a_dry_run_only_counts_them(
     assert not table.of("DELETE")
     assert purge(table.connection, before) == len(expired) + 10
     assert set(names) - set(table.names) == set(map(name_of, expired))
-    assert table.of("DELETE") == [f"DELETE FROM {REST} WHERE decided_at < :before"]
+    assert table.of("DELETE") == [f"DELETE FROM {DEFAULT_PARTITION} WHERE decided_at < :before"]
