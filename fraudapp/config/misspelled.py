@@ -29,7 +29,8 @@ def misspelled(environ: Iterable[str], known: Iterable[str]) -> Mapping[str, str
         name: names.get(_without_separators(name)) or _closest(_prefixed(name), names.values())
         for name in sorted(set(environ).difference(names.values()))
         if _without_separators(name) in names or _prefixed(name).startswith(PREFIX)
-        if name not in _OF_AIRFLOW and not _OF_KUBERNETES.search(name)
+        if _without_separators(name) in names or not _OF_KUBERNETES.search(name)
+        if name not in _OF_AIRFLOW
         if not name.startswith(TEST_PREFIX) or _SECURITY.search(name)
     }
 

@@ -228,6 +228,7 @@ secrets = st.text(
 
 @given(secret=secrets, name=st.sampled_from(sorted(URLS)), escaped=st.booleans())
 @example(secret="hunter/@two", name="REDIS_URL", escaped=False)
+@example(secret="hunter:two", name="REDIS_URL", escaped=False)
 @example(secret="hunter[two", name="POSTGRES_URL", escaped=False)
 @example(secret="hunter\u2100two", name="POSTGRES_URL", escaped=False)
 @example(secret="hunter@two", name="BROKER_URL", escaped=True)
@@ -248,10 +249,8 @@ def test_no_secret_in_an_address_is_ever_shown(secret: str, name: str, escaped: 
         else:
             assert name == "REDIS_URL"
             kwargs = Redis.from_url(read).connection_pool.connection_kwargs
-            assert (kwargs["host"], kwargs["password"]) == (
-                "host",
-                unquote(value.split(":")[2][:-5]),
-            )
+            assert kwargs["password"] in (secret, unquote(secret))
+            assert kwargs["host"] == "host"
     for form in (secret, quote(secret), quote(secret, safe=""), quote_plus(secret), repr(secret)):
         assert form not in told
     assert "hunter" not in told

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from fraudapp.config.misspelled import about_security, misspelled
@@ -31,6 +31,7 @@ def otherwise_written(draw: st.DrawFn) -> tuple[str, str]:
 
 
 @given(otherwise_written())
+@example(("FRAUD_WEB_PORT", "FRAUD_WEB__PORT"))  # no name of Kubernetes has two hyphens there
 def test_a_name_with_other_separators_and_letter_case_is_known_for_what_it_means(
     each: tuple[str, str],
 ) -> None:
