@@ -15,8 +15,8 @@ from fraudapp.process.private_files import make_private
 from fraudapp.settings import Settings
 from models.artifact import Kind, ModelFileError, OtherFeatures
 from models.errors import TrainingDataError
-from models.features import FEATURE_CONTRACT
 from models.files.lines import digest
+from models.schema.schema import PAYSIM
 from models.scorer import Scorer
 
 log = logging.getLogger(__name__)
@@ -118,7 +118,7 @@ def _retrain(
     if training.get("data_sha256") != _digest(file):
         raise OtherFeatures(
             f"model {outdated} was trained on {training.get('data', 'another file')!r}, for "
-            f"features {card.feature_contract!r}, and this program computes {FEATURE_CONTRACT!r}; "
+            f"features {card.feature_contract!r}, and this program computes {PAYSIM.contract!r}; "
             "train it again on that file with `fraudapp train FILE`"
         )
     try:

@@ -10,7 +10,7 @@ from uuid import uuid4
 
 from models import artifact
 from models.artifact import Card, ModelFileError
-from models.features import FEATURE_CONTRACT
+from models.schema.schema import PAYSIM
 from models.scorer import Scorer
 
 if TYPE_CHECKING:  # serving does without scikit-learn and pandas, which are slow to import
@@ -18,7 +18,7 @@ if TYPE_CHECKING:  # serving does without scikit-learn and pandas, which are slo
 
 ACTIVE_FILE = "active"
 """File that names the active version."""
-OWN_ACTIVE_FILE = f"{ACTIVE_FILE}-{FEATURE_CONTRACT.replace('/', '-')}"
+OWN_ACTIVE_FILE = f"{ACTIVE_FILE}-{PAYSIM.contract.replace('/', '-')}"
 """File that names it for these features, while `ACTIVE_FILE` names a model for others."""
 
 _CHOOSE = "choose one with `fraudapp models activate VERSION`"

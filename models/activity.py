@@ -12,6 +12,7 @@ from msgspec import Meta, Struct, field
 
 from models.counts import Count
 from models.records import Decision, Outcome, Reason
+from models.schema.schema import PAYSIM
 
 OUTCOMES: Final = (Outcome.APPROVE, Outcome.FLAG, Outcome.BLOCK)
 """The order in which a bucket counts them."""
@@ -24,6 +25,10 @@ Whole = Annotated[int, Meta(ge=1)]
 ByOutcome = Annotated[list[Count], Meta(min_length=len(OUTCOMES), max_length=len(OUTCOMES))]
 Bins = Annotated[list[Count], Meta(min_length=SCORE_BINS, max_length=SCORE_BINS)]
 
+_kind: Final = PAYSIM.of_role("kind")
+_amount: Final = PAYSIM.of_role("amount")
+_sender: Final = PAYSIM.of_role("sender")
+_receiver: Final = PAYSIM.of_role("receiver")
 _moment: Final = attrgetter("decided_at")
 _outcome: Final = attrgetter("decision")
 _score: Final = attrgetter("score")
@@ -170,10 +175,10 @@ def _blocked(decision: Decision) -> Blocked:
         decided_at=decision.decided_at.timestamp(),
         score=decision.score,
         reasons=decision.reasons,
-        type=transaction.type,
-        amount=transaction.amount,
-        origin=mask(transaction.nameOrig),
-        destination=mask(transaction.nameDest),
+        type=_kind(transaction),
+        amount=_amount(transaction),
+        origin=mask(_sender(transaction)),
+        destination=mask(_receiver(transaction)),
     )
 
 

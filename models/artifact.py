@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import shutil
 from datetime import datetime
-from itertools import product
 from math import isfinite
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -21,9 +20,9 @@ from msgspec import Struct
 
 from models.ensemble import Trees
 from models.errors import NeedsOperator
-from models.features import FEATURE_CONTRACT, FEATURE_NAMES, TYPE_CODES, from_columns
 from models.linear import Linear
-from models.records import MAX_AMOUNT
+from models.schema.probing import probe_columns
+from models.schema.schema import PAYSIM
 from models.scorer import CompiledModel, Scorer
 
 MODEL_FILE = "model.json"
@@ -83,10 +82,8 @@ def version_of(content: bytes, kind: Kind) -> str:
 
 def probe(model: CompiledModel) -> None:
     """Score and explain rows of every type and size; raises `ValueError` if one is not finite."""
-    sums = (0.0, 0.01, 50.0, 1e4, 1e6, 1e8, MAX_AMOUNT)
-    rows = [*product(TYPE_CODES, sums, sums, sums)]
-    kinds, *money = zip(*rows, strict=True)
-    matrix = from_columns(kinds, money)
+    columns = probe_columns(PAYSIM.definition, PAYSIM.features.fields)
+    matrix = PAYSIM.features.from_columns(columns)
     with np.errstate(all="ignore"):  # the results are checked below
         scores, parts = model.log_odds(matrix), model.contributions(matrix)
     if not (np.isfinite(scores).all() and np.isfinite(parts).all() and isfinite(model.expected)):
@@ -145,18 +142,19 @@ def load(directory: Path) -> Scorer:
     path = directory / MODEL_FILE
     content = _content(path)
     header = _decoded(path, content, _Header)
-    if header.feature_contract == FEATURE_CONTRACT and header.features != list(FEATURE_NAMES):
+    names = list(PAYSIM.features.names)
+    if header.feature_contract == PAYSIM.contract and header.features != names:
         raise OtherFeatures(
-            f"{path} has other features than {FEATURE_CONTRACT!r}, or in another order: "
+            f"{path} has other features than {PAYSIM.contract!r}, or in another order: "
             f"{', '.join(header.features)}; train it again: `fraudapp train FILE`"
         )
-    if header.feature_contract != FEATURE_CONTRACT:
+    if header.feature_contract != PAYSIM.contract:
         raise OtherFeatures(
             f"{path} was trained on features {header.feature_contract!r} and this program computes "
-            f"{FEATURE_CONTRACT!r}; train it again with this version: `fraudapp train FILE`"
+            f"{PAYSIM.contract!r}; train it again with this version: `fraudapp train FILE`"
         )
     try:
-        compiled = _decoded(path, content, Model).body.compiled(len(FEATURE_NAMES))
+        compiled = _decoded(path, content, Model).body.compiled(len(PAYSIM.features.names))
         probe(compiled)
     except ValueError as error:
         raise ModelFileError(
@@ -172,7 +170,7 @@ def is_for_another_program(directory: Path) -> bool:
         contract = _decoded(path, _content(path), _Header).feature_contract
     except ModelFileError:
         return False
-    return contract != FEATURE_CONTRACT
+    return contract != PAYSIM.contract
 
 
 def load_card(directory: Path) -> Card:

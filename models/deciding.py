@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from models.inputs import ValidInput
 from models.policy import FLAGGED_UPSTREAM, Policy
 from models.records import Decision, Outcome, Reason, Transaction
+from models.schema.schema import PAYSIM
 
 
 class BatchScorer(Protocol):
@@ -42,7 +43,7 @@ def decide(
     origins = [candidate.input.origin for candidate in candidates]
     scores = scorer.score(transactions).tolist()
     outcomes = [
-        policy.decide(score, flagged_upstream=transaction.isFlaggedFraud == 1)
+        policy.decide(score, flagged_upstream=PAYSIM.is_flagged(transaction))
         for transaction, score in zip(transactions, scores, strict=True)
     ]
     reasons = _reasons(transactions, outcomes, scorer)
@@ -88,6 +89,6 @@ def _reasons(
         return {}
     explained = scorer.explain(transactions, stopped)
     return {
-        row: [FLAGGED_UPSTREAM, *reasons][:3] if transactions[row].isFlaggedFraud else reasons
+        row: [FLAGGED_UPSTREAM, *reasons][:3] if PAYSIM.is_flagged(transactions[row]) else reasons
         for row, reasons in zip(stopped, explained, strict=True)
     }

@@ -73,7 +73,7 @@ def _position(decision: Decision) -> Position:
 def _conflict(known: Transaction, other: Transaction) -> str:
     differing = [
         FieldError(name, f"{getattr(other, name)!r} here, {getattr(known, name)!r} before")
-        for name in Transaction.__struct_fields__
+        for name in known.__struct_fields__
         if getattr(other, name) != getattr(known, name)
     ]
     return "another payload under a used transaction_id: " + "; ".join(map(str, differing))

@@ -18,7 +18,7 @@ from msgspec import Struct
 from numpy.typing import NDArray
 
 from models.explain import shapley_tables
-from models.features import Matrix
+from models.schema.features import Matrix
 
 DEPTH = 3
 NODES = 2**DEPTH - 1

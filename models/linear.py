@@ -6,7 +6,7 @@ import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
-from models.features import Matrix
+from models.schema.features import Matrix
 
 MAX_NUMBER = 1e30
 """The same limit as in `models.ensemble`."""

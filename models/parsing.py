@@ -1,32 +1,21 @@
-"""Strict parsing of transactions from JSON: nothing is coerced, nothing is guessed.
-
-The fast path is one `msgspec` call on the raw bytes. Only an input that it refuses is parsed again,
-field by field, to report every error.
-"""
+"""What makes a message no transaction, and how that is said."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from functools import partial
-from typing import Any, Final, get_type_hints
+from collections.abc import Callable, Iterable
+from typing import Any, Final
 
 import msgspec
 
 from models import characters
 from models.errors import Rejected
-from models.records import MAX_TEXT_CHARACTERS, FieldError, Transaction
+from models.records import MAX_TEXT_CHARACTERS, FieldError
 
-_decode: Final = msgspec.json.Decoder(Transaction).decode
 _skip: Final = msgspec.json.Decoder(msgspec.Raw).decode
-_TEXTS: Final = ("transaction_id", "nameOrig", "nameDest")
-_HINTS: Final[dict[str, Any]] = get_type_hints(Transaction, include_extras=True)
-_DECODE_FIELD: Final = {name: msgspec.json.Decoder(each).decode for name, each in _HINTS.items()}
 UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """Exceptions of decoding; a RecursionError comes from JSON that nests a thousand levels deep."""
-_OPTIONAL: Final = frozenset(
-    field.name for field in msgspec.structs.fields(Transaction) if not field.required
-)
 _KINDS: Final = {
+    b"{": "an object",
     b"[": "an array",
     b'"': "a string",
     b"t": "a boolean",
@@ -50,9 +39,6 @@ def unread(name: str, fields: Iterable[str], **options: Any) -> Callable[[bytes]
     return msgspec.json.Decoder(
         msgspec.defstruct(name, [(each, msgspec.Raw, absent) for each in fields], **options)
     ).decode
-
-
-_decode_fields: Final = unread("Fields", _HINTS)
 
 
 class InvalidTransaction(Rejected, ValueError):
@@ -80,48 +66,13 @@ class Damaged(Unread):
     """A record that does not match its checksum: the broker's disk has changed it."""
 
 
-def parse(raw: bytes | None) -> Transaction:
-    """Parse the value of a record; raises `InvalidTransaction` unless it is a valid transaction.
-
-    `None` stands for a Kafka record without a value.
-    """
-    if isinstance(raw, Unread):
-        raise InvalidTransaction([FieldError("", _unread(raw))])
-    if not raw:
-        raise InvalidTransaction([FieldError("", "the message is empty")])
-    try:
-        transaction = _decode(raw)
-    except UNREADABLE as exc:
-        raise InvalidTransaction(_explain(raw, exc)) from exc
-    return checked(transaction)
-
-
-def from_mapping(fields: Any) -> Transaction:
-    """Check already decoded JSON (or a row of a file) as `parse` checks raw bytes."""
-    try:
-        transaction = msgspec.convert(fields, Transaction)
-    except msgspec.ValidationError as exc:
-        raise InvalidTransaction(_explain_fields(fields, exc)) from exc
-    return checked(transaction)
-
-
 def valid_id(text: str) -> bool:
     """Whether the text is valid as a transaction id."""
     return 0 < len(text) <= MAX_TEXT_CHARACTERS and characters.allowed(text)
 
 
-def checked(transaction: Transaction) -> Transaction:
-    """Check the characters of a decoded transaction; raises `InvalidTransaction`."""
-    # The types of msgspec cannot forbid single characters.
-    if characters.allowed(
-        f"{transaction.transaction_id}{transaction.nameOrig}{transaction.nameDest}"
-    ):
-        return transaction
-    problems = {name: characters.problem(getattr(transaction, name)) for name in _TEXTS}
-    raise InvalidTransaction(FieldError(name, each) for name, each in problems.items() if each)
-
-
-def _unread(message: Unread) -> str:
+def unread_message(message: Unread) -> str:
+    """Return why the value of a record was not read."""
     if isinstance(message, Damaged):
         return "the message cannot be read: it is damaged in the broker's log"
     if message.size is None:
@@ -129,60 +80,35 @@ def _unread(message: Unread) -> str:
     return f"the message has {message.size:,} bytes, too many to be unpacked"
 
 
-def _explain(raw: bytes, failure: Exception) -> list[FieldError]:
-    try:
-        begins = bytes(_skip(raw)).lstrip()[:1]
-        if begins != b"{":
-            kind = _KINDS.get(begins, "a number")
-            return [FieldError("", f"must be a JSON object, got {kind}")]
-        fields = _decode_fields(raw)
-    except UNREADABLE as exc:
-        return [FieldError("", f"not valid JSON: {exc}")]
-    given = {name: getattr(fields, name) for name in _HINTS}
-    given = {name: each for name, each in given.items() if each is not msgspec.UNSET}
-    problems = [
-        error
-        for name, decode in _DECODE_FIELD.items()
-        for error in _explain_field(name, given, decode)
-    ]
-    return problems or [FieldError("", _shortened(str(failure)))]
+def json_type(raw: bytes) -> str:
+    """Return the type of a JSON value, with its article; raises one of `UNREADABLE`."""
+    return _KINDS.get(bytes(_skip(raw)).lstrip()[:1], "a number")
 
 
-def _explain_fields(fields: Any, failure: Exception) -> list[FieldError]:
-    if not isinstance(fields, dict):
-        return [FieldError("", f"must be a JSON object, got {_json_type(fields)}")]
-    problems = [
-        error
-        for name, hint in _HINTS.items()
-        for error in _explain_field(name, fields, partial(msgspec.convert, type=hint))
-    ]
-    return problems or [FieldError("", _shortened(str(failure)))]
-
-
-def _explain_field(
-    name: str, fields: Mapping[str, Any], check: Callable[[Any], object]
-) -> list[FieldError]:
-    if name not in fields:
-        return [] if name in _OPTIONAL else [FieldError(name, "is missing")]
-    problem = _problem(lambda: check(fields[name]))
-    return [FieldError(name, problem)] if problem else []
-
-
-def _problem(check: Callable[[], object]) -> str | None:
+def problem_of(check: Callable[[], object]) -> str | None:
+    """Return what is wrong with a value, as decoding it says; None if nothing is."""
     try:
         check()
     except msgspec.ValidationError as exc:
         text = str(exc)
-        return _shortened(text[0].lower() + text[1:])
+        return shortened(text[0].lower() + text[1:])
     except UNREADABLE as exc:
         return f"not valid JSON: {exc}"
     return None
 
 
-def _shortened(text: str) -> str:
+def shortened(text: str) -> str:
+    """Return a message with at most `MAX_PROBLEM_CHARACTERS` of its sender's."""
     return text if len(text) <= MAX_PROBLEM_CHARACTERS else f"{text[:MAX_PROBLEM_CHARACTERS]}…"
 
 
-def _json_type(value: Any) -> str:
-    names = {list: "an array", str: "a string", bool: "a boolean", type(None): "null"}
+def json_type_of(value: Any) -> str:
+    """Return the same of decoded JSON."""
+    names: dict[type, str] = {
+        dict: "an object",
+        list: "an array",
+        str: "a string",
+        bool: "a boolean",
+        type(None): "null",
+    }
     return names.get(type(value), "a number")

@@ -4,46 +4,32 @@ from __future__ import annotations
 
 from datetime import datetime
 from enum import Enum
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Generic
 
 from msgspec import Meta, Struct
+from typing_extensions import TypeVar
 
 from models.characters import ALLOWED_CHARACTERS
 
-MAX_STEP = 2**31 - 1  # fits a 32-bit column; PaySim's own steps end at 743
+MAX_STEP = 2**31 - 1  # hours; fits a 32-bit column
 MAX_AMOUNT = 1e15  # far above any transfer, and sums over days stay exact enough
 MAX_TEXT_CHARACTERS = 128
 
-Amount = Annotated[float, Meta(ge=0, le=MAX_AMOUNT, description="account currency")]
-Text = Annotated[str, Meta(max_length=MAX_TEXT_CHARACTERS, description=ALLOWED_CHARACTERS)]
-Label = Literal[0, 1]
-TransactionType = Literal["CASH_IN", "CASH_OUT", "DEBIT", "PAYMENT", "TRANSFER"]
-
 
 class Transaction(Struct, frozen=True, kw_only=True, gc=False):
-    """One mobile-money transaction, as PaySim describes it.
-
-    Built by `models.parsing`, which also checks the characters of texts: types cannot.
-    """
+    """One transaction; a schema makes a subclass that has its other fields."""
 
     transaction_id: Annotated[
         str, Meta(min_length=1, max_length=MAX_TEXT_CHARACTERS, description=ALLOWED_CHARACTERS)
     ]
     """The producer's id; the idempotency key everywhere."""
-    step: Annotated[int, Meta(ge=1, le=MAX_STEP)]
-    """Hour since the start of the simulation, from 1."""
-    type: TransactionType
-    amount: Amount
-    nameOrig: Text
-    oldbalanceOrg: Amount
-    newbalanceOrig: Amount
-    nameDest: Text
-    oldbalanceDest: Amount
-    newbalanceDest: Amount
-    isFraud: Label = 0
-    """The label, where it is known; never a model input."""
-    isFlaggedFraud: Label = 0
-    """Whether the sender's own rule has flagged it; the policy uses it, the model never does."""
+
+    if TYPE_CHECKING:  # what other fields there are is known when a schema is read
+
+        def __getattr__(self, name: str) -> Any: ...
+
+
+T = TypeVar("T", bound=Transaction, default=Transaction)
 
 
 class Outcome(str, Enum):
@@ -65,7 +51,7 @@ class Reason(Struct, frozen=True, gc=False):
     """Its share of the model's raw score, in log-odds; 0 for reasons of the policy."""
 
 
-class Decision(Struct, frozen=True, kw_only=True):
+class Decision(Struct, Generic[T], frozen=True, kw_only=True):
     """The one answer to a transaction, with all that is needed to explain it later."""
 
     transaction_id: str
@@ -81,7 +67,7 @@ class Decision(Struct, frozen=True, kw_only=True):
     partition: Annotated[int, Meta(ge=0, le=2**31 - 1)]
     offset: Annotated[int, Meta(ge=0, le=2**63 - 1)]
     """Position of the input: topic, partition and offset."""
-    transaction: Transaction
+    transaction: T
 
 
 class FieldError(Struct, frozen=True):

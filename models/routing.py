@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 
 from models.inputs import Input, Rejection, ValidInput
 from models.key_hash import key_partitions
-from models.parsing import InvalidTransaction, parse
+from models.parsing import InvalidTransaction
+from models.schema.schema import PAYSIM
 
 
 @dataclass
@@ -30,7 +31,7 @@ def route(inputs: Sequence[Input], partitions: int) -> Routed:
     them to any partition.
     """
     routed = Routed()
-    valid = []
+    valid, parse = [], PAYSIM.parser.parse
     for each in inputs:
         try:
             valid.append(ValidInput(parse(each.raw), each))

@@ -8,9 +8,9 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from models.features import Matrix, features
-from models.reasons import grouped, strongest
 from models.records import Reason, Transaction
+from models.schema.features import Matrix
+from models.schema.schema import PAYSIM
 
 Floats = NDArray[np.float64]
 
@@ -45,7 +45,7 @@ class Scorer:
         A row's score does not depend on its neighbours. Raises `ValueError` for numbers and types
         that parsing refuses, and for a score that is not a number.
         """
-        return self.score_matrix(features(transactions))
+        return self.score_matrix(PAYSIM.features.matrix(transactions))
 
     def score_matrix(self, matrix: Matrix) -> Floats:
         """The same for rows whose features are computed already."""
@@ -61,8 +61,11 @@ class Scorer:
         chosen = [transactions[row] for row in rows]
         if not chosen:
             return []
-        amounts = grouped(self._model.contributions(features(chosen))).tolist()
-        return [strongest(*pair) for pair in zip(chosen, amounts, strict=True)]
+        matrix, reasons = PAYSIM.features.matrix(chosen), PAYSIM.reasons
+        amounts = reasons.grouped(self._model.contributions(matrix)).tolist()
+        return [
+            reasons.strongest(*each) for each in zip(chosen, matrix.tolist(), amounts, strict=True)
+        ]
 
 
 def probability(log_odds: Floats) -> Floats:

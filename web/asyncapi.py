@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-import msgspec
 from faust import web
 
 from fraudapp import __version__
 from fraudapp.settings import Settings
-from models.records import Decision, Transaction
+from models.schema.schema import PAYSIM
 from web import examples
+from web.components import REF, components
 from web.views import View, route
-
-REF: Final = "#/components/schemas/{name}"
 
 
 @route("/asyncapi.json", name="asyncapi")
@@ -27,7 +25,7 @@ class AsyncApi(View):
 
 def document(settings: Settings) -> dict[str, Any]:
     """Return the AsyncAPI document of this application."""
-    _, components = msgspec.json.schema_components((Transaction, Decision), ref_template=REF)
+    described = components((PAYSIM.transaction, PAYSIM.decision))
     return {
         "asyncapi": "3.0.0",
         "info": {
@@ -67,7 +65,7 @@ def document(settings: Settings) -> dict[str, Any]:
                     "payload": {"description": "The bytes of the rejected message."},
                 },
             },
-            "schemas": components,
+            "schemas": described,
         },
     }
 

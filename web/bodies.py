@@ -15,8 +15,9 @@ from typing import Any, Final, cast
 from aiohttp import web as aiohttp_web
 from aiohttp.http_exceptions import HttpProcessingError
 
-from models.parsing import InvalidTransaction, parse
+from models.parsing import InvalidTransaction
 from models.records import FieldError, Transaction
+from models.schema.schema import PAYSIM
 from models.splitting import MAX_ITEM_BYTES, MAX_ITEMS, TooManyItems, items
 from web.connection import BodyTooLarge, BodyTooSlow, Connection
 from web.problems import RETRY_AFTER_SECONDS, Problem
@@ -92,7 +93,7 @@ def one(body: bytes) -> Transaction:
     if len(body) > MAX_ITEM_BYTES:
         raise Problem(413, f"the size of a transaction is at most {MAX_ITEM_BYTES:,} bytes")
     try:
-        return parse(body)
+        return PAYSIM.parser.parse(body)
     except InvalidTransaction as exc:
         raise _invalid(error.as_json() for error in exc.errors) from exc
 
@@ -172,7 +173,7 @@ def _wbits(request: aiohttp_web.Request) -> int | None:
 def _sized(part: bytes) -> Transaction:
     if len(part) > MAX_ITEM_BYTES:
         raise InvalidTransaction([FieldError("", f"has more than {MAX_ITEM_BYTES:,} bytes")])
-    return parse(part)
+    return PAYSIM.parser.parse(part)
 
 
 def _too_large(limit: int) -> Problem:

@@ -6,21 +6,21 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any, Final
 
-import msgspec
 from faust import web
 
 from fraudapp import __version__
 from fraudapp.settings import Settings
 from models.characters import ALLOWED_CHARACTERS
-from models.records import MAX_TEXT_CHARACTERS, Decision, Transaction
+from models.records import MAX_TEXT_CHARACTERS
+from models.schema.schema import PAYSIM
 from models.splitting import MAX_ITEMS
 from web import examples, schemas
+from web.components import REF, components
 from web.views import MAX_WAIT_SECONDS, View, route
 
-REF: Final = "#/components/schemas/{name}"
 ANSWERS: Final = (
-    Transaction,
-    Decision,
+    PAYSIM.transaction,
+    PAYSIM.decision,
     schemas.Pending,
     schemas.Conflict,
     schemas.ProblemDocument,
@@ -62,7 +62,7 @@ class OpenApi(View):
 
 def document(settings: Settings) -> dict[str, Any]:
     """Return the OpenAPI document of this worker."""
-    _, components = msgspec.json.schema_components(ANSWERS, ref_template=REF)
+    described = components(ANSWERS)
     schemes = {"bearer": {"type": "http", "scheme": "bearer"}}
     schemes["header"] = {"type": "apiKey", "in": "header", "name": "X-API-Key"}
     return {
@@ -79,7 +79,7 @@ def document(settings: Settings) -> dict[str, Any]:
         "security": [{"bearer": []}, {"header": []}] if settings.keys else [],
         "paths": _paths(),
         "components": {
-            "schemas": components,
+            "schemas": described,
             "securitySchemes": schemes,
             "headers": {
                 "X-Request-ID": _header("As the request had it, or a new one; it is in the log."),

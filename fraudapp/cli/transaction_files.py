@@ -10,8 +10,9 @@ from models.characters import legible
 from models.errors import Rejected
 from models.files.columns import NAMES
 from models.files.rows import BadRow, rows
-from models.parsing import InvalidTransaction, from_mapping
+from models.parsing import InvalidTransaction
 from models.records import Transaction
+from models.schema.schema import PAYSIM
 
 OPTIONAL: Final = ("transaction_id", "isFraud", "isFlaggedFraud")
 _REQUIRED: Final = tuple(name for name in NAMES if name not in OPTIONAL)
@@ -33,7 +34,7 @@ def read_file(path: Path, id_prefix: str) -> Iterator[Transaction | InvalidRow]:
             continue
         try:
             row.fields.setdefault("transaction_id", f"{id_prefix}-{row.number}")
-            yield from_mapping(row.fields)
+            yield PAYSIM.parser.from_mapping(row.fields)
         except InvalidTransaction as exc:
             invalid = BadRow(row.number, row.line, exc.errors)
             yield InvalidRow(legible(invalid.sentence(path)))

@@ -19,7 +19,8 @@ from fraudapp.messages.dead_letters import read_all, read_one, replay_new
 from fraudapp.settings import Settings, load
 from models.characters import legible
 from models.inputs import Cause
-from models.parsing import InvalidTransaction, parse
+from models.parsing import InvalidTransaction
+from models.schema.schema import PAYSIM
 
 T = TypeVar("T")
 
@@ -132,7 +133,7 @@ def _repaired(names: tuple[str, ...], value: str | None, value_file: Path | None
         raise click.UsageError("a repaired value goes with the name of exactly one dead letter")
     raw = value_file.read_bytes() if value_file else (value or "").encode()
     try:
-        parse(raw)
+        PAYSIM.parser.parse(raw)
     except InvalidTransaction as exc:
         raise click.ClickException(f"the repaired transaction is still invalid: {exc}") from exc
     return raw

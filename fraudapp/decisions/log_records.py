@@ -18,6 +18,7 @@ from models.characters import allowed_to_others
 from models.key_hash import key_partitions
 from models.parsing import UNREADABLE
 from models.records import Decision
+from models.schema.schema import PAYSIM
 
 _ZERO: Final = timedelta()
 _YEARS: Final = range(1970, 9_999)
@@ -74,8 +75,7 @@ def _flaw(raw: ConsumerRecord, decision: Decision) -> str | None:
         return "its transaction has another transaction_id"
     if decision.decided_at.utcoffset() != _ZERO or decision.decided_at.year not in _YEARS:
         return f"decided_at {decision.decided_at.isoformat()} is no time of a worker's clock"
-    sent = decision.transaction
-    if not allowed_to_others(f"{sent.transaction_id}{sent.nameOrig}{sent.nameDest}"):
+    if not allowed_to_others(PAYSIM.parser.texts(decision.transaction)):
         return "its transaction holds characters that are refused"
     # The escape in the JSON is a quick test. It also matches the text of a backslash and "u0000",
     # so the decoded texts decide.

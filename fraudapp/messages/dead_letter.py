@@ -13,7 +13,8 @@ from aiokafka import ConsumerRecord
 from fraudapp.messages.publish import FORM, LOST, REENCODED
 from models.errors import Rejected
 from models.key_hash import key_partitions, partition_of
-from models.parsing import InvalidTransaction, parse
+from models.parsing import InvalidTransaction
+from models.schema.schema import PAYSIM
 
 
 class CannotReplay(Rejected):
@@ -100,7 +101,7 @@ def destination(letter: DeadLetter, value: bytes | None, partitions: int) -> int
     transaction id; else that of the record key; else the partition that it came from.
     """
     try:
-        return key_partitions([parse(value).transaction_id], partitions)[0]
+        return key_partitions([PAYSIM.parser.parse(value).transaction_id], partitions)[0]
     except InvalidTransaction:
         pass
     if letter.key is not None and "key-bytes" not in letter.lost:

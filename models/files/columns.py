@@ -14,9 +14,10 @@ import msgspec
 from models.errors import Rejected
 from models.files.lines import Line, UnreadableFile, shown
 from models.parsing import UNREADABLE
-from models.records import FieldError, Transaction
+from models.records import FieldError
+from models.schema.schema import PAYSIM
 
-NAMES: Final = tuple(field.name for field in msgspec.structs.fields(Transaction))
+NAMES: Final = tuple(PAYSIM.definition.fields)
 WHOLE: Final = ("step", "isFraud", "isFlaggedFraud")
 NUMBERS: Final = (
     *WHOLE,

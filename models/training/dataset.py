@@ -12,15 +12,17 @@ from numpy.typing import NDArray
 
 from models.characters import legible
 from models.errors import TrainingDataError
-from models.features import TYPE_CODES, Matrix, from_columns
 from models.files.rows import BadRow, UnreadableFile, rows
 from models.records import MAX_STEP
+from models.schema.features import Matrix
+from models.schema.schema import PAYSIM
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 Source = Path | pd.DataFrame
 
 MONEY = ("amount", "oldbalanceOrg", "oldbalanceDest")
+TYPES = list(PAYSIM.definition.fields["type"].values or ())
 COLUMNS = ("step", "type", *MONEY, "isFraud")
 """The columns that are read; a file may have more."""
 
@@ -96,11 +98,11 @@ def _checked(frame: pd.DataFrame, weight_legit: float) -> Labelled:
     step = _numbers(frame, "step", 1, MAX_STEP, whole=True)
     fraud = _numbers(frame, "isFraud", 0, 1, whole=True) == 1.0
     kinds = frame["type"].to_numpy(dtype=object)
-    _refuse(frame, "type", ~np.isin(kinds.astype(str), list(TYPE_CODES)), f"one of {[*TYPE_CODES]}")
+    _refuse(frame, "type", ~np.isin(kinds.astype(str), TYPES), f"one of {TYPES}")
     drained = np.isin(kinds.astype(str), ["TRANSFER", "CASH_OUT"])
     drained &= money["amount"] == money["oldbalanceOrg"]
     found = Labelled(
-        from_columns(kinds, list(money.values())),
+        PAYSIM.features.from_columns({"type": kinds, **money}),
         fraud,
         np.where(fraud, 1.0, weight_legit),
         step.astype(np.int64),

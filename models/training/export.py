@@ -9,8 +9,8 @@ from sklearn.pipeline import Pipeline
 from sklearn.tree import DecisionTreeRegressor
 
 from models.ensemble import LEAVES, NODES, Trees
-from models.features import Matrix
 from models.linear import Linear
+from models.schema.features import Matrix
 from models.training.calibration import Calibration
 
 Floats = NDArray[np.float64]

@@ -24,8 +24,8 @@ from sklearn.preprocessing import StandardScaler
 from models.artifact import Kind, Model
 from models.drift import EDGES, histogram
 from models.errors import TrainingDataError
-from models.features import FEATURE_CONTRACT, FEATURE_NAMES
 from models.files.lines import STDIN, digest, shown
+from models.schema.schema import PAYSIM
 from models.training.calibration import Calibration, calibrate
 from models.training.dataset import Labelled, Source, labelled
 from models.training.export import exported, log_odds
@@ -118,7 +118,7 @@ def train(
     final = _fit(estimator(kind, seed), data)
     body = exported(final, calibration)
     return TrainedModel(
-        Model(kind, FEATURE_CONTRACT, list(FEATURE_NAMES), body),
+        Model(kind, PAYSIM.contract, list(PAYSIM.features.names), body),
         {
             **origin,
             "weight_legit": weight_legit,

@@ -30,12 +30,11 @@ from fraudapp.decisions.log_records import LogRecord
 from fraudapp.settings import load
 from fraudapp.sinks.all import Sinks
 from models.deciding import decide
-from models.features import FEATURE_NAMES, features
 from models.inputs import Input, Position, ValidInput
 from models.key_hash import key_partitions
-from models.parsing import parse
 from models.policy import Policy
 from models.records import Decision
+from models.schema.schema import PAYSIM
 from models.scorer import Scorer
 from models.training.train import TrainedModel, train
 from tests.benchmarks.backlog import messages
@@ -56,11 +55,11 @@ def computing(trained: TrainedModel) -> Costs:
     """Microseconds an event of each computing stage, in batches of `BATCH_ROWS` unless said."""
     scorer, policy = _scorer(trained), Policy()
     raws = [value for _, value in messages(20_000)]
-    records = [parse(raw) for raw in raws]
+    records = [PAYSIM.parser.parse(raw) for raw in raws]
     candidates = _candidates(raws[:BATCH_ROWS])
     batch, one = records[:BATCH_ROWS], records[:1]
     ids = [record.transaction_id for record in batch]
-    matrix = features(batch).astype(np.float64)
+    matrix = PAYSIM.features.matrix(batch).astype(np.float64)
     now = datetime.now(timezone.utc)
     decisions = decide(candidates, scorer=scorer, policy=policy, now=now)
     predict = trained.pipeline.predict_proba
@@ -72,10 +71,11 @@ def computing(trained: TrainedModel) -> Costs:
     with tempfile.TemporaryDirectory() as folder:
         looking, taking = _index(Path(folder) / "ledger", decisions)
     return {
-        "parse": microseconds(lambda: [parse(raw) for raw in raws[:BATCH_ROWS]], 20) / BATCH_ROWS,
+        "parse": microseconds(lambda: [PAYSIM.parser.parse(raw) for raw in raws[:BATCH_ROWS]], 20)
+        / BATCH_ROWS,
         "key partition": microseconds(lambda: key_partitions(ids, 4), 20) / BATCH_ROWS,
         "index: find new ids": looking,
-        "features": microseconds(lambda: features(batch), 20) / BATCH_ROWS,
+        "features": microseconds(lambda: PAYSIM.features.matrix(batch), 20) / BATCH_ROWS,
         "features and score": microseconds(lambda: scorer.score(batch), 20) / BATCH_ROWS,
         "features, score, decision": microseconds(deciding(BATCH_ROWS), 20) / BATCH_ROWS,
         "encode": microseconds(lambda: [encode(each) for each in decisions], 20) / BATCH_ROWS,
@@ -115,13 +115,13 @@ async def _storing(own: Namespace, trained: TrainedModel) -> Costs:
 
 
 def _scorer(trained: TrainedModel) -> Scorer:
-    return Scorer("benchmark", trained.model.body.compiled(len(FEATURE_NAMES)))
+    return Scorer("benchmark", trained.model.body.compiled(len(PAYSIM.features.names)))
 
 
 def _candidates(raws: list[bytes]) -> list[ValidInput]:
     positions = (Position("transactions", 0, offset) for offset in range(len(raws)))
     return [
-        ValidInput(parse(raw), Input(None, raw, where, where))
+        ValidInput(PAYSIM.parser.parse(raw), Input(None, raw, where, where))
         for raw, where in zip(raws, positions, strict=True)
     ]
 

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from models.inputs import Input, Position, ValidInput
 from models.records import MAX_AMOUNT, MAX_STEP, Transaction
+from models.schema.schema import PAYSIM
 
 FIELDS: dict[str, Any] = {
     "transaction_id": "t1",
@@ -29,7 +30,7 @@ writable = st.characters(categories=("L", "M", "N", "P", "S", "Zs"), include_cha
 texts = st.text(writable, max_size=128)
 
 transactions = st.builds(
-    Transaction,
+    PAYSIM.transaction,
     transaction_id=st.text(writable, min_size=1, max_size=128),
     step=st.integers(1, MAX_STEP),
     type=st.sampled_from(["CASH_IN", "CASH_OUT", "DEBIT", "PAYMENT", "TRANSFER"]),
@@ -47,7 +48,10 @@ transactions = st.builds(
 
 def transaction(transaction_id: str = "t1", **changes: Any) -> Transaction:
     """A valid transaction."""
-    return Transaction(**{**FIELDS, "transaction_id": transaction_id, **changes})
+    made: Transaction = PAYSIM.transaction(
+        **{**FIELDS, "transaction_id": transaction_id, **changes}
+    )
+    return made
 
 
 def candidate(each: Transaction, offset: int = 0, partition: int = 0) -> ValidInput:

@@ -34,6 +34,7 @@ from fraudapp.worker import FraudWorker, Started
 from models.counts import Counts
 from models.policy import Policy
 from models.records import Decision, Transaction
+from models.schema.schema import PAYSIM
 from tables import Tables
 from tables.heartbeats import Heartbeat
 from web.context import Context
@@ -230,7 +231,7 @@ class Producer:
         """Called with each transaction once it is sent."""
 
     async def send(self, topic: str, key: bytes, value: bytes, *_: object) -> asyncio.Future[None]:
-        transaction = json.decode(value, type=Transaction)
+        transaction = json.decode(value, type=PAYSIM.transaction)
         self._events.append(("send", topic, key.decode()))
         answer: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         if self.failure:

@@ -7,8 +7,8 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from models.parsing import parse
 from models.records import Transaction
+from models.schema.schema import PAYSIM
 from tests.torture.expected import Expected, Source
 from tests.torture.lines import day_of, differing, line
 from tests.torture.reading import Record
@@ -39,7 +39,7 @@ def first_lines(log: Iterable[Record]) -> dict[str, str]:
 def decided_by(first: Lines) -> dict[str, Transaction]:
     """The payload that was decided under each id."""
     return {
-        id_: parse(json.dumps(json.loads(text)["transaction"]).encode())
+        id_: PAYSIM.parser.parse(json.dumps(json.loads(text)["transaction"]).encode())
         for id_, text in first.items()
     }
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from models.parsing import InvalidTransaction, parse
+from models.parsing import InvalidTransaction
 from models.records import Transaction
+from models.schema.schema import PAYSIM
 from tests.torture.reading import Record
 from tests.torture.written import Written
 
@@ -28,7 +29,7 @@ class Expected:
             source = each.partition, each.offset
             self.records[source] = each
             try:
-                transaction = parse(each.value)
+                transaction = PAYSIM.parser.parse(each.value)
             except InvalidTransaction:
                 continue
             self.valid[source] = transaction

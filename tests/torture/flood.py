@@ -18,7 +18,8 @@ from collections.abc import AsyncIterator
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
 
-from models.parsing import InvalidTransaction, parse
+from models.parsing import InvalidTransaction
+from models.schema.schema import PAYSIM
 from tests.benchmarks.throughput import resident
 from tests.support.messages import encoded, transaction
 from tests.torture.cluster import Cluster, on_cluster
@@ -91,7 +92,7 @@ async def _missing(broker: str) -> int:
                 dead_letters[source] = hashlib.sha256(record.value or b"").digest()
         async for record in _records(consumer, "transactions"):
             try:
-                parse(record.value)
+                PAYSIM.parser.parse(record.value)
             except InvalidTransaction:
                 wanted = hashlib.sha256(record.value or b"").digest()
                 missing += dead_letters.get((record.partition, record.offset)) != wanted

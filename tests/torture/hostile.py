@@ -7,7 +7,8 @@ import random
 from collections.abc import Callable
 from typing import Any, Final
 
-from models.parsing import InvalidTransaction, parse
+from models.parsing import InvalidTransaction
+from models.schema.schema import PAYSIM
 
 Fields = dict[str, Any]
 
@@ -42,7 +43,7 @@ def mutated(good: bytes, random_: random.Random) -> bytes | None:
     while True:
         made = random_.choice(_MUTATIONS)(good, random_)
         try:
-            parse(made)
+            PAYSIM.parser.parse(made)
         except InvalidTransaction:
             return made
 

@@ -8,7 +8,8 @@ from typing import Any
 
 import msgspec
 
-from models.records import Decision, Outcome, Reason, Transaction
+from models.records import Decision, Outcome, Reason
+from models.schema.schema import PAYSIM
 
 _encode = msgspec.json.Encoder().encode
 
@@ -54,7 +55,7 @@ def from_row(row: Mapping[str, Any]) -> Decision:
         topic=row["input_topic"],
         partition=row["input_partition"],
         offset=row["input_offset"],
-        transaction=Transaction(
+        transaction=PAYSIM.transaction(
             transaction_id=row["transaction_id"],
             step=row["step"],
             type=row["type"],

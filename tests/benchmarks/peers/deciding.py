@@ -12,8 +12,8 @@ from fraudapp.model_registry import ModelRegistry
 from fraudapp.settings import Settings
 from models.deciding import decide
 from models.inputs import Input, Position, ValidInput
-from models.parsing import parse
 from models.records import Decision, Transaction
+from models.schema.schema import PAYSIM
 
 encode: Final = msgspec.json.Encoder().encode
 
@@ -36,7 +36,9 @@ class Decider:
 
     def messages(self, records: Iterable[Record]) -> list[Decision]:
         """Decide on raw messages."""
-        return self.transactions([(record, parse(record.value)) for record in records])
+        return self.transactions(
+            [(record, PAYSIM.parser.parse(record.value)) for record in records]
+        )
 
     def transactions(self, pairs: Iterable[tuple[Record, Transaction]]) -> list[Decision]:
         """Decide on transactions and the messages they came in."""

@@ -7,8 +7,8 @@ from typing import Annotated, Literal
 from faststream.kafka.annotations import KafkaMessage
 from pydantic import BaseModel, Field, StringConstraints
 
-from models.parsing import from_mapping
-from models.records import MAX_AMOUNT, MAX_STEP, MAX_TEXT_CHARACTERS, TransactionType
+from models.records import MAX_AMOUNT, MAX_STEP, MAX_TEXT_CHARACTERS
+from models.schema.schema import PAYSIM
 from tests.benchmarks.peers.deciding import Record
 from tests.benchmarks.peers.faststream_app import bulk, decider, run
 
@@ -21,7 +21,7 @@ class Payment(BaseModel, strict=True):
 
     transaction_id: Annotated[str, StringConstraints(min_length=1, max_length=MAX_TEXT_CHARACTERS)]
     step: Annotated[int, Field(ge=1, le=MAX_STEP)]
-    type: TransactionType
+    type: Literal["CASH_IN", "CASH_OUT", "DEBIT", "PAYMENT", "TRANSFER"]
     amount: Amount
     nameOrig: Text
     oldbalanceOrg: Amount
@@ -39,7 +39,7 @@ async def handle(payments: list[Payment], message: KafkaMessage) -> None:
         decider.transactions(
             (
                 Record(raw.topic, raw.partition, raw.offset, b""),
-                from_mapping(payment.model_dump()),
+                PAYSIM.parser.from_mapping(payment.model_dump()),
             )
             for payment, raw in zip(payments, message.raw_message, strict=True)
         )

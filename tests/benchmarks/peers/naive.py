@@ -12,9 +12,8 @@ import pandas as pd
 from aiokafka import AIOKafkaConsumer
 
 from fraudapp.settings import load
-from models.features import from_columns
-from models.parsing import from_mapping
 from models.records import Decision
+from models.schema.schema import PAYSIM
 from tests.benchmarks.peers.bulk import Bulk
 from tests.benchmarks.peers.single import Single
 
@@ -34,8 +33,8 @@ async def main() -> None:
         async for message in consumer:
             fields = json.loads(message.value)
             frame = pd.DataFrame([fields])
-            money = frame[["amount", "oldbalanceOrg", "oldbalanceDest"]].to_numpy().T
-            score = float(model.predict_proba(from_columns(frame["type"], money))[0, 1])
+            matrix = PAYSIM.features.from_columns({name: frame[name] for name in frame})
+            score = float(model.predict_proba(matrix)[0, 1])
             decision = Decision(
                 transaction_id=fields["transaction_id"],
                 decision=settings.policy.decide(
@@ -49,7 +48,7 @@ async def main() -> None:
                 topic=message.topic,
                 partition=message.partition,
                 offset=message.offset,
-                transaction=from_mapping(fields),
+                transaction=PAYSIM.parser.from_mapping(fields),
             )
             await single.save(decision)
 

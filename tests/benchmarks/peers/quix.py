@@ -8,7 +8,7 @@ from quixstreams import Application
 from quixstreams.sinks import BatchingSink, SinkBatch
 
 from fraudapp.settings import load
-from models.parsing import from_mapping
+from models.schema.schema import PAYSIM
 from tests.benchmarks.peers.bulk import Bulk
 from tests.benchmarks.peers.deciding import Decider, Record
 
@@ -31,7 +31,10 @@ class Deciding(BatchingSink):  # type: ignore[misc]
     def write(self, batch: SinkBatch) -> None:
         """Decide and keep a batch of one partition."""
         decisions = self._decider.transactions(
-            (Record(batch.topic, batch.partition, item.offset, b""), from_mapping(item.value))
+            (
+                Record(batch.topic, batch.partition, item.offset, b""),
+                PAYSIM.parser.from_mapping(item.value),
+            )
             for item in batch
         )
         self._loop.run_until_complete(self._bulk.save(decisions))

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from models.parsing import from_mapping
+from models.schema.schema import PAYSIM
 from tests.benchmarks.peers.bulk import Bulk
 from tests.benchmarks.peers.deciding import Decider, Record
 from tests.benchmarks.peers.faust_app import Payment, build, settings
@@ -29,7 +29,9 @@ async def decide(stream: Any) -> None:
     async for event in stream.events():
         message = event.message
         where = Record(message.topic, message.partition, message.offset, b"")
-        (decision,) = decider.transactions([(where, from_mapping(event.value.asdict()))])
+        (decision,) = decider.transactions(
+            [(where, PAYSIM.parser.from_mapping(event.value.asdict()))]
+        )
         counts[decision.decision.value] += 1
         await single.save(decision)
 

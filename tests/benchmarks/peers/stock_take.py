@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from models.parsing import from_mapping
+from models.schema.schema import PAYSIM
 from tests.benchmarks.peers.bulk import Bulk
 from tests.benchmarks.peers.deciding import Decider, Record
 from tests.benchmarks.peers.faust_app import Payment, build, settings
@@ -30,7 +30,7 @@ async def decide(stream: Any) -> None:
             decider.transactions(
                 (
                     Record(each.message.topic, each.message.partition, each.message.offset, b""),
-                    from_mapping(each.value.asdict()),
+                    PAYSIM.parser.from_mapping(each.value.asdict()),
                 )
                 for each in batch
             )

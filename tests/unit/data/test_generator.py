@@ -18,7 +18,7 @@ from data import sample_path
 from data.generator import Row, generate, write_csv
 from data.plan import PAYSIM, Knobs, Plan
 from data.shapes import TRANSFER_LIMIT, TYPE_SHAPES
-from models.records import Transaction
+from models.schema import schema
 
 pytestmark = pytest.mark.slow
 
@@ -76,7 +76,7 @@ def test_the_packaged_file_has_the_natural_rate_of_fraud_and_stays_light() -> No
 def test_every_row_is_a_valid_transaction(rows: int, steps: int, rate: float, seed: int) -> None:
     last = 1
     for row in generate(Plan(seed=seed, rows=rows, steps=steps, fraud_rate=rate)):
-        each = convert(row._asdict() | {"transaction_id": "x"}, Transaction)
+        each = convert(row._asdict() | {"transaction_id": "x"}, schema.PAYSIM.transaction)
         assert np.isfinite(each.amount)
         assert last <= each.step <= steps
         last = each.step

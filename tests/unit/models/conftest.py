@@ -11,7 +11,7 @@ import pytest
 from data.generator import Row, generate
 from data.plan import Plan
 from models.artifact import Kind
-from models.features import FEATURE_NAMES
+from models.schema.schema import PAYSIM
 from models.scorer import Scorer
 from models.training.dataset import Labelled, labelled
 from models.training.train import TrainedModel, train
@@ -30,7 +30,7 @@ def generated(**plan: object) -> pd.DataFrame:
 
 
 def scorer_of(trained: TrainedModel) -> Scorer:
-    return Scorer("test", trained.model.body.compiled(len(FEATURE_NAMES)))
+    return Scorer("test", trained.model.body.compiled(len(PAYSIM.features.names)))
 
 
 @pytest.fixture(scope="session")

@@ -18,12 +18,16 @@ from numpy.typing import NDArray
 from models import artifact
 from models.artifact import CARD_FILE, MODEL_FILE, Model, ModelFileError
 from models.ensemble import Trees
-from models.features import FEATURE_CONTRACT, FEATURE_NAMES, Matrix
 from models.linear import Linear
+from models.schema.features import Matrix
+from models.schema.schema import PAYSIM
 from models.scorer import Scorer
 from models.training.train import TrainedModel, train
 from tests.support.transactions import transaction
 from tests.unit.models.conftest import scorer_of
+
+FEATURE_CONTRACT, FEATURE_NAMES = PAYSIM.contract, PAYSIM.features.names
+
 
 pytestmark = pytest.mark.slow
 

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models import characters
-from models.parsing import InvalidTransaction, from_mapping, valid_id
+from models.parsing import InvalidTransaction, valid_id
+from models.schema.schema import PAYSIM
 from tests.support.names import REAL, WRONG
 from tests.support.transactions import FIELDS, JOINERS, texts
 
@@ -44,14 +45,14 @@ def test_nothing_that_turns_the_direction_of_writing_passes() -> None:
 def test_names_that_people_have_are_read_in_every_field(name: str) -> None:
     assert valid_id(name)
     for field in OF_TEXT:
-        assert getattr(from_mapping({**FIELDS, field: name}), field) == name
+        assert getattr(PAYSIM.parser.from_mapping({**FIELDS, field: name}), field) == name
 
 
 @pytest.mark.parametrize(("text", "told"), WRONG.items())
 @pytest.mark.parametrize("field", OF_TEXT)
 def test_a_refused_character_is_named_with_its_position(text: str, told: str, field: str) -> None:
     with pytest.raises(InvalidTransaction) as caught:
-        from_mapping({**FIELDS, field: text})
+        PAYSIM.parser.from_mapping({**FIELDS, field: text})
     assert str(caught.value) == f"{field}: must not hold {told}"
     assert str(caught.value).isprintable()
     assert not valid_id(text)
@@ -59,7 +60,9 @@ def test_a_refused_character_is_named_with_its_position(text: str, told: str, fi
 
 def test_each_field_is_reported_and_each_character_once() -> None:
     with pytest.raises(InvalidTransaction) as caught:
-        from_mapping({**FIELDS, "transaction_id": "\x00\x00\x00", "nameDest": "\u202e"})
+        PAYSIM.parser.from_mapping(
+            {**FIELDS, "transaction_id": "\x00\x00\x00", "nameDest": "\u202e"}
+        )
     assert [error.field for error in caught.value.errors] == ["transaction_id", "nameDest"]
     assert caught.value.errors[0].problem.count("U+0000") == 1
 

@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.parsing import InvalidTransaction, from_mapping, parse, valid_id
+from models.parsing import InvalidTransaction, valid_id
 from models.records import Transaction
+from models.schema.schema import PAYSIM
 from tests.support.transactions import FIELDS, transactions
 
 
@@ -22,19 +23,19 @@ def raw(**changes: Any) -> bytes:
 
 def errors(message: bytes | None) -> dict[str, str]:
     with pytest.raises(InvalidTransaction) as caught:
-        parse(message)
+        PAYSIM.parser.parse(message)
     return {error.field: error.problem for error in caught.value.errors}
 
 
 @given(transactions)
 def test_what_is_written_is_read_back_the_same(transaction: Transaction) -> None:
-    assert parse(msgspec.json.encode(transaction)) == transaction
+    assert PAYSIM.parser.parse(msgspec.json.encode(transaction)) == transaction
 
 
 @given(st.binary(max_size=300))
 def test_no_bytes_raise_anything_but_invalid_transaction(message: bytes) -> None:
     with pytest.raises(InvalidTransaction):
-        parse(message)
+        PAYSIM.parser.parse(message)
 
 
 @given(transactions, st.data())
@@ -45,14 +46,14 @@ def test_a_mutilated_message_is_read_whole_or_refused(
     position = data.draw(st.integers(0, len(message) - 1))
     message[position] = data.draw(st.integers(0, 255))
     try:
-        parsed = parse(bytes(message))
+        parsed = PAYSIM.parser.parse(bytes(message))
     except InvalidTransaction:
         return
-    assert parse(msgspec.json.encode(parsed)) == parsed
+    assert PAYSIM.parser.parse(msgspec.json.encode(parsed)) == parsed
 
 
 def test_labels_are_optional_and_unknown_fields_ignored() -> None:
-    parsed = parse(raw(surprise={"a": [1, 2]}))
+    parsed = PAYSIM.parser.parse(raw(surprise={"a": [1, 2]}))
     assert (parsed.isFraud, parsed.isFlaggedFraud) == (0, 0)
 
 
@@ -165,15 +166,15 @@ def test_what_is_no_json_object_is_refused(message: bytes | None) -> None:
     ],
 )
 def test_unusual_but_valid_transactions_are_accepted(changes: dict[str, Any]) -> None:
-    parsed = parse(raw(**changes))
+    parsed = PAYSIM.parser.parse(raw(**changes))
     assert all(getattr(parsed, name) == value for name, value in changes.items())
 
 
 @given(transactions)
 def test_a_mapping_is_checked_as_raw_bytes_are(transaction: Transaction) -> None:
-    assert from_mapping(msgspec.to_builtins(transaction)) == transaction
+    assert PAYSIM.parser.from_mapping(msgspec.to_builtins(transaction)) == transaction
     with pytest.raises(InvalidTransaction, match="amount"):
-        from_mapping({**msgspec.to_builtins(transaction), "amount": "1"})
+        PAYSIM.parser.from_mapping({**msgspec.to_builtins(transaction), "amount": "1"})
 
 
 @given(st.text(max_size=130))
@@ -181,7 +182,7 @@ def test_an_id_is_valid_if_and_only_if_a_transaction_can_have_it(text: str) -> N
     id_ = text.encode("utf-8", "replace").decode()
     message = msgspec.json.encode({**FIELDS, "transaction_id": id_})
     try:
-        parse(message)
+        PAYSIM.parser.parse(message)
     except InvalidTransaction:
         assert not valid_id(id_)
     else:

@@ -13,9 +13,9 @@ import pytest
 from numpy.typing import NDArray
 
 from data import sample_path
-from models.features import from_columns
 from models.policy import Policy
 from models.records import Outcome, Transaction
+from models.schema.schema import PAYSIM
 from models.scorer import Scorer, probability
 from models.training.dataset import Labelled, labelled
 from models.training.export import log_odds
@@ -107,7 +107,9 @@ def test_what_drains_no_account_is_approved_whatever_the_sums(
         amount = money(count, rng)
     else:
         amount = balance * (rng.uniform(*share, count) if isinstance(share, tuple) else share)
-    matrix = from_columns([kind] * count, [amount, balance, held])
+    matrix = PAYSIM.features.from_columns(
+        {"type": [kind] * count, "amount": amount, "oldbalanceOrg": balance, "oldbalanceDest": held}
+    )
     assert scorer_of(seeded).score_matrix(matrix).max() < Policy().flag_at
 
 

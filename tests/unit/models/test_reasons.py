@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from models.reasons import GROUPS, strongest
-from tests.support.transactions import transaction
+from models.records import Reason, Transaction
+from models.schema.schema import PAYSIM
+from tests.support import paysim_reasons
+from tests.support.transactions import transaction, transactions
+
+
+def strongest(each: Transaction, contributions: list[float]) -> list[Reason]:
+    (row,) = PAYSIM.features.matrix([each]).tolist()
+    return PAYSIM.reasons.strongest(each, row, contributions)
 
 
 @pytest.mark.parametrize(
@@ -49,4 +59,15 @@ def test_reasons_against_fraud_are_reported_with_their_sign() -> None:
 def test_only_the_three_weightiest_are_reported() -> None:
     reasons = strongest(transaction(), [1.0, 2.0, 3.0, 4.0, 5.0])
     assert [reason.contribution for reason in reasons] == [5.0, 4.0, 3.0]
-    assert len(GROUPS) == 5
+    assert len(paysim_reasons.GROUPS) == 5
+
+
+@given(transactions, st.lists(st.floats(-9, 9), min_size=5, max_size=5))
+def test_they_are_those_that_were_in_code(each: Transaction, contributions: list[float]) -> None:
+    assert strongest(each, contributions) == paysim_reasons.strongest(each, contributions)
+
+
+@given(st.lists(st.floats(-9, 9), min_size=12, max_size=12))
+def test_features_are_grouped_as_they_were_in_code(contributions: list[float]) -> None:
+    rows = np.array([contributions])
+    assert np.array_equal(PAYSIM.reasons.grouped(rows), paysim_reasons.grouped(rows))

@@ -9,10 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.features import FEATURE_NAMES, features
 from models.policy import Policy
-from models.reasons import GROUPS, grouped
 from models.records import Outcome, Transaction
+from models.schema.schema import PAYSIM
 from models.scorer import Scorer, probability
 from tests.support.transactions import transaction, transactions
 
@@ -65,8 +64,8 @@ def test_a_higher_threshold_never_blocks_more(
 def test_contributions_and_base_add_up_to_the_log_odds(
     scorer: Scorer, batch: list[Transaction]
 ) -> None:
-    model, matrix = scorer._model, features(batch)
-    total = grouped(model.contributions(matrix)).sum(axis=1) + model.expected
+    model, matrix = scorer._model, PAYSIM.features.matrix(batch)
+    total = PAYSIM.reasons.grouped(model.contributions(matrix)).sum(axis=1) + model.expected
     np.testing.assert_allclose(total, model.log_odds(matrix), rtol=1e-9, atol=1e-9)
     np.testing.assert_allclose(probability(total), scorer.score(batch), atol=1e-9)
 
@@ -110,5 +109,5 @@ def test_the_logistic_function_survives_extremes() -> None:
 
 
 def test_every_feature_belongs_to_one_reason() -> None:
-    named = [name for group in GROUPS for name in group.features]
-    assert sorted(named) == sorted(FEATURE_NAMES)
+    named = [name for group in PAYSIM.definition.reasons for name in group.features]
+    assert sorted(named) == sorted(PAYSIM.features.names)

@@ -16,7 +16,7 @@ from aiohttp import web
 from multidict import CIMultiDict, CIMultiDictProxy
 
 from models import splitting
-from models.parsing import parse
+from models.schema.schema import PAYSIM
 from models.splitting import MAX_ITEM_BYTES
 from tests.support.serving import sent, served, until
 from tests.support.transactions import FIELDS
@@ -195,7 +195,8 @@ async def test_no_more_than_a_hundred_errors_are_looked_for(
         looked_at += 1
         return parse(raw)
 
-    monkeypatch.setattr(bodies, "parse", counted)
+    parse = PAYSIM.parser.parse
+    monkeypatch.setattr(PAYSIM.parser, "parse", counted)
     problem = await refused(array(*[{"step": 0}] * 1_000))
     assert (problem.status, len(problem.extra["errors"]), looked_at) == (422, 100, 100)
     assert "100" in problem.detail
@@ -205,7 +206,7 @@ async def test_no_more_than_a_hundred_errors_are_looked_for(
 
 
 async def test_too_many_are_not_counted_nor_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delattr(bodies, "parse")
+    monkeypatch.setattr(PAYSIM.parser, "parse", None)
     for body in (b"[" + b"0," * 990_000 + b"0]", b"[" + b"{}," * 1_000 + b"junk"):
         problem = await refused(body)
         assert problem.status == 413

@@ -14,8 +14,8 @@ from fraudapp.decisions.batch import encode
 from fraudapp.decisions.log_records import log_records
 from models import characters
 from models.key_hash import key_partitions
-from models.parsing import parse
 from models.records import Decision
+from models.schema.schema import PAYSIM
 from tests.support.decisions import decision
 from tests.support.transactions import transaction
 
@@ -34,7 +34,7 @@ def record(written: Decision) -> ConsumerRecord[Any, Any]:
 @given(transaction_id=TEXTS, sender=TEXTS, receiver=TEXTS)
 def test_whatever_is_accepted_is_read_back(transaction_id: str, sender: str, receiver: str) -> None:
     sent = transaction(transaction_id, nameOrig=sender, nameDest=receiver)
-    taken = parse(msgspec.json.encode(sent))
+    taken = PAYSIM.parser.parse(msgspec.json.encode(sent))
     written = decision(taken.transaction_id, transaction=taken)
     (read,) = log_records([record(written)], PARTITIONS)
     assert read.decision == written

@@ -15,7 +15,7 @@ from sklearn.pipeline import Pipeline
 
 from models.artifact import Kind
 from models.errors import TrainingDataError
-from models.features import FEATURE_NAMES
+from models.schema.schema import PAYSIM
 from models.training.dataset import labelled
 from models.training.export import log_odds
 from models.training.rounding import rounded
@@ -133,7 +133,7 @@ def test_the_exported_model_equals_scikit_learn(
     matrix = labelled(small_frame).matrix
     slope, shift = small.calibration
     reference = slope * log_odds(small.pipeline, matrix) + shift
-    compiled = small.model.body.compiled(len(FEATURE_NAMES)).log_odds(matrix)
+    compiled = small.model.body.compiled(len(PAYSIM.features.names)).log_odds(matrix)
     np.testing.assert_allclose(compiled, reference, rtol=0, atol=1e-9)
 
 

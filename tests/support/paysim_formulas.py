@@ -1,24 +1,16 @@
-"""The features of the model: only values that are known before the money moves.
+"""PaySim's features in formulas of their own: what those compiled from its schema must equal.
 
-Both balances after the transaction are left out, since a caller who asks before acting does not
-have them. The label and the upstream flag are left out; the policy uses the flag. The step is left
-out because it leaks the label: the fraud of the data set comes at a constant rate. Training and
-serving share `from_columns`.
-
-Average precision does not suffer: with both new balances or the hour of the day it differs no more
-than between seeds. The four features that compare amount and balance matter most by far.
+They are the formulas that served before there were schemas.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from operator import attrgetter
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-
-from models.records import Transaction
 
 Matrix = NDArray[np.float32]
 
@@ -44,10 +36,6 @@ DRAINING: Final = frozenset({"CASH_OUT", "TRANSFER"})
 event, and a CASH_IN takes nothing out: a model that has never seen such rows would take them for a
 drain. Amounts of zero are no drain either, whatever the type."""
 
-FEATURE_CONTRACT: Final = "before-the-move/3"
-"""Names the formulas of this module and changes with them. A model that was trained under another
-contract is refused."""
-
 TYPE_CODES: Final = {"CASH_IN": 0, "CASH_OUT": 1, "DEBIT": 2, "TRANSFER": 3, "PAYMENT": 4}
 
 CENT: Final = 0.005  # half the smallest unit: amounts nearer than this are equal
@@ -57,7 +45,7 @@ _ONE_HOT_ROWS: Final = {kind: _ONE_HOT[code].tolist() for kind, code in TYPE_COD
 _fields = attrgetter("type", "amount", "oldbalanceOrg", "oldbalanceDest")
 
 
-def features(transactions: Sequence[Transaction]) -> Matrix:
+def features(transactions: Sequence[Any]) -> Matrix:
     """Return the feature matrix, float32 of shape (transactions, features), all finite.
 
     Raises `ValueError` for an unknown type and for amounts or balances that are negative or not

@@ -1,0 +1,1 @@
+"""Schemas: which fields a transaction has, and which features of it the model sees."""

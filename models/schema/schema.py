@@ -1,0 +1,87 @@
+"""A schema: the type of its transactions, its parser, its features and its reasons."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from operator import attrgetter
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from models.records import Decision, Transaction
+from models.schema import presets
+from models.schema.definition import Definition, Role
+from models.schema.features import Features
+from models.schema.parser import Parser
+from models.schema.reading import SchemaError, read
+from models.schema.reasons import Reasons
+from models.schema.transactions import transaction_type
+
+_DESCRIBING: Final = ("description", "columns", "path")
+"""Options of a field that change no feature."""
+_NAMED: Final = {"paysim-7e27310e5dba": "before-the-move/3"}
+"""Contracts by their hash that had a name before there were schemas."""
+
+
+class Schema:
+    """All that follows from a definition; immutable."""
+
+    def __init__(self, definition: Definition) -> None:
+        self.definition = definition
+        self.name = definition.name
+        self.contract = _contract(definition)
+        """Names the features and the fields that they are made of: a hash of both. A model that was
+        trained under another contract is refused."""
+        self.transaction: Any = transaction_type(definition)
+        """The struct of a transaction, a subclass of `Transaction`."""
+        self.decision: Any = Decision[self.transaction]  # type: ignore[name-defined]
+        """The type of a decision on one, for decoding."""
+        self.parser = Parser(definition, self.transaction)
+        self.features = Features(definition)
+        """Without what training learns."""
+        self.reasons = Reasons(definition)
+
+        self._flag = self.of_role("upstream_flag")
+
+    def of_role(self, role: Role) -> Callable[[Transaction], Any]:
+        """Return a function to the value of the field with a role; to None if there is none."""
+        name = self.definition.role(role)
+        return attrgetter(name) if name else lambda transaction: None
+
+    def is_flagged(self, transaction: Transaction) -> bool:
+        """Whether the sender's own rule has flagged a transaction."""
+        return bool(self._flag(transaction))
+
+
+def load(path: Path) -> Schema:
+    """Return the schema of a file; raises `SchemaError`."""
+    try:
+        content = path.read_bytes()
+    except OSError as exc:
+        raise SchemaError(str(path), [f"cannot be read: {exc.strerror}"]) from exc
+    return Schema(read(content, str(path)))
+
+
+def preset(name: str) -> Schema:
+    """Return a schema that comes with the program; raises `SchemaError`."""
+    if name not in (known := presets.names()):
+        raise SchemaError(name, [f"is no preset; there are {', '.join(known)}"])
+    return Schema(read(presets.content(name), name))
+
+
+def _contract(definition: Definition) -> str:
+    used = sorted(Features(definition).fields)
+    fields = {name: msgspec.to_builtins(definition.fields[name]) for name in used}
+    for each in fields.values():
+        for option in _DESCRIBING:
+            each.pop(option, None)
+    whole = {"fields": fields, "features": list(definition.features.items())}
+    content = msgspec.json.encode(whole, order="sorted")
+    name = f"{definition.name}-{hashlib.sha256(content).hexdigest()[:12]}"
+    return _NAMED.get(name, name)
+
+
+PAYSIM: Final = preset("paysim")
+"""The schema without a file of one's own."""
