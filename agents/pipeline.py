@@ -157,7 +157,9 @@ class Pipeline:
         with stage("read"):
             partitions = self._worker.topics.partitions
             inputs = [input_of(record, partitions) for record in records]
-            routed = route(inputs, self._settings.topic_partitions)
+            routed = route(
+                inputs, self._settings.topic_partitions, self._settings.transaction_schema
+            )
         with stage("admit"):
             found = self._look_up(partition_of(events), routed.valid, index)
         return PartitionBatch(
@@ -175,7 +177,7 @@ class Pipeline:
     def _score(self, parts: Sequence[PartitionBatch]) -> list[Decision]:
         """Decide all new inputs; those that the model cannot score are rejected."""
         how: Any = {"scorer": self._worker.scorer, "policy": self._worker.policy}
-        how["now"] = datetime.now(timezone.utc)
+        how |= {"now": datetime.now(timezone.utc), "schema": self._settings.transaction_schema}
         new = [each for part in parts for each in part.deduplicated.new]
         try:
             return decide(new, **how)

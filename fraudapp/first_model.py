@@ -16,7 +16,6 @@ from fraudapp.settings import Settings
 from models.artifact import Kind, ModelFileError, OtherFeatures
 from models.errors import TrainingDataError
 from models.files.lines import digest
-from models.schema.schema import PAYSIM
 from models.scorer import Scorer
 
 log = logging.getLogger(__name__)
@@ -37,7 +36,7 @@ def ready_scorer(settings: Settings, progress: Callable[[str], None]) -> Scorer:
     effect are logged as warnings. Raises `models.errors.TrainingDataError`,
     `models.artifact.ModelFileError`, or `OSError` if the data folder cannot be created.
     """
-    registry = ModelRegistry(settings.model_dir)
+    registry = ModelRegistry.of(settings)
     named = settings.model_version
     version = named or registry.active()
     if version is None:
@@ -61,7 +60,7 @@ def ready_scorer(settings: Settings, progress: Callable[[str], None]) -> Scorer:
 def without_effect(settings: Settings, version: str) -> Iterator[str]:
     """Yield a sentence for each setting of the first training that differs from `version`."""
     try:
-        card = ModelRegistry(settings.model_dir).card(version)
+        card = ModelRegistry.of(settings).card(version)
     except ModelFileError:
         return  # without a readable card, the model cannot be compared
     file, kind = settings.training_file, settings.model_kind
@@ -93,7 +92,7 @@ def train_and_activate(
     from models.training.train import train
 
     make_private(settings.data_dir)
-    registry = ModelRegistry(settings.model_dir)
+    registry = ModelRegistry.of(settings)
     file = _file(settings)
     try:
         trained = train(file, kind=kind or settings.model_kind, progress=progress, **options)
@@ -113,12 +112,12 @@ def _retrain(
 
     Another file would give another model, which nobody asked for.
     """
-    card = registry.card(outdated)
+    card, contract = registry.card(outdated), settings.transaction_schema.contract
     training, file = card.training, _file(settings)
     if training.get("data_sha256") != _digest(file):
         raise OtherFeatures(
             f"model {outdated} was trained on {training.get('data', 'another file')!r}, for "
-            f"features {card.feature_contract!r}, and this program computes {PAYSIM.contract!r}; "
+            f"features {card.feature_contract!r}, and this program computes {contract!r}; "
             "train it again on that file with `fraudapp train FILE`"
         )
     try:

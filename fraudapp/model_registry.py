@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
+from fraudapp.settings import Settings
 from models import artifact
 from models.artifact import Card, ModelFileError
-from models.schema.schema import PAYSIM
+from models.schema.schema import PAYSIM, Schema
 from models.scorer import Scorer
 
 if TYPE_CHECKING:  # serving does without scikit-learn and pandas, which are slow to import
@@ -18,8 +19,6 @@ if TYPE_CHECKING:  # serving does without scikit-learn and pandas, which are slo
 
 ACTIVE_FILE = "active"
 """File that names the active version."""
-OWN_ACTIVE_FILE = f"{ACTIVE_FILE}-{PAYSIM.contract.replace('/', '-')}"
-"""File that names it for these features, while `ACTIVE_FILE` names a model for others."""
 
 _CHOOSE = "choose one with `fraudapp models activate VERSION`"
 
@@ -28,14 +27,20 @@ class ModelRegistry:
     """Model versions in one folder, where the file `active` names the one that serves.
 
     That model may be for a program version with other features. Then the file stays as it is, so
-    that workers of that version can go on and restart. `OWN_ACTIVE_FILE` names the model of this
-    program.
+    that workers of that version can go on and restart. A file of its own, named after the
+    features, names the model of this program.
 
     Several processes may use the same folder, since versions and files are replaced atomically.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, schema: Schema = PAYSIM) -> None:
         self._root = root
+        self._schema = schema
+
+    @classmethod
+    def of(cls, settings: Settings) -> ModelRegistry:
+        """Return the registry of these settings, for the models of their schema."""
+        return cls(settings.model_dir, settings.transaction_schema)
 
     def versions(self) -> list[str]:
         """Return the names of all versions in order, those of damaged models included."""
@@ -62,11 +67,13 @@ class ModelRegistry:
                 return None
         except ModelFileError:
             return None
-        return version if artifact.is_for_another_program(self._root / version) else None
+        return (
+            version if artifact.is_for_another_program(self._root / version, self._schema) else None
+        )
 
     def load(self, version: str) -> Scorer:
         """Return the scorer of a version; raises `ModelFileError` if it is missing or unusable."""
-        return artifact.load(self._directory(version))
+        return artifact.load(self._directory(version), self._schema)
 
     def card(self, version: str) -> Card:
         """Return the model card of a version; raises `ModelFileError`."""
@@ -118,7 +125,8 @@ class ModelRegistry:
             ) from exc
 
     def _pointer(self) -> str:
-        return OWN_ACTIVE_FILE if self.outdated() else ACTIVE_FILE
+        contract = self._schema.contract.replace("/", "-")
+        return f"{ACTIVE_FILE}-{contract}" if self.outdated() else ACTIVE_FILE
 
     def _named(self, pointer: str) -> str | None:
         path = self._root / pointer

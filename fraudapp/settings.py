@@ -26,6 +26,7 @@ from fraudapp.config.rates import parse as parse_rates
 from fraudapp.config.tls import client_context
 from fraudapp.config.topic_names import clash, impossible
 from models.policy import Policy
+from models.schema.schema import PAYSIM, Schema
 
 __all__ = ["SECRETS", "Settings", "SettingsError", "described", "load", "unknown_variables"]
 
@@ -306,6 +307,11 @@ class Settings(BaseSettings):
     def broker_tls(self) -> bool:
         """Whether connections to Kafka use TLS."""
         return self.broker_security.endswith("SSL")
+
+    @property
+    def transaction_schema(self) -> Schema:
+        """The schema of the transactions."""
+        return PAYSIM
 
     @property
     def policy(self) -> Policy:

@@ -12,7 +12,7 @@ from msgspec import Meta, Struct, field
 
 from models.counts import Count
 from models.records import Decision, Outcome, Reason
-from models.schema.schema import PAYSIM
+from models.schema.schema import PAYSIM, Schema
 
 OUTCOMES: Final = (Outcome.APPROVE, Outcome.FLAG, Outcome.BLOCK)
 """The order in which a bucket counts them."""
@@ -25,10 +25,6 @@ Whole = Annotated[int, Meta(ge=1)]
 ByOutcome = Annotated[list[Count], Meta(min_length=len(OUTCOMES), max_length=len(OUTCOMES))]
 Bins = Annotated[list[Count], Meta(min_length=SCORE_BINS, max_length=SCORE_BINS)]
 
-_kind: Final = PAYSIM.of_role("kind")
-_amount: Final = PAYSIM.of_role("amount")
-_sender: Final = PAYSIM.of_role("sender")
-_receiver: Final = PAYSIM.of_role("receiver")
 _moment: Final = attrgetter("decided_at")
 _outcome: Final = attrgetter("decision")
 _score: Final = attrgetter("score")
@@ -42,10 +38,11 @@ class Blocked(Struct, frozen=True):
     """Seconds since 1970."""
     score: float
     reasons: list[Reason]
-    type: str
-    amount: float
-    origin: str
-    destination: str
+    type: str | None
+    """None, as the others, if the schema has no field with that role."""
+    amount: float | None
+    origin: str | None
+    destination: str | None
 
 
 class Buckets(Struct):
@@ -95,7 +92,7 @@ class Activity(Struct):
     first_decided_at: float | None = None
     """Time of the first decision in the log, seconds since 1970; None if there is none."""
 
-    def add(self, decisions: Sequence[Decision]) -> list[int]:
+    def add(self, decisions: Sequence[Decision], schema: Schema = PAYSIM) -> list[int]:
         """Add decisions in the order of the log; returns their counts in that of `OUTCOMES`."""
         total = [0] * len(OUTCOMES)
         if not decisions:
@@ -116,7 +113,8 @@ class Activity(Struct):
         self.scores = [a + b for a, b in zip(self.scores, added, strict=True)]
         if total[OUTCOMES.index(Outcome.BLOCK)]:
             blocked = [each for each in decisions if each.decision is Outcome.BLOCK]
-            self.blocked = [*self.blocked, *map(_blocked, blocked[-MAX_BLOCKED:])][-MAX_BLOCKED:]
+            latest = [_blocked(each, schema) for each in blocked[-MAX_BLOCKED:]]
+            self.blocked = [*self.blocked, *latest][-MAX_BLOCKED:]
         return total
 
 
@@ -163,22 +161,24 @@ def recent(partitions: Iterable[Activity], now: float) -> Recent:
     )
 
 
-def mask(account: str) -> str:
+def mask(account: str | None) -> str | None:
     """Mask an account id: only its first and its last two characters are shown."""
+    if account is None:
+        return None
     return f"{account[:1]}•••{account[-2:]}" if len(account) > 5 else "•••"
 
 
-def _blocked(decision: Decision) -> Blocked:
+def _blocked(decision: Decision, schema: Schema) -> Blocked:
     transaction = decision.transaction
     return Blocked(
         transaction_id=decision.transaction_id,
         decided_at=decision.decided_at.timestamp(),
         score=decision.score,
         reasons=decision.reasons,
-        type=_kind(transaction),
-        amount=_amount(transaction),
-        origin=mask(_sender(transaction)),
-        destination=mask(_receiver(transaction)),
+        type=schema.kind(transaction),
+        amount=schema.amount(transaction),
+        origin=mask(schema.sender(transaction)),
+        destination=mask(schema.receiver(transaction)),
     )
 
 

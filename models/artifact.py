@@ -22,7 +22,7 @@ from models.ensemble import Trees
 from models.errors import NeedsOperator
 from models.linear import Linear
 from models.schema.probing import probe_columns
-from models.schema.schema import PAYSIM
+from models.schema.schema import PAYSIM, Schema
 from models.scorer import CompiledModel, Scorer
 
 MODEL_FILE = "model.json"
@@ -80,10 +80,10 @@ def version_of(content: bytes, kind: Kind) -> str:
     return f"{kind}-{_digest(content)}"
 
 
-def probe(model: CompiledModel) -> None:
+def probe(model: CompiledModel, schema: Schema = PAYSIM) -> None:
     """Score and explain rows of every type and size; raises `ValueError` if one is not finite."""
-    columns = probe_columns(PAYSIM.definition, PAYSIM.features.fields)
-    matrix = PAYSIM.features.from_columns(columns)
+    columns = probe_columns(schema.definition, schema.features.fields)
+    matrix = schema.features.from_columns(columns)
     with np.errstate(all="ignore"):  # the results are checked below
         scores, parts = model.log_odds(matrix), model.contributions(matrix)
     if not (np.isfinite(scores).all() and np.isfinite(parts).all() and isfinite(model.expected)):
@@ -133,7 +133,7 @@ def save(
     return version
 
 
-def load(directory: Path) -> Scorer:
+def load(directory: Path, schema: Schema = PAYSIM) -> Scorer:
     """Load the scorer of one version.
 
     Raises `ModelFileError` for a file that is damaged, does not match its name, was trained on
@@ -142,35 +142,35 @@ def load(directory: Path) -> Scorer:
     path = directory / MODEL_FILE
     content = _content(path)
     header = _decoded(path, content, _Header)
-    names = list(PAYSIM.features.names)
-    if header.feature_contract == PAYSIM.contract and header.features != names:
+    names = list(schema.features.names)
+    if header.feature_contract == schema.contract and header.features != names:
         raise OtherFeatures(
-            f"{path} has other features than {PAYSIM.contract!r}, or in another order: "
+            f"{path} has other features than {schema.contract!r}, or in another order: "
             f"{', '.join(header.features)}; train it again: `fraudapp train FILE`"
         )
-    if header.feature_contract != PAYSIM.contract:
+    if header.feature_contract != schema.contract:
         raise OtherFeatures(
             f"{path} was trained on features {header.feature_contract!r} and this program computes "
-            f"{PAYSIM.contract!r}; train it again with this version: `fraudapp train FILE`"
+            f"{schema.contract!r}; train it again with this version: `fraudapp train FILE`"
         )
     try:
-        compiled = _decoded(path, content, Model).body.compiled(len(PAYSIM.features.names))
-        probe(compiled)
+        compiled = _decoded(path, content, Model).body.compiled(len(names))
+        probe(compiled, schema)
     except ValueError as error:
         raise ModelFileError(
             f"{path} holds an unusable model ({error}); train it again, or activate another model"
         ) from error
-    return Scorer(directory.name, compiled)
+    return Scorer(directory.name, compiled, schema)
 
 
-def is_for_another_program(directory: Path) -> bool:
+def is_for_another_program(directory: Path, schema: Schema = PAYSIM) -> bool:
     """Whether it is an intact model of a program version that computes other features."""
     path = directory / MODEL_FILE
     try:
         contract = _decoded(path, _content(path), _Header).feature_contract
     except ModelFileError:
         return False
-    return contract != PAYSIM.contract
+    return contract != schema.contract
 
 
 def load_card(directory: Path) -> Card:

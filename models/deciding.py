@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.inputs import ValidInput
-from models.policy import FLAGGED_UPSTREAM, Policy
+from models.policy import Policy
 from models.records import Decision, Outcome, Reason, Transaction
-from models.schema.schema import PAYSIM
+from models.schema.schema import PAYSIM, Schema
 
 
 class BatchScorer(Protocol):
@@ -32,7 +32,12 @@ class BatchScorer(Protocol):
 
 
 def decide(
-    candidates: Sequence[ValidInput], *, scorer: BatchScorer, policy: Policy, now: datetime
+    candidates: Sequence[ValidInput],
+    *,
+    scorer: BatchScorer,
+    policy: Policy,
+    now: datetime,
+    schema: Schema = PAYSIM,
 ) -> list[Decision]:
     """Decide each candidate; the decisions are in the same order.
 
@@ -42,11 +47,12 @@ def decide(
     transactions = [candidate.transaction for candidate in candidates]
     origins = [candidate.input.origin for candidate in candidates]
     scores = scorer.score(transactions).tolist()
+    flagged = [*map(schema.is_flagged, transactions)]
     outcomes = [
-        policy.decide(score, flagged_upstream=PAYSIM.is_flagged(transaction))
-        for transaction, score in zip(transactions, scores, strict=True)
+        policy.decide(score, flagged_upstream=flag)
+        for flag, score in zip(flagged, scores, strict=True)
     ]
-    reasons = _reasons(transactions, outcomes, scorer)
+    reasons = _reasons(transactions, outcomes, flagged, scorer, schema)
     model_version, policy_version = scorer.version, policy.version
     return [
         Decision(
@@ -69,26 +75,35 @@ def decide(
 
 
 def unscored(
-    candidates: Sequence[ValidInput], *, scorer: BatchScorer, policy: Policy, now: datetime
+    candidates: Sequence[ValidInput],
+    *,
+    scorer: BatchScorer,
+    policy: Policy,
+    now: datetime,
+    schema: Schema = PAYSIM,
 ) -> dict[str, str]:
     """Return why candidates have no score, by id, after `decide` has raised on all of them."""
     found = {}
     for each in candidates:
         try:
-            decide([each], scorer=scorer, policy=policy, now=now)
+            decide([each], scorer=scorer, policy=policy, now=now, schema=schema)
         except ValueError as exc:
             found[each.transaction.transaction_id] = f"{scorer.version}: {exc}"
     return found
 
 
 def _reasons(
-    transactions: Sequence[Transaction], outcomes: Sequence[Outcome], scorer: BatchScorer
+    transactions: Sequence[Transaction],
+    outcomes: Sequence[Outcome],
+    flagged: Sequence[bool],
+    scorer: BatchScorer,
+    schema: Schema,
 ) -> dict[int, list[Reason]]:
     stopped = [row for row, outcome in enumerate(outcomes) if outcome is not Outcome.APPROVE]
     if not stopped:
         return {}
     explained = scorer.explain(transactions, stopped)
     return {
-        row: [FLAGGED_UPSTREAM, *reasons][:3] if PAYSIM.is_flagged(transactions[row]) else reasons
+        row: [schema.flagged_upstream, *reasons][:3] if flagged[row] else reasons
         for row, reasons in zip(stopped, explained, strict=True)
     }

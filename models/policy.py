@@ -2,15 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 from msgspec import Struct
 
-from models.records import Outcome, Reason
-
-FLAGGED_UPSTREAM: Final = Reason(
-    "FLAGGED_UPSTREAM", "The sender's own rule flagged this transaction (isFlaggedFraud).", 0.0
-)
+from models.records import Outcome
 
 
 class Policy(Struct, frozen=True):

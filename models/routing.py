@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from models.inputs import Input, Rejection, ValidInput
 from models.key_hash import key_partitions
 from models.parsing import InvalidTransaction
-from models.schema.schema import PAYSIM
+from models.schema.schema import PAYSIM, Schema
 
 
 @dataclass
@@ -23,7 +23,7 @@ class Routed:
     """Inputs that are not valid transactions."""
 
 
-def route(inputs: Sequence[Input], partitions: int) -> Routed:
+def route(inputs: Sequence[Input], partitions: int, schema: Schema = PAYSIM) -> Routed:
     """Parse inputs of a topic with so many partitions, and compare partition and key partition.
 
     All inputs with the same id have to meet in one partition, where they are decided one after the
@@ -31,7 +31,7 @@ def route(inputs: Sequence[Input], partitions: int) -> Routed:
     them to any partition.
     """
     routed = Routed()
-    valid, parse = [], PAYSIM.parser.parse
+    valid, parse = [], schema.parser.parse
     for each in inputs:
         try:
             valid.append(ValidInput(parse(each.raw), each))

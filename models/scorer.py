@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from models.records import Reason, Transaction
 from models.schema.features import Matrix
-from models.schema.schema import PAYSIM
+from models.schema.schema import PAYSIM, Schema
 
 Floats = NDArray[np.float64]
 
@@ -35,9 +35,11 @@ class CompiledModel(Protocol):
 class Scorer:
     """A trained model, ready to serve. It is immutable."""
 
-    def __init__(self, version: str, model: CompiledModel) -> None:
+    def __init__(self, version: str, model: CompiledModel, schema: Schema = PAYSIM) -> None:
         self.version = version
         self._model = model
+        self._features = schema.features
+        self._reasons = schema.reasons
 
     def score(self, transactions: Sequence[Transaction]) -> Floats:
         """Return probabilities of fraud, float64 in 0..1, shape (n,), in the order given.
@@ -45,7 +47,7 @@ class Scorer:
         A row's score does not depend on its neighbours. Raises `ValueError` for numbers and types
         that parsing refuses, and for a score that is not a number.
         """
-        return self.score_matrix(PAYSIM.features.matrix(transactions))
+        return self.score_matrix(self._features.matrix(transactions))
 
     def score_matrix(self, matrix: Matrix) -> Floats:
         """The same for rows whose features are computed already."""
@@ -61,7 +63,7 @@ class Scorer:
         chosen = [transactions[row] for row in rows]
         if not chosen:
             return []
-        matrix, reasons = PAYSIM.features.matrix(chosen), PAYSIM.reasons
+        matrix, reasons = self._features.matrix(chosen), self._reasons
         amounts = reasons.grouped(self._model.contributions(matrix)).tolist()
         return [
             reasons.strongest(*each) for each in zip(chosen, matrix.tolist(), amounts, strict=True)

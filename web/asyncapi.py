@@ -8,7 +8,6 @@ from faust import web
 
 from fraudapp import __version__
 from fraudapp.settings import Settings
-from models.schema.schema import PAYSIM
 from web import examples
 from web.components import REF, components
 from web.views import View, route
@@ -25,7 +24,8 @@ class AsyncApi(View):
 
 def document(settings: Settings) -> dict[str, Any]:
     """Return the AsyncAPI document of this application."""
-    described = components((PAYSIM.transaction, PAYSIM.decision))
+    schema = settings.transaction_schema
+    described = components((schema.transaction, schema.decision))
     return {
         "asyncapi": "3.0.0",
         "info": {

@@ -17,7 +17,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 
 from models.parsing import InvalidTransaction
 from models.records import FieldError, Transaction
-from models.schema.schema import PAYSIM
+from models.schema.schema import Schema
 from models.splitting import MAX_ITEM_BYTES, MAX_ITEMS, TooManyItems, items
 from web.connection import BodyTooLarge, BodyTooSlow, Connection
 from web.problems import RETRY_AFTER_SECONDS, Problem
@@ -88,17 +88,17 @@ async def read(request: aiohttp_web.Request) -> bytes:
     return bytes(body)
 
 
-def one(body: bytes) -> Transaction:
+def one(body: bytes, schema: Schema) -> Transaction:
     """Parse a body of one transaction; raises `Problem` if it is too large or invalid."""
     if len(body) > MAX_ITEM_BYTES:
         raise Problem(413, f"the size of a transaction is at most {MAX_ITEM_BYTES:,} bytes")
     try:
-        return PAYSIM.parser.parse(body)
+        return schema.parser.parse(body)
     except InvalidTransaction as exc:
         raise _invalid(error.as_json() for error in exc.errors) from exc
 
 
-async def many(body: bytes) -> list[Transaction]:
+async def many(body: bytes, schema: Schema) -> list[Transaction]:
     """Parse a body that is an array of transactions; raises `Problem` if any of them is invalid."""
     try:
         parts = [part async for _, part in _in_turns(items(body))]
@@ -110,7 +110,7 @@ async def many(body: bytes) -> list[Transaction]:
     errors: list[dict[str, Any]] = []
     async for index, part in _in_turns(parts):
         try:
-            transactions.append(_sized(part))
+            transactions.append(_sized(part, schema))
         except InvalidTransaction as exc:
             errors.extend({"index": index, **error.as_json()} for error in exc.errors)
             if len(errors) >= MAX_LISTED_ERRORS:
@@ -170,10 +170,10 @@ def _wbits(request: aiohttp_web.Request) -> int | None:
     return _WBITS[encodings.pop()]
 
 
-def _sized(part: bytes) -> Transaction:
+def _sized(part: bytes, schema: Schema) -> Transaction:
     if len(part) > MAX_ITEM_BYTES:
         raise InvalidTransaction([FieldError("", f"has more than {MAX_ITEM_BYTES:,} bytes")])
-    return PAYSIM.parser.parse(part)
+    return schema.parser.parse(part)
 
 
 def _too_large(limit: int) -> Problem:

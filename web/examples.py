@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import msgspec
 
-from models.policy import FLAGGED_UPSTREAM
+from models.schema.schema import PAYSIM
 
 TRANSACTION: Final[dict[str, Any]] = {
     "transaction_id": "demo-1",
@@ -34,7 +34,7 @@ DECISION: Final[dict[str, Any]] = {
     "transaction_id": "demo-1",
     "decision": "BLOCK",
     "score": 0.98,
-    "reasons": [msgspec.to_builtins(FLAGGED_UPSTREAM)],
+    "reasons": [msgspec.to_builtins(PAYSIM.flagged_upstream)],
     "model_version": "gradient_boosting-0123456789ab",
     "policy_version": "flag-0.5-block-0.8",
     "decided_at": "2026-03-04T05:06:07.890123Z",

@@ -12,15 +12,12 @@ from fraudapp import __version__
 from fraudapp.settings import Settings
 from models.characters import ALLOWED_CHARACTERS
 from models.records import MAX_TEXT_CHARACTERS
-from models.schema.schema import PAYSIM
 from models.splitting import MAX_ITEMS
 from web import examples, schemas
 from web.components import REF, components
 from web.views import MAX_WAIT_SECONDS, View, route
 
 ANSWERS: Final = (
-    PAYSIM.transaction,
-    PAYSIM.decision,
     schemas.Pending,
     schemas.Conflict,
     schemas.ProblemDocument,
@@ -62,7 +59,8 @@ class OpenApi(View):
 
 def document(settings: Settings) -> dict[str, Any]:
     """Return the OpenAPI document of this worker."""
-    described = components(ANSWERS)
+    schema = settings.transaction_schema
+    described = components((schema.transaction, schema.decision, *ANSWERS))
     schemes = {"bearer": {"type": "http", "scheme": "bearer"}}
     schemes["header"] = {"type": "apiKey", "in": "header", "name": "X-API-Key"}
     return {

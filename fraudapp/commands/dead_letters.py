@@ -20,7 +20,7 @@ from fraudapp.settings import Settings, load
 from models.characters import legible
 from models.inputs import Cause
 from models.parsing import InvalidTransaction
-from models.schema.schema import PAYSIM
+from models.schema.schema import Schema
 
 T = TypeVar("T")
 
@@ -111,7 +111,7 @@ def replay_dead_letters(
     if bool(names) + everything + (reason is not None) != 1:
         raise click.UsageError("name the dead letters (PARTITION:OFFSET), or use --reason or --all")
     settings = load()
-    repaired = _repaired(names, value, value_file)
+    repaired = _repaired(settings.transaction_schema, names, value, value_file)
     if names:
         letters = [_find(settings, name) for name in names]
         replayed = _run(settings, replay(settings, letters, repaired))
@@ -123,7 +123,9 @@ def replay_dead_letters(
         raise click.ClickException("\n".join(map(legible, replayed.refused)))
 
 
-def _repaired(names: tuple[str, ...], value: str | None, value_file: Path | None) -> bytes | None:
+def _repaired(
+    schema: Schema, names: tuple[str, ...], value: str | None, value_file: Path | None
+) -> bytes | None:
     """Return the repaired transaction after a check, or None to replay them as they are."""
     if value is None and value_file is None:
         return None
@@ -133,7 +135,7 @@ def _repaired(names: tuple[str, ...], value: str | None, value_file: Path | None
         raise click.UsageError("a repaired value goes with the name of exactly one dead letter")
     raw = value_file.read_bytes() if value_file else (value or "").encode()
     try:
-        PAYSIM.parser.parse(raw)
+        schema.parser.parse(raw)
     except InvalidTransaction as exc:
         raise click.ClickException(f"the repaired transaction is still invalid: {exc}") from exc
     return raw

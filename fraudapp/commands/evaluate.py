@@ -129,7 +129,7 @@ def _scorer(settings: Settings, version: str | None) -> Scorer:
     try:
         if version is None:
             return ready_scorer(settings, click.echo)
-        return ModelRegistry(settings.model_dir).load(version)
+        return ModelRegistry.of(settings).load(version)
     except (TrainingDataError, ModelFileError) as exc:
         raise click.ClickException(str(exc)) from exc
     except OSError as exc:

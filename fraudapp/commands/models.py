@@ -19,7 +19,7 @@ def command() -> None:
 def list_models() -> None:
     """List the versions; a star marks the one that serves."""
     settings = load()
-    registry = ModelRegistry(settings.model_dir)
+    registry = ModelRegistry.of(settings)
     serving, problem = settings.model_version, ""
     try:
         serving = serving or registry.active()
@@ -43,7 +43,7 @@ def activate(version: str) -> None:
     """Let VERSION serve, if it is sound; workers use it when they start."""
     try:
         settings = load()
-        ModelRegistry(settings.model_dir).activate(version)
+        ModelRegistry.of(settings).activate(version)
     except ModelFileError as exc:
         raise click.ClickException(str(exc)) from exc
     print_active(settings, version)

@@ -55,7 +55,7 @@ def command(
     )
 
     settings = load()
-    registry = ModelRegistry(settings.model_dir)
+    registry = ModelRegistry.of(settings)
     try:
         trained = train(
             file or settings.training_file or data.sample_path(),

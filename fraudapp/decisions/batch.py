@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 
 import msgspec
 
 from models.records import Decision
-from models.schema.schema import PAYSIM
 
 encode = msgspec.json.Encoder().encode
-"""Return a decision as JSON: the same bytes in the log, the index and every sink."""
+"""Return a decision as JSON: the same bytes in the log, the index and every sink.
 
-decode: Callable[[bytes | str], Decision] = msgspec.json.Decoder(PAYSIM.decision).decode
-"""Return the decision that JSON of `encode` holds; raises `msgspec.DecodeError`."""
+`models.schema.schema.Schema.decode` reads them.
+"""
 
 
 class Batch:

@@ -15,7 +15,7 @@ from typing import Final, cast
 from msgspec import json, msgpack
 from rocksdict import Rdict, WriteBatch
 
-from fraudapp.decisions.batch import Batch, decode
+from fraudapp.decisions.batch import Batch
 from fraudapp.decisions.fingerprints import Fingerprint, digest_of, fingerprint_of, unpacked
 from fraudapp.decisions.index_options import NO_WAL, options
 from fraudapp.decisions.log_identity import LogIdentity
@@ -25,6 +25,7 @@ from fraudapp.process.disk import IN_USE, DiskFull, DiskUnusable, discard, in_us
 from models.activity import Activity, by_outcome
 from models.errors import NeedsOperator, Retryable
 from models.records import Decision
+from models.schema.schema import PAYSIM, Schema
 
 log = logging.getLogger(__name__)
 
@@ -95,7 +96,12 @@ class DecisionIndex:
     """Rates, scores and latest blocks of the decisions."""
 
     def __init__(
-        self, folder: Path, identity: LogIdentity | None = None, *, files: int = -1
+        self,
+        folder: Path,
+        identity: LogIdentity | None = None,
+        *,
+        files: int = -1,
+        schema: Schema = PAYSIM,
     ) -> None:
         """Open the index in `folder`, or create an empty one there.
 
@@ -107,6 +113,7 @@ class DecisionIndex:
         self.folder = folder
         self._identity = identity
         self._files = files
+        self._schema = schema
         self.made_anew = False
         """Whether the files in the folder could not be used, and the index began empty."""
         try:
@@ -190,7 +197,7 @@ class DecisionIndex:
         """Return the decisions on these ids, by id; an id without a decision is left out."""
         with self._index_errors():
             values = self._values(transaction_ids)
-            return {id_: decode(value[_OFFSET_BYTES:]) for id_, value in values}
+            return {id_: self._schema.decode(value[_OFFSET_BYTES:]) for id_, value in values}
 
     def before(self, offset: int, transaction_ids: Iterable[str]) -> set[str]:
         """Return the ids whose decision is in the log before an offset."""
@@ -211,7 +218,7 @@ class DecisionIndex:
             return [
                 record.decision
                 if int.from_bytes(value[:_OFFSET_BYTES], "big") == record.offset
-                else decode(value[_OFFSET_BYTES:])
+                else self._schema.decode(value[_OFFSET_BYTES:])
                 for record, value in zip(records, values, strict=True)
                 if value is not None
             ]
@@ -263,7 +270,7 @@ class DecisionIndex:
         end: int,
         fingerprint: Fingerprint | None,
     ) -> None:
-        self.counts.update(by_outcome(self.activity.add(decisions)))
+        self.counts.update(by_outcome(self.activity.add(decisions, self._schema)))
         batch = WriteBatch(raw_mode=True)
         for key, offset, encoded in rows:
             batch.put(key, offset.to_bytes(_OFFSET_BYTES, "big") + encoded)

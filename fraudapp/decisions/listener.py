@@ -41,6 +41,7 @@ class DecisionListener(Service):
     def __init__(self, settings: Settings, waiters: DecisionWaiters) -> None:
         self._waiters = waiters
         self._topic = settings.decisions_topic
+        self._schema = settings.transaction_schema
         self._partitions = settings.topic_partitions
         self._reading = Operation(f"listening to {self._topic} for decisions of other workers")
         self._finding_ends = PartitionReads(self._topic, " to find its end")
@@ -156,7 +157,7 @@ class DecisionListener(Service):
         self._recent[partition].add(keys, [record.offset for record in records])
         if self._waiters.has_waiters():
             awaited = (record for record in records if self._is_awaited(record.key))
-            found = log_records(awaited, self._partitions)
+            found = log_records(awaited, self._partitions, self._schema)
             self._waiters.notify(each.decision for each in found)
 
     def _is_awaited(self, key: bytes | None) -> bool:

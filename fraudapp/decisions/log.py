@@ -76,6 +76,7 @@ class DecisionLog:
         self._partitions = settings.topic_partitions
         self._application = settings.app_id
         self._topic = settings.decisions_topic
+        self._schema = settings.transaction_schema
         self._topic_id = ""
         self._folder: Path = settings.data_dir / "ledger"
         self._reader = LogReader(settings)
@@ -279,6 +280,7 @@ class DecisionLog:
             self._folder / f"partition-{partition}",
             identity,
             files=open_files.of_index(self._partitions),
+            schema=self._schema,
         )
         if index.made_anew:
             self._fresh_until[partition] = inf

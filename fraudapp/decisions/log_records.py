@@ -11,14 +11,13 @@ from typing import Final, NamedTuple
 
 from aiokafka import ConsumerRecord
 
-from fraudapp.decisions.batch import decode
 from fraudapp.decisions.fingerprints import Fingerprint, fingerprint_of
 from fraudapp.kafka.foreign_records import report_foreign_record
 from models.characters import allowed_to_others
 from models.key_hash import key_partitions
 from models.parsing import UNREADABLE
 from models.records import Decision
-from models.schema.schema import PAYSIM
+from models.schema.schema import PAYSIM, Schema
 
 _ZERO: Final = timedelta()
 _YEARS: Final = range(1970, 9_999)
@@ -38,13 +37,15 @@ class LogRecord(NamedTuple):
         return fingerprint_of(self.offset, self.decision.transaction_id, self.encoded)
 
 
-def log_records(raw: Iterable[ConsumerRecord], partitions: int) -> list[LogRecord]:
+def log_records(
+    raw: Iterable[ConsumerRecord], partitions: int, schema: Schema = PAYSIM
+) -> list[LogRecord]:
     """Return the decisions among records of the decisions topic, which has so many `partitions`.
 
     A decision that a worker wrote has its transaction id as the key, is in the key partition of
     that id, and can be saved in every sink. All other records are skipped, with a log message.
     """
-    found = [(each, record) for each in raw if (record := _decoded(each))]
+    found = [(each, record) for each in raw if (record := _decoded(each, schema))]
     expected = key_partitions([record.decision.transaction_id for _, record in found], partitions)
     records = []
     for (each, record), key_partition in zip(found, expected, strict=True):
@@ -55,19 +56,19 @@ def log_records(raw: Iterable[ConsumerRecord], partitions: int) -> list[LogRecor
     return records
 
 
-def _decoded(raw: ConsumerRecord) -> LogRecord | None:
+def _decoded(raw: ConsumerRecord, schema: Schema) -> LogRecord | None:
     try:
-        decision = decode(raw.value)
+        decision = schema.decode(raw.value)
     except (*UNREADABLE, TypeError) as exc:
         _skip(raw, f"it is no decision: {exc}")
         return None
-    if flaw := _flaw(raw, decision):
+    if flaw := _flaw(raw, decision, schema):
         _skip(raw, flaw)
         return None
     return LogRecord(raw.offset, decision, raw.value)
 
 
-def _flaw(raw: ConsumerRecord, decision: Decision) -> str | None:
+def _flaw(raw: ConsumerRecord, decision: Decision, schema: Schema) -> str | None:
     """Return why no worker can have written this decision; None if one can."""
     if raw.key != decision.transaction_id.encode():
         return "its key is not its transaction_id"
@@ -75,7 +76,7 @@ def _flaw(raw: ConsumerRecord, decision: Decision) -> str | None:
         return "its transaction has another transaction_id"
     if decision.decided_at.utcoffset() != _ZERO or decision.decided_at.year not in _YEARS:
         return f"decided_at {decision.decided_at.isoformat()} is no time of a worker's clock"
-    if not allowed_to_others(PAYSIM.parser.texts(decision.transaction)):
+    if not allowed_to_others(schema.parser.texts(decision.transaction)):
         return "its transaction holds characters that are refused"
     # The escape in the JSON is a quick test. It also matches the text of a backslash and "u0000",
     # so the decoded texts decide.

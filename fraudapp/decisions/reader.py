@@ -57,6 +57,7 @@ class LogReader:
         `options` are those of aiokafka's consumer.
         """
         self._topic = settings.decisions_topic
+        self._schema = settings.transaction_schema
         self._partitions = settings.topic_partitions
         self._turn = asyncio.Lock()
         self._positions: dict[int, int] = {}  # offset at which the last read of a partition ended
@@ -148,7 +149,7 @@ class LogReader:
                     # A fetch begins elsewhere if the log has lost its records at `start`.
                     raw = [e for e in fetched.get(tp, ()) if start <= e.offset < end]
                     sound = list(takewhile(lambda e: type(e.value) is not Damaged, raw))
-                    if records := log_records(sound, self._partitions):
+                    if records := log_records(sound, self._partitions, self._schema):
                         yield records
                     if len(sound) < len(raw):
                         raise LogDamaged(

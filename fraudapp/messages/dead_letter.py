@@ -14,7 +14,7 @@ from fraudapp.messages.publish import FORM, LOST, REENCODED
 from models.errors import Rejected
 from models.key_hash import key_partitions, partition_of
 from models.parsing import InvalidTransaction
-from models.schema.schema import PAYSIM
+from models.schema.schema import PAYSIM, Schema
 
 
 class CannotReplay(Rejected):
@@ -94,14 +94,16 @@ def check(letter: DeadLetter, topic: str, repaired: bool) -> None:
         )
 
 
-def destination(letter: DeadLetter, value: bytes | None, partitions: int) -> int:
+def destination(
+    letter: DeadLetter, value: bytes | None, partitions: int, schema: Schema = PAYSIM
+) -> int:
     """Return the partition, of a topic with so many, to which a dead letter is replayed.
 
     `value` is the value to be sent, raw or repaired. The result is the key partition of its
     transaction id; else that of the record key; else the partition that it came from.
     """
     try:
-        return key_partitions([PAYSIM.parser.parse(value).transaction_id], partitions)[0]
+        return key_partitions([schema.parser.parse(value).transaction_id], partitions)[0]
     except InvalidTransaction:
         pass
     if letter.key is not None and "key-bytes" not in letter.lost:

@@ -52,7 +52,7 @@ async def replay(
         try:
             await producer.start()
             too_large = await asyncio.wait_for(
-                _send(producer, topic, sendable, repaired), REPLAY_TIMEOUT
+                _send(producer, settings, sendable, repaired), REPLAY_TIMEOUT
             )
         except asyncio.TimeoutError:
             raise KafkaTimeoutError(f"not done after {REPLAY_TIMEOUT:g} s") from None
@@ -66,9 +66,13 @@ async def replay(
 
 
 async def _send(
-    producer: BatchProducer, topic: str, letters: Sequence[DeadLetter], repaired: bytes | None
+    producer: BatchProducer,
+    settings: Settings,
+    letters: Sequence[DeadLetter],
+    repaired: bytes | None,
 ) -> list[DeadLetter]:
     """Send dead letters, and return those that are too large for the topic."""
+    topic, schema = settings.transactions_topic, settings.transaction_schema
     partitions = await producer.partitions(topic)
     messages: defaultdict[int, list[Message]] = defaultdict(list)
     letter_by_message: dict[int, DeadLetter] = {}
@@ -77,7 +81,7 @@ async def _send(
         key = None if "key-bytes" in letter.lost else letter.key
         message = Message((key, value, []))
         letter_by_message[id(message)] = letter
-        messages[destination(letter, value, partitions)].append(message)
+        messages[destination(letter, value, partitions, schema)].append(message)
     refused = [
         each
         for partition, batch in messages.items()

@@ -76,7 +76,7 @@ async def publish(settings: Settings, report: DailyReport) -> str:
 def _compared(settings: Settings, drift: Drift) -> Drift:
     version = drift.model_version
     try:
-        training = ModelRegistry(settings.model_dir).card(version).training
+        training = ModelRegistry.of(settings).card(version).training
     except ModelFileError:
         unknown = f"there is no card of the model in {settings.model_dir}"
         return msgspec.structs.replace(drift, unknown=unknown)

@@ -22,6 +22,7 @@ class Sinks:
             prefix=settings.app_id,
             ttl=settings.redis_ttl,
             ca_file=settings.redis_ca_file,
+            schema=settings.transaction_schema,
         )
         self.postgres = PostgresSink(
             settings.postgres_url.get_secret_value(),

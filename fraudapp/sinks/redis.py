@@ -5,18 +5,20 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any, Final
 
+import msgspec
 from redis.asyncio import Redis
 from redis.exceptions import AuthenticationError, NoPermissionError, ResponseError
 
 from fraudapp.config.tls import causes, untrusted
-from fraudapp.decisions.batch import Batch, decode
+from fraudapp.decisions.batch import Batch
 from fraudapp.sinks.base import unavailable
 from fraudapp.sinks.redis_nodes import FAILURES, Client, connect, each, outdated
 from models.records import Decision
+from models.schema.schema import PAYSIM, Schema
 
 _SCANNED_KEYS: Final = 1_000  # that a purge looks at in one round trip
 # One command for a whole batch. A pipeline costs the client much more, for packing the commands and
@@ -44,12 +46,14 @@ class RedisSink:
         ttl: int,
         ca_file: Path | None = None,
         timeout: float = 2.0,
+        schema: Schema = PAYSIM,
     ) -> None:
         """`ca_file` has the authorities that are trusted where the URL is `rediss://`.
 
         `timeout` is in seconds, for each answer of the server.
         """
         self._url = url
+        self._decode = schema.decode
         self._tls: dict[str, Any] = {"ssl_ca_certs": str(ca_file)} if ca_file else {}
         self._timeout = timeout
         self._prefix = prefix
@@ -88,7 +92,7 @@ class RedisSink:
         """Return a decision; None if there is none, or it has expired. Raises `SinkUnavailable`."""
         async with self._client() as redis:
             encoded = await redis.get(self._decision_key(transaction_id))
-        return None if encoded is None else decode(encoded)
+        return None if encoded is None else self._decode(encoded)
 
     async def accept(self, transaction_ids: list[str]) -> None:
         """Note transactions that were accepted and are pending; raises `SinkUnavailable`."""
@@ -145,12 +149,21 @@ class RedisSink:
         return f"{self._prefix}:accepted:{transaction_id}"
 
 
+class _Decided(msgspec.Struct):
+    """The part of a decision that tells its day."""
+
+    decided_at: datetime
+
+
+_decided: Final = msgspec.json.Decoder(_Decided).decode
+
+
 async def _purge(redis: Client, keys: list[bytes], before: date, dry_run: bool) -> int:
     values = await each(redis, [("GET", key) for key in keys])
     old = [
         key
         for key, value in zip(keys, values, strict=True)
-        if value is not None and decode(value).decided_at.date() < before
+        if value is not None and _decided(value).decided_at.date() < before
     ]
     if not dry_run:
         await each(redis, [("UNLINK", key) for key in old])

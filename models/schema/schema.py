@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import msgspec
 
-from models.records import Decision, Transaction
+from models.records import Decision, Reason, Transaction
 from models.schema import presets
 from models.schema.definition import Definition, Role
 from models.schema.features import Features
@@ -21,6 +21,7 @@ from models.schema.transactions import transaction_type
 
 _DESCRIBING: Final = ("description", "columns", "path")
 """Options of a field that change no feature."""
+FLAGGED_UPSTREAM: Final = "The sender's own rule flagged this transaction."
 _NAMED: Final = {"paysim-7e27310e5dba": "before-the-move/3"}
 """Contracts by their hash that had a name before there were schemas."""
 
@@ -38,12 +39,20 @@ class Schema:
         """The struct of a transaction, a subclass of `Transaction`."""
         self.decision: Any = Decision[self.transaction]  # type: ignore[name-defined]
         """The type of a decision on one, for decoding."""
+        self.decode: Callable[[bytes | str], Decision] = msgspec.json.Decoder(self.decision).decode
+        """Returns the decision that JSON of the log holds; raises `msgspec.DecodeError`."""
         self.parser = Parser(definition, self.transaction)
         self.features = Features(definition)
         """Without what training learns."""
         self.reasons = Reasons(definition)
 
         self._flag = self.of_role("upstream_flag")
+        self.kind, self.amount = self.of_role("kind"), self.of_role("amount")
+        self.sender, self.receiver = self.of_role("sender"), self.of_role("receiver")
+        self.flagged_upstream = Reason(
+            "FLAGGED_UPSTREAM", definition.upstream_flag or FLAGGED_UPSTREAM, 0.0
+        )
+        """The reason of a transaction that its sender's own rule has flagged."""
 
     def of_role(self, role: Role) -> Callable[[Transaction], Any]:
         """Return a function to the value of the field with a role; to None if there is none."""

@@ -10,11 +10,12 @@ from typing import Any, cast
 import pytest
 from aiohttp import ThreadedResolver
 
-from fraudapp.decisions.batch import Batch, decode
+from fraudapp.decisions.batch import Batch
 from fraudapp.settings import SettingsError, load
 from fraudapp.sinks.archive.archive import archive_at
 from fraudapp.sinks.archive.s3 import S3Archive
 from fraudapp.sinks.base import AccessDenied, DecisionRejected, SinkUnavailable
+from models.schema.schema import PAYSIM
 from tests.servers.odd_s3 import (
     OddS3,
     anything,
@@ -66,7 +67,7 @@ def saved(s3: S3Proxy, bucket: str) -> set[str]:
     files = list((s3.folder / "buckets" / bucket).rglob("*.jsonl.gz"))
     lines = [line for each in files for line in gzip.decompress(each.read_bytes()).splitlines()]
     assert len(lines) == len(set(lines))
-    return {decode(line).transaction_id for line in lines}
+    return {PAYSIM.decode(line).transaction_id for line in lines}
 
 
 IDS = {each.transaction_id for each in BATCH.decisions}

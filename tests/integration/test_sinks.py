@@ -15,7 +15,7 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from fraudapp.decisions.batch import Batch, decode
+from fraudapp.decisions.batch import Batch
 from fraudapp.local.server import Server
 from fraudapp.settings import load
 from fraudapp.sinks.archive.archive import archive_at
@@ -25,6 +25,7 @@ from fraudapp.sinks.poison_rows import save_isolating
 from fraudapp.sinks.postgres.sink import PostgresSink
 from fraudapp.sinks.redis import RedisSink
 from models.records import Decision
+from models.schema.schema import PAYSIM
 from tests.contracts.sinks import BATCH, KEPT, Case, RowsContract, SinkContract
 from tests.support.decisions import decision
 from tests.support.readback import in_s3
@@ -89,7 +90,7 @@ def _s3(request: pytest.FixtureRequest) -> SinkCase:
     environment = {**server.settings, "FRAUD_ARCHIVE_URL": f"s3://{bucket}/some/prefix"}
 
     async def lines() -> list[Decision]:
-        return [decode(json.dumps(line).encode()) for line in await in_s3(environment)]
+        return [PAYSIM.decode(json.dumps(line).encode()) for line in await in_s3(environment)]
 
     return _archive(archive_at(load(environment)), lines, server=server)
 
@@ -100,7 +101,7 @@ def _folder(request: pytest.FixtureRequest) -> SinkCase:
     async def lines() -> list[Decision]:
         files = [file for file in folder.rglob("*") if file.is_file()]
         contents = [gzip.decompress(file.read_bytes()) for file in files]
-        return [decode(line) for content in contents for line in content.splitlines()]
+        return [PAYSIM.decode(line) for content in contents for line in content.splitlines()]
 
     sink = archive_at(load({"FRAUD_ARCHIVE_URL": folder.as_uri()}))
     return _archive(sink, lines, folder=folder)

@@ -17,12 +17,12 @@ from mode import Service
 
 from fraudapp import takeover
 from fraudapp import worker as workers
-from fraudapp.decisions.batch import decode
 from fraudapp.decisions.index import IndexDamaged
 from fraudapp.sinks.base import AccessDenied, DecisionRejected
 from fraudapp.worker import NotStarted
 from models.errors import NeedsOperator, TrainingDataError
 from models.inputs import Position
+from models.schema.schema import PAYSIM
 from tests.support.decisions import decision, id_in_partition
 from tests.support.views import GENERATION, PARTITIONS, PATIENCE, Bench, bench
 
@@ -314,7 +314,7 @@ async def test_what_a_sink_will_never_take_is_a_dead_letter(
     ((by, topic, rejection),) = published
     assert (by, topic) == (producer, settings.dead_letters_topic)
     assert (rejection.reason, rejection.detail) == ("refused", "postgres: a bad row")
-    assert decode(rejection.input.raw) == refused
+    assert PAYSIM.decode(rejection.input.raw) == refused
     assert rejection.input.key == ID.encode()
     assert rejection.input.position == Position("in", PARTITION, 41)
     assert "postgres refuses the decision on" in caplog.text

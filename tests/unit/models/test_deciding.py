@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 from models.deciding import decide, unscored
 from models.deduplication import Deduplicated
-from models.policy import FLAGGED_UPSTREAM, Policy
+from models.policy import Policy
 from models.records import Outcome, Reason, Transaction
+from models.schema.schema import PAYSIM
 from tests.support.transactions import candidate, transaction
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, 6, tzinfo=timezone.utc)
@@ -51,7 +52,7 @@ def test_each_decision_is_of_its_own_transaction(rows: list[tuple[float, int]]) 
         else:
             assert len(codes) == 3
             assert f"AMOUNT_{amount}" in codes
-            assert (codes[0] == FLAGGED_UPSTREAM.code) == bool(flag)
+            assert (codes[0] == PAYSIM.flagged_upstream.code) == bool(flag)
 
 
 def test_a_score_that_is_not_a_number_stops_the_batch() -> None:

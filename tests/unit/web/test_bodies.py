@@ -181,7 +181,7 @@ def array(*changes: dict[str, Any]) -> bytes:
 
 async def refused(body: bytes) -> Problem:
     with pytest.raises(Problem) as caught:
-        await bodies.many(body)
+        await bodies.many(body, PAYSIM)
     return caught.value
 
 
@@ -224,7 +224,7 @@ async def test_others_have_their_turn_while_a_large_body_is_read() -> None:
 
     beside = asyncio.ensure_future(others())
     body = array(*[{"transaction_id": f"t{n}", "note": "x" * 1_500} for n in range(1_000)])
-    assert len(await bodies.many(body)) == 1_000
+    assert len(await bodies.many(body, PAYSIM)) == 1_000
     beside.cancel()
     assert turns > 2 * len(body) / bodies.PIECE_BYTES / 2
 
@@ -232,7 +232,7 @@ async def test_others_have_their_turn_while_a_large_body_is_read() -> None:
 async def test_a_transaction_is_no_larger_than_it_may_be() -> None:
     large = {"note": "x" * MAX_ITEM_BYTES}
     with pytest.raises(Problem) as caught:
-        bodies.one(json.dumps({**FIELDS, **large}).encode())
+        bodies.one(json.dumps({**FIELDS, **large}).encode(), PAYSIM)
     assert caught.value.status == 413
     errors = (await refused(array({}, large))).extra["errors"]
     assert errors == [{"index": 1, "field": "", "problem": "has more than 65,536 bytes"}]

@@ -5,8 +5,9 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from fraudapp.decisions.batch import decode, encode
+from fraudapp.decisions.batch import encode
 from fraudapp.kafka.foreign_records import MAX_REASON_CHARACTERS, report_foreign_record
+from models.schema.schema import PAYSIM
 from tests.support.decisions import decision
 
 
@@ -15,7 +16,7 @@ def test_a_foreign_record_is_logged_on_one_bounded_printable_line(
     text: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     with pytest.raises(msgspec.ValidationError) as caught:
-        decode(encode(decision()).replace(b'"BLOCK"', f'"{text}"'.encode()))
+        PAYSIM.decode(encode(decision()).replace(b'"BLOCK"', f'"{text}"'.encode()))
     report_foreign_record("decisions", 0, hash(text), caught.value)
     (record,) = caplog.records
     assert record.getMessage().isprintable()

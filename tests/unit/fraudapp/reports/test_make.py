@@ -13,6 +13,7 @@ import msgspec
 import pytest
 from aiokafka.errors import KafkaConnectionError
 
+from fraudapp.model_registry import ModelRegistry
 from fraudapp.reports import make
 from fraudapp.reports.daily import Cell, DailyReport, Drift, Latency, summarise
 from fraudapp.reports.from_postgres import Sampled
@@ -94,7 +95,7 @@ def bench(monkeypatch: pytest.MonkeyPatch) -> Bench:
     monkeypatch.setattr(make, "migrate", bench.migrate)
     monkeypatch.setattr(make, "from_postgres", bench)
     monkeypatch.setattr(make, "from_kafka", bench)
-    monkeypatch.setattr(make, "ModelRegistry", lambda folder: bench)
+    monkeypatch.setattr(ModelRegistry, "of", lambda settings: bench)
     return bench
 
 

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fraudapp.decisions.batch import Batch, decode
+from fraudapp.decisions.batch import Batch
 from fraudapp.settings import load
 from fraudapp.sinks.archive.files import days_of, is_before, objects
 from fraudapp.sinks.archive.s3 import S3Archive
@@ -21,12 +21,13 @@ from fraudapp.sinks.base import SinkUnavailable
 from fraudapp.sinks.postgres.rows import from_row, to_row
 from fraudapp.sinks.postgres.schema import DecisionRow
 from models.records import Decision
+from models.schema.schema import PAYSIM
 from tests.support.decisions import decision, decisions
 
 
 @given(decisions)
 def test_a_decision_survives_json(each: Decision) -> None:
-    assert decode(Batch([each]).encoded[0]) == each
+    assert PAYSIM.decode(Batch([each]).encoded[0]) == each
 
 
 @given(decisions)
@@ -43,7 +44,7 @@ def test_every_decision_is_in_exactly_one_file_of_its_day_and_partition(
     found = []
     keys = []
     for key, content in objects(Batch(batch)):
-        lines = [decode(line) for line in gzip.decompress(content).splitlines()]
+        lines = [PAYSIM.decode(line) for line in gzip.decompress(content).splitlines()]
         days = {f"date={each.decided_at.date()}" for each in lines}
         parts = {f"partition={each.partition}" for each in lines}
         assert all(part in key for part in days | parts)
@@ -84,7 +85,7 @@ def test_a_folder_with_another_name_than_a_day_is_left_alone() -> None:
 def test_a_decision_without_a_time_zone_is_not_decoded() -> None:
     local = Batch([decision()]).encoded[0].replace(b"890123Z", b"890123")
     with pytest.raises(msgspec.DecodeError, match="timezone"):
-        decode(local)
+        PAYSIM.decode(local)
 
 
 def test_the_same_batch_is_the_same_files_in_any_order() -> None:
