@@ -54,7 +54,9 @@ def command(
     """
     if file == STDIN and not id_prefix:
         raise click.UsageError("- has no name to make ids of: give an --id-prefix")
-    rows = _ValidRows(read_file(file, id_prefix or stem(file)), skip_invalid)
+    settings = load()
+    found = read_file(file, id_prefix or stem(file), settings.transaction_schema)
+    rows = _ValidRows(found, skip_invalid)
     sent = 0
 
     def report(count: int) -> None:
@@ -64,13 +66,13 @@ def command(
 
     with tqdm(unit=" transactions", disable=quiet, total=limit) as progress:
         try:
-            asyncio.run(_publish(load(), islice(rows, limit), rate, report))
+            asyncio.run(_publish(settings, islice(rows, limit), rate, report))
             rows.count_the_rest()
         except UnreadableFile as exc:
             raise click.ClickException(f"{exc}\n{sent} transactions were sent") from exc
         except (KafkaError, OSError) as exc:
             raise click.ClickException(
-                f"the broker at FRAUD_BROKER_URL={load().broker_url} does not accept them: {exc!r}"
+                f"the broker at FRAUD_BROKER_URL={settings.broker_url} does not accept them: {exc!r}"
                 f"; {sent} transactions were sent, sending them again is harmless"
             ) from exc
     if rows.invalid or rows.unsent:

@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from models.files.columns import NAMES, NUMBERS, Columns, RefusedRow, misnamed
+from models.files.columns import Columns, RefusedRow
+from models.files.fields import FileFields
 from models.files.lines import Line, UnreadableFile, lines, shown
 from models.parsing import UNREADABLE
 from models.records import FieldError
+from models.schema.paths import Step
+from models.schema.schema import PAYSIM, Schema
 
 __all__ = ["BadRow", "Row", "UnreadableFile", "rows", "stem"]
 
 _JSON: Final = (".json", ".jsonl", ".ndjson")
+_NUMERIC: Final = (int, float)
 _PACKED: Final = (".gz", ".bz2", ".xz", ".zst")
-_QUOTED: Final = [f'"{name}"' for name in NAMES]
 _decode: Final = msgspec.json.Decoder().decode
 
 
@@ -45,8 +48,11 @@ class BadRow(NamedTuple):
         return f"{shown(path)}, line {self.line}, row {self.number}: {problems}"
 
 
-def rows(path: Path, required: Collection[str]) -> Iterator[Row | BadRow]:
+def rows(path: Path, required: Collection[str], schema: Schema = PAYSIM) -> Iterator[Row | BadRow]:
     """Yield the rows of a file with fields of transactions; `required` are the required fields.
+
+    Columns of a CSV file are named as the fields of the schema, or as it says. Lines of JSON are
+    messages, whose fields lie where the schema says.
 
     The file's name tells whether it is CSV or JSON lines (`.csv`, `.jsonl`), or else its first line
     does. A row is bad if its number of cells is not that of the header, if a quote does not end on
@@ -58,10 +64,11 @@ def rows(path: Path, required: Collection[str]) -> Iterator[Row | BadRow]:
     if first is None:
         return
     read: Callable[[Line], dict[str, Any]]
+    fields = FileFields(schema.definition)
     if _is_json(path, first):
-        given, read = chain([first], given), _JsonLines(required).read
+        given, read = chain([first], given), _JsonLines(required, fields).read
     else:
-        read = Columns(path, first, required).read
+        read = Columns(path, first, required, fields).read
     for number, line in enumerate(given, start=1):
         try:
             if line.cut:
@@ -88,34 +95,64 @@ def _is_json(path: Path, first: Line) -> bool:
 
 
 class _JsonLines:
-    def __init__(self, required: Collection[str]) -> None:
-        self._optional = frozenset(NAMES) - frozenset(required)
+    def __init__(self, required: Collection[str], fields: FileFields) -> None:
+        self._fields = fields
+        self._optional = frozenset(fields.names) - frozenset(required)
+        self._quoted = [f'"{step.key}"' for path in fields.paths.values() for step in path]
+        self._keys = {step.key for path in fields.paths.values() for step in path}
 
     def read(self, line: Line) -> dict[str, Any]:
         """Read the fields of a line; raises `RefusedRow`."""
         try:
-            fields = _decode(line.text)
+            message = _decode(line.text)
         except UnicodeEncodeError as exc:
             raise RefusedRow(FieldError("", "is not UTF-8")) from exc
         except UNREADABLE as exc:
             raise RefusedRow(FieldError("", f"not valid JSON: {exc}")) from exc
-        if not isinstance(fields, dict):
+        if not isinstance(message, dict):
             raise RefusedRow(FieldError("", "must be a JSON object"))
-        if "\\" in line.text or any(line.text.count(name) > 1 for name in _QUOTED):
-            json.loads(line.text, object_pairs_hook=_once)  # msgspec silently takes the last one
-        errors = [FieldError("", wrong) for name in fields if (wrong := misnamed(name, fields))]
-        for name in NAMES:
+        if "\\" in line.text or any(line.text.count(name) > 1 for name in self._quoted):
+            # msgspec silently takes the last one.
+            json.loads(line.text, object_pairs_hook=self._once)
+        return self._checked(message)
+
+    def _checked(self, message: dict[str, Any]) -> dict[str, Any]:
+        fields, errors = message, []
+        if self._fields.is_flat:
+            wrong = (self._fields.misnamed(name, message) for name in message)
+            errors = [FieldError("", each) for each in wrong if each]
+        else:
+            fields = self._collected(message)
+        for name in self._fields.names:
             value = fields.get(name, "")
             if value is None and name in self._optional:
                 del fields[name]
-            elif name in NUMBERS and name in fields and type(value) not in (int, float):
+            elif name in self._fields.numbers and name in fields and type(value) not in _NUMERIC:
                 errors.append(FieldError(name, f"must be a number, got {value!r:.64}"))
         if errors:
             raise RefusedRow(*errors)
         return fields
 
+    def _collected(self, message: dict[str, Any]) -> dict[str, Any]:
+        """Return the fields of a nested message, by name."""
+        found = {name: _at(message, path) for name, path in self._fields.paths.items()}
+        return {name: value for name, value in found.items() if value is not msgspec.UNSET}
 
-def _once(pairs: list[tuple[str, Any]]) -> None:
-    names = [name for name, _ in pairs]
-    if twice := sorted({name for name in names if names.count(name) > 1} & {*NAMES}):
-        raise RefusedRow(*(FieldError(name, "is given twice") for name in twice))
+    def _once(self, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        names = [name for name, _ in pairs]
+        if twice := sorted({name for name in names if names.count(name) > 1} & self._keys):
+            raise RefusedRow(*(FieldError(name, "is given twice") for name in twice))
+        return {}
+
+
+def _at(message: Any, path: Sequence[Step]) -> Any:
+    """Return the value at a path; UNSET if it is not there."""
+    for step in path:
+        if not isinstance(message, dict) or step.key not in message:
+            return msgspec.UNSET
+        message = message[step.key]
+        if step.only_item:
+            if not isinstance(message, list) or len(message) != 1:
+                raise RefusedRow(FieldError(str(step), "must be an array of exactly one item"))
+            message = message[0]
+    return message

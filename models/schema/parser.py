@@ -23,6 +23,7 @@ from models.parsing import (
 )
 from models.records import FieldError, Transaction
 from models.schema import transactions
+from models.schema.coercion import coerced
 from models.schema.definition import Definition
 from models.schema.explaining import explanation
 from models.schema.fields import default, hint, texts
@@ -39,6 +40,9 @@ class Parser:
         if not transactions.is_flat(definition):
             kind, self._collect = transactions.nested(definition, transaction)
         self._decode = msgspec.json.Decoder(kind).decode
+        self._coerced = {
+            name: coerced(each) for name, each in definition.fields.items() if each.coerce
+        }
         self._texts = texts(definition)
         self.texts: Callable[[Transaction], str] = _joined(self._texts)
         """Returns all texts of a transaction in one, but for those that the schema lists."""
@@ -66,7 +70,13 @@ class Parser:
     def from_mapping(self, fields: Any) -> Transaction:
         """Check the fields of a row of a file, by their names, as `parse` checks raw bytes."""
         try:
-            made = msgspec.convert(fields, self._transaction)
+            given = fields
+            if self._coerced and isinstance(fields, dict):
+                given = {
+                    name: self._coerced[name](value) if name in self._coerced else value
+                    for name, value in fields.items()
+                }
+            made: Transaction = msgspec.convert(given, self._transaction)
         except msgspec.ValidationError as exc:
             raise InvalidTransaction(self._explain_mapping(fields, exc)) from exc
         return self.checked(made)
@@ -82,6 +92,11 @@ class Parser:
             if (problem := characters.problem(getattr(transaction, name) or ""))
         )
 
+    def _converted(self, name: str, value: Any) -> Any:
+        if name in self._coerced:
+            return self._coerced[name](value)
+        return msgspec.convert(value, hint(self._fields[name]))
+
     def _explain(self, raw: bytes, failure: Exception) -> list[FieldError]:
         problems = [*self._problems(raw)]
         return problems or [FieldError("", shortened(str(failure)))]
@@ -94,7 +109,7 @@ class Parser:
             if name not in fields:
                 if not default(field):
                     problems.append(FieldError(name, "is missing"))
-            elif problem := problem_of(lambda: msgspec.convert(fields[name], hint(field))):  # noqa: B023
+            elif problem := problem_of(lambda: self._converted(name, fields[name])):  # noqa: B023
                 problems.append(FieldError(name, problem))
         return problems or [FieldError("", shortened(str(failure)))]
 

@@ -199,8 +199,10 @@ def test_a_wrong_row_is_reported_by_line_and_its_neighbours_are_read(
         (NAMES.replace("isFlaggedFraud", "isFlagedFraud"), "write isFlaggedFraud"),
         (NAMES + ",amount", "column amount is there twice"),
         (NAMES.replace("amount", "x"), "column amount is missing"),
-        (NAMES.replace(",", ";"), "separated by commas; here are semicolons"),
-        (NAMES.replace(",", "\t"), "separated by commas; here are tabs"),
+        (
+            NAMES.replace("amount", "x").replace(",", ";"),
+            "column amount is missing; needed are",
+        ),
         (GOOD, "is missing"),
         (NAMES.replace("amount", '"amount'), "a quote does not end"),
         (NAMES.encode("utf-16-le").decode(), "NUL"),
@@ -216,6 +218,18 @@ def test_a_header_that_is_nearly_right_is_refused_by_every_command(
     with pytest.raises(TrainingDataError) as of_training:
         labelled(write(tmp_path, text))
     assert problem.partition(" is missing")[0] in str(of_training.value)
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t", "|"])
+def test_cells_may_be_separated_otherwise_than_by_commas(tmp_path: Path, separator: str) -> None:
+    text = f"{NAMES},note\n{GOOD},x\n".replace(",", separator)
+    assert read(tmp_path, text) == [EXPECTED]
+
+
+def test_a_decimal_comma_is_named_where_cells_are_separated_by_semicolons(tmp_path: Path) -> None:
+    row = GOOD.replace(",", ";").replace(".", ",")
+    (found,) = read(tmp_path, f"{NAMES.replace(',', ';')}\n{row}\n")
+    assert "write a decimal point" in str(found)
 
 
 def test_other_columns_are_not_read(tmp_path: Path) -> None:

@@ -1,0 +1,112 @@
+"""The fields of a schema as columns of a file: their names, and how their cells are read."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Collection
+from functools import lru_cache
+from typing import Any, Final
+
+import msgspec
+
+from models.schema import paths
+from models.schema.definition import Definition, Field
+from models.schema.fields import default
+
+_FLAGS: Final = {"0": 0, "1": 1, "true": 1, "false": 0, "0.0": 0, "1.0": 1}
+_decode_number: Final = msgspec.json.Decoder(float).decode
+
+
+class FileFields:
+    """What a file may hold of the fields of a schema; immutable."""
+
+    def __init__(self, definition: Definition) -> None:
+        self.names = tuple(definition.fields)
+        self.paths = {
+            name: paths.parse(field.path or name) for name, field in definition.fields.items()
+        }
+        """Where the fields lie in a message."""
+        self.is_flat = all(paths.text(path) == name for name, path in self.paths.items())
+        self.optional = frozenset(
+            name for name, field in definition.fields.items() if default(field)
+        )
+        """Fields that a message may lack."""
+        self.numbers = frozenset(
+            name for name, field in definition.fields.items() if _is_number(field)
+        )
+        self.enumerated = frozenset(
+            name
+            for name, field in definition.fields.items()
+            if field.values is not None or field.type == "flag"
+        )
+        """Fields with a fixed set of values: a cell that was cut off would not be one of them."""
+        self.read: dict[str, Callable[[str], Any]] = {
+            name: _reader(field) for name, field in definition.fields.items()
+        }
+        """How the text of a cell is read, by field; raises `msgspec.DecodeError` if it cannot."""
+        self._aliases = {
+            alias: name for name, field in definition.fields.items() for alias in field.columns
+        }
+        self._folded = {_folded(each): each for each in self.names}
+        self._likely = lru_cache(1_000)(self._closest)
+
+    def field(self, column: str) -> str:
+        """Return the field that a column is; the name of the column itself if it is none."""
+        return self._aliases.get(column, column)
+
+    def misnamed(self, name: str, given: Collection[str]) -> str | None:
+        """Return a message on a column name that is nearly right; None if right, or unrelated."""
+        if name in self.names:
+            return None
+        likely = self._likely(name)
+        if likely is None or (likely in given and _folded(name) != _folded(likely)):
+            return None
+        return f"{name!r:.64} is no column of a transaction: write {likely}"
+
+    def _closest(self, name: str) -> str | None:
+        close = difflib.get_close_matches(_folded(name), self._folded, n=1, cutoff=0.8)
+        return self._folded[close[0]] if close else None
+
+
+def _is_number(field: Field) -> bool:
+    if field.coerce:
+        return False
+    return (
+        field.type in ("number", "amount")
+        or (field.type == "time" and field.format != "iso8601")
+        or (field.type == "flag" and field.form == "0/1")
+    )
+
+
+def _reader(field: Field) -> Callable[[str], Any]:
+    if field.type == "flag" and field.form != "0/1":
+        return _flag
+    if not _is_number(field):
+        return _text
+    whole = field.whole or field.type == "flag" or field.format in ("hour", "epoch_ms")
+    return _whole_number if whole else _number
+
+
+def _folded(name: str) -> str:
+    return "".join(filter(str.isalnum, name.casefold()))
+
+
+def _text(text: str) -> str:
+    return text
+
+
+def _flag(text: str) -> bool:
+    found = _FLAGS.get(text.strip().lower())
+    if found is None:
+        raise msgspec.DecodeError("not a flag")
+    return bool(found)
+
+
+def _number(text: str) -> float:
+    return _decode_number(text.strip())
+
+
+def _whole_number(text: str) -> float | int:
+    number = _number(text)
+    # pandas writes 1.0 for a column of integers that had a gap.
+    return int(number) if number.is_integer() else number
