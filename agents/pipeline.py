@@ -204,7 +204,12 @@ class Pipeline:
             with stage("reject"):
                 await asyncio.gather(
                     publish_dead_letters(producer, settings.dead_letters_topic, rejected),
-                    reroute(producer, settings.transactions_topic, part.routed.misrouted),
+                    reroute(
+                        producer,
+                        settings.transactions_topic,
+                        part.routed.misrouted,
+                        settings.transaction_schema,
+                    ),
                 )
         records = part.records
         latency.observe_since([record.timestamp / 1_000 for record in records])

@@ -26,7 +26,10 @@ async def submit(worker: FraudWorker, transactions: Sequence[Transaction]) -> No
     worker.waiters.accept(ids)
     # Noted first: else another worker that is asked in between does not know them.
     await worker.parts().pending.note(ids)
-    sending = publish_transactions(worker.app, worker.settings.transactions_topic, transactions)
+    settings = worker.settings
+    sending = publish_transactions(
+        worker.app, settings.transactions_topic, transactions, settings.transaction_schema
+    )
     try:
         await asyncio.wait_for(sending, SUBMIT_TIMEOUT)
     except asyncio.TimeoutError as exc:  # the ids stay noted: the records may still arrive

@@ -12,7 +12,6 @@ from time import monotonic
 import click
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
-from msgspec import json
 from tqdm import tqdm
 
 from fraudapp.cli.parameters import Finite
@@ -72,8 +71,8 @@ def command(
             raise click.ClickException(f"{exc}\n{sent} transactions were sent") from exc
         except (KafkaError, OSError) as exc:
             raise click.ClickException(
-                f"the broker at FRAUD_BROKER_URL={settings.broker_url} does not accept them: {exc!r}"
-                f"; {sent} transactions were sent, sending them again is harmless"
+                f"the broker at FRAUD_BROKER_URL={settings.broker_url} does not accept them: "
+                f"{exc!r}; {sent} transactions were sent, sending them again is harmless"
             ) from exc
     if rows.invalid or rows.unsent:
         raise click.ClickException(rows.summary(sent))
@@ -145,7 +144,7 @@ async def _publish(
             sent = [
                 await producer.send(
                     settings.transactions_topic,
-                    json.encode(transaction),
+                    settings.transaction_schema.encode(transaction),
                     key=transaction.transaction_id.encode(),
                 )
                 for transaction in batch

@@ -16,13 +16,13 @@ from aiokafka.errors import MessageSizeTooLargeError
 from faust import App
 from faust.exceptions import ProducerSendError
 from faust.types import RecordMetadata
-from msgspec import json
 
 from fraudapp.kafka.producer import BatchProducer, NewRecord
 from fraudapp.messages.fitting import Message, append_fitting
 from models.inputs import Input, Rejection, ValidInput
 from models.parsing import CUT_VALUE_BYTES, Unread
 from models.records import Transaction
+from models.schema.schema import PAYSIM, Schema
 
 MAX_DETAIL_CHARACTERS: Final = 4_000
 """Characters of a dead letter's detail; the full text may be as long as a bad input makes it."""
@@ -50,17 +50,22 @@ LOST: Final = {
 Each with the pattern that it must match to be believed of a rerouted record."""
 
 
-async def publish_transactions(app: App, topic: str, transactions: Iterable[Transaction]) -> None:
+async def publish_transactions(
+    app: App, topic: str, transactions: Iterable[Transaction], schema: Schema = PAYSIM
+) -> None:
     """Send transactions to be decided, each to its key partition; raises `KafkaError`."""
     sent = [
-        await _send(app, topic, each.transaction_id.encode(), json.encode(each))
+        await _send(app, topic, each.transaction_id.encode(), schema.encode(each))
         for each in transactions
     ]
     await asyncio.gather(*sent)
 
 
 async def reroute(
-    producer: BatchProducer, topic: str, misrouted: Iterable[tuple[ValidInput, int]]
+    producer: BatchProducer,
+    topic: str,
+    misrouted: Iterable[tuple[ValidInput, int]],
+    schema: Schema = PAYSIM,
 ) -> None:
     """Send misrouted inputs, unchanged, to the key partitions given, with their origin in a header.
 
@@ -70,7 +75,7 @@ async def reroute(
     """
     by_partition = defaultdict(list)
     for valid, key_partition in misrouted:
-        by_partition[key_partition].append(_rerouted(valid))
+        by_partition[key_partition].append(_rerouted(valid, schema))
     what = "rerouting inputs to their key partitions"
     await _append_all(producer, topic, by_partition, what)
 
@@ -122,16 +127,18 @@ async def _append_all(
         )
 
 
-def _rerouted(valid: ValidInput) -> Message:
+def _rerouted(valid: ValidInput, schema: Schema) -> Message:
     source = valid.input
     headers = [(ORIGIN, source.origin.encode()), *source.lost]
     record = source.key, source.raw, headers
-    return Message(record, partial(_reencoded_forms, record, valid.transaction))
+    return Message(record, partial(_reencoded_forms, record, valid.transaction, schema))
 
 
-def _reencoded_forms(record: NewRecord, transaction: Transaction) -> Iterator[NewRecord]:
+def _reencoded_forms(
+    record: NewRecord, transaction: Transaction, schema: Schema
+) -> Iterator[NewRecord]:
     key, raw, headers = record
-    encoded = json.encode(transaction)
+    encoded = schema.encode(transaction)
     value_lost = _lost("raw", raw, REENCODED)
     key_lost = _lost("key", key)
     yield key, encoded, _joined(headers, value_lost)

@@ -17,8 +17,9 @@ from models.schema.features import Features
 from models.schema.parser import Parser
 from models.schema.reading import SchemaError, read
 from models.schema.reasons import Reasons
-from models.schema.transactions import transaction_type
+from models.schema.transactions import is_flat, message, transaction_type, tree
 
+_encode: Final = msgspec.json.Encoder().encode
 _DESCRIBING: Final = ("description", "columns", "path")
 """Options of a field that change no feature."""
 FLAGGED_UPSTREAM: Final = "The sender's own rule flagged this transaction."
@@ -42,6 +43,8 @@ class Schema:
         self.decode: Callable[[bytes | str], Decision] = msgspec.json.Decoder(self.decision).decode
         """Returns the decision that JSON of the log holds; raises `msgspec.DecodeError`."""
         self.parser = Parser(definition, self.transaction)
+        self._tree = tree(definition)
+        self._is_flat = is_flat(definition)
         self.features = Features(definition)
         """Without what training learns."""
         self.reasons = Reasons(definition)
@@ -53,6 +56,10 @@ class Schema:
             "FLAGGED_UPSTREAM", definition.upstream_flag or FLAGGED_UPSTREAM, 0.0
         )
         """The reason of a transaction that its sender's own rule has flagged."""
+
+    def encode(self, transaction: Transaction) -> bytes:
+        """Return a transaction as a message of its topic, which `parser` reads."""
+        return _encode(transaction if self._is_flat else message(self._tree, transaction))
 
     def of_role(self, role: Role) -> Callable[[Transaction], Any]:
         """Return a function to the value of the field with a role; to None if there is none."""

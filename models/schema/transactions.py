@@ -62,6 +62,19 @@ def nested(definition: Definition, transaction: type[Transaction]) -> tuple[Any,
     return message, known["collect"]
 
 
+def message(tree: Tree, transaction: Transaction) -> dict[str, Any]:
+    """Return the fields of a transaction where they lie in a message; unknown ones are left out."""
+    found: dict[str, Any] = {}
+    for step, below in tree.items():
+        if isinstance(below, str):
+            value = getattr(transaction, below)
+        else:
+            value = message(below, transaction) or None
+        if value is not None:
+            found[step.key] = [value] if step.only_item else value
+    return found
+
+
 class _Collector:
     """Makes structs of the shape of a message, and the expressions that take fields out of them."""
 

@@ -34,6 +34,7 @@ def test_what_is_sent_is_read_and_written_and_read_again(data: st.DataObject) ->
             value = datetime.fromisoformat(value)
         assert getattr(read, name) == value
     assert msgspec.json.decode(msgspec.json.encode(read), type=schema.transaction) == read
+    assert schema.parser.parse(schema.encode(read)) == read
 
 
 @given(st.data())
