@@ -49,7 +49,7 @@ def _paths(name: str) -> st.SearchStrategy[str]:
 def schemas(draw: st.DrawFn) -> Schema:
     """A schema with one feature for each field that can have one."""
     names = draw(st.lists(NAMES, min_size=1, max_size=6, unique=True))
-    made = {ID: Field(type="text", role="id", path=draw(_paths("id")))}
+    made = {ID: Field(type="text", role="id", path=draw(_paths("identity")))}
     made |= {f"{name}_": draw(fields(name)) for name in names}
     features = {f"f_{name}": feature for name, each in made.items() if (feature := _of(name, each))}
     return Schema(Definition(name="made", fields=made, features=features))

@@ -1,0 +1,1 @@
+"""A generator of card transactions between customers and terminals; see `PROVENANCE.md`."""
