@@ -33,10 +33,10 @@ def main() -> None:
 
 
 def _needs_application(arguments: Sequence[str]) -> bool:
-    """Return whether a command needs it; version, help and `settings` work with wrong settings."""
+    """Return whether a command needs it; others work with wrong settings."""
     if arguments == ["--version"]:
         return False
-    if "--help" in arguments or arguments[:1] == ["settings"]:
+    if "--help" in arguments or arguments[:1] in (["settings"], ["schema"]):
         try:
             load()
         except SettingsError:

@@ -18,7 +18,7 @@ from models.records import FieldError
 from models.schema.paths import Step
 from models.schema.schema import PAYSIM, Schema
 
-__all__ = ["BadRow", "Row", "UnreadableFile", "rows", "stem"]
+__all__ = ["BadRow", "Row", "UnreadableFile", "is_json", "rows", "stem"]
 
 _JSON: Final = (".json", ".jsonl", ".ndjson")
 _NUMERIC: Final = (int, float)
@@ -65,7 +65,7 @@ def rows(path: Path, required: Collection[str], schema: Schema = PAYSIM) -> Iter
         return
     read: Callable[[Line], dict[str, Any]]
     fields = FileFields(schema.definition)
-    if _is_json(path, first):
+    if is_json(path, first):
         given, read = chain([first], given), _JsonLines(required, fields).read
     else:
         read = Columns(path, first, required, fields).read
@@ -83,7 +83,11 @@ def stem(path: Path) -> str:
     return Path(path.stem).stem if path.suffix.lower() in _PACKED else path.stem
 
 
-def _is_json(path: Path, first: Line) -> bool:
+def is_json(path: Path, first: Line) -> bool:
+    """Whether a file holds JSON lines, by its name or else its first line.
+
+    Raises `UnreadableFile` if it is a JSON array.
+    """
     begins = first.text.lstrip()[:1]
     name = Path(path.stem) if path.suffix.lower() in _PACKED else path
     found = name.suffix.lower() in _JSON or (name.suffix.lower() != ".csv" and begins in "{[")

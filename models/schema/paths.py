@@ -6,7 +6,8 @@ import re
 from collections.abc import Mapping
 from typing import Final, NamedTuple, Union
 
-_STEP: Final = re.compile(r"([^.\[\]]+)((?:\[0\])?)")
+# msgspec takes no other characters that JSON escapes in the names of keys.
+_STEP: Final = re.compile(r"([^.\[\]\"\\\x00-\x1f\x7f]+)((?:\[0\])?)")
 MAX_STEPS: Final = 32
 
 

@@ -108,6 +108,7 @@ def test_the_smallest_schema_is_read() -> None:
         (('type = "amount"', 'type = "amount"\nmin = 2\nmax = 1'), "min 2 is above max 1"),
         (('type = "amount"', 'type = "amount"\nvalues = ["x"]'), "values is for category"),
         (('type = "amount"', 'type = "amount"\npath = "a..b"'), "must be keys separated by dots"),
+        (('type = "amount"', 'type = "amount"\npath = \'a"b\''), "must be keys separated by dots"),
         (('type = "amount"', 'type = "amount"\npath = "kind"'), "is taken by another field"),
         (('type = "amount"', 'type = "amount"\npath = "kind.x"'), "is taken by another field"),
         (

@@ -1,0 +1,1 @@
+"""Schemas for samples of messages: whether one holds for them, and a first draft of one."""

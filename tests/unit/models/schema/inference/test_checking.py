@@ -1,0 +1,131 @@
+"""A sample is checked message by message, and faults have line and field."""
+
+from __future__ import annotations
+
+import bz2
+import codecs
+import gzip
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from models.files.lines import UnreadableFile
+from models.schema.inference.checking import check
+from models.schema.inference.samples import read_sample
+from models.schema.reading import read
+from models.schema.schema import Schema, preset
+
+VALID = '{"transaction_id": "a", "at": "2026-01-02T03:04:05Z", "customer_id": "c", '
+VALID += '"terminal_id": "t", "amount": 1.5}'
+NESTED = Schema(
+    read(
+        b"""
+name = "nested"
+[fields.transaction_id]
+type = "text"
+role = "id"
+path = "head.id"
+[fields.amount]
+type = "amount"
+path = "list[0].amt"
+columns = ["AMOUNT"]
+[fields.trusted]
+type = "flag"
+optional = true
+path = "trusted[0]"
+[features]
+log_amount = {log = "amount"}
+""",
+        "nested.toml",
+    )
+)
+
+
+def faults(schema: Schema, path: Path) -> list[str | None]:
+    return [each if each is None else str(each) for each in check(schema, read_sample(path))]
+
+
+def test_each_message_is_valid_or_has_its_line_and_all_its_fields(tmp_path: Path) -> None:
+    path = tmp_path / "sample.jsonl"
+    bad = VALID.replace("1.5", "-1").replace('"c"', "[]")
+    path.write_text(f"{VALID}\n\n{bad}\nno json\n{VALID}\n[]")
+    found = faults(preset("cards"), path)
+    assert found[0] is found[3] is None
+    assert found[1] is not None
+    assert found[1].startswith("line 3: customer_id: ")
+    assert "; amount: " in found[1]
+    assert found[2] is not None
+    assert found[2].startswith("line 4: not valid JSON")
+    assert found[4] == "line 6: must be a JSON object, got an array"
+
+
+@pytest.mark.parametrize(
+    "encode",
+    [
+        str.encode,
+        lambda text: codecs.BOM_UTF8 + text.encode(),
+        lambda text: codecs.BOM_UTF16_LE + text.encode("utf-16-le"),
+        lambda text: gzip.compress(text.encode()),
+        lambda text: bz2.compress(text.encode()),
+    ],
+)
+def test_samples_are_read_in_any_encoding_packed_or_not(
+    tmp_path: Path, encode: Callable[[str], bytes]
+) -> None:
+    path = tmp_path / "sample"
+    path.write_bytes(encode(VALID.replace('"c"', '"ç"')))
+    assert faults(preset("cards"), path) == [None]
+
+
+def test_bytes_that_are_no_utf_8_are_a_fault_of_their_line(tmp_path: Path) -> None:
+    path = tmp_path / "sample.jsonl"
+    path.write_bytes(VALID.replace('"c"', '"\xe7"').encode("latin-1") + b"\n" + VALID.encode())
+    first, second = faults(preset("cards"), path)
+    assert first is not None
+    assert first.startswith("line 1: ")
+    assert second is None
+
+
+def test_rows_are_put_where_the_schema_has_their_fields(tmp_path: Path) -> None:
+    path = tmp_path / "rows.csv"
+    path.write_text("AMOUNT,trusted[0],other\n5,true,x\n7.5,,\n-1,no,\n")
+    first, second, third = faults(NESTED, path)
+    assert first is None
+    assert second is None
+    assert third is not None
+    assert third.startswith("line 4: list[0].amt: ")
+    assert "trusted[0]: " in third
+
+
+def test_a_row_of_another_length_is_a_fault(tmp_path: Path) -> None:
+    path = tmp_path / "rows.csv"
+    path.write_text('amount\n5\n6,7\n"8\n')
+    assert faults(NESTED, path) == [
+        None,
+        "line 3: has 2 cells where the header has 1",
+        "line 4: not valid CSV: unexpected end of data",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("a.jsonl", "", "a.jsonl is empty"),
+        ("a.json", '[{"id": "a"}]', "is one JSON array"),
+        ("a.csv", "x,x\n1,2\n", "column 'x' is there twice"),
+        ("a.xlsx", "PK\x03\x04", "a spreadsheet"),
+    ],
+)
+def test_a_file_that_is_no_sample_is_refused(
+    tmp_path: Path, name: str, content: str, words: str
+) -> None:
+    path = tmp_path / name
+    path.write_text(content)
+    with pytest.raises(UnreadableFile, match=words):
+        read_sample(path)
+
+
+def test_a_missing_file_is_refused_by_its_name(tmp_path: Path) -> None:
+    with pytest.raises(UnreadableFile, match=r"absent\.csv cannot be read: No such file"):
+        read_sample(tmp_path / "absent.csv")

@@ -1,0 +1,236 @@
+"""A draft made of a sample is a schema by which the sample is valid, whatever the sample is."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from models.files.lines import UnreadableFile
+from models.schema.inference.checking import check, reader
+from models.schema.inference.inferring import infer
+from models.schema.inference.samples import SampleError, read_sample
+from models.schema.reading import MAX_FIELDS, read
+from models.schema.schema import Schema
+
+NAMES = """
+    id transaction_id amount amt at time ts type from to debtor iban isFraud class a.b x[0] self é
+    #text @Ccy transaction-id Amount CreDtTm e t r lambda " \\
+"""
+KEYS = st.sampled_from(NAMES.split()) | st.text(max_size=4)
+KINDS: list[st.SearchStrategy[Any]] = [
+    st.booleans(),
+    st.integers(0, 1),
+    st.integers(),
+    st.integers(1_600_000_000, 1_800_000_000),
+    st.floats(allow_nan=False, allow_infinity=False),
+    st.sampled_from(["true", "False"]),
+    st.sampled_from(["1", "12.50", "-3"]),
+    st.sampled_from(["EUR", "IN", "OUT", "", "long " * 40]),
+    st.datetimes().map(lambda each: each.isoformat()),
+    st.datetimes().map(lambda each: f"{each.isoformat()}Z"),
+    st.text(st.characters(codec="utf-8"), max_size=6),
+]
+ANYTHING = st.recursive(
+    st.none() | st.one_of(KINDS),
+    lambda below: st.lists(below, max_size=2) | st.dictionaries(KEYS, below, max_size=3),
+    max_leaves=6,
+)
+
+
+@st.composite
+def shapes(draw: st.DrawFn) -> st.SearchStrategy[Any]:
+    """What lies under one key: mostly one kind of value, perhaps within objects or an array."""
+    kind: st.SearchStrategy[Any] = draw(st.sampled_from([*KINDS, ANYTHING]))
+    kind = kind | st.none() if draw(st.booleans()) else kind
+    for _ in range(draw(st.integers(0, 2))):
+        if draw(st.booleans()):
+            kind = st.lists(kind, min_size=1, max_size=1)
+        else:
+            one, other = draw(st.lists(KEYS, min_size=2, max_size=2, unique=True))
+            kind = st.fixed_dictionaries({one: kind}, optional={other: kind})
+    return kind
+
+
+@st.composite
+def samples(draw: st.DrawFn) -> list[dict[str, Any]]:
+    """Messages whose values are of one shape each, for the most part, and some are missing."""
+    found = draw(st.dictionaries(KEYS, shapes(), min_size=2, max_size=5))
+    optional = draw(st.sets(st.sampled_from(sorted(found)), max_size=2))
+    required = {key: kind for key, kind in found.items() if key not in optional}
+    message = st.fixed_dictionaries(required, optional={key: found[key] for key in optional})
+    messages = draw(st.lists(message, min_size=1, max_size=5))
+    return [{"id": f"t{number}"} | each for number, each in enumerate(messages)]
+
+
+def faults(content: str, draft: str, suffix: str) -> list[str]:
+    """What is wrong with the messages of a file, by the draft; their features are made too."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / f"sample{suffix}"
+        path.write_bytes(content.encode())
+        schema = Schema(read(draft.encode(), "draft"))
+        found = [str(each) for each in check(schema, read_sample(path)) if each]
+        if not found:
+            sample = read_sample(path)
+            message = reader(schema, sample.columns)
+            made = [schema.parser.parse(message(each)) for each in sample.entries]
+            assert schema.features.matrix(made).shape == (len(made), len(schema.features.names))
+        return found
+
+
+def drafted(content: str, suffix: str = ".jsonl") -> str:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / f"sample{suffix}"
+        path.write_bytes(content.encode())
+        return infer(read_sample(path), "sample")
+
+
+def in_lines(messages: list[dict[str, Any]]) -> str:
+    return "".join(f"{json.dumps(each, ensure_ascii=False)}\n" for each in messages)
+
+
+@settings(suppress_health_check=[HealthCheck.too_slow])
+@given(samples())
+def test_any_messages_are_valid_by_their_draft_or_have_none(messages: list[dict[str, Any]]) -> None:
+    content = in_lines(messages)
+    try:
+        draft = drafted(content)
+    except SampleError:
+        return
+    assert faults(content, draft, ".jsonl") == []
+
+
+CELLS = (
+    st.integers().map(str)
+    | st.floats().map(str)
+    | st.sampled_from(["", "0", "1", "007", "true", "EUR", "2026-01-02T03:04:05Z", " 1"])
+    | st.text(st.characters(codec="utf-8", exclude_characters="\r\n"), max_size=5)
+)
+
+
+@st.composite
+def tables(draw: st.DrawFn) -> str:
+    names = draw(st.lists(KEYS.filter(lambda key: not {*"\r\n"} & {*key}), min_size=1, unique=True))
+    pools = [draw(st.lists(CELLS, min_size=1, max_size=3)) for _ in names]
+    rows = [[draw(st.sampled_from(pool)) for pool in pools] for _ in range(draw(st.integers(1, 5)))]
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n", quoting=csv.QUOTE_ALL)
+    writer.writerows([names, *rows])
+    return out.getvalue()
+
+
+@settings(suppress_health_check=[HealthCheck.too_slow])
+@given(tables())
+def test_any_table_is_valid_by_its_draft_or_has_none(content: str) -> None:
+    try:
+        draft = drafted(content, ".csv")
+    except (SampleError, UnreadableFile):
+        return
+    assert faults(content, draft, ".csv") == []
+
+
+MESSAGES: list[dict[str, Any]] = [
+    {
+        "payment": {"id": f"p{number}", "createdAt": "2026-01-02T03:04:05Z"},
+        "amount": {"value": f"{number}.50", "currency": "EUR" if number % 2 else "USD"},
+        "debtor": {"account": {"iban": f"DE{number}"}, "country": "DE"},
+        "creditor": [{"account": {"iban": f"FR{number}"}}],
+        "channel": ["web", "app"][number % 2],
+        "logins": number,
+        "device": {"trusted": bool(number % 2)} if number % 3 else None,
+        "is_fraud": int(number == 4),
+        "tags": ["a"] * (number % 3),
+    }
+    for number in range(12)
+]
+
+
+def test_types_paths_and_roles_are_guessed() -> None:
+    definition = read(drafted(in_lines(MESSAGES)).encode(), "draft")
+    fields = definition.fields.items()
+    roles = {each.role: each.path or name for name, each in fields if each.role}
+    assert roles == {
+        "id": "payment.id",
+        "time": "payment.createdAt",
+        "sender": "debtor.account.iban",
+        "receiver": "creditor[0].account.iban",
+        "amount": "amount.value",
+        "kind": "channel",
+        "label": "is_fraud",
+    }
+    by_path = {each.path or name: each for name, each in definition.fields.items()}
+    assert (by_path["amount.value"].type, by_path["amount.value"].coerce) == ("amount", True)
+    assert by_path["payment.createdAt"].format == "iso8601"
+    assert by_path["amount.currency"].type == "category"
+    assert by_path["logins"].type == "number"
+    assert (by_path["device.trusted"].type, by_path["device.trusted"].optional) == ("flag", True)
+    assert (by_path["is_fraud"].form, by_path["is_fraud"].default) == ("0/1", 0)
+
+
+def test_a_draft_says_what_it_leaves_out_and_what_is_to_decide() -> None:
+    draft = drafted(in_lines(MESSAGES))
+    assert "# Left out: tags: it is an array that does not always have exactly one item." in draft
+    assert '# values = ["app", "web"]  # all that were seen: are there no others?' in draft
+    short = drafted(in_lines([{"id": "a", "x": 1.5}, {"id": "b", "x": 2.5}]))
+    assert '# No field has role = "amount", what is paid' in short
+
+
+def test_labels_are_no_features() -> None:
+    definition = read(drafted(in_lines(MESSAGES)).encode(), "draft")
+    assert not any("is_fraud" in str(each) for each in definition.features.values())
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ('{"id": "a", "amount": 1}\n[1]\n', "line 2: must be a JSON object"),
+        ('{"id": "a", "amount": 1}\n\n{"id": \n', "line 3: not valid JSON"),
+        ('{"amount": 1}\n{"amount": 2}\n', "each transaction needs an id"),
+        ('{"id": "a"}\n', "there is nothing to score by"),
+    ],
+)
+def test_a_sample_without_a_draft_says_why(content: str, words: str) -> None:
+    with pytest.raises(SampleError, match=words):
+        drafted(content)
+
+
+def test_rows_without_an_id_get_one_of_their_number() -> None:
+    content = "step,amount\n1,5.0\n2,7.5\n"
+    draft = drafted(content, ".csv")
+    assert "No column is an id" in draft
+    assert faults(content, draft, ".csv") == []
+
+
+def test_numbers_too_large_to_calculate_with_are_texts() -> None:
+    messages = [{"id": "a", "card": 4929_0000_0000_0001}, {"id": "b", "card": 4929_0000_0000_0002}]
+    definition = read(drafted(in_lines(messages)).encode(), "draft")
+    assert (definition.fields["card"].type, definition.fields["card"].role) == ("text", "sender")
+
+
+def test_more_fields_than_a_schema_may_have_are_left_out() -> None:
+    message = {"id": "a"} | {f"n{number}": number + 0.5 for number in range(300)}
+    draft = drafted(in_lines([message, message]))
+    assert len(read(draft.encode(), "draft").fields) == MAX_FIELDS
+    assert "# Left out: 51 others." in draft
+    assert faults(in_lines([message, message]), draft, ".jsonl") == []
+
+
+def test_fields_of_the_same_key_have_names_of_their_own() -> None:
+    message = {"id": "a", "debtor": {"name": "x", "country": "DE"}, "creditor": {"country": "FR"}}
+    fields = read(drafted(in_lines([message])).encode(), "draft").fields
+    assert {*fields} == {"transaction_id", "debtor_name", "debtor_country", "creditor_country"}
+
+
+def test_values_too_deep_for_a_path_are_left_out() -> None:
+    deep: Any = 1.5
+    for _ in range(40):
+        deep = {"a": deep}
+    draft = drafted(in_lines([{"id": "x", "amount": 5.5, "deep": deep}]))
+    assert "and paths 32 keys" in draft
