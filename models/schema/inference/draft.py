@@ -11,12 +11,12 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
+from models.schema.consistency import MAX_FEATURES
 from models.schema.definition import ID, Feature, Field
 from models.schema.inference import guessing
 from models.schema.inference.leaves import Leaf, Unreachable
 from models.schema.inference.names import GENERIC, words
 from models.schema.paths import Path
-from models.schema.reading import MAX_FEATURES
 
 MAX_NAME: Final = 40
 """Characters of a name in a draft; features have names that are longer by some."""

@@ -14,13 +14,14 @@ from typing import Any, Final
 import msgspec
 
 from models.parsing import UNREADABLE
+from models.schema.consistency import MAX_FIELDS
 from models.schema.inference import guessing, writing
 from models.schema.inference.assigning import id_of, with_roles
 from models.schema.inference.draft import MAX_NAME, Draft, Guess, free_name
 from models.schema.inference.leaves import Leaf, Unreachable, keys, leaves
 from models.schema.inference.samples import Entry, Sample, SampleError, number
 from models.schema.paths import text
-from models.schema.reading import MAX_FIELDS, read
+from models.schema.reading import read
 
 MAX_MESSAGES: Final = 100_000
 """Messages that a draft is made of at most: all of them are in memory."""

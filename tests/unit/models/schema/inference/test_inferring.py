@@ -14,10 +14,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from models.files.lines import UnreadableFile
+from models.schema.consistency import MAX_FIELDS
 from models.schema.inference.checking import check, reader
 from models.schema.inference.inferring import infer
 from models.schema.inference.samples import SampleError, read_sample
-from models.schema.reading import MAX_FIELDS, read
+from models.schema.reading import read
 from models.schema.schema import Schema
 
 NAMES = """
