@@ -6,6 +6,9 @@ two neighbouring thresholds of the whole ensemble its value lies between. So the
 each feature, from that position to the answers of all trees, one byte for each tree. Or-ing these
 bytes over the features gives the number of every tree. Evaluation by feature instead of by tree is
 the idea of QuickScorer (Lucchese et al., SIGIR 2015).
+
+A missing value, NaN, lies behind all thresholds. That position has answers of its own: each node
+says whether a row without the value goes left.
 """
 
 from __future__ import annotations
@@ -33,7 +36,7 @@ MAX_NUMBER = 1e30
 Floats = NDArray[np.float64]
 
 
-class Trees(Struct, frozen=True, tag="trees"):
+class Trees(Struct, frozen=True, tag="trees", omit_defaults=True):
     """The ensemble as it is stored. Trees are filled to full depth with unused nodes."""
 
     base: float
@@ -46,11 +49,15 @@ class Trees(Struct, frozen=True, tag="trees"):
     """Per tree and leaf, from left to right, the log-odds that the leaf adds."""
     cover: list[list[float]]
     """Per tree and leaf, the weight of training rows that end there."""
+    missing_left: list[list[bool]] = []
+    """Per tree and node, whether a missing value goes left; if empty, it goes right everywhere."""
 
     def check(self, columns: int) -> None:
         """Raise `ValueError` unless the shapes fit each other and `columns` features."""
         count = len(self.feature)
         widths = {"feature": NODES, "threshold": NODES, "leaf": LEAVES, "cover": LEAVES}
+        if self.missing_left:
+            widths["missing_left"] = NODES
         for name, width in widths.items():
             rows = getattr(self, name)
             if len(rows) != count or any(len(row) != width for row in rows):
@@ -79,6 +86,9 @@ class CompiledTrees:
         self._columns = columns
         self._feature = np.array(trees.feature)
         self._threshold = np.array(trees.threshold, dtype=np.float32)
+        self._missing_left = np.zeros(self._feature.shape, dtype=bool)
+        if trees.missing_left:
+            self._missing_left[:] = trees.missing_left
         self._count = len(self._feature)
         self._words = -(-self._count // 8)
         used = sorted({column for row in trees.feature for column in row if column >= 0})
@@ -109,6 +119,12 @@ class CompiledTrees:
         values: Floats = self._shapley[0].take(self._positions(matrix), axis=0).sum(axis=1)
         return values
 
+    def leaves(self, matrix: Matrix) -> NDArray[np.int64]:
+        """Return the leaf of each tree that each row ends in, from 0, (n, trees)."""
+        answers = self._positions(matrix) - self._first
+        ends: NDArray[np.int64] = reached_leaves(self._feature)[0][answers]
+        return ends
+
     @property
     def expected(self) -> float:
         """The mean raw score over the training rows."""
@@ -127,14 +143,17 @@ class CompiledTrees:
     def _answers_of(self, column: int) -> tuple[NDArray[np.float32], NDArray[np.uint64]]:
         """Return the sorted thresholds of one feature, and all trees' answers between them.
 
+        The last threshold is infinite: NaN, which numpy sorts behind it, finds the last answers.
         Trees are padded to a multiple of eight, so that eight of them are or-ed as one word.
         """
         tree, node = np.nonzero(self._feature == column)
         thresholds, place = np.unique(self._threshold[tree, node], return_inverse=True)
-        answers = np.zeros((len(thresholds) + 1, 8 * self._words), dtype=np.uint8)
-        for at, t, n in zip(place.tolist(), tree.tolist(), node.tolist(), strict=True):
-            answers[at + 1 :, t] |= np.uint8(1 << n)
-        return thresholds, answers.view(np.uint64)
+        answers = np.zeros((len(thresholds) + 2, 8 * self._words), dtype=np.uint8)
+        left = self._missing_left[tree, node].tolist()
+        for at, t, n, to in zip(place.tolist(), tree.tolist(), node.tolist(), left, strict=True):
+            answers[at + 1 : -1, t] |= np.uint8(1 << n)
+            answers[-1, t] |= np.uint8(0 if to else 1 << n)
+        return np.append(thresholds, np.float32(np.inf)), answers.view(np.uint64)
 
     def _positions(self, matrix: Matrix) -> NDArray[np.int32]:
         """Return the index of each tree's value for each row in the flat tables, (n, trees)."""
@@ -153,7 +172,8 @@ class CompiledTrees:
         """The same for a single row in plain Python: for one row, the calls of numpy cost more."""
         row, found = matrix[0].tolist(), 0
         for column, thresholds, answers in self._lists:
-            found |= answers[bisect_left(thresholds, row[column])]
+            value = row[column]
+            found |= answers[bisect_left(thresholds, value) if value == value else -1]
         return np.frombuffer(found.to_bytes(8 * self._words, "little"), dtype=np.uint8)[None]
 
 

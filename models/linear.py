@@ -1,4 +1,4 @@
-"""A logistic regression, stored as one weight per feature."""
+"""A logistic regression, stored as one weight per feature; a missing one is taken for its mean."""
 
 from __future__ import annotations
 
@@ -54,7 +54,11 @@ class CompiledLinear:
         return raw
 
     def contributions(self, matrix: Matrix) -> Floats:
-        """Return Shapley values for independent features, in log-odds, (n, features)."""
+        """Return Shapley values for independent features, in log-odds, (n, features).
+
+        Those of missing features (NaN) are 0.
+        """
         centred: Floats = np.ascontiguousarray(matrix, dtype=np.float64) - self._mean
+        centred[np.isnan(centred)] = 0.0
         centred *= self._weight
         return centred

@@ -8,7 +8,7 @@ same data would otherwise train two versions.
 from __future__ import annotations
 
 import numpy as np
-from sklearn.ensemble import GradientBoostingClassifier
+from sklearn.ensemble import GradientBoostingClassifier, HistGradientBoostingClassifier
 from sklearn.pipeline import Pipeline
 
 DIGITS = 6
@@ -16,7 +16,7 @@ DIGITS = 6
 
 
 def rounded(pipeline: Pipeline) -> Pipeline:
-    """Round the parameters of a pipeline of `models.training.train` in place, and return it.
+    """Round the parameters of a pipeline that can be exported in place, and return it.
 
     The pipeline thus stays the reference that the exported model equals.
     """
@@ -27,7 +27,12 @@ def rounded(pipeline: Pipeline) -> Pipeline:
             tree.value[...] = np.round(tree.value, DIGITS)
             tree.weighted_n_node_samples[...] = np.round(tree.weighted_n_node_samples, 4)
         return pipeline
-    scaler = pipeline.steps[0][1]
+    if isinstance(fitted, HistGradientBoostingClassifier):
+        fitted._baseline_prediction = np.round(fitted._baseline_prediction, DIGITS)
+        for (tree,) in fitted._predictors:
+            tree.nodes["value"] = np.round(tree.nodes["value"], DIGITS)
+        return pipeline
+    scaler = pipeline["standardscaler"]
     for learned, names in ((scaler, ("mean_", "scale_")), (fitted, ("coef_", "intercept_"))):
         for name in names:
             setattr(learned, name, np.round(getattr(learned, name), DIGITS))

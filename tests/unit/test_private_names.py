@@ -24,6 +24,10 @@ NOT_PRIVATE: Final = {"_asdict", "_exit", "_fields", "_make", "_replace"}
 """Of named tuples and of `os`: documented, whatever they look like."""
 
 LEANED_ON: Final[Mapping[str, Sequence[str]]] = {
+    "sklearn.ensemble._hist_gradient_boosting.gradient_boosting": [
+        "_baseline_prediction",
+        "_predictors",
+    ],
     "aiohttp.base_protocol": [
         *("_buffer_paused", "_pause_transport_reading", "_paused", "_reading_paused"),
         "_resume_transport_reading",
