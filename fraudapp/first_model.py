@@ -95,7 +95,13 @@ def train_and_activate(
     registry = ModelRegistry.of(settings)
     file = _file(settings)
     try:
-        trained = train(file, kind=kind or settings.model_kind, progress=progress, **options)
+        trained = train(
+            file,
+            kind=kind or settings.model_kind,
+            schema=settings.transaction_schema,
+            progress=progress,
+            **options,
+        )
     except TrainingDataError:
         raise
     except ValueError as exc:  # of the libraries, about numbers that no check has found

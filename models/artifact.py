@@ -21,6 +21,7 @@ from msgspec import Struct
 from models.ensemble import Trees
 from models.errors import NeedsOperator
 from models.linear import Linear
+from models.schema.features import Features
 from models.schema.probing import probe_columns
 from models.schema.schema import PAYSIM, Schema
 from models.scorer import CompiledModel, Scorer
@@ -46,13 +47,15 @@ class _Header(Struct):
     features: list[str]
 
 
-class Model(Struct, frozen=True):
+class Model(Struct, frozen=True, omit_defaults=True):
     """The content of a model file: all that scoring needs."""
 
     kind: Kind
     feature_contract: str
     features: list[str]
     body: Trees | Linear
+    learned: dict[str, dict[str, float]] = {}
+    """By feature, the number that training has found for each text."""
 
 
 class Card(Struct, frozen=True, kw_only=True):
@@ -80,10 +83,10 @@ def version_of(content: bytes, kind: Kind) -> str:
     return f"{kind}-{_digest(content)}"
 
 
-def probe(model: CompiledModel, schema: Schema = PAYSIM) -> None:
+def probe(model: CompiledModel, schema: Schema = PAYSIM, features: Features | None = None) -> None:
     """Score and explain rows of every type and size; raises `ValueError` if one is not finite."""
     columns = probe_columns(schema.definition, schema.features.fields)
-    matrix = schema.features.from_columns(columns)
+    matrix = (features or schema.features).from_columns(columns)
     with np.errstate(all="ignore"):  # the results are checked below
         scores, parts = model.log_odds(matrix), model.contributions(matrix)
     if not (np.isfinite(scores).all() and np.isfinite(parts).all() and isfinite(model.expected)):
@@ -154,13 +157,15 @@ def load(directory: Path, schema: Schema = PAYSIM) -> Scorer:
             f"{schema.contract!r}; train it again with this version: `fraudapp train FILE`"
         )
     try:
-        compiled = _decoded(path, content, Model).body.compiled(len(names))
-        probe(compiled, schema)
+        model = _decoded(path, content, Model)
+        features = Features(schema.definition, model.learned)
+        compiled = model.body.compiled(len(names))
+        probe(compiled, schema, features)
     except ValueError as error:
         raise ModelFileError(
             f"{path} holds an unusable model ({error}); train it again, or activate another model"
         ) from error
-    return Scorer(directory.name, compiled, schema)
+    return Scorer(directory.name, compiled, schema, features)
 
 
 def is_for_another_program(directory: Path, schema: Schema = PAYSIM) -> bool:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.records import Reason, Transaction
-from models.schema.features import Matrix
+from models.schema.features import Features, Matrix
 from models.schema.schema import PAYSIM, Schema
 
 Floats = NDArray[np.float64]
@@ -35,11 +35,18 @@ class CompiledModel(Protocol):
 class Scorer:
     """A trained model, ready to serve. It is immutable."""
 
-    def __init__(self, version: str, model: CompiledModel, schema: Schema = PAYSIM) -> None:
+    def __init__(
+        self,
+        version: str,
+        model: CompiledModel,
+        schema: Schema = PAYSIM,
+        features: Features | None = None,
+    ) -> None:
+        """`features` are those of the schema with what training has learned."""
         self.version = version
         self._model = model
-        self._features = schema.features
-        self._reasons = schema.reasons
+        self.schema = schema
+        self.features = features or schema.features
 
     def score(self, transactions: Sequence[Transaction]) -> Floats:
         """Return probabilities of fraud, float64 in 0..1, shape (n,), in the order given.
@@ -47,7 +54,7 @@ class Scorer:
         A row's score does not depend on its neighbours. Raises `ValueError` for numbers and types
         that parsing refuses, and for a score that is not a number.
         """
-        return self.score_matrix(self._features.matrix(transactions))
+        return self.score_matrix(self.features.matrix(transactions))
 
     def score_matrix(self, matrix: Matrix) -> Floats:
         """The same for rows whose features are computed already."""
@@ -63,7 +70,7 @@ class Scorer:
         chosen = [transactions[row] for row in rows]
         if not chosen:
             return []
-        matrix, reasons = self._features.matrix(chosen), self._reasons
+        matrix, reasons = self.features.matrix(chosen), self.schema.reasons
         amounts = reasons.grouped(self._model.contributions(matrix)).tolist()
         return [
             reasons.strongest(*each) for each in zip(chosen, matrix.tolist(), amounts, strict=True)

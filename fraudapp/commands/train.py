@@ -63,6 +63,7 @@ def command(
             seed=seed,
             seeds=seeds,
             weight_legit=weight_legit,
+            schema=settings.transaction_schema,
             progress=click.echo,
         )
         version = registry.add(trained)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import random
 from collections.abc import Iterable
+from datetime import datetime, timezone
 from typing import Any, Final
 
 from models.schema.definition import Definition, Field
@@ -12,6 +13,11 @@ from models.schema.fields import bounds
 
 MAX_ROWS: Final = 5_000
 """Rows at most; of more combinations, so many are drawn by a fixed seed."""
+_MOMENTS: Final = [
+    datetime(1970, 1, 1, tzinfo=timezone.utc),
+    datetime(2024, 2, 29, 23, 59, 59, tzinfo=timezone.utc),
+    datetime(9_999, 12, 31, 12, tzinfo=timezone.utc),
+]
 _SIZES: Final = (0.0, 0.01, 50.0, 1e4, 1e6, 1e8)
 
 
@@ -32,6 +38,10 @@ def _values(field: Field) -> list[Any]:
     missing = [None] if field.optional else []
     if field.type in ("text", "category"):
         return [*(field.values or ["", "a"]), *missing]
+    if field.type == "flag":
+        return [0, 1, *missing]
+    if field.format == "iso8601":
+        return [*_MOMENTS, *missing]
     least, most = bounds(field)
     sizes = {size for each in _SIZES for size in (each, -each) if least <= size <= most}
     return [*sorted({*sizes, least, most}), *missing]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from array import array
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,18 +14,14 @@ from numpy.typing import NDArray
 from models.characters import legible
 from models.errors import TrainingDataError
 from models.files.rows import BadRow, UnreadableFile, rows
-from models.records import MAX_STEP
-from models.schema.features import Matrix
-from models.schema.schema import PAYSIM
+from models.schema.definition import Definition
+from models.schema.features import Features, Matrix
+from models.schema.fields import default
+from models.schema.schema import PAYSIM, Schema
+from models.training.columns import Flags, Floats, column
 
-Floats = NDArray[np.float64]
-Flags = NDArray[np.bool_]
 Source = Path | pd.DataFrame
-
-MONEY = ("amount", "oldbalanceOrg", "oldbalanceDest")
-TYPES = list(PAYSIM.definition.fields["type"].values or ())
-COLUMNS = ("step", "type", *MONEY, "isFraud")
-"""The columns that are read; a file may have more."""
+Texts = NDArray[np.object_]
 
 
 class Labelled(NamedTuple):
@@ -37,8 +34,12 @@ class Labelled(NamedTuple):
     step: NDArray[np.int64]
     amount: Floats
     """Account currency."""
-    drained: Flags
-    """TRANSFER or CASH_OUT of exactly the origin's balance: the baseline rule of evaluations."""
+    drained: Flags | None
+    """TRANSFER or CASH_OUT of exactly the origin's balance: the baseline rule of evaluations.
+
+    None for other schemas than PaySim's."""
+    texts: Mapping[str, Texts] = {}
+    """By field, the texts that features are learned from; None where one is missing."""
 
     def at(self, rows: NDArray[np.bool_] | NDArray[np.int64]) -> Labelled:
         """Select rows by a mask, or reorder them by an index."""
@@ -48,39 +49,64 @@ class Labelled(NamedTuple):
             self.weight[rows],
             self.step[rows],
             self.amount[rows],
-            self.drained[rows],
+            None if self.drained is None else self.drained[rows],
+            {name: column[rows] for name, column in self.texts.items()},
         )
 
 
-def labelled(source: Source, weight_legit: float = 1.0) -> Labelled:
-    """Read a file (`models.files.rows`) or a frame with PaySim's columns; returns rows by step.
+def labelled(
+    source: Source,
+    weight_legit: float = 1.0,
+    schema: Schema = PAYSIM,
+    features: Features | None = None,
+) -> Labelled:
+    """Read a file (`models.files.rows`) or a frame with a schema's columns; returns rows by time.
 
     `weight_legit` is how many transactions each legitimate row stands for, where the source holds
-    only a sample of them. Labels may be 0/1 or 0.0/1.0. Raises `TrainingDataError`.
+    only a sample of them. Labels may be 0/1 or 0.0/1.0. `features` are those of a model, with what
+    it has learned; without, learned features are missing. Raises `TrainingDataError`.
     """
     name = str(source) if isinstance(source, Path) else "the frame"
     if not 0.0 < weight_legit < np.inf:
         raise TrainingDataError(f"weight_legit={weight_legit} is not a number above 0")
+    if schema.definition.role("label") is None:
+        raise TrainingDataError(
+            f"schema {schema.name} has no field with the role label: without one, no file says "
+            "what was fraud"
+        )
     try:
-        return _checked(_read(source), weight_legit)
+        read = _read(source, needed(schema), schema)
+        return _checked(read, weight_legit, schema, features or schema.features)
     except UnreadableFile as error:
         raise TrainingDataError(str(error)) from error
     except ValueError as error:
         raise TrainingDataError(f"{name}: {error}") from error
 
 
-def _read(source: Source) -> pd.DataFrame:
+def needed(schema: Schema) -> list[str]:
+    """Return the fields that training reads, in the order of the schema; a file may have more."""
+    used = {*schema.features.fields}
+    used |= {schema.definition.role(role) or "" for role in ("time", "amount", "weight", "label")}
+    return [name for name in schema.definition.fields if name in used]
+
+
+def _required(schema: Schema) -> list[str]:
+    fields, label = schema.definition.fields, schema.definition.role("label")
+    return [name for name in needed(schema) if name == label or not default(fields[name])]
+
+
+def _read(source: Source, names: Sequence[str], schema: Schema) -> pd.DataFrame:
     if isinstance(source, pd.DataFrame):
         return source
-    columns: dict[str, list[Any]] = {name: [] for name in COLUMNS}
+    columns: dict[str, list[Any]] = {name: [] for name in names}
     lines = array("q")
     bad: list[BadRow] = []
-    for row in rows(source, COLUMNS):
+    for row in rows(source, _required(schema), schema):
         if isinstance(row, BadRow):
             bad.append(row)
             continue
         lines.append(row.line)
-        for name in COLUMNS:
+        for name in names:
             columns[name].append(row.fields.get(name))
     if bad:
         more = f"; {len(bad) - 1} more rows cannot be read" if len(bad) > 1 else ""
@@ -89,51 +115,58 @@ def _read(source: Source) -> pd.DataFrame:
     return frame
 
 
-def _checked(frame: pd.DataFrame, weight_legit: float) -> Labelled:
-    if missing := [name for name in COLUMNS if name not in frame.columns]:
-        raise ValueError(f"column {', '.join(missing)} is missing; needed are {', '.join(COLUMNS)}")
+def _checked(
+    frame: pd.DataFrame, weight_legit: float, schema: Schema, features: Features
+) -> Labelled:
+    names, required = needed(schema), _required(schema)
+    if missing := [name for name in required if name not in frame.columns]:
+        raise ValueError(
+            f"column {', '.join(missing)} is missing; needed are {', '.join(required)}"
+        )
     if frame.empty:
         raise ValueError("it holds no transactions")
-    money = {name: _numbers(frame, name, 0.0, np.inf) for name in MONEY}
-    step = _numbers(frame, "step", 1, MAX_STEP, whole=True)
-    fraud = _numbers(frame, "isFraud", 0, 1, whole=True) == 1.0
-    kinds = frame["type"].to_numpy(dtype=object)
-    _refuse(frame, "type", ~np.isin(kinds.astype(str), TYPES), f"one of {TYPES}")
-    drained = np.isin(kinds.astype(str), ["TRANSFER", "CASH_OUT"])
-    drained &= money["amount"] == money["oldbalanceOrg"]
+    definition = schema.definition
+    columns = {
+        name: column(frame, name, definition.fields[name])
+        if name in frame.columns
+        else np.full(len(frame), definition.fields[name].default, dtype=object)
+        for name in names
+    }
+    fraud = columns[definition.role("label") or ""] == 1.0
+    weight = np.where(fraud, 1.0, weight_legit)
+    if (of_rows := definition.role("weight")) is not None:
+        weight = weight * columns[of_rows]
+    amount = definition.role("amount")
     found = Labelled(
-        PAYSIM.features.from_columns({"type": kinds, **money}),
+        features.from_columns({name: columns[name] for name in features.fields}),
         fraud,
-        np.where(fraud, 1.0, weight_legit),
-        step.astype(np.int64),
-        money["amount"],
-        drained,
+        weight,
+        _hours(columns, definition, len(frame)),
+        columns[amount] if amount else np.zeros(len(frame)),
+        _drained(columns) if schema.name == PAYSIM.name else None,
+        {field: columns[field] for _, field in features.learned},
     )
     return found.at(np.argsort(found.step, kind="stable"))
 
 
-def _numbers(
-    frame: pd.DataFrame, name: str, least: float, most: float, whole: bool = False
-) -> Floats:
-    """Convert a column to numbers; raises `ValueError` with the first row that does not fit."""
-    column = frame[name]
-    numbers = pd.to_numeric(column, errors="coerce").to_numpy(dtype=np.float64)
-    fits = np.isfinite(numbers) & (numbers >= least) & (numbers <= most)
-    if pd.api.types.is_bool_dtype(column):
-        fits[:] = False
-    expected = f"a number from {least:g}" + (f" to {most:g}" if most < np.inf else "")
-    if whole:
-        fits &= numbers == np.floor(numbers)
-        expected = expected.replace("a number", "a whole number")
-    _refuse(frame, name, ~fits, expected)
-    return numbers
+def _hours(columns: Mapping[str, Any], definition: Definition, rows: int) -> NDArray[np.int64]:
+    """Return the hour of each row, from 1 at a midnight; the order of the rows without times."""
+    name = definition.role("time")
+    if name is None:
+        return np.arange(1, rows + 1)
+    form = definition.fields[name].format
+    if form == "hour":
+        hours: NDArray[np.int64] = columns[name].astype(np.int64)
+        return hours
+    seconds = columns[name]
+    if form == "iso8601":
+        seconds = np.array([moment.timestamp() for moment in seconds])
+    per_hour = 3_600_000 if form == "epoch_ms" else 3_600
+    passed: NDArray[np.int64] = np.floor(seconds / per_hour).astype(np.int64) + 1
+    return passed
 
 
-def _refuse(frame: pd.DataFrame, name: str, bad: Flags, expected: str) -> None:
-    if bad.any():
-        row = int(np.argmax(bad))
-        line = f", line {frame.index[row]}," if frame.index.name == "line" else ""
-        raise ValueError(
-            f"column {name} must hold {expected} in every row; {int(bad.sum())} do not, the first "
-            f"is row {row + 1}{line} with {frame[name].iloc[row]!r}"
-        )
+def _drained(columns: Mapping[str, Any]) -> Flags:
+    drained: Flags = np.isin(columns["type"].astype(str), ["TRANSFER", "CASH_OUT"])
+    drained &= columns["amount"] == columns["oldbalanceOrg"]
+    return drained

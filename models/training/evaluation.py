@@ -10,7 +10,8 @@ import numpy as np
 
 from models.errors import TrainingDataError
 from models.scorer import Scorer
-from models.training.dataset import Floats, Labelled, Source, labelled
+from models.training.columns import Floats
+from models.training.dataset import Labelled, Source, labelled
 from models.training.metrics import THRESHOLDS, costs, metrics
 
 REPORT_FILE = "evaluation.json"
@@ -34,7 +35,7 @@ def evaluate(
     for the report in its `attrs`. With `out`, the report is also written to `evaluation.json` in
     that directory. Raises `TrainingDataError` for data that a model cannot be evaluated on.
     """
-    rows = labelled(source, weight_legit)
+    rows = labelled(source, weight_legit, scorer.schema, scorer.features)
     if not rows.fraud.any():
         raise TrainingDataError(f"{source} holds no fraud, so there is nothing to find in it")
     starts = range(0, len(rows.fraud), CHUNK)

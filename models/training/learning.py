@@ -24,7 +24,7 @@ from models.schema.features import OTHERS, Learned, Matrix
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
-Texts = Mapping[str, Sequence[Any]]
+Texts = Mapping[str, Sequence[Any] | NDArray[np.object_]]
 """Columns of texts by field, None where one is missing; all have the same rows."""
 
 MIN_ROWS: Final = 5

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models.training.dataset import Flags, Floats, Labelled
+from models.training.columns import Flags, Floats
+from models.training.dataset import Labelled
 
 THRESHOLDS = {"flag": 0.5, "block": 0.8}
 """Default thresholds of the metrics; the thresholds that decide are settings."""
@@ -81,9 +82,7 @@ def metrics(
         "steps": [int(rows.step.min()), int(rows.step.max())],
         "thresholds": thresholds,
         "average_precision": average_precision(rows.fraud, scores, rows.weight),
-        "drain_rule_average_precision": average_precision(
-            rows.fraud, rows.drained.astype(np.float64), rows.weight
-        ),
+        **_baseline(rows),
         "recall_at_precision_90": recall_at_precision(rows, scores, 0.9),
         "recall_at_precision_99": recall_at_precision(rows, scores, 0.99),
         "precision_at_10_a_day": precision_at_daily(rows, scores, 10),
@@ -98,6 +97,14 @@ def metrics(
         "money_missed": float(money[~blocked & rows.fraud].sum()),
         "money_wrongly_held": float(money[blocked & ~rows.fraud].sum()),
     }
+
+
+def _baseline(rows: Labelled) -> dict[str, float]:
+    if rows.drained is None:
+        return {}
+    drained = rows.drained.astype(np.float64)
+    found = average_precision(rows.fraud, drained, rows.weight)
+    return {"drain_rule_average_precision": found}
 
 
 def costs(

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from models.training.dataset import Floats, Labelled
+from models.training.columns import Floats
+from models.training.dataset import Labelled
 from models.training.metrics import costs, precision_recall
 
 
@@ -41,8 +42,9 @@ def precision_recall_plot(
     precision, recall, _ = precision_recall(rows.fraud, scores, rows.weight)
     label = f"model, average precision {report['average_precision']:.3f}"
     axes.step(recall, precision, where="post", label=label)
-    rule = precision_recall(rows.fraud, rows.drained.astype(np.float64), rows.weight)
-    axes.plot(rule[1][0], rule[0][0], "s", label="amount = balance")
+    if rows.drained is not None:
+        rule = precision_recall(rows.fraud, rows.drained.astype(np.float64), rows.weight)
+        axes.plot(rule[1][0], rule[0][0], "s", label="amount = balance")
     for name, threshold in report["thresholds"].items():
         at = (report[f"recall_{name}"], report[f"precision_{name}"])
         axes.plot(*at, "o", label=f"{name} at {threshold:g}")

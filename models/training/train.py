@@ -16,23 +16,19 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from sklearn.ensemble import GradientBoostingClassifier
-from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.pipeline import Pipeline
 
 from models.artifact import Kind, Model
 from models.drift import EDGES, histogram
 from models.errors import TrainingDataError
 from models.files.lines import STDIN, digest, shown
-from models.schema.schema import PAYSIM
+from models.schema.schema import PAYSIM, Schema
 from models.training.calibration import Calibration, calibrate
 from models.training.dataset import Labelled, Source, labelled
-from models.training.export import exported, log_odds
+from models.training.fitting import fitted
 from models.training.metrics import metrics
-from models.training.rounding import rounded
 
-__all__ = ["TrainedModel", "TrainingDataError", "estimator", "train"]
+__all__ = ["TrainedModel", "TrainingDataError", "train"]
 
 GAP = 24
 """Steps (hours) that are left out between two periods; fewer if the data is short."""
@@ -52,32 +48,6 @@ class TrainedModel(NamedTuple):
     """Maps the pipeline's log-odds to log-odds that hold on later rows."""
 
 
-def estimator(kind: Kind, seed: int) -> Pipeline:
-    """Return the untrained pipeline of a kind.
-
-    Boosting with the usual log loss diverges at a fraud rate of one in a thousand. Its Newton steps
-    divide by p (1 - p): a leaf with one fraud among rows of p = 0.0001 jumps to where p is 0 or 1,
-    and the next steps divide by nearly zero. The steps of the exponential loss stay within -1..1
-    whatever the data, and it has the same minimum: half the
-    log-odds (Friedman, Hastie, Tibshirani: "Additive logistic regression", Annals of Statistics 28,
-    2000, lemma 1).
-    """
-    if kind == "logistic":
-        return make_pipeline(StandardScaler(), LogisticRegression(C=1.0, max_iter=2000))
-    return make_pipeline(
-        GradientBoostingClassifier(
-            loss="exponential",
-            learning_rate=0.15,
-            n_estimators=80,
-            max_depth=3,  # `models.ensemble` tabulates trees of this depth
-            subsample=0.5,
-            min_samples_leaf=20,
-            max_features=4,
-            random_state=seed,
-        )
-    )
-
-
 def train(
     source: Source,
     kind: Kind = "gradient_boosting",
@@ -85,6 +55,7 @@ def train(
     seed: int = 7,
     seeds: int = 1,
     weight_legit: float = 1.0,
+    schema: Schema = PAYSIM,
     progress: Callable[[str], None] = lambda line: None,
 ) -> TrainedModel:
     """Train, calibrate and evaluate a model.
@@ -101,44 +72,38 @@ def train(
             f"{shown(source)} can be read only once, and training reads it twice: for what is in "
             "it, and for the card to tell by its SHA-256 what that was; save it as a file"
         )
-    data = labelled(source, weight_legit)
+    data = labelled(source, weight_legit, schema)
     origin = _origin(source, data)
     learn, tune, test = periods(data)
     judged = []
     for current in range(seed, seed + seeds):
         progress(f"Training {kind} on {len(learn.fraud):,} of {len(data.fraud):,} transactions")
-        early = _fit(estimator(kind, current), learn)
-        found = calibrate(log_odds(early, tune.matrix), tune.fraud, tune.weight)
-        judged.append((found, metrics(test, found.scores(log_odds(early, test.matrix)))))
+        early = fitted(kind, current, learn, schema)
+        found = calibrate(early.log_odds(tune), tune.fraud, tune.weight)
+        judged.append((found, metrics(test, found.scores(early.log_odds(test)))))
         progress(f"Average precision on later ones: {judged[-1][1]['average_precision']:.3f}")
     calibration, measured = judged[0]
     if seeds > 1:
         measured["across_seeds"] = _spread([each for _, each in judged])
     progress(f"Training on all {len(data.fraud):,} transactions")
-    final = _fit(estimator(kind, seed), data)
-    body = exported(final, calibration)
-    return TrainedModel(
-        Model(kind, PAYSIM.contract, list(PAYSIM.features.names), body),
-        {
-            **origin,
-            "weight_legit": weight_legit,
-            "gap_steps": _gap(data),
-            "seed": seed,
-            "calibration": calibration._asdict(),
-            "score_edges": list(EDGES),
-            "score_histogram": histogram(
-                calibration.scores(log_odds(final, data.matrix)), data.weight
-            ),
-            "parameters": _parameters(final),
-            "libraries": {
-                "python": platform.python_version(),
-                **{name: installed(name) for name in ("numpy", "pandas", "scikit-learn")},
-            },
+    final = fitted(kind, seed, data, schema)
+    training = {
+        **origin,
+        "weight_legit": weight_legit,
+        "gap_steps": _gap(data),
+        "seed": seed,
+        "calibration": calibration._asdict(),
+        "score_edges": list(EDGES),
+        "score_histogram": histogram(calibration.scores(final.log_odds(data)), data.weight),
+        "parameters": _parameters(final.pipeline),
+        "libraries": {
+            "python": platform.python_version(),
+            **{name: installed(name) for name in ("numpy", "pandas", "scikit-learn")},
         },
-        measured,
-        final,
-        calibration,
-    )
+    }
+    names = list(schema.features.names)
+    model = Model(kind, schema.contract, names, final.exported(calibration), final.learned)
+    return TrainedModel(model, training, measured, final.pipeline, calibration)
 
 
 def periods(data: Labelled) -> tuple[Labelled, Labelled, Labelled]:
@@ -166,15 +131,6 @@ def periods(data: Labelled) -> tuple[Labelled, Labelled, Labelled]:
 
 def _gap(data: Labelled) -> int:
     return min(GAP, int(data.step[-1] - data.step[0]) // 20)
-
-
-def _fit(pipeline: Pipeline, data: Labelled) -> Pipeline:
-    weight = {f"{pipeline.steps[-1][0]}__sample_weight": data.weight / data.weight.mean()}
-    # In float64, so that scaling and summing are as exact as in serving.
-    fitted: Pipeline = pipeline.fit(
-        data.matrix.astype(np.float64), data.fraud.astype(int), **weight
-    )
-    return rounded(fitted)
 
 
 def _spread(measured: list[dict[str, Any]]) -> dict[str, Any]:

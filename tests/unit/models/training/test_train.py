@@ -88,8 +88,8 @@ def test_last_digits_of_what_is_learned_make_no_other_model(
                 tree.weighted_n_node_samples[...] = near(tree.weighted_n_node_samples)
         return rounded(pipeline)
 
-    monkeypatch.setattr("models.training.train.rounded", disturbed)
-    monkeypatch.setattr("models.training.train.log_odds", lambda *given: near(log_odds(*given)))
+    monkeypatch.setattr("models.training.fitting.rounded", disturbed)
+    monkeypatch.setattr("models.training.export.log_odds", lambda *given: near(log_odds(*given)))
     assert train(small_frame, kind).model == before
 
 
