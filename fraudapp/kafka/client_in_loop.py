@@ -7,11 +7,12 @@ when these names change.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Container, Mapping
+from collections.abc import Awaitable, Callable, Container, Iterable, Mapping
 from time import monotonic
 from typing import Any, Final, Protocol, cast
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.consumer.fetcher import OffsetResetStrategy
 from aiokafka.errors import CommitFailedError, KafkaError
 from faust.transport.consumer import ensure_TP
 from faust.transport.drivers import aiokafka
@@ -156,6 +157,12 @@ class ClientInLoop(aiokafka.AIOKafkaConsumerThread):
             if offset:
                 consumer.seek(tp, offset)
         return cast(Mapping[TP, int], {tp: offsets.get(tp) for tp in assigned})
+
+    def reset_to_beginning(self, partitions: Iterable[TP]) -> None:
+        """Let partitions be read from their first record, once that is known; does not block."""
+        self._ensure_consumer()._fetcher.request_offset_reset(
+            [TopicPartition(*tp) for tp in partitions], OffsetResetStrategy.EARLIEST
+        )
 
     async def _commit(self, offsets: Mapping[TP, int]) -> bool:
         """Commit for assigned partitions; return False on an error, where Faust would end."""

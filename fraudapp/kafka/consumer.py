@@ -67,6 +67,7 @@ class SafeConsumer(aiokafka.Consumer):
         # One topic that fails does not keep the others from being fetched: a success soon after a
         # failure does not end the trouble.
         self._fetching = Operation("fetching what is assigned", settle_seconds=5 * RETRY_SECONDS)
+        self._seeking = Operation("going back to the committed offsets")
         self.committing = Operation("committing offsets")
         self._joining = Operation("being in the consumer group", settle_seconds=5 * RETRY_SECONDS)
         self.is_full: Callable[[TP], bool] = lambda tp: False
@@ -162,8 +163,8 @@ class SafeConsumer(aiokafka.Consumer):
         return int(self.app.consumer_generation_id)
 
     def troubles(self) -> list[str]:
-        """Return a sentence, with the reason, for each of fetching and joining that fails."""
-        return troubles([self._fetching, self._joining])
+        """Return a sentence, with the reason, for each of these operations that fails."""
+        return troubles([self._fetching, self._seeking, self._joining])
 
     @Service.timer(RETRY_SECONDS)
     async def _rejoin(self) -> None:
@@ -249,9 +250,13 @@ class SafeConsumer(aiokafka.Consumer):
             if not committed[tp] and self.app.topics.acks_enabled_for(tp.topic)
         ]
         if uncommitted:
-            earliest = await self.earliest_offsets(*uncommitted)
-            self.lost.report_unknown_past(earliest)
-            await self.seek_wait(earliest)
+            try:
+                earliest = await self.earliest_offsets(*uncommitted)
+            except KafkaError:  # one of them has no leader, and must not hold up the others
+                cast(ClientInLoop, self._thread).reset_to_beginning(uncommitted)
+            else:
+                self.lost.report_unknown_past(earliest)
+                await self.seek_wait(earliest)
         return committed
 
     async def perform_seek(self) -> None:
@@ -272,13 +277,15 @@ class SafeConsumer(aiokafka.Consumer):
 
     async def _seek_back(self) -> bool:
         """Seek to the committed offsets; return False if that fails, to be tried again."""
+        self._seeking.began()
         try:
             await self.perform_seek()
         except Exception as exc:  # whatever it is, going on would leave out what was dropped
             self._dropped_at = self._seeks
-            log.warning("cannot go back to the committed offsets now: %r", exc)
+            self._seeking.failed(exc)
             await self.sleep(RETRY_SECONDS)
             return False
+        self._seeking.succeeded()
         return True
 
     def _skip_markers(self) -> None:

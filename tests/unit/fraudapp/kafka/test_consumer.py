@@ -428,6 +428,40 @@ async def test_a_seek_back_that_fails_is_tried_again_before_more_is_delivered(
     assert [await consumer.deliver() for _ in range(2)] == [[], []]
     assert [record_batch_of(each).end for each in await consumer.deliver()] == [2]
     assert consumer.seeks_back == 3
+    assert consumer.troubles() == []
+
+
+async def test_a_seek_back_that_goes_on_failing_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def perform_seek(self: FedConsumer) -> None:
+        raise KafkaError("not authorized to ask the group")
+
+    monkeypatch.setattr(faust_consumer.Consumer, "perform_seek", perform_seek)
+    monkeypatch.setattr("fraudapp.kafka.consumer.RETRY_SECONDS", 0.0)
+    monkeypatch.setattr("fraudapp.operation.troubles.__defaults__", (0.0,))
+    consumer = FedConsumer({PARTITION: [0, 1]})
+    (dropped,) = await consumer.deliver()
+    consumer.release(dropped)
+    await consumer.deliver()
+    (told,) = consumer.troubles()
+    assert told.startswith("going back to the committed offsets: KafkaError: not authorized")
+
+
+async def test_a_partition_without_a_leader_holds_up_no_seek_of_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def seek_to_committed(self: FedConsumer) -> dict[TP, int | None]:
+        return {PARTITION: None, OTHER: 5}
+
+    async def earliest_offsets(self: FedConsumer, *partitions: TP) -> dict[TP, int]:
+        raise KafkaError("no leader")
+
+    reset: list[list[TP]] = []
+    monkeypatch.setattr(aiokafka.Consumer, "seek_to_committed", seek_to_committed)
+    monkeypatch.setattr(FedConsumer, "earliest_offsets", earliest_offsets)
+    consumer = FedConsumer()
+    consumer._thread = SimpleNamespace(reset_to_beginning=reset.append)  # type: ignore[assignment]
+    assert await consumer.seek_to_committed() == {PARTITION: None, OTHER: 5}
+    assert reset == [[PARTITION]]
 
 
 async def test_the_client_of_a_worker_throttles_its_fetches(
