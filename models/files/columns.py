@@ -32,7 +32,7 @@ class Columns:
     ) -> None:
         """Raises `UnreadableFile` if a column is missing, misnamed or there twice."""
         self._fields = fields
-        headers = {each: self._header(path, header, each) for each in _SEPARATORS}
+        headers = self._headers(path, header, required)
         self._separator = max(headers, key=lambda each: _fit(headers[each], required))
         self._names = headers[self._separator]
         self._optional = frozenset(fields.names) - frozenset(required)
@@ -47,11 +47,17 @@ class Columns:
             if name in fields.read
         ]
 
-    def _header(self, path: Path, header: Line, separator: str) -> list[str]:
-        try:
-            return [self._fields.field(each) for each in _cells(header.text, separator)]
-        except RefusedRow as exc:
-            raise UnreadableFile(f"{shown(path)}: {exc}") from exc
+    def _headers(self, path: Path, header: Line, required: Collection[str]) -> dict[str, list[str]]:
+        """Return the header as each separator makes it, for those by which it can be read."""
+        found, refused = {}, None
+        for each in _SEPARATORS:
+            try:
+                found[each] = [self._fields.field(cell) for cell in _cells(header.text, each)]
+            except RefusedRow as exc:
+                refused = refused or exc  # of commas
+        if refused and not any({*names} & {*required} for names in found.values()):
+            raise UnreadableFile(f"{shown(path)}: {refused}") from refused
+        return found
 
     def read(self, line: Line) -> dict[str, Any]:
         """Read the fields of a row; raises `RefusedRow`."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator
 from itertools import chain
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -15,7 +15,8 @@ from models.files.fields import FileFields
 from models.files.lines import Line, UnreadableFile, lines, shown
 from models.parsing import UNREADABLE
 from models.records import FieldError
-from models.schema.paths import Step
+from models.schema.paths import Path as Place
+from models.schema.paths import text
 from models.schema.schema import PAYSIM, Schema
 
 __all__ = ["BadRow", "Row", "UnreadableFile", "is_json", "rows", "stem"]
@@ -139,7 +140,10 @@ class _JsonLines:
 
     def _collected(self, message: dict[str, Any]) -> dict[str, Any]:
         """Return the fields of a nested message, by name."""
-        found = {name: _at(message, path) for name, path in self._fields.paths.items()}
+        found = {
+            name: _at(message, path, name in self._optional)
+            for name, path in self._fields.paths.items()
+        }
         return {name: value for name, value in found.items() if value is not msgspec.UNSET}
 
     def _once(self, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -149,14 +153,20 @@ class _JsonLines:
         return {}
 
 
-def _at(message: Any, path: Sequence[Step]) -> Any:
-    """Return the value at a path; UNSET if it is not there."""
+def _at(message: dict[str, Any], path: Place, may_lack: bool) -> Any:
+    """Return the value at a path; UNSET if it is not there; raises `RefusedRow`."""
+    here: Any = message
     for step in path:
-        if not isinstance(message, dict) or step.key not in message:
+        if not isinstance(here, dict):
+            raise RefusedRow(FieldError(text(path), f"must be in an object, not in {here!r:.64}"))
+        if step.key not in here:
             return msgspec.UNSET
-        message = message[step.key]
+        here = here[step.key]
+        if here is None and may_lack and (step.only_item or step is not path[-1]):
+            return msgspec.UNSET
         if step.only_item:
-            if not isinstance(message, list) or len(message) != 1:
-                raise RefusedRow(FieldError(str(step), "must be an array of exactly one item"))
-            message = message[0]
-    return message
+            if not isinstance(here, list) or len(here) != 1:
+                wrong = f"{step} must be an array of exactly one item"
+                raise RefusedRow(FieldError(text(path), wrong))
+            here = here[0]
+    return here

@@ -12,7 +12,7 @@ import msgspec
 from models.schema.definition import Field
 from models.schema.fields import hint
 
-_NUMBER: Final = re.compile(r"-?\d{1,30}(?:\.\d{1,30})?(?:[eE][+-]?\d{1,3})?")
+_NUMBER: Final = re.compile(r"-?\d{1,30}(?:\.\d{1,30})?(?:[eE][+-]?\d{1,3})?", re.ASCII)
 _FLAGS: Final = {"true": True, "false": False, "1": True, "0": False, 1: True, 0: False}
 
 
@@ -38,14 +38,18 @@ def coerced(field: Field) -> Callable[[Any], Any]:
     kind = hint(field)
     made = {"text": _text, "category": _text, "flag": _flag, "time": _time}.get(field.type, _number)
 
+    loose = loose_hint(field)
+
     def coerce(value: Any) -> Any:
+        # A file may hold what a message would not be decoded to.
+        value = msgspec.convert(value, loose)
         return None if value is None else msgspec.convert(made(value, field), kind)
 
     return coerce
 
 
 def _text(value: Any, field: Field) -> Any:
-    return str(value)
+    return value if isinstance(value, str) else str(value)
 
 
 def _flag(value: Any, field: Field) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import keyword
+import math
 import re
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
@@ -10,6 +11,8 @@ from typing import Final
 
 import msgspec
 
+from models import characters
+from models.records import MAX_AMOUNT
 from models.schema import paths, templates
 from models.schema.definition import ID, OPERATIONS, Definition, Feature, Field, Type, operation
 from models.schema.fields import bounds, hint
@@ -85,6 +88,9 @@ def _problems_of_fields(definition: Definition) -> Iterator[str]:
     for name, each in fields.items():
         for problem in _problems_of_field(name, each, definition):
             yield f"fields.{name}: {problem}"
+    given = [*fields, *(alias for each in fields.values() for alias in each.columns)]
+    if twice := sorted({each for each in given if given.count(each) > 1}):
+        yield f"fields: {', '.join(twice)} is the name of more than one column"
     try:
         paths.tree({name: paths.parse(each.path or name) for name, each in fields.items()})
     except ValueError as exc:
@@ -105,8 +111,7 @@ def _problems_of_field(name: str, field: Field, definition: Definition) -> Itera
         yield "is optional and has a default: a default already says what missing means"
     if field.default is not None and (problem := _problem_of_default(field)):
         yield problem
-    if field.min is not None and field.max is not None and field.min > field.max:
-        yield f"min {field.min:g} is above max {field.max:g}"
+    yield from _problems_of_bounds(field)
     if field.unit is not None and not field.unit > 0:
         yield f"unit {field.unit:g} is not above 0"
     if field.max_length is not None and not 0 < field.max_length <= 10_000:
@@ -125,11 +130,25 @@ def _problems_of_field(name: str, field: Field, definition: Definition) -> Itera
         yield str(exc)
 
 
+def _problems_of_bounds(field: Field) -> Iterator[str]:
+    for name, bound in (("min", field.min), ("max", field.max)):
+        if bound is not None and not abs(bound) <= MAX_AMOUNT:  # NaN fails this too
+            yield f"{name} {bound:g} is not in {-MAX_AMOUNT:g} to {MAX_AMOUNT:g}"
+            return
+    least, most = bounds(field)
+    if field.whole:
+        least, most = math.ceil(least), math.floor(most)
+    if least > most:
+        yield f"no number is from {least:g} to {most:g}: see min and max"
+
+
 def _problem_of_default(field: Field) -> str | None:
     try:
-        msgspec.convert(field.default, hint(field))
+        made = msgspec.convert(field.default, hint(field))
     except msgspec.ValidationError as exc:
         return f"default: {str(exc)[0].lower()}{str(exc)[1:]}"
+    if isinstance(made, str) and (problem := characters.problem(made)):
+        return f"default: {problem}"
     return None
 
 
@@ -174,6 +193,8 @@ def _problems_of_feature(name: str, feature: Feature, definition: Definition) ->
     if feature.when and kind not in ("equal", "exceeds"):
         yield f"when is for equal and exceeds, not for {kind}"
     for category, values in (feature.when or {}).items():
+        if not values:
+            yield f"when {category} has no values, so the feature would always be 0"
         if (field := definition.fields.get(category)) is None:
             yield f"when {_unknown(category, definition)}"
         elif field.type != "category":

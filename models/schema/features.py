@@ -92,7 +92,7 @@ class Features:
         matrix = np.empty((len(self.names), rows), dtype=np.float32)
         self._many(
             table,
-            [_column(places, columns[at], np.int16) for at, places in self._categories],
+            [_column(places, columns[at], np.int32) for at, places in self._categories],
             [np.array([each is None for each in columns[at]]) for at in self._blanks],
             [_column(numbers, columns[at], np.float64) for at, numbers in self._tables],
             matrix,

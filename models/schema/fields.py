@@ -7,6 +7,7 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Annotated, Any, Final, Literal
 
+import msgspec
 from msgspec import Meta
 
 from models.characters import ALLOWED_CHARACTERS
@@ -39,7 +40,7 @@ def default(field: Field) -> tuple[Any, ...]:
     """Return the value of a field that is not in a message; nothing if it has to be there."""
     if field.optional:
         return (None,)
-    return () if field.default is None else (field.default,)
+    return () if field.default is None else (msgspec.convert(field.default, hint(field)),)
 
 
 def _value(field: Field) -> Any:

@@ -60,7 +60,7 @@ def _parsed(content: bytes, source: str) -> dict[str, Any]:
         found: dict[str, Any] = msgspec.toml.decode(content.decode())
     except UnicodeDecodeError as exc:
         raise SchemaError(source, [f"is not UTF-8: {exc}"]) from exc
-    except (msgspec.DecodeError, RecursionError) as exc:
+    except (msgspec.DecodeError, RecursionError, ValueError) as exc:
         raise SchemaError(source, [f"is not TOML: {exc}"]) from exc
     return found
 

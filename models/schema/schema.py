@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from functools import cache
 from operator import attrgetter
 from pathlib import Path
 from typing import Any, Final
@@ -80,6 +81,7 @@ def load(path: Path) -> Schema:
     return Schema(read(content, str(path)))
 
 
+@cache
 def preset(name: str) -> Schema:
     """Return a schema that comes with the program; raises `SchemaError`."""
     if name not in (known := presets.names()):

@@ -13,7 +13,7 @@ from typing import Any, Final
 from models.schema.definition import Definition
 
 _PLACE: Final = re.compile(r"([A-Za-z]\w*)(?:/([A-Za-z]\w*))?", re.ASCII)
-_FORMAT: Final = re.compile(r"(?:,?(?:\.\d{1,2})?[df%eg]?)?")
+_FORMAT: Final = re.compile(r"(?:,?(?:\.\d{1,2})?[f%eg]?)?")
 _NUMBERS: Final = ("number", "amount")
 MAX_CHARACTERS: Final = 300
 UNKNOWN: Final = "unknown"

@@ -226,6 +226,16 @@ def test_cells_may_be_separated_otherwise_than_by_commas(tmp_path: Path, separat
     assert read(tmp_path, text) == [EXPECTED]
 
 
+@pytest.mark.parametrize("separator", [",", ";"])
+def test_every_cell_may_be_quoted(tmp_path: Path, separator: str) -> None:
+    text = "".join(
+        separator.join(f'"{cell}"' for cell in line.split(",")) + "\n" for line in (NAMES, GOOD)
+    )
+    assert read(tmp_path, text) == [EXPECTED]
+    numbered = f'"",{NAMES}\n"1",{GOOD}\n'  # as R writes the numbers of rows
+    assert read(tmp_path, numbered) == [EXPECTED]
+
+
 def test_a_decimal_comma_is_named_where_cells_are_separated_by_semicolons(tmp_path: Path) -> None:
     row = GOOD.replace(",", ";").replace(".", ",")
     (found,) = read(tmp_path, f"{NAMES.replace(',', ';')}\n{row}\n")

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from fraudapp.cli.transaction_files import InvalidRow, read_file
 from models.files.lines import UnreadableFile
+from models.parsing import InvalidTransaction
 from models.records import Transaction
 from models.schema.definition import ID
 from models.schema.reading import read
@@ -103,8 +104,18 @@ def test_a_line_that_breaks_a_rule_names_its_field(tmp_path: Path) -> None:
     two = {"Tx": [{"Id": "a", "Amt": {"Value": 1}}] * 2}
     path.write_text(f'{json.dumps(two)}\n{{"Tx": [{{"Id": "b"}}]}}\n')
     first, second = transactions(path, NESTED)
-    assert "Tx[0]: must be an array of exactly one item" in str(first)
+    assert "Tx[0] must be an array of exactly one item" in str(first)
     assert "amount: is missing" in str(second)
+
+
+@pytest.mark.parametrize("tx", ["5", "[5]", '[{"Id": "a", "Amt": 5}]', "null", "[]"])
+def test_what_is_no_message_is_refused_as_on_the_topic(tmp_path: Path, tx: str) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text(f'{{"Tx": {tx}}}\n')
+    (found,) = transactions(path, NESTED)
+    assert isinstance(found, InvalidRow)
+    with pytest.raises(InvalidTransaction):
+        NESTED.parser.parse(path.read_bytes())
 
 
 def test_a_column_that_is_missing_is_named_with_those_that_are_needed(tmp_path: Path) -> None:

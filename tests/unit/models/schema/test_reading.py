@@ -105,7 +105,30 @@ def test_the_smallest_schema_is_read() -> None:
         (('role = "id"', ""), 'the id must be the field transaction_id, with role = "id"'),
         (('format = "epoch"', ""), "a time needs format: iso8601, epoch, epoch_ms or hour"),
         (('"IN", "OUT"', '"IN", "IN"'), "values must be different texts"),
-        (('type = "amount"', 'type = "amount"\nmin = 2\nmax = 1'), "min 2 is above max 1"),
+        (('type = "amount"', 'type = "amount"\nmin = 2\nmax = 1'), "no number is from 2 to 1"),
+        (('type = "amount"', 'type = "amount"\nmax = -1'), "no number is from 0 to -1"),
+        (('type = "amount"', 'type = "amount"\nmax = nan'), "max nan is not in -1e+15 to 1e+15"),
+        (('type = "amount"', 'type = "amount"\nmin = -inf'), "min -inf is not in"),
+        (
+            ('type = "amount"', 'type = "number"\nwhole = true\nmin = 0.2\nmax = 0.8'),
+            "no number is from 1 to 0",
+        ),
+        (
+            ('type = "amount"', 'type = "amount"\ncolumns = ["kind"]'),
+            "kind is the name of more",
+        ),
+        (
+            ('type = "amount"', 'type = "text"\ndefault = "a\\u0000b"'),
+            "default: must not hold U+0000",
+        ),
+        (
+            (
+                '{log = "amount"}',
+                '{exceeds = ["amount", "amount"], when = {kind = []}}',
+            ),
+            "when kind has no values",
+        ),
+        (('name = "small"', f"name = {'1' * 5_000}"), "is not TOML"),
         (('type = "amount"', 'type = "amount"\nvalues = ["x"]'), "values is for category"),
         (('type = "amount"', 'type = "amount"\npath = "a..b"'), "must be keys separated by dots"),
         (('type = "amount"', 'type = "amount"\npath = \'a"b\''), "must be keys separated by dots"),
@@ -154,6 +177,10 @@ def test_what_is_wrong_is_said_with_its_place(change: tuple[str, str], words: st
         (
             '[[reasons]]\nfeatures = ["log_amount"]\nsays = [{code = "A", text = "{kind:.2f}"}]',
             "formats kind as a number",
+        ),
+        (
+            '[[reasons]]\nfeatures = ["log_amount"]\nsays = [{code = "A", text = "{amount:d}"}]',
+            "a format other than such as",
         ),
         (
             '[[reasons]]\nfeatures = ["log_amount"]\nsays = [{code = "A", text = "{nothing}"}]',
