@@ -39,8 +39,8 @@ class Reasons:
             [
                 _Sentence(
                     None if each.when is None else names.index(each.when),
-                    templates.compiled(each.code),
-                    templates.compiled(each.text),
+                    templates.compiled(each.code, definition),
+                    templates.compiled(each.text, definition),
                 )
                 for each in group.says
             ]
@@ -77,11 +77,9 @@ class Reasons:
     def _reason(
         self, place: int, transaction: Any, features: Sequence[float], contribution: float
     ) -> Reason:
-        says = next(
-            each
-            for each in self._groups[place]
-            if each.feature is None or features[each.feature] == 1.0
-        )
+        for says in self._groups[place]:
+            if says.feature is None or features[says.feature] == 1.0:
+                break  # the last one has no condition
         return Reason(says.code(transaction), says.text(transaction), contribution)
 
 

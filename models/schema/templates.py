@@ -51,24 +51,31 @@ def problems(template: str, definition: Definition) -> Iterator[str]:
                 yield f"{template!r:.80} formats {name} as a number, and it is {field.type}"
 
 
-def compiled(template: str) -> Callable[[Any], str]:
+def compiled(template: str, definition: Definition) -> Callable[[Any], str]:
     """Return a function that fills a template, which has no `problems`, from a transaction."""
-    parts: list[Callable[[Any], str]] = []
+    names: dict[str, Any] = {"filled": _filled, "ratio": _ratio}
+    parts: list[str] = []
     for literal, place, spec, _ in Formatter().parse(template):
         if literal:
-            parts.append(lambda _, literal=literal: literal)  # type: ignore[misc]
-        if place is not None:
-            name, _, other = place.partition("/")
-            parts.append(_filled(name, other, spec or ""))
-    return lambda transaction: "".join(part(transaction) for part in parts)
+            names[f"L{len(names)}"] = literal
+            parts.append(f"{{L{len(names) - 1}}}")
+        if place is None:
+            continue
+        name, _, other = place.partition("/")
+        if other:
+            parts.append(f"{{ratio(t.{name}, t.{other}, {spec!r})}}")
+        elif definition.fields[name].optional:
+            parts.append(f"{{filled(t.{name}, {spec!r})}}")
+        else:
+            parts.append(f"{{t.{name}:{spec}}}")
+    # Of the file, only names of fields and formats get into the source; both are checked.
+    made: Callable[[Any], str] = eval(f'lambda t: f"{"".join(parts)}"', names)  # noqa: S307
+    return made
 
 
-def _filled(name: str, other: str, spec: str) -> Callable[[Any], str]:
-    def fill(transaction: Any) -> str:
-        value = getattr(transaction, name)
-        if other and value is not None:
-            divisor = getattr(transaction, other)
-            value = value / divisor if divisor else None
-        return UNKNOWN if value is None else format(value, spec)
+def _filled(value: Any, spec: str) -> str:
+    return UNKNOWN if value is None else format(value, spec or "")
 
-    return fill
+
+def _ratio(value: Any, divisor: Any, spec: str) -> str:
+    return UNKNOWN if value is None or not divisor else format(value / divisor, spec or "")
