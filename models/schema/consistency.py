@@ -98,6 +98,14 @@ def _problems_of_fields(definition: Definition) -> Iterator[str]:
 
 
 def _problems_of_field(name: str, field: Field, definition: Definition) -> Iterator[str]:
+    found = [*_problems_of_options(name, field, definition)]
+    yield from found
+    # Only a sound field has a type that its default can be of.
+    if not found and field.default is not None and (problem := _problem_of_default(field)):
+        yield problem
+
+
+def _problems_of_options(name: str, field: Field, definition: Definition) -> Iterator[str]:
     if not _NAME.fullmatch(name) or keyword.iskeyword(name):
         yield "a name must begin with a letter, and hold letters, digits and _, 63 at most"
     for option, types in _ALLOWED.items():
@@ -109,8 +117,6 @@ def _problems_of_field(name: str, field: Field, definition: Definition) -> Itera
         yield "an id can be neither optional nor have a default"
     if field.optional and field.default is not None:
         yield "is optional and has a default: a default already says what missing means"
-    if field.default is not None and (problem := _problem_of_default(field)):
-        yield problem
     yield from _problems_of_bounds(field)
     if field.unit is not None and not field.unit > 0:
         yield f"unit {field.unit:g} is not above 0"

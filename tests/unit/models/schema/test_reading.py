@@ -109,6 +109,15 @@ def test_the_smallest_schema_is_read() -> None:
         (('type = "amount"', 'type = "amount"\nmax = -1'), "no number is from 0 to -1"),
         (('type = "amount"', 'type = "amount"\nmax = nan'), "max nan is not in -1e+15 to 1e+15"),
         (('type = "amount"', 'type = "amount"\nmin = -inf'), "min -inf is not in"),
+        (('type = "amount"', 'type = "amount"\nmax = nan\ndefault = 1'), "max nan is not in"),
+        (
+            ('type = "amount"', 'type = "text"\nmax_length = -1\ndefault = "a"'),
+            "max_length -1 is not in",
+        ),
+        (
+            ('type = "amount"', 'type = "category"\nvalues = []\ndefault = "a"'),
+            "values must be different texts, at least one",
+        ),
         (
             ('type = "amount"', 'type = "number"\nwhole = true\nmin = 0.2\nmax = 0.8'),
             "no number is from 1 to 0",
