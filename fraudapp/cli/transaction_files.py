@@ -11,7 +11,7 @@ from models.files.rows import BadRow, rows
 from models.parsing import InvalidTransaction
 from models.records import Transaction
 from models.schema.definition import ID
-from models.schema.fields import default
+from models.schema.fields import required
 from models.schema.schema import PAYSIM, Schema
 
 
@@ -27,9 +27,8 @@ def read_file(
     A row without `transaction_id` gets `PREFIX-ROW`, with rows counted from 1. Raises
     `UnreadableFile`; see `models.files.rows.rows`.
     """
-    optional = {ID, *(name for name, each in schema.definition.fields.items() if default(each))}
-    required = [name for name in schema.definition.fields if name not in optional]
-    for row in rows(path, required, schema):
+    needed = [name for name in required(schema.definition) if name != ID]
+    for row in rows(path, needed, schema):
         if isinstance(row, BadRow):
             yield InvalidRow(legible(row.sentence(path)))
             continue

@@ -11,7 +11,6 @@ import msgspec
 
 from models.schema import paths
 from models.schema.definition import Definition, Field
-from models.schema.fields import default
 
 _FLAGS: Final = {"0": 0, "1": 1, "true": 1, "false": 0, "0.0": 0, "1.0": 1}
 _decode_number: Final = msgspec.json.Decoder(float).decode
@@ -22,15 +21,9 @@ class FileFields:
 
     def __init__(self, definition: Definition) -> None:
         self.names = tuple(definition.fields)
-        self.paths = {
-            name: paths.parse(field.path or name) for name, field in definition.fields.items()
-        }
+        self.paths = paths.places(definition)
         """Where the fields lie in a message."""
         self.is_flat = all(paths.text(path) == name for name, path in self.paths.items())
-        self.optional = frozenset(
-            name for name, field in definition.fields.items() if default(field)
-        )
-        """Fields that a message may lack."""
         self.numbers = frozenset(
             name for name, field in definition.fields.items() if _is_number(field)
         )

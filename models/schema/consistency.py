@@ -92,7 +92,7 @@ def _problems_of_fields(definition: Definition) -> Iterator[str]:
     if twice := sorted({each for each in given if given.count(each) > 1}):
         yield f"fields: {', '.join(twice)} is the name of more than one column"
     try:
-        paths.tree({name: paths.parse(each.path or name) for name, each in fields.items()})
+        paths.tree(paths.places(definition))
     except ValueError as exc:
         yield f"fields: {exc}"
 

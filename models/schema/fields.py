@@ -43,6 +43,11 @@ def default(field: Field) -> tuple[Any, ...]:
     return () if field.default is None else (msgspec.convert(field.default, hint(field)),)
 
 
+def required(definition: Definition) -> list[str]:
+    """Return the fields that every message has to have, in their order."""
+    return [name for name, field in definition.fields.items() if not default(field)]
+
+
 def _value(field: Field) -> Any:
     about: dict[str, Any] = {"description": field.description} if field.description else {}
     least, most = bounds(field)

@@ -27,18 +27,20 @@ from models.schema.coercion import coerced
 from models.schema.definition import Definition
 from models.schema.explaining import explanation
 from models.schema.fields import default, hint, texts
+from models.schema.paths import Tree
 
 
 class Parser:
     """Makes transactions of a schema, and says what is wrong with what is none."""
 
-    def __init__(self, definition: Definition, transaction: type[Transaction]) -> None:
+    def __init__(self, definition: Definition, tree: Tree, transaction: type[Transaction]) -> None:
+        """`tree` says where the fields lie in a message."""
         self._fields = definition.fields
         self._transaction = transaction
         kind: Any = transaction
         self._collect: Callable[[Any], Transaction] | None = None
         if not transactions.is_flat(definition):
-            kind, self._collect = transactions.nested(definition, transaction)
+            kind, self._collect = transactions.nested(definition, tree, transaction)
         self._decode = msgspec.json.Decoder(kind).decode
         self._coerced = {
             name: coerced(each) for name, each in definition.fields.items() if each.coerce
@@ -46,7 +48,7 @@ class Parser:
         self._texts = texts(definition)
         self.texts: Callable[[Transaction], str] = _joined(self._texts)
         """Returns all texts of a transaction in one, but for those that the schema lists."""
-        self._problems = explanation(definition, transactions.tree(definition))
+        self._problems = explanation(definition, tree)
         self._paths = {name: each.path or name for name, each in definition.fields.items()}
 
     def parse(self, raw: bytes | None) -> Transaction:

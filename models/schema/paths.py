@@ -6,6 +6,8 @@ import re
 from collections.abc import Mapping
 from typing import Final, NamedTuple, Union
 
+from models.schema.definition import Definition
+
 # msgspec takes no other characters that JSON escapes in the names of keys.
 _STEP: Final = re.compile(r"([^.\[\]\"\\\x00-\x1f\x7f]+)((?:\[0\])?)")
 MAX_STEPS: Final = 32
@@ -44,6 +46,11 @@ def parse(path: str) -> Path:
 def text(path: Path) -> str:
     """Return a path as it is written."""
     return ".".join(map(str, path))
+
+
+def places(definition: Definition) -> dict[str, Path]:
+    """Return where each field lies in a message; raises `ValueError` for a path that is none."""
+    return {name: parse(field.path or name) for name, field in definition.fields.items()}
 
 
 def tree(fields: Mapping[str, Path]) -> Tree:

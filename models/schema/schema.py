@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import cache
 from operator import attrgetter
 from pathlib import Path
@@ -12,13 +12,13 @@ from typing import Any, Final
 import msgspec
 
 from models.records import Decision, Reason, Transaction
-from models.schema import presets
+from models.schema import paths, presets
 from models.schema.definition import Definition, Role
 from models.schema.features import Features
 from models.schema.parser import Parser
 from models.schema.reading import SchemaError, read
 from models.schema.reasons import Reasons
-from models.schema.transactions import is_flat, message, transaction_type, tree
+from models.schema.transactions import is_flat, message, transaction_type
 
 _encode: Final = msgspec.json.Encoder().encode
 _DESCRIBING: Final = ("description", "columns", "path")
@@ -34,7 +34,9 @@ class Schema:
     def __init__(self, definition: Definition) -> None:
         self.definition = definition
         self.name = definition.name
-        self.contract = _contract(definition)
+        self.features = Features(definition)
+        """Without what training learns."""
+        self.contract = _contract(definition, self.features.fields)
         """Names the features and the fields that they are made of: a hash of both. A model that was
         trained under another contract is refused."""
         self.transaction: Any = transaction_type(definition)
@@ -43,13 +45,10 @@ class Schema:
         """The type of a decision on one, for decoding."""
         self.decode: Callable[[bytes | str], Decision] = msgspec.json.Decoder(self.decision).decode
         """Returns the decision that JSON of the log holds; raises `msgspec.DecodeError`."""
-        self.parser = Parser(definition, self.transaction)
-        self._tree = tree(definition)
+        self._tree = paths.tree(paths.places(definition))
         self._is_flat = is_flat(definition)
-        self.features = Features(definition)
-        """Without what training learns."""
+        self.parser = Parser(definition, self._tree, self.transaction)
         self.reasons = Reasons(definition)
-
         self._flag = self.of_role("upstream_flag")
         self.kind, self.amount = self.of_role("kind"), self.of_role("amount")
         self.sender, self.receiver = self.of_role("sender"), self.of_role("receiver")
@@ -89,8 +88,7 @@ def preset(name: str) -> Schema:
     return Schema(read(presets.content(name), name))
 
 
-def _contract(definition: Definition) -> str:
-    used = sorted(Features(definition).fields)
+def _contract(definition: Definition, used: Iterable[str]) -> str:
     fields = {name: msgspec.to_builtins(definition.fields[name]) for name in used}
     for each in fields.values():
         for option in _DESCRIBING:

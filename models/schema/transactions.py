@@ -13,7 +13,6 @@ import msgspec
 from msgspec import Meta
 
 from models.records import Transaction
-from models.schema import paths
 from models.schema.coercion import coerced, loose_hint
 from models.schema.definition import Definition
 from models.schema.fields import default, hint
@@ -45,17 +44,12 @@ def is_flat(definition: Definition) -> bool:
     )
 
 
-def tree(definition: Definition) -> Tree:
-    """Return where the fields lie in a message."""
-    return paths.tree(
-        {name: paths.parse(field.path or name) for name, field in definition.fields.items()}
-    )
-
-
-def nested(definition: Definition, transaction: type[Transaction]) -> tuple[Any, Collect]:
+def nested(
+    definition: Definition, tree: Tree, transaction: type[Transaction]
+) -> tuple[Any, Collect]:
     """Return the type of a whole message, and a function from it to a transaction."""
     collector = _Collector(definition)
-    message = collector.struct(tree(definition), "r")
+    message = collector.struct(tree, "r")
     given = ", ".join(f"{name}={each}" for name, each in collector.arguments.items())
     known = {"Transaction": transaction, **collector.names}
     exec(compile(f"def collect(r): return Transaction({given})", "<fields>", "exec"), known)  # noqa: S102

@@ -16,7 +16,7 @@ from models.errors import TrainingDataError
 from models.files.rows import BadRow, UnreadableFile, rows
 from models.schema.definition import Definition
 from models.schema.features import Features, Matrix
-from models.schema.fields import default
+from models.schema.fields import required
 from models.schema.schema import PAYSIM, Schema
 from models.training.columns import Flags, Floats, column
 
@@ -91,8 +91,8 @@ def needed(schema: Schema) -> list[str]:
 
 
 def _required(schema: Schema) -> list[str]:
-    fields, label = schema.definition.fields, schema.definition.role("label")
-    return [name for name in needed(schema) if name == label or not default(fields[name])]
+    wanted = {*required(schema.definition), schema.definition.role("label")}
+    return [name for name in needed(schema) if name in wanted]
 
 
 def _read(source: Source, names: Sequence[str], schema: Schema) -> pd.DataFrame:
@@ -118,10 +118,10 @@ def _read(source: Source, names: Sequence[str], schema: Schema) -> pd.DataFrame:
 def _checked(
     frame: pd.DataFrame, weight_legit: float, schema: Schema, features: Features
 ) -> Labelled:
-    names, required = needed(schema), _required(schema)
-    if missing := [name for name in required if name not in frame.columns]:
+    names, demanded = needed(schema), _required(schema)
+    if missing := [name for name in demanded if name not in frame.columns]:
         raise ValueError(
-            f"column {', '.join(missing)} is missing; needed are {', '.join(required)}"
+            f"column {', '.join(missing)} is missing; needed are {', '.join(demanded)}"
         )
     if frame.empty:
         raise ValueError("it holds no transactions")
