@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
+from msgspec import structs
 from numpy.typing import NDArray
 
 from models.characters import legible
@@ -33,7 +34,7 @@ class Labelled(NamedTuple):
     """How many transactions of the population a row stands for."""
     step: NDArray[np.int64]
     amount: Floats
-    """Account currency."""
+    """Account currency; 0 where it is missing."""
     drained: Flags | None
     """TRANSFER or CASH_OUT of exactly the origin's balance: the baseline rule of evaluations.
 
@@ -126,10 +127,16 @@ def _checked(
     if frame.empty:
         raise ValueError("it holds no transactions")
     definition = schema.definition
+    # Where a row belongs, what it was and what it counts for has to be known, if only in training.
+    known = {definition.role(role) for role in ("time", "label", "weight")}
+    fields = {
+        name: structs.replace(field, optional=False) if name in known else field
+        for name, field in definition.fields.items()
+    }
     columns = {
-        name: column(frame, name, definition.fields[name])
+        name: column(frame, name, fields[name])
         if name in frame.columns
-        else np.full(len(frame), definition.fields[name].default, dtype=object)
+        else np.full(len(frame), fields[name].default, dtype=object)
         for name in names
     }
     fraud = columns[definition.role("label") or ""] == 1.0
@@ -142,7 +149,7 @@ def _checked(
         fraud,
         weight,
         _hours(columns, definition, len(frame)),
-        columns[amount] if amount else np.zeros(len(frame)),
+        np.nan_to_num(columns[amount]) if amount else np.zeros(len(frame)),
         _drained(columns) if schema.name == PAYSIM.name else None,
         {field: columns[field] for _, field in features.learned},
     )

@@ -168,6 +168,36 @@ def test_a_schema_without_a_label_trains_nothing(files: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("field", "line", "words"),
+    [
+        ("at", "x,,C1,T1,1,0", "column at must hold a time as ISO 8601 .*line 101"),
+        ("is_fraud", "x,2025-01-01T00:00:00Z,C1,T1,1,", "line 101, row 100: is_fraud: is empty"),
+    ],
+)
+def test_a_row_without_time_or_label_cannot_be_trained_on(
+    files: Path, tmp_path: Path, field: str, line: str, words: str
+) -> None:
+    loose = OWN.replace("default = false\n", "").replace(
+        f"[fields.{field}]", f"[fields.{field}]\noptional = true"
+    )
+    path = tmp_path / "bad.csv"
+    begin = (files / "cards.csv").read_text().splitlines()[:100]
+    path.write_text("\n".join([*begin, line, ""]))
+    with pytest.raises(TrainingDataError, match=words):
+        labelled(path, schema=Schema(read(loose.encode(), "own.toml")))
+
+
+def test_a_row_without_an_amount_is_trained_on_as_no_money(files: Path, tmp_path: Path) -> None:
+    loose = OWN.replace("[fields.amount]", "[fields.amount]\noptional = true")
+    path = tmp_path / "a.csv"
+    begin = (files / "cards.csv").read_text().splitlines()[:100]
+    path.write_text("\n".join([*begin, "x,2099-01-01T00:00:00Z,C1,T1,,0", ""]))
+    rows = labelled(path, schema=Schema(read(loose.encode(), "own.toml")))
+    assert rows.amount[-1] == 0.0
+    assert np.isnan(rows.matrix[-1, 0])
+
+
+@pytest.mark.parametrize(
     ("line", "words"),
     [
         ("x,2025-01-01T00:00:00Z,C1,T1,-1,0", "column amount must hold a number from 0"),
