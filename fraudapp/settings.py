@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, SecretStr, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from fraudapp.config import addresses, environment
@@ -26,7 +26,7 @@ from fraudapp.config.rates import parse as parse_rates
 from fraudapp.config.tls import client_context
 from fraudapp.config.topic_names import clash, impossible
 from models.policy import Policy
-from models.schema.schema import PAYSIM, Schema
+from models.schema.schema import PAYSIM, Schema, named
 
 __all__ = ["SECRETS", "Settings", "SettingsError", "described", "load", "unknown_variables"]
 
@@ -116,6 +116,7 @@ class Settings(BaseSettings):
         frozen=True,
         extra="ignore",
         use_attribute_docstrings=True,
+        arbitrary_types_allowed=True,
     )
 
     # Kafka
@@ -158,6 +159,8 @@ class Settings(BaseSettings):
     """Seconds the broker may wait for messages before it answers that there are none."""
 
     # Decisions
+    transaction_schema: Annotated[Schema, BeforeValidator(named)] = Field(PAYSIM, alias="schema")
+    """What transactions are made of: a file, or `paysim`, `cards`, `pacs008`; see `schema list`."""
     flag_at: Probability = 0.5
     """Score from which on a transaction is flagged."""
     block_at: Probability = 0.8
@@ -307,11 +310,6 @@ class Settings(BaseSettings):
     def broker_tls(self) -> bool:
         """Whether connections to Kafka use TLS."""
         return self.broker_security.endswith("SSL")
-
-    @property
-    def transaction_schema(self) -> Schema:
-        """The schema of the transactions."""
-        return PAYSIM
 
     @property
     def policy(self) -> Policy:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from models.inputs import Position, Rejection, ValidInput
 from models.records import Decision, FieldError, Transaction
+from models.schema.stored import is_same
 
 
 @dataclass
@@ -53,7 +54,7 @@ def deduplicate(
         if known is None:
             first[transaction.transaction_id] = transaction
             result.new.append(each)
-        elif known != transaction:
+        elif not is_same(known, transaction):
             result.rejected.append(Rejection(source, "conflict", _conflict(known, transaction)))
         elif (
             stored is not None
@@ -73,7 +74,7 @@ def _position(decision: Decision) -> Position:
 def _conflict(known: Transaction, other: Transaction) -> str:
     differing = [
         FieldError(name, f"{getattr(other, name)!r} here, {getattr(known, name)!r} before")
-        for name in known.__struct_fields__
+        for name in other.__struct_fields__
         if getattr(other, name) != getattr(known, name)
     ]
     return "another payload under a used transaction_id: " + "; ".join(map(str, differing))

@@ -35,7 +35,7 @@ def load(model: type[SettingsT], environ: Mapping[str, str]) -> SettingsT:
     merged = {**_of_running_stack(data_dir), **given}
     values = {
         name: text
-        for name in model.model_fields
+        for name in _fields(model)
         # Compose files leave a variable empty to unset it. Keys of blanks alone are a mistake.
         if (text := merged.get(variable(name))) and (name == "api_keys" or text.strip())
     }
@@ -49,7 +49,7 @@ def load(model: type[SettingsT], environ: Mapping[str, str]) -> SettingsT:
 def described(model: type[BaseModel]) -> list[tuple[str, str, str]]:
     """Return variable, default and meaning of every setting, in the order of the class."""
     rows = []
-    for name, field in model.model_fields.items():
+    for name, field in _fields(model).items():
         default = field.default
         if isinstance(default, SecretStr):
             default = default.get_secret_value()
@@ -60,12 +60,17 @@ def described(model: type[BaseModel]) -> list[tuple[str, str, str]]:
 
 def secrets(model: type[BaseModel]) -> list[str]:
     """Return the variables of the settings that hold secrets."""
-    return [variable(name) for name, field in model.model_fields.items() if _is_secret(field)]
+    return [variable(name) for name, field in _fields(model).items() if _is_secret(field)]
+
+
+def variables(model: type[BaseModel]) -> list[str]:
+    """Return the variables of all settings, in the order of the class."""
+    return [variable(name) for name in _fields(model)]
 
 
 def unknown_variables(model: type[BaseModel], environ: Iterable[str]) -> dict[str, str]:
     """Return each `FRAUD_*` variable that is no setting, with a sentence about it."""
-    known = [variable(name) for name in model.model_fields]
+    known = variables(model)
     known += [name + secret_files.SUFFIX for name in secrets(model)]
     return {
         name: f"{name} is not a setting" + (f"; did you mean {close}?" if close else "")
@@ -76,6 +81,11 @@ def unknown_variables(model: type[BaseModel], environ: Iterable[str]) -> dict[st
 def variable(name: str) -> str:
     """Return the environment variable of a setting."""
     return PREFIX + name.upper()
+
+
+def _fields(model: type[BaseModel]) -> dict[str, FieldInfo]:
+    """Return the settings by their name in the environment; some have another in the class."""
+    return {field.alias or name: field for name, field in model.model_fields.items()}
 
 
 def _with_secrets(model: type[BaseModel], environ: Mapping[str, str]) -> dict[str, str]:
@@ -118,7 +128,7 @@ def _sentence(model: type[BaseModel], error: Mapping[str, Any]) -> str:
     if not error["loc"]:
         return problem
     name = str(error["loc"][0])
-    field = model.model_fields[name]
+    field = _fields(model)[name]
     secret = _is_secret(field)
     hidden = secret or addresses.may_hold_a_secret(str(error["input"]))
     shown = "(hidden)" if hidden else repr(error["input"])

@@ -28,6 +28,7 @@ class Sinks:
             settings.postgres_url.get_secret_value(),
             pool_size=settings.postgres_pool,
             connecting=tls(settings),
+            schema=settings.transaction_schema,
         )
         self.archive: Archive = archive_at(settings)
 

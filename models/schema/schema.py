@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from operator import attrgetter
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import msgspec
 
@@ -18,9 +18,13 @@ from models.schema.features import Features
 from models.schema.parser import Parser
 from models.schema.reading import SchemaError, read
 from models.schema.reasons import Reasons
+from models.schema.stored import other_transaction
 from models.schema.transactions import is_flat, message, transaction_type
 
 _encode: Final = msgspec.json.Encoder().encode
+_decode_other: Final[Callable[[bytes | str], Any]] = msgspec.json.Decoder(
+    Decision[dict[str, Any]]  # type: ignore[type-var]
+).decode
 _DESCRIBING: Final = ("description", "columns", "path")
 """Options of a field that change no feature."""
 FLAGGED_UPSTREAM: Final = "The sender's own rule flagged this transaction."
@@ -43,8 +47,7 @@ class Schema:
         """The struct of a transaction, a subclass of `Transaction`."""
         self.decision: Any = Decision[self.transaction]  # type: ignore[name-defined]
         """The type of a decision on one, for decoding."""
-        self.decode: Callable[[bytes | str], Decision] = msgspec.json.Decoder(self.decision).decode
-        """Returns the decision that JSON of the log holds; raises `msgspec.DecodeError`."""
+        self._decode = msgspec.json.Decoder(self.decision).decode
         self._tree = paths.tree(paths.places(definition))
         self._is_flat = is_flat(definition)
         self.parser = Parser(definition, self._tree, self.transaction)
@@ -57,9 +60,41 @@ class Schema:
         )
         """The reason of a transaction that its sender's own rule has flagged."""
 
+    def __str__(self) -> str:
+        return self.name
+
     def encode(self, transaction: Transaction) -> bytes:
         """Return a transaction as a message of its topic, which `parser` reads."""
         return _encode(transaction if self._is_flat else message(self._tree, transaction))
+
+    def decode(self, encoded: bytes | str) -> Decision:
+        """Return the decision that JSON of the log holds; raises `msgspec.DecodeError`.
+
+        If its transaction is not of this schema, it is an `OtherTransaction`.
+        """
+        try:
+            return cast("Decision", self._decode(encoded))
+        except msgspec.ValidationError:
+            return _decoded_other(encoded)
+
+    def decode_exactly(self, encoded: bytes) -> Decision:
+        """Return the same, but an `OtherTransaction` also where fields were added or taken away.
+
+        `decode` leaves fields out that this schema does not have, and takes those for unknown that
+        it may lack. What has to be compared with a new message has to have what it had.
+        """
+        found = self.decode(encoded)
+        return found if _encode(found) == encoded else _decoded_other(encoded)
+
+    def stored(self, fields: Mapping[str, Any]) -> Transaction:
+        """Return the transaction that has these fields, by their names and as JSON has them.
+
+        Raises `msgspec.ValidationError` if no schema has such a transaction.
+        """
+        try:
+            return cast("Transaction", msgspec.convert(fields, self.transaction))
+        except msgspec.ValidationError:
+            return other_transaction(fields)
 
     def of_role(self, role: Role) -> Callable[[Transaction], Any]:
         """Return a function to the value of the field with a role; to None if there is none."""
@@ -86,6 +121,25 @@ def preset(name: str) -> Schema:
     if name not in (known := presets.names()):
         raise SchemaError(name, [f"is no preset; there are {', '.join(known)}"])
     return Schema(read(presets.content(name), name))
+
+
+def _decoded_other(encoded: bytes | str) -> Decision:
+    found = _decode_other(encoded)
+    transaction = other_transaction(found.transaction)
+    return cast("Decision", msgspec.structs.replace(found, transaction=transaction))
+
+
+def named(name_or_file: str | Schema) -> Schema:
+    """Return a preset by its name, or the schema of a file; raises `SchemaError`."""
+    if isinstance(name_or_file, Schema):
+        return name_or_file
+    if name_or_file in (known := presets.names()):
+        return preset(name_or_file)
+    path = Path(name_or_file)
+    if not path.exists():
+        there_are = f"there is no such file; presets are {', '.join(known)}"
+        raise SchemaError(name_or_file, [there_are])
+    return load(path)
 
 
 def _contract(definition: Definition, used: Iterable[str]) -> str:

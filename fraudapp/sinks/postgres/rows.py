@@ -1,75 +1,126 @@
-"""Conversion between decisions and rows of Postgres, in the order of the table's columns."""
+"""Conversion between decisions and rows of Postgres, in the order of the table's columns.
+
+PaySim's transactions are in columns of their own. Those of any other schema are in the JSONB column
+`transaction`; the columns of PaySim's fields with a role have the fields with that role, so that
+reports and queries find amounts, parties and labels at the same place for every schema.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime, timezone
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
-from models.records import Decision, Outcome, Reason
-from models.schema.schema import PAYSIM
+from models.records import Decision, Outcome, Reason, Transaction
+from models.schema.definition import Role
+from models.schema.schema import PAYSIM, Schema
+
+Row = tuple[Any, ...]
 
 _encode = msgspec.json.Encoder().encode
+_PAYSIM: Final = {
+    "step": "step",
+    "type": "type",
+    "amount": "amount",
+    "name_orig": "nameOrig",
+    "oldbalance_org": "oldbalanceOrg",
+    "newbalance_orig": "newbalanceOrig",
+    "name_dest": "nameDest",
+    "oldbalance_dest": "oldbalanceDest",
+    "newbalance_dest": "newbalanceDest",
+    "is_fraud": "isFraud",
+    "is_flagged_fraud": "isFlaggedFraud",
+}
+"""PaySim's field of each column."""
+_ROLES: Final[Mapping[str, tuple[Role, Callable[[Any], Any]]]] = {
+    "type": ("kind", str),
+    "amount": ("amount", float),
+    "name_orig": ("sender", str),
+    "name_dest": ("receiver", str),
+    "is_fraud": ("label", int),
+    "is_flagged_fraud": ("upstream_flag", int),
+}
+"""The role whose field is in a column, for other schemas, and its type there."""
 
 
-def to_row(decision: Decision) -> tuple[Any, ...]:
-    """Return the values of `DecisionRow`'s columns, in their order."""
-    transaction = decision.transaction
-    return (
-        decision.transaction_id,
-        decision.decision,
-        decision.score,
-        _encode(decision.reasons).decode() if decision.reasons else "[]",
-        decision.model_version,
-        decision.policy_version,
-        decision.decided_at,
-        decision.topic,
-        decision.partition,
-        decision.offset,
-        transaction.step,
-        transaction.type,
-        transaction.amount,
-        transaction.nameOrig,
-        transaction.oldbalanceOrg,
-        transaction.newbalanceOrig,
-        transaction.nameDest,
-        transaction.oldbalanceDest,
-        transaction.newbalanceDest,
-        transaction.isFraud,
-        transaction.isFlaggedFraud,
-    )
+class Rows:
+    """The rows of decisions on transactions of one schema."""
 
+    def __init__(self, schema: Schema) -> None:
+        self._schema = schema
+        # A schema file may give PaySim's names to other fields, which the columns would not take.
+        self._has_columns = schema.definition.fields == PAYSIM.definition.fields
+        self._roles = [
+            (schema.of_role(_ROLES[name][0]), _ROLES[name][1]) if name in _ROLES else None
+            for name in _PAYSIM
+        ]
 
-def from_row(row: Mapping[str, Any]) -> Decision:
-    """Return the decision that `to_row` has turned into this row."""
-    return Decision(
-        transaction_id=row["transaction_id"],
-        decision=Outcome(row["decision"]),
-        score=row["score"],
-        reasons=msgspec.convert(row["reasons"], list[Reason]),
-        model_version=row["model_version"],
-        policy_version=row["policy_version"],
-        decided_at=utc(row["decided_at"]),
-        topic=row["input_topic"],
-        partition=row["input_partition"],
-        offset=row["input_offset"],
-        transaction=PAYSIM.transaction(
+    def to_row(self, decision: Decision) -> Row:
+        """Return the values of `DecisionRow`'s columns, in their order."""
+        transaction = decision.transaction
+        return (
+            decision.transaction_id,
+            decision.decision,
+            decision.score,
+            _encode(decision.reasons).decode() if decision.reasons else "[]",
+            decision.model_version,
+            decision.policy_version,
+            decision.decided_at,
+            decision.topic,
+            decision.partition,
+            decision.offset,
+            *(self._columns(transaction) if self._has_columns else self._document(transaction)),
+        )
+
+    def _columns(self, transaction: Transaction) -> Row:
+        if not isinstance(transaction, self._schema.transaction):
+            return self._document(transaction)
+        return (
+            transaction.step,
+            transaction.type,
+            transaction.amount,
+            transaction.nameOrig,
+            transaction.oldbalanceOrg,
+            transaction.newbalanceOrig,
+            transaction.nameDest,
+            transaction.oldbalanceDest,
+            transaction.newbalanceDest,
+            transaction.isFraud,
+            transaction.isFlaggedFraud,
+            None,
+        )
+
+    def _document(self, transaction: Transaction) -> Row:
+        found = (
+            None if role is None or (value := role[0](transaction)) is None else role[1](value)
+            for role in self._roles
+        )
+        return (*found, _encode(transaction).decode())
+
+    def from_row(self, row: Mapping[str, Any]) -> Decision:
+        """Return the decision that `to_row`, of this or another schema, has turned into this row.
+
+        Raises `msgspec.ValidationError` if none has.
+        """
+        fields = row["transaction"]
+        if fields is None:
+            fields = {"transaction_id": row["transaction_id"]}
+            fields |= {field: row[column] for column, field in _PAYSIM.items()}
+        return Decision(
             transaction_id=row["transaction_id"],
-            step=row["step"],
-            type=row["type"],
-            amount=row["amount"],
-            nameOrig=row["name_orig"],
-            oldbalanceOrg=row["oldbalance_org"],
-            newbalanceOrig=row["newbalance_orig"],
-            nameDest=row["name_dest"],
-            oldbalanceDest=row["oldbalance_dest"],
-            newbalanceDest=row["newbalance_dest"],
-            isFraud=row["is_fraud"],
-            isFlaggedFraud=row["is_flagged_fraud"],
-        ),
-    )
+            decision=Outcome(row["decision"]),
+            score=row["score"],
+            reasons=msgspec.convert(row["reasons"], list[Reason]),
+            model_version=row["model_version"],
+            policy_version=row["policy_version"],
+            decided_at=utc(row["decided_at"]),
+            topic=row["input_topic"],
+            partition=row["input_partition"],
+            offset=row["input_offset"],
+            transaction=self._schema.stored(fields),
+        )
 
 
 def utc(moment: datetime) -> datetime:

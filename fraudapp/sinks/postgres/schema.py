@@ -20,6 +20,8 @@ class DecisionRow(Base):
     The decision log guarantees one decision for each id. The primary key includes `decided_at`
     because Postgres requires the partition column in it. `decided_at` is part of the decision in
     the log, so a decision that is saved again has the same key and is not there twice.
+
+    `rows` says which columns a transaction is in.
     """
 
     __tablename__ = "decisions"
@@ -38,17 +40,18 @@ class DecisionRow(Base):
     input_topic: Mapped[str] = mapped_column(Text)
     input_partition: Mapped[int] = mapped_column(Integer)
     input_offset: Mapped[int] = mapped_column(BigInteger)
-    step: Mapped[int] = mapped_column(Integer)
-    type: Mapped[str] = mapped_column(Text)
-    amount: Mapped[float] = mapped_column(Double)
-    name_orig: Mapped[str] = mapped_column(Text)
-    oldbalance_org: Mapped[float] = mapped_column(Double)
-    newbalance_orig: Mapped[float] = mapped_column(Double)
-    name_dest: Mapped[str] = mapped_column(Text)
-    oldbalance_dest: Mapped[float] = mapped_column(Double)
-    newbalance_dest: Mapped[float] = mapped_column(Double)
-    is_fraud: Mapped[int] = mapped_column(SmallInteger)
-    is_flagged_fraud: Mapped[int] = mapped_column(SmallInteger)
+    step: Mapped[int | None] = mapped_column(Integer)
+    type: Mapped[str | None] = mapped_column(Text)
+    amount: Mapped[float | None] = mapped_column(Double)
+    name_orig: Mapped[str | None] = mapped_column(Text)
+    oldbalance_org: Mapped[float | None] = mapped_column(Double)
+    newbalance_orig: Mapped[float | None] = mapped_column(Double)
+    name_dest: Mapped[str | None] = mapped_column(Text)
+    oldbalance_dest: Mapped[float | None] = mapped_column(Double)
+    newbalance_dest: Mapped[float | None] = mapped_column(Double)
+    is_fraud: Mapped[int | None] = mapped_column(SmallInteger)
+    is_flagged_fraud: Mapped[int | None] = mapped_column(SmallInteger)
+    transaction: Mapped[dict[str, Any] | None] = mapped_column(JSONB)
 
 
 class DailyReportRow(Base):

@@ -23,9 +23,10 @@ from fraudapp.sinks.postgres.connection import (
     refusal,
 )
 from fraudapp.sinks.postgres.migrate import migrate
-from fraudapp.sinks.postgres.rows import from_row, to_row
+from fraudapp.sinks.postgres.rows import Rows
 from fraudapp.sinks.postgres.schema import DecisionRow
 from models.records import Decision
+from models.schema.schema import PAYSIM, Schema
 
 _DIALECT: Final = postgresql.dialect()  # type: ignore[no-untyped-call]
 # Errors of COPY after which INSERT ... ON CONFLICT is tried: a row is there already, or asyncpg
@@ -79,12 +80,14 @@ class PostgresSink:
         pool_size: int = 8,
         timeout: float = 10.0,
         connecting: Mapping[str, Any] | None = None,
+        schema: Schema = PAYSIM,
     ) -> None:
         """`timeout` is in seconds, to connect, to get a connection, and for one statement.
 
         `connecting` are further arguments of asyncpg's connections; see `connection.tls`.
         """
         self._timeout = timeout
+        self._rows = Rows(schema)
         connect_args = {"timeout": timeout, "command_timeout": timeout, **(connecting or {})}
         self._long = connections(
             url,
@@ -135,7 +138,7 @@ class PostgresSink:
         """See `DecisionSink.save`."""
         if not batch.decisions:
             return
-        rows = [to_row(decision) for decision in batch.decisions]
+        rows = [self._rows.to_row(decision) for decision in batch.decisions]
         async with self._connection() as connection:
             try:
                 # COPY costs the least, here and in Postgres: less than INSERT with an array for
@@ -157,7 +160,7 @@ class PostgresSink:
         """Return the decisions that there are for these ids, by id; raises `SinkUnavailable`."""
         async with self._connection() as connection:
             rows = await connection.fetch(_FIND, transaction_ids)
-        return {row["transaction_id"]: from_row(dict(row)) for row in rows}
+        return {row["transaction_id"]: self._rows.from_row(dict(row)) for row in rows}
 
     async def get(self, transaction_id: str) -> Decision | None:
         """Return the decision, or None if there is none; raises `SinkUnavailable`."""

@@ -9,7 +9,7 @@ from redis.asyncio import Redis
 
 from fraudapp.decisions.batch import Batch
 from fraudapp.settings import Settings
-from fraudapp.sinks.postgres.rows import to_row
+from fraudapp.sinks.postgres.rows import Rows
 from models.records import Decision
 from tests.benchmarks.peers.bulk import STORING, Bulk
 from tests.benchmarks.peers.deciding import encode
@@ -17,7 +17,7 @@ from tests.benchmarks.peers.deciding import encode
 OBJECT_LINES: Final = 500
 """Lines of an object on S3. One object for each event would be slower still, and nobody does it."""
 
-_ROW: Final = ", ".join(f"${number}" for number in range(1, 22))
+_ROW: Final = ", ".join(f"${number}" for number in range(1, 23))
 INSERT: Final = f"INSERT INTO decisions VALUES ({_ROW}) ON CONFLICT DO NOTHING"
 
 
@@ -27,6 +27,7 @@ class Single:
     def __init__(self, bulk: Bulk, settings: Settings) -> None:
         self._bulk = bulk
         self._settings = settings
+        self._rows = Rows(settings.transaction_schema)
         self._redis = Redis.from_url(settings.redis_url.get_secret_value())
         self._postgres: Any = None
         self._object: list[Decision] = []
@@ -42,7 +43,7 @@ class Single:
         if STORING:
             key = f"{self._settings.app_id}:decision:{decision.transaction_id}"
             await self._redis.set(key, encode(decision), ex=self._settings.redis_ttl)
-            await self._postgres.execute(INSERT, *to_row(decision))
+            await self._postgres.execute(INSERT, *self._rows.to_row(decision))
             self._object.append(decision)
             if len(self._object) >= OBJECT_LINES:
                 await self._bulk.sinks.archive.save(Batch(self._object))

@@ -18,8 +18,6 @@ from fraudapp.settings import load
 from fraudapp.sinks.archive.files import days_of, is_before, objects
 from fraudapp.sinks.archive.s3 import S3Archive
 from fraudapp.sinks.base import SinkUnavailable
-from fraudapp.sinks.postgres.rows import from_row, to_row
-from fraudapp.sinks.postgres.schema import DecisionRow
 from models.records import Decision
 from models.schema.schema import PAYSIM
 from tests.support.decisions import decision, decisions
@@ -28,13 +26,6 @@ from tests.support.decisions import decision, decisions
 @given(decisions)
 def test_a_decision_survives_json(each: Decision) -> None:
     assert PAYSIM.decode(Batch([each]).encoded[0]) == each
-
-
-@given(decisions)
-def test_a_decision_survives_a_row(each: Decision) -> None:
-    row = dict(zip(DecisionRow.__table__.columns.keys(), to_row(each), strict=True))
-    row["reasons"] = msgspec.json.decode(row["reasons"])  # as the driver reads JSONB
-    assert from_row(row) == each
 
 
 @given(st.lists(decisions, max_size=20))

@@ -1,0 +1,162 @@
+"""Decisions stay readable when their schema changes, and stay the decisions of their ids."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fraudapp.sinks.postgres.rows import Rows
+from fraudapp.sinks.postgres.schema import DecisionRow
+from models.deduplication import deduplicate
+from models.inputs import Input, Position, ValidInput
+from models.records import Decision
+from models.schema import presets
+from models.schema.definition import ID, Definition, Feature
+from models.schema.schema import PAYSIM, Schema, preset
+from models.schema.stored import OtherTransaction, is_same, other_transaction
+from tests.support.decisions import decision, decisions
+from tests.unit.models.schema.making import messages, nested, schemas
+
+EXAMPLES = {
+    name: (Path(presets.__file__).parent / "examples" / f"{name}.jsonl")
+    .read_bytes()
+    .splitlines()[0]
+    for name in ("cards", "pacs008")
+}
+CARD = (
+    '{"transaction_id":"a","at":"2026-03-04T05:06:07Z","customer_id":"c","terminal_id":"t",'
+    '"category":"food","amount":12.5,"currency":null,"is_fraud":1}'
+)
+
+
+def decided(data: st.DataObject, schema: Schema) -> Decision:
+    message = nested(schema, data.draw(messages(schema)))
+    taken = schema.parser.parse(json.dumps(message).encode())
+    return decision(taken.transaction_id, transaction=taken)
+
+
+def row_of(schema: Schema, each: Decision) -> dict[str, Any]:
+    """The row, as the driver reads it."""
+    found = zip(DecisionRow.__table__.columns.keys(), Rows(schema).to_row(each), strict=True)
+    row = dict(found)
+    for name in ("reasons", "transaction"):
+        row[name] = row[name] and json.loads(row[name])
+    return row
+
+
+@given(st.data())
+def test_a_decision_survives_its_log_and_its_row_under_any_schema(data: st.DataObject) -> None:
+    schema = data.draw(schemas())
+    each = decided(data, schema)
+    assert schema.decode(msgspec.json.encode(each)) == each
+    assert Rows(schema).from_row(row_of(schema, each)) == each
+
+
+@given(decisions)
+def test_a_decision_on_paysims_survives_a_row(each: Decision) -> None:
+    assert Rows(PAYSIM).from_row(row_of(PAYSIM, each)) == each
+
+
+@given(st.data())
+def test_a_decision_is_read_by_every_other_schema_with_the_fields_it_had(
+    data: st.DataObject,
+) -> None:
+    before, now = data.draw(schemas()), data.draw(schemas() | st.just(PAYSIM))
+    each = decided(data, before)
+    encoded = msgspec.json.encode(each)
+    found = now.decode(encoded)
+    assert found.transaction_id == found.transaction.transaction_id == each.transaction_id
+    if isinstance(found.transaction, OtherTransaction):
+        assert msgspec.json.decode(msgspec.json.encode(found)) == msgspec.json.decode(encoded)
+        assert found.transaction.of_no_schema is None
+    assert Rows(now).from_row(row_of(now, found)) == found
+    assert Rows(now).from_row(row_of(before, each)) == found
+
+
+@given(st.data())
+def test_the_same_message_is_no_conflict_under_a_later_schema(data: st.DataObject) -> None:
+    before = data.draw(schemas())
+    message = nested(before, data.draw(messages(before)))
+    raw = json.dumps(message).encode()
+    taken = before.parser.parse(raw)
+    fields = {
+        name if name == ID else f"{name}now": msgspec.structs.replace(each, path=each.path or name)
+        for name, each in before.definition.fields.items()
+    }
+    features = {"unchanged": Feature(frequency=ID)}
+    now = Schema(Definition(name="now", fields=fields, features=features))
+    parsed = now.parser.parse(raw)
+    logged = msgspec.json.encode(decision(taken.transaction_id, transaction=taken))
+    known = now.decode_exactly(logged)
+    assert before.decode_exactly(logged).transaction == taken
+    given_now = ValidInput(parsed, Input(None, raw, *[Position("transactions", 0, 9)] * 2))
+    found = deduplicate([given_now], {taken.transaction_id: known})
+    assert (len(found.duplicates), found.new, found.rejected) == (1, [], [])
+
+
+def test_another_payload_under_a_known_id_is_a_conflict_across_schemas() -> None:
+    known = preset("cards").decode(msgspec.json.encode(decision("a")))  # of PaySim
+    assert known.transaction.nameOrig == PAYSIM.stored({**PAYSIM_ROW}).nameOrig
+    card = preset("cards").parser.parse(CARD.encode())
+    assert not is_same(known.transaction, card)  # the amounts differ
+    given_now = ValidInput(card, Input(None, b"", *[Position("transactions", 0, 9)] * 2))
+    (rejected,) = deduplicate([given_now], {"a": known}).rejected
+    assert "amount: 12.5 here, " in rejected.detail
+
+
+PAYSIM_ROW = msgspec.to_builtins(decision("a").transaction)
+
+
+@pytest.mark.parametrize(
+    ("fields", "why"),
+    [
+        ({}, "no transaction_id"),
+        ({"transaction_id": 7}, "no transaction_id"),
+        ({"transaction_id": ""}, "no transaction_id"),
+        ({"transaction_id": "a" * 129}, "no transaction_id"),
+        ({"transaction_id": "a", "x": {"deep": 1}}, "'x' is no field"),
+        ({"transaction_id": "a", "x": ["y"]}, "'x' is no field"),
+        ({"transaction_id": "a", "__class__": 1}, "'__class__' is no field"),
+        ({"transaction_id": "a", "not a name": 1}, "'not a name' is no field"),
+        ({"transaction_id": "a", "x": "\0"}, "field x holds characters"),
+        ({"transaction_id": "\x1b"}, "field transaction_id holds characters"),
+    ],
+)
+def test_what_no_schema_writes_is_no_transaction(fields: dict[str, Any], why: str) -> None:
+    with pytest.raises(msgspec.ValidationError, match=why):
+        other_transaction(fields)
+    whole = {**msgspec.to_builtins(decision("a")), "transaction": fields}
+    with pytest.raises(msgspec.DecodeError):
+        PAYSIM.decode(msgspec.json.encode(whole))
+
+
+@pytest.mark.parametrize("name", ["class", "None", "self", "x" * 300])
+def test_any_name_of_a_field_is_kept(name: str) -> None:
+    made = other_transaction({"transaction_id": "a", name: 1})
+    assert msgspec.to_builtins(made) == {"transaction_id": "a", name: 1}
+
+
+@pytest.mark.parametrize("name", ["cards", "pacs008"])
+def test_the_columns_of_roles_are_filled_for_every_schema(name: str) -> None:
+    schema = preset(name)
+    given_id = schema.parser.parse(EXAMPLES[name])
+    row = row_of(schema, decision(given_id.transaction_id, transaction=given_id))
+    assert row["amount"] == given_id.amount
+    assert row["name_orig"] == schema.sender(given_id)
+    assert row["name_dest"] == schema.receiver(given_id)
+    assert row["type"] == schema.kind(given_id)
+    assert row["is_fraud"] == given_id.is_fraud
+    assert row["step"] is row["oldbalance_org"] is row["is_flagged_fraud"] is None
+    assert "transaction" not in {key for key, value in row.items() if value is None}
+
+
+def test_paysims_fields_are_in_columns_alone() -> None:
+    row = row_of(PAYSIM, decision("a"))
+    assert row["transaction"] is None
+    assert all(value is not None for name, value in row.items() if name != "transaction")
