@@ -13,7 +13,8 @@ _LABEL, _WIDTH, _VALUE, _BAR, _GAP = 190, 420, 110, 14, 10  # pixels
 def bars(labels: Sequence[str], series: Mapping[str, Sequence[float]], unit: str = "") -> str:
     """Return horizontal bars: one group for each label, with one bar for each series.
 
-    Values are 0 or more, as many in each series as there are labels; `unit` follows each number.
+    A negative value has no bar. Each series has as many values as there are labels; `unit` follows
+    each number.
     """
     largest = max((value for values in series.values() for value in values), default=0) or 1
     group = _BAR * len(series) + _GAP
@@ -34,7 +35,7 @@ def bars(labels: Sequence[str], series: Mapping[str, Sequence[float]], unit: str
 
 
 def _bar(y: float, value: float, largest: float, colour: str, unit: str) -> str:
-    width = _WIDTH * value / largest
+    width = _WIDTH * max(0.0, value) / largest
     shown = f"{value:,.0f}" if float(value).is_integer() else f"{value:,.2f}"
     return (
         f'<rect x="{_LABEL}" y="{y:g}" width="{width:.1f}" height="{_BAR - 2}" fill="{colour}"/>'

@@ -4,23 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import date
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from msgspec import Struct
 
 from models.characters import legible
 from models.records import Outcome
 
+MAX_TYPES: Final = 20
+"""Types in a report, at most; the rarer ones are summed up as others."""
+OTHERS: Final = "(others)"
+UNKNOWN: Final = "(unknown)"
+"""Of a type or a currency that a transaction does not have."""
+
 
 class Cell(NamedTuple):
-    """The transactions of one day that share type, decision and label."""
+    """The transactions of one day that share type, decision, label and currency."""
 
-    type: str
+    type: str | None
+    """None where the transactions have none, as by a schema without the role `kind`."""
     decision: str
     is_fraud: int
     transactions: int
-    amount: float
-    """Sum of their amounts, in the currency of the accounts."""
+    amount: float | None
+    """Sum of their amounts; None where they have none."""
+    currency: str | None = None
+    """None by a schema whose amounts have no currency."""
 
 
 class Drift(Struct, frozen=True):
@@ -60,7 +69,8 @@ class DailyReport(Struct, frozen=True):
     by_decision: dict[str, int]
     by_type: dict[str, dict[str, int]]
     """Decisions by outcome, for each transaction type that occurred."""
-    amount_by_decision: dict[str, float]
+    amount_by_decision: dict[str, float] | None
+    """None where transactions have no amounts, or those of several currencies."""
     labelled_fraud: int | None
     """Transactions labelled as fraud; None where no transaction is."""
     confusion: dict[str, dict[str, int]] | None
@@ -72,6 +82,8 @@ class DailyReport(Struct, frozen=True):
     """Share of labelled fraud that was blocked."""
     recall_stopped: float | None
     """Share of labelled fraud that was blocked or flagged."""
+    amount_by_currency: dict[str, dict[str, float]] = {}
+    """By outcome, for each currency; empty by a schema whose amounts have none."""
     reasons: dict[str, int] = {}
     """Decisions by code of their reasons, the most frequent first."""
     drift: list[Drift] = []
@@ -86,28 +98,49 @@ def summarise(day: date, cells: Iterable[Cell]) -> DailyReport:
     """Sum up the cells of a day; drift, dead letters and latency are left empty."""
     outcomes = [outcome.value for outcome in Outcome]
     counts = dict.fromkeys(outcomes, 0)
-    amounts = dict.fromkeys(outcomes, 0.0)
+    amounts: dict[str | None, dict[str, float]] = {}
     confusion = {outcome: {"fraud": 0, "legitimate": 0} for outcome in outcomes}
     types: dict[str, dict[str, int]] = {}
     for cell in cells:
         counts[cell.decision] += cell.transactions
-        amounts[cell.decision] += cell.amount
+        if cell.amount is not None:
+            sums = amounts.setdefault(cell.currency, dict.fromkeys(outcomes, 0.0))
+            sums[cell.decision] += cell.amount
         confusion[cell.decision]["fraud" if cell.is_fraud else "legitimate"] += cell.transactions
-        types.setdefault(cell.type, dict.fromkeys(outcomes, 0))[cell.decision] += cell.transactions
+        kind = cell.type or UNKNOWN
+        types.setdefault(kind, dict.fromkeys(outcomes, 0))[cell.decision] += cell.transactions
+    if not any(counts.values()):
+        amounts[None] = dict.fromkeys(outcomes, 0.0)
     fraud = sum(row["fraud"] for row in confusion.values())
     blocked, flagged = confusion["BLOCK"]["fraud"], confusion["FLAG"]["fraud"]
     return DailyReport(
         date=day,
         total=sum(counts.values()),
         by_decision=counts,
-        by_type=dict(sorted(types.items())),
-        amount_by_decision=amounts,
+        by_type={} if types.keys() == {UNKNOWN} else _most(types),
+        amount_by_decision=next(iter(amounts.values())) if len(amounts) == 1 else None,
+        amount_by_currency={
+            currency or UNKNOWN: sums
+            for currency, sums in sorted(amounts.items(), key=lambda each: each[0] or "")
+        }
+        if amounts.keys() - {None}
+        else {},
         labelled_fraud=fraud or None,
         confusion=confusion if fraud else None,
         precision_block=_ratio(blocked, counts["BLOCK"]) if fraud else None,
         recall_block=_ratio(blocked, fraud),
         recall_stopped=_ratio(blocked + flagged, fraud),
     )
+
+
+def _most(types: Mapping[str, dict[str, int]]) -> dict[str, dict[str, int]]:
+    """Return the types in order, the rarest of too many summed up as others."""
+    by_size = sorted(types, key=lambda name: (-sum(types[name].values()), name))
+    named = by_size if len(by_size) <= MAX_TYPES else by_size[: MAX_TYPES - 1]
+    found = {name: types[name] for name in sorted(named)}
+    if rest := [types[name] for name in by_size[len(named) :]]:
+        found[OTHERS] = {outcome: sum(row[outcome] for row in rest) for outcome in rest[0]}
+    return found
 
 
 def as_text(report: DailyReport) -> str:
@@ -119,15 +152,30 @@ def _lines(report: DailyReport) -> list[str]:
     if not report.total:
         return [f"No decisions were made on {report.date} (UTC).", _dead_letters(report)]
     lines = [f"Decisions of {report.date} (UTC): {report.total:,}", ""]
-    lines.append(f"{'':10}{'count':>12}{'amount':>22}{'labelled fraud':>16}")
+    amounts = report.amount_by_decision
+    heading = f"{'amount':>22}" if amounts else ""
+    lines.append(f"{'':10}{'count':>12}{heading}{'labelled fraud':>16}")
     for outcome, count in report.by_decision.items():
         fraud = f"{report.confusion[outcome]['fraud']:,}" if report.confusion else "unknown"
-        amount = report.amount_by_decision[outcome]
-        lines.append(f"{outcome:10}{count:12,}{amount:22,.2f}{fraud:>16}")
-    lines += ["", f"{'':10}" + "".join(f"{outcome:>12}" for outcome in report.by_decision)]
-    for type_, row in report.by_type.items():
-        lines.append(f"{type_:10}" + "".join(f"{count:12,}" for count in row.values()))
+        amount = f"{amounts[outcome]:22,.2f}" if amounts else ""
+        lines.append(f"{outcome:10}{count:12,}{amount}{fraud:>16}")
+    lines += _table("", report.by_type, ",")
+    lines += _table("amount in", report.amount_by_currency, ",.2f")
     return [*lines, "", *_labels(report), "", *remarks(report)]
+
+
+def _table(name: str, rows: Mapping[str, Mapping[str, float]], form: str) -> list[str]:
+    """Return a line for each row, and those above it; nothing if there are no rows."""
+    if not rows:
+        return []
+    first, width = max(map(len, [*rows, name, " " * 9])) + 1, 12 if form == "," else 22
+    outcomes = next(iter(rows.values()))
+    lines = ["", f"{name:{first}}" + "".join(f"{outcome:>{width}}" for outcome in outcomes)]
+    for label, row in rows.items():
+        lines.append(
+            f"{label:{first}}" + "".join(f"{value:{width}{form}}" for value in row.values())
+        )
+    return lines
 
 
 def _labels(report: DailyReport) -> list[str]:

@@ -49,16 +49,18 @@ class Sampled(NamedTuple):
     decided_at: datetime
 
 
-async def read(engine: AsyncEngine, day: date) -> tuple[DailyReport, list[Sampled]]:
+async def read(
+    engine: AsyncEngine, day: date, currency: str | None = None
+) -> tuple[DailyReport, list[Sampled]]:
     """Sum up the decisions of a UTC day from one snapshot, and draw a sample of them.
 
-    Postgres does the sums, and sends some hundred rows for any number of decisions. Raises the
-    errors of SQLAlchemy.
+    Postgres does the sums, and sends some hundred rows for any number of decisions. `currency` is
+    the field that has the currency of amounts. Raises the errors of SQLAlchemy.
     """
     bounds = dict(zip(("begin", "end"), moments(day), strict=True))
     async with engine.connect() as plain:
         connection = await plain.execution_options(isolation_level="REPEATABLE READ")
-        report = summarise(day, await _cells(connection, **bounds))
+        report = summarise(day, await _cells(connection, currency, **bounds))
         reasons = await _rows(connection, _REASONS, bounds)
         scores = await _rows(connection, _SCORES, {**bounds, "edges": list(EDGES)})
         sample = [
@@ -113,20 +115,26 @@ def _completed(report: DailyReport, earlier: dict[str, Any]) -> DailyReport:
     )
 
 
-async def _cells(connection: AsyncConnection, begin: datetime, end: datetime) -> list[Cell]:
+async def _cells(
+    connection: AsyncConnection, currency: str | None, begin: datetime, end: datetime
+) -> list[Cell]:
     row = DecisionRow
     # As exact numbers: a sum of floats depends on the order of rows, which may change.
     amount = func.sum(cast(row.amount, Numeric))
+    of_cell: list[Any] = [row.type, row.decision, func.coalesce(row.is_fraud, 0)]
+    if currency:
+        of_cell.append(row.transaction[currency].astext)
+    # By number: an expression with a parameter would not be the same one in both places.
+    places = [text(str(place)) for place, _ in enumerate(of_cell, start=1)]
     query = (
-        select(row.type, row.decision, row.is_fraud, func.count(), amount)
+        select(*of_cell, func.count(), amount)
         .where(row.decided_at.between(begin, end))
-        .group_by(row.type, row.decision, row.is_fraud)
-        .order_by(row.type, row.decision, row.is_fraud)
+        .group_by(*places)
+        .order_by(*places)
     )
-    rows: list[Any] = list(await connection.execute(query))
     return [
-        Cell(type_, decision, is_fraud, count, float(total))
-        for type_, decision, is_fraud, count, total in rows
+        Cell(type_, outcome, is_fraud, count, None if total is None else float(total), *unit)
+        for type_, outcome, is_fraud, *unit, count, total in await connection.execute(query)
     ]
 
 

@@ -46,10 +46,11 @@ def _plots(report: DailyReport) -> Iterator[tuple[str, str]]:
         return
     outcomes = list(report.by_decision)
     yield "Decisions", bars(outcomes, {"decisions": list(report.by_decision.values())})
-    yield "Amounts", bars(outcomes, {"amount": list(report.amount_by_decision.values())})
-    types = report.by_type
-    by_outcome = {outcome: [row[outcome] for row in types.values()] for outcome in outcomes}
-    yield "Decisions by type", bars(list(types), by_outcome)
+    if amounts := report.amount_by_decision:
+        yield "Amounts", bars(outcomes, {"amount": list(amounts.values())})
+    if types := report.by_type:
+        by_outcome = {outcome: [row[outcome] for row in types.values()] for outcome in outcomes}
+        yield "Decisions by type", bars(list(types), by_outcome)
     if report.reasons:
         counts = list(report.reasons.values())
         yield (
@@ -81,12 +82,15 @@ def _rows(report: DailyReport) -> Iterator[tuple[str, str, str, object]]:
     yield "day", "", "decisions", report.total
     for outcome, count in report.by_decision.items():
         yield "decision", outcome, "decisions", count
-        yield "decision", outcome, "amount", report.amount_by_decision[outcome]
+        yield "decision", outcome, "amount", (report.amount_by_decision or {}).get(outcome)
         fraud = report.confusion[outcome]["fraud"] if report.confusion else None
         yield "decision", outcome, "labelled fraud", fraud
     for type_, row in report.by_type.items():
         for outcome, count in row.items():
             yield "type", type_, outcome, count
+    for currency, sums in report.amount_by_currency.items():
+        for outcome, amount in sums.items():
+            yield "amount", currency, outcome, amount
     yield "labels", "BLOCK", "precision", report.precision_block
     yield "labels", "BLOCK", "recall", report.recall_block
     yield "labels", "BLOCK or FLAG", "recall", report.recall_stopped

@@ -93,3 +93,55 @@ def test_the_report_of_a_day_without_decisions_says_so() -> None:
     assert (report.total, report.precision_block) == (0, None)
     assert as_text(report).startswith("No decisions were made on 2026-01-02 (UTC).")
     assert "broker could not be reached" in as_text(report)
+
+
+def test_amounts_in_several_currencies_are_never_added() -> None:
+    day = [
+        Cell("food", "BLOCK", 1, 8, 80.0, "EUR"),
+        Cell("food", "APPROVE", 0, 2, 20.0, "EUR"),
+        Cell("fuel", "APPROVE", 0, 1, 5.0, "SEK"),
+        Cell("fuel", "FLAG", 0, 1, 7.0, None),
+    ]
+    report = summarise(DAY, day)
+    assert report.amount_by_decision is None
+    assert report.amount_by_currency == {
+        "(unknown)": {"APPROVE": 0.0, "FLAG": 7.0, "BLOCK": 0.0},
+        "EUR": {"APPROVE": 20.0, "FLAG": 0.0, "BLOCK": 80.0},
+        "SEK": {"APPROVE": 5.0, "FLAG": 0.0, "BLOCK": 0.0},
+    }
+    text = as_text(report)
+    assert [line.split() for line in text.splitlines() if line.startswith("EUR")] == [
+        ["EUR", "20.00", "0.00", "80.00"]
+    ]
+    assert ",amount,EUR,BLOCK,80.0\n" in as_csv(report)
+    assert "105" not in text
+
+
+def test_in_one_currency_the_sum_is_that_of_the_day() -> None:
+    report = summarise(DAY, [Cell("food", "BLOCK", 1, 8, 80.0, "EUR")])
+    assert report.amount_by_decision == report.amount_by_currency["EUR"]
+
+
+def test_what_transactions_do_not_have_is_left_out() -> None:
+    report = summarise(DAY, [Cell(None, "BLOCK", 0, 8, None), Cell(None, "FLAG", 0, 1, None)])
+    assert (report.amount_by_decision, report.by_type) == (None, {})
+    text = as_text(report)
+    assert "amount" not in text
+    assert "(unknown)" not in text
+    assert "<h2>Amounts</h2>" not in as_html(report)
+    assert ",decision,BLOCK,amount,\n" in as_csv(report)
+
+
+def test_of_many_types_the_rarest_are_summed_up() -> None:
+    day = [Cell(f"k{number:03}", "APPROVE", 0, 100 - number, 1.0) for number in range(30)]
+    report = summarise(DAY, [*day, Cell(None, "APPROVE", 0, 1_000, 1.0)])
+    assert len(report.by_type) == 20
+    assert report.by_type["(unknown)"]["APPROVE"] == 1_000
+    assert report.by_type["k017"]["APPROVE"] == 83
+    assert report.by_type["(others)"]["APPROVE"] == sum(100 - number for number in range(18, 30))
+    assert list(report.by_type)[-1] == "(others)"
+
+
+def test_a_type_is_shown_whole() -> None:
+    text = as_text(summarise(DAY, [Cell("groceries_and_more", "APPROVE", 0, 12_345, 1.0)]))
+    assert ["groceries_and_more", "12,345", "0", "0"] in map(str.split, text.splitlines())

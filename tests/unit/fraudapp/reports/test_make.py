@@ -57,7 +57,9 @@ class Bench:
         assert database is self
         self._step("migrate")
 
-    async def read(self, database: object, day: date) -> tuple[DailyReport, list[Sampled]]:
+    async def read(
+        self, database: object, day: date, currency: str | None
+    ) -> tuple[DailyReport, list[Sampled]]:
         self._step("read")
         report = msgspec.structs.replace(summarise(day, self.cells), drift=self.drift)
         return report, self.sample
