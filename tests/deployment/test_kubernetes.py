@@ -174,3 +174,18 @@ def test_prometheus_may_read_metrics_with_a_key(tmp_path: Path) -> None:
     assert secrets == ["fraudapp"]
     for value in form.values():
         assert not parse(f"prometheus:read:{value.split()[-1]}{'x' * 16}").find(value)
+
+
+def test_a_schema_of_ones_own_is_where_everything_reads_it() -> None:
+    objects = kustomized(KUBERNETES / "base")
+    pods = [
+        one(objects, "StatefulSet")["spec"]["template"]["spec"],
+        one(objects, "Job", "fraudapp-init")["spec"]["template"]["spec"],
+        one(objects, "CronJob", "fraudapp-daily-report")["spec"]["jobTemplate"]["spec"]["template"]["spec"],
+    ]
+    for pod in pods:
+        (container,) = pod["containers"]
+        (mount,) = [each for each in container["volumeMounts"] if each["name"] == "schema"]
+        assert (mount["mountPath"], mount["readOnly"]) == ("/schema", True)
+        (volume,) = [each for each in pod["volumes"] if each["name"] == "schema"]
+        assert volume["configMap"] == {"name": "fraudapp-schema", "optional": True}
