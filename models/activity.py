@@ -43,6 +43,7 @@ class Blocked(Struct, frozen=True):
     amount: float | None
     origin: str | None
     destination: str | None
+    currency: str | None = None
 
 
 class Buckets(Struct):
@@ -179,6 +180,7 @@ def _blocked(decision: Decision, schema: Schema) -> Blocked:
         amount=schema.amount(transaction),
         origin=mask(schema.sender(transaction)),
         destination=mask(schema.receiver(transaction)),
+        currency=schema.currency(transaction),
     )
 
 

@@ -8,8 +8,9 @@ from faust import web
 
 from fraudapp import __version__
 from fraudapp.settings import Settings
-from web import examples
 from web.components import REF, components
+from web.examples import documented
+from web.messages import component
 from web.views import View, route
 
 
@@ -25,7 +26,7 @@ class AsyncApi(View):
 def document(settings: Settings) -> dict[str, Any]:
     """Return the AsyncAPI document of this application."""
     schema = settings.transaction_schema
-    described = components((schema.transaction, schema.decision))
+    examples = documented(schema)
     return {
         "asyncapi": "3.0.0",
         "info": {
@@ -57,15 +58,15 @@ def document(settings: Settings) -> dict[str, Any]:
         },
         "components": {
             "messages": {
-                "Transaction": _message("Transaction", examples.TRANSACTION),
-                "Decision": _message("Decision", examples.DECISION),
+                "Transaction": _message(component(schema), examples.message),
+                "Decision": _message("Decision", examples.decision),
                 "DeadLetter": {
                     "contentType": "application/octet-stream",
                     "headers": _DEAD_LETTER_HEADERS,
                     "payload": {"description": "The bytes of the rejected message."},
                 },
             },
-            "schemas": described,
+            "schemas": components(schema),
         },
     }
 

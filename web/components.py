@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any, Final
 
 import msgspec
 
+from models.schema.schema import Schema
+from web.messages import component, message_schema
+
 REF: Final = "#/components/schemas/{name}"
-_GENERIC: Final = {"Decision[Transaction]": "Decision", "Decision_Transaction_": "Decision"}
-"""What msgspec calls a decision whose type of transaction is given, and what it is called here."""
+_GENERIC: Final = ("Decision[Transaction]", "Decision_Transaction_")
+"""What msgspec calls a decision whose type of transaction is given, as a title and as a name."""
 
 
-def components(types: Iterable[Any]) -> dict[str, Any]:
-    """Return the schemas of these types, and of all that they refer to, by name."""
-    _, found = msgspec.json.schema_components(types, ref_template=REF)
-    text = msgspec.json.encode(found).decode()
-    for name, simple in _GENERIC.items():
-        text = text.replace(f'"{name}"', f'"{simple}"').replace(f'/{name}"', f'/{simple}"')
-    made: dict[str, Any] = msgspec.json.decode(text)
-    return made
+def components(schema: Schema, *types: Any) -> dict[str, Any]:
+    """Return the schemas of a schema's messages and decisions, and of other types, by name.
+
+    All that they refer to is among them.
+    """
+    all_types = (schema.transaction, schema.decision, *types)
+    _, found = msgspec.json.schema_components(all_types, ref_template=REF)
+    # No other type refers to a decision, so there is no reference to rename.
+    described = {"Decision" if name in _GENERIC else name: each for name, each in found.items()}
+    described["Decision"] |= {"title": "Decision"}
+    if (name := component(schema)) not in described:
+        described[name] = message_schema(schema)
+    return described

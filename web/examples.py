@@ -1,45 +1,87 @@
-"""Examples for the OpenAPI and AsyncAPI documents; the tests send and check the same ones."""
+"""Examples for the documents and the page; the tests send and check the same ones."""
 
 from __future__ import annotations
 
-from typing import Any, Final
+from functools import cache
+from typing import Any, Final, NamedTuple
 
 import msgspec
+from msgspec import json
 
-from models.schema.schema import PAYSIM
+from models.records import Reason, Transaction
+from models.schema import presets
+from models.schema.example import example
+from models.schema.schema import PAYSIM, Schema, preset
+from web import paysim
+from web.views import status_url
 
-TRANSACTION: Final[dict[str, Any]] = {
-    "transaction_id": "demo-1",
-    "step": 1,
-    "type": "TRANSFER",
-    "amount": 250000.0,
-    "nameOrig": "C1231006815",
-    "oldbalanceOrg": 250000.0,
-    "newbalanceOrig": 0.0,
-    "nameDest": "C1979787155",
-    "oldbalanceDest": 0.0,
-    "newbalanceDest": 0.0,
-    "isFraud": 0,
-    "isFlaggedFraud": 1,
-}
-"""It is flagged upstream, so that its decision is BLOCK whatever the model scores."""
 
-PENDING: Final[dict[str, Any]] = {
-    "transaction_id": "demo-1",
-    "status": "PENDING",
-    "status_url": "/transaction/demo-1/status",
-}
+class Example(NamedTuple):
+    """A valid message, and the transaction that it is read as."""
 
-DECISION: Final[dict[str, Any]] = {
-    "transaction_id": "demo-1",
-    "decision": "BLOCK",
-    "score": 0.98,
-    "reasons": [msgspec.to_builtins(PAYSIM.flagged_upstream)],
-    "model_version": "gradient_boosting-0123456789ab",
-    "policy_version": "flag-0.5-block-0.8",
-    "decided_at": "2026-03-04T05:06:07.890123Z",
-    "topic": "transactions",
-    "partition": 0,
-    "offset": 42,
-    "transaction": TRANSACTION,
-}
+    message: Any
+    transaction: Transaction
+
+
+class Documented(NamedTuple):
+    """The examples of the documents, all about one transaction."""
+
+    message: Any
+    pending: dict[str, Any]
+    decision: dict[str, Any]
+
+
+@cache
+def documented(schema: Schema) -> Documented:
+    """Return the examples of a schema's documents."""
+    first = Example(paysim.MESSAGE, _paysim()) if is_of(schema, PAYSIM) else shown(schema)[0]
+    id_ = first.transaction.transaction_id
+    pending = {"transaction_id": id_, "status": "PENDING", "status_url": status_url(id_)}
+    return Documented(first.message, pending, _decision(schema, first.transaction))
+
+
+def shown(schema: Schema) -> list[Example]:
+    """Return examples of a schema: those of its preset if the fields are the same, else one."""
+    if schema.name in presets.names() and is_of(schema, preset(schema.name)):
+        lines = presets.examples(schema.name)
+        return [Example(json.decode(line), schema.parser.parse(line)) for line in lines]
+    made = example(schema)
+    return [Example(json.decode(schema.encode(made)), made)]
+
+
+def is_of(schema: Schema, other: Schema) -> bool:
+    """Whether two schemas have the same fields, so that messages of one are those of the other."""
+    return schema.definition.fields == other.definition.fields
+
+
+def _paysim() -> Transaction:
+    return PAYSIM.parser.from_mapping(paysim.MESSAGE)
+
+
+_SCORE: Final = 0.98
+"""Above any usual threshold."""
+
+
+def _decision(schema: Schema, transaction: Transaction) -> dict[str, Any]:
+    return {
+        "transaction_id": transaction.transaction_id,
+        "decision": "BLOCK",
+        "score": _SCORE,
+        "reasons": msgspec.to_builtins(_reasons(schema, transaction)),
+        "model_version": "gradient_boosting-0123456789ab",
+        "policy_version": "flag-0.5-block-0.8",
+        "decided_at": "2026-03-04T05:06:07.890123Z",
+        "topic": "transactions",
+        "partition": 0,
+        "offset": 42,
+        "transaction": msgspec.to_builtins(transaction),
+    }
+
+
+def _reasons(schema: Schema, transaction: Transaction) -> list[Reason]:
+    if schema.is_flagged(transaction):
+        return [schema.flagged_upstream]
+    row = schema.features.matrix([transaction])[0].tolist()
+    groups = len(schema.definition.reasons) or len(row)
+    contributions = [round(2 / place, 2) for place in range(1, groups + 1)]
+    return schema.reasons.strongest(transaction, row, contributions)

@@ -12,9 +12,13 @@ from fraudapp import __version__
 from fraudapp.settings import Settings
 from models.characters import ALLOWED_CHARACTERS
 from models.records import MAX_TEXT_CHARACTERS
+from models.schema.schema import Schema
 from models.splitting import MAX_ITEMS
-from web import examples, schemas
+from web import schemas
 from web.components import REF, components
+from web.examples import documented
+from web.form import Form
+from web.messages import component
 from web.views import MAX_WAIT_SECONDS, View, route
 
 ANSWERS: Final = (
@@ -27,6 +31,7 @@ ANSWERS: Final = (
     schemas.Ready,
     schemas.Stats,
     schemas.Details,
+    Form,
 )
 WAIT: Final[dict[str, Any]] = {
     "name": "wait_seconds",
@@ -44,7 +49,6 @@ ID: Final[dict[str, Any]] = {
     "required": True,
     "description": f"As its producer gave it: {ALLOWED_CHARACTERS}.",
     "schema": {"type": "string", "minLength": 1, "maxLength": MAX_TEXT_CHARACTERS},
-    "example": "demo-1",
 }
 
 
@@ -60,7 +64,7 @@ class OpenApi(View):
 def document(settings: Settings) -> dict[str, Any]:
     """Return the OpenAPI document of this worker."""
     schema = settings.transaction_schema
-    described = components((schema.transaction, schema.decision, *ANSWERS))
+    described = components(schema, *ANSWERS)
     schemes = {"bearer": {"type": "http", "scheme": "bearer"}}
     schemes["header"] = {"type": "apiKey", "in": "header", "name": "X-API-Key"}
     return {
@@ -75,7 +79,7 @@ def document(settings: Settings) -> dict[str, Any]:
         },
         "servers": [{"url": "/"}],
         "security": [{"bearer": []}, {"header": []}] if settings.keys else [],
-        "paths": _paths(),
+        "paths": _paths(schema),
         "components": {
             "schemas": described,
             "securitySchemes": schemes,
@@ -87,13 +91,15 @@ def document(settings: Settings) -> dict[str, Any]:
     }
 
 
-def _paths() -> dict[str, Any]:
+def _paths(schema: Schema) -> dict[str, Any]:
+    examples = documented(schema)
+    id_ = ID | {"example": examples.pending["transaction_id"]}
     status = partial(
         _get,
         "Get the decision on a transaction",
         {
-            "200": _json("The decision.", "Decision", examples.DECISION),
-            "202": _json("Accepted, and not decided yet.", "Pending", examples.PENDING),
+            "200": _json("The decision.", "Decision", examples.decision),
+            "202": _json("Accepted, and not decided yet.", "Pending", examples.pending),
             "404": _problem("No such transaction is known."),
             "422": _problem("`wait_seconds` is no number from 0 to 30.", "InvalidBody"),
             "503": _problem("Not known at present: a sink lags, or a part does not answer."),
@@ -110,13 +116,18 @@ def _paths() -> dict[str, Any]:
     page = {"200": _content("HTML.", "text/html", {"type": "string"})}
     found = {"302": _problem("To `/stats`.")}
     return {
-        "/transactions": {"post": _post()},
-        "/transaction/{transaction_id}/status": status(parameters=[ID, WAIT]),
-        "/transaction/status": status(parameters=[ID | {"in": "query"}, WAIT]),
+        "/transactions": {"post": _post(schema)},
+        "/transaction/{transaction_id}/status": status(parameters=[id_, WAIT]),
+        "/transaction/status": status(parameters=[id_ | {"in": "query"}, WAIT]),
         "/stats": _get("Count decisions of the whole cluster, exactly", _stats(), tag="Stats"),
         "/stats/details": _get(
             "Get all data that the page shows",
             {"200": _json("The details.", "Details"), "503": _no_counts()},
+            tag="Stats",
+        ),
+        "/stats/form": _get(
+            "Get the fields of a transaction, as the page asks for them and shows them",
+            {"200": _json("The form.", "Form")},
             tag="Stats",
         ),
         "/stats/stream": _get("The same about every second", stream, tag="Stats"),
@@ -130,10 +141,11 @@ def _paths() -> dict[str, Any]:
     }
 
 
-def _post() -> dict[str, Any]:
-    one = {"$ref": REF.format(name="Transaction")}
+def _post(schema: Schema) -> dict[str, Any]:
+    one = _ref(component(schema))
     outcome = {"anyOf": [_ref("Decision"), _ref("Pending"), _ref("Conflict")]}
-    example = {"one": {"value": examples.TRANSACTION}, "many": {"value": [examples.TRANSACTION]}}
+    message = documented(schema).message
+    example = {"one": {"value": message}, "many": {"value": [message]}}
     several = {"type": "array", "items": one, "maxItems": MAX_ITEMS}
     answer = {"anyOf": [outcome, {"type": "array", "items": outcome}]}
     return _operation(

@@ -10,7 +10,7 @@ from fraudapp.settings import Settings
 from fraudapp.status import WorkerStatus
 from fraudapp.worker import FraudWorker
 from tables import Tables
-from web import asyncapi, docs, health, openapi, pages, stats, transactions
+from web import asyncapi, docs, form, health, openapi, pages, stats, transactions
 from web import metrics as metrics_page
 from web.context import Context
 from web.overview import Overview
@@ -20,6 +20,7 @@ from web.views import View
 VIEWS: Final[tuple[type[View], ...]] = (
     asyncapi.AsyncApi,
     docs.Docs,
+    form.FormView,
     health.Healthz,
     health.Readyz,
     metrics_page.Metrics,

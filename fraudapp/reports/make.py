@@ -24,7 +24,6 @@ from fraudapp.sinks.postgres.migrate import migrate
 from models.artifact import ModelFileError
 from models.drift import EDGES, stability_index
 from models.errors import Rejected
-from models.schema.schema import Schema
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -48,7 +47,7 @@ async def make(settings: Settings, day: date, now: datetime) -> DailyReport:
         with unavailable("postgres", *FAILURES, refusal=refusal):
             await migrate(database)
             report, sample = await from_postgres.read(
-                database, day, _currency(settings.transaction_schema)
+                database, day, settings.transaction_schema.currency_field
             )
             if day > now.date() and not report.total:
                 raise DayToCome
@@ -74,12 +73,6 @@ async def publish(settings: Settings, report: DailyReport) -> str:
     finally:
         await archive.close()
     return key
-
-
-def _currency(schema: Schema) -> str | None:
-    """Return the field that has the currency of a schema's amounts, if there is one."""
-    amount = schema.definition.role("amount")
-    return schema.definition.fields[amount].currency if amount else None
 
 
 def _compared(settings: Settings, drift: Drift) -> Drift:

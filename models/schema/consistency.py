@@ -12,7 +12,7 @@ from typing import Final
 import msgspec
 
 from models import characters
-from models.records import MAX_AMOUNT
+from models.records import MAX_AMOUNT, MAX_TEXT_CHARACTERS
 from models.schema import paths, templates
 from models.schema.definition import ID, OPERATIONS, Definition, Feature, Field, Type, operation
 from models.schema.fields import bounds, hint
@@ -115,6 +115,8 @@ def _problems_of_options(name: str, field: Field, definition: Definition) -> Ite
         yield f"role {field.role} needs type {' or '.join(_ROLES[field.role])}, not {field.type}"
     if field.role == "id" and (field.optional or field.default is not None):
         yield "an id can be neither optional nor have a default"
+    if field.role == "id" and (field.max_length or 0) > MAX_TEXT_CHARACTERS:
+        yield f"max_length {field.max_length} is more than an id may have, {MAX_TEXT_CHARACTERS}"
     if field.optional and field.default is not None:
         yield "is optional and has a default: a default already says what missing means"
     yield from _problems_of_bounds(field)

@@ -129,6 +129,11 @@ class Definition(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         """Return the name of the field with a role; None if there is none."""
         return next((name for name, each in self.fields.items() if each.role == role), None)
 
+    def currency(self) -> str | None:
+        """Return the name of the field with the currency of the amount; None if there is none."""
+        amount = self.role("amount")
+        return self.fields[amount].currency if amount else None
+
 
 OPERATIONS: Final = (
     "number",

@@ -65,13 +65,18 @@ def _value(field: Field) -> Any:
     if field.type == "time":
         if field.format == "iso8601":
             return Annotated[datetime, Meta(tz=True, **about)]
-        kind: Any = float if field.format == "epoch" else int
+        kind: Any = int if is_whole(field) else float
         return Annotated[kind, Meta(ge=kind(least), le=kind(most), **about)]
-    if field.whole:
+    if is_whole(field):
         return Annotated[int, Meta(ge=math.ceil(least), le=math.floor(most), **about)]
     if field.type == "amount" and "description" not in about:
         about = {"description": "account currency"}
     return Annotated[float, Meta(ge=least, le=most, **about)]
+
+
+def is_whole(field: Field) -> bool:
+    """Whether a number, or a time as one, is whole."""
+    return field.whole or field.format in ("hour", "epoch_ms")
 
 
 def number(field: Field) -> Callable[[Any], float] | None:

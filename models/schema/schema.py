@@ -54,6 +54,9 @@ class Schema:
         self.reasons = Reasons(definition)
         self._flag = self.of_role("upstream_flag")
         self.kind, self.amount = self.of_role("kind"), self.of_role("amount")
+        self.currency_field = definition.currency()
+        """The field that has the currency of the amount; None if the amounts have none."""
+        self.currency = _getter(self.currency_field)
         self.sender, self.receiver = self.of_role("sender"), self.of_role("receiver")
         self.flagged_upstream = Reason(
             "FLAGGED_UPSTREAM", definition.upstream_flag or FLAGGED_UPSTREAM, 0.0
@@ -98,8 +101,7 @@ class Schema:
 
     def of_role(self, role: Role) -> Callable[[Transaction], Any]:
         """Return a function to the value of the field with a role; to None if there is none."""
-        name = self.definition.role(role)
-        return attrgetter(name) if name else lambda transaction: None
+        return _getter(self.definition.role(role))
 
     def is_flagged(self, transaction: Transaction) -> bool:
         """Whether the sender's own rule has flagged a transaction."""
@@ -121,6 +123,10 @@ def preset(name: str) -> Schema:
     if name not in (known := presets.names()):
         raise SchemaError(name, [f"is no preset; there are {', '.join(known)}"])
     return Schema(read(presets.content(name), name))
+
+
+def _getter(field: str | None) -> Callable[[Transaction], Any]:
+    return attrgetter(field) if field else lambda transaction: None
 
 
 def _decoded_other(encoded: bytes | str) -> Decision:

@@ -55,9 +55,7 @@ def is_same(known: Transaction, given: Transaction) -> bool:
         return known == given
     fields = msgspec.to_builtins(given)
     return all(
-        fields[name] == getattr(known, name)
-        for name in known.__struct_fields__
-        if name in fields
+        fields[name] == getattr(known, name) for name in known.__struct_fields__ if name in fields
     )
 
 

@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Meta
 
 from models.records import Transaction
-from models.schema.coercion import coerced, loose_hint
+from models.schema.coercion import coerced_quickly, loose_hint, uncoerced
 from models.schema.definition import Definition
 from models.schema.fields import default, hint
 from models.schema.paths import Step, Tree, names
@@ -49,10 +49,11 @@ def nested(
 ) -> tuple[Any, Collect]:
     """Return the type of a whole message, and a function from it to a transaction."""
     collector = _Collector(definition)
-    message = collector.struct(tree, "r")
-    given = ", ".join(f"{name}={each}" for name, each in collector.arguments.items())
+    message = collector.struct(tree, "r", "    ")
+    given = ", ".join(f"{name}={local}" for name, local in collector.locals.items())
+    body = "\n".join([*collector.lines, f"    return Transaction({given})"])
     known = {"Transaction": transaction, **collector.names}
-    exec(compile(f"def collect(r): return Transaction({given})", "<fields>", "exec"), known)  # noqa: S102
+    exec(compile(f"def collect(r):\n{body}", "<fields>", "exec"), known)  # noqa: S102
     return message, known["collect"]
 
 
@@ -70,49 +71,70 @@ def message(tree: Tree, transaction: Transaction) -> dict[str, Any]:
 
 
 class _Collector:
-    """Makes structs of the shape of a message, and the expressions that take fields out of them."""
+    """Makes structs of the shape of a message, and the code that takes fields out of them.
+
+    The code looks into each object once: a deep message would cost twice as much otherwise.
+    """
 
     def __init__(self, definition: Definition) -> None:
         self._fields = definition.fields
-        self.arguments: dict[str, str] = {}
-        """By field, the expression of its value, of the message `r`."""
+        self.lines: list[str] = []
+        self.locals: dict[str, str] = {}
+        """By field, the local variable that has its value."""
         self.names: dict[str, Any] = {}
-        """What the expressions name beside that."""
+        """What the code names beside its local variables."""
 
-    def struct(self, tree: Tree, here: str) -> Any:
-        """Return the struct of an object; `here` is the expression of where it lies."""
+    def struct(self, tree: Tree, here: str, indent: str) -> Any:
+        """Return the struct of an object, which is in the local variable `here`."""
         found, renamed = [], {}
         for number, (step, below) in enumerate(tree.items()):
             name = f"f{number}"
             renamed[name] = step.key
-            found.append(self._attribute(name, step, below, f"{here}.{name}"))
+            found.append(self._attribute(name, step, below, f"{here}.{name}", indent))
         return msgspec.defstruct("Message", found, rename=renamed, kw_only=True, gc=False)
 
-    def _attribute(self, name: str, step: Step, below: Tree | str, here: str) -> tuple[Any, ...]:
-        inner = f"{here}[0]" if step.only_item else here
+    def _attribute(
+        self, name: str, step: Step, below: Tree | str, here: str, indent: str
+    ) -> tuple[Any, ...]:
+        if isinstance(below, str) and not step.only_item:
+            kind = self._value(below, here, indent)
+            return (name, kind, *default(self._fields[below]))
+        fields = names(below) if not isinstance(below, str) else [below]
+        may_lack = all(default(self._fields[each]) for each in fields)
+        local = f"o{len(self.lines)}"
+        self.lines.append(f"{indent}{local} = {here}")
+        inner = f"{indent}    " if may_lack else indent
+        if may_lack:
+            self.lines.append(f"{indent}if {local} is not None:")
+        if step.only_item:
+            self.lines.append(f"{inner}{local} = {local}[0]")
         if isinstance(below, str):
-            kind = self._value(below, inner)
-            if not step.only_item:
-                return (name, kind, *default(self._fields[below]))
+            kind = self._value(below, local, inner)
         else:
-            kind = self.struct(below, inner)
+            kind = self.struct(below, local, inner)
         if step.only_item:
             kind = Annotated[list[kind], Meta(min_length=1, max_length=1)]  # type: ignore[valid-type]
-        defaults = {each: default(self._fields[each]) for each in names(below)}
-        if not all(defaults.values()):
+        if not may_lack:
             return (name, kind)
-        for each, (value,) in defaults.items():
-            missing = self._named("D", value)
-            self.arguments[each] = f"({missing} if {here} is None else {self.arguments[each]})"
+        self.lines.append(f"{indent}else:")
+        for each in fields:
+            (value,) = default(self._fields[each])
+            self.lines.append(f"{inner}{self._local(each)} = {self._named('D', value)}")
         return (name, kind | None, None)
 
-    def _value(self, name: str, here: str) -> Any:
-        field = self._fields[name]
+    def _value(self, name: str, here: str, indent: str) -> Any:
+        field, local = self._fields[name], self._local(name)
+        self.lines.append(f"{indent}{local} = {here}")
         if not field.coerce:
-            self.arguments[name] = here
             return hint(field)
-        self.arguments[name] = f"{self._named('C', coerced(field))}({here})"
+        self.lines.append(f"{indent}if not ({uncoerced(field, local)}):")
+        self.lines.append(
+            f"{indent}    {local} = {self._named('C', coerced_quickly(field))}({local})"
+        )
         return loose_hint(field)
+
+    def _local(self, name: str) -> str:
+        return self.locals.setdefault(name, f"v{len(self.locals)}")
 
     def _named(self, letter: str, value: Any) -> str:
         name = f"{letter}{len(self.names)}"

@@ -1,10 +1,9 @@
 // Numbers, times and elements.
 
 const WHOLE = new Intl.NumberFormat("en");
-const MONEY = new Intl.NumberFormat("en", { minimumFractionDigits: 2, maximumFractionDigits: 2 });
 
 export const whole = (n) => WHOLE.format(n);
-export const money = (n) => MONEY.format(n);
+export const money = (n, digits = 2) => n.toLocaleString("en", { minimumFractionDigits: digits, maximumFractionDigits: digits });
 export const rate = (n) => (n >= 100 || Number.isInteger(n) ? whole(Math.round(n)) : n.toFixed(1));
 export const clock = (seconds) => new Date(seconds * 1000).toLocaleTimeString("en-GB");
 

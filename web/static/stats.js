@@ -1,8 +1,9 @@
 // The stats page: keeps it live, and says so when it is not.
 
-import { limited, listen } from "./api.js";
+import { ask, limited, listen } from "./api.js";
 import { Charts } from "./charts.js";
-import { setUpForms } from "./decision.js";
+import * as decision from "./decision.js";
+import * as form from "./form.js";
 import { ago, put } from "./format.js";
 import { askForKey } from "./key.js";
 import * as tables from "./tables.js";
@@ -14,6 +15,7 @@ const status = document.getElementById("status");
 const charts = new Charts();
 const totals = []; // of the last seconds: [time, decisions]
 let heardAt = 0;
+let isDescribed = false; // whether the page knows the fields of transactions
 
 function tell(state, text) {
   status.dataset.state = state;
@@ -44,10 +46,23 @@ setInterval(() => {
   if (heardAt && silent > STALE && status.dataset.state !== "limited") tell("stale", `Stale: last heard ${ago(silent / 1000)} ago`);
 }, 500);
 
+// Learns the fields of transactions. The page is live without, as when an older worker answers.
+async function describe() {
+  if (isDescribed) return;
+  try {
+    const { document: described } = await ask("/stats/form");
+    for (const part of [decision, form, tables]) part.setUp(described);
+    isDescribed = true;
+  } catch (problem) {
+    if ([401, 403, 429].includes(problem.status)) throw problem;
+  }
+}
+
 async function stayConnected() {
   let pause = 500;
   for (;;) {
     try {
+      await describe();
       await listen("/stats/stream", (details) => {
         pause = 500;
         show(details);
@@ -68,5 +83,4 @@ async function stayConnected() {
   }
 }
 
-setUpForms();
 stayConnected();

@@ -53,8 +53,21 @@ function letters(reasons) {
   );
 }
 
+const byRole = new Map(); // the fields with a role
+
+// Shows only the columns that the schema has.
+export function setUp({ fields }) {
+  for (const field of fields) if (field.role) byRole.set(field.role, field);
+  for (const head of document.querySelectorAll("#blocked [data-role]")) head.hidden = !byRole.has(head.dataset.role);
+}
+
 export function blocked(latest) {
-  replace("blocked", latest, () => (latest.length ? latest.map(blockedRow) : [el("tr", {}, el("td", { class: "note", colspan: "6" }, "None yet."))]));
+  const roles = [...byRole.keys()];
+  replace("blocked", [roles, latest], () => (latest.length ? latest.map(blockedRow) : [el("tr", {}, el("td", { class: "note", colspan: "6" }, "None yet."))]));
+}
+
+function amount(each) {
+  return each.amount === null ? "–" : [money(each.amount, byRole.get("amount").digits), each.currency].filter(Boolean).join(" ");
 }
 
 function blockedRow(each) {
@@ -66,8 +79,8 @@ function blockedRow(each) {
     {},
     cell("Transaction", {}, open),
     cell("Time", { class: "nowrap" }, clock(each.decided_at)),
-    cell("Type", {}, each.type),
-    cell("Amount", { class: "number" }, money(each.amount)),
+    ...(byRole.has("kind") ? [cell("Type", {}, each.type ?? "–")] : []),
+    ...(byRole.has("amount") ? [cell("Amount", { class: "number" }, amount(each))] : []),
     cell("Score", { class: "number" }, each.score.toFixed(3)),
     cell("Reasons", {}, reasons),
   );

@@ -17,3 +17,8 @@ def names() -> list[str]:
 def content(name: str) -> bytes:
     """Return the file of a preset, which is one of `names`."""
     return (_FILES / f"{name}.toml").read_bytes()
+
+
+def examples(name: str) -> list[bytes]:
+    """Return the messages that come with a preset, which is one of `names`."""
+    return (_FILES / "examples" / f"{name}.jsonl").read_bytes().splitlines()

@@ -8,8 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import msgpack
 
+from fraudapp.decisions.batch import encode
 from models.activity import MAX_BLOCKED, OUTCOMES, SCORE_BINS, Activity, mask, recent
 from models.records import Decision, Outcome
+from models.schema import presets
+from models.schema.schema import preset
 from tests.support.decisions import decision
 from tests.support.transactions import transaction
 
@@ -141,3 +144,16 @@ def test_accounts_are_masked() -> None:
     (blocked,) = whole([each]).blocked
     assert (blocked.origin, blocked.destination) == ("C•••15", "•••")
     assert mask("") == "•••"
+
+
+def test_a_blocked_transaction_has_what_its_schema_gives_roles_to() -> None:
+    schema = preset("cards")
+    card = schema.parser.parse(presets.examples("cards")[0])
+    before = schema.decode(encode(decision("t1")))  # of PaySim
+    activity = Activity()
+    activity.add([before, decision("c1", transaction=card)], schema)
+    other, found = activity.blocked
+    assert (found.type, found.amount, found.currency) == (card.category, card.amount, "EUR")
+    assert (found.origin, found.destination) == (mask(card.customer_id), mask(card.terminal_id))
+    assert (other.type, other.origin, other.currency) == (None, None, None)
+    assert other.amount == before.transaction.amount

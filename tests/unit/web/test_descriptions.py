@@ -50,7 +50,7 @@ async def test_openapi_asks_for_a_key_where_one_is_needed(
 
 async def test_answers_are_as_openapi_describes_them(bench: ViewBench, client: Client) -> None:
     document = await fetched(client, "/openapi.json")
-    for path in ("/stats", "/stats/details", "/healthz", "/readyz"):
+    for path in ("/stats", "/stats/details", "/stats/form", "/healthz", "/readyz"):
         described = document["paths"][path]["get"]["responses"]["200"]
         schema = described["content"]["application/json"]["schema"]
         of_document = {**schema, "components": document["components"]}

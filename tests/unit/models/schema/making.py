@@ -109,5 +109,5 @@ def nested(schema: Schema, given: dict[str, Any]) -> dict[str, Any]:
         for step in above:
             below = here.setdefault(step.key, [{}] if step.only_item else {})
             here = below[0] if step.only_item else below
-        here[last.key] = value
+        here[last.key] = [value] if last.only_item else value
     return message

@@ -10,10 +10,13 @@ from typing import Any
 import pytest
 
 from fraudapp.cli.transaction_files import InvalidRow, read_file
+from models.errors import TrainingDataError
 from models.parsing import InvalidTransaction
 from models.schema import presets
+from models.schema.coercion import FLAGS
 from models.schema.reading import read
 from models.schema.schema import Schema, preset
+from models.training.dataset import labelled
 
 SCHEMA = Schema(
     read(
@@ -101,3 +104,30 @@ def test_the_examples_of_each_preset_are_read_from_a_file(name: str) -> None:
     found = list(read_file(path, "x", preset(name)))
     lines = path.read_bytes().splitlines()
     assert found == [preset(name).parser.parse(line) for line in lines]
+
+
+@pytest.mark.parametrize("written", [*FLAGS, "TRUE", "False", "yes", "2", "01"])
+@pytest.mark.parametrize("coerce", ["true", "false"])
+@pytest.mark.parametrize("form", ["boolean", "0/1"])
+def test_a_flag_in_a_file_is_the_same_for_training_and_for_publishing(
+    tmp_path: Path, form: str, coerce: str, written: str
+) -> None:
+    flag = f'type = "flag"\nform = "{form}"\ncoerce = {coerce}'
+    fields = f'[fields.fraud]\nrole = "label"\n{flag}\n[fields.late]\n{flag}\n'
+    head = 'name = "flags"\n[fields.transaction_id]\ntype = "text"\nrole = "id"\n'
+    schema = Schema(
+        read(f'{head}{fields}[features]\nlate = {{ one_hot = "late" }}'.encode(), "flags.toml")
+    )
+    path = tmp_path / "a.csv"
+    path.write_text(f"fraud,late\n{written},{written}\n")
+    (published,) = read_file(path, "x", schema)
+    is_written = form == "boolean" or coerce == "true" or written in ("0", "1", "0.0", "1.0")
+    expected = FLAGS.get(written.lower()) if is_written else None
+    if expected is None:
+        assert isinstance(published, InvalidRow)
+        with pytest.raises(TrainingDataError):
+            labelled(path, schema=schema)
+    else:
+        assert not isinstance(published, InvalidRow)
+        assert published.late == expected
+        assert labelled(path, schema=schema).fraud.tolist() == [expected]

@@ -115,6 +115,10 @@ def test_the_smallest_schema_is_read() -> None:
             "max_length -1 is not in",
         ),
         (
+            ('role = "id"', 'role = "id"\nmax_length = 129'),
+            "fields.transaction_id: max_length 129 is more than an id may have, 128",
+        ),
+        (
             ('type = "amount"', 'type = "category"\nvalues = []\ndefault = "a"'),
             "values must be different texts, at least one",
         ),
