@@ -1,7 +1,7 @@
 """The benchmarks: `make bench`, or `QUICK=1 make bench`.
 
     python -m tests.benchmarks [--plan full|quick|tiny] [--out FILE.json] [--plot FILE.png]
-                               [--only throughput|latency|growth|stages ...]
+                               [--only throughput|latency|growth|stages|schemas ...]
     python -m tests.benchmarks --readme [FILE.json]
 
 Prints what it finds as it goes, and writes it as JSON and as a plot. The last line is
@@ -21,7 +21,7 @@ from typing import Any, Final
 
 import click
 
-from tests.benchmarks import growth, report, stages
+from tests.benchmarks import growth, report, schemas, stages
 from tests.benchmarks.backlog import make_topic
 from tests.benchmarks.latency import latencies
 from tests.benchmarks.plan import PLANS, Plan
@@ -31,7 +31,8 @@ from tests.benchmarks.stack import Stack, namespace, running
 from tests.benchmarks.surroundings import surroundings
 
 RESULTS: Final = Path(".cache/bench")
-PARTS: Final = ("throughput", "latency", "growth", "stages")
+PARTS: Final = ("throughput", "latency", "growth", "stages", "schemas")
+"""What is measured; the last one in a full run only, or when it is named."""
 
 
 @click.command()
@@ -63,7 +64,8 @@ def main(
         return
     # As Ctrl-C: the servers are stopped, and their folders removed.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    measured = {"plan": size, **_measure(PLANS[size], parts or PARTS)}
+    parts = parts or (PARTS if size == "full" else PARTS[:-1])
+    measured = {"plan": size, **_measure(PLANS[size], parts)}
     started = datetime.now(timezone.utc).strftime("%Y%m%d-%H%M%S")
     out = out or RESULTS / f"{started}-{size}.json"
     plot = plot or out.with_suffix(".png")
@@ -98,6 +100,8 @@ def _measure(plan: Plan, parts: Sequence[str]) -> dict[str, Any]:
             measured["growth"] = growth.measure(stack, plan, say)
         if "stages" in parts and plan.thorough:
             measured["stages"] = _stages(stack, say)
+        if "schemas" in parts and plan.thorough:
+            measured["schemas"] = schemas.measure(stack, plan, say)
     return measured
 
 

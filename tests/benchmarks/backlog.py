@@ -8,7 +8,7 @@ bytes, keyed by id with Kafka's own partitioner.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import lru_cache
 
 from confluent_kafka import Producer
@@ -20,6 +20,9 @@ from data.plan import Plan
 
 DISTINCT_ROWS = 50_000
 """Rows that are generated; from there on they come again under new ids."""
+
+Messages = Callable[[int, str], Iterator[tuple[bytes, bytes]]]
+"""Makes keys and values of so many different transactions, whose ids begin with the text."""
 
 
 def make_topic(broker: str, partitions: int) -> str:
@@ -37,7 +40,9 @@ def drop_topic(broker: str, topic: str) -> None:
     admin.delete_topics([topic])[topic].result(30)
 
 
-def fill(broker: str, topic: str, count: int, prefix: str = "t") -> None:
+def fill(
+    broker: str, topic: str, count: int, prefix: str = "t", messages: Messages | None = None
+) -> None:
     """Write so many transactions; raises `RuntimeError` if the broker does not take them all."""
     refused: list[object] = []
     producer = Producer(
@@ -50,7 +55,7 @@ def fill(broker: str, topic: str, count: int, prefix: str = "t") -> None:
             "delivery.report.only.error": True,
         }
     )
-    for key, value in messages(count, prefix):
+    for key, value in (messages or paysim)(count, prefix):
         while True:
             try:
                 producer.produce(
@@ -65,7 +70,7 @@ def fill(broker: str, topic: str, count: int, prefix: str = "t") -> None:
         raise RuntimeError(f"of {count} transactions, {left} are left, refused: {refused[:3]}")
 
 
-def messages(count: int, prefix: str = "t") -> Iterator[tuple[bytes, bytes]]:
+def paysim(count: int, prefix: str = "t") -> Iterator[tuple[bytes, bytes]]:
     """Yield keys and values of so many different transactions."""
     tails = _tails()
     for number in range(count):

@@ -27,6 +27,7 @@ def markdown(measured: Measured) -> str:
         _latency(measured.get("latency", {})),
         _growth(measured.get("growth", {})),
         _stages(measured.get("stages", {})),
+        _schemas(measured.get("schemas", {})),
     ]
     return "\n\n".join(part for part in parts if part)
 
@@ -74,6 +75,20 @@ def _growth(growth: Mapping[str, Any]) -> str:
 def _stages(stages: Mapping[str, float]) -> str:
     rows = ((name, f"{value:.2f}") for name, value in stages.items())
     return _table(("stage, batches of 500", "µs an event"), rows) if stages else ""
+
+
+def _schemas(schemas: Mapping[str, Any]) -> str:
+    if not schemas:
+        return ""
+    names = list(schemas["stages"])
+    rows = [
+        (stage, *(f"{schemas['stages'][name][stage]:.2f}" for name in names))
+        for stage in schemas["stages"][names[0]]
+    ]
+    rates = (f"{statistics.median(schemas['rates'][name]):,.0f}" for name in names)
+    ratios = (f"{schemas['ratios'].get(name, 1.0):.2f}" for name in names)
+    rows += [("events/s, all sinks", *rates), ("of PaySim's", *ratios)]
+    return _table(("µs an event, by schema", *names), rows)
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

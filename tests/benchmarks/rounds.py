@@ -9,7 +9,9 @@ from __future__ import annotations
 import math
 import statistics
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final
 
 from fraudapp.local.processes import ProcessError
@@ -41,14 +43,14 @@ def compare(stack: Stack, plan: Plan, say: Say) -> dict[str, Any]:
         fill(stack.broker, topic, plan.events)
 
         def run(contender: Contender) -> None:
-            rate = _tried(stack, contender, topic, plan, say)
+            rate = tried(stack, contender, topic, plan, say)
             rates[contender.name].append(rate)
 
         if plan.thorough:
             # A broker that has just started compiles its code: of our worker, which also writes to
             # it, that took a third of the first run.
             say("warming up")
-            _tried(stack, contenders.OURS, topic, plan, say)
+            tried(stack, contenders.OURS, topic, plan, say)
             for contender in ONCE:
                 run(contender)
         peers = contenders.BULK_PEERS if plan.thorough else contenders.BULK_PEERS[-1:]
@@ -107,8 +109,16 @@ def _ratio(ours: float, theirs: float) -> float:
     return ours / theirs if theirs else math.nan
 
 
-def _tried(stack: Stack, contender: Contender, topic: str, plan: Plan, say: Say) -> float:
-    """Rate of a contender; 0 if it fails, which is printed."""
+def tried(
+    stack: Stack,
+    contender: Contender,
+    topic: str,
+    plan: Plan,
+    say: Say,
+    models: Path | None = None,
+    settings: Mapping[str, str] = MappingProxyType({}),
+) -> float:
+    """Rate of a contender; 0 if it fails, which is printed. See `throughput.rate_of`."""
     try:
         rate: Rate = rate_of(
             stack,
@@ -117,6 +127,8 @@ def _tried(stack: Stack, contender: Contender, topic: str, plan: Plan, say: Say)
             count=plan.events,
             partitions=plan.partitions,
             seconds=plan.seconds,
+            models=models,
+            settings=settings,
         )
     except (ProcessError, Stalled) as exc:
         say(f"{contender.name}: failed: {exc}")

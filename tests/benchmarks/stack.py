@@ -101,6 +101,8 @@ class Namespace:
     stack: Stack
     name: str
     environment: dict[str, str]
+    models: Path
+    """Folder of the model versions of its workers."""
 
     @property
     def folder(self) -> Path:
@@ -121,7 +123,7 @@ class Namespace:
         """Environment of one of its workers: a data folder with the model, and a free port."""
         folder = self.folder / f"data-{number}"
         if not folder.exists():
-            shutil.copytree(self.stack.folder / "models", folder / "models")
+            shutil.copytree(self.models, folder / "models")
         port = str(free_port())
         return self.environment | {"FRAUD_DATA_DIR": str(folder), "FRAUD_WEB_PORT": port}
 
@@ -148,7 +150,7 @@ def namespace(stack: Stack, transactions: str, partitions: int) -> Iterator[Name
         "FRAUD_ARCHIVE_URL": f"s3://{name}",
         "BENCH_PIPELINE": str(stack.pipeline),
     }
-    made = Namespace(stack, name, inherited | settings)
+    made = Namespace(stack, name, inherited | settings, stack.folder / "models")
     made.folder.mkdir()
     try:
         yield made

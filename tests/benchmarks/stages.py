@@ -13,7 +13,6 @@ import asyncio
 import statistics
 import tempfile
 import time
-import timeit
 from collections.abc import Callable, Iterator
 from datetime import datetime, timezone
 from pathlib import Path
@@ -37,24 +36,19 @@ from models.records import Decision
 from models.schema.schema import PAYSIM
 from models.scorer import Scorer
 from models.training.train import TrainedModel, train
-from tests.benchmarks.backlog import messages
+from tests.benchmarks.backlog import paysim
 from tests.benchmarks.stack import Namespace
+from tests.benchmarks.timing import BATCH_ROWS, microseconds
 
-BATCH_ROWS: Final = 500
 SAVED_BATCHES: Final = 20  # batches that are saved to each sink
 
 Costs = dict[str, float]
 
 
-def microseconds(call: Callable[[], object], number: int) -> float:
-    """Time of one call, the best of twenty rounds."""
-    return min(timeit.repeat(call, number=number, repeat=20)) / number * 1e6
-
-
 def computing(trained: TrainedModel) -> Costs:
     """Microseconds an event of each computing stage, in batches of `BATCH_ROWS` unless said."""
     scorer, policy = _scorer(trained), Policy()
-    raws = [value for _, value in messages(20_000)]
+    raws = [value for _, value in paysim(20_000)]
     records = [PAYSIM.parser.parse(raw) for raw in raws]
     candidates = _candidates(raws[:BATCH_ROWS])
     batch, one = records[:BATCH_ROWS], records[:1]
@@ -98,7 +92,7 @@ def storing(own: Namespace, trained: TrainedModel) -> Costs:
 async def _storing(own: Namespace, trained: TrainedModel) -> Costs:
     sinks = Sinks(load(own.with_data_folder()))
     scorer, now = _scorer(trained), datetime.now(timezone.utc)
-    raws = [value for _, value in messages(BATCH_ROWS * SAVED_BATCHES)]
+    raws = [value for _, value in paysim(BATCH_ROWS * SAVED_BATCHES)]
     decisions = decide(_candidates(raws), scorer=scorer, policy=Policy(), now=now)
     costs: Costs = {}
     for sink in sinks.each:

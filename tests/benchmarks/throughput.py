@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from http import HTTPStatus
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final, NamedTuple
 
 import psutil
@@ -21,14 +22,26 @@ ROOT: Final = Path(__file__).parents[2]
 
 
 def rate_of(
-    stack: Stack, contender: Contender, *, topic: str, count: int, partitions: int, seconds: float
+    stack: Stack,
+    contender: Contender,
+    *,
+    topic: str,
+    count: int,
+    partitions: int,
+    seconds: float,
+    models: Path | None = None,
+    settings: Mapping[str, str] = MappingProxyType({}),
 ) -> Rate:
     """Let a contender work off the first `count` events of a topic, for `seconds` at most.
+
+    `models` are others than the stack's, `settings` go beside those of the namespace.
 
     Raises `ProcessError` with the end of its log if it ends, `watch.Stalled` if it never begins.
     """
     with namespace(stack, topic, partitions) as own:
+        own.models = models or own.models
         own.environment |= {
+            **settings,
             "BENCH_STORES": str(int(contender.sinks)),
             "BENCH_COUNT": str(count),
             "BENCH_PROGRESS": str(own.folder / "progress"),

@@ -1,0 +1,141 @@
+"""What the schema costs: parsing and features, and the worker's rate beside that with PaySim's.
+
+    python -m tests.benchmarks --only schemas
+
+Each preset has a backlog of its own sample, and a model trained on it. `cards of 12` is the preset
+`cards` with as many features as PaySim has, since features cost as much as fields do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+from msgspec.structs import replace
+
+import data
+from fraudapp.cli.transaction_files import read_file
+from fraudapp.model_registry import ModelRegistry
+from models.records import Transaction
+from models.schema import presets
+from models.schema.schema import Schema, named
+from models.training.train import train
+from tests.benchmarks.backlog import DISTINCT_ROWS, drop_topic, fill, make_topic
+from tests.benchmarks.contenders import OURS
+from tests.benchmarks.plan import Plan
+from tests.benchmarks.rounds import Rates, Say, median_ratio, tried
+from tests.benchmarks.stack import Stack
+from tests.benchmarks.timing import BATCH_ROWS, microseconds
+
+PAYSIM: Final = "paysim"
+CARDS_OF_12: Final = "cards of 12"
+_MORE_FEATURES: Final = """[features]
+amount = { number = "amount" }
+amount_zero = { zero = "amount" }
+customer_share = { frequency = "customer_id" }
+terminal_share = { frequency = "terminal_id" }
+currency_share = { frequency = "currency" }
+currency_unknown = { missing = "currency" }
+"""
+_THEIR_REASON: Final = """
+[[reasons]]
+features = [
+    "amount", "amount_zero", "customer_share", "terminal_share", "currency_share",
+    "currency_unknown",
+]
+says = [{ code = "MORE", text = "The amount is {amount:,.2f}, at {terminal_id}." }]
+"""
+_ID: Final = "@id@"
+
+
+class Subject(NamedTuple):
+    """A schema with all that a worker needs to decide its transactions."""
+
+    name: str
+    schema: Schema
+    setting: str
+    """For FRAUD_SCHEMA."""
+    models: Path
+    transactions: list[Transaction]
+
+    def messages(self, count: int, prefix: str) -> Iterator[tuple[bytes, bytes]]:
+        """Yield keys and values of so many different transactions."""
+        parts = [
+            self.schema.encode(replace(each, transaction_id=_ID)).split(_ID.encode())
+            for each in self.transactions
+        ]
+        for number in range(count):
+            key = b"%s-%d" % (prefix.encode(), number)
+            yield key, key.join(parts[number % len(parts)])
+
+
+def subjects(folder: Path, say: Say, kind: Any = "gradient_boosting") -> list[Subject]:
+    """Make the sample of each preset, and train a model on it."""
+    settings = {name: name for name in (PAYSIM, "cards", "pacs008")}
+    cards = folder / "cards_of_12.toml"
+    text = presets.content("cards").decode()
+    more = text.replace("[features]\n", _MORE_FEATURES).replace('"cards"', '"cards12"')
+    cards.write_text(more + _THEIR_REASON)
+    settings[CARDS_OF_12] = str(cards)
+    made = []
+    for name, setting in settings.items():
+        say(f"schemas: training a model of {name}")
+        schema = named(setting)
+        sample = data.sample(name.partition(" ")[0], folder)
+        assert sample is not None
+        registry = ModelRegistry(folder / name / "models", schema)
+        registry.activate(registry.add(train(sample, kind, schema=schema)))
+        rows = [row for row in read_file(sample, "t", schema) if isinstance(row, Transaction)]
+        made.append(Subject(name, schema, setting, folder / name / "models", rows[:DISTINCT_ROWS]))
+    return made
+
+
+def measure(stack: Stack, plan: Plan, say: Say) -> dict[str, Any]:
+    """Microseconds of each stage, rates in turns, and ratios to the rate with PaySim's schema."""
+    folder = stack.folder / "schemas"
+    folder.mkdir()
+    made = subjects(folder, say)
+    return {"stages": {each.name: stages(each) for each in made}} | _rates(stack, plan, made, say)
+
+
+def stages(subject: Subject) -> dict[str, float]:
+    """Microseconds an event of parsing, features and scoring, in a batch and alone."""
+    schema = subject.schema
+    scorer = ModelRegistry(subject.models, schema).load_active()
+    raws = [value for _, value in subject.messages(BATCH_ROWS, "t")]
+    batch = [schema.parser.parse(raw) for raw in raws]
+    matrix = scorer.features.matrix
+
+    def each(call: Callable[[], object]) -> float:
+        return microseconds(call, 20) / BATCH_ROWS
+
+    return {
+        "bytes": sum(map(len, raws)) / len(raws),
+        "parse": each(lambda: [schema.parser.parse(raw) for raw in raws]),
+        "features": each(lambda: matrix(batch)),
+        "features, one row": microseconds(lambda: matrix(batch[:1]), 200),
+        "features and score": each(lambda: scorer.score(batch)),
+        "features and score, one row": microseconds(lambda: scorer.score(batch[:1]), 200),
+    }
+
+
+def _rates(stack: Stack, plan: Plan, made: list[Subject], say: Say) -> dict[str, Any]:
+    rates: Rates = {each.name: [] for each in made}
+    topics: dict[str, str] = {}
+    try:
+        for subject in made:
+            topics[subject.name] = make_topic(stack.broker, plan.partitions)
+            fill(stack.broker, topics[subject.name], plan.events, messages=subject.messages)
+        for number in range(plan.rounds):
+            say(f"schemas: round {number + 1} of {plan.rounds}")
+            for subject in made if number % 2 == 0 else made[::-1]:
+                contender = OURS._replace(name=f"fraudapp, {subject.name}")
+                topic = topics[subject.name]
+                own = (subject.models, {"FRAUD_SCHEMA": subject.setting})
+                rates[subject.name].append(tried(stack, contender, topic, plan, say, *own))
+    finally:
+        for topic in topics.values():
+            drop_topic(stack.broker, topic)
+    against = {name: median_ratio(rates[name], rates[PAYSIM]) for name in rates if name != PAYSIM}
+    return {"rates": rates, "ratios": against}
