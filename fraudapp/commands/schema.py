@@ -57,8 +57,8 @@ def show(name_or_file: str) -> None:
 def check_schema(name_or_file: str, sample: Path | None) -> None:
     """Check the schema FILE, and whether the messages of SAMPLE are valid by it.
 
-    SAMPLE has JSON lines, one message a line, or is CSV with a header. Invalid messages are
-    reported with line and field; the exit code is then 1.
+    SAMPLE has JSON lines, one message a line, or is CSV with a header, or Parquet. Invalid messages
+    are reported with line and field; the exit code is then 1.
     """
     schema = _schema(name_or_file)
     if sample is None:
@@ -68,11 +68,11 @@ def check_schema(name_or_file: str, sample: Path | None) -> None:
         return
     valid = invalid = 0
     try:
-        for fault in check(schema, read_sample(sample)):
+        for fault in check(schema, sample):
             valid += fault is None
             invalid += fault is not None
             if fault is not None and invalid <= MAX_FAULTS:
-                click.echo(legible(f"{shown(sample)}, {fault}"), err=True)
+                click.echo(legible(fault.sentence(sample)), err=True)
     except UnreadableFile as exc:
         raise click.ClickException(f"{exc}\nvalid={valid} invalid={invalid}") from exc
     click.echo(f"valid={valid} invalid={invalid}")
@@ -97,11 +97,11 @@ def check_schema(name_or_file: str, sample: Path | None) -> None:
 def infer_schema(sample: Path, name: str | None, limit: int) -> None:
     """Write a first draft of a schema for the messages of SAMPLE to standard output.
 
-    SAMPLE has JSON lines, one message a line, or is CSV with a header. Comments in the draft say
-    what to decide; `schema check` says whether it holds for other messages.
+    SAMPLE has JSON lines, one message a line, or is CSV with a header, or Parquet. Comments in the
+    draft say what to decide; `schema check` says whether it holds for other messages.
     """
     try:
-        click.echo(infer(read_sample(sample), name or stem(sample), limit), nl=False)
+        click.echo(infer(read_sample(sample, limit), name or stem(sample)), nl=False)
     except (SampleError, SchemaError) as exc:
         raise click.ClickException(legible(f"{shown(sample)}: {exc}")) from exc
     except UnreadableFile as exc:

@@ -1,1 +1,1 @@
-"""Files of transactions: CSV or JSON lines, compressed or not."""
+"""Files of transactions: CSV or JSON lines, compressed or not, and Parquet."""

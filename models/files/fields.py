@@ -9,10 +9,11 @@ from typing import Any, Final
 
 import msgspec
 
+from models.files.typed import is_whole, typed, whole
 from models.schema import paths
+from models.schema.coercion import flag
 from models.schema.definition import Definition, Field
 
-_FLAGS: Final = {"0": 0, "1": 1, "true": 1, "false": 0, "0.0": 0, "1.0": 1}
 _decode_number: Final = msgspec.json.Decoder(float).decode
 
 
@@ -37,15 +38,22 @@ class FileFields:
             name: _reader(field) for name, field in definition.fields.items()
         }
         """How the text of a cell is read, by field; raises `msgspec.DecodeError` if it cannot."""
-        self._aliases = {
+        self.typed = {name: typed(field) for name, field in definition.fields.items()}
+        """What a value that has a type is as JSON, by field; raises `typed.Unreadable`."""
+        self._known = {paths.text(path): name for name, path in self.paths.items()}
+        self._known |= {
             alias: name for name, field in definition.fields.items() for alias in field.columns
         }
+        self._known |= {name: name for name in self.names}
         self._folded = {_folded(each): each for each in self.names}
         self._likely = lru_cache(1_000)(self._closest)
 
     def field(self, column: str) -> str:
-        """Return the field that a column is; the name of the column itself if it is none."""
-        return self._aliases.get(column, column)
+        """Return the field that a column is, by its name, one of its `columns`, or its path.
+
+        The name of the column itself if it is none.
+        """
+        return self._known.get(column, column)
 
     def misnamed(self, name: str, given: Collection[str]) -> str | None:
         """Return a message on a column name that is nearly right; None if right, or unrelated."""
@@ -72,12 +80,11 @@ def _is_number(field: Field) -> bool:
 
 
 def _reader(field: Field) -> Callable[[str], Any]:
-    if field.type == "flag" and field.form != "0/1":
-        return _flag
+    if field.type == "flag" and (field.coerce or field.form != "0/1"):
+        return _flag_number if field.form == "0/1" else _flag
     if not _is_number(field):
         return _text
-    whole = field.whole or field.type == "flag" or field.format in ("hour", "epoch_ms")
-    return _whole_number if whole else _number
+    return _whole_number if is_whole(field) else _number
 
 
 def _folded(name: str) -> str:
@@ -89,10 +96,14 @@ def _text(text: str) -> str:
 
 
 def _flag(text: str) -> bool:
-    found = _FLAGS.get(text.strip().lower())
+    found = flag(text.strip())
     if found is None:
         raise msgspec.DecodeError("not a flag")
-    return bool(found)
+    return found
+
+
+def _flag_number(text: str) -> int:
+    return int(_flag(text))
 
 
 def _number(text: str) -> float:
@@ -100,6 +111,4 @@ def _number(text: str) -> float:
 
 
 def _whole_number(text: str) -> float | int:
-    number = _number(text)
-    # pandas writes 1.0 for a column of integers that had a gap.
-    return int(number) if number.is_integer() else number
+    return whole(_number(text))

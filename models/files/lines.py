@@ -9,6 +9,7 @@ import io
 import lzma
 import sys
 import tempfile
+import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -19,7 +20,7 @@ import cramjam
 
 from models.characters import legible
 from models.errors import Rejected
-from models.files.packed import unbz2, unxz
+from models.files.packed import Unpackable, unbz2, unxz, unzip
 
 STDIN: Final = Path("-")
 """The path that stands for standard input."""
@@ -31,11 +32,11 @@ _UNPACK: Final[dict[bytes, Callable[[Any], Any]]] = {
     b"BZh": unbz2,
     b"\xfd7zXZ\0": unxz,
     b"\x28\xb5\x2f\xfd": lambda packed: _unzstd(packed),
+    b"PK\x03\x04": unzip,
 }
 _NO_TEXT: Final = {
-    b"PK\x03\x04": "a spreadsheet or a zip archive: save it as CSV, or unpack it",
     b"\xd0\xcf\x11\xe0": "a spreadsheet: save it as CSV",
-    b"PAR1": "Parquet: write it as CSV or JSON lines",
+    b"PAR1": "Parquet: give it as a file, not packed, whose name ends with .parquet",
     b"Obj\x01": "Avro: write it as CSV or JSON lines",
     b"\x04\x22\x4d\x18": "packed by lz4: unpack it",
     b"7z\xbc\xaf": "a 7z archive: unpack it",
@@ -47,7 +48,16 @@ _MARKS: Final = {  # the order matters: one mark begins with another
     codecs.BOM_UTF16_LE: "utf-16",
     codecs.BOM_UTF16_BE: "utf-16",
 }
-_DAMAGED: Final = (EOFError, OSError, zlib.error, lzma.LZMAError, cramjam.DecompressionError)
+_TAR: Final = slice(257, 262)
+"""Where a tar archive says that it is one."""
+_DAMAGED: Final = (
+    EOFError,
+    OSError,
+    zlib.error,
+    lzma.LZMAError,
+    cramjam.DecompressionError,
+    zipfile.BadZipFile,
+)
 
 
 class UnreadableFile(Rejected, ValueError):
@@ -85,8 +95,9 @@ def digest(path: Path) -> str:
 def lines(path: Path) -> Iterator[Line]:
     """Yield the lines; raises `UnreadableFile` at the first that cannot be read.
 
-    The encoding is UTF-8, or the one that a byte order mark names. Decompresses gzip, bzip2, xz and
-    Zstandard, which are recognised by their first bytes, not by the name of the file.
+    The encoding is UTF-8, or the one that a byte order mark names. Decompresses gzip, bzip2, xz,
+    Zstandard, and the only file of a zip archive, which are recognised by their first bytes, not by
+    the name of the file.
     """
     number = 0
     try:
@@ -102,6 +113,8 @@ def lines(path: Path) -> Iterator[Line]:
             f"{shown(path)}, line {number + 1}: is not {exc.encoding.upper()}, as the beginning of "
             "the file says; the rest is not read. Save it as UTF-8"
         ) from exc
+    except Unpackable as exc:
+        raise UnreadableFile(f"{shown(path)} {exc}") from exc
     except _DAMAGED as exc:
         why = (isinstance(exc, OSError) and exc.strerror) or ""
         if not number and why:
@@ -118,6 +131,8 @@ def _text(path: Path, stack: ExitStack) -> io.TextIOWrapper:
     for begins, what in _NO_TEXT.items():
         if beginning.startswith(begins):
             raise UnreadableFile(f"{shown(path)} is {what}")
+    if raw.peek(_TAR.stop)[_TAR] == b"ustar":
+        raise UnreadableFile(f"{shown(path)} is a tar archive: unpack it")
     encoding = next((_MARKS[mark] for mark in _MARKS if beginning.startswith(mark)), "utf-8")
     errors = "surrogateescape" if encoding.startswith("utf-8") else "strict"
     text = io.TextIOWrapper(raw, encoding, errors=errors, newline="")

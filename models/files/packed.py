@@ -1,16 +1,23 @@
-"""Decompresses files of several concatenated streams, as `pbzip2` and `cat` make them."""
+"""Decompresses files: of several concatenated streams, as `pbzip2` makes them, and zip archives."""
 
 from __future__ import annotations
 
 import bz2
 import io
 import lzma
+import zipfile
 from collections.abc import Callable
-from typing import IO, Any
+from typing import IO, Any, cast
+
+from models.errors import Rejected
 
 BLOCK = 1 << 17
 PADDING = 4
 """NUL bytes that may follow a stream of xz: so many, or a multiple of it."""
+
+
+class Unpackable(Rejected, ValueError):
+    """A packed file of a kind that is not read; the message says what to do."""
 
 
 class Packed(io.RawIOBase):
@@ -77,3 +84,22 @@ def unxz(packed: IO[bytes]) -> io.BufferedReader:
     """Open the content of an xz file."""
     begin = lzma.LZMADecompressor
     return io.BufferedReader(Packed(packed, lambda: begin(lzma.FORMAT_XZ), padded=True))
+
+
+def unzip(packed: IO[bytes]) -> io.BufferedReader:
+    """Open the only file of a zip archive; raises `Unpackable` if that is not what it is."""
+    if not packed.seekable():
+        raise Unpackable("is a zip archive, which is not read as a stream: unpack it")
+    archive = zipfile.ZipFile(packed)
+    files = [each for each in archive.infolist() if not each.is_dir()]
+    if len(files) != 1:
+        raise Unpackable(
+            "is a spreadsheet, or a zip archive that does not hold exactly one file: "
+            "save it as CSV, or unpack it"
+        )
+    try:
+        return io.BufferedReader(cast("io.RawIOBase", archive.open(files[0])))
+    except (RuntimeError, NotImplementedError) as exc:
+        raise Unpackable(
+            f"is a zip archive that cannot be unpacked here ({exc}): unpack it"
+        ) from exc

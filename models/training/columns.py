@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from models.schema.coercion import flag
 from models.schema.definition import Field
 from models.schema.fields import bounds
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
-
-_FLAGS: Final = {"true": 1, "false": 0, "1": 1, "0": 0}
 
 
 def column(frame: pd.DataFrame, name: str, field: Field) -> NDArray[Any]:
@@ -31,9 +30,13 @@ def column(frame: pd.DataFrame, name: str, field: Field) -> NDArray[Any]:
         most = np.inf
     whole = field.whole or field.type == "flag" or field.format in ("hour", "epoch_ms")
     if field.type == "flag" and (field.coerce or field.form != "0/1"):
-        as_text = frame[name].map(lambda value: str(value).lower().removesuffix(".0"))
-        frame = pd.DataFrame({name: as_text.map(_FLAGS)}, index=frame.index)
+        frame = pd.DataFrame({name: frame[name].map(_flag)}, index=frame.index)
     return _numbers(frame, name, least, most, whole, field.optional)
+
+
+def _flag(value: Any) -> Any:
+    found = flag(value)
+    return value if found is None else int(found)
 
 
 def _texts(frame: pd.DataFrame, name: str, field: Field) -> NDArray[Any]:
@@ -84,7 +87,9 @@ def _numbers(
 def _refuse(frame: pd.DataFrame, name: str, bad: Flags, expected: str) -> None:
     if bad.any():
         row = int(np.argmax(bad))
-        line = f", line {frame.index[row]}," if frame.index.name == "line" else ""
+        # 0 in a file that has no lines.
+        number = frame.index[row] if frame.index.name == "line" else 0
+        line = f", line {number}," if number else ""
         raise ValueError(
             f"column {name} must hold {expected} in every row; {int(bad.sum())} do not, the first "
             f"is row {row + 1}{line} with {frame[name].iloc[row]!r}"

@@ -7,19 +7,18 @@ values by the code that reads messages.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from itertools import islice
-from typing import Any, Final
+from collections.abc import Sequence, Set
+from typing import Final
 
 import msgspec
 
-from models.parsing import UNREADABLE
 from models.schema.consistency import MAX_FIELDS
+from models.schema.definition import ID
 from models.schema.inference import guessing, writing
 from models.schema.inference.assigning import id_of, with_roles
 from models.schema.inference.draft import MAX_NAME, Draft, Guess, free_name
 from models.schema.inference.leaves import Leaf, Unreachable, keys, leaves
-from models.schema.inference.samples import Entry, Sample, SampleError, number
+from models.schema.inference.samples import Sample, SampleError
 from models.schema.paths import text
 from models.schema.reading import read
 
@@ -28,33 +27,46 @@ MAX_MESSAGES: Final = 100_000
 _NOT_IN_NAMES: Final = re.compile(r"[^A-Za-z0-9]+")
 
 
-def infer(sample: Sample, name: str, limit: int = MAX_MESSAGES) -> str:
-    """Return a schema file for the first messages of a sample, at most `limit`.
+def infer(sample: Sample, name: str) -> str:
+    """Return a schema file for the messages of a sample.
 
-    Raises `SampleError` if they are no objects, have no id, or nothing to score by, and
-    `UnreadableFile` for what cannot be read.
+    Raises `SampleError` if they have no id, or nothing to score by, and `UnreadableFile` if two
+    columns have names too similar to tell apart.
     """
-    messages = _messages(sample, limit)
-    if not messages:
+    if not sample.messages:
         raise SampleError("the sample has no messages")
-    found = [*leaves(messages)]
-    unreachable = [each for each in found if isinstance(each, Unreachable)]
+    found = [*leaves(sample.messages)]
+    unreachable = [*sample.unreachable, *(each for each in found if isinstance(each, Unreachable))]
     places = [each for each in found if isinstance(each, Leaf)]
-    guesses = _guesses(places, id_of(places, sample.columns), unreachable)
+    columns = {*(sample.columns or ())}
+    guesses = _guesses(places, _id(places, sample.columns), unreachable, columns)
     draft = Draft(
         name=_NOT_IN_NAMES.sub("_", name).lstrip("_0123456789")[:MAX_NAME] or "mine",
-        count=len(messages),
+        count=len(sample.messages),
         guesses=with_roles(guesses),
         unreachable=unreachable,
     )
     written = writing.written(draft)
     if not draft.features:
         raise SampleError("nothing in the messages but ids: there is nothing to score by")
-    read(written.encode(), "the draft")
+    sample.hold(read(written.encode(), "the draft"))
     return written
 
 
-def _guesses(places: Sequence[Leaf], first: Guess, unreachable: list[Unreachable]) -> list[Guess]:
+def _id(places: Sequence[Leaf], columns: Sequence[str] | None) -> Guess:
+    """The column that has the name of the id in files has to be it."""
+    if columns is None or ID not in columns:
+        return id_of(places, columns)
+    try:
+        return id_of([each for each in places if text(each.path) == ID], columns)
+    except SampleError as exc:
+        raise SampleError(f"column {ID} must hold ids: texts, or whole numbers") from exc
+
+
+def _guesses(
+    places: Sequence[Leaf], first: Guess, unreachable: list[Unreachable], columns: Set[str]
+) -> list[Guess]:
+    """Return a guess for each place; no field has the name of another one's column."""
     found, taken = [first], {first.name}
     all_keys = [keys(each.path) for each in places]
     for leaf in places:
@@ -65,43 +77,10 @@ def _guesses(places: Sequence[Leaf], first: Guess, unreachable: list[Unreachable
             why = f"more than {MAX_FIELDS} fields" if field else _why_not(leaf)
             unreachable.append(Unreachable(text(leaf.path), why))
             continue
-        name = free_name(keys(leaf.path), all_keys, taken)
+        name = free_name(keys(leaf.path), all_keys, taken | (columns - {text(leaf.path)}))
         taken.add(name)
         field = msgspec.structs.replace(field, optional=leaf.optional)
         found.append(Guess(name, leaf.path, field, leaf))
-    return found
-
-
-def _messages(sample: Sample, limit: int) -> list[dict[str, Any]]:
-    entries = [*islice(sample.entries, limit)]
-    for entry in entries:
-        if entry.problem is not None:
-            raise SampleError(f"line {entry.line}: {entry.problem}")
-    if sample.columns is None:
-        return [_object(entry) for entry in entries]
-    rows = [entry.cells or {} for entry in entries]
-    names = dict.fromkeys(sample.columns)
-    columns = {name: [row[name] for row in rows if name in row] for name in names}
-    numeric = {
-        name for name, cells in columns.items() if all(number(cell) is not None for cell in cells)
-    }
-    return [
-        {
-            name: number(cell) if name in numeric else cell
-            for name, cell in row.items()
-            if name in names
-        }
-        for row in rows
-    ]
-
-
-def _object(entry: Entry) -> dict[str, Any]:
-    try:
-        found = msgspec.json.decode(entry.raw)
-    except UNREADABLE as exc:
-        raise SampleError(f"line {entry.line}: not valid JSON: {exc}") from exc
-    if not isinstance(found, dict):
-        raise SampleError(f"line {entry.line}: must be a JSON object")
     return found
 
 

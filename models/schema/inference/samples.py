@@ -1,21 +1,32 @@
-"""Files with messages to try a schema on, or to make one of: JSON lines, or CSV with a header."""
+"""The messages of a file to make a schema of: JSON lines, or the rows of CSV or Parquet."""
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Iterator, Sequence
-from itertools import chain
+from collections.abc import Callable, Mapping, Sequence
+from itertools import chain, islice
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
+from models.characters import legible
 from models.errors import Rejected
-from models.files.lines import Line, UnreadableFile, lines, shown
-from models.files.rows import is_json
+from models.files import parquet
+from models.files.cells import RefusedRow, cells, miscounted, separated
+from models.files.columns import Columns
+from models.files.fields import FileFields
+from models.files.lines import Line, UnreadableFile, shown
+from models.files.records import Records
+from models.files.text import Text
+from models.files.transactions import needed
+from models.files.typed import Unreadable, plain
 from models.parsing import UNREADABLE
-from models.schema.definition import ID
+from models.schema.definition import ID, Definition
+from models.schema.inference.leaves import Unreachable
+from models.schema.inference.nesting import nested
 
+MAX_NUMBER: Final = 40
+"""Characters of a number in a cell; what is longer is a text."""
 _number: Final = msgspec.json.Decoder(int | float).decode
 
 
@@ -23,86 +34,133 @@ class SampleError(Rejected, ValueError):
     """A sample of which no schema can be made; the message says which, where and why."""
 
 
-class Entry(NamedTuple):
-    """One message of a sample, or why the line holds none."""
-
-    line: int
-    """From 1; blank lines are counted, and hold no message."""
-    raw: bytes = b""
-    """Of JSON lines: the message."""
-    cells: dict[str, str] | None = None
-    """Of CSV: the cells that are not empty, by column."""
-    problem: str | None = None
-
-
 class Sample(NamedTuple):
-    """The messages of a file; `columns` is the header of a CSV file, None of JSON lines."""
+    """The first messages of a file."""
 
-    columns: Sequence[str] | None
-    entries: Iterator[Entry]
+    messages: Sequence[dict[str, Any]]
+    columns: Sequence[str] | None = None
+    """The header of a file that has one."""
+    unreachable: Sequence[Unreachable] = ()
+    """Columns that no field can be made of."""
+    hold: Callable[[Definition], None] = lambda definition: None
+    """Tries a draft on the file's header; raises `UnreadableFile` or `SampleError`."""
 
 
-def read_sample(path: Path) -> Sample:
-    """Return the messages of a file, which are read as they are asked for.
+def read_sample(path: Path, limit: int) -> Sample:
+    """Return the messages of a file, at most `limit`.
 
-    Its name tells whether it is CSV or JSON lines, or else its first line does. Encodings and
-    compression are those of `models.files.lines`. Raises `UnreadableFile`, also later.
+    The file is read as where transactions are published. Columns that are named by paths make
+    nested messages; cells of a column that are all numbers are numbers. Raises `UnreadableFile`,
+    and `SampleError` for the first row that holds no message.
     """
-    given = (line for line in lines(path) if not line.text.isspace())
-    first = next(given, None)
-    if first is None:
+    if parquet.is_parquet(path):
+        return _of_parquet(path, limit)
+    text = Text(path)
+    if text.first is None:
         raise UnreadableFile(f"{shown(path)} is empty: a sample has a message on each line")
-    if is_json(path, first):
-        return Sample(None, map(_of_json, chain([first], given)))
-    columns = _columns(path, first)
-    return Sample(columns, (_of_row(columns, line, row) for row, line in enumerate(given, 1)))
+    if not text.is_json:
+        return _of_csv(text, text.first, limit)
+    given = islice(chain([text.first], text.lines), limit)
+    return Sample([_object(line) for line in given])
 
 
-def number(cell: str) -> int | float | None:
-    """Return the number that a cell holds; None if it holds none."""
+def _object(line: Line) -> dict[str, Any]:
     try:
-        return _number(cell)
+        found = msgspec.json.decode(line.text.encode(errors="surrogateescape"))
+    except UNREADABLE as exc:
+        raise SampleError(f"line {line.number}: not valid JSON: {exc}") from exc
+    if not isinstance(found, dict):
+        raise SampleError(f"line {line.number}: must be a JSON object")
+    return found
+
+
+def _of_csv(text: Text, header: Line, limit: int) -> Sample:
+    try:
+        separator, columns = separated(header.text, lambda cells: (len(cells) - 1,))
+    except RefusedRow as exc:
+        raise UnreadableFile(f"{shown(text.path)}: {exc}") from exc
+    given = [*islice(text.lines, limit)]
+    rows = [_cells(line, separator, len(columns)) for line in given]
+    table = {column: _values([row[place] for row in rows]) for place, column in enumerate(columns)}
+
+    def hold(definition: Definition) -> None:
+        tried = Columns(text.path, header, needed(definition), FileFields(definition))
+        for line in given[-1:]:  # the one that may have been cut off
+            try:
+                tried.read(line)
+            except RefusedRow as exc:
+                raise SampleError(f"line {line.number}: {exc}") from exc
+
+    return _of_table(text.path, columns, table, hold)
+
+
+def _of_parquet(path: Path, limit: int) -> Sample:
+    with parquet.opened(path) as file:
+        unread = {
+            leaf.path[0].key: leaf.problem
+            for leaf in file.leaves
+            if len(leaf.path) == 1 and leaf.problem
+        }
+        names = [name for name in file.columns if name not in unread]
+        records = [*islice(file.records(names), limit)]
+
+    def hold(definition: Definition) -> None:
+        Records(file, needed(definition), FileFields(definition))
+
+    table: dict[str, list[Any]] = {name: [] for name in names}
+    for number, record in enumerate(records, start=1):
+        for name, values in table.items():
+            try:
+                values.append(plain(record[name]))
+            except Unreadable as exc:
+                raise SampleError(f"row {number}: {legible(name)}: {exc}") from exc
+    sample = _of_table(path, file.columns, table, hold)
+    left_out = [Unreachable(legible(name)[:80], f"it {why}") for name, why in unread.items()]
+    return sample._replace(unreachable=[*sample.unreachable, *left_out])
+
+
+def _of_table(
+    path: Path,
+    columns: Sequence[str],
+    table: Mapping[str, list[Any]],
+    hold: Callable[[Definition], None],
+) -> Sample:
+    """A row without an id has one made of its number, as where files are published."""
+    if twice := sorted({each for each in columns if each and columns.count(each) > 1}):
+        raise UnreadableFile(f"{shown(path)}: column {', '.join(twice)!r:.200} is there twice")
+    made = dict(table)
+    if ID in made:
+        ids = enumerate(made[ID], start=1)
+        made[ID] = [f"row-{row}" if each is None else each for row, each in ids]
+    messages, unreachable = nested(made, max(map(len, table.values()), default=0))
+    return Sample(messages, columns, unreachable, hold)
+
+
+def _values(cells: Sequence[str]) -> list[Any]:
+    """Return what is in a column: numbers if all are, else texts; None where nothing is."""
+    numbers = [_number_of(cell) for cell in cells]
+    if all(number is not None for number, cell in zip(numbers, cells, strict=True) if cell):
+        return numbers
+    return [cell or None for cell in cells]
+
+
+def _cells(line: Line, separator: str, count: int) -> list[str]:
+    if line.cut:
+        raise SampleError(f"line {line.number}: the line is too long for a message")
+    try:
+        found = cells(line.text, separator)
+        if len(found) != count:
+            raise miscounted(line.text, len(found), count)
+        return found
+    except RefusedRow as exc:
+        raise SampleError(f"line {line.number}: {exc}") from exc
+
+
+def _number_of(cell: str) -> int | float | None:
+    """Return the number that a cell holds; None if it holds none."""
+    if len(cell) > MAX_NUMBER:
+        return None
+    try:
+        return _number(cell.strip(" "))
     except UNREADABLE:
         return None
-
-
-def _of_json(line: Line) -> Entry:
-    if line.cut:
-        return Entry(line.number, problem="the line is too long for a message")
-    return Entry(line.number, line.text.encode(errors="surrogateescape"))
-
-
-def _columns(path: Path, header: Line) -> list[str]:
-    try:
-        columns = _cells(header)
-    except ValueError as exc:
-        raise UnreadableFile(f"{shown(path)}, line {header.number}: {exc}") from exc
-    if twice := sorted({each for each in columns if columns.count(each) > 1}):
-        raise UnreadableFile(f"{shown(path)}: column {', '.join(twice)!r:.200} is there twice")
-    return columns
-
-
-def _of_row(columns: Sequence[str], line: Line, row: int) -> Entry:
-    """A row without an id has one made of its number, as where files are published."""
-    try:
-        cells = _cells(line)
-    except ValueError as exc:
-        return Entry(line.number, problem=str(exc))
-    if len(cells) != len(columns):
-        wrong = f"has {len(cells)} cells where the header has {len(columns)}"
-        return Entry(line.number, problem=wrong)
-    found = {column: cell for column, cell in zip(columns, cells, strict=True) if cell}
-    return Entry(line.number, cells={ID: f"row-{row}"} | found)
-
-
-def _cells(line: Line) -> list[str]:
-    """Return the cells of a line; raises `ValueError`."""
-    if line.cut:
-        raise ValueError("the line is too long for a message")
-    try:
-        line.text.encode()
-        return next(csv.reader([line.text], strict=True))
-    except UnicodeEncodeError as exc:
-        raise ValueError("is not UTF-8: save the file as UTF-8") from exc
-    except csv.Error as exc:
-        raise ValueError(f"not valid CSV: {exc}") from exc

@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from click.testing import CliRunner, Result
 
+from fraudapp.cli.transaction_files import read_file
 from fraudapp.commands import schema
+from models.records import Transaction
 from models.schema import presets
-from models.schema.schema import preset
+from models.schema.schema import load, preset
 
 EXAMPLES = Path(presets.__file__).parent / "examples"
 
@@ -78,7 +81,7 @@ def test_the_first_invalid_messages_are_shown_with_line_and_field(tmp_path: Path
     assert "valid=1 invalid=12\n" in done.output
     shown = [line for line in done.output.splitlines() if "amount: expected a number" in line]
     assert len(shown) == schema.MAX_FAULTS
-    assert shown[0].startswith(f"{path}, line 2: ")
+    assert shown[0].startswith(f"{path}, line 2, row 2: ")
     assert "\x1b" not in done.output
 
 
@@ -126,3 +129,41 @@ def test_a_sample_of_blank_lines_is_refused(tmp_path: Path) -> None:
     done = run("check", "cards", path)
     assert done.exit_code == 1
     assert "sample.jsonl is empty" in done.output
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t", "|"])
+def test_a_draft_of_a_table_holds_for_it_and_its_rows_can_be_published(
+    tmp_path: Path, separator: str
+) -> None:
+    path, draft = tmp_path / "payments.csv", tmp_path / "draft.toml"
+    lines = ["step,amount,is_fraud,debtor.iban", "1,5.5,0,DE1", "2,7,1,", "3,9.25,1.0,DE2"]
+    path.write_text("\n".join(lines).replace(",", separator) + "\n")
+    draft.write_bytes(run("infer", path).stdout_bytes)
+    assert run("check", draft, path).output == "valid=3 invalid=0\n"
+    found = [*read_file(path, "payments", load(draft))]
+    assert [each.transaction_id for each in found if isinstance(each, Transaction)] == [
+        "payments-1",
+        "payments-2",
+        "payments-3",
+    ]
+
+
+def test_parquet_is_checked_and_drafted(tmp_path: Path) -> None:
+    rows = [json.loads(line) for line in (EXAMPLES / "cards.jsonl").read_text().splitlines()]
+    path, draft = tmp_path / "cards.parquet", tmp_path / "draft.toml"
+    frame = pd.DataFrame(rows)
+    for name in ("transaction_id", "customer_id", "terminal_id", "category", "amount"):
+        frame[name] = frame[name].map(str, na_action="ignore")  # Parquet's columns have one type
+    frame["amount"] = frame["amount"].astype(float)
+    frame["at"] = pd.to_datetime(frame["at"], format="ISO8601", utc=True)
+    frame.to_parquet(path)
+    assert run("check", "cards", path).output == "valid=10 invalid=0\n"
+    draft.write_bytes(run("infer", path).stdout_bytes)
+    assert run("check", draft, path).output == "valid=10 invalid=0\n"
+    frame.loc[6, "amount"] = -1
+    frame.to_parquet(path)
+    done = run("check", "cards", path)
+    assert done.exit_code == 1
+    assert f"{path}, row 7: amount: " in done.output
+    path.write_bytes(b"PAR1")
+    assert "cards.parquet: is no Parquet, or it is damaged" in run("infer", path).output

@@ -7,6 +7,7 @@ import codecs
 import gzip
 import io
 import lzma
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,14 @@ PACKERS: list[Packer] = [
     lzma.compress,
     lambda raw: bytes(cramjam.zstd.compress(raw)),
 ]
+
+
+def zipped(**files: bytes) -> bytes:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in files.items():
+            archive.writestr(name, content)
+    return packed.getvalue()
 
 
 def write(tmp_path: Path, content: str | bytes, name: str = "b.csv") -> Path:
@@ -141,6 +150,25 @@ def test_streams_one_behind_the_other_are_all_read_or_the_damage_is_reported(
     ):
         with pytest.raises(UnreadableFile, match="damaged or cut off"):
             read(tmp_path, first + behind)
+
+
+def test_a_zip_archive_of_one_file_is_read(tmp_path: Path) -> None:
+    packed = zipped(a=f"{NAMES}\n{GOOD}\n".encode())
+    assert read(tmp_path, packed, "a.csv.zip") == [EXPECTED]
+    assert stem(Path("rows.csv.zip")) == "rows"
+    flipped = packed[:50] + bytes([packed[50] ^ 0xFF]) + packed[51:]
+    with pytest.raises(UnreadableFile, match="damaged or cut off"):
+        read(tmp_path, flipped, "a.csv.zip")
+
+
+def test_a_zip_archive_is_not_read_from_the_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Pipe(io.BytesIO):
+        def seekable(self) -> bool:
+            return False
+
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(Pipe(zipped(a=b"x"))))
+    with pytest.raises(UnreadableFile, match="standard input is a zip archive, which is not read"):
+        list(read_file(Path("-"), "p"))
 
 
 @pytest.mark.parametrize("padding", [4, 8, 1 << 18])
@@ -272,8 +300,12 @@ def test_a_wrong_line_of_json_is_reported(tmp_path: Path, line: str, problem: st
 @pytest.mark.parametrize(
     ("content", "problem"),
     [
-        (b"PK\x03\x04xl", "a spreadsheet or a zip archive: save it as CSV"),
-        (b"PAR1rest", "Parquet"),
+        (b"PK\x03\x04xl", "damaged or cut off"),
+        (zipped(a=b"", b=b""), "a spreadsheet, or a zip archive that does not hold exactly one"),
+        (b"PAR1rest", "Parquet: give it as a file, not packed, whose name ends with .parquet"),
+        (gzip.compress(b"PAR1rest"), "Parquet: give it as a file, not packed"),
+        (bytes(257) + b"ustar", "a tar archive: unpack it"),
+        (gzip.compress(bytes(257) + b"ustar"), "a tar archive: unpack it"),
         (b"[\n{}]", "one JSON array"),
         (codecs.BOM_UTF16_LE + b"s\0t", "is not UTF-16"),
         (b"\x1f\x8bno gzip", "damaged"),

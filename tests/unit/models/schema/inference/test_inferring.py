@@ -6,17 +6,24 @@ import csv
 import io
 import json
 import tempfile
+from datetime import datetime, timezone
+from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from fraudapp.cli.transaction_files import read_file
+from models.files.cells import SEPARATORS
 from models.files.lines import UnreadableFile
+from models.records import Transaction
 from models.schema.consistency import MAX_FIELDS
-from models.schema.inference.checking import check, reader
-from models.schema.inference.inferring import infer
+from models.schema.inference.checking import check
+from models.schema.inference.inferring import MAX_MESSAGES, infer
 from models.schema.inference.samples import SampleError, read_sample
 from models.schema.reading import read
 from models.schema.schema import Schema
@@ -71,26 +78,25 @@ def samples(draw: st.DrawFn) -> list[dict[str, Any]]:
     return [{"id": f"t{number}"} | each for number, each in enumerate(messages)]
 
 
-def faults(content: str, draft: str, suffix: str) -> list[str]:
+def faults(content: str | bytes, draft: str, suffix: str) -> list[str]:
     """What is wrong with the messages of a file, by the draft; their features are made too."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"sample{suffix}"
-        path.write_bytes(content.encode())
+        path.write_bytes(content.encode() if isinstance(content, str) else content)
         schema = Schema(read(draft.encode(), "draft"))
-        found = [str(each) for each in check(schema, read_sample(path)) if each]
+        found = [each.sentence(path) for each in check(schema, path) if each]
         if not found:
-            sample = read_sample(path)
-            message = reader(schema, sample.columns)
-            made = [schema.parser.parse(message(each)) for each in sample.entries]
+            made = [each for each in read_file(path, "x", schema) if isinstance(each, Transaction)]
+            assert suffix == ".jsonl" or len(made) == len([*check(schema, path)])
             assert schema.features.matrix(made).shape == (len(made), len(schema.features.names))
         return found
 
 
-def drafted(content: str, suffix: str = ".jsonl") -> str:
+def drafted(content: str | bytes, suffix: str = ".jsonl") -> str:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"sample{suffix}"
-        path.write_bytes(content.encode())
-        return infer(read_sample(path), "sample")
+        path.write_bytes(content.encode() if isinstance(content, str) else content)
+        return infer(read_sample(path, MAX_MESSAGES), "sample")
 
 
 def in_lines(messages: list[dict[str, Any]]) -> str:
@@ -122,9 +128,12 @@ def tables(draw: st.DrawFn) -> str:
     pools = [draw(st.lists(CELLS, min_size=1, max_size=3)) for _ in names]
     rows = [[draw(st.sampled_from(pool)) for pool in pools] for _ in range(draw(st.integers(1, 5)))]
     out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n", quoting=csv.QUOTE_ALL)
+    end = "\n" if draw(st.booleans()) else ""
+    quoting: Literal[0, 1] = csv.QUOTE_ALL if draw(st.booleans()) else csv.QUOTE_MINIMAL
+    separator = draw(st.sampled_from([*SEPARATORS]))
+    writer = csv.writer(out, lineterminator="\n", quoting=quoting, delimiter=separator)
     writer.writerows([names, *rows])
-    return out.getvalue()
+    return out.getvalue()[:-1] + end
 
 
 @settings(suppress_health_check=[HealthCheck.too_slow])
@@ -235,3 +244,87 @@ def test_values_too_deep_for_a_path_are_left_out() -> None:
         deep = {"a": deep}
     draft = drafted(in_lines([{"id": "x", "amount": 5.5, "deep": deep}]))
     assert "and paths 32 keys" in draft
+
+
+@pytest.mark.parametrize("separator", [*SEPARATORS])
+def test_columns_named_by_paths_are_fields_at_these_paths(separator: str) -> None:
+    content = "tx.id,tx.amount[0],debtor.iban\na,1.5,DE1\nb,2.5,\n".replace(",", separator)
+    draft = drafted(content, ".csv")
+    fields = read(draft.encode(), "draft").fields
+    assert {each.path for each in fields.values()} == {"tx.id", "tx.amount[0]", "debtor.iban"}
+    assert faults(content, draft, ".csv") == []
+
+
+def test_no_field_has_the_name_of_another_column() -> None:
+    content = "Ref No,x.amount,amount,x_amount,transaction_id\na,1,2.5,3.5,u\nb,4,5.5,6.5,\n"
+    draft = drafted(content, ".csv")
+    fields = read(draft.encode(), "draft").fields
+    assert {name for name, each in fields.items() if each.path is None} >= {"x_amount", "amount"}
+    assert fields["transaction_id"].path is None
+    assert faults(content, draft, ".csv") == []
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("a,a\n1,2\n", "column 'a' is there twice"),
+        ("id,amount\na,1.5\nb,2", "line 3: amount: '2' may be cut off"),
+        ("id,amount\na,1.5\nb\n", "line 3: has 1 cells where the header has 2"),
+        ("id,amount,Amount\na,1.5,\n", "'Amount' is no column of a transaction: write amount"),
+        ("transaction_id,id,amount\n1.5,a,1\n", "column transaction_id must hold ids"),
+        ("id,amount\n", "the sample has no messages"),
+    ],
+)
+def test_a_table_without_a_draft_says_why(content: str, words: str) -> None:
+    with pytest.raises((SampleError, UnreadableFile), match=words):
+        drafted(content, ".csv")
+
+
+def in_parquet(table: Any) -> bytes:
+    out = io.BytesIO()
+    pq.write_table(table, out)
+    return out.getvalue()
+
+
+def test_nested_columns_of_parquet_are_drafted_as_messages_are() -> None:
+    content = in_parquet(pa.Table.from_pylist(MESSAGES))
+    draft = drafted(content, ".parquet")
+    assert faults(content, draft, ".parquet") == []
+    by_path = {
+        each.path or name: each.type for name, each in read(draft.encode(), "draft").fields.items()
+    }
+    of_lines = read(drafted(in_lines(MESSAGES)).encode(), "draft").fields
+    assert by_path == {each.path or name: each.type for name, each in of_lines.items()}
+
+
+def test_types_of_parquet_are_drafted_and_what_has_none_is_left_out() -> None:
+    count = 8
+    columns = {
+        "transaction_id": [None, *range(1, count)],
+        "at": [datetime(2026, 1, 2, tzinfo=timezone.utc)] * count,
+        "opened": [datetime(2025, 1, 2), None] * 4,
+        "amount": [Decimal(each).scaleb(-2) for each in range(count)],
+        "rate": [1.5, float("nan")] * 4,
+        "kind": pa.array(["in", "out"] * 4).dictionary_encode(),
+        "a.b": [True, False] * 4,
+        "raw": [b"x"] * count,
+        "within": [{"raw": b"x", "x": 1.5}] * count,
+    }
+    content = in_parquet(pa.table(columns))
+    draft = drafted(content, ".parquet")
+    assert faults(content, draft, ".parquet") == []
+    fields = read(draft.encode(), "draft").fields
+    by_path = {each.path or name: each for name, each in fields.items()}
+    types = {path: (each.type, each.optional) for path, each in by_path.items()}
+    assert types == {
+        "transaction_id": ("text", False),
+        "at": ("time", False),
+        "opened": ("time", True),
+        "amount": ("amount", False),
+        "rate": ("number", True),
+        "kind": ("category", False),
+        "a.b": ("flag", False),
+        "within.x": ("number", False),
+    }
+    assert by_path["opened"].coerce
+    assert "# Left out: raw: it has Parquet's type binary, which is not read" in draft
