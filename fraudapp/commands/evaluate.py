@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,10 +11,12 @@ import click
 from data.generator import Row, generate
 from data.plan import Plan
 from fraudapp.cli.parameters import Finite
+from fraudapp.commands.train import print_warning
 from fraudapp.first_model import ready_scorer
 from fraudapp.model_registry import ModelRegistry
 from fraudapp.settings import Settings, load
 from models.artifact import ModelFileError
+from models.schema.schema import PAYSIM
 from models.scorer import Scorer
 
 if TYPE_CHECKING:
@@ -68,14 +71,17 @@ def command(
     scorer = _scorer(settings, version)
     try:
         report, rows, scores = evaluate(
-            file or _fresh(),
+            file or _fresh(settings),
             scorer,
             weight_legit=weight_legit,
             thresholds={"flag": settings.flag_at, "block": settings.block_at},
             alarm_cost=alarm_cost,
             out=out,
+            training=_training(settings, scorer.version),
         )
         click.echo(as_text(report))
+        for sentence in report["warnings"]:
+            print_warning(sentence)
         if plots:
             save_plots(report, rows, scores, out)
     except PlotsUnavailable as exc:
@@ -97,7 +103,7 @@ def as_text(report: dict[str, Any]) -> str:
 {report["rows"]:,} rows, {report["frauds"]:,} frauds, fraud rate {report["fraud_rate"]:.3%}
 
 average precision        {report["average_precision"]:.4f}
-  of the drain rule      {report["drain_rule_average_precision"]:.4f}
+{_baseline(report)}\
 recall at precision .9   {report["recall_at_precision_90"]:.3f}
 recall at precision .99  {report["recall_at_precision_99"]:.3f}
 precision, 10 a day      {report["precision_at_10_a_day"]:.3f}
@@ -115,9 +121,20 @@ cheapest threshold       {report["cheapest_threshold"]:.2f}, at {report["alarm_c
 """
 
 
-def _fresh() -> pd.DataFrame:
+def _baseline(report: dict[str, Any]) -> str:
+    found = report.get("drain_rule_average_precision")  # of PaySim's transactions alone
+    return "" if found is None else f"  of the drain rule      {found:.4f}\n"
+
+
+def _fresh(settings: Settings) -> pd.DataFrame:
     import pandas as pd  # slow to import, and other commands do without
 
+    name = settings.transaction_schema.name
+    if name != PAYSIM.name:
+        raise click.ClickException(
+            f"transactions are generated for schema {PAYSIM.name} only, and yours is {name}; name "
+            "a FILE of labelled transactions to judge the model on"
+        )
     frame: pd.DataFrame = pd.DataFrame(generate(FRESH_PLAN), columns=list(Row._fields))
     frame.attrs["name"] = f"generated transactions, seed {FRESH_PLAN.seed}"
     return frame
@@ -136,3 +153,11 @@ def _scorer(settings: Settings, version: str | None) -> Scorer:
         raise click.ClickException(
             f"FRAUD_DATA_DIR={settings.data_dir} cannot be used ({exc})"
         ) from exc
+
+
+def _training(settings: Settings, version: str) -> Mapping[str, Any]:
+    """Return what the model's card says of its training; nothing if it cannot be read."""
+    try:
+        return ModelRegistry.of(settings).card(version).training
+    except ModelFileError:
+        return {}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -41,6 +41,10 @@ class Labelled(NamedTuple):
     None for other schemas than PaySim's."""
     texts: Mapping[str, Texts] = {}
     """By field, the texts that features are learned from; None where one is missing."""
+    fields: Mapping[str, NDArray[Any]] = {}
+    """What was read, by field, and hashes of `identifying` fields; not in a part of the rows.
+
+    For `models.training.guards`. Fields that the source does not have are left out."""
 
     def at(self, rows: NDArray[np.bool_] | NDArray[np.int64]) -> Labelled:
         """Select rows by a mask, or reorder them by an index."""
@@ -76,7 +80,7 @@ def labelled(
             "what was fraud"
         )
     try:
-        read = _read(source, needed(schema), schema)
+        read = _read(source, schema)
         return _checked(read, weight_legit, schema, features or schema.features)
     except UnreadableFile as error:
         raise TrainingDataError(str(error)) from error
@@ -91,15 +95,27 @@ def needed(schema: Schema) -> list[str]:
     return [name for name in schema.definition.fields if name in used]
 
 
+def identifying(schema: Schema) -> list[str]:
+    """Return the fields that training needs only to tell transactions apart, if they are given.
+
+    Of these it keeps hashes, which are short, and differ from process to process.
+    """
+    roles = (schema.definition.role(role) for role in ("id", "sender", "receiver"))
+    known = needed(schema)
+    return [name for name in roles if name is not None and name not in known]
+
+
 def _required(schema: Schema) -> list[str]:
     wanted = {*required(schema.definition), schema.definition.role("label")}
     return [name for name in needed(schema) if name in wanted]
 
 
-def _read(source: Source, names: Sequence[str], schema: Schema) -> pd.DataFrame:
+def _read(source: Source, schema: Schema) -> pd.DataFrame:
     if isinstance(source, pd.DataFrame):
         return source
-    columns: dict[str, list[Any]] = {name: [] for name in names}
+    names = needed(schema)
+    columns: dict[str, Any] = {name: [] for name in names}
+    hashes = {name: array("q") for name in identifying(schema)}
     lines = array("q")
     bad: list[BadRow] = []
     for row in rows(source, _required(schema), schema):
@@ -109,9 +125,12 @@ def _read(source: Source, names: Sequence[str], schema: Schema) -> pd.DataFrame:
         lines.append(row.line)
         for name in names:
             columns[name].append(row.fields.get(name))
+        for name, hashed in hashes.items():
+            hashed.append(_hash(row.fields.get(name)))
     if bad:
         more = f"; {len(bad) - 1} more rows cannot be read" if len(bad) > 1 else ""
         raise UnreadableFile(legible(bad[0].sentence(source)) + more)
+    columns |= {name: hashed for name, hashed in hashes.items() if any(hashed)}
     frame: pd.DataFrame = pd.DataFrame(columns, index=pd.Index(lines, name="line"))
     return frame
 
@@ -153,7 +172,18 @@ def _checked(
         _drained(columns) if schema.name == PAYSIM.name else None,
         {field: columns[field] for _, field in features.learned},
     )
-    return found.at(np.argsort(found.step, kind="stable"))
+    order = np.argsort(found.step, kind="stable")
+    given = {name: each for name, each in columns.items() if name in frame.columns}
+    for name in identifying(schema):
+        if name in frame.columns:
+            known = frame[name].astype(object).where(frame[name].notna(), None)
+            given[name] = np.array([*map(_hash, known)], dtype=np.int64)
+    return found.at(order)._replace(fields={name: each[order] for name, each in given.items()})
+
+
+def _hash(value: Any) -> int:
+    """Return a hash of 64 bits, 0 for a missing value; a hash is its own hash."""
+    return 0 if value is None else hash(value)
 
 
 def _hours(columns: Mapping[str, Any], definition: Definition, rows: int) -> NDArray[np.int64]:

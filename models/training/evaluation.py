@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +10,11 @@ import msgspec
 import numpy as np
 
 from models.errors import TrainingDataError
+from models.files.lines import digest
 from models.scorer import Scorer
 from models.training.columns import Floats
 from models.training.dataset import Labelled, Source, labelled
+from models.training.guards import of_evaluation
 from models.training.metrics import THRESHOLDS, costs, metrics
 
 REPORT_FILE = "evaluation.json"
@@ -28,12 +31,16 @@ def evaluate(
     thresholds: dict[str, float] = THRESHOLDS,
     alarm_cost: float = ALARM_COST,
     out: Path | None = None,
+    training: Mapping[str, Any] | None = None,
 ) -> tuple[dict[str, Any], Labelled, Floats]:
     """Return the report, and its rows and scores (for `models.training.plots`).
 
     `weight_legit` is how many transactions each legitimate row stands for. A frame may have a name
-    for the report in its `attrs`. With `out`, the report is also written to `evaluation.json` in
-    that directory. Raises `TrainingDataError` for data that a model cannot be evaluated on.
+    for the report in its `attrs`. `training` is that of the model's card, by which the report's
+    `warnings` tell if the model was trained on these rows; other sentences there are on likely
+    mistakes in the data (`models.training.guards`). With `out`, the report is also written to
+    `evaluation.json` in that directory. Raises `TrainingDataError` for data that a model cannot be
+    evaluated on.
     """
     rows = labelled(source, weight_legit, scorer.schema, scorer.features)
     if not rows.fraud.any():
@@ -47,6 +54,7 @@ def evaluate(
         "model_version": scorer.version,
         "weight_legit": weight_legit,
         **metrics(rows, scores, thresholds),
+        "warnings": of_evaluation(rows, scorer.schema, training or {}, _digest(source)),
         "alarm_cost": alarm_cost,
         "cheapest_threshold": float(cheapest),
     }
@@ -55,3 +63,8 @@ def evaluate(
         text = msgspec.json.format(msgspec.json.encode(report), indent=2)
         (out / REPORT_FILE).write_bytes(text + b"\n")
     return report, rows, scores
+
+
+def _digest(source: Source) -> str | None:
+    """Return the SHA-256 of a file; None for a frame, and for a stream, which is gone by now."""
+    return digest(source) if isinstance(source, Path) and source.is_file() else None

@@ -3,7 +3,8 @@
 The model is trained on the first part of the data, calibrated on a later part, evaluated on the
 part after that, and then trained once more on all data. Between the parts is a gap, since the label
 of a payment is known only a day or so later (Le Borgne, Bontempi: "Reproducible Machine
-Learning for Credit Card Fraud Detection", 2022, chapter 5).
+Learning for Credit Card Fraud Detection", 2022, chapter 5). Where frauds are too few for such
+parts, the calibration is cross-fitted; see `models.training.periods`.
 """
 
 from __future__ import annotations
@@ -25,15 +26,13 @@ from models.files.lines import STDIN, digest, shown
 from models.schema.schema import PAYSIM, Schema
 from models.training.calibration import Calibration, calibrate
 from models.training.dataset import Labelled, Source, labelled
-from models.training.fitting import fitted
+from models.training.fitting import Fitted, fitted
+from models.training.guards import of_training
 from models.training.metrics import metrics
+from models.training.periods import Periods, periods, usual_gap
+from models.training.row_sketch import digests, sketch
 
 __all__ = ["TrainedModel", "TrainingDataError", "train"]
-
-GAP = 24
-"""Steps (hours) that are left out between two periods; fewer if the data is short."""
-PERIODS = (0.6, 0.8)
-"""Shares of the weighted rows at which the training and the calibration period end."""
 
 
 class TrainedModel(NamedTuple):
@@ -57,6 +56,7 @@ def train(
     weight_legit: float = 1.0,
     schema: Schema = PAYSIM,
     progress: Callable[[str], None] = lambda line: None,
+    warn: Callable[[str], None] = lambda sentence: None,
 ) -> TrainedModel:
     """Train, calibrate and evaluate a model.
 
@@ -64,7 +64,8 @@ def train(
 
     With `seeds` above 1, models with the following seeds are evaluated as well, and the card has
     the spread of their metrics. `weight_legit` is as for `labelled`. `progress` is called with a
-    line at each stage. Raises `TrainingDataError`.
+    line at each stage, and `warn` with a sentence for each likely mistake in the data
+    (`models.training.guards`); the card has those, too. Raises `TrainingDataError`.
     """
     progress(f"Reading {source if isinstance(source, Path) else 'the data'}")
     if isinstance(source, Path) and _ends(source):
@@ -73,13 +74,22 @@ def train(
             "it, and for the card to tell by its SHA-256 what that was; save it as a file"
         )
     data = labelled(source, weight_legit, schema)
+    parts = periods(data)
     origin = _origin(source, data)
-    learn, tune, test = periods(data)
+    warnings = of_training(data, schema)
+    for sentence in warnings:
+        warn(sentence)
+    origin |= {"warnings": warnings, "row_sketch": sketch(digests(data, schema))}
+    data = data._replace(fields={})  # they are large
+    test = data.at(parts.test)
     judged = []
     for current in range(seed, seed + seeds):
-        progress(f"Training {kind} on {len(learn.fraud):,} of {len(data.fraud):,} transactions")
-        early = fitted(kind, current, learn, schema)
-        found = calibrate(early.log_odds(tune), tune.fraud, tune.weight)
+        learned = int(parts.learn.sum())
+        progress(f"Training {kind} on {learned:,} of {len(data.fraud):,} transactions")
+        early = fitted(kind, current, data.at(parts.learn), schema)
+        if len(parts.folds) > 1:
+            progress(f"Training {len(parts.folds)} more to calibrate it, since frauds are few")
+        found = _calibration(kind, current, data, parts, early, schema)
         judged.append((found, metrics(test, found.scores(early.log_odds(test)))))
         progress(f"Average precision on later ones: {judged[-1][1]['average_precision']:.3f}")
     calibration, measured = judged[0]
@@ -90,9 +100,11 @@ def train(
     training = {
         **origin,
         "weight_legit": weight_legit,
-        "gap_steps": _gap(data),
+        "gap_steps": usual_gap(data),
         "seed": seed,
         "calibration": calibration._asdict(),
+        "calibration_folds": len(parts.folds),
+        "calibration_frauds": sum(int(data.fraud[each.tune].sum()) for each in parts.folds),
         "score_edges": list(EDGES),
         "score_histogram": histogram(calibration.scores(final.log_odds(data)), data.weight),
         "parameters": _parameters(final.pipeline),
@@ -106,31 +118,21 @@ def train(
     return TrainedModel(model, training, measured, final.pipeline, calibration)
 
 
-def periods(data: Labelled) -> tuple[Labelled, Labelled, Labelled]:
-    """Split the data into training, calibration and test period, in order of time and with gaps.
+def _calibration(
+    kind: Kind, seed: int, data: Labelled, parts: Periods, early: Fitted, schema: Schema
+) -> Calibration:
+    """Calibrate on rows as models score them which have not seen them.
 
-    Raises `TrainingDataError` if a period does not have both classes.
+    `early` is the model of `parts.learn`.
     """
-    passed = np.cumsum(data.weight) / data.weight.sum()
-    first, second = (int(data.step[np.searchsorted(passed, share)]) for share in PERIODS)
-    gap = _gap(data)
-    parts = (
-        data.at(data.step <= first - gap),
-        data.at((data.step > first) & (data.step <= second - gap)),
-        data.at(data.step > second),
-    )
-    for name, part in zip(("first 60%", "next 20%", "last 20%"), parts, strict=True):
-        frauds = int(part.fraud.sum())
-        if not 0 < frauds < len(part.fraud):
-            raise TrainingDataError(
-                f"the {name} of the time hold {frauds} frauds in {len(part.fraud)} transactions; "
-                "both classes are needed there, so use a longer period or a file with labels"
-            )
-    return parts
-
-
-def _gap(data: Labelled) -> int:
-    return min(GAP, int(data.step[-1] - data.step[0]) // 20)
+    raw, rows = [], []
+    for learn, tune in parts.folds:
+        shared = learn is parts.learn
+        model = early if shared else fitted(kind, seed, data.at(learn), schema)
+        raw.append(model.log_odds(data.at(tune)))
+        rows.append(np.flatnonzero(tune))
+    held = np.concatenate(rows)
+    return calibrate(np.concatenate(raw), data.fraud[held], data.weight[held])
 
 
 def _spread(measured: list[dict[str, Any]]) -> dict[str, Any]:

@@ -16,10 +16,11 @@ from sklearn.pipeline import Pipeline
 from models.artifact import Kind
 from models.errors import TrainingDataError
 from models.schema.schema import PAYSIM
-from models.training.dataset import labelled
+from models.training.dataset import Labelled, labelled
 from models.training.export import log_odds
+from models.training.periods import periods
 from models.training.rounding import rounded
-from models.training.train import TrainedModel, periods, train
+from models.training.train import TrainedModel, train
 from tests.unit.models.conftest import KINDS, generated
 
 pytestmark = pytest.mark.slow
@@ -100,21 +101,29 @@ def test_what_cannot_be_read_twice_is_refused_before_it_is_read(tmp_path: Path, 
         train(Path(name) if name == "-" else tmp_path / name)
 
 
+def _parts(data: Labelled) -> tuple[Labelled, Labelled, Labelled]:
+    parts = periods(data)
+    ((learn, tune),) = parts.folds
+    return data.at(learn), data.at(tune), data.at(parts.test)
+
+
 def test_the_order_of_the_file_does_not_matter_for_the_periods(small_frame: pd.DataFrame) -> None:
-    shuffled = labelled(small_frame.sample(frac=1.0, random_state=1))
-    for mixed, ordered in zip(periods(shuffled), periods(labelled(small_frame)), strict=True):
+    shuffled, sorted_ = (
+        labelled(each) for each in (small_frame.sample(frac=1.0, random_state=1), small_frame)
+    )
+    for mixed, ordered in zip(_parts(shuffled), _parts(sorted_), strict=True):
         assert np.array_equal(np.sort(mixed.amount), np.sort(ordered.amount))
 
 
 def test_each_period_is_later_than_the_one_before_by_the_gap(small_frame: pd.DataFrame) -> None:
-    learn, tune, test = periods(labelled(small_frame))
+    learn, tune, test = _parts(labelled(small_frame))
     assert tune.step.min() - learn.step.max() > 24
     assert test.step.min() - tune.step.max() > 24
 
 
 def test_a_change_of_the_test_period_changes_no_learned_number(small_frame: pd.DataFrame) -> None:
     """Only the metrics may see it: the calibration is what the card's model was given."""
-    later = small_frame["step"] > periods(labelled(small_frame))[1].step.max() + 24
+    later = small_frame["step"] > _parts(labelled(small_frame))[1].step.max() + 24
     changed = small_frame.assign(
         amount=small_frame["amount"].where(~later, small_frame["amount"] * 3.0)
     )
