@@ -1,12 +1,8 @@
-"""The sample transactions that ship with the project, and the generator that made them."""
+"""Labelled sample transactions, and the generators that make them."""
 
 from __future__ import annotations
 
-from pathlib import Path
+from data.samples import sample, sample_path
 
+__all__ = ["sample", "sample_path"]
 __part_of__ = "fraudapp"
-
-
-def sample_path() -> Path:
-    """Return the path of the packaged `transactions.csv`; see `PROVENANCE.md` beside it."""
-    return Path(__file__).with_name("transactions.csv")

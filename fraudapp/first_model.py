@@ -9,9 +9,9 @@ from typing import Annotated, Any
 
 from msgspec import Meta, Struct, ValidationError, convert, structs
 
-import data
 from fraudapp.model_registry import ModelRegistry
 from fraudapp.process.private_files import make_private
+from fraudapp.samples import misfit_explained, sample, training_file
 from fraudapp.settings import Settings
 from models.artifact import Kind, ModelFileError, OtherFeatures
 from models.errors import TrainingDataError
@@ -32,8 +32,8 @@ def ready_scorer(settings: Settings, progress: Callable[[str], None]) -> Scorer:
     """Load the model that serves: the one that the settings name, or else the active one.
 
     If none is named and none is active, one is trained, which blocks for seconds. An active model
-    for other features is trained anew if its training file is the configured one. Settings without
-    effect are logged as warnings. Raises `models.errors.TrainingDataError`,
+    for other features of the schema is trained anew if its training file is the configured one.
+    Settings without effect are logged as warnings. Raises `models.errors.TrainingDataError`,
     `models.artifact.ModelFileError`, or `OSError` if the data folder cannot be created.
     """
     registry = ModelRegistry.of(settings)
@@ -86,6 +86,7 @@ def train_and_activate(
     """Train on the configured file, activate the model and return its version. Blocks.
 
     `kind` is the configured one by default; `options` are those of `models.training.train.train`.
+    Likely mistakes in the file are logged as warnings.
     Raises `TrainingDataError`, `OSError`.
     """
     # Imported here: pandas and scikit-learn are slow to import, and only training needs them.
@@ -93,15 +94,17 @@ def train_and_activate(
 
     make_private(settings.data_dir)
     registry = ModelRegistry.of(settings)
-    file = _file(settings)
+    file = training_file(settings)
     try:
-        trained = train(
-            file,
-            kind=kind or settings.model_kind,
-            schema=settings.transaction_schema,
-            progress=progress,
-            **options,
-        )
+        with misfit_explained(file, settings):
+            trained = train(
+                file,
+                kind=kind or settings.model_kind,
+                schema=settings.transaction_schema,
+                progress=progress,
+                warn=log.warning,
+                **options,
+            )
     except TrainingDataError:
         raise
     except ValueError as exc:  # of the libraries, about numbers that no check has found
@@ -114,17 +117,17 @@ def train_and_activate(
 def _retrain(
     settings: Settings, registry: ModelRegistry, outdated: str, progress: Callable[[str], None]
 ) -> None:
-    """Train a model of an earlier version of the program again, if its training file is there.
+    """Train a model for other features of this schema again, if its training file is there.
 
     Another file would give another model, which nobody asked for.
     """
-    card, contract = registry.card(outdated), settings.transaction_schema.contract
-    training, file = card.training, _file(settings)
-    if training.get("data_sha256") != _digest(file):
+    card, schema = registry.card(outdated), settings.transaction_schema
+    training, file = card.training, settings.training_file or sample(settings)
+    if file is None or training.get("data_sha256") != _digest(file):
         raise OtherFeatures(
             f"model {outdated} was trained on {training.get('data', 'another file')!r}, for "
-            f"features {card.feature_contract!r}, and this program computes {contract!r}; "
-            "train it again on that file with `fraudapp train FILE`"
+            f"features {card.feature_contract!r}; schema {schema.name} now computes "
+            f"{schema.contract!r}: train it again on that file with `fraudapp train FILE`"
         )
     try:
         options = structs.asdict(convert(training, _Options))
@@ -133,12 +136,10 @@ def _retrain(
             f"the card of model {outdated} does not say how it was trained ({exc}); train it again "
             "with `fraudapp train FILE`"
         ) from exc
-    progress(f"Model {outdated} is of an earlier version of the program; training it anew")
+    progress(
+        f"Model {outdated} is of an earlier version of the program or its schema; training it anew"
+    )
     train_and_activate(settings, progress, kind=card.kind, **options)
-
-
-def _file(settings: Settings) -> Path:
-    return settings.training_file or data.sample_path()
 
 
 def _digest(file: Path) -> str | None:

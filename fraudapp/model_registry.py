@@ -10,7 +10,7 @@ from uuid import uuid4
 
 from fraudapp.settings import Settings
 from models import artifact
-from models.artifact import Card, ModelFileError
+from models.artifact import Card, ModelFileError, OtherFeatures
 from models.schema.schema import PAYSIM, Schema
 from models.scorer import Scorer
 
@@ -18,17 +18,17 @@ if TYPE_CHECKING:  # serving does without scikit-learn and pandas, which are slo
     from models.training.train import TrainedModel
 
 ACTIVE_FILE = "active"
-"""File that names the active version."""
+"""File that names the active version of PaySim's schema; of another, its name follows a dot."""
 
 _CHOOSE = "choose one with `fraudapp models activate VERSION`"
 
 
 class ModelRegistry:
-    """Model versions in one folder, where the file `active` names the one that serves.
+    """Model versions in one folder, where a file for each schema names the one that serves.
 
-    That model may be for a program version with other features. Then the file stays as it is, so
-    that workers of that version can go on and restart. A file of its own, named after the
-    features, names the model of this program.
+    That model may be for other features: of another program version, or from before the schema was
+    edited. Then the file stays as it is, so that workers with those features can go on and
+    restart. A file of its own, named after the features, names the model of this program.
 
     Several processes may use the same folder, since versions and files are replaced atomically.
     """
@@ -60,20 +60,29 @@ class ModelRegistry:
         return self._named(self._pointer())
 
     def outdated(self) -> str | None:
-        """Return the version that `ACTIVE_FILE` names if it is for other features, else None."""
+        """Return the version for other features of this schema that was activated last, if any."""
         try:
-            version = self._named(ACTIVE_FILE)
-            if version not in self.versions():
-                return None
-        except ModelFileError:
-            return None
-        return (
-            version if artifact.is_for_another_program(self._root / version, self._schema) else None
-        )
+            pointers = [self._root / self._base(), *self._root.glob(f"{self._base()}-*")]
+            latest = sorted(
+                (each.stat().st_mtime, each.name) for each in pointers if each.is_file()
+            )
+        except OSError:
+            return None  # `active` says what is wrong with the folder
+        found = (self._for_other_features(name) for _, name in reversed(latest))
+        return next(filter(None, found), None)
 
     def load(self, version: str) -> Scorer:
         """Return the scorer of a version; raises `ModelFileError` if it is missing or unusable."""
-        return artifact.load(self._directory(version), self._schema)
+        directory = self._directory(version)
+        try:
+            return artifact.load(directory, self._schema)
+        except OtherFeatures:
+            if (other := self._schema_of(version)) == self._schema.name:
+                raise
+            raise OtherFeatures(
+                f"{directory} is a model of schema {other}, and FRAUD_SCHEMA names "
+                f"{self._schema.name}"
+            ) from None
 
     def card(self, version: str) -> Card:
         """Return the model card of a version; raises `ModelFileError`."""
@@ -116,7 +125,7 @@ class ModelRegistry:
                 trained.model,
                 self._root,
                 created_at=datetime.now(timezone.utc),
-                training=trained.training,
+                training={"schema": self._schema.name, **trained.training},
                 metrics=trained.metrics,
             )
         except OSError as exc:
@@ -124,9 +133,31 @@ class ModelRegistry:
                 f"the model cannot be kept in {self._root} ({exc}); see FRAUD_DATA_DIR"
             ) from exc
 
+    def _base(self) -> str:
+        name = self._schema.name
+        return ACTIVE_FILE if name == PAYSIM.name else f"{ACTIVE_FILE}.{name}"
+
     def _pointer(self) -> str:
         contract = self._schema.contract.replace("/", "-")
-        return f"{ACTIVE_FILE}-{contract}" if self.outdated() else ACTIVE_FILE
+        is_taken = self._for_other_features(self._base())
+        return f"{self._base()}-{contract}" if is_taken else self._base()
+
+    def _for_other_features(self, pointer: str) -> str | None:
+        """Return the version that a file names if it is intact, and for other features."""
+        try:
+            version = self._named(pointer)
+            if version not in self.versions():
+                return None
+        except ModelFileError:
+            return None
+        is_other = artifact.is_for_another_program(self._root / version, self._schema)
+        return version if is_other else None
+
+    def _schema_of(self, version: str) -> str:
+        try:
+            return str(self.card(version).training.get("schema", PAYSIM.name))
+        except ModelFileError:
+            return self._schema.name  # what the model's file says has to do
 
     def _named(self, pointer: str) -> str | None:
         path = self._root / pointer

@@ -175,7 +175,7 @@ class Settings(BaseSettings):
     model_kind: Literal["gradient_boosting", "logistic"] = "gradient_boosting"
     """What is trained when there is no model yet; afterwards `train --kind` trains another."""
     training_file: Path | None = None
-    """CSV to train on; unset: the sample that comes with the package."""
+    """Labelled file for the first model; unset: the sample of the schema, if it has one."""
     model_version: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,128}$")] | None = None
     """Version that serves; no worker starts without it. Unset: the active one, or a first one."""
 

@@ -39,7 +39,7 @@ class ModelFileError(NeedsOperator):
 
 
 class OtherFeatures(ModelFileError):
-    """The model is intact, but its features are those of another version of the program."""
+    """The model is intact, but for other features: of another program version, or schema."""
 
 
 class _Header(Struct):
@@ -153,8 +153,8 @@ def load(directory: Path, schema: Schema = PAYSIM) -> Scorer:
         )
     if header.feature_contract != schema.contract:
         raise OtherFeatures(
-            f"{path} was trained on features {header.feature_contract!r} and this program computes "
-            f"{schema.contract!r}; train it again with this version: `fraudapp train FILE`"
+            f"{path} was trained for features {header.feature_contract!r}, and schema "
+            f"{schema.name} now computes {schema.contract!r}; train it again: `fraudapp train FILE`"
         )
     try:
         model = _decoded(path, content, Model)
@@ -169,7 +169,7 @@ def load(directory: Path, schema: Schema = PAYSIM) -> Scorer:
 
 
 def is_for_another_program(directory: Path, schema: Schema = PAYSIM) -> bool:
-    """Whether it is an intact model of a program version that computes other features."""
+    """Whether it is an intact model for other features than those of the schema."""
     path = directory / MODEL_FILE
     try:
         contract = _decoded(path, _content(path), _Header).feature_contract

@@ -29,7 +29,15 @@ PORT = click.IntRange(1, 65535)
     default=Path(".fraudapp"),
     show_default=True,
 )
-def command(web_port: int, broker_port: int, rate: float, data_dir: Path) -> None:
+@click.option(
+    "--schema",
+    metavar="NAME_OR_FILE",
+    help="What transactions are made of; see `fraudapp schema list`. Default: FRAUD_SCHEMA, or "
+    "paysim.",
+)
+def command(
+    web_port: int, broker_port: int, rate: float, data_dir: Path, schema: str | None
+) -> None:
     """Run the embedded stack: broker, Postgres, Redis, a worker and a sample of transactions.
 
     Ctrl-C stops everything. Each run begins empty; only models and passwords are kept.
@@ -38,5 +46,4 @@ def command(web_port: int, broker_port: int, rate: float, data_dir: Path) -> Non
         from fraudapp.local.stack import Options, run
     except ImportError as exc:
         raise click.ClickException(str(exc)) from exc
-    options = Options(data_dir=data_dir, broker_port=broker_port, web_port=web_port, rate=rate)
-    sys.exit(run(options))
+    sys.exit(run(Options(data_dir, broker_port, web_port, rate, schema)))

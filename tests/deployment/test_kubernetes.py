@@ -178,12 +178,9 @@ def test_prometheus_may_read_metrics_with_a_key(tmp_path: Path) -> None:
 
 def test_a_schema_of_ones_own_is_where_everything_reads_it() -> None:
     objects = kustomized(KUBERNETES / "base")
-    pods = [
-        one(objects, "StatefulSet")["spec"]["template"]["spec"],
-        one(objects, "Job", "fraudapp-init")["spec"]["template"]["spec"],
-        one(objects, "CronJob", "fraudapp-daily-report")["spec"]["jobTemplate"]["spec"]["template"]["spec"],
-    ]
-    for pod in pods:
+    report = one(objects, "CronJob", "fraudapp-daily-report")["spec"]["jobTemplate"]
+    for each in (one(objects, "StatefulSet"), one(objects, "Job", "fraudapp-init"), report):
+        pod = each["spec"]["template"]["spec"]
         (container,) = pod["containers"]
         (mount,) = [each for each in container["volumeMounts"] if each["name"] == "schema"]
         assert (mount["mountPath"], mount["readOnly"]) == ("/schema", True)

@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import re
+import shlex
 import shutil
 import signal
 import socket
@@ -21,9 +22,13 @@ from urllib.parse import urlsplit
 import psutil
 import pytest
 
+from data.pacs008.generator import write_json_lines
+from data.pacs008.plan import Plan
 from fraudapp.config.local_session import FILE_NAME, running_settings
 from fraudapp.local.processes import HOST, Child, free_port
 from fraudapp.local.wheel_postgres import root_home
+from models.schema import presets
+from models.schema.schema import load as load_schema
 from tests.support import readback
 from tests.support.messages import send, send_transactions, transaction
 from tests.support.worker import Worker
@@ -48,14 +53,15 @@ DEMO = {
 class Stack:
     """`fraudapp local` in a folder of its own."""
 
-    def __init__(self, folder: Path, rate: int = 0) -> None:
+    def __init__(self, folder: Path, rate: int = 0, *options: str, **settings: str) -> None:
         folder.mkdir(exist_ok=True)
         self.folder = folder
         self.data_dir = folder / ".fraudapp"
         self.port = free_port()
         self.broker_port = free_port()
         self.environment = {k: v for k, v in os.environ.items() if not k.startswith("FRAUD_")}
-        argv = [sys.executable, "-m", "fraudapp", "local", "--rate", str(rate)]
+        self.environment |= settings
+        argv = [sys.executable, "-m", "fraudapp", "local", "--rate", str(rate), *options]
         argv += ["--web-port", str(self.port), "--broker-port", str(self.broker_port)]
         self.child = Child("stack", argv, log=folder / "output", env=self.environment, cwd=folder)
         self.family: list[psutil.Process] = []
@@ -89,8 +95,8 @@ class Stack:
 def new_stack(tmp_path: Path, trained_models: Path) -> Iterator[Callable[..., Stack]]:
     stacks: list[Stack] = []
 
-    def make(name: str = "here", rate: int = 0) -> Stack:
-        stack = Stack(tmp_path / name, rate)
+    def make(name: str = "here", rate: int = 0, *options: str, **settings: str) -> Stack:
+        stack = Stack(tmp_path / name, rate, *options, **settings)
         if not stack.data_dir.exists():
             shutil.copytree(trained_models, stack.data_dir / "models")
         stacks.append(stack)
@@ -126,6 +132,33 @@ def test_a_second_terminal_finds_the_stack_and_ctrl_c_ends_it_twice_in_a_row(
         assert stack.child.returncode == 0, stack.child.tail()
         assert stack.nothing_is_left()
         assert running_settings(stack.data_dir) == {}
+
+
+def test_a_stack_of_ones_own_schema_is_sent_ones_own_file_and_what_it_says_to_send(
+    new_stack: Callable[..., Stack],
+) -> None:
+    given = {"FRAUD_MODEL_KIND": "logistic", "FRAUD_TRAINING_FILE": "own.jsonl"}
+    stack = new_stack("here", 200, "--schema", "own.toml", **given)
+    schema = stack.folder / "own.toml"
+    schema.write_bytes(presets.content("pacs008").replace(b'"pacs008"', b'"transfers"'))
+    write_json_lines(Plan(rows=3_000, days=20), stack.folder / "own.jsonl")
+    stack.start()
+    said = stack.child.tail(99)
+    assert "own.jsonl goes in at 200/s" in said
+    (told,) = re.findall(r"faust -A fraudapp.app (send .*)", said)
+    # As in a second terminal: nothing but the folder tells what a transaction is.
+    subprocess.run(
+        [sys.executable, "-m", "faust", "-A", "fraudapp.app", *shlex.split(told)],
+        check=True,
+        capture_output=True,
+        env={name: value for name, value in stack.environment.items() if name not in given},
+        cwd=stack.folder,
+        timeout=60,
+    )
+    decided = stack.get("/transaction/demo1/status?wait_seconds=20")
+    assert decided["transaction"].keys() == load_schema(schema).definition.fields.keys()
+    asyncio.run(readback.eventually(lambda: stack.get("/stats")["decisions"]["total"] > 1))
+    assert stack.get("/stats")["dead_letters"]["total"] == 0
 
 
 @pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGKILL])

@@ -22,7 +22,7 @@ COMPOSITION_ROOT = "fraudapp.application"
 """It names all of them; nothing below it imports it."""
 LAYERS = (
     {"config", "process", "metrics", "condition", "operation", "retry", "settings", "takeover"},
-    {"kafka", "model_registry", "first_model"},
+    {"kafka", "model_registry", "samples", "first_model"},
     {"decisions", "messages"},
     {"sinks"},
     {"reports", "worker", "status", "queries", "submit"},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from hashlib import sha256
@@ -11,12 +12,17 @@ import msgspec
 import pandas as pd
 import pytest
 
+from data.cards.generator import write_json_lines
+from data.cards.plan import Plan as CardsPlan
 from data.generator import generate, write_csv
 from data.plan import Plan
 from fraudapp.first_model import ready_scorer
 from fraudapp.model_registry import ACTIVE_FILE, ModelRegistry
-from fraudapp.settings import load
+from fraudapp.settings import Settings, load
 from models.artifact import MODEL_FILE, ModelFileError
+from models.schema import presets
+from models.schema.schema import PAYSIM, Schema, preset
+from models.schema.schema import load as schema_of
 from models.training.train import TrainedModel, train
 from tests.support.transactions import transaction
 
@@ -138,7 +144,7 @@ def test_a_model_of_other_features_is_trained_anew_on_the_same_data(tmp_path: Pa
     (settings.model_dir / ACTIVE_FILE).write_text(old)
     lines: list[str] = []
     ready_scorer(settings, lines.append)
-    assert f"Model {old} is of an earlier version" in lines[0]
+    assert f"Model {old} is of an earlier version of the program or its schema" in lines[0]
     assert registry.active() == registry.add(before)
     lines.clear()
     ready_scorer(settings, lines.append)
@@ -172,3 +178,124 @@ def test_a_model_of_other_features_and_other_data_is_not_replaced_by_guess(
     (settings.model_dir / ACTIVE_FILE).write_text(old)
     with pytest.raises(ModelFileError, match="fraudapp train FILE"):
         ready_scorer(settings, lambda line: None)
+
+
+@pytest.fixture(scope="module")
+def cards(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file to train a model of another schema on."""
+    path = tmp_path_factory.mktemp("cards") / "cards.jsonl"
+    write_json_lines(CardsPlan.for_rows(4_000, 20), path)
+    return path
+
+
+def settings_of(data_dir: Path, schema: object, file: Path) -> Settings:
+    return load(
+        {
+            "FRAUD_DATA_DIR": str(data_dir),
+            "FRAUD_SCHEMA": str(schema),
+            "FRAUD_TRAINING_FILE": str(file),
+            "FRAUD_MODEL_KIND": "logistic",
+        }
+    )
+
+
+def test_each_schema_has_a_model_of_its_own_in_a_folder_and_finds_it_again(
+    tmp_path: Path, cards: Path
+) -> None:
+    paysim = tmp_path / "rows.csv"
+    write_csv(Plan(rows=8_000, fraud_rate=0.05, seed=3), paysim)
+    data_dir = tmp_path / "data"
+    of = {"paysim": paysim, "cards": cards}
+    versions = {
+        name: ready_scorer(settings_of(data_dir, name, file), lambda line: None).version
+        for name, file in of.items()
+    }
+    assert len(set(versions.values())) == 2
+    lines: list[str] = []
+    for name, file in [*of.items(), *of.items()]:
+        scorer = ready_scorer(settings_of(data_dir, name, file), lines.append)
+        assert (scorer.version, scorer.schema.name) == (versions[name], name)
+    assert lines == []
+    registry = ModelRegistry.of(settings_of(data_dir, "cards", cards))
+    assert {name: registry.card(each).training["schema"] for name, each in versions.items()} == {
+        name: name for name in of
+    }
+    with pytest.raises(ModelFileError, match="is a model of schema paysim, and FRAUD_SCHEMA names"):
+        registry.load(versions["paysim"])
+
+
+def test_a_card_without_a_schema_is_of_paysim(tmp_path: Path, trained: list[TrainedModel]) -> None:
+    version = ModelRegistry(tmp_path).add(trained[0])
+    card = tmp_path / version / "card.json"
+    content = msgspec.json.decode(card.read_bytes())
+    assert content["training"].pop("schema") == "paysim"
+    card.write_bytes(msgspec.json.encode(content))
+    with pytest.raises(ModelFileError, match="is a model of schema paysim"):
+        ModelRegistry(tmp_path, preset("cards")).load(version)
+
+
+def edited(path: Path, feature: str) -> Path:
+    """Write the preset's file with another feature of the amount."""
+    text = presets.content("cards").decode()
+    text = text.replace('log_amount = { log = "amount" }', f"log_amount = {feature}")
+    path.write_text(text)
+    return path
+
+
+def test_an_edited_schema_gets_a_model_of_the_same_file_and_the_old_one_stays(
+    tmp_path: Path, cards: Path
+) -> None:
+    own = edited(tmp_path / "own.toml", '{ number = "amount" }')
+    lines: list[str] = []
+    first = ready_scorer(settings_of(tmp_path, "cards", cards), lines.append).version
+    lines.clear()
+    second = ready_scorer(settings_of(tmp_path, own, cards), lines.append).version
+    assert second != first
+    assert lines[0].startswith(f"Model {first} is of an earlier version")
+    lines.clear()
+    for schema, version in (("cards", first), (own, second)) * 2:
+        assert ready_scorer(settings_of(tmp_path, schema, cards), lines.append).version == version
+    assert lines == []
+
+
+def test_an_edited_schema_and_another_file_are_not_trained_by_guess(
+    tmp_path: Path, cards: Path
+) -> None:
+    other = tmp_path / "other.jsonl"
+    other.write_bytes(cards.read_bytes() + b"\n")
+    first = ready_scorer(settings_of(tmp_path, "cards", cards), lambda line: None).version
+    own = edited(tmp_path / "own.toml", '{ number = "amount" }')
+    new = settings_of(tmp_path, own, other)
+    words = (
+        rf"model {first} was trained on 'cards\.jsonl', for features '{preset('cards').contract}'; "
+        rf"schema cards now computes '{new.transaction_schema.contract}': train it again"
+    )
+    with pytest.raises(ModelFileError, match=words):
+        ready_scorer(new, lambda line: None)
+
+
+def test_the_model_to_train_anew_is_the_one_activated_last(tmp_path: Path, cards: Path) -> None:
+    schemas: list[Schema] = [
+        preset("cards"),
+        *(
+            schema_of(edited(tmp_path / f"{number}.toml", feature))
+            for number, feature in enumerate(('{ number = "amount" }', '{ zero = "amount" }'))
+        ),
+    ]
+    registries = [ModelRegistry(tmp_path / "models", each) for each in schemas]
+    assert registries[2].outdated() is None
+    added = [
+        each.add(train(cards, "logistic", schema=schema))
+        for each, schema in zip(registries[:2], schemas, strict=False)
+    ]
+    for moment, (registry, version) in enumerate(zip(registries, added, strict=False)):
+        before = set((tmp_path / "models").glob("active*"))
+        registry.activate(version)
+        (pointer,) = set((tmp_path / "models").glob("active*")) - before
+        os.utime(pointer, (moment, moment))
+    assert registries[2].outdated() == added[1]
+    assert registries[2].active() is None
+    pointer = tmp_path / "models" / "active.cards"
+    os.utime(pointer, (moment + 1, moment + 1))
+    assert registries[2].outdated() == added[0]
+    assert ModelRegistry(tmp_path / "models", PAYSIM).outdated() is None

@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from fraudapp.config.environment import variables
 from fraudapp.local.processes import free_port
 from fraudapp.local.stack import Options, run, without_connections
 from fraudapp.settings import SECRETS, Settings
+from models.schema import presets
 
 
 @pytest.fixture(autouse=True)
@@ -33,7 +35,7 @@ def test_folders_of_the_user_are_not_removed(
 
 
 def test_servers_of_other_places_are_left_out_and_nothing_else() -> None:
-    names = {f"FRAUD_{name.upper()}" for name in Settings.model_fields}
+    names = set(variables(Settings))
     names |= {f"{name}_FILE" for name in SECRETS} | {"PATH"}
     left = set(without_connections(dict.fromkeys(names, "x")))
     gone = {name for name in names - left if not name.startswith(("FRAUD_BROKER_", "FRAUD_S3_"))}
@@ -43,4 +45,49 @@ def test_servers_of_other_places_are_left_out_and_nothing_else() -> None:
         *("FRAUD_POSTGRES_CA_FILE", "FRAUD_ARCHIVE_URL", "FRAUD_MODEL_VERSION"),
     }
     assert not [name for name in left if name.startswith(("FRAUD_BROKER_", "FRAUD_S3_"))]
-    assert {"PATH", "FRAUD_FLAG_AT", "FRAUD_TRAINING_FILE", "FRAUD_POSTGRES_DAYS"} <= left
+    assert {"PATH", "FRAUD_SCHEMA", "FRAUD_FLAG_AT", "FRAUD_TRAINING_FILE"} <= left
+    assert "FRAUD_POSTGRES_DAYS" in left
+
+
+@pytest.mark.parametrize("by_setting", [True, False])
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (None, "there is no such file; presets are cards, pacs008, paysim"),
+        ("name = 1", "name"),
+        (presets.content("cards").decode().replace('"cards"', '"mybank"'), "has no sample"),
+    ],
+)
+def test_a_schema_that_cannot_serve_is_a_sentence_before_anything_starts(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    content: str | None,
+    words: str,
+    by_setting: bool,
+) -> None:
+    schema = tmp_path / "mybank.toml"
+    if content is not None:
+        schema.write_text(content)
+    monkeypatch.delenv("FRAUD_SCHEMA", raising=False)
+    if by_setting:
+        monkeypatch.setenv("FRAUD_SCHEMA", str(schema))
+    ports = {"broker_port": free_port(), "web_port": free_port()}
+    options = Options(tmp_path / "d", **ports, schema=None if by_setting else str(schema))
+    assert run(options) == 1
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.startswith("Error: ")
+    assert "mybank" in said.err
+    assert words in said.err
+    assert not (tmp_path / "d" / "local.json").exists()
+
+
+def test_a_wrong_setting_is_a_sentence_before_anything_starts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("FRAUD_FLAG_AT", "2")
+    assert run(Options(tmp_path / "d", broker_port=free_port(), web_port=free_port())) == 1
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert "FRAUD_FLAG_AT='2'" in said.err

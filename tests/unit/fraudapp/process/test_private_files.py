@@ -32,7 +32,7 @@ def test_a_folder_is_for_its_owner_whatever_it_was(
 
 @pytest.mark.parametrize("mode", [0o2775, 0o755])
 def test_a_data_folder_is_closed_and_keeps_its_group(tmp_path: Path, mode: int) -> None:
-    for name in ("models", "ledger", "faust", "local", "local.json", "passwords.json"):
+    for name in ("models", "samples", "ledger", "faust", "local", "local.json", "passwords.json"):
         (tmp_path / "data" / name).mkdir(parents=True)
     (tmp_path / "data").chmod(mode)
     make_private(tmp_path / "data")

@@ -23,6 +23,7 @@ from models.schema.stored import OtherTransaction, is_same, other_transaction
 from tests.support.decisions import decision, decisions
 from tests.unit.models.schema.making import messages, nested, schemas
 
+NINTH = Position("transactions", 0, 9)
 EXAMPLES = {
     name: (Path(presets.__file__).parent / "examples" / f"{name}.jsonl")
     .read_bytes()
@@ -95,7 +96,7 @@ def test_the_same_message_is_no_conflict_under_a_later_schema(data: st.DataObjec
     logged = msgspec.json.encode(decision(taken.transaction_id, transaction=taken))
     known = now.decode_exactly(logged)
     assert before.decode_exactly(logged).transaction == taken
-    given_now = ValidInput(parsed, Input(None, raw, *[Position("transactions", 0, 9)] * 2))
+    given_now = ValidInput(parsed, Input(None, raw, NINTH, NINTH))
     found = deduplicate([given_now], {taken.transaction_id: known})
     assert (len(found.duplicates), found.new, found.rejected) == (1, [], [])
 
@@ -105,7 +106,7 @@ def test_another_payload_under_a_known_id_is_a_conflict_across_schemas() -> None
     assert known.transaction.nameOrig == PAYSIM.stored({**PAYSIM_ROW}).nameOrig
     card = preset("cards").parser.parse(CARD.encode())
     assert not is_same(known.transaction, card)  # the amounts differ
-    given_now = ValidInput(card, Input(None, b"", *[Position("transactions", 0, 9)] * 2))
+    given_now = ValidInput(card, Input(None, b"", NINTH, NINTH))
     (rejected,) = deduplicate([given_now], {"a": known}).rejected
     assert "amount: 12.5 here, " in rejected.detail
 
