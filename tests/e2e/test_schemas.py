@@ -40,7 +40,7 @@ async def test_a_schema_changes_and_back_and_no_id_is_decided_twice(
     status, decision = worker.get("/transaction/c7/status")
     assert (status, decision["transaction"]) == (200, card("c7", currency="SEK"))
     await readback.everywhere(worker.environment, 150)
-    letters = await readback.in_topic(worker.environment, "dead-letters")
+    letters = await readback.in_topic(worker.environment, "dead_letters")
     details = sorted(dict(each.headers)["detail"].decode() for each in letters)
     assert any("at: is missing; customer_id: is missing" in each for each in details)
     assert any(each.startswith("another payload under a used transaction_id") for each in details)

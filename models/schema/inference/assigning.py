@@ -11,7 +11,7 @@ from models.schema.definition import ID, Field, Role
 from models.schema.inference import guessing
 from models.schema.inference.draft import Guess
 from models.schema.inference.leaves import Leaf, keys
-from models.schema.inference.names import suits
+from models.schema.inference.names import is_currency, suits
 from models.schema.inference.samples import SampleError
 from models.schema.paths import Step
 
@@ -63,7 +63,22 @@ def with_roles(guesses: Sequence[Guess]) -> list[Guess]:
         score, best = max(fitting, key=lambda each: each[0], default=(0, None))
         if best is not None and score:
             found[best.name] = best._replace(field=_in_role(best.field, role))
-    return [*found.values()]
+    return _with_currency([*found.values()])
+
+
+def _with_currency(guesses: Sequence[Guess]) -> list[Guess]:
+    """Return the fields, the amount with its currency if there is only one that it can be."""
+    codes = [
+        each.name
+        for each in guesses
+        if each.leaf is not None and is_currency(keys(each.path), each.leaf.values)
+    ]
+    return [
+        each._replace(field=msgspec.structs.replace(each.field, currency=codes[0]))
+        if len(codes) == 1 and (each.field.role, each.field.type) == ("amount", "amount")
+        else each
+        for each in guesses
+    ]
 
 
 def _in_role(field: Field, role: Role) -> Field:

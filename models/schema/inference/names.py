@@ -45,6 +45,8 @@ _ABOUT: Final = frozenset(words("agent agt bank bic category country ctry curren
 """Words of what is said about a party, and is not the party."""
 GENERIC: Final = frozenset(words("amount amt cd ccy code iban id name nm text type value"))
 """Names that say little without the key above."""
+_CURRENCY: Final = frozenset(words("currency ccy cur curr"))
+_CODE: Final = re.compile(r"[A-Z]{3}")
 _MONEY: Final = re.compile(r".*(amount|amt|balance|price|fee|total)")
 _IDENTIFIER: Final = re.compile(r".*(id|num|number|account|acct|iban|card|code|phone|zip|ref)")
 
@@ -85,6 +87,12 @@ def _led(name: str) -> list[str]:
 def is_money(names: Sequence[str]) -> bool:
     """Whether the name is that of a sum of money."""
     return _MONEY.match(named(names)) is not None or suits("amount", names) > 0
+
+
+def is_currency(names: Sequence[str], values: Sequence[object]) -> bool:
+    """Whether name and values are those of a currency: codes of ISO 4217."""
+    codes = all(isinstance(each, str) and _CODE.fullmatch(each) for each in values if each)
+    return codes and any(values) and not _CURRENCY.isdisjoint(words(names[-1]))
 
 
 def is_identifier(names: Sequence[str]) -> bool:

@@ -22,7 +22,7 @@ _WANTED: Final = {
     "kind": "what kind of transaction it is",
     "label": "whether it was fraud, in files to train on",
 }
-_OPTIONS: Final = ("form", "format", "optional", "coerce", "default", "max_length")
+_OPTIONS: Final = ("form", "format", "optional", "coerce", "currency", "default", "max_length")
 
 
 def written(draft: Draft) -> str:
@@ -75,7 +75,7 @@ def _to_decide(guess: Guess) -> Iterator[str]:
         yield f"# values = [{shown}]  # all that were seen: are there no others?"
     if guess.field.role == "id" and len(values) < len(guess.leaf.values):
         yield "# Some messages have the same: is it really the id of a transaction?"
-    if guess.field.role == "amount" and guess.field.type == "amount":
+    if guess.field.role == "amount" and guess.field.type == "amount" and not guess.field.currency:
         yield '# currency = "NAME"  # the field with its currency, if there is one'
 
 

@@ -179,6 +179,7 @@ def test_types_paths_and_roles_are_guessed() -> None:
     assert (by_path["amount.value"].type, by_path["amount.value"].coerce) == ("amount", True)
     assert by_path["payment.createdAt"].format == "iso8601"
     assert by_path["amount.currency"].type == "category"
+    assert definition.fields[by_path["amount.value"].currency or ""] == by_path["amount.currency"]
     assert by_path["logins"].type == "number"
     assert (by_path["device.trusted"].type, by_path["device.trusted"].optional) == ("flag", True)
     assert (by_path["is_fraud"].form, by_path["is_fraud"].default) == ("0/1", 0)
@@ -190,6 +191,12 @@ def test_a_draft_says_what_it_leaves_out_and_what_is_to_decide() -> None:
     assert '# values = ["app", "web"]  # all that were seen: are there no others?' in draft
     short = drafted(in_lines([{"id": "a", "x": 1.5}, {"id": "b", "x": 2.5}]))
     assert '# No field has role = "amount", what is paid' in short
+
+
+@pytest.mark.parametrize("names", [["ccy", "settlement_ccy"], ["country"], ["recurring"]])
+def test_a_currency_is_guessed_only_where_it_can_be_no_other(names: list[str]) -> None:
+    messages = [{"id": f"t{n}", "amount": n + 0.5, **dict.fromkeys(names, "EUR")} for n in range(9)]
+    assert '# currency = "NAME"' in drafted(in_lines(messages))
 
 
 def test_labels_are_no_features() -> None:
