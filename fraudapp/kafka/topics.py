@@ -50,14 +50,13 @@ async def _ensure(settings: Settings) -> None:
     try:
         await admin.start()
         existing = set(await admin.list_topics())
+        if settings.decisions_topic not in existing and settings.transactions_topic in existing:
+            _check_inputs(settings, (await _partitions(admin, settings.transactions_topic))[0])
         for topic in _definitions(settings):
             if topic.name not in existing:
                 await _create(admin, topic)
-        names = [settings.transactions_topic, settings.decisions_topic]
-        counts = {
-            topic["topic"]: len(topic["partitions"]) for topic in await admin.describe_topics(names)
-        }
-        await _check_partitions(settings, *(counts[name] for name in names))
+        counts = await _partitions(admin, settings.transactions_topic, settings.decisions_topic)
+        await _check_partitions(settings, *counts)
         if refusals := await misfits(settings, admin):
             raise TopicsMisfit("\n".join(refusals))
     except (KafkaError, OSError) as exc:
@@ -69,6 +68,26 @@ async def _ensure(settings: Settings) -> None:
         ) from exc
     finally:
         await admin.close()
+
+
+async def _partitions(admin: AIOKafkaAdminClient, *names: str) -> list[int]:
+    """Return how many partitions each topic has; 0 for one just created."""
+    described = await admin.describe_topics([*names])
+    counts = {topic["topic"]: len(topic["partitions"]) for topic in described}
+    return [counts[name] for name in names]
+
+
+def _check_inputs(settings: Settings, inputs: int) -> None:
+    """Raise `TopicsMisfit` if a topic of one's own has too few partitions for the settings.
+
+    Checked before the first topic is made: from then on the number is chosen.
+    """
+    if 0 < inputs < settings.topic_partitions:
+        raise TopicsMisfit(
+            f"topic {settings.transactions_topic} has {inputs} partitions, and "
+            f"FRAUD_TOPIC_PARTITIONS is {settings.topic_partitions}: set it to {inputs}, or to "
+            "less; it is chosen once, before the first start"
+        )
 
 
 async def _check_partitions(settings: Settings, inputs: int, decisions: int) -> None:

@@ -77,7 +77,8 @@ def labelled(
     if schema.definition.role("label") is None:
         raise TrainingDataError(
             f"schema {schema.name} has no field with the role label: without one, no file says "
-            "what was fraud"
+            "what was fraud; add the field that has it, which messages may lack: "
+            '[fields.is_fraud], type = "flag", role = "label", default = false'
         )
     try:
         read = _read(source, schema)

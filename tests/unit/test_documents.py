@@ -24,6 +24,8 @@ DOCUMENTS = [
     "fraudapp/GUARANTEES.md",
     "fraudapp/README.md",
     "models/README.md",
+    "models/schema/README.md",
+    "docker/own/README.md",
     "tests/README.md",
     "tests/benchmarks/README.md",
     "web/README.md",

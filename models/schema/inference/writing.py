@@ -37,6 +37,9 @@ def _head(draft: Draft) -> Iterator[str]:
     for role, meaning in _WANTED.items():
         if role not in roles:
             yield f'# No field has role = "{role}", {meaning}: give it to one, if there is any.'
+    if "label" not in roles:
+        yield "# Training needs a label. If only files to train on have it, messages may lack it:"
+        yield '# [fields.is_fraud], with type = "flag", role = "label", default = false'
     for place, why in draft.unreachable[:MAX_LEFT_OUT]:
         yield f"# Left out: {legible(place)}: {why}."
     if (more := len(draft.unreachable) - MAX_LEFT_OUT) > 0:

@@ -220,6 +220,14 @@ async def test_fewer_partitions_of_inputs_than_of_decisions_are_refused(cluster:
     assert str(no.value).endswith(f"--alter --topic {cluster.inputs} --partitions {PARTITIONS}")
 
 
+async def test_a_topic_of_ones_own_is_looked_at_before_others_are_made(cluster: Cluster) -> None:
+    cluster.broker.topics[cluster.inputs] = [[] for _ in range(PARTITIONS - 1)]
+    with pytest.raises(TopicsMisfit) as no:
+        await cluster.ensure()
+    assert f"FRAUD_TOPIC_PARTITIONS is {PARTITIONS}: set it to {PARTITIONS - 1}" in str(no.value)
+    assert cluster.admin.created == []
+
+
 async def test_more_partitions_of_inputs_than_of_decisions_are_a_warning(
     cluster: Cluster, caplog: pytest.LogCaptureFixture
 ) -> None:
