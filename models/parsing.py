@@ -8,12 +8,15 @@ from typing import Any, Final
 import msgspec
 
 from models import characters
+from models.characters import legible
 from models.errors import Rejected
 from models.records import MAX_TEXT_CHARACTERS, FieldError
 
 _skip: Final = msgspec.json.Decoder(msgspec.Raw).decode
 UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """Exceptions of decoding; a RecursionError comes from JSON that nests a thousand levels deep."""
+_SHOWN: Final = 40
+"""Characters of a value that are shown beside what is wrong with it."""
 _KINDS: Final = {
     b"{": "an object",
     b"[": "an array",
@@ -95,6 +98,11 @@ def problem_of(check: Callable[[], object]) -> str | None:
     except UNREADABLE as exc:
         return f"not valid JSON: {exc}"
     return None
+
+
+def with_value(problem: str, shown: str) -> str:
+    """Return what is wrong with the value that has it, unless it says what it got already."""
+    return problem if "got " in problem else f"{problem}, got {legible(shown[:_SHOWN])}"
 
 
 def shortened(text: str) -> str:

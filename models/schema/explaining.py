@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import msgspec
 
-from models.parsing import UNREADABLE, json_type, problem_of
+from models.parsing import UNREADABLE, json_type, problem_of, with_value
 from models.records import FieldError
 from models.schema.coercion import coerced, loose_hint
 from models.schema.definition import Definition, Field
@@ -103,6 +103,6 @@ def _field(field: Field, place: str) -> Problems:
 
     def problems(raw: bytes) -> Iterator[FieldError]:
         if problem := problem_of(lambda: check(raw)):
-            yield FieldError(place, problem)
+            yield FieldError(place, with_value(problem, bytes(raw).decode(errors="replace")))
 
     return problems

@@ -20,6 +20,7 @@ from models.parsing import (
     problem_of,
     shortened,
     unread_message,
+    with_value,
 )
 from models.records import FieldError, Transaction
 from models.schema import transactions
@@ -112,7 +113,7 @@ class Parser:
                 if not default(field):
                     problems.append(FieldError(name, "is missing"))
             elif problem := problem_of(lambda: self._converted(name, fields[name])):  # noqa: B023
-                problems.append(FieldError(name, problem))
+                problems.append(FieldError(name, with_value(problem, repr(fields[name]))))
         return problems or [FieldError("", shortened(str(failure)))]
 
 

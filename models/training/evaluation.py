@@ -13,9 +13,10 @@ from models.errors import TrainingDataError
 from models.files.lines import digest
 from models.scorer import Scorer
 from models.training.columns import Floats
-from models.training.dataset import Labelled, Source, labelled
+from models.training.dataset import Labelled, labelled
 from models.training.guards import of_evaluation
 from models.training.metrics import THRESHOLDS, costs, metrics
+from models.training.reading import Source
 
 REPORT_FILE = "evaluation.json"
 ALARM_COST = 1_000.0

@@ -18,7 +18,8 @@ from models.schema.definition import Definition, operation
 from models.schema.schema import Schema
 from models.training import learning
 from models.training.columns import Flags
-from models.training.dataset import Labelled, identifying, needed
+from models.training.dataset import Labelled
+from models.training.reading import identifying, needed
 from models.training.row_sketch import digests, share_seen
 
 TWICE_SHARE: Final = 0.01

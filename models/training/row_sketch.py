@@ -15,7 +15,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from models.schema.schema import Schema
-from models.training.dataset import Labelled, identifying
+from models.training.dataset import Labelled
+from models.training.reading import identifying
 
 SIZE: Final = 256
 """Hashes of a sketch: 4 KB on the card."""

@@ -25,11 +25,12 @@ from models.errors import TrainingDataError
 from models.files.lines import STDIN, digest, shown
 from models.schema.schema import PAYSIM, Schema
 from models.training.calibration import Calibration, calibrate
-from models.training.dataset import Labelled, Source, labelled
+from models.training.dataset import Labelled, labelled
 from models.training.fitting import Fitted, fitted
 from models.training.guards import of_training
 from models.training.metrics import metrics
 from models.training.periods import Periods, periods, usual_gap
+from models.training.reading import Source
 from models.training.row_sketch import digests, sketch
 
 __all__ = ["TrainedModel", "TrainingDataError", "train"]

@@ -76,7 +76,7 @@ def test_a_sample_that_does_not_fit_names_itself_and_the_setting(
     row = '{"transaction_id":"a","at":"2025-01-01T00:00:00Z","customer_id":"c","amount":1.0,'
     kept.write_text(f'{row}"terminal_id":"t","is_fraud":0}}\n')
     words = (
-        rf"{re.escape(str(kept))}.* amount .*\. This file is the sample for preset cards, whose "
+        rf"{re.escape(str(kept))}.* amount: .*\. This file is the sample for preset cards, whose "
         "name your schema has: name a labelled file of yours with FRAUD_TRAINING_FILE"
     )
     with pytest.raises(TrainingDataError, match=words):

