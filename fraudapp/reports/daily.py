@@ -104,7 +104,7 @@ def summarise(day: date, cells: Iterable[Cell]) -> DailyReport:
     for cell in cells:
         counts[cell.decision] += cell.transactions
         if cell.amount is not None:
-            sums = amounts.setdefault(cell.currency, dict.fromkeys(outcomes, 0.0))
+            sums = amounts.setdefault(cell.currency or None, dict.fromkeys(outcomes, 0.0))
             sums[cell.decision] += cell.amount
         confusion[cell.decision]["fraud" if cell.is_fraud else "legitimate"] += cell.transactions
         kind = cell.type or UNKNOWN

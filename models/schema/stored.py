@@ -50,13 +50,20 @@ def other_transaction(fields: Mapping[str, Any]) -> OtherTransaction:
 
 
 def is_same(known: Transaction, given: Transaction) -> bool:
-    """Whether a transaction is the known one; of other fields, those that both have decide."""
+    """Whether a transaction is the known one.
+
+    Of one of another schema, the fields whose values are known on both sides decide: which of them
+    a message had, and how it was read, is not known any more.
+    """
     if not isinstance(known, OtherTransaction):
         return known == given
-    fields = msgspec.to_builtins(given)
-    return all(
-        fields[name] == getattr(known, name) for name in known.__struct_fields__ if name in fields
-    )
+    now = msgspec.to_builtins(given)
+    before = {name: getattr(known, name) for name in known.__struct_fields__ if name in now}
+    return all(_alike(value, now[name]) for name, value in before.items())
+
+
+def _alike(before: Any, now: Any) -> bool:
+    return before is None or now is None or before == now or str(before) == str(now)
 
 
 @lru_cache(_TYPES)

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import msgspec
 
-from models.records import Decision, Outcome, Reason, Transaction
+from models.records import MAX_AMOUNT, Decision, Outcome, Reason, Transaction
 from models.schema.definition import Role
 from models.schema.schema import PAYSIM, Schema
 
@@ -34,15 +34,15 @@ _PAYSIM: Final = {
     "is_flagged_fraud": "isFlaggedFraud",
 }
 """PaySim's field of each column."""
-_ROLES: Final[Mapping[str, tuple[Role, Callable[[Any], Any]]]] = {
-    "type": ("kind", str),
-    "amount": ("amount", float),
-    "name_orig": ("sender", str),
-    "name_dest": ("receiver", str),
-    "is_fraud": ("label", int),
-    "is_flagged_fraud": ("upstream_flag", int),
+_ROLES: Final[Mapping[str, Role]] = {
+    "type": "kind",
+    "amount": "amount",
+    "name_orig": "sender",
+    "name_dest": "receiver",
+    "is_fraud": "label",
+    "is_flagged_fraud": "upstream_flag",
 }
-"""The role whose field is in a column, for other schemas, and its type there."""
+"""The role whose field is in a column, for other schemas."""
 
 
 class Rows:
@@ -53,7 +53,7 @@ class Rows:
         # A schema file may give PaySim's names to other fields, which the columns would not take.
         self._has_columns = schema.definition.fields == PAYSIM.definition.fields
         self._roles = [
-            (schema.of_role(_ROLES[name][0]), _ROLES[name][1]) if name in _ROLES else None
+            (schema.of_role(_ROLES[name]), _FITTING[_ROLES[name]]) if name in _ROLES else None
             for name in _PAYSIM
         ]
 
@@ -93,10 +93,8 @@ class Rows:
         )
 
     def _document(self, transaction: Transaction) -> Row:
-        found = (
-            None if role is None or (value := role[0](transaction)) is None else role[1](value)
-            for role in self._roles
-        )
+        # Under an earlier schema, a field of this name may have had another type.
+        found = (role and role[1](role[0](transaction)) for role in self._roles)
         return (*found, _encode(transaction).decode())
 
     def from_row(self, row: Mapping[str, Any]) -> Decision:
@@ -121,6 +119,30 @@ class Rows:
             offset=row["input_offset"],
             transaction=self._schema.stored(fields),
         )
+
+
+def _text(value: Any) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def _amount(value: Any) -> float | None:
+    fits = type(value) in (int, float) and abs(value) <= MAX_AMOUNT
+    return float(value) if fits else None
+
+
+def _flag(value: Any) -> int | None:
+    return int(value) if isinstance(value, int) and value in (0, 1) else None
+
+
+_FITTING: Final[Mapping[Role, Callable[[Any], Any]]] = {
+    "kind": _text,
+    "amount": _amount,
+    "sender": _text,
+    "receiver": _text,
+    "label": _flag,
+    "upstream_flag": _flag,
+}
+"""What a column takes of the values of a role; anything else would keep the row out."""
 
 
 def utc(moment: datetime) -> datetime:

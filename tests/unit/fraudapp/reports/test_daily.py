@@ -100,7 +100,8 @@ def test_amounts_in_several_currencies_are_never_added() -> None:
         Cell("food", "BLOCK", 1, 8, 80.0, "EUR"),
         Cell("food", "APPROVE", 0, 2, 20.0, "EUR"),
         Cell("fuel", "APPROVE", 0, 1, 5.0, "SEK"),
-        Cell("fuel", "FLAG", 0, 1, 7.0, None),
+        Cell("fuel", "FLAG", 0, 1, 5.0, None),
+        Cell("fuel", "FLAG", 0, 1, 2.0, ""),
     ]
     report = summarise(DAY, day)
     assert report.amount_by_decision is None

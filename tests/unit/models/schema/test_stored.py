@@ -16,7 +16,7 @@ from fraudapp.sinks.postgres.schema import DecisionRow
 from models.deduplication import deduplicate
 from models.inputs import Input, Position, ValidInput
 from models.records import Decision
-from models.schema import presets
+from models.schema import presets, reading
 from models.schema.definition import ID, Definition, Feature
 from models.schema.schema import PAYSIM, Schema, preset
 from models.schema.stored import OtherTransaction, is_same, other_transaction
@@ -161,3 +161,55 @@ def test_paysims_fields_are_in_columns_alone() -> None:
     row = row_of(PAYSIM, decision("a"))
     assert row["transaction"] is None
     assert all(value is not None for name, value in row.items() if name != "transaction")
+
+
+@pytest.mark.parametrize(
+    "value", ["yes", 100_000, -1, 0.4, 10**400, 1e300, True, None, "", "\U0003ffff"]
+)
+@pytest.mark.parametrize("name", ["is_fraud", "amount", "category", "customer_id"])
+def test_a_value_of_an_earlier_schema_keeps_no_row_out_of_its_columns(
+    name: str, value: Any
+) -> None:
+    cards = preset("cards")
+    fields = {**json.loads(EXAMPLES["cards"]), name: value}
+    row = row_of(cards, decision(fields["transaction_id"], transaction=other_transaction(fields)))
+    assert row["is_fraud"] in (None, 0, 1)
+    assert row["amount"] is None or abs(row["amount"]) <= 1e15
+    assert all(row[each] is None or isinstance(row[each], str) for each in ("type", "name_orig"))
+    assert row["transaction"][name] == value
+
+
+@pytest.mark.parametrize(
+    ("before", "now"),
+    [
+        ("", "optional = true"),
+        ("optional = true", "default = 5.0"),
+        ("default = 5.0", "optional = true"),
+        ("", "coerce = true"),
+    ],
+)
+@pytest.mark.parametrize("sent", [{}, {"x": 7.0}])
+def test_a_message_that_comes_again_after_a_field_has_changed_is_the_same(
+    before: str, now: str, sent: dict[str, Any]
+) -> None:
+    one, other = (Schema(reading.read(OWN.format(each).encode(), "own")) for each in (before, now))
+    if not sent and before != "optional = true":
+        return  # there was no such message, or what its default was is not known any more
+    raw = json.dumps({"transaction_id": "a", **sent}).encode()
+    logged = msgspec.json.encode(decision("a", transaction=one.parser.parse(raw)))
+    known = other.decode_exactly(logged)
+    assert is_same(known.transaction, other.parser.parse(raw))
+    assert not is_same(known.transaction, other.parser.parse(raw.replace(b'"a"', b'"b"')))
+
+
+OWN = """
+name = "own"
+[fields.transaction_id]
+type = "text"
+role = "id"
+[fields.x]
+type = "number"
+{}
+[features]
+x = {{ number = "x" }}
+"""
