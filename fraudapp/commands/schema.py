@@ -14,8 +14,9 @@ from models.schema import presets
 from models.schema.inference.checking import check
 from models.schema.inference.inferring import MAX_MESSAGES, infer
 from models.schema.inference.samples import SampleError, read_sample
+from models.schema.opening import content_of
 from models.schema.reading import SchemaError
-from models.schema.schema import Schema, load, preset
+from models.schema.schema import Schema, named, preset
 
 MAX_FAULTS = 10
 """Invalid messages that are shown."""
@@ -43,7 +44,7 @@ def show(name_or_file: str) -> None:
     if name_or_file in presets.names():
         content = presets.content(name_or_file)
     else:
-        content = Path(name_or_file).read_bytes()
+        content = content_of(Path(name_or_file))
     if sys.stdout.isatty():
         lines = content.decode().expandtabs().splitlines()
         click.echo("\n".join(map(legible, lines)))
@@ -110,11 +111,6 @@ def infer_schema(sample: Path, name: str | None, limit: int) -> None:
 
 def _schema(name_or_file: str) -> Schema:
     try:
-        if name_or_file in presets.names():
-            return preset(name_or_file)
-        return load(Path(name_or_file))
+        return named(name_or_file)
     except SchemaError as exc:
-        known = ", ".join(presets.names())
-        missing = not Path(name_or_file).exists()
-        hint = f"; presets are {known}" if missing else ""
-        raise click.ClickException(legible(f"{exc}{hint}")) from exc
+        raise click.ClickException(legible(str(exc))) from exc

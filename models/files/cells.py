@@ -11,6 +11,8 @@ from models.records import FieldError
 
 SEPARATORS: Final = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
 """What may stand between cells, and its name."""
+UNSEPARATED: Final = "the header has no commas, semicolons, tabs or bars between columns"
+"""What is said of a header of one cell."""
 NOT_UTF8: Final = (
     "is not UTF-8: save the file as UTF-8, or convert it: iconv -f LATIN1 -t UTF-8 FILE"
 )

@@ -6,7 +6,15 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
-from models.files.cells import SEPARATORS, RefusedRow, cells, is_ended, miscounted, separated
+from models.files.cells import (
+    SEPARATORS,
+    UNSEPARATED,
+    RefusedRow,
+    cells,
+    is_ended,
+    miscounted,
+    separated,
+)
 from models.files.fields import FileFields
 from models.files.lines import Line, UnreadableFile, shown
 from models.parsing import UNREADABLE
@@ -28,9 +36,9 @@ class Columns:
         self._names = [fields.field(cell) for cell in found]
         self._optional = frozenset(fields.names) - frozenset(required)
         if wrong := _wrong(self._names, required, header.text, fields):
-            if len(self._names) > 1:
-                wrong += f"; the header is read as separated by {SEPARATORS[self._separator]}"
-            raise UnreadableFile(f"{shown(path)}: {wrong}")
+            by = f"the header is read as separated by {SEPARATORS[self._separator]}"
+            how = by if len(self._names) > 1 else UNSEPARATED
+            raise UnreadableFile(f"{shown(path)}: {wrong}; {how}")
         self._read = [
             (place, name, fields.read[name])
             for place, name in enumerate(self._names)

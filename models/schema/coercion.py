@@ -16,15 +16,19 @@ from models.schema.definition import Field
 from models.schema.fields import bounds, hint, is_whole
 
 _NUMBER: Final = re.compile(r"-?\d{1,30}(?:\.\d{1,30})?(?:[eE][+-]?\d{1,3})?", re.ASCII)
+PAIRS: Final = (
+    ("true", "false"),
+    ("1", "0"),
+    ("1.0", "0.0"),
+    ("yes", "no"),
+    ("y", "n"),
+    ("t", "f"),
+)
+"""What a flag may be written as, set and not; pandas writes 1.0 where a column had a gap."""
 FLAGS: Final[Mapping[str, bool]] = {
-    "true": True,
-    "false": False,
-    "1": True,
-    "0": False,
-    "1.0": True,
-    "0.0": False,
+    text: meant for pair in PAIRS for text, meant in zip(pair, (True, False), strict=True)
 }
-"""What a flag may be written as, in lower case; pandas writes 1.0 where a column had a gap."""
+"""What each of these texts, in lower case, means."""
 
 
 def flag(written: object) -> bool | None:
@@ -70,8 +74,8 @@ def uncoerced(field: Field, v: str) -> str:
 def coerced(field: Field) -> Callable[[Any], Any]:
     """Return a function to the value of a field; it raises `msgspec.ValidationError`.
 
-    A number may be written as text, a whole number stand for a text, `true`, `1` and their texts
-    for a flag, and a time have no offset, which is UTC then.
+    A number may be written as text, a whole number stand for a text, `true`, `1` and the texts of
+    `FLAGS` for a flag, and a time have no offset, which is UTC then.
     """
     kind, loose, coerce = hint(field), loose_hint(field), _coercion(field)
 
@@ -122,7 +126,9 @@ def _fitting(field: Field) -> Callable[[Any], bool]:
 def _flag(kind: Callable[[bool], Any], value: Any) -> Any:
     found = flag(value)
     if found is None:
-        raise msgspec.ValidationError(f"Expected a flag: true, false, 1 or 0, got {value!r:.80}")
+        raise msgspec.ValidationError(
+            f"Expected a flag: true, false, yes, no, 1 or 0, got {value!r:.80}"
+        )
     return kind(found)
 
 

@@ -27,7 +27,8 @@ class Expressions:
     """The expressions of all features, and the names of what they are made of.
 
     `v0` is the number of a field, `l0` its log, `k0` the place of a category's value among
-    `values`, `m0` whether a text is missing, `u0` what training has learned of a text.
+    `values`, `W0` a table of whether the value at a place is one of several, `m0` whether a text is
+    missing, `u0` what training has learned of a text.
     """
 
     def __init__(self, definition: Definition) -> None:
@@ -37,8 +38,7 @@ class Expressions:
         """Numbers `l0`, `l1`, ... are the logs of."""
         self.categories: list[str] = []
         """Fields `k0`, `k1`, ..."""
-        self.values: list[list[str]] = []
-        """By category, the values that are told from each other."""
+        self._values: list[dict[str, int]] = []  # by category, the place of each value
         self.blanks: list[str] = []
         """Fields `m0`, `m1`, ..."""
         self.learned: list[tuple[str, str]] = []
@@ -47,8 +47,15 @@ class Expressions:
         # category has a value.
         self._pairs: list[tuple[str, str]] = []
         self._matches: list[tuple[int, int]] = []
+        # Categories `k`, and the places that table `W0`, `W1`, ... has of each.
+        self._choices: list[tuple[int, frozenset[int]]] = []
         self._fields = definition.fields
         self.all = [self._of(name, each) for name, each in definition.features.items()]
+
+    @property
+    def values(self) -> list[list[str]]:
+        """By category, the values that are told from each other."""
+        return [[*each] for each in self._values]
 
     def _of(self, name: str, feature: Feature) -> str:
         kind, operands = operation(feature)
@@ -97,15 +104,31 @@ class Expressions:
 
     def _when(self, feature: Feature) -> str:
         return "".join(
-            f" & ({' | '.join(self._is(name, each) for each in values)})"
-            for name, values in (feature.when or {}).items()
+            f" & {self._is_one_of(name, values)}" for name, values in (feature.when or {}).items()
         )
 
     def _is(self, name: str, value: str) -> str:
+        category, known = self._category(name)
+        return f"e{_place(self._matches, (category, known.setdefault(value, len(known))))}"
+
+    def _is_one_of(self, name: str, values: Sequence[str]) -> str:
+        category, known = self._category(name)
+        places = frozenset(known.setdefault(each, len(known)) for each in values)
+        return f"W{_place(self._choices, (category, places))}[k{category}]"
+
+    def _category(self, name: str) -> tuple[int, dict[str, int]]:
         category = _place(self.categories, name)
-        if category == len(self.values):
-            self.values.append(list(self._fields[name].values or ()))
-        return f"e{_place(self._matches, (category, _place(self.values[category], value)))}"
+        if category == len(self._values):
+            listed = self._fields[name].values or ()
+            self._values.append({value: at for at, value in enumerate(listed)})
+        return category, self._values[category]
+
+    def _tables(self) -> dict[str, list[bool]]:
+        """Return `W0`, `W1`, ...; the last entry of each is for place -1, of all other values."""
+        return {
+            f"W{n}": [place in places for place in range(len(self._values[category]))] + [False]
+            for n, (category, places) in enumerate(self._choices)
+        }
 
     def one(self, given: Mapping[str, Any]) -> Callable[[Any], list[float] | None]:
         """Return a function of a transaction to its row of the matrix.
@@ -124,7 +147,7 @@ class Expressions:
             logs = "".join(f"abs(v{n}), " if self._signed(n) else f"v{n}, " for n in self.logs)
             lines.append(f"{_names('l', self.logs)}= log1p(({logs})).tolist()")
         lines += [*self._shared(), f"return [{', '.join(self.all)}]"]
-        return self._compiled("t", lines, math.copysign, _where, given)
+        return self._compiled("t", lines, math.copysign, _where, {**given, **self._tables()})
 
     def _numbers_of_one(self, given: Mapping[str, Any]) -> Iterator[str]:
         for n, name in enumerate(self.numbers):
@@ -151,7 +174,8 @@ class Expressions:
             lines.append(f"{_names('l', self.logs)}= log1p({f'abs({table})' if signed else table})")
         filled = [f"out[{row}] = {each}" for row, each in enumerate(self.all)]
         lines += [*self._shared(), *filled]
-        return self._compiled("v, k, m, u, out", lines, np.copysign, np.where, {})
+        tables = {name: np.array(each) for name, each in self._tables().items()}
+        return self._compiled("v, k, m, u, out", lines, np.copysign, np.where, tables)
 
     def _compiled(
         self, arguments: str, lines: Sequence[str], copysign: Any, where: Any, given: Any

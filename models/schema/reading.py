@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, Final, TypeVar
@@ -15,6 +16,11 @@ from models.schema.definition import Definition, Feature, Field, Reason
 T = TypeVar("T")
 
 MAX_BYTES: Final = 1 << 20
+MAX_KEY: Final = 2_000
+"""Bytes of a key; with thousands of dots in one, TOML's reader would take minutes."""
+MAX_TOLD: Final = consistency.MAX_PROBLEMS + 1
+"""Problems that are told of a file: those that fit, and that there are more."""
+_LONG_KEY: Final = re.compile(rb"^[^=\"'#\n]{%d}" % MAX_KEY, re.MULTILINE)
 
 
 class SchemaError(NeedsOperator, ValueError):
@@ -22,7 +28,9 @@ class SchemaError(NeedsOperator, ValueError):
 
     def __init__(self, source: str, problems: list[str]) -> None:
         self.problems = problems
-        super().__init__(f"{source}: {'; '.join(problems)}")
+        told = "; ".join(problems[:MAX_TOLD])
+        more = f"; and {len(problems) - MAX_TOLD} more" if len(problems) > MAX_TOLD else ""
+        super().__init__(f"{source[:MAX_KEY]}: {told}{more}")
 
 
 def read(content: bytes, source: str) -> Definition:
@@ -56,6 +64,8 @@ def definition_of(parsed: Mapping[str, Any], source: str) -> Definition:
 def _parsed(content: bytes, source: str) -> dict[str, Any]:
     if len(content) > MAX_BYTES:
         raise SchemaError(source, [f"is larger than {MAX_BYTES:,} bytes"])
+    if _LONG_KEY.search(content):
+        raise SchemaError(source, [f"has a key of more than {MAX_KEY:,} bytes"])
     try:
         found: dict[str, Any] = msgspec.toml.decode(content.decode())
     except UnicodeDecodeError as exc:

@@ -15,6 +15,7 @@ from models.records import Decision, Reason, Transaction
 from models.schema import paths, presets
 from models.schema.definition import Definition, Role
 from models.schema.features import Features
+from models.schema.opening import content_of, shown
 from models.schema.parser import Parser
 from models.schema.reading import SchemaError, read
 from models.schema.reasons import Reasons
@@ -110,11 +111,7 @@ class Schema:
 
 def load(path: Path) -> Schema:
     """Return the schema of a file; raises `SchemaError`."""
-    try:
-        content = path.read_bytes()
-    except OSError as exc:
-        raise SchemaError(str(path), [f"cannot be read: {exc.strerror}"]) from exc
-    return Schema(read(content, str(path)))
+    return Schema(read(content_of(path), shown(path)))
 
 
 @cache
@@ -139,13 +136,9 @@ def named(name_or_file: str | Schema) -> Schema:
     """Return a preset by its name, or the schema of a file; raises `SchemaError`."""
     if isinstance(name_or_file, Schema):
         return name_or_file
-    if name_or_file in (known := presets.names()):
+    if name_or_file in presets.names():
         return preset(name_or_file)
-    path = Path(name_or_file)
-    if not path.exists():
-        there_are = f"there is no such file; presets are {', '.join(known)}"
-        raise SchemaError(name_or_file, [there_are])
-    return load(path)
+    return load(Path(name_or_file))
 
 
 def _contract(definition: Definition, used: Iterable[str]) -> str:

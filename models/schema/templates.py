@@ -5,15 +5,19 @@ These are not Python's format strings, in which an attribute of a value could be
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Iterator
 from string import Formatter
 from typing import Any, Final
 
+from models import characters
 from models.schema.definition import Definition
 
 _PLACE: Final = re.compile(r"([A-Za-z]\w*)(?:/([A-Za-z]\w*))?", re.ASCII)
-_FORMAT: Final = re.compile(r"(?:,?(?:\.\d{1,2})?[f%eg]?)?")
+_FORMAT: Final = re.compile(r",?(?:\.\d{1,2})?[f%eg]?")
+_BARE_PRECISION: Final = re.compile(r",?\.\d+")
+"""A precision without a type, which Python has for floats alone."""
 _NUMBERS: Final = ("number", "amount")
 MAX_CHARACTERS: Final = 300
 UNKNOWN: Final = "unknown"
@@ -25,6 +29,8 @@ def problems(template: str, definition: Definition) -> Iterator[str]:
     if not template or len(template) > MAX_CHARACTERS:
         yield f"{template!r:.80} must have 1 to {MAX_CHARACTERS} characters"
         return
+    if problem := characters.problem(template):
+        yield f"{template!r:.80} {problem}"
     try:
         parts = list(Formatter().parse(template))
     except ValueError as exc:
@@ -49,6 +55,8 @@ def problems(template: str, definition: Definition) -> Iterator[str]:
                 yield f"{template!r:.80} names {name}, which is not known when a decision is made"
             elif (spec or len(names) > 1) and field.type not in _NUMBERS:
                 yield f"{template!r:.80} formats {name} as a number, and it is {field.type}"
+            elif len(names) == 1 and field.whole and _BARE_PRECISION.fullmatch(spec or ""):
+                yield f"{template!r:.80} formats {name}, which is whole, by {spec}: write {spec}f"
 
 
 def compiled(template: str, definition: Definition) -> Callable[[Any], str]:
@@ -78,4 +86,7 @@ def _filled(value: Any, spec: str) -> str:
 
 
 def _ratio(value: Any, divisor: Any, spec: str) -> str:
-    return UNKNOWN if value is None or not divisor else format(value / divisor, spec or "")
+    if value is None or not divisor:
+        return UNKNOWN
+    ratio = value / divisor
+    return format(ratio, spec or "") if math.isfinite(ratio) else UNKNOWN

@@ -39,6 +39,8 @@ def id_of(places: Sequence[Leaf], columns: Sequence[str] | None) -> Guess:
         field = guessing.texts(leaf.values)
         if leaf.optional or field is None or "" in leaf.values or not (score or unique):
             continue
+        if field.max_length is not None:
+            continue  # an id has no more characters than a text without it
         if score or isinstance(leaf.values[0], str):
             suitable.append(((unique, score, -len(leaf.path)), leaf, field))
     if columns is not None and ID not in columns and not any(rank[1] for rank, *_ in suitable):

@@ -14,8 +14,8 @@ import msgspec
 from models.schema.consistency import MAX_FEATURES
 from models.schema.definition import ID, Feature, Field
 from models.schema.inference import guessing
-from models.schema.inference.leaves import Leaf, Unreachable
-from models.schema.inference.names import GENERIC, words
+from models.schema.inference.leaves import Leaf, Unreachable, keys
+from models.schema.inference.names import GENERIC, is_identifier, tells_label, words
 from models.schema.paths import Path
 
 MAX_NAME: Final = 40
@@ -23,7 +23,7 @@ MAX_NAME: Final = 40
 MAX_ONE_HOT: Final = 5
 """Values of a category that get a feature: the most frequent."""
 _NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
-_UNSEEN: Final = ("id", "label", "weight", "upstream_flag")
+_UNSEEN: Final = ("id", "weight", "upstream_flag")
 """Roles whose fields the model must not see."""
 
 
@@ -34,6 +34,19 @@ class Guess(NamedTuple):
     path: Path
     field: Field
     leaf: Leaf | None
+
+    @property
+    def tells_label(self) -> bool:
+        """Whether it is the label, or by its name tells what that is: no model may see it."""
+        if self.field.role in ("label", "upstream_flag"):
+            return self.field.role == "label"
+        return tells_label(keys(self.path))
+
+    @property
+    def is_code(self) -> bool:
+        """Whether its numbers only name something, though they are written as floats."""
+        values = self.leaf.values if self.leaf else []
+        return is_identifier(keys(self.path)) and all(float(each).is_integer() for each in values)
 
 
 class Draft(msgspec.Struct, frozen=True, kw_only=True, dict=True):
@@ -48,7 +61,9 @@ class Draft(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     @cached_property
     def features(self) -> dict[str, Feature]:
         """The features by name, as many as a schema may have."""
-        seen = [each for each in self.guesses if each.field.role not in _UNSEEN]
+        seen = [
+            each for each in self.guesses if each.field.role not in _UNSEEN and not each.tells_label
+        ]
         made = [pair for each in seen for pair in _features(each)]
         if not made and (text := next((each for each in seen), None)):
             made = [(f"{text.name}_share", Feature(frequency=text.name))]
@@ -95,7 +110,8 @@ def _unused(name: str, taken: Collection[str]) -> str:
 def _features(guess: Guess) -> Iterator[tuple[str, Feature]]:
     name, field = guess.name, guess.field
     if field.type in ("number", "amount"):
-        yield f"log_{name}", Feature(log=name)
+        if not guess.is_code:
+            yield f"log_{name}", Feature(log=name)
     elif field.type == "time":
         yield f"hour_of_{name}", Feature(hour_of_day=name)
         yield f"day_of_{name}", Feature(day_of_week=name)
@@ -110,5 +126,5 @@ def _features(guess: Guess) -> Iterator[tuple[str, Feature]]:
 
 
 def _told_apart(values: Sequence[Any]) -> list[str]:
-    found = guessing.common(values)
+    found = guessing.categories(values)
     return [value for value in found if value][:MAX_ONE_HOT] if len(found) > 1 else []

@@ -11,16 +11,24 @@ import msgspec
 from models.characters import allowed
 from models.parsing import UNREADABLE
 from models.records import MAX_TEXT_CHARACTERS
-from models.schema.coercion import coerced, loose_hint
+from models.schema.coercion import FLAGS, PAIRS, coerced, loose_hint
 from models.schema.definition import Field
 from models.schema.fields import hint, is_text
-from models.schema.inference.names import is_identifier, is_money, is_party, named, suits
+from models.schema.inference.names import (
+    is_identifier,
+    is_money,
+    is_party,
+    named,
+    suits,
+    tells_label,
+)
 
 MAX_VALUES: Final = 20
 """Values that a category has at most; each is seen twice on average at least."""
 MAX_LENGTH: Final = 10_000
 _SECONDS: Final = (946_684_800, 4_102_444_800)
 """From the year 2000 to 2100, where a number is likely a time."""
+_PAIRS: Final = [{*pair} for pair in PAIRS]
 
 
 def fits(field: Field, values: Sequence[Any]) -> bool:
@@ -59,8 +67,16 @@ def common(values: Sequence[Any]) -> list[Any]:
     return [value for value, _ in Counter(values).most_common()]
 
 
+def categories(values: Sequence[Any]) -> list[str]:
+    """Return the same of a category, whose values may be written as whole numbers."""
+    return common([*map(str, values)])
+
+
 def _candidates(names: Sequence[str], values: Sequence[Any]) -> Iterator[Field]:
     yield Field(type="flag")
+    if tells_label(names):
+        yield Field(type="flag", form="0/1")
+        yield Field(type="flag", coerce=True)
     if all(isinstance(each, str) for each in values):
         yield from _written(names, values)
     else:
@@ -71,11 +87,12 @@ def _candidates(names: Sequence[str], values: Sequence[Any]) -> Iterator[Field]:
 def _written(names: Sequence[str], values: Sequence[Any]) -> Iterator[Field]:
     """Kinds of fields whose values are written as text."""
     yield from (Field(type="time", format="iso8601", coerce=each) for each in (False, True))
-    if {each.lower() for each in values} == {"true", "false"}:
+    written = {each.lower() for each in values}
+    if written in _PAIRS or (named(names).startswith("is_") and written <= {*FLAGS}):
         yield Field(type="flag", coerce=True)
     if is_money(names):
         yield Field(type="amount", coerce=True)
-    if is_money(names) or all("." in each for each in values):
+    if is_money(names) or (all("." in each for each in values) and not is_identifier(names)):
         yield Field(type="number", coerce=True)
     if not is_party(names) and _is_category(values):
         yield Field(type="category")
@@ -83,11 +100,14 @@ def _written(names: Sequence[str], values: Sequence[Any]) -> Iterator[Field]:
 
 def _plain(names: Sequence[str], values: Sequence[Any]) -> Iterator[Field]:
     """Kinds of fields that some values are numbers of."""
-    if suits("label", names) or len({*values}) == 2 or named(names).startswith("is_"):
+    if len({*values}) == 2 or named(names).startswith("is_"):
         yield Field(type="flag", form="0/1")
     if suits("time", names):
         yield from _epochs(values)
-    if not (is_identifier(names) and all(isinstance(each, int) for each in values)):
+    if is_identifier(names) and all(isinstance(each, int) for each in values):
+        if not is_party(names) and _is_category(values):
+            yield Field(type="category", coerce=True)
+    else:
         mixed = is_money(names) and any(isinstance(each, str) for each in values)
         if is_money(names):
             yield Field(type="amount", coerce=mixed)

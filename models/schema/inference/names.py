@@ -18,7 +18,8 @@ def words(name: str) -> list[str]:
 
 _NAMES: Final[dict[Role, str]] = {
     "id": "transaction_id|trans_num|tx_id|uetr|payment_id|end_to_end_id|id|reference|ref",
-    "label": "is_fraud|fraud|fraudulent|tx_fraud|label|class|chargeback",
+    "label": "is_fraud|fraud|fraudulent|is_fraudulent|tx_fraud|fraud_(?:flag|label)|label|class"
+    "|target|chargeback|is_chargeback|(?!.*flagged)(?:.*_)?fraud(?:_.*)?",
     "upstream_flag": "is_flagged_fraud|flagged|is_flagged",
     "amount": "amount|amt|tx_amount|value|sum|total|.*_(?:amount|amt)",
     "kind": "type|kind|category|channel|transaction_type|purpose|purp",
@@ -41,14 +42,20 @@ _ACCOUNT: Final = frozenset(words("account acct iban id number num"))
 _NAME: Final = frozenset(words("name nm"))
 _LEADING: Final[dict[str, Role]] = {"from": "sender", "to": "receiver"}
 """Words that tell a party where a key begins with them."""
-_ABOUT: Final = frozenset(words("agent agt bank bic category country ctry currency ccy type"))
+_ABOUT: Final = frozenset(
+    words("agent agt bank bic category country ctry currency ccy mcc postcode sic type zip")
+)
 """Words of what is said about a party, and is not the party."""
 GENERIC: Final = frozenset(words("amount amt cd ccy code iban id name nm text type value"))
 """Names that say little without the key above."""
 _CURRENCY: Final = frozenset(words("currency ccy cur curr"))
 _CODE: Final = re.compile(r"[A-Z]{3}")
 _MONEY: Final = re.compile(r".*(amount|amt|balance|price|fee|total)")
-_IDENTIFIER: Final = re.compile(r".*(id|num|number|account|acct|iban|card|code|phone|zip|ref)")
+_IDENTIFIER: Final = re.compile(
+    r".*(id|num|number|account|acct|iban|card|code|phone|zip|ref|mcc)|(.*_)?(sic|naics|bin|pin)"
+)
+_OUTCOME: Final = frozenset(words("fraud fraudulent chargeback"))
+"""Words of what is likely known only after a decision."""
 
 
 def named(names: Sequence[str]) -> str:
@@ -98,6 +105,11 @@ def is_currency(names: Sequence[str], values: Sequence[object]) -> bool:
 def is_identifier(names: Sequence[str]) -> bool:
     """Whether the name is that of a number with which nobody calculates."""
     return _IDENTIFIER.fullmatch(named(names)) is not None
+
+
+def tells_label(names: Sequence[str]) -> bool:
+    """Whether the name is that of a label, or of something that tells what it is."""
+    return suits("label", names) > 0 or not _OUTCOME.isdisjoint(words(names[-1]))
 
 
 def is_party(names: Sequence[str]) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from itertools import chain, islice
 from pathlib import Path
@@ -12,7 +13,7 @@ import msgspec
 from models.characters import legible
 from models.errors import Rejected
 from models.files import parquet
-from models.files.cells import RefusedRow, cells, miscounted, separated
+from models.files.cells import UNSEPARATED, RefusedRow, cells, miscounted, separated
 from models.files.columns import Columns
 from models.files.fields import FileFields
 from models.files.lines import Line, UnreadableFile, shown
@@ -23,10 +24,13 @@ from models.files.typed import Unreadable, plain
 from models.parsing import UNREADABLE
 from models.schema.definition import ID, Definition
 from models.schema.inference.leaves import Unreachable
+from models.schema.inference.names import is_identifier
 from models.schema.inference.nesting import nested
 
 MAX_NUMBER: Final = 40
 """Characters of a number in a cell; what is longer is a text."""
+_SEPARATING: Final = re.compile(r"\w(\W*[^\w.\-\[\]]\W*)\w")
+"""What may stand between columns, and is neither within a path nor within a word."""
 _number: Final = msgspec.json.Decoder(int | float).decode
 
 
@@ -79,9 +83,18 @@ def _of_csv(text: Text, header: Line, limit: int) -> Sample:
         separator, columns = separated(header.text, lambda cells: (len(cells) - 1,))
     except RefusedRow as exc:
         raise UnreadableFile(f"{shown(text.path)}: {exc}") from exc
+    # In quotes, it is meant to be one column.
+    if len(columns) == 1 and '"' not in header.text and (by := _SEPARATING.search(columns[0])):
+        raise UnreadableFile(
+            f"{shown(text.path)}: {UNSEPARATED}, only {by[1]!r:.20}: write one of them instead; if "
+            "it is the name of one column, write it in quotes"
+        )
     given = [*islice(text.lines, limit)]
     rows = [_cells(line, separator, len(columns)) for line in given]
-    table = {column: _values([row[place] for row in rows]) for place, column in enumerate(columns)}
+    table = {
+        column: _values(column, [row[place] for row in rows])
+        for place, column in enumerate(columns)
+    }
 
     def hold(definition: Definition) -> None:
         tried = Columns(text.path, header, needed(definition), FileFields(definition))
@@ -136,12 +149,22 @@ def _of_table(
     return Sample(messages, columns, unreachable, hold)
 
 
-def _values(cells: Sequence[str]) -> list[Any]:
-    """Return what is in a column: numbers if all are, else texts; None where nothing is."""
+def _values(column: str, cells: Sequence[str]) -> list[Any]:
+    """Return what is in a column: numbers if all are, else texts; None where nothing is.
+
+    Floats that only name something are texts: pandas writes 5411.0 where a code had a gap.
+    """
     numbers = [_number_of(cell) for cell in cells]
-    if all(number is not None for number, cell in zip(numbers, cells, strict=True) if cell):
+    given = [number for number, cell in zip(numbers, cells, strict=True) if cell]
+    if None not in given and not (is_identifier(column.split(".")) and _has_gaps(given)):
         return numbers
     return [cell or None for cell in cells]
+
+
+def _has_gaps(numbers: Sequence[Any]) -> bool:
+    """Whether some numbers are floats, though all are whole."""
+    are_floats = any(isinstance(each, float) for each in numbers)
+    return are_floats and all(float(each).is_integer() for each in numbers)
 
 
 def _cells(line: Line, separator: str, count: int) -> list[str]:

@@ -38,13 +38,21 @@ def _head(draft: Draft) -> Iterator[str]:
         if role not in roles:
             yield f'# No field has role = "{role}", {meaning}: give it to one, if there is any.'
     if "label" not in roles:
-        yield "# Training needs a label. If only files to train on have it, messages may lack it:"
-        yield '# [fields.is_fraud], with type = "flag", role = "label", default = false'
+        yield from _without_label(draft)
     for place, why in draft.unreachable[:MAX_LEFT_OUT]:
         yield f"# Left out: {legible(place)}: {why}."
     if (more := len(draft.unreachable) - MAX_LEFT_OUT) > 0:
         yield f"# Left out: {more} others."
     yield f"name = {_value(draft.name)}"
+
+
+def _without_label(draft: Draft) -> Iterator[str]:
+    if likely := [each.name for each in draft.guesses if each.tells_label]:
+        names = " or ".join(likely)
+        yield f"# Training needs a label: give the role label to {names}, as type flag."
+    else:
+        yield "# Training needs a label. If only files to train on have it, messages may lack it:"
+        yield '# [fields.is_fraud], with type = "flag", role = "label", default = false'
 
 
 def _fields(draft: Draft) -> Iterator[str]:
@@ -72,7 +80,11 @@ def _given(field: Field) -> Iterator[tuple[str, Any]]:
 def _to_decide(guess: Guess) -> Iterator[str]:
     if guess.leaf is None:
         return
-    values = guessing.common(guess.leaf.values)
+    if guess.tells_label and guess.field.role != "label":
+        yield "# By its name it tells what was fraud, so no feature is made of it."
+        if guess.field.type != "flag":
+            yield "# If it is the label, convert its values to true and false, and draft again."
+    values = guessing.categories(guess.leaf.values)
     if guess.field.type == "category" and "" not in values:
         shown = ", ".join(map(_value, sorted(values)))
         yield f"# values = [{shown}]  # all that were seen: are there no others?"

@@ -67,7 +67,7 @@ def test_what_is_wrong_in_a_file_is_said(command: str, tmp_path: Path) -> None:
 def test_who_misspells_a_preset_is_told_their_names() -> None:
     done = run("show", "card")
     assert done.exit_code == 1
-    assert "card: cannot be read: No such file or directory" in done.output
+    assert "card: there is no such file" in done.output
     assert f"presets are {', '.join(presets.names())}" in done.output
 
 

@@ -327,7 +327,7 @@ def test_training_reads_parquet_as_it_reads_csv(tmp_path: Path, small_frame: pd.
     assert (one.matrix == other.matrix).all()
     assert (one.fraud == other.fraud).all()
     frame.assign(type=["LOAN", *frame["type"][1:]]).to_parquet(tmp_path / "b.pq")
-    with pytest.raises(TrainingDataError, match="b.pq, row 1: type: invalid enum value 'LOAN'"):
+    with pytest.raises(TrainingDataError, match="row 1: type: invalid enum value 'LOAN'"):
         labelled(tmp_path / "b.pq", schema=PAYSIM)
 
 

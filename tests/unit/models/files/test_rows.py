@@ -258,7 +258,7 @@ def test_cells_may_be_separated_otherwise_than_by_commas(tmp_path: Path, separat
 def test_a_header_that_nothing_separates_is_told_what_may(tmp_path: Path, separator: str) -> None:
     text = f"{NAMES}\n{GOOD}\n".replace(",", separator)
     with pytest.raises(
-        UnreadableFile, match="is missing; needed are .*; the header has no commas, "
+        UnreadableFile, match=r"is missing; needed are .*; the header has no commas, "
     ):
         read(tmp_path, text)
 

@@ -106,7 +106,7 @@ def test_the_examples_of_each_preset_are_read_from_a_file(name: str) -> None:
     assert found == [preset(name).parser.parse(line) for line in lines]
 
 
-@pytest.mark.parametrize("written", [*FLAGS, "TRUE", "False", "yes", "2", "01"])
+@pytest.mark.parametrize("written", [*FLAGS, "TRUE", "False", "Yes", "N", "on", "2", "01"])
 @pytest.mark.parametrize("coerce", ["true", "false"])
 @pytest.mark.parametrize("form", ["boolean", "0/1"])
 def test_a_flag_in_a_file_is_the_same_for_training_and_for_publishing(
@@ -131,3 +131,14 @@ def test_a_flag_in_a_file_is_the_same_for_training_and_for_publishing(
         assert not isinstance(published, InvalidRow)
         assert published.late == expected
         assert labelled(path, schema=schema).fraud.tolist() == [expected]
+
+
+@pytest.mark.parametrize("written", [True, "Yes", "Y", "t", "1.0"])
+def test_flags_in_words_are_read_from_topic_and_file(tmp_path: Path, written: Any) -> None:
+    one, other = both(tmp_path, GOOD | {"paid": written})
+    assert one == other
+    assert one.paid is True
+    opposite = {True: False, "Yes": "NO", "Y": "n", "t": "F", "1.0": "0.0"}[written]
+    one, other = both(tmp_path, GOOD | {"paid": opposite})
+    assert one == other
+    assert one.paid is False

@@ -93,12 +93,12 @@ def test_bytes_that_are_no_utf_8_are_a_fault_of_their_line(tmp_path: Path) -> No
 @pytest.mark.parametrize("separator", [",", ";", "\t", "|"])
 def test_a_column_is_named_as_a_field_or_by_its_path(tmp_path: Path, separator: str) -> None:
     path = tmp_path / "rows.csv"
-    text = "AMOUNT,trusted[0],head.id\n5,true,x\n7.5,,\n-1,no,y\n"
+    text = "AMOUNT,trusted[0],head.id\n5,true,x\n7.5,,\n-1,non,y\n"
     path.write_text(text.replace(",", separator))
     first, second, third = faults(NESTED, path)
     assert first is second is None
-    assert third == "line 4, row 3: trusted: 'no' is not a flag: write 1 or 0"
-    path.write_text(text.replace("no", "1").replace(",", separator))
+    assert third == "line 4, row 3: trusted: 'non' is not a flag: write 1 or 0"
+    path.write_text(text.replace("non", "1").replace(",", separator))
     assert "line 4, row 3: amount: " in str(faults(NESTED, path)[2])
 
 

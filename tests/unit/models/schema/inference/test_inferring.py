@@ -30,6 +30,7 @@ from models.schema.schema import Schema
 
 NAMES = """
     id transaction_id amount amt at time ts type from to debtor iban isFraud class a.b x[0] self é
+    mcc zip fraud_type
     #text @Ccy transaction-id Amount CreDtTm e t r lambda " \\
 """
 KEYS = st.sampled_from(NAMES.split()) | st.text(max_size=4)
@@ -40,6 +41,9 @@ KINDS: list[st.SearchStrategy[Any]] = [
     st.integers(1_600_000_000, 1_800_000_000),
     st.floats(allow_nan=False, allow_infinity=False),
     st.sampled_from(["true", "False"]),
+    st.sampled_from(["Yes", "NO"]),
+    st.sampled_from(["t", "f", "y"]),
+    st.integers(5_400, 5_420),
     st.sampled_from(["1", "12.50", "-3"]),
     st.sampled_from(["EUR", "IN", "OUT", "", "long " * 40]),
     st.datetimes().map(lambda each: each.isoformat()),
@@ -117,7 +121,9 @@ def test_any_messages_are_valid_by_their_draft_or_have_none(messages: list[dict[
 CELLS = (
     st.integers().map(str)
     | st.floats().map(str)
-    | st.sampled_from(["", "0", "1", "007", "true", "EUR", "2026-01-02T03:04:05Z", " 1"])
+    | st.sampled_from(
+        ["", "0", "1", "007", "5411", "true", "No", "EUR", "2026-01-02T03:04:05Z", " 1"]
+    )
     | st.text(st.characters(codec="utf-8", exclude_characters="\r\n"), max_size=5)
 )
 
@@ -335,3 +341,142 @@ def test_types_of_parquet_are_drafted_and_what_has_none_is_left_out() -> None:
     }
     assert by_path["opened"].coerce
     assert "# Left out: raw: it has Parquet's type binary, which is not read" in draft
+
+
+def labelled(*values: Any, name: str = "is_fraud", **others: Any) -> list[dict[str, Any]]:
+    """Messages whose labels are these values in turn."""
+    return [
+        {"id": f"t{number}", "amount": number + 0.5, name: values[number % len(values)], **others}
+        for number in range(12)
+    ]
+
+
+def in_csv(messages: list[dict[str, Any]]) -> str:
+    out = io.StringIO()
+    writer = csv.DictWriter(out, messages[0], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(messages)
+    return out.getvalue()
+
+
+@pytest.mark.parametrize(
+    "values", [("yes", "no"), ("Y", "N"), ("t", "f"), ("No",), ("1", "0"), (0, "Yes")]
+)
+@pytest.mark.parametrize("suffix", [".csv", ".jsonl"])
+def test_a_label_may_be_written_in_words(suffix: str, values: tuple[str, ...]) -> None:
+    messages = labelled(*values)
+    content = in_csv(messages) if suffix == ".csv" else in_lines(messages)
+    draft = drafted(content, suffix)
+    field = read(draft.encode(), "draft").fields["is_fraud"]
+    assert (field.type, field.role, field.default) == ("flag", "label", False)
+    assert 'role = "label", whether' not in draft
+    assert faults(content, draft, suffix) == []
+
+
+def test_what_is_written_as_a_flag_is_one_whatever_its_name() -> None:
+    messages = [
+        each | {"trusted": "yN"[number % 2], "size": "SM"[number % 2], "kind": "yn?"[number % 3]}
+        for number, each in enumerate(labelled(0, 1))
+    ]
+    fields = read(drafted(in_lines(messages)).encode(), "draft").fields
+    assert (fields["trusted"].type, fields["trusted"].coerce) == ("flag", True)
+    assert (fields["size"].type, fields["kind"].type) == ("category", "category")
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("is_fraud", ("fraud", "genuine")),
+        ("target", (1, 2, 3)),
+        ("isFraud", ("yes", "no", "unknown")),
+        ("fraud_type", ("takeover", "")),
+        ("TX_FRAUD_SCENARIO", (0, 1, 2, 3)),
+        ("chargeback_amount", (0.0, 12.5)),
+        ("is_fraud", (0, 0.5, None)),
+    ],
+)
+def test_what_tells_the_label_is_no_feature_whatever_its_values(
+    name: str, values: tuple[Any, ...]
+) -> None:
+    content = in_lines(labelled(*values, name=name))
+    draft = drafted(content)
+    definition = read(draft.encode(), "draft")
+    assert [*definition.features] == ["log_amount"]
+    assert f"give the role label to {name}, as type flag" in draft
+    assert "convert its values to true and false" in draft
+    assert "[fields.is_fraud], with" not in draft
+    assert faults(content, draft, ".jsonl") == []
+
+
+def test_beside_the_label_no_second_one_is_a_feature() -> None:
+    draft = drafted(in_lines(labelled(0, 1, fraud_type="none", isFlaggedFraud=0)))
+    definition = read(draft.encode(), "draft")
+    assert (definition.role("label"), definition.role("upstream_flag")) == (
+        "is_fraud",
+        "isFlaggedFraud",
+    )
+    assert [*definition.features] == ["log_amount"]
+    assert "give the role label to" not in draft
+
+
+def test_without_anything_that_tells_the_label_a_field_is_to_be_added() -> None:
+    draft = drafted(in_lines([{"id": "a", "amount": 1.5, "isFlaggedFraud": 1}]))
+    assert '# [fields.is_fraud], with type = "flag", role = "label", default = false' in draft
+
+
+@pytest.mark.parametrize("name", ["mcc", "merchant_mcc", "zipCode", "response_code", "bin", "sic"])
+@pytest.mark.parametrize("suffix", [".csv", ".jsonl"])
+@pytest.mark.parametrize("count", [3, 12])
+def test_codes_are_no_numbers_though_they_are_written_as_such(
+    name: str, suffix: str, count: int
+) -> None:
+    messages = labelled(*range(5_411, 5_411 + count), name=name)
+    content = in_csv(messages) if suffix == ".csv" else in_lines(messages)
+    draft = drafted(content, suffix)
+    definition = read(draft.encode(), "draft")
+    field = next(
+        each for each in definition.fields.values() if each.type != "amount" and not each.role
+    )
+    assert field.type == ("category" if count == 3 else "text")
+    assert not any(each.log == name for each in definition.features.values())
+    if count == 3:
+        assert {each.value for each in definition.features.values()} >= {"5411", "5413"}
+    assert faults(content, draft, suffix) == []
+
+
+def test_codes_with_gaps_as_pandas_writes_them_are_texts() -> None:
+    content = "id,amount,mcc\na,1.5,5411.0\nb,2.5,\nc,3.5,5412.0\n"
+    draft = drafted(content, ".csv")
+    definition = read(draft.encode(), "draft")
+    assert definition.fields["mcc"].type == "text"
+    assert [*definition.features] == ["log_amount", "mcc_missing"]
+    assert faults(content, draft, ".csv") == []
+
+
+def test_codes_that_are_floats_have_no_size() -> None:
+    content = in_lines(labelled(5411.0, 5412.0, None, name="mcc"))
+    draft = drafted(content)
+    assert [*read(draft.encode(), "draft").features] == ["log_amount", "mcc_missing"]
+    assert faults(content, draft, ".jsonl") == []
+
+
+@pytest.mark.parametrize("by", ["^", ":", " ", "~", "\x01", " - ", "/", "::"])
+def test_a_header_of_one_cell_is_refused_where_something_else_separates(by: str) -> None:
+    content = "id,amount,time\na,1.5,1\nb,2.5,2\n".replace(",", by)
+    with pytest.raises(UnreadableFile, match="no commas, semicolons, tabs or bars") as caught:
+        drafted(content, ".csv")
+    assert f"only {by!r}: write one of them instead" in str(caught.value)
+
+
+@pytest.mark.parametrize("header", ["amount", "tx.amount[0]", "x-amount", '"amount (EUR)"'])
+def test_a_header_may_be_one_column(header: str) -> None:
+    content = f"{header}\n1.5\n2.5\n"
+    assert faults(content, drafted(content, ".csv"), ".csv") == []
+
+
+def test_a_text_that_is_too_long_for_an_id_is_none() -> None:
+    messages = [
+        {"transaction_id": f"{number}" * 200, "ref": f"r{number}", "x": 1.5} for number in range(3)
+    ]
+    fields = read(drafted(in_lines(messages)).encode(), "draft").fields
+    assert fields["transaction_id"].path == "ref"
