@@ -73,8 +73,8 @@ def labelled(
     if schema.definition.role("label") is None:
         raise TrainingDataError(
             f"schema {schema.name} has no field with the role label: without one, no file says "
-            "what was fraud; give the role to the field that does, of type flag, with coerce = true "
-            "if it is written as yes and no, and with default = false if messages may lack it"
+            "what was fraud; give the role to the field that does, of type flag, with coerce = "
+            "true if it is written as yes and no, and default = false if messages may lack it"
         )
     try:
         found = read(source, schema, features or schema.features)
