@@ -59,7 +59,7 @@ def command(
     alarm_cost: float,
     plots: bool,
 ) -> None:
-    """Judge the model on FILE, a CSV with PaySim's columns and labels.
+    """Judge the model on FILE: labelled transactions, as CSV, JSON lines or Parquet.
 
     Without FILE, freshly generated transactions are judged which no model was trained on.
     """

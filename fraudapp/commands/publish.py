@@ -45,9 +45,9 @@ def command(
 ) -> None:
     """Send the transactions of FILE to be decided.
 
-    FILE is CSV with PaySim's columns, or JSON lines, packed (gzip, bzip2, xz, zstd) or not; - is
-    the standard input. Rows without transaction_id get one from the row's number, so that sending
-    the same file twice changes nothing.
+    FILE is CSV with a header, JSON lines or Parquet, packed (gzip, bzip2, xz, zstd, zip) or not; -
+    is the standard input. Rows without an id get one from the row's number, so that sending the
+    same file twice changes nothing.
 
     Each row that is not sent is reported with its line and the reason; the exit code is then 1.
     """

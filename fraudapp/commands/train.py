@@ -45,7 +45,7 @@ def command(
     weight_legit: float,
     activate: bool,
 ) -> None:
-    """Train a model on FILE: labelled transactions of the schema, as CSV or JSON lines.
+    """Train a model on FILE: labelled transactions, as CSV, JSON lines or Parquet.
 
     Without FILE it is FRAUD_TRAINING_FILE, or else the sample of the schema, if it has one.
     """

@@ -57,7 +57,7 @@ class Schema:
         self.kind, self.amount = self.of_role("kind"), self.of_role("amount")
         self.currency_field = definition.currency()
         """The field that has the currency of the amount; None if the amounts have none."""
-        self.currency = _getter(self.currency_field)
+        self.currency = getter(self.currency_field)
         self.sender, self.receiver = self.of_role("sender"), self.of_role("receiver")
         self.flagged_upstream = Reason(
             "FLAGGED_UPSTREAM", definition.upstream_flag or FLAGGED_UPSTREAM, 0.0
@@ -102,7 +102,7 @@ class Schema:
 
     def of_role(self, role: Role) -> Callable[[Transaction], Any]:
         """Return a function to the value of the field with a role; to None if there is none."""
-        return _getter(self.definition.role(role))
+        return getter(self.definition.role(role))
 
     def is_flagged(self, transaction: Transaction) -> bool:
         """Whether the sender's own rule has flagged a transaction."""
@@ -122,7 +122,8 @@ def preset(name: str) -> Schema:
     return Schema(read(presets.content(name), name))
 
 
-def _getter(field: str | None) -> Callable[[Transaction], Any]:
+def getter(field: str | None) -> Callable[[Transaction], Any]:
+    """Return a function to the value of a field of transactions; to None without a field."""
     return attrgetter(field) if field else lambda transaction: None
 
 

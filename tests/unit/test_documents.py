@@ -24,6 +24,8 @@ DOCUMENTS = [
     "fraudapp/GUARANTEES.md",
     "fraudapp/README.md",
     "models/README.md",
+    "models/policies/README.md",
+    "models/rules/README.md",
     "models/schema/README.md",
     "docker/own/README.md",
     "tests/README.md",

@@ -1,0 +1,1 @@
+"""Policies: thresholds, rules and lists, which turn a score into an outcome."""

@@ -1,0 +1,47 @@
+"""Where the conditions of rules are in a policy file, so that an error names line and column.
+
+Readers of TOML do not tell. A condition is found by its table and its key, if it is on lines of its
+own, as people write it; else its error names the rule alone.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final, NamedTuple
+
+_TABLE: Final = re.compile(r"^[ \t]*\[\[?\s*([A-Za-z0-9_.\"' -]+?)\s*\]\]?", re.MULTILINE)
+_WHEN: Final = re.compile(r"^[ \t]*when[ \t]*=[ \t]*(\"\"\"\n?|'''\n?|\"|')", re.MULTILINE)
+_RULES: Final = "rules"
+
+
+class Place(NamedTuple):
+    """A place in a file, from 1."""
+
+    line: int
+    column: int
+
+    def __str__(self) -> str:
+        return f"line {self.line}, column {self.column}"
+
+
+def conditions(text: str) -> list[Place | None]:
+    """Return where the condition of each `[[rules]]` begins; None where that is not to be seen."""
+    tables = [*_TABLE.finditer(text)]
+    ends = [*(each.start() for each in tables), len(text)][1:]
+    found: list[Place | None] = []
+    for table, end in zip(tables, ends, strict=True):
+        if table[1] == _RULES and table[0].lstrip().startswith("[["):
+            key = _WHEN.search(text, table.end(), end)
+            found.append(_place(text, key.end()) if key else None)
+    return found
+
+
+def within(begin: Place, line: int, column: int) -> Place:
+    """Return the place that is at a line and column, both from 1, of a condition."""
+    if line == 1:
+        return Place(begin.line, begin.column + column - 1)
+    return Place(begin.line + line - 1, column)
+
+
+def _place(text: str, at: int) -> Place:
+    return Place(text.count("\n", 0, at) + 1, at - text.rfind("\n", 0, at))
