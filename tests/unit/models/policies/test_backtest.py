@@ -38,8 +38,12 @@ def test_batches_add_up_to_a_recount(
 ) -> None:
     made = comparison()
     for batch in batches:
-        before, after, amounts, frauds = zip(*batch, strict=True) if batch else ((),) * 4
-        made.add(before, after, amounts, frauds)
+        made.add(
+            [was for was, *_ in batch],
+            [now for _, now, *_ in batch],
+            [amount for *_, amount, _ in batch],
+            [fraud for *_, fraud in batch],
+        )
     found, rows = made.result(), [row for batch in batches for row in batch]
     assert found.rows == len(rows)
     assert found.changed == sum(was is not now.outcome for was, now, *_ in rows)
