@@ -85,9 +85,16 @@ def _check_inputs(settings: Settings, inputs: int) -> None:
     if 0 < inputs < settings.topic_partitions:
         raise TopicsMisfit(
             f"topic {settings.transactions_topic} has {inputs} partitions, and "
-            f"FRAUD_TOPIC_PARTITIONS is {settings.topic_partitions}: set it to {inputs}, or to "
-            "less; it is chosen once, before the first start"
+            f"FRAUD_TOPIC_PARTITIONS is {settings.topic_partitions}: set it to {inputs} or less, "
+            f"or give the topic as many with: {_more_partitions(settings)}"
         )
+
+
+def _more_partitions(settings: Settings) -> str:
+    return (
+        f"kafka-topics.sh --bootstrap-server {','.join(settings.bootstrap_servers)} --alter "
+        f"--topic {settings.transactions_topic} --partitions {settings.topic_partitions}"
+    )
 
 
 async def _check_partitions(settings: Settings, inputs: int, decisions: int) -> None:
@@ -107,9 +114,7 @@ async def _check_partitions(settings: Settings, inputs: int, decisions: int) -> 
         raise TopicsMisfit(
             f"topic {settings.transactions_topic} has {inputs} partitions, and "
             f"{settings.decisions_topic} has {key_partitions}; "
-            f"give it as many with: kafka-topics.sh "
-            f"--bootstrap-server {','.join(settings.bootstrap_servers)} --alter "
-            f"--topic {settings.transactions_topic} --partitions {key_partitions}"
+            f"give it as many with: {_more_partitions(settings)}"
         )
     if inputs > key_partitions:
         log.warning(
