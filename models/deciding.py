@@ -67,6 +67,7 @@ def decide(
             partition=origin.partition,
             offset=origin.offset,
             transaction=transaction,
+            schema_version=schema.version,
         )
         for row, (transaction, origin, score, outcome) in enumerate(
             zip(transactions, origins, scores, outcomes, strict=True)

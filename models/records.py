@@ -51,7 +51,7 @@ class Reason(Struct, frozen=True, gc=False):
     """Its share of the model's raw score, in log-odds; 0 for reasons of the policy."""
 
 
-class Decision(Struct, Generic[T], frozen=True, kw_only=True):
+class Decision(Struct, Generic[T], frozen=True, kw_only=True, omit_defaults=True):
     """The one answer to a transaction, with all that is needed to explain it later."""
 
     transaction_id: str
@@ -68,6 +68,8 @@ class Decision(Struct, Generic[T], frozen=True, kw_only=True):
     offset: Annotated[int, Meta(ge=0, le=2**63 - 1)]
     """Position of the input: topic, partition and offset."""
     transaction: T
+    schema_version: Annotated[str, Meta(max_length=MAX_TEXT_CHARACTERS)] = ""
+    """Name and hash of the fields of the transaction; left out for those of PaySim's schema."""
 
 
 class FieldError(Struct, frozen=True):

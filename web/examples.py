@@ -75,6 +75,7 @@ def _decision(schema: Schema, transaction: Transaction) -> dict[str, Any]:
         "partition": 0,
         "offset": 42,
         "transaction": msgspec.to_builtins(transaction),
+        **({"schema_version": schema.version} if schema.version else {}),
     }
 
 

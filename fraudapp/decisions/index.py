@@ -197,8 +197,7 @@ class DecisionIndex:
         """Return the decisions on these ids, by id; an id without a decision is left out."""
         with self._index_errors():
             values = self._values(transaction_ids)
-            decode = self._schema.decode_exactly
-            return {id_: decode(value[_OFFSET_BYTES:]) for id_, value in values}
+            return {id_: self._schema.decode(value[_OFFSET_BYTES:]) for id_, value in values}
 
     def before(self, offset: int, transaction_ids: Iterable[str]) -> set[str]:
         """Return the ids whose decision is in the log before an offset."""

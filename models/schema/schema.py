@@ -29,6 +29,10 @@ _decode_other: Final[Callable[[bytes | str], Any]] = msgspec.json.Decoder(
 _DESCRIBING: Final = ("description", "columns", "path")
 """Options of a field that change no feature."""
 FLAGGED_UPSTREAM: Final = "The sender's own rule flagged this transaction."
+_READING: Final = (*_DESCRIBING, "coerce", "default", "currency")
+"""Options of a field that say how it is read, and change nothing in what is kept of it."""
+_UNNAMED: Final = "paysim-55b2713b7327"
+"""The version of the schema whose decisions name none: it was there before others were."""
 _NAMED: Final = {"paysim-7e27310e5dba": "before-the-move/3"}
 """Contracts by their hash that had a name before there were schemas."""
 
@@ -44,6 +48,8 @@ class Schema:
         self.contract = _contract(definition, self.features.fields)
         """Names the features and the fields that they are made of: a hash of both. A model that was
         trained under another contract is refused."""
+        self.version = _version(definition)
+        """Names the fields of a transaction as decisions keep them; empty for PaySim's."""
         self.transaction: Any = transaction_type(definition)
         """The struct of a transaction, a subclass of `Transaction`."""
         self.decision: Any = Decision[self.transaction]  # type: ignore[name-defined]
@@ -74,31 +80,33 @@ class Schema:
     def decode(self, encoded: bytes | str) -> Decision:
         """Return the decision that JSON of the log holds; raises `msgspec.DecodeError`.
 
-        If its transaction is not of this schema, it is an `OtherTransaction`.
+        If it was made under another schema, its transaction is an `OtherTransaction`.
         """
         try:
-            return cast("Decision", self._decode(encoded))
+            found = cast("Decision", self._decode(encoded))
+            if found.schema_version == self.version:
+                return found
         except msgspec.ValidationError:
-            return _decoded_other(encoded)
+            pass  # of this schema, or another
+        other = _decode_other(encoded)
+        transaction = self._other(other.transaction, other.schema_version)
+        return cast("Decision", msgspec.structs.replace(other, transaction=transaction))
 
-    def decode_exactly(self, encoded: bytes) -> Decision:
-        """Return the same, but an `OtherTransaction` also where fields were added or taken away.
-
-        `decode` leaves fields out that this schema does not have, and takes those for unknown that
-        it may lack. What has to be compared with a new message has to have what it had.
-        """
-        found = self.decode(encoded)
-        return found if _encode(found) == encoded else _decoded_other(encoded)
-
-    def stored(self, fields: Mapping[str, Any]) -> Transaction:
+    def stored(self, fields: Mapping[str, Any], version: str) -> Transaction:
         """Return the transaction that has these fields, by their names and as JSON has them.
 
-        Raises `msgspec.ValidationError` if no schema has such a transaction.
+        `version` is that of its schema. Raises `msgspec.ValidationError` if it is none.
         """
-        try:
+        if version == self.version:
             return cast("Transaction", msgspec.convert(fields, self.transaction))
-        except msgspec.ValidationError:
-            return other_transaction(fields)
+        return self._other(fields, version)
+
+    def _other(self, fields: Mapping[str, Any], version: str) -> Transaction:
+        if version == self.version:
+            raise msgspec.ValidationError("the transaction does not fit the schema")
+        if version == PAYSIM.version:
+            msgspec.convert(fields, PAYSIM.transaction)
+        return other_transaction(fields)
 
     def of_role(self, role: Role) -> Callable[[Transaction], Any]:
         """Return a function to the value of the field with a role; to None if there is none."""
@@ -127,12 +135,6 @@ def getter(field: str | None) -> Callable[[Transaction], Any]:
     return attrgetter(field) if field else lambda transaction: None
 
 
-def _decoded_other(encoded: bytes | str) -> Decision:
-    found = _decode_other(encoded)
-    transaction = other_transaction(found.transaction)
-    return cast("Decision", msgspec.structs.replace(found, transaction=transaction))
-
-
 def named(name_or_file: str | Schema) -> Schema:
     """Return a preset by its name, or the schema of a file; raises `SchemaError`."""
     if isinstance(name_or_file, Schema):
@@ -143,14 +145,29 @@ def named(name_or_file: str | Schema) -> Schema:
 
 
 def _contract(definition: Definition, used: Iterable[str]) -> str:
-    fields = {name: msgspec.to_builtins(definition.fields[name]) for name in used}
-    for each in fields.values():
-        for option in _DESCRIBING:
-            each.pop(option, None)
-    whole = {"fields": fields, "features": list(definition.features.items())}
-    content = msgspec.json.encode(whole, order="sorted")
-    name = f"{definition.name}-{hashlib.sha256(content).hexdigest()[:12]}"
+    fields = _without(definition, used, _DESCRIBING)
+    name = _hashed(definition, {"fields": fields, "features": list(definition.features.items())})
     return _NAMED.get(name, name)
+
+
+def _version(definition: Definition) -> str:
+    name = _hashed(definition, _without(definition, definition.fields, _READING))
+    return "" if name == _UNNAMED else name
+
+
+def _without(
+    definition: Definition, names: Iterable[str], options: Iterable[str]
+) -> dict[str, dict[str, Any]]:
+    fields = {name: msgspec.to_builtins(definition.fields[name]) for name in names}
+    for each in fields.values():
+        for option in options:
+            each.pop(option, None)
+    return fields
+
+
+def _hashed(definition: Definition, content: Any) -> str:
+    encoded = msgspec.json.encode(content, order="sorted")
+    return f"{definition.name}-{hashlib.sha256(encoded).hexdigest()[:12]}"
 
 
 PAYSIM: Final = preset("paysim")

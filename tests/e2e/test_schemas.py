@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from models.schema import presets
+from models.schema.schema import preset
 from tests.support import readback
 from tests.support.messages import send_transactions, transaction
 from tests.support.worker import Worker
@@ -46,7 +47,8 @@ async def test_a_schema_changes_and_back_and_no_id_is_decided_twice(
     assert any(each.startswith("another payload under a used transaction_id") for each in details)
 
     history = await readback.in_postgres(worker.environment)
-    assert history["t7"]["transaction"] is None
+    assert history["t7"]["transaction"] is history["t7"]["schema_version"] is None
+    assert history["c7"]["schema_version"] == decision["schema_version"] == preset("cards").version
     assert json.loads(history["c7"]["transaction"]) == card("c7", currency="SEK")
     assert history["c7"]["amount"] == CARD["amount"]
     days = {str(row["decided_at"].date()) for row in history.values()}

@@ -51,7 +51,7 @@ class Rows:
     def __init__(self, schema: Schema) -> None:
         self._schema = schema
         # A schema file may give PaySim's names to other fields, which the columns would not take.
-        self._has_columns = schema.definition.fields == PAYSIM.definition.fields
+        self._has_columns = schema.version == PAYSIM.version
         self._roles = [
             (schema.of_role(_ROLES[name]), _FITTING[_ROLES[name]]) if name in _ROLES else None
             for name in _PAYSIM
@@ -72,6 +72,7 @@ class Rows:
             decision.partition,
             decision.offset,
             *(self._columns(transaction) if self._has_columns else self._document(transaction)),
+            decision.schema_version or None,
         )
 
     def _columns(self, transaction: Transaction) -> Row:
@@ -117,7 +118,8 @@ class Rows:
             topic=row["input_topic"],
             partition=row["input_partition"],
             offset=row["input_offset"],
-            transaction=self._schema.stored(fields),
+            transaction=self._schema.stored(fields, row["schema_version"] or ""),
+            schema_version=row["schema_version"] or "",
         )
 
 

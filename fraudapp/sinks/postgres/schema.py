@@ -52,6 +52,7 @@ class DecisionRow(Base):
     is_fraud: Mapped[int | None] = mapped_column(SmallInteger)
     is_flagged_fraud: Mapped[int | None] = mapped_column(SmallInteger)
     transaction: Mapped[dict[str, Any] | None] = mapped_column(JSONB)
+    schema_version: Mapped[str | None] = mapped_column(Text)
 
 
 class DailyReportRow(Base):

@@ -17,7 +17,7 @@ from tests.benchmarks.peers.deciding import encode
 OBJECT_LINES: Final = 500
 """Lines of an object on S3. One object for each event would be slower still, and nobody does it."""
 
-_ROW: Final = ", ".join(f"${number}" for number in range(1, 23))
+_ROW: Final = ", ".join(f"${number}" for number in range(1, 24))
 INSERT: Final = f"INSERT INTO decisions VALUES ({_ROW}) ON CONFLICT DO NOTHING"
 
 

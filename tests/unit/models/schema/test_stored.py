@@ -39,7 +39,11 @@ CARD = (
 def decided(data: st.DataObject, schema: Schema) -> Decision:
     message = nested(schema, data.draw(messages(schema)))
     taken = schema.parser.parse(json.dumps(message).encode())
-    return decision(taken.transaction_id, transaction=taken)
+    return decided_on(schema, taken)
+
+
+def decided_on(schema: Schema, taken: Any) -> Decision:
+    return decision(taken.transaction_id, transaction=taken, schema_version=schema.version)
 
 
 def row_of(schema: Schema, each: Decision) -> dict[str, Any]:
@@ -93,9 +97,9 @@ def test_the_same_message_is_no_conflict_under_a_later_schema(data: st.DataObjec
     features = {"unchanged": Feature(frequency=ID)}
     now = Schema(Definition(name="now", fields=fields, features=features))
     parsed = now.parser.parse(raw)
-    logged = msgspec.json.encode(decision(taken.transaction_id, transaction=taken))
-    known = now.decode_exactly(logged)
-    assert before.decode_exactly(logged).transaction == taken
+    logged = msgspec.json.encode(decided_on(before, taken))
+    known = now.decode(logged)
+    assert before.decode(logged).transaction == taken
     given_now = ValidInput(parsed, Input(None, raw, NINTH, NINTH))
     found = deduplicate([given_now], {taken.transaction_id: known})
     assert (len(found.duplicates), found.new, found.rejected) == (1, [], [])
@@ -103,7 +107,7 @@ def test_the_same_message_is_no_conflict_under_a_later_schema(data: st.DataObjec
 
 def test_another_payload_under_a_known_id_is_a_conflict_across_schemas() -> None:
     known = preset("cards").decode(msgspec.json.encode(decision("a")))  # of PaySim
-    assert known.transaction.nameOrig == PAYSIM.stored({**PAYSIM_ROW}).nameOrig
+    assert known.transaction.nameOrig == PAYSIM.stored({**PAYSIM_ROW}, "").nameOrig
     card = preset("cards").parser.parse(CARD.encode())
     assert not is_same(known.transaction, card)  # the amounts differ
     given_now = ValidInput(card, Input(None, b"", NINTH, NINTH))
@@ -133,8 +137,9 @@ def test_what_no_schema_writes_is_no_transaction(fields: dict[str, Any], why: st
     with pytest.raises(msgspec.ValidationError, match=why):
         other_transaction(fields)
     whole = {**msgspec.to_builtins(decision("a")), "transaction": fields}
-    with pytest.raises(msgspec.DecodeError):
-        PAYSIM.decode(msgspec.json.encode(whole))
+    for version in ("", "other-1"):
+        with pytest.raises(msgspec.DecodeError):
+            PAYSIM.decode(msgspec.json.encode({**whole, "schema_version": version}))
 
 
 @pytest.mark.parametrize("name", ["class", "None", "self", "x" * 300])
@@ -147,7 +152,7 @@ def test_any_name_of_a_field_is_kept(name: str) -> None:
 def test_the_columns_of_roles_are_filled_for_every_schema(name: str) -> None:
     schema = preset(name)
     given_id = schema.parser.parse(EXAMPLES[name])
-    row = row_of(schema, decision(given_id.transaction_id, transaction=given_id))
+    row = row_of(schema, decided_on(schema, given_id))
     assert row["amount"] == given_id.amount
     assert row["name_orig"] == schema.sender(given_id)
     assert row["name_dest"] == schema.receiver(given_id)
@@ -159,8 +164,8 @@ def test_the_columns_of_roles_are_filled_for_every_schema(name: str) -> None:
 
 def test_paysims_fields_are_in_columns_alone() -> None:
     row = row_of(PAYSIM, decision("a"))
-    assert row["transaction"] is None
-    assert all(value is not None for name, value in row.items() if name != "transaction")
+    empty = [name for name, value in row.items() if value is None]
+    assert empty == ["transaction", "schema_version"]
 
 
 @pytest.mark.parametrize(
@@ -172,7 +177,10 @@ def test_a_value_of_an_earlier_schema_keeps_no_row_out_of_its_columns(
 ) -> None:
     cards = preset("cards")
     fields = {**json.loads(EXAMPLES["cards"]), name: value}
-    row = row_of(cards, decision(fields["transaction_id"], transaction=other_transaction(fields)))
+    earlier = decision(
+        fields["transaction_id"], transaction=other_transaction(fields), schema_version="cards-1"
+    )
+    row = row_of(cards, earlier)
     assert row["is_fraud"] in (None, 0, 1)
     assert row["amount"] is None or abs(row["amount"]) <= 1e15
     assert all(row[each] is None or isinstance(row[each], str) for each in ("type", "name_orig"))
@@ -196,8 +204,8 @@ def test_a_message_that_comes_again_after_a_field_has_changed_is_the_same(
     if not sent and before != "optional = true":
         return  # there was no such message, or what its default was is not known any more
     raw = json.dumps({"transaction_id": "a", **sent}).encode()
-    logged = msgspec.json.encode(decision("a", transaction=one.parser.parse(raw)))
-    known = other.decode_exactly(logged)
+    logged = msgspec.json.encode(decided_on(one, one.parser.parse(raw)))
+    known = other.decode(logged)
     assert is_same(known.transaction, other.parser.parse(raw))
     assert not is_same(known.transaction, other.parser.parse(raw.replace(b'"a"', b'"b"')))
 
@@ -213,3 +221,32 @@ type = "number"
 [features]
 x = {{ number = "x" }}
 """
+
+
+@pytest.mark.parametrize("name", ["paysim", "cards"])
+@pytest.mark.parametrize("wrong", [{"amount": -1}, {"amount": "x"}, {"transaction_id": None}])
+def test_what_claims_to_be_of_a_known_schema_and_does_not_fit_it_is_no_decision(
+    name: str, wrong: dict[str, Any]
+) -> None:
+    """Whoever else writes to the log must not get a decision in that no worker would write."""
+    own = preset(name)
+    forged = msgspec.to_builtins(decision("a"))
+    forged["transaction"] |= wrong
+    for schema in (PAYSIM, own):
+        with pytest.raises(msgspec.DecodeError):
+            schema.decode(msgspec.json.encode(forged))
+    card = msgspec.to_builtins(
+        decided_on(preset("cards"), preset("cards").parser.parse(CARD.encode()))
+    )
+    card["transaction"] |= wrong
+    with pytest.raises(msgspec.DecodeError):
+        preset("cards").decode(msgspec.json.encode(card))
+
+
+def test_only_fields_as_they_are_kept_make_another_version() -> None:
+    assert PAYSIM.version == ""
+    text = presets.content("cards").decode()
+    for same in (text, text.replace("coerce = true", ""), text.replace("Of the merchant", "Of it")):
+        assert Schema(reading.read(same.encode(), "c")).version == preset("cards").version
+    other = text.replace("max_length = 3", "max_length = 4")
+    assert Schema(reading.read(other.encode(), "c")).version != preset("cards").version

@@ -15,7 +15,7 @@ _FIELDS = (
 
 def upgrade() -> None:
     """Add the document, and let PaySim's columns be empty; no row is rewritten."""
-    op.execute("ALTER TABLE decisions ADD COLUMN transaction jsonb")
+    op.execute("ALTER TABLE decisions ADD COLUMN transaction jsonb, ADD COLUMN schema_version text")
     # One statement, so that every day's partition is locked and looked at once.
     op.execute(
         "ALTER TABLE decisions "
@@ -29,4 +29,4 @@ def downgrade() -> None:
         "ALTER TABLE decisions "
         + ", ".join(f"ALTER COLUMN {column} SET NOT NULL" for column in _FIELDS)
     )
-    op.execute("ALTER TABLE decisions DROP COLUMN transaction")
+    op.execute("ALTER TABLE decisions DROP COLUMN transaction, DROP COLUMN schema_version")
