@@ -131,7 +131,7 @@ def _sentence(model: type[BaseModel], error: Mapping[str, Any]) -> str:
     field = _fields(model)[name]
     secret = _is_secret(field)
     hidden = secret or addresses.may_hold_a_secret(str(error["input"]))
-    shown = "(hidden)" if hidden else f"{error['input']!r:.200}"
+    shown = "(hidden)" if hidden else repr(error["input"])
     allowed = problem[0].lower() + problem[1:]
     default = "" if secret or field.default is None else f"; unset it for {field.default}"
     return f"{variable(name)}={shown}: {allowed}{default}"
