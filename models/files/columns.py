@@ -84,11 +84,15 @@ def problem(names: Sequence[str], required: Collection[str], fields: FileFields)
     """Return what is wrong with the columns of a file, by the fields that they are; or None."""
     wrong = [problem for name in names if (problem := fields.misnamed(name, names))]
     if missing := [name for name in required if name not in names]:
-        lacking = f"column {', '.join(missing)} is missing; needed are {', '.join(required)}"
-        return "; ".join([lacking, *wrong])
+        return "; ".join([lacking(missing, required), *wrong])
     if twice := [name for name in fields.names if names.count(name) > 1]:
         return f"column {', '.join(twice)} is there twice"
     return "; ".join(wrong) or None
+
+
+def lacking(missing: Collection[str], required: Collection[str]) -> str:
+    """Return that columns are missing, and which are needed."""
+    return f"column {', '.join(missing)} is missing; needed are {', '.join(required)}"
 
 
 def _wrong(

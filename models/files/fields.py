@@ -9,10 +9,11 @@ from typing import Any, Final
 
 import msgspec
 
-from models.files.typed import is_whole, typed, whole
+from models.files.typed import typed, whole
 from models.schema import paths
 from models.schema.coercion import flag
 from models.schema.definition import Definition, Field
+from models.schema.fields import is_whole
 
 _decode_number: Final = msgspec.json.Decoder(float).decode
 
@@ -84,7 +85,7 @@ def _reader(field: Field) -> Callable[[str], Any]:
         return _flag_number if field.form == "0/1" else _flag
     if not _is_number(field):
         return _text
-    return _whole_number if is_whole(field) else _number
+    return _whole_number if field.type == "flag" or is_whole(field) else _number
 
 
 def _folded(name: str) -> str:

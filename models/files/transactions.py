@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from models.files.rows import BadRow, rows
+from models.files.rows import BadRow, Row, rows
 from models.files.text import Text
 from models.parsing import InvalidTransaction
 from models.records import Transaction
@@ -28,11 +28,15 @@ def transactions(
     `UnreadableFile`; see `models.files.rows.rows`.
     """
     for row in rows(source, needed(schema.definition), schema):
-        if isinstance(row, BadRow):
-            yield row
-            continue
-        try:
-            row.fields.setdefault(ID, f"{id_prefix}-{row.number}")
-            yield schema.parser.from_mapping(row.fields)
-        except InvalidTransaction as exc:
-            yield BadRow(row.number, row.line, exc.errors)
+        yield row if isinstance(row, BadRow) else checked(row, id_prefix, schema)
+
+
+def checked(row: Row, id_prefix: str, schema: Schema) -> Transaction | BadRow:
+    """Return the transaction of one row, or the row with what is wrong with it."""
+    fields = row.fields
+    if ID not in fields:
+        fields = {**fields, ID: f"{id_prefix}-{row.number}"}
+    try:
+        return schema.parser.from_mapping(fields)
+    except InvalidTransaction as exc:
+        return BadRow(row.number, row.line, exc.errors)

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from models.errors import Rejected
 from models.schema.definition import Field
+from models.schema.fields import is_whole
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
@@ -33,11 +34,6 @@ def typed(field: Field) -> Callable[[Any], Any]:
     if field.type in ("text", "category"):
         return _text
     return _whole_number if is_whole(field) else _number
-
-
-def is_whole(field: Field) -> bool:
-    """Whether the numbers of a field are whole."""
-    return field.whole or field.type == "flag" or field.format in ("hour", "epoch_ms")
 
 
 def whole(number: float) -> float | int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
@@ -10,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.schema.definition import Field
+from models.schema.fields import number
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -28,16 +28,5 @@ def column(field: Field) -> Callable[[Sequence[Any]], Column]:
     if field.type in _TEXTS:
         known: dict[Any, Any] = {}
         return lambda values: np.array([known.setdefault(each, each) for each in values], object)
-    if field.format == "iso8601":
-        return lambda values: _floats(None if each is None else each.timestamp() for each in values)
-    return _floats
-
-
-def _floats(values: Any) -> Floats:
-    return np.array([math.nan if each is None else each for each in values], np.float64)
-
-
-def joined(parts: Sequence[Column]) -> Column:
-    """Return the parts of a column as one."""
-    found: Column = np.concatenate(parts)
-    return found
+    read = number(field)
+    return lambda values: np.array([*map(read, values)] if read else values, np.float64)

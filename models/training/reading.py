@@ -17,16 +17,16 @@ import pandas as pd
 from msgspec import structs
 
 from models.characters import legible
+from models.files import transactions
+from models.files.columns import lacking
 from models.files.fields import FileFields
 from models.files.rows import BadRow, Row, UnreadableFile, rows
 from models.files.typed import Unreadable
-from models.parsing import InvalidTransaction
 from models.records import FieldError, Transaction
 from models.schema.definition import ID, Definition, Feature, Field
 from models.schema.features import Features, Matrix
-from models.schema.fields import required
 from models.schema.schema import Schema
-from models.training.columns import Column, column, joined
+from models.training.columns import Column, column
 
 Source = Path | pd.DataFrame
 CHUNK: Final = 8_192
@@ -70,36 +70,35 @@ def read(source: Source, schema: Schema, features: Features) -> Read:
     """
     own = _of_training(schema)
     label = schema.definition.role("label") or ""
-    demanded = [name for name in required(own.definition) if name != ID]
+    demanded = transactions.needed(own.definition)
     given = (
         _of_frame(source, demanded, own)
         if isinstance(source, pd.DataFrame)
         else rows(source, demanded, own)
     )
-    names, telling = needed(schema), identifying(schema)
-    made = [column(own.definition.fields[name]) for name in names]
-    get = attrgetter(*names, names[0])  # two names at least: a tuple
-    parts: list[list[Column]] = [[] for _ in names]
-    hashed: list[list[Column]] = [[] for _ in telling]
-    matrices, labelled = [], False
+    convert = {name: column(own.definition.fields[name]) for name in needed(schema)}
+    get = attrgetter(*convert, ID)  # two names at least: a tuple
+    matrices: list[Matrix] = []
+    columns: dict[str, list[Column]] = {name: [] for name in convert}
+    hashes: dict[str, list[Column]] = {name: [] for name in identifying(schema)}
+    labelled = False
     parsed = _parsed(given, own, source)
     while chunk := list(islice(parsed, CHUNK)):
-        transactions = [transaction for transaction, _ in chunk]
-        matrices.append(features.matrix(transactions))
-        for place, values in enumerate(list(zip(*map(get, transactions), strict=True))[:-1]):
-            parts[place].append(made[place](values))
-        for place, name in enumerate(telling):
-            hashed[place].append(_hashes(name, chunk))
+        made = [transaction for transaction, _ in chunk]
+        matrices.append(features.matrix(made))
+        for name, values in zip(convert, zip(*map(get, made), strict=True), strict=False):
+            columns[name].append(convert[name](values))
+        for name, parts in hashes.items():
+            parts.append(_hashes(name, chunk))
         labelled = labelled or any(label in fields for _, fields in chunk)
-    if matrices and not labelled:
-        wanted = ", ".join(dict.fromkeys([*demanded, label]))
-        raise ValueError(f"column {label} is missing; needed are {wanted}")
     if not matrices:
         raise ValueError("it holds no transactions")
-    columns = {name: joined(each) for name, each in zip(names, parts, strict=True)}
-    hashes = {name: joined(each) for name, each in zip(telling, hashed, strict=True)}
+    if not labelled:
+        raise ValueError(lacking([label], [*dict.fromkeys([*demanded, label])]))
     matrix = np.concatenate([each.T for each in matrices], axis=1).T
-    return Read(matrix, columns, {name: each for name, each in hashes.items() if each.any()})
+    whole = {name: np.concatenate(parts) for name, parts in columns.items()}
+    told = {name: np.concatenate(parts) for name, parts in hashes.items()}
+    return Read(matrix, whole, {name: each for name, each in told.items() if each.any()})
 
 
 def _hashes(name: str, chunk: Sequence[tuple[Transaction, Mapping[str, Any]]]) -> Column:
@@ -133,19 +132,10 @@ def _parsed(
     for row in given:
         if isinstance(row, BadRow):
             bad.append(row)
-            continue
-        fields = row.fields if ID in row.fields else {**row.fields, ID: _ROW}
-        try:
-            transaction = schema.parser.from_mapping(fields)
-        except InvalidTransaction as exc:
-            bad.append(BadRow(row.number, row.line, exc.errors))
-            continue
-        if weight and (given := getattr(transaction, weight)) < 0:
-            wrong = FieldError(weight, f"must be 0 or more, got {given:g}")
-            bad.append(BadRow(row.number, row.line, [wrong]))
-            continue
-        if not bad:
-            yield transaction, row.fields
+        elif isinstance(made := _checked(row, schema, weight), BadRow):
+            bad.append(made)
+        elif not bad:
+            yield made, row.fields
     if bad:
         more = f"; {len(bad) - 1} more rows cannot be read" if len(bad) > 1 else ""
         if isinstance(source, Path):
@@ -154,15 +144,21 @@ def _parsed(
         raise ValueError(legible(f"row {bad[0].number}: {problems}") + more)
 
 
+def _checked(row: Row, schema: Schema, weight: str | None) -> Transaction | BadRow:
+    made = transactions.checked(row, _ROW, schema)
+    if weight and isinstance(made, Transaction) and (given := getattr(made, weight)) < 0:
+        wrong = FieldError(weight, f"must be 0 or more, got {given:g}")
+        return BadRow(row.number, row.line, [wrong])
+    return made
+
+
 def _of_frame(
     frame: pd.DataFrame, demanded: Sequence[str], schema: Schema
 ) -> Iterator[Row | BadRow]:
     fields = FileFields(schema.definition)
     columns = {fields.field(name): name for name in map(str, frame.columns)}
     if missing := [name for name in demanded if name not in columns]:
-        raise ValueError(
-            f"column {', '.join(missing)} is missing; needed are {', '.join(demanded)}"
-        )
+        raise ValueError(lacking(missing, demanded))
     names = [name for name in fields.names if name in columns]
     convert = [fields.typed[name] for name in names]
     values = (frame[columns[name]].tolist() for name in names)
