@@ -9,9 +9,8 @@ import msgspec
 from msgspec import json
 
 from models.records import Reason, Transaction
-from models.schema import presets
-from models.schema.example import example
-from models.schema.schema import PAYSIM, Schema, preset
+from models.schema.example import messages
+from models.schema.schema import PAYSIM, Schema
 from web import paysim
 from web.views import status_url
 
@@ -34,7 +33,8 @@ class Documented(NamedTuple):
 @cache
 def documented(schema: Schema) -> Documented:
     """Return the examples of a schema's documents."""
-    first = Example(paysim.MESSAGE, _paysim()) if is_of(schema, PAYSIM) else shown(schema)[0]
+    is_paysim = schema.has_fields_of(PAYSIM)
+    first = Example(paysim.MESSAGE, _paysim()) if is_paysim else shown(schema)[0]
     id_ = first.transaction.transaction_id
     pending = {"transaction_id": id_, "status": "PENDING", "status_url": status_url(id_)}
     return Documented(first.message, pending, _decision(schema, first.transaction))
@@ -42,16 +42,7 @@ def documented(schema: Schema) -> Documented:
 
 def shown(schema: Schema) -> list[Example]:
     """Return examples of a schema: those of its preset if the fields are the same, else one."""
-    if schema.name in presets.names() and is_of(schema, preset(schema.name)):
-        lines = presets.examples(schema.name)
-        return [Example(json.decode(line), schema.parser.parse(line)) for line in lines]
-    made = example(schema)
-    return [Example(json.decode(schema.encode(made)), made)]
-
-
-def is_of(schema: Schema, other: Schema) -> bool:
-    """Whether two schemas have the same fields, so that messages of one are those of the other."""
-    return schema.definition.fields == other.definition.fields
+    return [Example(json.decode(raw), schema.parser.parse(raw)) for raw in messages(schema)]
 
 
 def _paysim() -> Transaction:

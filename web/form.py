@@ -16,7 +16,7 @@ from models.schema.definition import Field, FlagForm, Role, TimeFormat, Type
 from models.schema.fields import bounds, default, is_whole
 from models.schema.schema import PAYSIM, Schema
 from web import paysim
-from web.examples import is_of, shown
+from web.examples import shown
 from web.views import View, route
 
 _NOT_ASKED: Final = ("label", "weight")
@@ -81,7 +81,7 @@ class FormView(View):
 @cache
 def form(schema: Schema) -> Form:
     """Return the form of a schema."""
-    if is_of(schema, PAYSIM):
+    if schema.has_fields_of(PAYSIM):
         return Form(_fields(schema, paysim.LABELS), _presets(paysim.PRESETS))
     first, *others = (msgspec.to_builtins(each.transaction) for each in shown(schema))
     given = {"Example": first} | ({"Another": _another(schema, others)} if others else {})

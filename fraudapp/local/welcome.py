@@ -8,9 +8,8 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from models.schema import presets
-from models.schema.example import example
-from models.schema.schema import PAYSIM, Schema, preset
+from models.schema.example import messages
+from models.schema.schema import PAYSIM, Schema
 
 EXAMPLE_ID: Final = "demo1"
 """Id of the transaction to send."""
@@ -42,11 +41,7 @@ Send one from a second terminal, in this folder, and ask for its decision:
 
 def example_message(schema: Schema) -> str:
     """Return a valid message with the id `EXAMPLE_ID`: one of the preset's, if its fields are."""
-    fields = schema.definition.fields
-    if fields == PAYSIM.definition.fields:
+    if schema.has_fields_of(PAYSIM):
         return EXAMPLE
-    if schema.name in presets.names() and fields == preset(schema.name).definition.fields:
-        found = schema.parser.parse(presets.examples(schema.name)[0])
-    else:
-        found = example(schema)
+    found = schema.parser.parse(messages(schema)[0])
     return schema.encode(replace(found, transaction_id=EXAMPLE_ID)).decode()

@@ -1,4 +1,4 @@
-"""An example of a schema's transactions, made from nothing but its definition."""
+"""Examples of a schema's messages: of its preset, or made from nothing but its definition."""
 
 from __future__ import annotations
 
@@ -7,14 +7,22 @@ from datetime import datetime, timezone
 from typing import Any, Final
 
 from models.records import MAX_TEXT_CHARACTERS, Transaction
+from models.schema import presets
 from models.schema.definition import Definition, Field
 from models.schema.fields import bounds, default
-from models.schema.schema import Schema
+from models.schema.schema import Schema, preset
 
 MOMENT: Final = datetime(2026, 3, 4, 5, 6, 7, tzinfo=timezone.utc)
 """The time in all times."""
 _NUMBERS: Final = {"amount": 250.0, "number": 1.0}
 """What numbers are, where the field has no bounds that forbid it."""
+
+
+def messages(schema: Schema) -> list[bytes]:
+    """Return valid messages: those of the preset of this name, if the fields are its, else one."""
+    if schema.name in presets.names() and schema.has_fields_of(preset(schema.name)):
+        return presets.examples(schema.name)
+    return [schema.encode(example(schema))]
 
 
 def example(schema: Schema) -> Transaction:

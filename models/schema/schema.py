@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from operator import attrgetter
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Any, Final
 
 import msgspec
 
@@ -54,7 +54,7 @@ class Schema:
         """The struct of a transaction, a subclass of `Transaction`."""
         self.decision: Any = Decision[self.transaction]  # type: ignore[name-defined]
         """The type of a decision on one, for decoding."""
-        self._decode = msgspec.json.Decoder(self.decision).decode
+        self._decode: Callable[[bytes | str], Any] = msgspec.json.Decoder(self.decision).decode
         self._tree = paths.tree(paths.places(definition))
         self._is_flat = is_flat(definition)
         self.parser = Parser(definition, self._tree, self.transaction)
@@ -83,14 +83,15 @@ class Schema:
         If it was made under another schema, its transaction is an `OtherTransaction`.
         """
         try:
-            found = cast("Decision", self._decode(encoded))
+            found: Decision = self._decode(encoded)
             if found.schema_version == self.version:
                 return found
         except msgspec.ValidationError:
             pass  # of this schema, or another
         other = _decode_other(encoded)
         transaction = self._other(other.transaction, other.schema_version)
-        return cast("Decision", msgspec.structs.replace(other, transaction=transaction))
+        made: Decision = msgspec.structs.replace(other, transaction=transaction)
+        return made
 
     def stored(self, fields: Mapping[str, Any], version: str) -> Transaction:
         """Return the transaction that has these fields, by their names and as JSON has them.
@@ -98,7 +99,8 @@ class Schema:
         `version` is that of its schema. Raises `msgspec.ValidationError` if it is none.
         """
         if version == self.version:
-            return cast("Transaction", msgspec.convert(fields, self.transaction))
+            found: Transaction = msgspec.convert(fields, self.transaction)
+            return found
         return self._other(fields, version)
 
     def _other(self, fields: Mapping[str, Any], version: str) -> Transaction:
@@ -111,6 +113,10 @@ class Schema:
     def of_role(self, role: Role) -> Callable[[Transaction], Any]:
         """Return a function to the value of the field with a role; to None if there is none."""
         return getter(self.definition.role(role))
+
+    def has_fields_of(self, other: Schema) -> bool:
+        """Whether both have the same fields, so that messages of one are those of the other."""
+        return self.definition.fields == other.definition.fields
 
     def is_flagged(self, transaction: Transaction) -> bool:
         """Whether the sender's own rule has flagged a transaction."""

@@ -101,7 +101,7 @@ def _labelled(found: Read, weight_legit: float, schema: Schema) -> Labelled:
         weight,
         _hours(columns, definition, len(fraud)),
         np.nan_to_num(columns[amount]) if amount else np.zeros(len(fraud)),
-        _drained(columns) if definition.fields == PAYSIM.definition.fields else None,
+        _drained(columns) if schema.has_fields_of(PAYSIM) else None,
         {field: columns[field] for _, field in schema.features.learned},
     )
     order = np.argsort(data.step, kind="stable")
