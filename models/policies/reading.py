@@ -21,7 +21,6 @@ from models.schema.schema import Schema
 MAX_BYTES: Final = 1 << 20
 _TOLD: Final = 50
 _AT: Final = re.compile(r" - at `\$(.*)`$", re.DOTALL)
-_LINE: Final = re.compile(r"at line (\d+), column (\d+)")
 
 
 class PolicyError(Rejected, ValueError):
@@ -43,7 +42,7 @@ def read(content: bytes, schema: Schema) -> PolicyFile:
     except UnicodeDecodeError as exc:
         raise PolicyError([f"the file is not UTF-8: {exc}"]) from exc
     except (msgspec.DecodeError, RecursionError, ValueError) as exc:
-        raise PolicyError([f"the file is not TOML: {_placed(str(exc))}"]) from exc
+        raise PolicyError([f"the file is not TOML: {exc}"]) from exc
     try:
         policy = msgspec.convert(parsed, PolicyFile)
     except msgspec.ValidationError as exc:
@@ -120,7 +119,3 @@ def _worded(message: str, parsed: Any) -> str:
         place = f"rule {name or int(rule[1]) + 1}{place[rule.end() :].replace('.', ': ', 1)}"
     worded = f"{text[0].lower()}{text[1:]}"
     return f"{place}: {worded}" if place else worded
-
-
-def _placed(message: str) -> str:
-    return _LINE.sub(r"line \1, column \2", message)

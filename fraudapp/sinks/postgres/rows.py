@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import datetime, timezone
+from operator import attrgetter
 from typing import Any, Final
 
 import msgspec
@@ -34,6 +35,7 @@ _PAYSIM: Final = {
     "is_flagged_fraud": "isFlaggedFraud",
 }
 """PaySim's field of each column."""
+_paysim: Final = attrgetter(*_PAYSIM.values())
 _ROLES: Final[Mapping[str, Role]] = {
     "type": "kind",
     "amount": "amount",
@@ -78,20 +80,7 @@ class Rows:
     def _columns(self, transaction: Transaction) -> Row:
         if not isinstance(transaction, self._schema.transaction):
             return self._document(transaction)
-        return (
-            transaction.step,
-            transaction.type,
-            transaction.amount,
-            transaction.nameOrig,
-            transaction.oldbalanceOrg,
-            transaction.newbalanceOrig,
-            transaction.nameDest,
-            transaction.oldbalanceDest,
-            transaction.newbalanceDest,
-            transaction.isFraud,
-            transaction.isFlaggedFraud,
-            None,
-        )
+        return (*_paysim(transaction), None)
 
     def _document(self, transaction: Transaction) -> Row:
         # Under an earlier schema, a field of this name may have had another type.
