@@ -14,7 +14,6 @@ import msgspec
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
-from fraudapp.local.processes import free_port
 from models.schema.example import MOMENT
 from models.schema.schema import Schema, named
 from tests.support.chromium import chromium
@@ -80,31 +79,19 @@ log_amount = { log = "amount" }
 present = { one_hot = "present" }
 """
 
-NewWorker = Callable[[str], Worker]
+OfSchema = Callable[[str], Worker]
 
 
 @pytest.fixture
-def new_worker(worker_environment: dict[str, str], tmp_path: Path) -> Iterator[NewWorker]:
+def of_schema(new_worker: Callable[..., Worker], tmp_path: Path) -> OfSchema:
     """Starts a worker for a schema, which trains its model on messages like the examples."""
-    workers = []
 
     def start(schema: str) -> Worker:
         file = tmp_path / "training.jsonl"
         file.write_bytes(b"\n".join(training(named(schema))))
-        environment = worker_environment | {
-            "FRAUD_SCHEMA": schema,
-            "FRAUD_TRAINING_FILE": str(file),
-            "FRAUD_DATA_DIR": str(tmp_path / "data"),
-            "FRAUD_WEB_PORT": str(free_port()),
-        }
-        worker = Worker(environment, tmp_path)
-        workers.append(worker)
-        worker.start()
-        return worker
+        return new_worker(FRAUD_SCHEMA=schema, FRAUD_TRAINING_FILE=str(file))
 
-    yield start
-    for each in workers:
-        each.child.kill()
+    return start
 
 
 def training(schema: Schema) -> Iterator[bytes]:
@@ -148,8 +135,8 @@ def fact(dialog: Locator, name: str) -> Locator:
     return dialog.locator(f"dt:text-is('{name}') + dd")
 
 
-def test_a_card_payment_is_filled_in_sent_and_shown(new_worker: NewWorker) -> None:
-    worker = new_worker("cards")
+def test_a_card_payment_is_filled_in_sent_and_shown(of_schema: OfSchema) -> None:
+    worker = of_schema("cards")
     complaints: list[str] = []
     with chromium() as browser:
         page = opened(browser, worker, complaints)
@@ -199,8 +186,8 @@ def test_a_card_payment_is_filled_in_sent_and_shown(new_worker: NewWorker) -> No
     assert complaints == []
 
 
-def test_a_credit_transfer_is_sent_as_deep_as_its_message_is(new_worker: NewWorker) -> None:
-    worker = new_worker("pacs008")
+def test_a_credit_transfer_is_sent_as_deep_as_its_message_is(of_schema: OfSchema) -> None:
+    worker = of_schema("pacs008")
     complaints: list[str] = []
     with chromium() as browser:
         page = opened(browser, worker, complaints, width=375)
@@ -233,10 +220,10 @@ def test_a_credit_transfer_is_sent_as_deep_as_its_message_is(new_worker: NewWork
     assert (status, decision["transaction"]["amount"]) == (200, 1250.0)
 
 
-def test_a_schema_of_ones_own_has_a_form_of_its_own(new_worker: NewWorker, tmp_path: Path) -> None:
+def test_a_schema_of_ones_own_has_a_form_of_its_own(of_schema: OfSchema, tmp_path: Path) -> None:
     file = tmp_path / "own.toml"
     file.write_text(OWN)
-    worker = new_worker(str(file))
+    worker = of_schema(str(file))
     complaints: list[str] = []
     with chromium() as browser:
         page = opened(browser, worker, complaints)
