@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable, Sequence
+from copy import deepcopy
 from typing import Any, Final, NamedTuple
 
 from models.rules.compiling import Compiler
@@ -19,7 +20,9 @@ from models.rules.scope import SCORE, Scope, kind
 Failed = Callable[[int], None]
 """Is called with the place of a rule that has raised, while its exception is handled."""
 
-_FUNCTION: Final = """
+# Parsed once: while CPython makes a tree, the garbage collector may run code that makes another, as
+# formatting a traceback does, and CPython then fails with a `SystemError`.
+_FUNCTION: Final = ast.parse("""
 def hits(transactions, scores, columns, lists):
     found = []
     append = found.append
@@ -29,15 +32,15 @@ def hits(transactions, scores, columns, lists):
         h = ()
         append(h)
     return found
-"""
+""")
 """Gets local variables for lists, features and fields, and the rules before the call of append."""
-_RULE: Final = """
+_RULE: Final = ast.parse("""
 try:
     if condition:
         h += places
 except Exception:
     failed(place)
-"""
+""").body[0]
 
 
 class Locals(NamedTuple):
@@ -83,7 +86,7 @@ def linked(
 
 def built(rules: Sequence[Rule], names: Locals, scope: Scope) -> ast.Module:
     """Return the syntax tree of the function."""
-    module = ast.parse(_FUNCTION)
+    module = deepcopy(_FUNCTION)
     function: Any = module.body[0]
     loop = function.body[2]
     local = names.all()
@@ -109,7 +112,7 @@ def _loaded(field: str, local: str) -> ast.stmt:
 
 
 def _tried(place: int, rule: Rule, scope: Scope, local: dict[str, str]) -> ast.stmt:
-    tried: Any = ast.parse(_RULE).body[0]
+    tried: Any = deepcopy(_RULE)
     hit: Any = (place,)
     branch, handled = tried.body[0], tried.handlers[0].body[0]
     branch.test = Compiler(scope, local).condition(rule.tree)
