@@ -4,15 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Protocol
+from typing import Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from models.inputs import ValidInput
-from models.policy import Policy
+from models.policies.in_force import InForce
+from models.policies.ruling import Ruled
 from models.records import Decision, Outcome, Reason, Transaction
+from models.schema.features import Matrix
 from models.schema.schema import PAYSIM, Schema
+
+MAX_REASONS: Final = 3
+"""Reasons of a decision, unless more lists and rules have asked for it."""
+MAX_SAID: Final = 10
+"""Reasons of lists and rules in a decision, at most; `hits` has all rules."""
 
 
 class BatchScorer(Protocol):
@@ -22,7 +29,10 @@ class BatchScorer(Protocol):
     def version(self) -> str:
         """The model version that every decision names."""
 
-    def score(self, transactions: Sequence[Transaction]) -> NDArray[np.float64]:
+    def matrix(self, transactions: Sequence[Transaction]) -> Matrix:
+        """Return the features of transactions, as the model sees them."""
+
+    def score_matrix(self, matrix: Matrix) -> NDArray[np.float64]:
         """Return fraud probabilities in 0..1, shape (n,); no row's depends on other rows."""
 
     def explain(
@@ -35,29 +45,26 @@ def decide(
     candidates: Sequence[ValidInput],
     *,
     scorer: BatchScorer,
-    policy: Policy,
+    policy: InForce,
     now: datetime,
     schema: Schema = PAYSIM,
 ) -> list[Decision]:
     """Decide each candidate; the decisions are in the same order.
 
-    Approved transactions get no reasons, since explaining costs more than scoring. Raises
-    `ValueError` if the model has no score for one of the candidates; see `unscored`.
+    Transactions that the model approves get no reasons, since explaining costs more than scoring.
+    Raises `ValueError` if the model has no score for one of the candidates; see `unscored`.
     """
     transactions = [candidate.transaction for candidate in candidates]
     origins = [candidate.input.origin for candidate in candidates]
-    scores = scorer.score(transactions).tolist()
-    flagged = [*map(schema.is_flagged, transactions)]
-    outcomes = [
-        policy.decide(score, flagged_upstream=flag)
-        for flag, score in zip(flagged, scores, strict=True)
-    ]
-    reasons = _reasons(transactions, outcomes, flagged, scorer, schema)
-    model_version, policy_version = scorer.version, policy.version
+    matrix = scorer.matrix(transactions)
+    scores = scorer.score_matrix(matrix).tolist()
+    ruled = policy.rule(transactions, scores, matrix, now)
+    reasons = _reasons(transactions, ruled, scorer, schema)
+    model_version, policy_version, ids = scorer.version, policy.version, policy.ruling.ids
     return [
         Decision(
             transaction_id=transaction.transaction_id,
-            decision=outcome,
+            decision=each.outcome,
             score=score,
             reasons=reasons.get(row, []),
             model_version=model_version,
@@ -68,9 +75,10 @@ def decide(
             offset=origin.offset,
             transaction=transaction,
             schema_version=schema.version,
+            hits=ids(each.hits) if each.hits else [],
         )
-        for row, (transaction, origin, score, outcome) in enumerate(
-            zip(transactions, origins, scores, outcomes, strict=True)
+        for row, (transaction, origin, score, each) in enumerate(
+            zip(transactions, origins, scores, ruled, strict=True)
         )
     ]
 
@@ -79,7 +87,7 @@ def unscored(
     candidates: Sequence[ValidInput],
     *,
     scorer: BatchScorer,
-    policy: Policy,
+    policy: InForce,
     now: datetime,
     schema: Schema = PAYSIM,
 ) -> dict[str, str]:
@@ -95,16 +103,19 @@ def unscored(
 
 def _reasons(
     transactions: Sequence[Transaction],
-    outcomes: Sequence[Outcome],
-    flagged: Sequence[bool],
+    ruled: Sequence[Ruled],
     scorer: BatchScorer,
     schema: Schema,
 ) -> dict[int, list[Reason]]:
-    stopped = [row for row, outcome in enumerate(outcomes) if outcome is not Outcome.APPROVE]
+    """Return the reasons by row: of lists and rules first, then of the sender, then the model's."""
+    said = {row: [*each.reasons[:MAX_SAID]] for row, each in enumerate(ruled) if each.reasons}
+    stopped = [row for row, each in enumerate(ruled) if each.outcome is not Outcome.APPROVE]
     if not stopped:
-        return {}
+        return said
     explained = scorer.explain(transactions, stopped)
-    return {
-        row: [schema.flagged_upstream, *reasons][:3] if flagged[row] else reasons
-        for row, reasons in zip(stopped, explained, strict=True)
-    }
+    for row, reasons in zip(stopped, explained, strict=True):
+        of_policy = said.get(row, [])
+        if schema.is_flagged(transactions[row]):
+            of_policy = [*of_policy, schema.flagged_upstream]
+        said[row] = [*of_policy, *reasons[: max(0, MAX_REASONS - len(of_policy))]]
+    return said

@@ -70,6 +70,8 @@ class Decision(Struct, Generic[T], frozen=True, kw_only=True, omit_defaults=True
     transaction: T
     schema_version: Annotated[str, Meta(max_length=MAX_TEXT_CHARACTERS)] = ""
     """Name and hash of the fields of the transaction; left out for those of PaySim's schema."""
+    hits: list[str] = []
+    """The ids of all rules that hit, those in test too; left out if none did."""
 
 
 class FieldError(Struct, frozen=True):

@@ -54,7 +54,11 @@ class Scorer:
         A row's score does not depend on its neighbours. Raises `ValueError` for numbers and types
         that parsing refuses, and for a score that is not a number.
         """
-        return self.score_matrix(self.features.matrix(transactions))
+        return self.score_matrix(self.matrix(transactions))
+
+    def matrix(self, transactions: Sequence[Transaction]) -> Matrix:
+        """Return the features of transactions, as the model sees them; raises `ValueError`."""
+        return self.features.matrix(transactions)
 
     def score_matrix(self, matrix: Matrix) -> Floats:
         """The same for rows whose features are computed already."""

@@ -16,10 +16,11 @@ Action = Literal["block", "flag", "approve"]
 Mode = Literal["active", "test", "off"]
 """A rule in `test` is evaluated and recorded, and decides nothing."""
 
-NAME: Final = r"^[a-z][a-z0-9_]{0,62}$"
+NAME: Final = r"^[a-z][a-z0-9_]{0,62}$(?!\n)"
 Name = Annotated[str, Meta(pattern=NAME)]
 Probability = Annotated[float, Meta(ge=0, le=1)]
 Text = Annotated[str, Meta(min_length=1, max_length=300)]
+Share = Annotated[float, Meta(gt=0, le=1)]
 
 
 class Rule(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -38,6 +39,8 @@ class Rule(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_d
     """From then on it is off; a rule that approves has to have one."""
     up_to: Annotated[float, Meta(ge=0)] | None = None
     """Of a rule that approves, which has to have one: the largest amount that it is about."""
+    max_share: Share | None = None
+    """Of a rule that blocks: the share of decisions that it may hit, see `Caps.rule_share`."""
 
 
 class Listing(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -52,6 +55,24 @@ class Listing(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omi
     """As those of a rule: a list that approves has to have both."""
 
 
+class Caps(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Shares of all decisions in a window of time above which a policy seems to be a mistake.
+
+    What lists block, or the sender has flagged, is not counted, and is blocked all the same.
+    """
+
+    block_share: Share | None = None
+    """What rules and the model may block. Above it they flag, with the reason `CAPPED`."""
+    rule_share: Share | None = None
+    """What each rule that blocks may hit, unless it has a `max_share`. Above it the rule goes to
+    test by itself."""
+    window_seconds: Annotated[int, Meta(ge=1, le=3_600)] = 60
+    min_decisions: Annotated[int, Meta(ge=1, le=10**9)] = 100
+    """Decisions in the window before shares mean anything."""
+    calm_seconds: Annotated[int, Meta(ge=1, le=7 * 24 * 3_600)] = 300
+    """A cap ends by itself when the share has been below it for so long."""
+
+
 class PolicyFile(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """A whole policy file."""
 
@@ -61,3 +82,6 @@ class PolicyFile(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, 
     rules: Sequence[Rule] = ()
     lists: Mapping[Name, Listing] = {}
     """By the name of the list. Lists that only rules look into need no entry here."""
+    caps: Caps = Caps()
+    model: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{1,128}$(?!\n)")] | None = None
+    """The model version that the thresholds are meant for; workers with another one refuse it."""

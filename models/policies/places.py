@@ -9,7 +9,9 @@ from __future__ import annotations
 import re
 from typing import Final, NamedTuple
 
-_TABLE: Final = re.compile(r"^[ \t]*\[\[?\s*([A-Za-z0-9_.\"' -]+?)\s*\]\]?", re.MULTILINE)
+_TABLE: Final = re.compile(
+    r"^[ \t]*\[\[?[ \t]*([A-Za-z0-9_.\"'-][A-Za-z0-9_.\"' -]*)\]\]?", re.MULTILINE
+)
 _WHEN: Final = re.compile(r"^[ \t]*when[ \t]*=[ \t]*(\"\"\"\n?|'''\n?|\"|')", re.MULTILINE)
 _RULES: Final = "rules"
 
@@ -30,7 +32,7 @@ def conditions(text: str) -> list[Place | None]:
     ends = [*(each.start() for each in tables), len(text)][1:]
     found: list[Place | None] = []
     for table, end in zip(tables, ends, strict=True):
-        if table[1] == _RULES and table[0].lstrip().startswith("[["):
+        if table[1].strip() == _RULES and table[0].lstrip().startswith("[["):
             key = _WHEN.search(text, table.end(), end)
             found.append(_place(text, key.end()) if key else None)
     return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any, Final
 
@@ -12,7 +13,7 @@ from models.errors import Rejected
 from models.policies.definition import Listing, PolicyFile, Rule
 from models.policies.places import Place, conditions, within
 from models.rules.errors import RulesError
-from models.rules.ruleset import RuleSet
+from models.rules.ruleset import MAX_RULES, RuleSet
 from models.rules.scope import Scope
 from models.schema import templates
 from models.schema.definition import Definition
@@ -21,6 +22,9 @@ from models.schema.schema import Schema
 MAX_BYTES: Final = 1 << 20
 _TOLD: Final = 50
 _AT: Final = re.compile(r" - at `\$(.*)`$", re.DOTALL)
+_PART: Final = r"""(?:[A-Za-z0-9_-]+|"[^"\n]*"|'[^'\n]*')"""
+_DEEP: Final = re.compile(rf"(?<![A-Za-z0-9_-])(?:{_PART}[ \t]*\.[ \t]*){{16}}")
+"""Keys of more parts than any policy has; the reader of TOML takes quadratic time for them."""
 
 
 class PolicyError(Rejected, ValueError):
@@ -34,35 +38,52 @@ class PolicyError(Rejected, ValueError):
 
 def read(content: bytes, schema: Schema) -> PolicyFile:
     """Return what a policy file says; raises `PolicyError`."""
+    policy, text = _parsed(content)
+    if problems := [*_problems(policy, schema, conditions(text.replace("\r\n", "\n")))]:
+        raise PolicyError(problems)
+    return policy
+
+
+def check_form(content: bytes) -> None:
+    """Raise `PolicyError` for what is a policy file in no schema at all."""
+    _parsed(content)
+
+
+def _parsed(content: bytes) -> tuple[PolicyFile, str]:
     if len(content) > MAX_BYTES:
         raise PolicyError([f"the file is larger than {MAX_BYTES:,} bytes"])
     try:
         text = content.decode()
-        parsed = msgspec.toml.decode(text)
     except UnicodeDecodeError as exc:
         raise PolicyError([f"the file is not UTF-8: {exc}"]) from exc
+    if _DEEP.search(text):
+        raise PolicyError(["a key has more than 16 parts, and those of a policy have 3 at most"])
+    try:
+        parsed = msgspec.toml.decode(text)
     except (msgspec.DecodeError, RecursionError, ValueError) as exc:
         raise PolicyError([f"the file is not TOML: {exc}"]) from exc
     try:
-        policy = msgspec.convert(parsed, PolicyFile)
+        return msgspec.convert(parsed, PolicyFile), text
     except msgspec.ValidationError as exc:
         raise PolicyError([_worded(str(exc), parsed)]) from exc
-    if problems := [*_problems(policy, schema, conditions(text.replace("\r\n", "\n")))]:
-        raise PolicyError(problems)
-    return policy
 
 
 def _problems(policy: PolicyFile, schema: Schema, places: list[Place | None]) -> Iterator[str]:
     definition = schema.definition
     if policy.flag_at > policy.block_at:
         yield f"flag_at {policy.flag_at:g} is above block_at {policy.block_at:g}"
-    ids = [each.id for each in policy.rules]
-    for id_ in dict.fromkeys(each for each in ids if ids.count(each) > 1):
-        yield f"rules: {ids.count(id_)} have the id {id_}"
+    if len(policy.rules) > MAX_RULES:
+        yield f"rules: a policy has {MAX_RULES} at most, this one {len(policy.rules):,}"
+        return
+    for id_, count in Counter(each.id for each in policy.rules).items():
+        if count > 1:
+            yield f"rules: {count} have the id {id_}"
     for rule in policy.rules:
         yield from (f"rule {rule.id}: {each}" for each in _said(rule, definition))
         if rule.then == "approve":
             yield from (f"rule {rule.id}: {each}" for each in _bounds(rule, definition))
+        if rule.then != "block" and rule.max_share is not None:
+            yield f"rule {rule.id}: max_share is for what blocks"
     for name, listing in policy.lists.items():
         yield from (f"list {name}: {each}" for each in _said(listing, definition))
         yield from (f"list {name}: {each}" for each in _of_list(listing, definition))

@@ -59,7 +59,8 @@ class Schema:
         self._is_flat = is_flat(definition)
         self.parser = Parser(definition, self._tree, self.transaction)
         self.reasons = Reasons(definition)
-        self._flag = self.of_role("upstream_flag")
+        self.flag = self.of_role("upstream_flag")
+        """Returns what the sender's own rule says of a transaction: true if it has flagged it."""
         self.kind, self.amount = self.of_role("kind"), self.of_role("amount")
         self.currency_field = definition.currency()
         """The field that has the currency of the amount; None if the amounts have none."""
@@ -120,7 +121,7 @@ class Schema:
 
     def is_flagged(self, transaction: Transaction) -> bool:
         """Whether the sender's own rule has flagged a transaction."""
-        return bool(self._flag(transaction))
+        return bool(self.flag(transaction))
 
 
 def load(path: Path) -> Schema:

@@ -31,6 +31,7 @@ from fraudapp.sinks.all import Sinks
 from models.deciding import decide
 from models.inputs import Input, Position, ValidInput
 from models.key_hash import key_partitions
+from models.policies.in_force import of_thresholds
 from models.policy import Policy
 from models.records import Decision
 from models.schema.schema import PAYSIM
@@ -47,7 +48,7 @@ Costs = dict[str, float]
 
 def computing(trained: TrainedModel) -> Costs:
     """Microseconds an event of each computing stage, in batches of `BATCH_ROWS` unless said."""
-    scorer, policy = _scorer(trained), Policy()
+    scorer, policy = _scorer(trained), of_thresholds(Policy(), PAYSIM)
     raws = [value for _, value in paysim(20_000)]
     records = [PAYSIM.parser.parse(raw) for raw in raws]
     candidates = _candidates(raws[:BATCH_ROWS])
@@ -93,7 +94,9 @@ async def _storing(own: Namespace, trained: TrainedModel) -> Costs:
     sinks = Sinks(load(own.with_data_folder()))
     scorer, now = _scorer(trained), datetime.now(timezone.utc)
     raws = [value for _, value in paysim(BATCH_ROWS * SAVED_BATCHES)]
-    decisions = decide(_candidates(raws), scorer=scorer, policy=Policy(), now=now)
+    decisions = decide(
+        _candidates(raws), scorer=scorer, policy=of_thresholds(Policy(), PAYSIM), now=now
+    )
     costs: Costs = {}
     for sink in sinks.each:
         await sink.open()

@@ -37,6 +37,7 @@ from fraudapp.sinks.postgres.sink import PostgresSink
 from models.deciding import decide
 from models.drift import EDGES
 from models.inputs import Input, Position, ValidInput
+from models.policies.in_force import of_thresholds
 from models.records import Decision, Transaction
 from tests.servers.topics import create
 from tests.support.decisions import decision
@@ -91,6 +92,7 @@ async def decisions(environment: dict[str, str]) -> list[Decision]:
     await create(settings.broker_url, settings.dead_letters_topic, settings.topic_partitions)
     await ensure(settings)
     scorer = ModelRegistry(settings.model_dir).load_active()
+    policy = of_thresholds(settings.policy, settings.transaction_schema)
     made: list[Decision] = []
     rows = transactions()
     async with AIOKafkaProducer(**client_options(settings)) as producer:
@@ -103,7 +105,7 @@ async def decisions(environment: dict[str, str]) -> list[Decision]:
                     ValidInput(each, Input(None, None, position, position))
                     for each, position in zip(sent, positions, strict=True)
                 ]
-                made += decide(candidates, scorer=scorer, policy=settings.policy, now=moment)
+                made += decide(candidates, scorer=scorer, policy=policy, now=moment)
             for reason, count in (("invalid", 3 + number), ("conflict", 5)):
                 for _ in range(count):
                     await producer.send_and_wait(

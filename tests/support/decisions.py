@@ -40,7 +40,7 @@ def id_in_partition(partition: int, number: int, partitions: int) -> str:
 
 
 decisions = st.builds(
-    lambda each, outcome, score, partition, offset, moment: decision(
+    lambda each, outcome, score, partition, offset, moment, hits: decision(
         each.transaction_id,
         transaction=each,
         decision=outcome,
@@ -48,6 +48,7 @@ decisions = st.builds(
         partition=partition,
         offset=offset,
         decided_at=moment.replace(tzinfo=timezone.utc, fold=0),
+        hits=hits,
     ),
     transactions,
     st.sampled_from(Outcome),
@@ -55,4 +56,5 @@ decisions = st.builds(
     st.integers(0, 100),
     st.integers(0, 2**62),
     st.datetimes(min_value=datetime(2000, 1, 1), max_value=datetime(2100, 1, 1)),
+    st.lists(st.sampled_from(["large", "at_night", "mule_2"]), unique=True),
 )

@@ -75,6 +75,7 @@ class Rows:
             decision.offset,
             *(self._columns(transaction) if self._has_columns else self._document(transaction)),
             decision.schema_version or None,
+            _encode(decision.hits).decode() if decision.hits else None,
         )
 
     def _columns(self, transaction: Transaction) -> Row:
@@ -109,6 +110,7 @@ class Rows:
             offset=row["input_offset"],
             transaction=self._schema.stored(fields, row["schema_version"] or ""),
             schema_version=row["schema_version"] or "",
+            hits=msgspec.convert(row["hits"] or [], list[str]),
         )
 
 

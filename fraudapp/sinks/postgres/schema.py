@@ -53,6 +53,7 @@ class DecisionRow(Base):
     is_flagged_fraud: Mapped[int | None] = mapped_column(SmallInteger)
     transaction: Mapped[dict[str, Any] | None] = mapped_column(JSONB)
     schema_version: Mapped[str | None] = mapped_column(Text)
+    hits: Mapped[list[str] | None] = mapped_column(JSONB)
 
 
 class DailyReportRow(Base):

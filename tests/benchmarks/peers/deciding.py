@@ -12,6 +12,7 @@ from fraudapp.model_registry import ModelRegistry
 from fraudapp.settings import Settings
 from models.deciding import decide
 from models.inputs import Input, Position, ValidInput
+from models.policies.in_force import of_thresholds
 from models.records import Decision, Transaction
 from models.schema.schema import PAYSIM
 
@@ -32,7 +33,7 @@ class Decider:
 
     def __init__(self, settings: Settings) -> None:
         self._scorer = ModelRegistry(settings.model_dir).load_active()
-        self._policy = settings.policy
+        self._policy = of_thresholds(settings.policy, PAYSIM)
 
     def messages(self, records: Iterable[Record]) -> list[Decision]:
         """Decide on raw messages."""

@@ -28,8 +28,9 @@ from fraudapp.settings import load
 from fraudapp.worker import Started
 from models.counts import Counts
 from models.inputs import Position
-from models.policy import Policy
+from models.policies.in_force import of_thresholds
 from models.records import Decision, Reason, Transaction
+from models.schema.schema import PAYSIM
 from tables.decision_counts import OwnCounts, Progress
 from tables.global_table import ByPartition
 from tests.support.decisions import decision, id_in_partition
@@ -67,9 +68,12 @@ class FixedScorer:
     def __init__(self) -> None:
         self.asked: list[list[str]] = []
 
-    def score(self, transactions: Sequence[Transaction]) -> NDArray[np.float64]:
+    def matrix(self, transactions: Sequence[Transaction]) -> Any:
         self.asked.append([each.transaction_id for each in transactions])
         return np.array([self._score(each) for each in transactions], dtype=np.float64)
+
+    def score_matrix(self, matrix: Any) -> NDArray[np.float64]:
+        return cast("NDArray[np.float64]", matrix)
 
     def explain(
         self, transactions: Sequence[Transaction], rows: Sequence[int]
@@ -127,9 +131,16 @@ class Bench:
         self.topic_ids = {self.inputs: "id-1", self.log_topic: "id-2"}
         self.failures: list[BaseException] = []
         """Of the tasks of the completion; a test that expects some clears them."""
+        self.counted: list[Decision] = []
+        """What the pipeline has said that it has decided."""
         self.started = self._started()
         self.pipeline = Pipeline(
-            self.settings, self.started, self.in_flight, self.counts, ended=self.ended
+            self.settings,
+            self.started,
+            self.in_flight,
+            self.counts,
+            decided=self.counted.extend,
+            ended=self.ended,
         )
         self._completing = asyncio.create_task(self.pipeline.completion.run())
         self._delivered: defaultdict[int, int] = defaultdict(int)
@@ -235,7 +246,9 @@ class Bench:
         unused = cast("Any", None)
         return Started(
             scorer=self.scorer,
-            policy=Policy(),
+            control=cast(
+                "Any", SimpleNamespace(in_force=of_thresholds(self.settings.policy, PAYSIM))
+            ),
             waiters=self.waiters,
             producer=cast("Any", self.broker),
             decisions=cast("Any", self.log),

@@ -58,6 +58,7 @@ async def test_a_decision_is_appended_counted_enqueued_and_notified(bench: Bench
     assert bench.table.values[0].offset == 1
     assert bench.listener.notifications == 1
     assert bench.dead_letters() == []
+    assert bench.counted == [*decided.values()]
 
 
 async def test_all_partitions_of_a_batch_are_scored_at_once(bench: Bench) -> None:
@@ -163,7 +164,7 @@ async def test_a_scorer_that_fails_for_all_ends_the_worker(
     def broken(transactions: Any) -> Any:
         raise RuntimeError("broken")
 
-    monkeypatch.setattr(bench.scorer, "score", broken)
+    monkeypatch.setattr(bench.scorer, "matrix", broken)
     bench.put_transactions(A)
     with pytest.raises(RuntimeError, match="broken"):
         await bench.decide(bench.delivered())

@@ -66,7 +66,13 @@ def worker(bench: Bench) -> Worker:
 
 @pytest.fixture
 async def agent(bench: Bench, worker: Worker) -> AsyncIterator[TransactionsAgent]:
-    agent = TransactionsAgent(bench.app, bench.settings, cast("Any", worker), bench.counts)
+    agent = TransactionsAgent(
+        bench.app,
+        bench.settings,
+        cast("Any", worker),
+        bench.counts,
+        decided=bench.counted.extend,
+    )
     yield agent
     for task in agent._tasks:
         task.cancel()
@@ -205,7 +211,7 @@ async def test_a_failed_batch_is_reported_to_the_worker(
     def broken(transactions: Any) -> Any:
         raise RuntimeError("broken")
 
-    monkeypatch.setattr(bench.scorer, "score", broken)
+    monkeypatch.setattr(bench.scorer, "matrix", broken)
     bench.put_transactions(A)
     events = bench.delivered()
     stream.put(events)

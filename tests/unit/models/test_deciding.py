@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, timezone
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 
 from models.deciding import decide, unscored
 from models.deduplication import Deduplicated
+from models.policies.in_force import of_thresholds
 from models.policy import Policy
 from models.records import Outcome, Reason, Transaction
 from models.schema.schema import PAYSIM
@@ -21,13 +23,19 @@ from tests.support.transactions import candidate, transaction
 NOW = datetime(2026, 1, 2, 3, 4, 5, 6, tzinfo=timezone.utc)
 
 
+POLICY = of_thresholds(Policy(), PAYSIM)
+
+
 class AmountScorer:
     """A scorer whose score is the amount."""
 
     version = "amount"
 
-    def score(self, transactions: Sequence[Transaction]) -> NDArray[np.float64]:
+    def matrix(self, transactions: Sequence[Transaction]) -> Any:
         return np.array([each.amount for each in transactions])
+
+    def score_matrix(self, matrix: Any) -> NDArray[np.float64]:
+        return cast("NDArray[np.float64]", matrix)
 
     def explain(
         self, transactions: Sequence[Transaction], rows: Sequence[int]
@@ -41,7 +49,7 @@ def test_each_decision_is_of_its_own_transaction(rows: list[tuple[float, int]]) 
         candidate(transaction(f"t{number}", amount=amount, isFlaggedFraud=flag), number)
         for number, (amount, flag) in enumerate(rows)
     ]
-    decisions = decide(candidates, scorer=AmountScorer(), policy=Policy(), now=NOW)
+    decisions = decide(candidates, scorer=AmountScorer(), policy=POLICY, now=NOW)
     assert [each.transaction for each in decisions] == [each.transaction for each in candidates]
     for number, (decision, (amount, flag)) in enumerate(zip(decisions, rows, strict=True)):
         assert (decision.score, decision.offset, decision.decided_at) == (amount, number, NOW)
@@ -60,7 +68,7 @@ def test_a_score_that_is_not_a_number_stops_the_batch() -> None:
         decide(
             [candidate(transaction(amount=float("nan")))],
             scorer=AmountScorer(),
-            policy=Policy(),
+            policy=POLICY,
             now=NOW,
         )
 
@@ -70,7 +78,7 @@ def test_what_has_no_score_is_rejected_and_the_rest_decided() -> None:
         candidate(transaction(id_, amount=amount), number)
         for number, (id_, amount) in enumerate([("a", 0.1), ("b", float("nan")), ("b", 9.0)])
     )
-    why = unscored([good, bad], scorer=AmountScorer(), policy=Policy(), now=NOW)
+    why = unscored([good, bad], scorer=AmountScorer(), policy=POLICY, now=NOW)
     assert [*why] == ["b"]
     admission = Deduplicated(new=[good, bad], duplicates=[again])
     admission.reject_unscored(why)

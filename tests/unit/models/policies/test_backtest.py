@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
+from itertools import combinations
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.policies.backtest import Comparison, wilson
+from models.policies.comparison import MAX_PAIRS, Comparison
 from models.policies.definition import PolicyFile, Rule
+from models.policies.intervals import wilson
 from models.policies.ruling import Ruled, Ruling
 from models.records import Outcome
 from models.schema.schema import PAYSIM
 
 RULES = [
-    Rule(id=each, when="amount > 0", then="flag", reason="x", owner="o") for each in ("a", "b")
+    Rule(id=each, when="amount > 0", then="flag", reason="x", owner="o") for each in ("a", "b", "c")
 ]
 ROWS = st.tuples(
     st.sampled_from(Outcome),
     st.builds(
         Ruled,
         st.sampled_from(Outcome),
-        st.sampled_from([(), (0,), (1,), (0, 1)]),
+        st.sampled_from([(), (0,), (1,), (0, 1), (1, 2), (0, 1, 2)]),
         st.just(()),
     ),
     st.integers(0, 1_000),
@@ -56,7 +59,23 @@ def test_batches_add_up_to_a_recount(
         hits = [row for row in rows if at in row[1].hits]
         assert (rule.hits, rule.only) == (len(hits), sum(row[1].hits == (at,) for row in hits))
         assert rule.frauds == sum(row[3] for row in hits)
+        assert rule.amount == sum(row[2] for row in hits)
+    together = {
+        (RULES[one].id, RULES[other].id): sum({one, other} <= {*row[1].hits} for row in rows)
+        for one, other in combinations(range(len(RULES)), 2)
+    }
+    assert {each.rules: each.hits for each in found.pairs} == {
+        pair: hits for pair, hits in together.items() if hits
+    }
+    assert [each.hits for each in found.pairs] == sorted(
+        (each.hits for each in found.pairs), reverse=True
+    )
     frauds = sum(row[3] for row in rows)
+    for each in Outcome if frauds else ():
+        before, after = (found.stopped_frauds[when][each.value] for when in ("before", "after"))
+        assert before == sum(row[3] for row in rows if row[0] is each)
+        assert after == sum(row[3] for row in rows if row[1].outcome is each)
+    assert set(found.quality) == ({"before", "after"} if frauds else set())
     assert found.frauds == (frauds or None)
     blocked = sum(row[1].outcome is Outcome.BLOCK for row in rows)
     assert (found.precision("after") is None) == (not frauds or not blocked)
@@ -71,3 +90,25 @@ def test_intervals_are_those_of_wilson(part: int, whole: int, low: float, high: 
     share = wilson(part, whole)
     assert (round(share.low, 3), round(share.high, 3)) == (low, high)
     assert share.value == part / whole
+
+
+def test_only_the_pairs_that_hit_together_most_often_are_told() -> None:
+    rules = [
+        Rule(id=f"r{number}", when="amount > 0", then="flag", reason="x", owner="o")
+        for number in range(6)
+    ]
+    made = Comparison(Ruling(PolicyFile(rules=rules), PAYSIM))
+    ruled = [Ruled(Outcome.FLAG, hits, ()) for hits in [(0, 1, 2, 3, 4, 5), (4, 5), (4, 5), (3, 5)]]
+    made.add([Outcome.FLAG] * 4, ruled, [1.0] * 4, None)
+    pairs = made.result().pairs
+    assert len(pairs) == MAX_PAIRS
+    assert [(each.rules, each.hits) for each in pairs[:3]] == [
+        (("r4", "r5"), 3),
+        (("r3", "r5"), 2),
+        (("r0", "r1"), 1),
+    ]
+
+
+def test_rows_that_do_not_belong_together_are_refused() -> None:
+    with pytest.raises(ValueError, match="different transactions"):
+        comparison().add([Outcome.FLAG], [], [1.0], None)

@@ -127,3 +127,22 @@ def test_a_damaged_policy_is_a_policy_or_refused(data: st.DataObject) -> None:
     to = data.draw(st.integers(at, len(POLICY)))
     with suppress(PolicyError):
         read((POLICY[:at] + data.draw(st.text(max_size=9)) + POLICY[to:]).encode(), PAYSIM)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a" + ".a" * 50_000 + " = 1",
+        "[" + " " * 50_000,
+        "[[" + "rules " * 20_000,
+        ("[[rules]]\n" * 20_000),
+        "".join(f'[[rules]]\nid = "r"\nwhen = "amount > {n}"\n' for n in range(8_000)),
+        "x = " + "[" * 100_000,
+        "x = " + "{a=" * 50_000,
+        '"' * 500_000,
+    ],
+    ids=range(8),
+)
+def test_a_file_that_is_made_to_take_long_is_refused(text: str) -> None:
+    with pytest.raises(PolicyError):
+        read(text.encode(), PAYSIM)

@@ -83,7 +83,7 @@ def test_the_order_is_kept(given: dict[str, Any], expected: Outcome, codes: list
     assert [each.code for each in found.reasons] == codes
 
 
-def test_every_hit_is_recorded_whatever_its_mode() -> None:
+def test_every_hit_is_recorded_unless_the_rule_is_off_or_has_expired() -> None:
     rules = [
         rule("block", id="a", mode="test"),
         rule("flag", id="b", mode="off"),
@@ -91,7 +91,8 @@ def test_every_hit_is_recorded_whatever_its_mode() -> None:
         rule("flag", id="d", expires_at=NOW),
         rule("flag", id="e"),
     ]
-    assert ruled(*rules).hits == (0, 1, 3, 4)
+    ruling = Ruling(PolicyFile(rules=rules), PAYSIM)
+    assert ruling.ids(ruled(*rules).hits) == ["a", "e"]
 
 
 def test_a_rule_that_cannot_be_computed_hits_nothing_and_is_counted() -> None:

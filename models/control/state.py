@@ -1,0 +1,96 @@
+"""What the control log says up to an offset."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable
+from enum import Enum
+from typing import Final, cast
+
+from models.control.caps import Caps
+from models.control.chain import Candidate, Chain
+from models.control.lists import Lists
+from models.control.records import (
+    Approved,
+    CapKey,
+    Capped,
+    ControlRecord,
+    Listed,
+    ListKey,
+    PolicyKey,
+    Proposed,
+    Removed,
+)
+from models.policies.reading import PolicyError, check_form
+
+MAX_PROBLEM: Final = 1_000
+"""Characters that are told of what is wrong with a policy, which may quote any text of it."""
+
+
+def form_problem(proposed: Proposed) -> str | None:
+    """Return why a policy can be none in any schema; None if it can be one."""
+    try:
+        check_form(proposed.text.encode())
+    except PolicyError as exc:
+        return str(exc)[:MAX_PROBLEM]
+    return None
+
+
+class Change(Enum):
+    """What a record has changed."""
+
+    NOTHING = "nothing"
+    LISTS = "lists"
+    POLICY = "policy"
+    CAPS = "caps"
+
+
+class ControlState:
+    """The chain of policies with their caps, and the entries of lists.
+
+    Whether a policy fits the schema of a worker has no part in it, so workers agree
+    on the chain while the schema changes from one to the other.
+    """
+
+    def __init__(self) -> None:
+        self.chain = Chain()
+        self.lists = Lists()
+        self.caps: defaultdict[str, Caps] = defaultdict(Caps)
+        """By the id of a policy."""
+        self.next_offset = 0
+        """Of the control log: all records before it are in here."""
+
+    def apply(
+        self, record: ControlRecord, problem_of: Callable[[Proposed], str | None] = form_problem
+    ) -> Change:
+        """Take the next record of the log in; one that is in here already changes nothing.
+
+        `problem_of` may know what `form_problem` returns, which takes a while for a large policy.
+        """
+        if record.offset < self.next_offset:
+            return Change.NOTHING
+        self.next_offset = record.offset + 1
+        value = record.value
+        match record.key:
+            case ListKey(name=name, value=entry):
+                if isinstance(value, Removed):
+                    self.lists.remove(name, entry, record.offset)
+                else:
+                    self.lists.add(name, entry, cast(Listed, value).expires_at, record.offset)
+                return Change.LISTS
+            case CapKey(policy=policy) as key:
+                known = self.chain.candidates.get(policy)
+                if known is None or not known.number:
+                    return Change.NOTHING
+                changed = self.caps[policy].apply(
+                    key, cast(Capped, value), record.offset, record.written_at
+                )
+                return Change.CAPS if changed else Change.NOTHING
+            case PolicyKey(id=id_):
+                if isinstance(value, Approved):
+                    changed = self.chain.approve(id_, value)
+                else:
+                    proposed = cast(Proposed, value)
+                    candidate = Candidate(id_, proposed, record.offset, record.written_at)
+                    changed = self.chain.propose(candidate, problem_of(proposed))
+                return Change.POLICY if changed else Change.NOTHING

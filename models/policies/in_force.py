@@ -1,0 +1,49 @@
+"""The policy that decides at present: a ruling, with its lists, its caps and its version."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import NamedTuple
+
+from models.policies.definition import PolicyFile
+from models.policies.ruling import NO_CAPS, Begun, Lists, Ruled, Ruling
+from models.policy import Policy
+from models.records import Transaction
+from models.rules.ruleset import NO_LISTS
+from models.schema.features import Matrix
+from models.schema.schema import Schema
+
+
+def _no_lists(now: datetime) -> Lists:
+    return NO_LISTS
+
+
+class InForce(NamedTuple):
+    """All that decides beside the model."""
+
+    ruling: Ruling
+    version: str
+    """Names all of it in every decision; two with one name decide alike."""
+    lists: Callable[[datetime], Lists] = _no_lists
+    """Returns the entries of all lists at a moment: those that `version` names while this is in
+    force, and later ones afterwards."""
+    caps: Begun = NO_CAPS
+
+    def rule(
+        self,
+        transactions: Sequence[Transaction],
+        scores: Sequence[float],
+        matrix: Matrix | None,
+        now: datetime,
+    ) -> list[Ruled]:
+        """See `Ruling.rule`."""
+        return self.ruling.rule(
+            transactions, scores, matrix, lists=self.lists(now), now=now, caps=self.caps
+        )
+
+
+def of_thresholds(thresholds: Policy, schema: Schema) -> InForce:
+    """Return what decides without a policy: thresholds of the settings."""
+    policy = PolicyFile(flag_at=thresholds.flag_at, block_at=thresholds.block_at)
+    return InForce(Ruling(policy, schema), thresholds.version)

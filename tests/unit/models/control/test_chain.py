@@ -1,0 +1,60 @@
+"""What becomes of a policy is told in words, and an approval has to be by somebody else."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from models.control.chain import Candidate, Chain
+from models.control.records import ROOT, Approved, Proposed
+
+
+def candidate(id_: str, parent: str = ROOT, **changes: Any) -> Candidate:
+    proposed = Proposed(**{"parent": parent, "text": "", "author": "ann", **changes})
+    return Candidate(id_, proposed, 0, 0)
+
+
+def test_a_policy_that_is_too_late_says_whose_place_it_was_to_take() -> None:
+    chain = Chain()
+    assert chain.head == ROOT
+    before = candidate("early", "unknown")
+    assert not chain.propose(before, None)
+    assert before.why == "it was to take the place of no version in force, and none was in force"
+    assert chain.propose(candidate("a"), None)
+    assert chain.propose(candidate("b", "a"), None)
+    assert not chain.propose(late := candidate("c", "a"), None)
+    assert (late.fate, late.number) == ("too late", 0)
+    assert late.why == "it was to take the place of version 1, and version 2 was in force"
+
+
+def test_only_somebody_else_approves_and_only_once() -> None:
+    chain = Chain()
+    waiting = candidate("a", needs_approval=True)
+    assert not chain.propose(waiting, None)
+    assert not chain.approve("a", Approved(author="ann"))
+    assert not chain.approve("b", Approved(author="ben"))
+    assert waiting.fate == "waits for approval"
+    assert chain.approve("a", Approved(author="ben", note="fine"))
+    assert not chain.approve("a", Approved(author="cleo"))
+    assert (chain.head, waiting.approved) == ("a", Approved(author="ben", note="fine"))
+
+
+def test_an_approval_of_what_is_refused_or_too_late_changes_nothing() -> None:
+    chain = Chain()
+    chain.propose(bad := candidate("a", needs_approval=True), "it is bad")
+    chain.propose(first := candidate("b", needs_approval=True), None)
+    chain.propose(other := candidate("c", needs_approval=True), None)
+    assert not chain.approve("a", Approved(author="ben"))
+    assert chain.approve("b", Approved(author="ben"))
+    for _ in range(2):
+        assert not chain.approve("c", Approved(author="ben"))
+    assert (bad.fate, bad.why, bad.approved) == ("refused", "it is bad", None)
+    assert (first.fate, other.fate) == ("in the chain", "too late")
+    assert [each.id for each in chain.members] == ["b"]
+
+
+def test_a_second_one_under_an_id_changes_nothing() -> None:
+    chain = Chain()
+    chain.propose(first := candidate("a"), None)
+    assert not chain.propose(candidate("a", "a", text="flag_at = 1"), None)
+    assert chain.members == [first]
+    assert chain.candidates == {"a": first}
