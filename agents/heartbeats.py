@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, Final
 
+from msgspec import UNSET
 from msgspec.structs import replace
 
+from fraudapp.control.caps_watch import CapsWatch
+from fraudapp.control.follower import ControlLog
 from fraudapp.metrics import latency
 from fraudapp.status import WorkerStatus
 from fraudapp.worker import FraudWorker
@@ -23,20 +27,52 @@ REPEAT_AFTER: Final = 5.0
 A worker that was paused may have written over it when the partition was no longer its own.
 """
 
-_COMPARED_FIELDS: Final = ("worker", "cursor", "high_water", "stores", "stored", "unread")
+_COMPARED_FIELDS: Final = (
+    "worker",
+    "cursor",
+    "high_water",
+    "stores",
+    "stored",
+    "unread",
+    "policy_version",
+    "for_caps",
+)
 
 
 class Heartbeats:
     """Writes the heartbeat of a partition when it has changed, and every `REPEAT_AFTER` seconds."""
 
     def __init__(
-        self, worker: FraudWorker, status: WorkerStatus, table: ByPartition[Heartbeat]
+        self,
+        worker: FraudWorker,
+        status: WorkerStatus,
+        table: ByPartition[Heartbeat],
+        caps: CapsWatch,
     ) -> None:
         self._worker = worker
         self._status = status
         self._table = table
+        self._caps = caps
         self._written: dict[int, Heartbeat] = {}
         self._new_heartbeats = NewHeartbeats()
+
+    async def follow_control(self) -> None:
+        """Write heartbeats at once when something else is in force: somebody may wait for it."""
+        control = self._worker.parts().control
+        while True:
+            told = control.in_force.version
+            await control.changed.wait_for(partial(_is_other, control, told))
+            await self.beat()
+
+    def tell_counts(self) -> None:
+        """Tell what this worker counts for caps: the last heartbeat of one partition, repeated."""
+        for partition in self._status.owned():
+            last = self._written.get(partition)
+            found = self._table.get(partition)
+            # What others have written meanwhile may have news, and is left to the next beat.
+            if last and found and (found.worker, found.at) == (last.worker, last.at):
+                self._write(partition, replace(last, **self._of_policy(), at=time.time()))
+                return
 
     async def beat(self) -> None:
         """Write the heartbeat of each partition of this worker.
@@ -89,7 +125,14 @@ class Heartbeats:
             "latency": latency.percentiles(time.monotonic()),
             "stores": {name: SinkStatus(*each) for name, each in self._status.sinks().items()},
             "model_version": started.scorer.version,
-            "policy_version": started.policy.version,
+            **self._of_policy(),
+        }
+
+    def _of_policy(self) -> dict[str, Any]:
+        own = self._caps.own()
+        return {
+            "policy_version": self._worker.parts().control.in_force.version,
+            "for_caps": UNSET if own is None else own,
         }
 
     def _write(self, partition: int, heartbeat: Heartbeat) -> None:
@@ -102,3 +145,7 @@ class Heartbeats:
         if old is None or new.at - old.at >= REPEAT_AFTER:
             return True
         return any(getattr(old, name) != getattr(new, name) for name in _COMPARED_FIELDS)
+
+
+def _is_other(control: ControlLog, version: str) -> bool:
+    return control.in_force.version != version

@@ -70,14 +70,21 @@ class Pipeline:
         in_flight: InFlight,
         counts: OwnCounts,
         *,
+        decided: Callable[[Sequence[Decision]], None],
         ended: Callable[[asyncio.Task[Any]], None],
     ) -> None:
-        """`ended` is called with each task of the completion when it ends."""
+        """Return a pipeline without batches.
+
+        `decided` is called with the decisions of each batch, before they are appended and before
+        what is in force can change. `ended` is called with each task of the completion when it
+        ends.
+        """
         self._settings = settings
         self._worker = started
         self._log = started.decisions
         self._in_flight = in_flight
         self._counts = counts
+        self._decided = decided
         self.completion = Completion(self._complete_unless_interrupted, ended=ended)
 
     def is_ready(self, partition: int) -> bool:
@@ -111,9 +118,11 @@ class Pipeline:
             batch_messages.observe(sum(len(part.records) for part in parts))
         if any(part.deduplicated.new for part in parts):
             with stage("score"):
-                decisions = iter(self._score(parts))
+                decisions = self._score(parts)
+            self._decided(decisions)
+            left = iter(decisions)
             for part in parts:
-                part.decisions = [next(decisions) for _ in part.deduplicated.new]
+                part.decisions = [next(left) for _ in part.deduplicated.new]
         return parts
 
     async def _deduplicate(self, batch: Sequence[Events]) -> list[PartitionBatch]:
@@ -176,7 +185,7 @@ class Pipeline:
 
     def _score(self, parts: Sequence[PartitionBatch]) -> list[Decision]:
         """Decide all new inputs; those that the model cannot score are rejected."""
-        how: Any = {"scorer": self._worker.scorer, "policy": self._worker.policy}
+        how: Any = {"scorer": self._worker.scorer, "policy": self._worker.control.in_force}
         how |= {"now": datetime.now(timezone.utc), "schema": self._settings.transaction_schema}
         new = [each for part in parts for each in part.deduplicated.new]
         try:

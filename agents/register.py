@@ -1,9 +1,12 @@
-"""Registers the agent, and the timers beside it, with the app."""
+"""Registers the agent, and the timers and tasks beside it, with the app."""
 
 from __future__ import annotations
 
+from agents.caps import Caps
 from agents.heartbeats import HEARTBEAT_INTERVAL, Heartbeats
 from agents.transactions import TransactionsAgent
+from fraudapp.control.caps_watch import CapsWatch
+from fraudapp.control.writer import ControlWriter
 from fraudapp.faust_app import FraudApp
 from fraudapp.settings import Settings
 from fraudapp.status import WorkerStatus
@@ -15,6 +18,19 @@ from tables.decision_counts import OwnCounts
 def register(
     app: FraudApp, settings: Settings, worker: FraudWorker, status: WorkerStatus, tables: Tables
 ) -> None:
-    """Register the agent, and the timer of its heartbeats."""
-    TransactionsAgent(app, settings, worker, OwnCounts(tables.counts)).register()
-    app.timer(HEARTBEAT_INTERVAL)(Heartbeats(worker, status, tables.heartbeats).beat)
+    """Register the agent, its heartbeats, and what has caps begin and end."""
+
+    def writer() -> ControlWriter:
+        started = worker.parts()
+        control = started.control
+        return ControlWriter(
+            settings, started.producer, control.known, control.read_to, control.end
+        )
+
+    watch = CapsWatch(status.name, lambda: worker.parts().control, writer)
+    counts = OwnCounts(tables.counts)
+    TransactionsAgent(app, settings, worker, counts, decided=watch.count).register()
+    heartbeats = Heartbeats(worker, status, tables.heartbeats, watch)
+    app.timer(HEARTBEAT_INTERVAL)(heartbeats.beat)
+    app.task(heartbeats.follow_control)
+    app.task(Caps(worker, status, tables.heartbeats, watch, heartbeats).follow)

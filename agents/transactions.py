@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Sequence
 from typing import Any, Final, cast
 
 from faust import App
@@ -19,6 +20,7 @@ from fraudapp.kafka.record_batch import RawSchema
 from fraudapp.metrics import lost_messages
 from fraudapp.settings import Settings
 from fraudapp.worker import FraudWorker
+from models.records import Decision
 from tables.decision_counts import OwnCounts
 
 REFRESH_INTERVAL: Final = 5.0
@@ -29,12 +31,20 @@ class TransactionsAgent:
     """Hands record batches to the queue of their partition, from which batches are made."""
 
     def __init__(
-        self, app: App, settings: Settings, worker: FraudWorker, counts: OwnCounts
+        self,
+        app: App,
+        settings: Settings,
+        worker: FraudWorker,
+        counts: OwnCounts,
+        *,
+        decided: Callable[[Sequence[Decision]], None],
     ) -> None:
+        """`decided` is called with the decisions of each batch: see `Pipeline`."""
         self._app = app
         self._settings = settings
         self._worker = worker
         self._counts = counts
+        self._decided = decided
         self._tasks: list[asyncio.Task[None]] = []
 
     def register(self) -> None:
@@ -56,7 +66,12 @@ class TransactionsAgent:
         consumer = cast(SafeConsumer, self._app.consumer)
         started, in_flight = self._worker.parts(), InFlight(self._app, consumer)
         pipeline = Pipeline(
-            self._settings, started, in_flight, self._counts, ended=self._worker.ended
+            self._settings,
+            started,
+            in_flight,
+            self._counts,
+            decided=self._decided,
+            ended=self._worker.ended,
         )
         self._run(pipeline.completion.run())
         decided = self._queues(pipeline)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+from base64 import b64decode
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Literal
@@ -31,6 +32,8 @@ from models.schema.schema import PAYSIM, Schema, named
 __all__ = ["SECRETS", "Settings", "SettingsError", "described", "load", "unknown_variables"]
 
 _HOST_NAME = re.compile(r"(\*\.)?[a-z0-9_-]+(\.[a-z0-9_-]+)*", re.IGNORECASE)
+_WEBHOOK_EVENTS = ("blocked", "capped", "policy")
+_WEBHOOK_PREFIX = "whsec_"
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
@@ -80,6 +83,34 @@ def _hosts(text: str) -> str:
                 "fraud.example.com,*.fraud.svc"
             )
     return text
+
+
+def _webhook_key(text: SecretStr) -> bytes:
+    """Return the key in a secret of Standard Webhooks; raises `ValueError`."""
+    given = text.get_secret_value().strip()
+    encoded = given.removeprefix(_WEBHOOK_PREFIX)
+    try:
+        key = b64decode(encoded, validate=True) if encoded != given else b""
+    except ValueError:
+        key = b""
+    if not 24 <= len(key) <= 64:
+        raise ValueError(
+            "write whsec_ and 24 to 64 random bytes in base64, such as the output of "
+            'echo "whsec_$(openssl rand -base64 32)"'
+        )
+    return key
+
+
+def _signing(text: SecretStr) -> SecretStr:
+    _webhook_key(text)
+    return text
+
+
+def _events(text: str) -> str:
+    names = [name.strip() for name in text.split(",")]
+    if not set(names) <= set(_WEBHOOK_EVENTS) or len(set(names)) < len(names):
+        raise ValueError(f"write any of {', '.join(_WEBHOOK_EVENTS)}, separated by commas")
+    return ",".join(names)
 
 
 def _readable(path: Path) -> Path:
@@ -144,6 +175,8 @@ class Settings(BaseSettings):
     """Where decisions go, keyed by transaction id."""
     dead_letters_topic: Topic = "dead-letters"
     """Where rejected messages go, as they were."""
+    control_topic: Topic = "control"
+    """Where policies, lists and caps are, which every worker reads before it decides."""
     topic_partitions: Annotated[int, Field(ge=1, le=10_000)] = 4
     """Partitions of `decisions`, and of other topics which the worker creates; chosen once."""
     topic_replicas: Annotated[int, Field(ge=1, le=100)] = 1
@@ -170,6 +203,9 @@ class Settings(BaseSettings):
 
     A worker without time to spare waits up to a fifth of it from one fetch to the next.
     """
+
+    policy_approval: bool = False
+    """Whether a policy comes in force only once somebody else than its author has approved it."""
 
     # Model
     model_kind: Literal["gradient_boosting", "logistic"] = "gradient_boosting"
@@ -220,6 +256,14 @@ class Settings(BaseSettings):
     s3_secret_access_key: Secret | None = None
     """Goes with the access key."""
 
+    # Webhooks
+    webhook_url: Annotated[SecretStr, _address(addresses.webhook)] | None = None
+    """Where blocked transactions and changes of policies are told; unset: nowhere."""
+    webhook_secret: Annotated[SecretStr, AfterValidator(_signing)] | None = None
+    """Signs them, as in Standard Webhooks: `whsec_` and 24 to 64 bytes in base64."""
+    webhook_events: Annotated[str, AfterValidator(_events)] = ",".join(_WEBHOOK_EVENTS)
+    """What is told, any of these: decisions BLOCK; caps that begin or end; policies in force."""
+
     # This worker
     data_dir: Path = Path(".fraudapp")
     """Folder of models, RocksDB tables and the local archive; one for each worker."""
@@ -236,9 +280,9 @@ class Settings(BaseSettings):
     max_body_bytes: Annotated[int, Field(ge=1_024, le=100_000_000)] = 2_000_000
     """Largest HTTP request body, bytes."""
     api_keys: Annotated[SecretStr, AfterValidator(_keys)] = SecretStr("")
-    """Keys of the HTTP API: `NAME:SCOPES:SECRET,...`, scopes `read`, `write`, `read+write`.
+    """Keys of the HTTP API: `NAME:SCOPES:SECRET,...`, scopes joined by `+`.
 
-    Secrets have 16 characters or more.
+    Scopes are `read`, `write`, `author` and `approve`. Secrets have 16 characters or more.
     """
     api_keys_file: Path | None = None
     """File of the keys instead, separated by commas or line ends; read again when it changes."""
@@ -262,6 +306,10 @@ class Settings(BaseSettings):
                 "FRAUD_S3_ACCESS_KEY_ID and FRAUD_S3_SECRET_ACCESS_KEY go together: "
                 "set both or none"
             )
+        if (self.webhook_url is None) != (self.webhook_secret is None):
+            raise ValueError(
+                "FRAUD_WEBHOOK_URL and FRAUD_WEBHOOK_SECRET go together: set both or none"
+            )
         if problem := self._conflict():
             raise ValueError(problem)
         if self.broker_heartbeat_interval * 3 > self.broker_session_timeout:
@@ -275,7 +323,12 @@ class Settings(BaseSettings):
         """Return which settings of topics or connections contradict each other, if any do."""
         topics = {
             environment.variable(name): getattr(self, name)
-            for name in ("transactions_topic", "decisions_topic", "dead_letters_topic")
+            for name in (
+                "transactions_topic",
+                "decisions_topic",
+                "dead_letters_topic",
+                "control_topic",
+            )
         }
         if same := clash(self.app_id, topics):
             return same
@@ -335,6 +388,16 @@ class Settings(BaseSettings):
     def hosts(self) -> list[str]:
         """The host names that are allowed besides `localhost` and addresses, in lower case."""
         return [name.strip().lower() for name in (self.web_hosts or "").split(",") if name]
+
+    @property
+    def webhook_key(self) -> bytes:
+        """The key that signs webhooks; empty if there are none."""
+        return _webhook_key(self.webhook_secret) if self.webhook_secret else b""
+
+    @property
+    def webhook_kinds(self) -> frozenset[str]:
+        """What webhooks tell: any of `blocked`, `capped` and `policy`."""
+        return frozenset(self.webhook_events.split(","))
 
     @property
     def web_host(self) -> str:

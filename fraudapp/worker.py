@@ -18,6 +18,7 @@ from faust import App
 from faust.exceptions import ConsumerNotStarted
 from mode import Service
 
+from fraudapp.control.follower import ControlLog
 from fraudapp.decisions.batch import encode
 from fraudapp.decisions.index import INDEX_FAILED
 from fraudapp.decisions.listener import DecisionListener
@@ -43,11 +44,11 @@ from fraudapp.sinks.progress import Progress
 from fraudapp.sinks.retention import Retention
 from fraudapp.sinks.writer import SinkWriter
 from fraudapp.takeover import Assignment, Takeover
+from fraudapp.webhooks.service import Webhooks, webhooks_of
 from models.deciding import BatchScorer
 from models.errors import NeedsOperator
 from models.inputs import Input, Position, Rejection
 from models.key_hash import key_partitions
-from models.policy import Policy
 from models.records import Decision
 
 log = logging.getLogger(__name__)
@@ -79,7 +80,7 @@ class Started:
     """The parts of a worker that has started; sinks may be down then, as at any time."""
 
     scorer: BatchScorer
-    policy: Policy
+    control: ControlLog
     waiters: DecisionWaiters
     producer: BatchProducer
     decisions: DecisionLog
@@ -93,6 +94,8 @@ class Started:
     readability: ReadabilityProbe
     assignment_settled: Callable[[], Awaitable[None]]
     """See `Takeover.settled`."""
+    webhooks: Webhooks | None = None
+    """None without a receiver."""
 
 
 class FraudWorker(Service):
@@ -199,10 +202,12 @@ class FraudWorker(Service):
         consumer = cast(SafeConsumer, self.app.consumer)
         return [
             *started.readability.troubles(),
+            *started.control.troubles(),
             *consumer.troubles(),
             *started.listener.troubles(),
             *started.progress.troubles(),
             *chain.from_iterable(writer.troubles() for writer in started.sink_writers),
+            *(started.webhooks.troubles() if started.webhooks else ()),
             *started.producer.troubles(),
         ]
 
@@ -242,7 +247,7 @@ class FraudWorker(Service):
         refused = partial(_dead_letter, settings, producer)
         started = Started(
             scorer=scorer,
-            policy=settings.policy,
+            control=ControlLog(settings, scorer.version),
             waiters=self.waiters,
             producer=producer,
             decisions=decisions,
@@ -257,6 +262,7 @@ class FraudWorker(Service):
             topics=TopicWatch(settings, producer, self.end),
             readability=ReadabilityProbe(settings, self._to_be_read),
             assignment_settled=self.takeover.settled,
+            webhooks=webhooks_of(settings),
         )
         await self._start_services(started)
         self._parts = started
@@ -279,12 +285,14 @@ class FraudWorker(Service):
             drops=lambda: 0 in self.assignment.partitions,
         )
         self._services = [
+            started.control,  # first: no decision is made before its end was read
             *started.sink_writers,
             started.listener,
             started.log_queries,
             retention,
             started.topics,
             started.readability,
+            *filter(None, [started.webhooks]),
             started.progress,  # stopped last, since sink writers write to it when they stop
         ]
         for service in self._services:
@@ -306,13 +314,14 @@ class FraudWorker(Service):
         await asyncio.gather(*(_assign(writer, partitions) for writer in started.sink_writers))
 
     def _to_be_read(self) -> Iterable[TopicPartition]:
-        """Yield all partitions that this worker reads: log, progress, and those of its assignment.
+        """Yield all partitions that this worker reads: three topics, and those of its assignment.
 
         The assignment has partitions of the transactions topic and of changelogs.
         """
         topic, count = self.settings.decisions_topic, self.settings.topic_partitions
         yield from (TopicPartition(topic, partition) for partition in range(count))
         yield TopicPartition(self.settings.progress_topic, 0)
+        yield TopicPartition(self.settings.control_topic, 0)
         with suppress(ConsumerNotStarted):
             yield from (TopicPartition(*each) for each in self.app.consumer.assignment())
 

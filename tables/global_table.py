@@ -150,6 +150,8 @@ class DeliveredTable(GlobalTable):
             del self._in_flight[partition]
             if message.exception() is None:
                 self._acknowledged[partition] = change
+                if self._newest[partition] is not change and not self.should_stop:
+                    self._send(partition)  # it was written while this one was in flight
 
         message.add_done_callback(ended)
         return message

@@ -6,12 +6,16 @@ Heartbeats may be a second late; the counts of `decision_counts` are exact after
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from faust import App
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType
 
 from fraudapp.settings import Settings
 from models.activity import Activity
+from models.control.versions import Version
 from models.counts import Count
+from models.policies.shares import Counts
 from tables.global_table import ByPartition
 
 
@@ -48,6 +52,29 @@ class Heartbeat(Struct, frozen=True):
     above zero, the values about the partition itself come from the previous owner."""
     unread_seconds: float | None = None
     """Estimated time for reading them, in seconds; None if not known yet."""
+    for_caps: Counts | UnsetType = UNSET
+    """What the worker has decided in the window of the policy's caps; left out without caps."""
+
+
+def for_caps(heartbeats: Iterable[Heartbeat], policy_version: str, *, but: str) -> list[Counts]:
+    """Return the last counts of each worker but one that has the same policy in force.
+
+    For as long as nobody else owns its partitions, a worker that is gone has its last counts.
+    """
+    policy, newest = _number(policy_version), dict[str, Heartbeat]()
+    for each in heartbeats:
+        if each.worker != but and (each.worker not in newest or newest[each.worker].at < each.at):
+            newest[each.worker] = each
+    return [
+        each.for_caps
+        for each in newest.values()
+        if each.for_caps is not UNSET and _number(each.policy_version) == policy
+    ]
+
+
+def _number(version: str) -> int:
+    found = Version.of(version)
+    return found.number if found else 0
 
 
 def new_table(app: App, settings: Settings) -> ByPartition[Heartbeat]:

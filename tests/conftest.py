@@ -177,6 +177,7 @@ def topics_of(name: str) -> dict[str, str]:
         "FRAUD_TRANSACTIONS_TOPIC": f"{name}-transactions",
         "FRAUD_DECISIONS_TOPIC": f"{name}-decisions",
         "FRAUD_DEAD_LETTERS_TOPIC": f"{name}-dead-letters",
+        "FRAUD_CONTROL_TOPIC": f"{name}-control",
     }
 
 

@@ -20,6 +20,7 @@ POSTGRES: Final = (
     "or postgresql+asyncpg://USER@/DATABASE?host=/run/postgresql"
 )
 ENDPOINT: Final = "https://HOST:9000"
+WEBHOOK: Final = "https://HOST/PATH"
 ARCHIVE: Final = "s3://BUCKET/PREFIX or file:///FOLDER"
 _ESCAPES: Final = (
     "in user and password, write special characters as %XX: @ is %40, : %3A, / %2F, # %23, ? %3F, "
@@ -115,6 +116,19 @@ def endpoint(text: str) -> str:
     if not name.startswith("[") and not all(map(_S3_LABEL.fullmatch, name.split("."))):
         raise ValueError(f"S3's client takes a host of letters, digits and hyphens: {ENDPOINT}")
     return _joined(url.scheme, "", url.hosts, url.path.rstrip("/"), [])
+
+
+def webhook(text: str) -> str:
+    """Return the URL of a receiver of webhooks; raises `ValueError`."""
+    url = _split(text, ("http", "https"), WEBHOOK)
+    if url.login:
+        raise ValueError(
+            "it takes no user and password: receivers know the sender by FRAUD_WEBHOOK_SECRET; "
+            f"write {WEBHOOK}"
+        )
+    if len(url.hosts) != 1:
+        raise ValueError(f"name one host: {WEBHOOK}")
+    return _joined(url.scheme, "", url.hosts, url.path or "/", url.query)
 
 
 def archive(text: str) -> str:

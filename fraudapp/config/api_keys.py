@@ -1,4 +1,4 @@
-"""API keys: who may read and who may write over HTTP."""
+"""API keys: who may read, send transactions, change policies and approve them over HTTP."""
 
 from __future__ import annotations
 
@@ -8,13 +8,18 @@ import re
 from dataclasses import dataclass, field
 from typing import Final
 
-SCOPES: Final = ("read", "write")
+SCOPES: Final = ("read", "write", "author", "approve")
+"""What keys can open: to read; to send transactions; to change policies and lists; to approve the
+policies of others."""
 _NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _SECRET: Final = re.compile(r"[\x21-\x7e]+")
 _COMMENT: Final = re.compile(r"^[ \t]*#.*$", re.MULTILINE)
 MIN_SECRET_CHARACTERS: Final = 16
 """Characters; that many random letters and digits hold 95 bits."""
-_FORM: Final = "write NAME:SCOPES:SECRET,NAME:SCOPES:SECRET with scopes read, write or read+write"
+_FORM: Final = (
+    "write NAME:SCOPES:SECRET,NAME:SCOPES:SECRET with one or more of the scopes "
+    f"{', '.join(SCOPES)}, joined by +"
+)
 
 
 @dataclass(frozen=True)

@@ -33,6 +33,10 @@ SMALLEST_LIMIT: Final = 16_384
 """Bytes that the decisions topic has to take in a batch: more than the largest decision has."""
 
 
+MAX_CONTROL_BYTES: Final = 4 << 20
+"""Bytes of a record of the control topic: a policy of 1 MiB, of which JSON escapes much."""
+
+
 class Demand(NamedTuple):
     """The value that one configuration option of a topic needs."""
 
@@ -50,11 +54,17 @@ class Demand(NamedTuple):
 
 def demands(settings: Settings) -> list[Demand]:
     """Return what the topics of the application need, whether they exist or not."""
-    written = (settings.decisions_topic, settings.dead_letters_topic, settings.progress_topic)
+    written = (
+        settings.decisions_topic,
+        settings.dead_letters_topic,
+        settings.progress_topic,
+        settings.control_topic,
+    )
     return [
         *_of_decisions(settings.decisions_topic),
         *_of_dead_letters(settings.dead_letters_topic, max_dead_letter_bytes(settings)),
         *_of_transactions(settings.transactions_topic, settings.max_message_bytes),
+        *_of_control(settings.control_topic),
         *map(_broker_timestamps, written),
         *map(_compacted, changelogs(settings)),
     ]
@@ -127,6 +137,30 @@ def _of_transactions(topic: str, max_bytes: int) -> list[Demand]:
             _at_most(max_bytes),
             str(max_bytes),
             "larger messages than FRAUD_MAX_MESSAGE_BYTES may be cut when they are rejected",
+            False,
+        ),
+    ]
+
+
+def _of_control(topic: str) -> list[Demand]:
+    forgotten = "what is deleted from it is no longer in force, and cannot be shown any more"
+    return [
+        Demand(
+            topic,
+            "cleanup.policy",
+            lambda policy: policy in ("", "delete"),
+            "delete",
+            "compaction would keep the last of several policies under a key, and no list as it was",
+            True,
+        ),
+        Demand(topic, "retention.ms", _unlimited, "-1", forgotten, True),
+        Demand(topic, "retention.bytes", _unlimited, "-1", forgotten, True),
+        Demand(
+            topic,
+            "max.message.bytes",
+            _at_least(MAX_CONTROL_BYTES),
+            str(MAX_CONTROL_BYTES),
+            "large policies cannot be written to it",
             False,
         ),
     ]

@@ -23,8 +23,9 @@ class TopicWatch(Service):
     """Reports, once, that the transactions topic has new partitions, which no worker reads yet.
 
     Faust's client learns of them minutes later, each worker at another time. Only after a restart
-    of all workers is it certain that each of them knows the new number. If the transactions topic
-    or the decisions topic is made anew, the worker has to end: its offsets are of the old topic.
+    of all workers is it certain that each of them knows the new number. If the transactions topic,
+    the decisions topic or the control topic is made anew, the worker has to end: its offsets are of
+    the old topic.
     """
 
     def __init__(
@@ -39,12 +40,16 @@ class TopicWatch(Service):
         self.partitions = 0
         """Number of partitions of the transactions topic when this worker started."""
         self.ids: dict[str, str] = {}
-        """Ids of both topics when this worker started, "" where the broker has none."""
+        """Ids of these topics when this worker started, "" where the broker has none."""
         super().__init__()
 
     async def on_start(self) -> None:
         """Note the ids and the number of partitions; raises `KafkaError`."""
-        topics = {self._settings.transactions_topic, self._settings.decisions_topic}
+        topics = {
+            self._settings.transactions_topic,
+            self._settings.decisions_topic,
+            self._settings.control_topic,
+        }
         self.ids = await self._producer.topic_ids(topics, wait=True)
         self.partitions = await self._producer.partitions(self._settings.transactions_topic)
 

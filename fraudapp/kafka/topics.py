@@ -12,7 +12,13 @@ from faust.types import TP
 
 from fraudapp.kafka.clients import check_access, client_options, end_offsets
 from fraudapp.kafka.producer import max_dead_letter_bytes
-from fraudapp.kafka.topic_configs import BROKERS_CLOCK, KEPT_WHOLE, LATEST_KEPT, misfits
+from fraudapp.kafka.topic_configs import (
+    BROKERS_CLOCK,
+    KEPT_WHOLE,
+    LATEST_KEPT,
+    MAX_CONTROL_BYTES,
+    misfits,
+)
 from fraudapp.operation import reason_of
 from fraudapp.retry import retry_forever
 from fraudapp.settings import Settings
@@ -156,11 +162,17 @@ def _definitions(settings: Settings) -> list[NewTopic]:
             **BROKERS_CLOCK,
         },
         settings.progress_topic: {**LATEST_KEPT, **BROKERS_CLOCK},
+        settings.control_topic: {
+            "max.message.bytes": MAX_CONTROL_BYTES,
+            **KEPT_WHOLE,
+            **BROKERS_CLOCK,
+        },
     }
+    of_one_partition = (settings.progress_topic, settings.control_topic)
     return [
         NewTopic(
             name=name,
-            num_partitions=1 if name == settings.progress_topic else settings.topic_partitions,
+            num_partitions=1 if name in of_one_partition else settings.topic_partitions,
             replication_factor=settings.topic_replicas,
             topic_configs={option: str(value) for option, value in configuration.items()},
         )

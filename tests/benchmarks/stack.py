@@ -144,6 +144,7 @@ def namespace(stack: Stack, transactions: str, partitions: int) -> Iterator[Name
         "FRAUD_TRANSACTIONS_TOPIC": transactions,
         "FRAUD_DECISIONS_TOPIC": f"{name}-decisions",
         "FRAUD_DEAD_LETTERS_TOPIC": f"{name}-dead-letters",
+        "FRAUD_CONTROL_TOPIC": f"{name}-control",
         "FRAUD_TOPIC_PARTITIONS": str(partitions),
         "FRAUD_POSTGRES_URL": stack.postgres.url_of(name),
         "FRAUD_REDIS_URL": stack.redis.url,

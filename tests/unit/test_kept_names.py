@@ -36,7 +36,7 @@ STAGES = ("ledger", "read", "admit", "score", "append", "reject", "count")
 """Values of the label of `fraud_stage_seconds`, by which dashboards select."""
 HEARTBEAT = """
     worker at cursor high_water latency stores model_version policy_version activity stored unread
-    unread_seconds
+    unread_seconds for_caps
 """
 """Keys in a changelog that workers of both versions read during a rolling upgrade."""
 PARTITION = ["number", "worker", "offset", "lag", "unread", "unread_seconds"]

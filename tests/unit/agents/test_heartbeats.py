@@ -9,12 +9,14 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+from msgspec import UNSET, json
 from msgspec.structs import replace
 
 from agents.heartbeats import HEARTBEAT_INTERVAL, REPEAT_AFTER, Heartbeats
 from fraudapp.decisions.batch import Batch
 from fraudapp.decisions.log import Unread
 from fraudapp.metrics import SinkState
+from models.policies.shares import Counts
 from tables.heartbeats import Heartbeat, SinkStatus
 from tests.support.decisions import decision
 from tests.support.memory import MemoryTable
@@ -43,8 +45,11 @@ class Pulse:
             sinks=lambda: self.sinks,
             high_waters=lambda of: {each: self.high_waters[each] for each in of},
         )
+        self.counts: Counts | None = None
+        """What the worker counts for caps."""
+        caps = SimpleNamespace(own=lambda: self.counts)
         self._heartbeats = Heartbeats(
-            cast("Any", worker), cast("Any", status), cast("Any", self.table)
+            cast("Any", worker), cast("Any", status), cast("Any", self.table), cast("Any", caps)
         )
 
     async def own(self, *partitions: int) -> None:
@@ -57,6 +62,12 @@ class Pulse:
         index = await self.bench.log.ready(partition, 1)
         batch = Batch([decision(transaction_id)])
         assert await self.bench.log.append(partition, batch, index.next_offset)
+
+    def tell_counts(self) -> list[int]:
+        """Return in the heartbeats of which partitions counts were told."""
+        before = len(self.table.written)
+        self._heartbeats.tell_counts()
+        return [partition for partition, _ in self.table.written[before:]]
 
     async def beat(self, after: float = HEARTBEAT_INTERVAL) -> list[int]:
         """Return of which partitions a heartbeat was written."""
@@ -93,7 +104,7 @@ async def test_a_heartbeat_has_the_state_of_a_partition_and_of_its_owner(pulse: 
         latency={},
         stores={"redis": SinkStatus(3, True)},
         model_version="fixed",
-        policy_version=pulse.bench.started.policy.version,
+        policy_version=pulse.bench.started.control.in_force.version,
         activity=index.activity,
         stored=1,
     )
@@ -184,3 +195,49 @@ async def test_while_an_index_is_read_the_heartbeat_has_the_records_left(pulse: 
     assert await pulse.beat() == [0]
     pulse.bench.log.left = {}
     assert await pulse.beat(REPEAT_AFTER) == []
+
+
+async def test_without_caps_a_heartbeat_says_nothing_of_counts(pulse: Pulse) -> None:
+    await pulse.own(0)
+    await pulse.beat()
+    assert pulse.table.values[0].for_caps is UNSET
+    assert b"for_caps" not in json.encode(pulse.table.values[0])
+    assert pulse.tell_counts() == []
+
+
+async def test_counts_for_caps_are_told_with_every_beat_that_changes_them(pulse: Pulse) -> None:
+    pulse.counts = Counts(10, {"": 3})
+    await pulse.own(0, 1)
+    assert await pulse.beat() == [0, 1]
+    assert [each.for_caps for each in pulse.table.values.values()] == [pulse.counts] * 2
+    pulse.counts = Counts(11, {"": 3})
+    assert await pulse.beat() == [0, 1]
+    pulse.counts = None
+    assert await pulse.beat() == [0, 1]
+    assert pulse.table.values[1].for_caps is UNSET
+
+
+async def test_counts_are_told_between_beats_by_one_heartbeat_with_nothing_else_new(
+    pulse: Pulse,
+) -> None:
+    await pulse.own(0, 1)
+    await pulse.beat()
+    before = pulse.table.values[0]
+    pulse.high_waters[0] += 1
+    pulse.counts = Counts(10, {"": 3})
+    pulse.now += 0.25
+    assert pulse.tell_counts() == [0]
+    assert pulse.table.values[0] == replace(before, at=pulse.now, for_caps=pulse.counts)
+    assert pulse.tell_counts() == []
+    assert await pulse.beat() == [0, 1]
+
+
+async def test_counts_are_not_told_in_what_another_worker_has_written(pulse: Pulse) -> None:
+    await pulse.own(0, 1)
+    await pulse.beat()
+    pulse.table.values[0] = replace(pulse.table.values[0], worker="other", stored=7)
+    pulse.counts = Counts(10, {"": 3})
+    assert pulse.tell_counts() == [1]
+    pulse.owned = []
+    pulse.counts = Counts(11, {"": 3})
+    assert pulse.tell_counts() == []

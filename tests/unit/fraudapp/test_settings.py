@@ -287,11 +287,15 @@ def test_every_secret_may_come_from_a_file(name: str, tmp_path: Path) -> None:
         "FRAUD_API_KEYS": "a:read:hunter2-and-so-on",
         "FRAUD_POSTGRES_URL": "postgresql+asyncpg://u:hunter2@h/d",
         "FRAUD_REDIS_URL": "redis://:hunter2@h/0",
+        "FRAUD_WEBHOOK_URL": "https://h/hunter2",
+        "FRAUD_WEBHOOK_SECRET": f"whsec_{'hunter2+' * 4}",
     }
     rest = {
         "FRAUD_BROKER_PASSWORD": {"FRAUD_BROKER_USER": "u", "FRAUD_BROKER_SECURITY": "SASL_SSL"},
         "FRAUD_S3_ACCESS_KEY_ID": {"FRAUD_S3_SECRET_ACCESS_KEY": "s"},
         "FRAUD_S3_SECRET_ACCESS_KEY": {"FRAUD_S3_ACCESS_KEY_ID": "k"},
+        "FRAUD_WEBHOOK_URL": {"FRAUD_WEBHOOK_SECRET": f"whsec_{'A' * 32}"},
+        "FRAUD_WEBHOOK_SECRET": {"FRAUD_WEBHOOK_URL": "https://h"},
     }.get(name, {})
     value = values.get(name, "hunter2")
     path = tmp_path / "secret"

@@ -228,7 +228,7 @@ def test_troubles_are_those_of_all_parts_that_talk_to_kafka(here: Bench) -> None
 
 def test_whatever_is_read_has_to_be_readable(here: Bench) -> None:
     own = [TopicPartition("out", each) for each in range(PARTITIONS)]
-    own.append(TopicPartition("app-progress", 0))
+    own += [TopicPartition("app-progress", 0), TopicPartition("control", 0)]
     here.consumer.assigned = [TP("in", 1), TP("a-changelog", 0)]
     assigned = [TopicPartition("in", 1), TopicPartition("a-changelog", 0)]
     assert list(here.worker._to_be_read()) == [*own, *assigned]

@@ -102,6 +102,7 @@ def stand_ins(monkeypatch: pytest.MonkeyPatch) -> StandIns:
         "DecisionLog": made.log,
         "Progress": lambda *_: made.service("progress", mark=None),
         "SinkWriter": made.writer,
+        "ControlLog": lambda *_: made.service("control"),
         "Pending": lambda _: None,
         "DecisionListener": lambda *_: made.service("listener"),
         "LogQueries": lambda _: made.service("log_queries"),
@@ -129,7 +130,7 @@ async def test_each_part_is_opened_after_what_it_uses_and_closed_before_it(
     await asyncio.wait_for(worker.start(), PATIENCE)
     writers = [f"{name} writer" for name in SINKS]
     opened = ["model", "topics", "check access", "start producer", "open log"]
-    services = [*writers, *SERVICES]
+    services = ["control", *writers, *SERVICES]
     assert stand_ins.events == [*opened, *(f"start {each}" for each in services)]
     stand_ins.events.clear()
     await asyncio.wait_for(worker.stop(), PATIENCE)

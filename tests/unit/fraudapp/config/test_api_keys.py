@@ -29,6 +29,19 @@ def test_keys_have_names_and_scopes() -> None:
     assert parse("").find("") is None
 
 
+def test_a_key_may_have_any_of_the_scopes_together() -> None:
+    keys = parse(f"ann:read+author+approve:{SECRET}, bob:approve:{SECRET[::-1]}")
+    ann, bob = keys.find(SECRET), keys.find(SECRET[::-1])
+    assert ann is not None
+    assert bob is not None
+    assert ann.scopes == {"read", "author", "approve"}
+    assert bob.scopes == {"approve"}
+    with pytest.raises(
+        ValueError, match=r"key 1 .*: .* read, write, author, approve, joined by \+"
+    ):
+        parse(f"ann:read+admin:{SECRET}")
+
+
 def test_keys_may_be_on_a_line_each() -> None:
     keys = parse(f"reader:read:{SECRET}\nwriter:write:{SECRET[::-1]}")
     assert keys.names == ["reader", "writer"]

@@ -19,6 +19,7 @@ SETTINGS = load({"FRAUD_BROKER_URL": "kafka://one:9092;two:9092"})
 ALL = {(each.topic, each.option): each for each in demands(SETTINGS)}
 DECISIONS, LETTERS = SETTINGS.decisions_topic, SETTINGS.dead_letters_topic
 INPUTS, PROGRESS = SETTINGS.transactions_topic, SETTINGS.progress_topic
+CONTROL = SETTINGS.control_topic
 LIMIT = "max.message.bytes"
 POLICY = "cleanup.policy"
 
@@ -80,16 +81,18 @@ def test_each_topic_has_a_policy_under_which_it_loses_nothing(
     policy: str, decisions: bool, letters: bool, inputs: bool, progress: bool
 ) -> None:
     assert suits(DECISIONS, POLICY, policy) is decisions
+    assert suits(CONTROL, POLICY, policy) is decisions
     assert suits(LETTERS, POLICY, policy) is letters
     assert suits(INPUTS, POLICY, policy) is inputs
     assert suits(PROGRESS, POLICY, policy) is progress
 
 
 @pytest.mark.parametrize("option", ["retention.ms", "retention.bytes"])
-def test_decisions_are_kept_for_ever(option: str) -> None:
-    assert suits(DECISIONS, option, "-1")
-    assert not suits(DECISIONS, option, "604800000")
-    assert ALL[DECISIONS, option].required
+def test_decisions_and_policies_are_kept_for_ever(option: str) -> None:
+    for topic in (DECISIONS, CONTROL):
+        assert suits(topic, option, "-1")
+        assert not suits(topic, option, "604800000")
+        assert ALL[topic, option].required
 
 
 async def test_topics_that_are_as_they_have_to_be_are_not_mentioned(
@@ -147,7 +150,7 @@ async def test_what_is_refused_and_what_is_warned_of_are_told_apart_in_one_topic
 
 async def test_every_topic_that_does_not_fit_has_a_sentence(admin: MemoryAdmin) -> None:
     required = {topic for (topic, _), each in ALL.items() if each.required}
-    assert len(required) == 5
+    assert len(required) == 6
     for topic in required:
         admin.configs[topic][POLICY] = "compact,delete"
     assert {each.split(" ")[1] for each in await found(admin)} == required

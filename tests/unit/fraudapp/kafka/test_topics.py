@@ -17,7 +17,13 @@ from faust.types import TP
 from fraudapp.kafka import topics
 from fraudapp.kafka.clients import BrokerRefuses
 from fraudapp.kafka.producer import max_dead_letter_bytes
-from fraudapp.kafka.topic_configs import BROKERS_CLOCK, KEPT_WHOLE, LATEST_KEPT, demands
+from fraudapp.kafka.topic_configs import (
+    BROKERS_CLOCK,
+    KEPT_WHOLE,
+    LATEST_KEPT,
+    MAX_CONTROL_BYTES,
+    demands,
+)
 from fraudapp.kafka.topics import BrokerUnavailable, TopicsMisfit, ensure
 from fraudapp.settings import Settings, load
 from tests.support.memory import MemoryBroker
@@ -72,6 +78,7 @@ async def test_topics_that_are_missing_are_created_as_they_have_to_be(cluster: C
         settings.decisions_topic: PARTITIONS,
         settings.dead_letters_topic: PARTITIONS,
         settings.progress_topic: 1,
+        settings.control_topic: 1,
     }
     assert {each.replication_factor for each in created.values()} == {settings.topic_replicas}
     assert {name: each.topic_configs for name, each in created.items()} == {
@@ -82,6 +89,11 @@ async def test_topics_that_are_missing_are_created_as_they_have_to_be(cluster: C
             **BROKERS_CLOCK,
         },
         settings.progress_topic: {**LATEST_KEPT, **BROKERS_CLOCK},
+        settings.control_topic: {
+            "max.message.bytes": str(MAX_CONTROL_BYTES),
+            **KEPT_WHOLE,
+            **BROKERS_CLOCK,
+        },
     }
 
 
@@ -93,7 +105,7 @@ async def test_topics_that_were_created_fit_and_are_not_created_again(
         given = cluster.admin.configs.get(demand.topic, {}).get(demand.option)
         assert given is None or demand.suits(given)
     await cluster.ensure()
-    assert len(cluster.admin.created) == 4
+    assert len(cluster.admin.created) == 5
     assert caplog.text == ""
 
 
@@ -101,7 +113,7 @@ async def test_only_the_topics_that_are_missing_are_created(cluster: Cluster) ->
     cluster.broker.topics[cluster.inputs] = [[] for _ in range(PARTITIONS)]
     await cluster.ensure()
     assert cluster.inputs not in {each.name for each in cluster.admin.created}
-    assert len(cluster.admin.created) == 3
+    assert len(cluster.admin.created) == 4
 
 
 @pytest.mark.parametrize("raised", [False, True])
@@ -118,7 +130,7 @@ async def test_another_worker_may_be_quicker_to_create_a_topic(
 
     monkeypatch.setattr(cluster.admin, "create_topics", late)
     await cluster.ensure()
-    assert len(cluster.admin.created) == 4
+    assert len(cluster.admin.created) == 5
 
 
 @pytest.mark.parametrize(
@@ -153,7 +165,7 @@ async def test_a_broker_that_is_starting_is_tried_again(cluster: Cluster) -> Non
     cluster.settings = cluster.settings.model_copy(update={"start_timeout": 60.0})
     cluster.admin.failures.append(KafkaConnectionError("gone"))
     await cluster.ensure()
-    assert len(cluster.admin.created) == 4
+    assert len(cluster.admin.created) == 5
 
 
 async def test_credentials_that_are_refused_are_not_tried_again(cluster: Cluster) -> None:

@@ -1,0 +1,1 @@
+"""The control topic: policies, entries of lists and caps, which every worker follows."""

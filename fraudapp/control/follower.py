@@ -1,0 +1,176 @@
+"""Follows the control topic: what every worker decides with."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from typing import Final
+
+from mode import Service
+
+from fraudapp.condition import Condition
+from fraudapp.control import metrics
+from fraudapp.control.fitting import MAX_TOLD, Fitting, compiled, last_fitting, problem
+from fraudapp.control.reader import ControlReader
+from fraudapp.control.refusals import Refusals
+from fraudapp.kafka.following import next_records
+from fraudapp.operation import Operation, troubles
+from fraudapp.retry import retry_forever
+from fraudapp.settings import Settings
+from models.control.chain import Candidate
+from models.control.records import ControlRecord, Proposed
+from models.control.state import Change, ControlState, form_problem
+from models.control.versions import Version
+from models.policies.in_force import InForce, of_thresholds
+from models.policies.reading import PolicyError
+from models.policies.ruling import NO_CAPS, Begun
+
+log = logging.getLogger(__name__)
+
+
+class ControlLog(Service):
+    """Has in force what the topic says, from before the first decision on.
+
+    Everything changes between two batches, since nothing here waits while it changes. All workers
+    that have read as far have the same in force.
+    """
+
+    def __init__(self, settings: Settings, model_version: str) -> None:
+        self.known = ControlState()
+        """What the topic says, as far as it was read."""
+        self.changed = Condition()
+        """Notified whenever `in_force` or `known` has changed."""
+        self._schema: Final = settings.transaction_schema
+        self._model_version = model_version
+        self._thresholds = of_thresholds(settings.policy, self._schema)
+        self._fitting = Fitting(None, None)
+        self._reader = ControlReader(settings)
+        self._following = Operation(f"following {settings.control_topic}")
+        self._refusals = Refusals()
+        self._settled = 0  # next offset of the topic up to which all is in force
+        self.in_force: InForce = self._thresholds
+        """What decides now; another one after each change."""
+        super().__init__()
+
+    @property
+    def candidate(self) -> Candidate | None:
+        """The policy that is in force; None if thresholds of the settings are."""
+        return self._fitting.candidate
+
+    async def on_start(self) -> None:
+        """Read the topic to its end; raises `KafkaError` if it cannot connect."""
+        await self._reader.start()
+        async for attempt in retry_forever(self._following):
+            with attempt:
+                end = await self._reader.end()
+                while self._reader.next_offset < end:
+                    for record in await self._reader.more():
+                        await self._note(record)
+        fitting = await asyncio.to_thread(
+            last_fitting, self.known.chain, self._schema, self._model_version
+        )
+        self._settled = self._reader.next_offset
+        self._put_in_force(fitting)
+
+    async def on_stop(self) -> None:
+        """Disconnect."""
+        await self._reader.stop()
+
+    async def end(self) -> int:
+        """Return the offset that the next record of the topic will get; raises `KafkaError`."""
+        return await self._reader.end()
+
+    async def read_to(self, offset: int) -> None:
+        """Return once all records before an offset were read, and what they say is in force."""
+        await self.changed.wait_for(lambda: self._settled >= offset)
+
+    def troubles(self) -> list[str]:
+        """Return why the topic cannot be read; an empty list if it can, or a broker is silent.
+
+        aiokafka waits in silence for a broker that does not answer: see `ReadabilityProbe`.
+        """
+        return troubles([self._following])
+
+    def notes(self) -> list[str]:
+        """Return a sentence for each policy since the one in force that is not, and why.
+
+        Of many, the last ones are told of, and so are entries for which there was no room.
+        """
+        found = [*self._fitting.problems, *self._refusals.sentences()]
+        if refused := self.known.lists.refused:
+            found.append(
+                f"entries of lists that are left out, since there are too many: {refused:,}"
+            )
+        return found
+
+    @Service.task
+    async def _follow(self) -> None:
+        while not self.should_stop:
+            fetched = await next_records(self, self._reader.consumer, self._following)
+            if fetched is not None:  # without any record, there may have been a transaction's end
+                await self._take(await self._reader.taken(fetched.get(self._reader.partition, ())))
+
+    async def _take(self, records: Sequence[ControlRecord]) -> None:
+        if not records and self._settled == self._reader.next_offset:
+            return
+        for record in records:
+            if await self._note(record) is Change.POLICY:
+                await self._change_policy()
+        self._settled = self._reader.next_offset
+        self._refresh()
+
+    async def _note(self, record: ControlRecord) -> Change:
+        """Take a record in, and note a policy that is refused until another one is in force."""
+        reason: str | None = None
+        if isinstance(record.value, Proposed):
+            # The lists have changed by what was read before, and decisions are made meanwhile.
+            self._refresh()
+            reason = await asyncio.to_thread(form_problem, record.value)
+        change = self.known.apply(record, lambda _: reason)
+        candidate = self.known.chain.candidates.get(getattr(record.key, "id", ""))
+        if change is Change.POLICY:
+            self._refusals.clear()
+        elif candidate and candidate.fate == "refused" and candidate.offset == record.offset:
+            self._refusals.add(candidate)
+        return change
+
+    async def _change_policy(self) -> None:
+        candidate = self.known.chain.members[-1]
+        # What was read before goes with the policy that is still in force.
+        self._refresh()
+        try:
+            ruling = await asyncio.to_thread(compiled, candidate, self._schema, self._model_version)
+        except PolicyError as exc:
+            sentence = problem(candidate, exc)
+            log.error(sentence)  # noqa: TRY400 - it says what to do; a traceback would bury it
+            metrics.unfit.set(1)
+            problems = (sentence, *self._fitting.problems)[:MAX_TOLD]
+            self._fitting = self._fitting._replace(problems=problems)
+        else:
+            self._put_in_force(Fitting(candidate, ruling))
+
+    def _put_in_force(self, fitting: Fitting) -> None:
+        self._fitting = fitting
+        for sentence in fitting.problems:
+            log.error(sentence)
+        metrics.unfit.set(bool(fitting.problems))
+        self._refresh()
+        if fitting.candidate:
+            log.info("policy %s is in force", self.in_force.version)
+
+    def _refresh(self) -> None:
+        """Name what is in force by all that was read."""
+        candidate, ruling, _ = self._fitting
+        if candidate is None or ruling is None:
+            self.in_force = self._thresholds
+        else:
+            caps = self.known.caps[candidate.id]
+            offset = max(self.known.lists.next_offset(ruling.lists), caps.next_offset)
+            self.in_force = InForce(
+                ruling,
+                str(Version(candidate.number, offset)),
+                self.known.lists.at,
+                Begun(caps.on_all, caps.rules) if caps.begun else NO_CAPS,
+            )
+        self.changed.notify()

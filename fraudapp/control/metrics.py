@@ -1,0 +1,21 @@
+"""Metrics of policies; those of rules and lists are read from what is in force at each scrape."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from prometheus_client import Counter, Gauge
+
+from fraudapp.metrics import registry
+
+refused: Final = Counter(
+    "fraud_policies_refused",
+    "Records of the control topic that are policies by their key, and cannot be in force.",
+    registry=registry,
+)
+unfit: Final = Gauge(
+    "fraud_policy_unfit",
+    "Whether the last policy does not fit the schema or the model here, so that an earlier one "
+    "stays in force: 1 or 0.",
+    registry=registry,
+)

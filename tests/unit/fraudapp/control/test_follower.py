@@ -1,0 +1,203 @@
+"""What is in force follows the topic record by record; notes tell what is not, and stay few."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from aiokafka import TopicPartition
+from aiokafka.errors import KafkaError
+
+from fraudapp.control import follower, metrics, reader
+from fraudapp.control.fitting import MAX_TOLD
+from fraudapp.control.follower import ControlLog
+from fraudapp.control.reader import RecordsLost
+from fraudapp.kafka import following
+from fraudapp.settings import load
+from models.control import lists
+from models.control.records import ROOT, Approved, Listed, Proposed, approval, entry, proposal
+from models.control.state import form_problem
+from tests.support.memory import PATIENCE, MemoryBroker
+from tests.support.memory_clients import MemoryConsumer
+
+PARTITION = TopicPartition("control", 0)
+BAD = "flag_at = "
+MULES = """
+[lists.mules]
+field = "nameDest"
+then = "block"
+reason = "It is listed."
+owner = "fraud team"
+"""
+
+
+class Bench:
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.broker = MemoryBroker({PARTITION.topic: 1})
+        self.consumer = MemoryConsumer(self.broker)
+        monkeypatch.setattr(reader, "ends", self.consumer.ends)
+        monkeypatch.setattr(reader, "new_consumer", lambda *given, **options: self.consumer)
+        monkeypatch.setattr(following, "RETRY_SECONDS", 0.0)
+        self.settings = load({})
+        self.log = ControlLog(self.settings, "model-1")
+        self._proposed = 0
+
+    def put(self, record: Any) -> None:
+        key, value, headers = record
+        self.broker.put(PARTITION.topic, 0, value, key, headers)
+
+    def propose(self, text: str, parent: str = ROOT, **changes: Any) -> str:
+        """Write a policy, and return its id."""
+        self._proposed += 1
+        id_ = f"{self._proposed:032x}"
+        given: Any = {"author": "ann", **changes}
+        self.put(proposal(id_, Proposed(parent=parent, text=text, **given)))
+        return id_
+
+    async def read(self) -> None:
+        """Return once all that was written is in force."""
+        await self.consumer.delivered()
+
+
+@pytest.fixture
+async def bench(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Bench]:
+    bench = Bench(monkeypatch)
+    yield bench
+    await bench.log.stop()
+
+
+async def test_all_that_is_there_is_in_force_when_it_has_started(bench: Bench) -> None:
+    first = bench.propose(MULES)
+    bench.put(entry("mules", "C1", Listed(author="ann")))
+    bench.propose("flag_at = 0.25", first)
+    bench.consumer.failures.append(KafkaError("down"))
+    bench.consumer.end_failures.append(KafkaError("down"))
+    await bench.log.start()
+    assert bench.log.in_force.version == "2+0"
+    await asyncio.wait_for(bench.log.read_to(3), PATIENCE)
+    assert bench.log.troubles() == []
+
+
+async def test_the_end_of_a_transaction_counts_as_read(bench: Bench) -> None:
+    await bench.log.start()
+    bench.broker.put(PARTITION.topic, 0, b"marker")
+    bench.consumer.hidden.add((PARTITION, 0))
+    await bench.read()
+    await asyncio.wait_for(bench.log.read_to(1), PATIENCE)
+
+
+async def test_a_failure_to_read_is_told_of_and_leaves_all_in_force(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = bench.propose(MULES)
+    await bench.log.start()
+    failed = asyncio.Event()
+    monkeypatch.setattr(bench.log._following, "failed", lambda exc: failed.set())
+    bench.consumer.failures.append(KafkaError("down"))
+    await bench.read()
+    await asyncio.wait_for(failed.wait(), PATIENCE)
+    assert bench.log.in_force.version == "1+0"
+    bench.propose("", first)
+    await bench.read()
+    assert bench.log.in_force.version == "2+0"
+
+
+async def test_a_worker_ends_when_the_topic_has_lost_records(bench: Bench) -> None:
+    bench.propose(MULES)
+    bench.propose(BAD)
+    await bench.log.start()
+    await bench.read()
+    bench.consumer.seek(PARTITION, 1)
+    bench.consumer._wake.set()
+    await asyncio.wait_for(bench.log._crashed.wait(), PATIENCE)
+    assert isinstance(bench.log.crash_reason, RecordsLost)
+    assert bench.log.in_force.version == "1+0"
+
+
+async def test_the_form_of_a_policy_is_looked_at_beside_the_loop_and_nothing_is_mixed_meanwhile(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = bench.propose(MULES)
+    await bench.log.start()
+    loop, looking, go_on = asyncio.get_running_loop(), asyncio.Event(), threading.Event()
+
+    def slowly(proposed: Proposed) -> str | None:
+        loop.call_soon_threadsafe(looking.set)
+        assert go_on.wait(PATIENCE)
+        return form_problem(proposed)
+
+    monkeypatch.setattr(follower, "form_problem", slowly)
+    bench.put(entry("mules", "C1", Listed(author="ann")))
+    bench.propose(MULES, first)
+    bench.put(entry("mules", "C2", Listed(author="ann")))
+    bench.consumer._wake.set()
+    await asyncio.wait_for(looking.wait(), PATIENCE)
+    assert bench.log.in_force.version == "1+2"
+    assert bench.log.known.lists.sizes() == {"mules": 1}
+    go_on.set()
+    await asyncio.wait_for(bench.log.read_to(4), PATIENCE)
+    assert bench.log.in_force.version == "2+4"
+    assert bench.log.known.lists.sizes() == {"mules": 2}
+
+
+async def test_each_refused_policy_is_counted_and_noted_once_and_the_last_ones_only(
+    bench: Bench,
+) -> None:
+    before = metrics.refused._value.get()
+    await bench.log.start()
+    ids = [bench.propose(BAD, author=f"author {each}") for each in range(MAX_TOLD + 5)]
+    for id_ in ids:
+        bench.put(approval(id_, Approved(author="ben")))
+        bench.put(proposal(id_, Proposed(parent=ROOT, text=BAD, author="ben")))
+    await bench.read()
+    assert metrics.refused._value.get() == before + len(ids)
+    notes = bench.log.notes()
+    assert [each.split(" is none")[0] for each in notes] == [
+        f"a policy by author {each}" for each in range(5, MAX_TOLD + 5)
+    ]
+    bench.propose("")
+    await bench.read()
+    assert bench.log.notes() == []
+
+
+async def test_notes_break_no_line_and_are_no_longer_than_people_read(bench: Bench) -> None:
+    await bench.log.start()
+    bench.propose(f"{'x' * 100_000} = 1", author="\x1b[2J\n" * 20)
+    await bench.read()
+    (note,) = bench.log.notes()
+    assert note.isprintable()
+    assert len(note) < 1_000
+
+
+async def test_entries_that_are_left_out_are_told_of(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lists, "MAX_ENTRIES", 1)
+    await bench.log.start()
+    for value in ("C1", "C2"):
+        bench.put(entry("mules", value, Listed(author="ann")))
+    await bench.read()
+    assert bench.log.notes() == ["entries of lists that are left out, since there are too many: 1"]
+
+
+async def test_those_who_wait_are_woken_by_changes_only(bench: Bench) -> None:
+    await bench.log.start()
+    await bench.read()
+    woken: list[int] = []
+
+    def look() -> bool:
+        woken.append(1)
+        return False
+
+    waiting = asyncio.ensure_future(bench.log.changed.wait_for(look))
+    await asyncio.sleep(0)
+    await bench.read()
+    await bench.read()
+    assert len(woken) == 1
+    bench.propose("")
+    await bench.read()
+    assert len(woken) > 1
+    waiting.cancel()
