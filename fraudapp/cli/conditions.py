@@ -9,7 +9,8 @@ from typing import Final, NamedTuple
 
 import click
 
-from models.policies.backtest import Backtest, Share
+from models.policies.backtest import Backtest
+from models.policies.intervals import Share
 
 _CONDITION: Final = re.compile(r"\s*([a-z_]+)\s*(<=|>=|<|>|==|!=)\s*(\d+\.?\d*|\.\d+)\s*(%?)\s*")
 _OPERATORS: Final[Mapping[str, Callable[[float, float], bool]]] = {
@@ -27,6 +28,7 @@ def _value(share: Share | None) -> float | None:
 
 
 _FIGURES: Final[Mapping[str, Callable[[Backtest], float | None]]] = {
+    "rows": lambda found: found.rows,
     "block_share": lambda found: found.share("BLOCK"),
     "flag_share": lambda found: found.share("FLAG"),
     "approve_share": lambda found: found.share("APPROVE"),

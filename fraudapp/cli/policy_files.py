@@ -23,15 +23,26 @@ class InvalidPolicy(click.ClickException):
     exit_code = INVALID
 
 
-def read_policy(file: Path, schema: Schema) -> PolicyFile:
-    """Return what a policy file says; raises `InvalidPolicy`."""
+def content_of(file: Path) -> bytes:
+    """Return what is in a policy file; raises `InvalidPolicy` if it cannot be read."""
     try:
-        return read(file.read_bytes(), schema)
+        return file.read_bytes()
     except OSError as exc:
         raise InvalidPolicy(f"{shown(file)}: {exc.strerror}") from exc
+
+
+def checked(content: bytes, what: str, schema: Schema) -> PolicyFile:
+    """Return what a policy says; raises `InvalidPolicy`. `what` is where it is from."""
+    try:
+        return read(content, schema)
     except PolicyError as exc:
-        told = [legible(f"{shown(file)}: {each}") for each in str(exc).split("\n")]
+        told = [legible(f"{what}: {each}") for each in str(exc).split("\n")]
         raise InvalidPolicy("\n".join(told)) from exc
+
+
+def read_policy(file: Path, schema: Schema) -> PolicyFile:
+    """Return what a policy file says; raises `InvalidPolicy`."""
+    return checked(content_of(file), shown(file), schema)
 
 
 def read_lists(given: Iterable[str]) -> dict[str, frozenset[str]]:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from models.policies.backtest import OUTCOMES, Backtest, Share
+from models.characters import legible
+from models.policies.backtest import OUTCOMES, Backtest
+from models.policies.intervals import Share
 
 
 def as_text(found: Backtest) -> str:
@@ -14,7 +16,9 @@ def as_text(found: Backtest) -> str:
 
 def _lines(found: Backtest) -> Iterator[str]:
     share = found.changed / found.rows if found.rows else 0.0
-    yield f"{found.rows:,} transactions, {found.changed:,} of them decided otherwise ({share:.3%})"
+    what = "decisions" if found.made_by else "transactions"
+    yield f"{found.rows:,} {what}, {found.changed:,} of them decided otherwise ({share:.3%})"
+    yield from _of_decisions(found)
     yield ""
     yield f"{'before':10}" + "".join(f"{'now ' + each:>14}" for each in OUTCOMES)
     for before in OUTCOMES:
@@ -27,8 +31,29 @@ def _lines(found: Backtest) -> Iterator[str]:
         yield f"{before:10}" + "".join(f"{row[each]:22,.2f}" for each in OUTCOMES)
     if found.rules:
         yield from _of_rules(found)
+    if found.pairs:
+        yield ""
+        yield "rules that hit together most often"
+        for pair in found.pairs:
+            yield f"{pair.hits:10,}  {' and '.join(pair.rules)}"
     yield ""
     yield from _of_labels(found)
+    if found.notes:
+        yield ""
+        yield from map(legible, found.notes)
+
+
+def _of_decisions(found: Backtest) -> Iterator[str]:
+    if found.first and found.last:
+        period = f"from {found.first.isoformat()} to {found.last.isoformat()}"
+        yield f"made {period}; tried: {legible(found.policy)}"
+    for maker, count in found.made_by.items():
+        by = f"policy {maker}" if maker.isdecimal() else legible(maker)
+        yield f"{count:10,} by {by}"
+    if found.of_other_schemas:
+        yield f"{found.of_other_schemas:10,} of other schemas are left out"
+    if found.repeated:
+        yield f"{found.repeated:10,} under an id that was decided before are left out"
 
 
 def _of_rules(found: Backtest) -> Iterator[str]:

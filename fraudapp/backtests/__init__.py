@@ -1,0 +1,1 @@
+"""Backtests: what a policy would have changed in decisions that were made."""

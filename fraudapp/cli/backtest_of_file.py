@@ -1,0 +1,66 @@
+"""A backtest on the transactions of a file, which no policy has decided."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime, timezone
+from itertools import islice
+from pathlib import Path
+from typing import Final
+
+import click
+
+from fraudapp.backtests.candidate import Candidate
+from fraudapp.cli.transaction_files import InvalidRow, read_file
+from fraudapp.model_registry import ModelRegistry
+from fraudapp.settings import Settings
+from models.files.rows import UnreadableFile, stem
+from models.policies.backtest import Backtest
+from models.policies.comparison import Comparison
+from models.policies.in_force import of_thresholds
+from models.policies.ruling import Lists
+from models.records import Transaction
+
+BATCH: Final = 2_000
+
+
+def over_file(
+    settings: Settings, candidate: Candidate, file: Path, lists: Lists, version: str | None
+) -> Backtest:
+    """Compare a policy with the thresholds of the settings; raises `click.ClickException`.
+
+    A model version scores, by default the active one; raises `ModelFileError` without it.
+    """
+    registry = ModelRegistry.of(settings)
+    scorer = registry.load(version) if version else registry.load_active()
+    schema, now, after = (
+        settings.transaction_schema,
+        datetime.now(timezone.utc),
+        candidate.ruling,
+    )
+    before = of_thresholds(settings.policy, schema)
+    label, comparison = schema.of_role("label"), Comparison(after)
+    rows = _valid(read_file(file, stem(file), schema))
+    try:
+        while batch := list(islice(rows, BATCH)):
+            matrix = scorer.features.matrix(batch)
+            scores = scorer.score_matrix(matrix).tolist()
+            was = before.rule(batch, scores, matrix, now)
+            now_is = after.rule(batch, scores, matrix, lists=lists, now=now)
+            amounts = [schema.amount(each) or 0.0 for each in batch]
+            frauds = [bool(label(each)) for each in batch]
+            comparison.add([each.outcome for each in was], now_is, amounts, frauds)
+    except UnreadableFile as exc:
+        raise click.ClickException(str(exc)) from exc
+    if not comparison.found.rows:
+        raise click.ClickException(f"{file} holds no transactions")
+    found = comparison.result()
+    found.policy, found.notes = candidate.name, [*candidate.problems]
+    return found
+
+
+def _valid(rows: Iterator[Transaction | InvalidRow]) -> Iterator[Transaction]:
+    for each in rows:
+        if isinstance(each, InvalidRow):
+            raise click.ClickException(f"{each}; nothing was compared")
+        yield each
