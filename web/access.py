@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Mapping
 from typing import Final
 
 from aiohttp import web as aiohttp_web
@@ -21,9 +22,18 @@ log = logging.getLogger(__name__)
 
 ALWAYS_OPEN: Final = ("/healthz", "/readyz")
 STATIC: Final = "/static/{name}"
-PAGES: Final = ("/", "/stats", "/docs")
+PAGES: Final = ("/", "/stats", "/policy", "/docs")
 """Pages for a browser, open to everybody: they hold no data and ask for a key to fetch it."""
 READING: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+SCOPES: Final[Mapping[str, str]] = {
+    "/policy": "author",
+    "/policy/check": "author",
+    "/policy/backtest": "author",
+    "/policy/caps": "author",
+    "/policy/approvals": "approve",
+    "/lists/{name}": "author",
+}
+"""By route: what requests need that do more than read, where that is not `write`."""
 _KEY: Final = aiohttp_web.RequestKey[Key | None]("key", Key)
 
 
@@ -57,10 +67,10 @@ class Access:
         self._throttle(key, address, guess=bool(keys and secret and not key))
         if not keys:
             return await handler(request)
-        _check(key, _scope(request))
+        _check(key, _scope_of(request))
         response = await problems(request, handler)  # an exception becomes an answer here
         if not response.prepared and (now := self.current()) is not keys:
-            _check(now.find(secret), _scope(request))
+            _check(now.find(secret), _scope_of(request))
         return response
 
     def current(self) -> Keys:
@@ -78,7 +88,7 @@ class Access:
         """Whether a request that was let through still would be; streams ask after each event."""
         keys = self.current()
         key = keys.find(_secret(request))
-        return not keys or (key is not None and _scope(request) in key.scopes)
+        return not keys or (key is not None and _scope_of(request) in key.scopes)
 
     async def watch(self, _: aiohttp_web.Application) -> None:
         """Start to follow changes of the file of keys, if there is one."""
@@ -112,8 +122,14 @@ def log_who_has_access(keys: Keys, bind: str, port: int) -> None:
         log.warning("FRAUD_API_OPEN is set: the API on %s is open to everybody", where)
 
 
-def _scope(request: aiohttp_web.Request) -> str:
-    return "read" if request.method in READING else "write"
+def needed_scope(method: str, route: str) -> str:
+    """Return the scope that a request to a route needs, which is given without its patterns."""
+    return "read" if method in READING else SCOPES.get(route, "write")
+
+
+def _scope_of(request: aiohttp_web.Request) -> str:
+    resource = request.match_info.route.resource
+    return needed_scope(request.method, resource.canonical if resource else "")
 
 
 def _secret(request: aiohttp_web.Request) -> str:

@@ -9,6 +9,7 @@ from faust import web
 from fraudapp import __version__
 from fraudapp.settings import Settings
 from web.components import REF, components
+from web.control import asyncapi as control
 from web.examples import documented
 from web.messages import component
 from web.views import View, route
@@ -32,9 +33,9 @@ def document(settings: Settings) -> dict[str, Any]:
         "info": {
             "title": "fraudapp",
             "version": __version__,
-            "description": "Transactions in, decisions out. Keys of all messages are transaction "
-            "ids; delivery is at least once, and of several decisions under one id the first "
-            "counts.",
+            "description": "Transactions in, decisions out. Keys of messages are transaction "
+            "ids, except in the control topic; delivery is at least once, and of several decisions "
+            "under one id the first counts.",
         },
         "defaultContentType": "application/json",
         "channels": {
@@ -50,11 +51,14 @@ def document(settings: Settings) -> dict[str, Any]:
                 "DeadLetter",
                 "Rejected messages, as they were.",
             ),
+            "control": control.channel(settings.control_topic),
         },
         "operations": {
             "decide": _operation("receive", "transactions"),
             "publishDecisions": _operation("send", "decisions"),
             "publishDeadLetters": _operation("send", "deadLetters"),
+            "follow": _operation("receive", "control"),
+            "change": _operation("send", "control"),
         },
         "components": {
             "messages": {
@@ -65,8 +69,9 @@ def document(settings: Settings) -> dict[str, Any]:
                     "headers": _DEAD_LETTER_HEADERS,
                     "payload": {"description": "The bytes of the rejected message."},
                 },
+                **control.messages(),
             },
-            "schemas": components(schema),
+            "schemas": components(schema, *control.TYPES),
         },
     }
 

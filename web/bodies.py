@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import re
 import zlib
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Mapping
 from typing import Any, Final, cast
 
 from aiohttp import web as aiohttp_web
@@ -35,7 +35,7 @@ _MAX_GZIP_MEMBERS: Final = 1_000
 _ITEM_OVERHEAD_BYTES: Final = 1_024
 """Bytes that each item counts for in addition to its own: parsing has a fixed cost per item."""
 _MAX_CONTENT_TYPE_CHARACTERS: Final = 256
-_JSON: Final = re.compile(r"application/([\w.+-]+\+)?json", re.ASCII)
+JSON: Final = re.compile(r"application/([\w.+-]+\+)?json", re.ASCII)
 _PARAMETER: Final = re.compile(r'([\w.+-]+)=("[^"\\]*"|[\w.+-]+)', re.ASCII)
 _CHARSETS: Final = frozenset({"utf-8", "utf8", "us-ascii"})
 
@@ -46,22 +46,34 @@ def demand_json(request: Any) -> None:
     A form or a beacon on a page of another origin cannot declare that without a CORS preflight, so
     this also keeps such pages from sending transactions.
     """
+    demand(request, {"application/json": JSON})
+
+
+def demand(request: Any, accepted: Mapping[str, re.Pattern[str]]) -> str:
+    """Return which of these media types, by name, the body is declared to be, in UTF-8.
+
+    Raises `Problem` 415 if it is none.
+    """
     given = ",".join(request.headers.getall("Content-Type", []))
     # aiohttp's own parser takes seconds for a long header, and raises for a malformed one.
-    if len(given) <= _MAX_CONTENT_TYPE_CHARACTERS and _is_json(given.lower()):
-        return
+    if len(given) <= _MAX_CONTENT_TYPE_CHARACTERS:
+        for name, pattern in accepted.items():
+            if _is_of(pattern, given.lower()):
+                return name
+    names = " or ".join(accepted)
+    asked = "JSON" if names == "application/json" else names
     raise Problem(
         415,
-        "the body must be JSON and say so: Content-Type: application/json"
+        f"the body must be {asked} and say so: Content-Type: {names}"
         + (f", not {given[:128]!r}" if given else ""),
-        headers={"Accept-Post": "application/json"},
+        headers={"Accept-Post": ", ".join(accepted)},
     )
 
 
-def _is_json(given: str) -> bool:
+def _is_of(pattern: re.Pattern[str], given: str) -> bool:
     media_type, *parameters = (part.strip(" \t") for part in given.split(";"))
     matches = [_PARAMETER.fullmatch(each) for each in parameters if each]
-    return bool(_JSON.fullmatch(media_type)) and all(
+    return bool(pattern.fullmatch(media_type)) and all(
         each and (each[1] != "charset" or each[2].strip('"') in _CHARSETS) for each in matches
     )
 

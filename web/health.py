@@ -6,6 +6,7 @@ from typing import Final, cast
 
 from faust import web
 from faust.tables.manager import TableManager
+from msgspec import UNSET
 
 from fraudapp.worker import FraudWorker
 from tables.heartbeats import SinkStatus
@@ -39,7 +40,10 @@ class Readyz(View):
     """
 
     async def get(self, request: web.Request) -> web.Response:
-        """Answer 200, or 503 with the checks that fail and why."""
+        """Answer 200, or 503 with the checks that fail and why.
+
+        A policy that does not fit fails none: another one decides, which the notes tell.
+        """
         app, worker, tables = self.context.app, self.context.worker, self.context.tables
         recovery = cast(TableManager, app.tables).recovery
         unread = worker.unread()
@@ -64,7 +68,7 @@ class Readyz(View):
         missing = [meanings[name] for name, passed in checks.items() if not passed]
         if missing:
             raise Problem(503, f"not ready: {'; '.join(missing)}", checks=checks)
-        return self.answer(Ready("ready", checks))
+        return self.answer(Ready("ready", checks, worker.parts().control.notes() or UNSET))
 
 
 def _indexes_being_read(worker: FraudWorker, partitions: list[int]) -> str:

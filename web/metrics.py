@@ -37,6 +37,6 @@ def worker_state(context: Context) -> metrics.WorkerState | None:
         lags=context.status.lags(counts),
         sinks=context.status.sinks(),
         model_version=started.scorer.version,
-        policy_version=started.policy.version,
+        policy_version=started.control.in_force.version,
         waiting=started.waiters.count(),
     )

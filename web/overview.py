@@ -15,6 +15,7 @@ from models.activity import recent
 from models.counts import Counts, total
 from tables import Tables
 from tables.heartbeats import Heartbeat
+from web.control import state
 from web.schemas import Details, PartitionState, Stats, WorkerState
 
 CACHE_SECONDS: Final = 0.4
@@ -52,6 +53,7 @@ class Overview:
                 for partition, heartbeat in sorted(heartbeats.items())
             ],
             workers=_workers(heartbeats),
+            policy=state.brief(self._worker.parts().control),
         )
 
     def encoded_details(self) -> bytes:
@@ -77,7 +79,7 @@ class Overview:
             dead_letters={"total": sum(sums.dead_letters.values()), **sums.dead_letters},
             partitions=sums.offsets,
             model_version=started.scorer.version,
-            policy_version=started.policy.version,
+            policy_version=started.control.in_force.version,
         )
 
 

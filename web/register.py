@@ -13,20 +13,31 @@ from tables import Tables
 from web import asyncapi, docs, form, health, openapi, pages, stats, transactions
 from web import metrics as metrics_page
 from web.context import Context
+from web.control import approvals, checking, lists, policies
+from web.control.metrics import policy
 from web.overview import Overview
 from web.server import set_up
 from web.views import View
 
 VIEWS: Final[tuple[type[View], ...]] = (
+    approvals.Approvals,
+    approvals.Caps,
     asyncapi.AsyncApi,
+    checking.Check,
+    checking.Trials,
     docs.Docs,
     form.FormView,
     health.Healthz,
     health.Readyz,
+    lists.AllLists,
+    lists.OneList,
     metrics_page.Metrics,
     openapi.OpenApi,
     pages.Front,
     pages.Static,
+    policies.Policy,
+    policies.PolicyVersion,
+    policies.PolicyHistory,
     stats.Stats,
     stats.Details,
     stats.Stream,
@@ -47,3 +58,4 @@ def register(
         served = type(view.__name__, (view,), {"context": context})
         app.page(view.view_path, name=view.view_name)(served)
     metrics.worker.source = lambda: metrics_page.worker_state(context)
+    policy.source = lambda: worker.parts().control if worker.has_started else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Literal
 
 from msgspec import UNSET, Struct, UnsetType
@@ -69,6 +70,8 @@ class Ready(Struct, frozen=True):
 
     status: Literal["ready"]
     checks: dict[str, bool]
+    notes: list[str] | UnsetType = UNSET
+    """Policies that are not in force here, and why; left out if there are none."""
 
 
 class Stats(Struct, frozen=True):
@@ -115,6 +118,34 @@ class WorkerState(Struct, frozen=True):
     policy_version: str
 
 
+class CapState(Struct, frozen=True):
+    """A cap of the policy that has begun and not ended."""
+
+    rule: str
+    """The rule that is in test because of it; empty for the cap on all that is blocked."""
+    share: float
+    """The share that was seen."""
+    since: datetime | None
+    """When it began, by the broker's clock."""
+    author: str
+    """The worker that saw it."""
+    note: str
+
+
+class PolicyBrief(Struct, frozen=True):
+    """What decides at this worker, and what a person has to know about it."""
+
+    number: int
+    """0 for the thresholds of the settings."""
+    version: str
+    author: str
+    at: datetime | None
+    """When it was proposed; None for the thresholds of the settings."""
+    notes: list[str]
+    """Policies that are not in force here, and why."""
+    caps: list[CapState]
+
+
 class Details(Struct, frozen=True):
     """All that the page shows. Counts are exact, the rest may be a second late."""
 
@@ -124,3 +155,4 @@ class Details(Struct, frozen=True):
     recent: Recent
     partitions: list[PartitionState]
     workers: list[WorkerState]
+    policy: PolicyBrief

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any, cast
 
 from aiohttp.web import Application
@@ -14,6 +15,8 @@ from web.access import log_who_has_access
 from web.limits import Limits
 from web.middlewares import AccessControl, install
 from web.runner import Runner
+
+log = logging.getLogger(__name__)
 
 
 def set_up(app: FraudApp, settings: Settings) -> AccessControl:
@@ -32,7 +35,14 @@ def set_up(app: FraudApp, settings: Settings) -> AccessControl:
     install(application, runner, control)
 
     async def tell(_: Any) -> None:
-        log_who_has_access(control.access.current(), app.conf.web_bind, app.conf.web_port)
+        keys = control.access.current()
+        log_who_has_access(keys, app.conf.web_bind, app.conf.web_port)
+        if settings.policy_approval and not keys:
+            log.warning(
+                "FRAUD_POLICY_APPROVAL is set and no FRAUD_API_KEYS are: over HTTP everybody is "
+                "the same author, so nobody can approve a policy; set keys with the scopes author "
+                "and approve"
+            )
 
     application.on_startup.append(tell)
     return control

@@ -24,24 +24,35 @@ from msgspec import json
 import tables as tables_package
 from fraudapp import metrics
 from fraudapp.application import Application, build
+from fraudapp.control.fitting import last_fitting
 from fraudapp.decisions.log import Unread
 from fraudapp.decisions.recent import RecentDecisions, Unknowable
 from fraudapp.decisions.waiters import DecisionWaiters
 from fraudapp.kafka.offsets import End
+from fraudapp.kafka.producer import NewRecord
 from fraudapp.settings import Settings, load
 from fraudapp.takeover import Assignment
 from fraudapp.worker import FraudWorker, Started
+from models.control.chain import Candidate
+from models.control.records import read
+from models.control.state import ControlState
+from models.control.versions import Version
 from models.counts import Counts
+from models.policies.in_force import InForce, of_thresholds
+from models.policies.ruling import Begun
 from models.policy import Policy
 from models.records import Decision, Transaction
 from models.schema.schema import PAYSIM
 from tables import Tables
 from tables.heartbeats import Heartbeat
 from web.context import Context
+from web.control.metrics import policy
 from web.views import View
 
 GENERATION = 7
 PARTITIONS = 4
+AT = 1_772_600_767_890
+"""When records of the control log are written, milliseconds since 1970."""
 PATIENCE = 30.0
 """Seconds that a test may wait for a condition."""
 Client = TestClient[web.Request, web.Application]
@@ -296,13 +307,65 @@ class MemoryTable(Generic[Value]):
         return self.failing
 
 
+class Control:
+    """The control log, without a topic: what is appended is in force at once."""
+
+    def __init__(self, model_version: str) -> None:
+        self.known = ControlState()
+        self.in_force = of_thresholds(Policy(), PAYSIM)
+        self.candidate: Candidate | None = None
+        self.told: list[str] = []
+        self.gate = open_gate()
+        """As long as it is closed, nothing can be read back."""
+        self.others: list[NewRecord] = []
+        """Records that others have written just before the next one of this worker."""
+        self._model_version = model_version
+
+    async def append(
+        self, topic: str, partition: int, records: Iterable[NewRecord], what: str
+    ) -> list[int]:
+        """Be the producer, too; returns offsets."""
+        self.take(self.others)
+        self.others = []
+        return self.take(records)
+
+    def take(self, records: Iterable[NewRecord]) -> list[int]:
+        """Put records in force; returns their offsets."""
+        offsets = []
+        for key, value, headers in records:
+            offsets.append(self.known.next_offset)
+            self.known.apply(read(offsets[-1], AT, key, value, headers))
+        candidate, ruling, problems = last_fitting(self.known.chain, PAYSIM, self._model_version)
+        self.candidate = candidate
+        self.told += problems
+        if candidate and ruling:
+            caps = self.known.caps[candidate.id]
+            offset = max(self.known.lists.next_offset(ruling.lists), caps.next_offset)
+            version = str(Version(candidate.number, offset))
+            begun = Begun(caps.on_all, caps.rules)
+            self.in_force = InForce(ruling, version, self.known.lists.at, begun)
+        return offsets
+
+    async def end(self) -> int:
+        return self.known.next_offset
+
+    async def read_to(self, offset: int) -> None:
+        await self.gate.wait()
+
+    def notes(self) -> list[str]:
+        return self.told
+
+    def troubles(self) -> list[str]:
+        return []
+
+
 class Parts:
     """The doubles of what a worker has once it has started."""
 
     def __init__(self) -> None:
         self.events: Events = []
-        self.scorer = SimpleNamespace(version="model-of-a-test")
-        self.policy = Policy()
+        self.scorer = SimpleNamespace(version="model-of-a-test", matrix=PAYSIM.features.matrix)
+        self.control = Control(self.scorer.version)
         self.log = Log(self.events)
         self.listener = Listener(self.events)
         self.queries = LogQueries()
@@ -312,7 +375,7 @@ class Parts:
         ]
         self.pending = Pending(self.events)
         self.topics = SimpleNamespace(problem=None)
-        self.producer = failing_in()
+        self.producer = failing_in(append=self.control.append)
         self.progress = failing_in()
         self.readability = failing_in()
         for partition in range(PARTITIONS):
@@ -323,7 +386,7 @@ class Parts:
         sinks = SimpleNamespace(redis=self.redis, postgres=self.postgres, archive=self.archive)
         doubles: dict[str, Any] = {
             "scorer": self.scorer,
-            "policy": self.policy,
+            "control": self.control,
             "waiters": waiters,
             "producer": self.producer,
             "decisions": self.log,
@@ -340,9 +403,9 @@ class Parts:
         return Started(**doubles)
 
 
-def failing_in() -> Any:
-    """A part that is asked for its troubles only; `failing` is what it answers."""
-    part = SimpleNamespace(failing=[])
+def failing_in(**more: Any) -> Any:
+    """A part that is asked for its troubles, which `failing` are, and little more."""
+    part = SimpleNamespace(failing=[], **more)
     part.troubles = lambda: part.failing
     return part
 
@@ -472,6 +535,7 @@ def view_bench(folder: Path, monkeypatch: pytest.MonkeyPatch, **environ: str) ->
     tables = MemoryTables()
     monkeypatch.setattr(tables_package, "register", lambda app, settings: tables.as_tables())
     monkeypatch.setattr(metrics.worker, "source", metrics.worker.source)  # which `build` sets
+    monkeypatch.setattr(policy, "source", policy.source)
     return ViewBench(build(settings), tables)
 
 

@@ -4,11 +4,13 @@ import { forgetKey, storedKey, storeKey } from "./api.js";
 
 const section = document.getElementById("key");
 
+const REFUSED = "The server does not take this key.";
+
 // Shows the form, and resolves once a key was entered.
-export function askForKey() {
+export function askForKey(why = REFUSED) {
   const error = document.getElementById("key-error");
   const input = document.getElementById("key-input");
-  error.textContent = storedKey() ? "The server does not take this key." : "";
+  error.textContent = storedKey() ? why : "";
   forgetKey();
   section.hidden = false;
   input.focus();

@@ -31,6 +31,19 @@ export function tiles(details, now) {
   put("model", stats.model_version);
   put("policy", stats.policy_version);
   letters(reasons);
+  if (details.policy) banner(details.policy);
+}
+
+// An older worker tells nothing of it.
+function banner({ number, author, at, notes, caps }) {
+  put("policy-author", number ? `by ${author}, ${new Date(at).toLocaleString("en-GB")}` : "");
+  const what = ({ rule }) => (rule ? `Rule ${rule} is in test, since its cap has begun.` : "What would be blocked is flagged, since the cap has begun.");
+  const shown = JSON.stringify([notes, caps]);
+  const list = document.getElementById("banner-notes");
+  if (list.dataset.shown === shown) return;
+  list.dataset.shown = shown;
+  list.replaceChildren(...[...notes, ...caps.map(what)].map((each) => el("li", {}, each)));
+  document.getElementById("banner").hidden = !list.children.length;
 }
 
 function replace(id, key, rows) {
@@ -94,6 +107,7 @@ export function workers(details) {
     unread: each.partitions.map((number) => unread.get(number)).filter(Boolean),
     at: details.at - each.at > GONE ? each.at : null,
     lag: each.partitions.reduce((sum, number) => sum + lagOf.get(number), 0),
+    other: each.policy_version === details.stats.policy_version ? null : each.policy_version,
   }));
   replace("workers", rows, () => rows.map(workerRow));
 }
@@ -112,10 +126,11 @@ function workerRow(each) {
   });
   const name = el("span", { class: "mono" }, each.name);
   const silent = each.at ? [" ", el("span", { class: "badge block" }, `silent since ${clock(each.at)}`)] : [];
+  const other = each.other ? [" ", el("span", { class: "badge flag" }, `policy ${each.other}`)] : [];
   return el(
     "tr",
     {},
-    cell("Worker", {}, el("span", {}, name, ...silent)),
+    cell("Worker", {}, el("span", {}, name, ...silent, ...other)),
     cell("Partitions", {}, el("span", {}, each.partitions.join(", "), ...each.unread.flatMap(reading))),
     cell("Lag", { class: "number" }, whole(each.lag)),
     cell("Latency", {}, p50 ? [p50, p95, p99].map(duration).join(" · ") : "–"),

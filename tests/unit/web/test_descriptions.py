@@ -12,6 +12,9 @@ from openapi_spec_validator import validate
 
 from fraudapp import __version__
 from tests.support.views import Client, ViewBench, view_bench
+from web.access import SCOPES
+
+DO = ("POST", "PUT", "PATCH", "DELETE")
 
 
 async def fetched(client: Client, path: str) -> dict[str, Any]:
@@ -46,11 +49,32 @@ async def test_openapi_asks_for_a_key_where_one_is_needed(
             document = await answer.json()
     assert document["security"] == ([{"bearer": []}, {"header": []}] if keys else [])
     assert document["paths"]["/healthz"]["get"]["security"] == []
+    approving = document["paths"]["/policy/approvals"]["post"]
+    assert approving.get("security") == (
+        [{"bearer": ["approve"]}, {"header": ["approve"]}] if keys else None
+    )
+    assert "`approve`" in approving["description"]
+
+
+async def test_the_scope_of_every_route_that_does_more_than_read_is_named(
+    bench: ViewBench, client: Client
+) -> None:
+    routes = cast(Web, bench.app.web).web_app.router.routes()
+    writing = {each.resource.canonical for each in routes if each.resource and each.method in DO}
+    assert writing == SCOPES.keys() | {"/transactions"}
 
 
 async def test_answers_are_as_openapi_describes_them(bench: ViewBench, client: Client) -> None:
     document = await fetched(client, "/openapi.json")
-    for path in ("/stats", "/stats/details", "/stats/form", "/healthz", "/readyz"):
+    for path in (
+        "/stats",
+        "/stats/details",
+        "/stats/form",
+        "/policy",
+        "/lists",
+        "/healthz",
+        "/readyz",
+    ):
         described = document["paths"][path]["get"]["responses"]["200"]
         schema = described["content"]["application/json"]["schema"]
         of_document = {**schema, "components": document["components"]}
@@ -60,7 +84,7 @@ async def test_answers_are_as_openapi_describes_them(bench: ViewBench, client: C
 async def test_asyncapi_names_the_topics_and_its_references_lead_somewhere(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    names = {"transactions": "in", "decisions": "out", "dead_letters": "bad"}
+    names = {"transactions": "in", "decisions": "out", "dead_letters": "bad", "control": "rules"}
     topics = {f"FRAUD_{name.upper()}_TOPIC": topic for name, topic in names.items()}
     bench = view_bench(tmp_path, monkeypatch, **topics)
     async with bench.served() as client:
@@ -71,13 +95,21 @@ async def test_asyncapi_names_the_topics_and_its_references_lead_somewhere(
         "transactions": "in",
         "decisions": "out",
         "deadLetters": "bad",
+        "control": "rules",
     }
-    assert {each["bindings"]["kafka"]["partitions"] for each in channels.values()} == {4}
+    partitions = {name: each["bindings"]["kafka"]["partitions"] for name, each in channels.items()}
+    assert partitions == {"transactions": 4, "decisions": 4, "deadLetters": 4, "control": 1}
     actions = {
-        each["channel"]["$ref"].rpartition("/")[2]: each["action"]
+        (each["channel"]["$ref"].rpartition("/")[2], each["action"])
         for each in document["operations"].values()
     }
-    assert actions == {"transactions": "receive", "decisions": "send", "deadLetters": "send"}
+    assert actions == {
+        ("transactions", "receive"),
+        ("decisions", "send"),
+        ("deadLetters", "send"),
+        ("control", "receive"),
+        ("control", "send"),
+    }
     references = list(references_in(document))
     assert len(references) > len(channels)
     for reference in references:

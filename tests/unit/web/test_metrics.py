@@ -65,7 +65,7 @@ async def test_metrics_have_sinks_versions_and_waiting_callers(
     assert told['fraud_store_behind_decisions{store="postgres"}'] == 12
     assert told['fraud_store_up{store="postgres"}'] == 0
     assert told['fraud_store_up{store="redis"}'] == 1
-    policy = bench.parts.policy.version
+    policy = bench.parts.control.in_force.version
     assert told[f'fraud_model_info{{policy="{policy}",version="model-of-a-test"}}'] == 1
     assert told["fraud_waiting_callers"] == 2
 

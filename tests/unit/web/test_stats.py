@@ -67,7 +67,7 @@ async def test_programs_get_the_sums_of_all_partitions(counted: ViewBench, clien
             "dead_letters": {"total": 3, "conflict": 1, "invalid": 2},
             "partitions": {"0": 9, "1": 4, "2": 0},
             "model_version": "model-of-a-test",
-            "policy_version": counted.parts.policy.version,
+            "policy_version": counted.parts.control.in_force.version,
         }
 
 

@@ -1,0 +1,56 @@
+"""Metrics of the policy that is in force, read at each scrape."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Final
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from fraudapp.control.follower import ControlLog
+from fraudapp.metrics import registry
+from web.control import state
+
+
+class PolicyCollector(Collector):
+    """Tells of what is in force at this worker."""
+
+    def __init__(self) -> None:
+        self.source: Callable[[], ControlLog | None] = lambda: None
+        """Returns what the worker follows; None before it has started."""
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield all metrics."""
+        control = self.source()
+        if control is None:
+            return
+        number = GaugeMetricFamily(
+            "fraud_policy_number",
+            "Number of the policy that decides here; 0 for the thresholds of the settings.",
+        )
+        number.add_metric([], control.candidate.number if control.candidate else 0)
+        failures = CounterMetricFamily(
+            "fraud_rule_failures",
+            "Transactions for which a rule could not be computed, since its policy is in force.",
+            labels=["rule"],
+        )
+        for rule, count in control.in_force.ruling.failures.items():
+            failures.add_metric([rule], count)
+        entries = GaugeMetricFamily(
+            "fraud_list_entries", "Entries of a list that have not expired.", labels=["list"]
+        )
+        for name, size in state.sizes(control).items():
+            entries.add_metric([name], size)
+        caps = GaugeMetricFamily(
+            "fraud_cap_begun",
+            "1 for each cap that has begun and not ended; the rule is empty for that on all.",
+            labels=["rule"],
+        )
+        for cap in state.caps(control):
+            caps.add_metric([cap.rule], 1)
+        yield from (number, failures, entries, caps)
+
+
+policy: Final = PolicyCollector()
+registry.register(policy)
