@@ -2,8 +2,9 @@
 
     make torture MINUTES=30 SEED=1
 
-The last line is `torture: lost=0 doubled=0 miscounted=0 events=N kills=K faults=F`; the exit code
-is 0 only if all held. With the same seed the same is done at the same times; what is hit differs.
+The last line is
+`torture: lost=0 doubled=0 miscounted=0 misdecided=0 events=N kills=K faults=F`; the exit code is 0
+only if all held. With the same seed the same is done at the same times; what is hit differs.
 """
 
 from __future__ import annotations

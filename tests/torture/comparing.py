@@ -12,6 +12,7 @@ from models.schema.schema import PAYSIM
 from tests.torture.expected import Expected, Source
 from tests.torture.lines import day_of, differing, line
 from tests.torture.reading import Record
+from tests.torture.recomputing import Recomputing
 from tests.torture.written import Written
 
 Lines = Mapping[str, str]
@@ -25,6 +26,7 @@ class Found:
         self.lost: list[str] = []
         self.doubled: list[str] = []
         self.miscounted: list[str] = []
+        self.misdecided: list[str] = []
 
 
 def first_lines(log: Iterable[Record]) -> dict[str, str]:
@@ -45,9 +47,13 @@ def decided_by(first: Lines) -> dict[str, Transaction]:
 
 
 def compare_log(
-    first: Lines, decided: Mapping[str, Transaction], expected: Expected, found: Found
+    first: Lines,
+    decided: Mapping[str, Transaction],
+    expected: Expected,
+    policies: Recomputing,
+    found: Found,
 ) -> None:
-    """Each transaction that was committed is decided, from an input there is, by some policy."""
+    """Each transaction that was committed is decided, from an input there is, by its policy."""
     found.lost += [f"{id_} was not decided" for id_ in expected.payloads.keys() - first.keys()]
     found.doubled += [f"{id_} was decided unasked" for id_ in first.keys() - expected.payloads]
     for id_ in first.keys() & expected.payloads.keys():
@@ -57,8 +63,8 @@ def compare_log(
         decision = json.loads(first[id_])
         if expected.valid.get((decision["partition"], decision["offset"])) != decided[id_]:
             found.doubled.append(f"{id_} was decided from an input where there is another")
-        if decision["decision"] != _by_policy(decision):
-            found.doubled.append(f"{id_} was not decided by {decision['policy_version']}")
+        if wrong := policies.wrong(decision):
+            found.misdecided.append(f"{id_}: {wrong}")
 
 
 def compare_sink(
@@ -131,11 +137,3 @@ def compare_dead_letters(
 
 def _instead(texts: Iterable[str] | None, text: str) -> str:
     return "".join(f", but one with another {differing(each, text)}" for each in texts or ())
-
-
-def _by_policy(decision: Mapping[str, Any]) -> str:
-    thresholds = decision["policy_version"].removeprefix("flag-")
-    flag_at, _, block_at = thresholds.partition("-block-")
-    if decision["transaction"]["isFlaggedFraud"] or decision["score"] >= float(block_at):
-        return "BLOCK"
-    return "FLAG" if decision["score"] >= float(flag_at) else "APPROVE"

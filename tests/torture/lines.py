@@ -41,6 +41,7 @@ def of_row(row: Mapping[str, Any]) -> dict[str, Any]:
         "reasons": json.loads(row["reasons"]),
         "decided_at": row["decided_at"].isoformat(),
         "transaction": {"transaction_id": row["transaction_id"], **transaction},
+        **({"hits": json.loads(row["hits"])} if row["hits"] else {}),
     }
 
 

@@ -15,6 +15,7 @@ from tests.torture.cluster import Cluster
 from tests.torture.faults import ALL, Faults
 from tests.torture.gate import Gate
 from tests.torture.load import Load
+from tests.torture.policies import Policies
 from tests.torture.senders import Senders
 from tests.torture.settling import settled
 from tests.torture.strangers import Strangers
@@ -25,7 +26,7 @@ from tests.torture.written import Written
 log = logging.getLogger(__name__)
 
 
-PARTS: Final = ("transactions", "strangers")
+PARTS: Final = ("transactions", "strangers", "policies")
 
 
 class Plan(NamedTuple):
@@ -55,9 +56,11 @@ async def torture(cluster: Cluster, plan: Plan) -> Verdict:
         callers = Callers(cluster, gate, load, written, _random("callers", plan))
         sender = Transactional(cluster.broker, gate, load, written, _random("sender", plan))
         strangers = Strangers(cluster.broker, gate, load, written, _random("strangers", plan))
+        policies = Policies(cluster.broker, gate, _random("policies", plan))
         traffic = [load.send, callers.ask, callers.post]
         traffic += [] if "transactions" in plan.without else [sender.send]
         traffic += [] if "strangers" in plan.without else [strangers.write]
+        traffic += [] if "policies" in plan.without else [policies.write]
         flowing = [asyncio.create_task(each()) for each in traffic]
         trouble = [
             asyncio.create_task(faults.of_workers(_random("workers", plan))),
@@ -88,8 +91,8 @@ async def torture(cluster: Cluster, plan: Plan) -> Verdict:
     verdict.complain()
     log.info("done: %s; worker restarts: %d", faults.tally, cluster.restarts)
     log.info(
-        "%d answers compared, %d elsewhere; transactions %s; %d foreign records",
-        *(callers.answers, callers.elsewhere, sender.ends, strangers.count),
+        "%d answers compared, %d elsewhere; transactions %s; %d foreign records; published %s",
+        *(callers.answers, callers.elsewhere, sender.ends, strangers.count, dict(policies.count)),
     )
     verdict.kills, verdict.faults = len(faults.tally.kills), len(faults.tally.faults)
     return verdict

@@ -26,6 +26,7 @@ TOPICS: Final = {
     "torture-decision-counts-changelog": PARTITIONS,
     "torture-partition-reports-changelog": PARTITIONS,
     "torture-progress": 1,
+    "control": 1,
 }
 """With their numbers of partitions."""
 PROGRESS: Final = (
@@ -93,6 +94,8 @@ class Strangers:
         if topic == "dead-letters":  # like none that rejected inputs have
             unlike = b"\xff" + self._random.randbytes(20)
             return self._random.choice([(None, unlike), (unlike, value)])
+        if topic == "control":
+            return self._random.choice([b"policy/1", b"list//x", b"cap/", b"\xff", None]), value
         if topic == "torture-progress":
             return self._random.choice([*PROGRESS, (b"\xff", value)])
         # A changelog that is compacted takes no record without a key.

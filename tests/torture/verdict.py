@@ -22,6 +22,7 @@ from tests.torture.comparing import Found, Lines
 from tests.torture.expected import Expected
 from tests.torture.lines import line, of_row
 from tests.torture.reading import read
+from tests.torture.recomputing import Recomputing
 from tests.torture.written import Written
 
 log = logging.getLogger(__name__)
@@ -42,18 +43,18 @@ class Verdict(Found):
     def __str__(self) -> str:
         return (
             f"lost={len(self.lost)} doubled={len(self.doubled)} "
-            f"miscounted={len(self.miscounted)} events={self.events} "
-            f"kills={self.kills} faults={self.faults}"
+            f"miscounted={len(self.miscounted)} misdecided={len(self.misdecided)} "
+            f"events={self.events} kills={self.kills} faults={self.faults}"
         )
 
     @property
     def held(self) -> bool:
         """Whether all promises held."""
-        return not (self.lost or self.doubled or self.miscounted)
+        return not (self.lost or self.doubled or self.miscounted or self.misdecided)
 
     def complain(self) -> None:
         """Log what was found: of each kind, how often, and some of it. All of it counts once."""
-        for name in ("lost", "doubled", "miscounted"):
+        for name in ("lost", "doubled", "miscounted", "misdecided"):
             kinds: dict[str, list[str]] = {}
             setattr(self, name, list(dict.fromkeys(getattr(self, name))))
             for each in getattr(self, name):
@@ -83,7 +84,9 @@ async def judge(
     log_ = written.of_workers(await asyncio.to_thread(read, broker, "decisions"))
     first = comparing.first_lines(log_)
     decided = comparing.decided_by(first)
-    comparing.compare_log(first, decided, expected, verdict)
+    policies = Recomputing(written.of_workers(await asyncio.to_thread(read, broker, "control")))
+    comparing.compare_log(first, decided, expected, policies, verdict)
+    log.info("%d policies were in force, %d too late", len(policies.members), policies.losers)
     rows = await _in_postgres(cluster)
     comparing.compare_sink("postgres", rows, first, written, verdict, once=True)
     values = await asyncio.to_thread(_in_redis, cluster)

@@ -17,6 +17,7 @@ from tests.torture.comparing import Found
 from tests.torture.expected import Expected
 from tests.torture.lines import line
 from tests.torture.reading import Record
+from tests.torture.recomputing import Recomputing
 from tests.torture.written import Written
 
 DAY = date(2026, 3, 4)
@@ -154,11 +155,12 @@ def test_undecided_and_unasked_and_wrongly_decided_ones_are_told() -> None:
     ]
     lines, found = comparing.first_lines(log_of(*log)), Found()
     expected = Expected(inputs(*good, encoded(transaction("late"))), Written())
-    comparing.compare_log(lines, comparing.decided_by(lines), expected, found)
+    comparing.compare_log(lines, comparing.decided_by(lines), expected, Recomputing([]), found)
     assert found.lost == ["late was not decided"]
+    (wrong,) = found.misdecided
+    assert wrong.startswith("b: by flag-0.5-block-0.8 is ('FLAG', [], []), expected ('APPROVE'")
     assert sorted(found.doubled) == [
         "aborted was decided unasked",
-        "b was not decided by flag-0.5-block-0.8",
         "c was decided from an input where there is another",
         "e was decided with a payload nobody sent",
     ]

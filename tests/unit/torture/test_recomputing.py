@@ -1,0 +1,147 @@
+"""The program and the checker of the torture, which share no code, decide alike."""
+
+from __future__ import annotations
+
+import json
+import random
+from datetime import datetime, timedelta, timezone
+from typing import Any, Final
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fraudapp.control.fitting import compiled
+from fraudapp.decisions.batch import encode
+from models.control.records import (
+    CapKey,
+    Capped,
+    Listed,
+    Proposed,
+    Removed,
+    cap,
+    entry,
+    proposal,
+    read,
+    removal,
+)
+from models.control.state import ControlState
+from models.control.versions import Version
+from models.policies.in_force import InForce
+from models.policies.reading import PolicyError
+from models.policies.ruling import Begun
+from models.records import Decision
+from models.schema.schema import PAYSIM
+from tests.support.decisions import decision
+from tests.support.messages import transaction
+from tests.torture.plans import as_toml, fits, new_plan, plan_of
+from tests.torture.policies import LISTS, TYPES
+from tests.torture.reading import Record
+from tests.torture.recomputing import Recomputing
+
+NOW: Final = datetime(2026, 5, 6, 7, 8, 9, 123456, tzinfo=timezone.utc)
+
+
+class Control:
+    """A control topic in memory, read by the program and by the checker."""
+
+    def __init__(self, random_: random.Random) -> None:
+        self.records: list[Record] = []
+        self.state = ControlState()
+        self._random = random_
+
+    def write(self, record: Any) -> None:
+        key, value, headers = record
+        offset = 3 * len(self.records) + 5  # as if others had written in between
+        self.records.append(Record("control", 0, offset, key, value, tuple(headers)))
+        self.state.apply(read(offset, 0, key, value, headers))
+
+    def propose(self, *, parent: str | None = None) -> None:
+        plan = new_plan(self._random, NOW)
+        known = self.state.chain.head if parent is None else parent
+        proposed = Proposed(parent=known, text=as_toml(plan), author="a")
+        self.write(proposal(f"{self._random.getrandbits(128):032x}", proposed))
+
+    def change(self) -> None:
+        name, value = self._random.choice(LISTS), self._random.choice(TYPES)
+        kind, ends = self._random.random(), NOW + timedelta(seconds=self._random.uniform(-3, 3))
+        if kind < 0.3:
+            self.write(removal(name, value, Removed()))
+        elif kind < 0.8:
+            expires_at = self._random.choice([None, ends])
+            self.write(entry(name, value, Listed(author="a", expires_at=expires_at)))
+        elif kind < 0.9 and (members := self.state.chain.members):
+            ids = ["", *(each["id"] for each in plan_of(members[-1].proposed.text)["rules"])]
+            on = self._random.random() < 0.7
+            key = CapKey(members[-1].id, self._random.choice(ids))
+            self.write(cap(key, Capped(on=on, share=0.5, author="a")))
+        else:
+            self.propose(parent=self._random.choice([None, "0" * 32]))
+
+
+def decided(control: Control, id_: str, score: float, now: datetime, **fields: Any) -> Any:
+    """The decision by the policy in force; None if the last one does not fit."""
+    candidate = control.state.chain.members[-1]
+    try:
+        ruling = compiled(candidate, PAYSIM, "m1")
+    except PolicyError:
+        assert not fits(plan_of(candidate.proposed.text))
+        return None
+    caps, lists = control.state.caps[candidate.id], control.state.lists
+    offset = max(lists.next_offset(ruling.lists), caps.next_offset)
+    version = str(Version(candidate.number, offset))
+    policy = InForce(ruling, version, lists.at, Begun(caps.on_all, caps.rules))
+    sent = PAYSIM.parser.parse(json.dumps(transaction(id_, **fields)).encode())
+    (ruled,) = policy.rule([sent], [score], PAYSIM.features.matrix([sent]), now)
+    found: Decision = decision(
+        id_,
+        transaction=sent,
+        score=score,
+        decision=ruled.outcome,
+        reasons=list(ruled.reasons),
+        hits=ruling.ids(ruled.hits),
+        policy_version=version,
+        decided_at=now,
+    )
+    return json.loads(encode(found))
+
+
+@given(st.integers(0, 2**32), st.floats(0, 1), st.floats(-5, 25), st.integers(0, 1))
+def test_both_decide_alike(seed: int, score: float, seconds: float, flagged: int) -> None:
+    random_ = random.Random(seed)
+    control = Control(random_)
+    control.propose()
+    moments = [NOW + timedelta(seconds=seconds), NOW, NOW + timedelta(seconds=random_.random())]
+    made = []
+    for _ in range(random_.randint(0, 12)):
+        control.change()
+        moment = random_.choice(moments)  # back and forth
+        fields = {"isFlaggedFraud": flagged and random_.randint(0, 1)}
+        made.append(decided(control, f"t{random_.random()}", score, moment, **fields))
+    checker = Recomputing(control.records)
+    assert [checker.wrong(each) for each in made if each] == [None] * sum(map(bool, made))
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"decision": "FLAG"},
+        {"hits": ["large_0"]},
+        {"policy_version": "2+0"},
+        {"policy_version": "0+0"},
+        {"policy_version": "x"},
+        {"policy_version": "1+6"},
+    ],
+)
+def test_a_decision_that_is_not_by_its_policy_is_told(wrong: dict[str, Any]) -> None:
+    control = Control(random.Random(1))
+    plan = {"flag_at": 0.5, "block_at": 0.8, "rules": [], "blocked": True, "trusted": None}
+    text = as_toml({**plan, "up_to": 1, "odd": 0})
+    control.write(proposal("a" * 32, Proposed(parent="", text=text, author="a")))
+    for each in TYPES:
+        control.write(entry("blocked", each, Listed(author="a")))
+    found = decided(control, "t", 0.1, NOW)
+    assert (found["decision"], found["reasons"][0]["code"]) == ("BLOCK", "LIST_BLOCKED")
+    checker = Recomputing(control.records)
+    assert checker.wrong(found) is None
+    assert checker.wrong({**found, **wrong})
