@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from fraudapp.cli.control import Control
+from fraudapp.control.fitting import misfit
 from models.characters import legible
 from models.control.chain import Candidate
 from models.control.records import ROOT
@@ -29,9 +30,15 @@ def named(candidate: Candidate | None) -> str:
 
 def fate(control: Control, candidate: Candidate) -> str:
     """Return what became of a policy, in a sentence without a full stop."""
+    if candidate.number and candidate is not control.head:
+        return f"replaced by version {candidate.number + 1}"
     if candidate.number:
-        is_head = candidate is control.head
-        return "in force" if is_head else f"replaced by version {candidate.number + 1}"
+        problem = misfit(candidate, control.settings.transaction_schema)
+        return (
+            f"does not fit, so that an earlier one is in force: {problem}"
+            if problem
+            else "in force"
+        )
     if (
         candidate.fate == "waits for approval"
         and candidate.proposed.parent != control.known.chain.head

@@ -85,7 +85,7 @@ def uncap(rule: str, author: str, note: str) -> None:
                 )
             ended = Capped(on=False, share=begun[rule].share, author=author, note=note)
             async with control.writer() as writer:
-                await writer.set_cap(CapKey(head.id, rule), ended)
+                await writer.set_caps({CapKey(head.id, rule): ended})
             click.echo(f"{what} of version {head.number} has ended")
 
     run(settings, change(), unsure="`fraudapp policy caps` tells whether it has ended")

@@ -9,9 +9,8 @@ import click
 
 from fraudapp.cli.candidates import found, named, waiting_for_approval
 from fraudapp.cli.control import Control, TooLate
-from fraudapp.cli.policy_files import InvalidPolicy, checked, content_of
+from fraudapp.cli.policy_files import checked, content_of
 from fraudapp.cli.waiting import Waiting, covers_number
-from models.characters import legible
 from models.control.chain import Candidate
 from models.control.records import ROOT
 from models.files.lines import shown
@@ -65,8 +64,6 @@ async def settle(control: Control, waiting: Waiting, candidate: Candidate) -> No
             f"it waits until somebody else approves it: fraudapp policy approve {candidate.id}"
         )
         return
-    if candidate.fate == "refused":
-        raise InvalidPolicy(legible(candidate.why))
     if not candidate.number:
         raise TooLate(
             f"too late: {candidate.why}. In force is {named(control.head)}; look at it, and try "
@@ -111,10 +108,6 @@ def to_approve(control: Control, text: str, author: str) -> Candidate:
     candidate = _looked_up(control, text)
     if candidate.number:
         raise click.ClickException(f"policy {candidate.id} is approved: {named(candidate)}")
-    if candidate.fate == "refused":
-        raise click.ClickException(
-            f"policy {candidate.id} can never be in force: {legible(candidate.why)}"
-        )
     if candidate.fate == "too late" or candidate not in waiting_for_approval(control):
         raise TooLate(
             f"too late: policy {candidate.id} was to take the place of another one than is in "

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import click
@@ -103,6 +103,23 @@ def import_(
         raise click.UsageError(f"{file} has no entries: --replace would empty list {name}")
     now = datetime.now(timezone.utc)
     _change(name, lambda there: differences(there, wanted, now, gone), wait, quiet=quiet)
+
+
+@command.command("prune")
+@click.argument("name")
+@signed
+def prune(name: str, author: str, note: str) -> None:
+    """Remove the entries of list NAME that expired more than a day ago.
+
+    They decide nothing any more, but count among the entries that all lists together may have.
+    """
+    before = datetime.now(timezone.utc) - timedelta(days=1)
+    removed = Removed(author=author, note=note or "expired")
+    _change(
+        name,
+        lambda there: {each: removed for each in there if not there[each].is_there(before)},
+        None,
+    )
 
 
 def _change(name: str, changes: _Changes, wait: float | None, *, quiet: bool = True) -> None:

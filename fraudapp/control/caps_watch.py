@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
 from aiokafka.errors import KafkaError
@@ -90,9 +90,15 @@ class CapsWatch:
         if begun != NO_CAPS or watched.rising(counts, begun):
             counts = total([counts, *others()])
         patience = 0.0 if is_first else PATIENCE_SECONDS
-        for name, begins in watched.due(counts, begun, now, patience=patience).items():
-            why = watched.why(name, counts)
-            await self._set(CapKey(key, name), begins, counts.share(name), why)
+        due = watched.due(counts, begun, now, patience=patience)
+        caps = {
+            CapKey(key, name): self._capped(
+                name, due[name], counts.share(name), watched.why(name, counts)
+            )
+            for name in sorted(due)  # the one on all that is blocked comes first: it has no name
+        }
+        if caps:
+            await self._write(caps)
 
     def _current(self) -> Watched | None:
         control = self._control()
@@ -103,11 +109,13 @@ class CapsWatch:
             self._watched = Watched(policy) if id_ and limits(policy) else None
         return self._watched
 
-    async def _set(self, key: CapKey, begins: bool, share: float, why: str) -> None:
-        cap = f"the cap on rule {key.rule}" if key.rule else "the cap on all that is blocked"
+    def _capped(self, rule: str, begins: bool, share: float, why: str) -> Capped:
+        cap = f"the cap on rule {rule}" if rule else "the cap on all that is blocked"
         log.warning("%s %s: %s", cap, "begins" if begins else "ends", why)
-        value = Capped(on=begins, share=round(min(share, 1.0), 6), author=self._author, note=why)
+        return Capped(on=begins, share=round(min(share, 1.0), 6), author=self._author, note=why)
+
+    async def _write(self, caps: Mapping[CapKey, Capped]) -> None:
         try:
-            await self._writer().set_cap(key, value)
+            await self._writer().set_caps(caps)
         except KafkaError as exc:
-            log.warning("whether %s was written is looked up again: %s", cap, exc)
+            log.warning("whether %d caps were written is looked up again: %s", len(caps), exc)

@@ -45,6 +45,15 @@ def compiled(candidate: Candidate, schema: Schema, model_version: str) -> Ruling
         raise PolicyError([f"it cannot be compiled: {type(exc).__name__}: {exc}"]) from exc
 
 
+def misfit(candidate: Candidate, schema: Schema) -> str | None:
+    """Return why a policy cannot be in force in a schema, whatever the model; None if it can."""
+    try:
+        read(candidate.proposed.text.encode(), schema)
+    except PolicyError as exc:
+        return legible(exc.problems[0][:_MAX_PROBLEM])
+    return None
+
+
 def last_fitting(chain: Chain, schema: Schema, model_version: str) -> Fitting:
     """Return the last policy that fits; takes some milliseconds for each that is looked at."""
     problems: list[str] = []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Sequence
+from datetime import datetime, timezone
 from typing import Final
 
 from mode import Service
@@ -13,14 +14,13 @@ from fraudapp.condition import Condition
 from fraudapp.control import metrics
 from fraudapp.control.fitting import MAX_TOLD, Fitting, compiled, last_fitting, problem
 from fraudapp.control.reader import ControlReader
-from fraudapp.control.refusals import Refusals
 from fraudapp.kafka.following import next_records
 from fraudapp.operation import Operation, troubles
 from fraudapp.retry import retry_forever
 from fraudapp.settings import Settings
 from models.control.chain import Candidate
-from models.control.records import ControlRecord, Proposed
-from models.control.state import Change, ControlState, form_problem
+from models.control.records import ControlRecord
+from models.control.state import Change, ControlState
 from models.control.versions import Version
 from models.policies.in_force import InForce, of_thresholds
 from models.policies.reading import PolicyError
@@ -47,7 +47,6 @@ class ControlLog(Service):
         self._fitting = Fitting(None, None)
         self._reader = ControlReader(settings)
         self._following = Operation(f"following {settings.control_topic}")
-        self._refusals = Refusals()
         self._settled = 0  # next offset of the topic up to which all is in force
         self.in_force: InForce = self._thresholds
         """What decides now; another one after each change."""
@@ -61,12 +60,14 @@ class ControlLog(Service):
     async def on_start(self) -> None:
         """Read the topic to its end; raises `KafkaError` if it cannot connect."""
         await self._reader.start()
+        # What has expired long ago is not first counted in, and then out by the first decision.
+        self.known.lists.at(datetime.now(timezone.utc))
         async for attempt in retry_forever(self._following):
             with attempt:
                 end = await self._reader.end()
                 while self._reader.next_offset < end:
                     for record in await self._reader.more():
-                        await self._note(record)
+                        self.known.apply(record)
         fitting = await asyncio.to_thread(
             last_fitting, self.known.chain, self._schema, self._model_version
         )
@@ -97,7 +98,7 @@ class ControlLog(Service):
 
         Of many, the last ones are told of, and so are entries for which there was no room.
         """
-        found = [*self._fitting.problems, *self._refusals.sentences()]
+        found = [*self._fitting.problems]
         if refused := self.known.lists.refused:
             found.append(
                 f"entries of lists that are left out, since there are too many: {refused:,}"
@@ -107,6 +108,9 @@ class ControlLog(Service):
     @Service.task
     async def _follow(self) -> None:
         while not self.should_stop:
+            self.known.lists.at(
+                datetime.now(timezone.utc)
+            )  # step by step, on days without decisions
             fetched = await next_records(self, self._reader.consumer, self._following)
             if fetched is not None:  # without any record, there may have been a transaction's end
                 await self._take(await self._reader.taken(fetched.get(self._reader.partition, ())))
@@ -115,25 +119,10 @@ class ControlLog(Service):
         if not records and self._settled == self._reader.next_offset:
             return
         for record in records:
-            if await self._note(record) is Change.POLICY:
+            if self.known.apply(record) is Change.POLICY:
                 await self._change_policy()
         self._settled = self._reader.next_offset
         self._refresh()
-
-    async def _note(self, record: ControlRecord) -> Change:
-        """Take a record in, and note a policy that is refused until another one is in force."""
-        reason: str | None = None
-        if isinstance(record.value, Proposed):
-            # The lists have changed by what was read before, and decisions are made meanwhile.
-            self._refresh()
-            reason = await asyncio.to_thread(form_problem, record.value)
-        change = self.known.apply(record, lambda _: reason)
-        candidate = self.known.chain.candidates.get(getattr(record.key, "id", ""))
-        if change is Change.POLICY:
-            self._refusals.clear()
-        elif candidate and candidate.fate == "refused" and candidate.offset == record.offset:
-            self._refusals.add(candidate)
-        return change
 
     async def _change_policy(self) -> None:
         candidate = self.known.chain.members[-1]

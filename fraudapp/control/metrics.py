@@ -4,18 +4,13 @@ from __future__ import annotations
 
 from typing import Final
 
-from prometheus_client import Counter, Gauge
+from prometheus_client import Gauge
 
 from fraudapp.metrics import registry
 
-refused: Final = Counter(
-    "fraud_policies_refused",
-    "Records of the control topic that are policies by their key, and cannot be in force.",
-    registry=registry,
-)
 unfit: Final = Gauge(
     "fraud_policy_unfit",
-    "Whether the last policy does not fit the schema or the model here, so that an earlier one "
-    "stays in force: 1 or 0.",
+    "Whether the last policy is none, or does not fit the schema or the model here, so that an "
+    "earlier one stays in force: 1 or 0.",
     registry=registry,
 )

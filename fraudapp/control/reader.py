@@ -15,7 +15,7 @@ from fraudapp.settings import Settings
 from models.control.records import ControlRecord, InvalidRecord, read
 from models.errors import NeedsOperator
 
-MAX_POLL_RECORDS: Final = 2_000
+MAX_POLL_RECORDS: Final = 500
 """Records that are taken in without a pause: some milliseconds."""
 _POLL_MS: Final = 1_000
 

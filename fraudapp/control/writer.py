@@ -100,9 +100,9 @@ class ControlWriter:
                 checked = change
         return await self._write((_of_list(name, *each) for each in changes.items()), written)
 
-    async def set_cap(self, key: CapKey, value: Capped) -> None:
-        """Begin or end a cap of a policy."""
-        await self._write([_check(cap(key, value))])
+    async def set_caps(self, caps: Mapping[CapKey, Capped]) -> None:
+        """Begin and end caps of a policy, in this order."""
+        await self._write([_check(cap(*each)) for each in caps.items()])
 
     async def _write(
         self, records: Iterable[NewRecord], written: Callable[[int], Any] = lambda count: None

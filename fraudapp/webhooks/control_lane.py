@@ -6,6 +6,7 @@ import asyncio
 
 from aiokafka import TopicPartition
 
+from fraudapp.control.fitting import misfit
 from fraudapp.control.reader import reading
 from fraudapp.operation import Operation
 from fraudapp.retry import retry_forever
@@ -13,8 +14,7 @@ from fraudapp.settings import Settings
 from fraudapp.webhooks.events import Chronicle, Event
 from fraudapp.webhooks.lanes import Lane
 from fraudapp.webhooks.receiver import Receiver
-from models.control.records import ControlRecord, Proposed
-from models.control.state import form_problem
+from models.control.records import ControlRecord
 
 
 class ControlLane(Lane):
@@ -46,19 +46,19 @@ class ControlLane(Lane):
                 records = await reader.more()
                 self._reads.succeeded()
                 for record in records:
-                    event = await _event(chronicle, record)
+                    event = await self._event(chronicle, record)
                     if event and record.offset >= (self.done or 0) and self._is_wanted(event):
                         await self.tell(event)
                 self.done = max(self.done or 0, reader.next_offset)
 
+    async def _event(self, chronicle: Chronicle, record: ControlRecord) -> Event | None:
+        event = chronicle.take(record)
+        if event is None or event.type != "policy.changed" or not self._is_wanted(event):
+            return event
+        # A large policy takes a while, and decisions do not wait for it.
+        problem = await asyncio.to_thread(misfit, chronicle.last, self._settings.transaction_schema)
+        return event._replace(data={**event.data, "problem": problem}) if problem else event
+
     def _is_wanted(self, event: Event) -> bool:
         kind = "policy" if event.type == "policy.changed" else "capped"
         return kind in self._settings.webhook_kinds
-
-
-async def _event(chronicle: Chronicle, record: ControlRecord) -> Event | None:
-    if not isinstance(record.value, Proposed):
-        return chronicle.take(record)
-    # A large policy takes a while, and decisions do not wait for it.
-    problem = await asyncio.to_thread(form_problem, record.value)
-    return chronicle.take(record, lambda _: problem)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import datetime, timedelta, timezone
 from typing import Any, Final, Literal, NamedTuple, cast
 from urllib.parse import quote
@@ -10,8 +10,8 @@ from urllib.parse import quote
 import msgspec
 
 from models.control.chain import Candidate
-from models.control.records import CapKey, Capped, ControlRecord, ListKey, Proposed
-from models.control.state import Change, ControlState, form_problem
+from models.control.records import CapKey, Capped, ControlRecord, ListKey
+from models.control.state import Change, ControlState
 from models.records import Decision
 
 Type = Literal["decision.blocked", "policy.changed", "cap.begun", "cap.ended"]
@@ -65,18 +65,18 @@ class Chronicle:
     def __init__(self) -> None:
         self._state = ControlState()
 
-    def take(
-        self, record: ControlRecord, problem_of: Callable[[Proposed], str | None] = form_problem
-    ) -> Event | None:
-        """Take the next record in; return the event if it changes a policy or a cap.
+    @property
+    def last(self) -> Candidate:
+        """The last policy of the chain; raises `IndexError` if there is none."""
+        return self._state.chain.members[-1]
 
-        For `problem_of` see `ControlState.apply`.
-        """
+    def take(self, record: ControlRecord) -> Event | None:
+        """Take the next record in; return the event if it changes a policy or a cap."""
         if isinstance(record.key, ListKey):
             return None  # the entries would take memory for nothing
-        change = self._state.apply(record, problem_of)
+        change = self._state.apply(record)
         if change is Change.POLICY:
-            return _policy(record, self._state.chain.members[-1])
+            return _policy(record, self.last)
         if change is Change.CAPS and isinstance(record.key, CapKey):
             number = self._state.chain.candidates[record.key.policy].number
             return _cap(record, record.key, cast(Capped, record.value), number)

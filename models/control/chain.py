@@ -1,6 +1,8 @@
-"""The chain of policies: each comes in force in the place of its parent, or never.
+"""The chain of policies: each comes in the place of its parent, or never.
 
 So of two that are proposed in the place of the same one, all readers take the first in the log.
+Nothing but parents and approvals decides it, and no text of a policy: what a text may be differs
+from one version of the program to the next, and the numbers of the chain must not.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ MAX_OUTSIDE: Final = 1_000
 MAX_OUTSIDE_CHARACTERS: Final = 64 << 20
 """Of their texts together."""
 
-Fate = Literal["in the chain", "waits for approval", "too late", "refused"]
+Fate = Literal["in the chain", "waits for approval", "too late"]
 
 
 @dataclass
@@ -60,21 +62,21 @@ class Chain:
         """Return the policy with this number, from 1; None if there is none."""
         return self.members[number - 1] if 0 < number <= len(self.members) else None
 
-    def propose(self, candidate: Candidate, problem: str | None) -> bool:
+    def propose(self, candidate: Candidate) -> bool:
         """Add a policy; return whether it is now the head.
 
-        `problem` says why it can be none in any schema. A second one under an id changes nothing.
+        A second one under an id changes nothing.
         """
         if candidate.id in self._all:
             return False
         self._all[candidate.id] = candidate
-        if problem is not None:
-            candidate.fate, candidate.why = "refused", problem
-        elif self._may_follow(candidate):
-            if not candidate.proposed.needs_approval:
-                self._append(candidate)
-                return True
-            candidate.fate, candidate.why = "waits for approval", "somebody else has to approve it"
+        if candidate.proposed.parent != self.head:
+            self._be_late(candidate)
+        elif candidate.proposed.needs_approval:
+            candidate.why = "somebody else has to approve it"
+        else:
+            self._append(candidate)
+            return True
         self._leave_outside(candidate)
         return False
 
@@ -89,7 +91,8 @@ class Chain:
         if approved.author == candidate.proposed.author:
             return False
         candidate.approved = approved
-        if not self._may_follow(candidate):
+        if candidate.proposed.parent != self.head:
+            self._be_late(candidate)
             return False
         self._outside_characters -= self._outside.pop(id_)
         self._append(candidate)
@@ -99,15 +102,12 @@ class Chain:
         self.members.append(candidate)
         candidate.fate, candidate.why, candidate.number = "in the chain", "", len(self.members)
 
-    def _may_follow(self, candidate: Candidate) -> bool:
-        if candidate.proposed.parent == self.head:
-            return True
+    def _be_late(self, candidate: Candidate) -> None:
         known = self._all.get(candidate.proposed.parent)
         parent = f"version {known.number}" if known and known.number else "no version in force"
         now = f"version {len(self.members)}" if self.members else "none"
         candidate.fate = "too late"
         candidate.why = f"it was to take the place of {parent}, and {now} was in force"
-        return False
 
     def _leave_outside(self, candidate: Candidate) -> None:
         """Remember a policy that is not in the chain, and forget the first ones if need be."""

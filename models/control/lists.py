@@ -85,6 +85,12 @@ class Lists:
                 self._place(-time, name)
         return self._present
 
+    def holds(self, name: str, value: str, now: datetime) -> bool:
+        """Whether an entry is there at a moment; unlike `at`, nothing is moved for it."""
+        if (time := self._expiries.get(name, _NONE).get(value)) is not None:
+            return _micros(now) < time
+        return value in self._present.get(name, ())
+
     def next_offset(self, names: Iterable[str]) -> int:
         """Return the offset after the last record about one of these lists; 0 if there is none."""
         return max((self._next_offsets.get(each, 0) for each in names), default=0)

@@ -34,7 +34,7 @@ Note = Annotated[str, Meta(max_length=_MAX_NOTE)]
 _NewRecord = tuple[bytes, "bytes | None", list[tuple[str, bytes]]]
 
 
-class Proposed(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+class Proposed(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A policy. It comes in force if its parent is in force when the record is read."""
 
     parent: Annotated[str, Meta(pattern=r"^([0-9a-f]{32})?$(?!\n)")]
@@ -47,14 +47,14 @@ class Proposed(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, om
     """Whether it comes in force only once somebody else has approved it."""
 
 
-class Approved(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+class Approved(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The approval of a policy, by somebody else than its author."""
 
     author: Author
     note: Note = ""
 
 
-class Listed(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+class Listed(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """An entry of a list; of several under one key, the last counts."""
 
     author: Author
@@ -70,7 +70,7 @@ class Removed(Struct, frozen=True, kw_only=True):
     note: str = ""
 
 
-class Capped(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+class Capped(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A cap of the policy in force: it begins or ends."""
 
     on: bool

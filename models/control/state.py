@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable
 from enum import Enum
-from typing import Final, cast
+from typing import cast
 
 from models.control.caps import Caps
 from models.control.chain import Candidate, Chain
@@ -21,19 +20,6 @@ from models.control.records import (
     Proposed,
     Removed,
 )
-from models.policies.reading import PolicyError, check_form
-
-MAX_PROBLEM: Final = 1_000
-"""Characters that are told of what is wrong with a policy, which may quote any text of it."""
-
-
-def form_problem(proposed: Proposed) -> str | None:
-    """Return why a policy can be none in any schema; None if it can be one."""
-    try:
-        check_form(proposed.text.encode())
-    except PolicyError as exc:
-        return str(exc)[:MAX_PROBLEM]
-    return None
 
 
 class Change(Enum):
@@ -48,8 +34,8 @@ class Change(Enum):
 class ControlState:
     """The chain of policies with their caps, and the entries of lists.
 
-    Whether a policy fits the schema of a worker has no part in it, so workers agree
-    on the chain while the schema changes from one to the other.
+    Whether a policy is one, and fits the schema of a worker, has no part in it. So workers agree on
+    the chain while the program or the schema changes from one to the other.
     """
 
     def __init__(self) -> None:
@@ -60,13 +46,8 @@ class ControlState:
         self.next_offset = 0
         """Of the control log: all records before it are in here."""
 
-    def apply(
-        self, record: ControlRecord, problem_of: Callable[[Proposed], str | None] = form_problem
-    ) -> Change:
-        """Take the next record of the log in; one that is in here already changes nothing.
-
-        `problem_of` may know what `form_problem` returns, which takes a while for a large policy.
-        """
+    def apply(self, record: ControlRecord) -> Change:
+        """Take the next record of the log in; one that is in here already changes nothing."""
         if record.offset < self.next_offset:
             return Change.NOTHING
         self.next_offset = record.offset + 1
@@ -92,5 +73,5 @@ class ControlState:
                 else:
                     proposed = cast(Proposed, value)
                     candidate = Candidate(id_, proposed, record.offset, record.written_at)
-                    changed = self.chain.propose(candidate, problem_of(proposed))
+                    changed = self.chain.propose(candidate)
                 return Change.POLICY if changed else Change.NOTHING

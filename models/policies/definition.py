@@ -11,6 +11,8 @@ from typing import Annotated, Final, Literal
 
 from msgspec import Meta, Struct
 
+from models.records import MAX_AMOUNT
+
 Action = Literal["block", "flag", "approve"]
 """What a rule that hits asks for."""
 Mode = Literal["active", "test", "off"]
@@ -37,7 +39,7 @@ class Rule(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_d
     """Who answers for it."""
     expires_at: Annotated[datetime, Meta(tz=True)] | None = None
     """From then on it is off; a rule that approves has to have one."""
-    up_to: Annotated[float, Meta(ge=0)] | None = None
+    up_to: Annotated[float, Meta(ge=0, le=MAX_AMOUNT)] | None = None
     """Of a rule that approves, which has to have one: the largest amount that it is about."""
     max_share: Share | None = None
     """Of a rule that blocks: the share of decisions that it may hit, see `Caps.rule_share`."""
@@ -51,7 +53,7 @@ class Listing(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omi
     reason: Text
     owner: Text
     expires_at: Annotated[datetime, Meta(tz=True)] | None = None
-    up_to: Annotated[float, Meta(ge=0)] | None = None
+    up_to: Annotated[float, Meta(ge=0, le=MAX_AMOUNT)] | None = None
     """As those of a rule: a list that approves has to have both."""
 
 

@@ -7,6 +7,7 @@ own, as people write it; else its error names the rule alone.
 from __future__ import annotations
 
 import re
+from itertools import islice
 from typing import Final, NamedTuple
 
 _TABLE: Final = re.compile(
@@ -14,6 +15,7 @@ _TABLE: Final = re.compile(
 )
 _WHEN: Final = re.compile(r"^[ \t]*when[ \t]*=[ \t]*(\"\"\"\n?|'''\n?|\"|')", re.MULTILINE)
 _RULES: Final = "rules"
+_MAX_TABLES: Final = 1_000
 
 
 class Place(NamedTuple):
@@ -27,14 +29,24 @@ class Place(NamedTuple):
 
 
 def conditions(text: str) -> list[Place | None]:
-    """Return where the condition of each `[[rules]]` begins; None where that is not to be seen."""
-    tables = [*_TABLE.finditer(text)]
+    """Return where the condition of each `[[rules]]` begins; None where that is not to be seen.
+
+    Empty for a text with more tables than a policy has.
+    """
+    tables = [*islice(_TABLE.finditer(text), _MAX_TABLES + 1)]
+    if len(tables) > _MAX_TABLES:
+        return []
     ends = [*(each.start() for each in tables), len(text)][1:]
     found: list[Place | None] = []
+    line, counted = 1, 0
     for table, end in zip(tables, ends, strict=True):
         if table[1].strip() == _RULES and table[0].lstrip().startswith("[["):
             key = _WHEN.search(text, table.end(), end)
-            found.append(_place(text, key.end()) if key else None)
+            if key:
+                line += text.count("\n", counted, key.end())
+                counted = key.end()
+                column = counted - text.rfind("\n", 0, counted)
+            found.append(Place(line, column) if key else None)
     return found
 
 
@@ -43,7 +55,3 @@ def within(begin: Place, line: int, column: int) -> Place:
     if line == 1:
         return Place(begin.line, begin.column + column - 1)
     return Place(begin.line + line - 1, column)
-
-
-def _place(text: str, at: int) -> Place:
-    return Place(text.count("\n", 0, at) + 1, at - text.rfind("\n", 0, at))

@@ -11,18 +11,19 @@ import msgspec
 
 from models.errors import Rejected
 from models.policies.definition import Listing, PolicyFile, Rule
-from models.policies.places import Place, conditions, within
+from models.policies.places import conditions, within
 from models.rules.errors import RulesError
-from models.rules.ruleset import MAX_RULES, RuleSet
+from models.rules.ruleset import MAX_RULES, check
 from models.rules.scope import Scope
 from models.schema import templates
 from models.schema.definition import Definition
 from models.schema.schema import Schema
 
 MAX_BYTES: Final = 1 << 20
+MAX_LISTS: Final = 100
 _TOLD: Final = 50
 _AT: Final = re.compile(r" - at `\$(.*)`$", re.DOTALL)
-_PART: Final = r"""(?:[A-Za-z0-9_-]+|"[^"\n]*"|'[^'\n]*')"""
+_PART: Final = r"""(?:[A-Za-z0-9_-]+|"(?:[^"\\\n]|\\.)*"|'[^'\n]*')"""
 _DEEP: Final = re.compile(rf"(?<![A-Za-z0-9_-])(?:{_PART}[ \t]*\.[ \t]*){{16}}")
 """Keys of more parts than any policy has; the reader of TOML takes quadratic time for them."""
 
@@ -39,14 +40,9 @@ class PolicyError(Rejected, ValueError):
 def read(content: bytes, schema: Schema) -> PolicyFile:
     """Return what a policy file says; raises `PolicyError`."""
     policy, text = _parsed(content)
-    if problems := [*_problems(policy, schema, conditions(text.replace("\r\n", "\n")))]:
+    if problems := [*_problems(policy, schema, text.replace("\r\n", "\n"))]:
         raise PolicyError(problems)
     return policy
-
-
-def check_form(content: bytes) -> None:
-    """Raise `PolicyError` for what is a policy file in no schema at all."""
-    _parsed(content)
 
 
 def _parsed(content: bytes) -> tuple[PolicyFile, str]:
@@ -68,12 +64,15 @@ def _parsed(content: bytes) -> tuple[PolicyFile, str]:
         raise PolicyError([_worded(str(exc), parsed)]) from exc
 
 
-def _problems(policy: PolicyFile, schema: Schema, places: list[Place | None]) -> Iterator[str]:
+def _problems(policy: PolicyFile, schema: Schema, text: str) -> Iterator[str]:
     definition = schema.definition
     if policy.flag_at > policy.block_at:
         yield f"flag_at {policy.flag_at:g} is above block_at {policy.block_at:g}"
     if len(policy.rules) > MAX_RULES:
         yield f"rules: a policy has {MAX_RULES} at most, this one {len(policy.rules):,}"
+        return
+    if len(policy.lists) > MAX_LISTS:
+        yield f"lists: a policy has {MAX_LISTS} at most, this one {len(policy.lists):,}"
         return
     for id_, count in Counter(each.id for each in policy.rules).items():
         if count > 1:
@@ -87,7 +86,7 @@ def _problems(policy: PolicyFile, schema: Schema, places: list[Place | None]) ->
     for name, listing in policy.lists.items():
         yield from (f"list {name}: {each}" for each in _said(listing, definition))
         yield from (f"list {name}: {each}" for each in _of_list(listing, definition))
-    yield from _of_conditions(policy, schema, places)
+    yield from _of_conditions(policy, schema, text)
 
 
 def _said(given: Rule | Listing, definition: Definition) -> Iterator[str]:
@@ -115,10 +114,11 @@ def _of_list(listing: Listing, definition: Definition) -> Iterator[str]:
         yield from _bounds(listing, definition)
 
 
-def _of_conditions(policy: PolicyFile, schema: Schema, places: list[Place | None]) -> Iterator[str]:
+def _of_conditions(policy: PolicyFile, schema: Schema, text: str) -> Iterator[str]:
     try:
-        RuleSet([each.when for each in policy.rules], schema)
+        check([each.when for each in policy.rules], schema)
     except RulesError as exc:
+        places = conditions(text)
         if not exc.errors:
             yield f"rules: {exc}"
         known = places if len(places) == len(policy.rules) else [None] * len(policy.rules)
@@ -134,9 +134,12 @@ def _worded(message: str, parsed: Any) -> str:
     text = _AT.sub("", message)
     match = _AT.search(message)
     place = match[1].lstrip(".").replace("[...]", "") if match else ""
-    if (rule := re.match(r"rules\[(\d+)\]", place)) and isinstance(parsed.get("rules"), list):
-        each = parsed["rules"][int(rule[1])]
-        name = each.get("id") if isinstance(each, dict) else None
-        place = f"rule {name or int(rule[1]) + 1}{place[rule.end() :].replace('.', ': ', 1)}"
+    # The message may quote a key, which may look like a place.
+    rule, rules = re.match(r"rules\[(\d{1,6})\]", place), parsed.get("rules")
+    if rule and isinstance(rules, list) and int(rule[1]) < len(rules):
+        at = int(rule[1])
+        id_ = rules[at].get("id") if isinstance(rules[at], dict) else None
+        name = id_ if isinstance(id_, str) and id_ else at + 1
+        place = f"rule {name}{place[rule.end() :].replace('.', ': ', 1)}"
     worded = f"{text[0].lower()}{text[1:]}"
     return f"{place}: {worded}" if place else worded

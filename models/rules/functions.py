@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from datetime import datetime
+from datetime import datetime, timezone
 from typing import Any, Final, NamedTuple
 
 from models.rules.scope import Kind
@@ -71,7 +71,8 @@ def hour_of_hours(hours: float) -> float:
 
 def hour_of_datetime(moment: datetime) -> float:
     """Return the same of a time with an offset."""
-    return hour_of_seconds(moment.timestamp())
+    # Its timestamp is rounded, and the last microsecond of an hour would be in the next one.
+    return moment.astimezone(timezone.utc).hour
 
 
 CALLED: Final[Mapping[str, Callable[..., Any]]] = {

@@ -25,6 +25,8 @@ MAX_RULES: Final = 500
 MAX_NODES: Final = 20_000
 """Names, values and operations of all rules; 500 rules of five comparisons have 8,000."""
 NO_LISTS: Final[Lists] = MappingProxyType({})
+MAX_CHARACTERS: Final = 200_000
+"""Of all rules; brackets are no nodes, and take time as well."""
 _TOLD: Final = 10
 """Wrong rules that a message tells of."""
 _EMPTY: Final[Container[str]] = frozenset()
@@ -85,25 +87,37 @@ class RuleSet:
         self.causes[place] = f"{type(error := sys.exc_info()[1]).__name__}: {error}"
 
 
+def check(rules: Sequence[str], schema: Schema) -> None:
+    """Raise `RulesError` as a `RuleSet` does, and compile nothing."""
+    _read(rules, Scope(schema.definition))
+
+
 def _read(texts: Sequence[str], scope: Scope) -> tuple[Rule, ...]:
     if len(texts) > MAX_RULES:
         raise RulesError(f"a set has {MAX_RULES} rules at most, this one {len(texts):,}")
+    if (characters := sum(map(len, texts))) > MAX_CHARACTERS:
+        raise RulesError(
+            f"the rules of a set have {MAX_CHARACTERS:,} characters at most, these {characters:,}"
+        )
     rules: list[Rule] = []
     errors: dict[int, RuleError] = {}
+    nodes = 0
     for place, text in enumerate(texts):
         try:
             rules.append(read(text, scope))
         except RuleError as exc:
             errors[place] = exc
+        else:
+            nodes += rules[-1].nodes
+            if nodes > MAX_NODES:
+                raise RulesError(
+                    f"the rules of a set have {MAX_NODES:,} names, values and operations at most, "
+                    f"and these more, from rule {place + 1} on"
+                )
     if errors:
         told = [f"rule {place + 1}: {each}" for place, each in errors.items()]
         more = [f"and {len(told) - _TOLD} more"] if len(told) > _TOLD else []
         raise RulesError("; ".join([*told[:_TOLD], *more]), errors)
-    if (nodes := sum(each.nodes for each in rules)) > MAX_NODES:
-        raise RulesError(
-            f"the rules of a set have {MAX_NODES:,} names, values and operations at most, "
-            f"these {nodes:,}"
-        )
     return tuple(rules)
 
 

@@ -1,7 +1,7 @@
 """The benchmarks: `make bench`, or `QUICK=1 make bench`.
 
     python -m tests.benchmarks [--plan full|quick|tiny] [--out FILE.json] [--plot FILE.png]
-                               [--only throughput|latency|growth|stages|schemas ...]
+                               [--only throughput|latency|growth|stages|schemas|policies ...]
     python -m tests.benchmarks --readme [FILE.json]
 
 Prints what it finds as it goes, and writes it as JSON and as a plot. The last line is
@@ -21,7 +21,7 @@ from typing import Any, Final
 
 import click
 
-from tests.benchmarks import growth, report, schemas, stages
+from tests.benchmarks import growth, policies, report, schemas, stages
 from tests.benchmarks.backlog import make_topic
 from tests.benchmarks.latency import latencies
 from tests.benchmarks.plan import PLANS, Plan
@@ -31,8 +31,10 @@ from tests.benchmarks.stack import Stack, namespace, running
 from tests.benchmarks.surroundings import surroundings
 
 RESULTS: Final = Path(".cache/bench")
-PARTS: Final = ("throughput", "latency", "growth", "stages", "schemas")
-"""What is measured; the last one in a full run only, or when it is named."""
+LONG_PARTS: Final = ("schemas", "policies")
+"""What is measured in a full run only, or when it is named."""
+PARTS: Final = ("throughput", "latency", "growth", "stages", *LONG_PARTS)
+"""What is measured."""
 
 
 @click.command()
@@ -64,7 +66,7 @@ def main(
         return
     # As Ctrl-C: the servers are stopped, and their folders removed.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    parts = parts or (PARTS if size == "full" else PARTS[:-1])
+    parts = parts or (PARTS if size == "full" else PARTS[: -len(LONG_PARTS)])
     measured = {"plan": size, **_measure(PLANS[size], parts)}
     started = datetime.now(timezone.utc).strftime("%Y%m%d-%H%M%S")
     out = out or RESULTS / f"{started}-{size}.json"
@@ -102,6 +104,8 @@ def _measure(plan: Plan, parts: Sequence[str]) -> dict[str, Any]:
             measured["stages"] = _stages(stack, say)
         if "schemas" in parts and plan.thorough:
             measured["schemas"] = schemas.measure(stack, plan, say)
+        if "policies" in parts:
+            measured["policies"] = policies.measure(stack, plan, say)
     return measured
 
 

@@ -26,6 +26,8 @@ class Plan(NamedTuple):
     """Events during which the worker's memory is watched; 0 leaves it out."""
     indexes: tuple[int, ...] = ()
     """Sizes of index whose recovery is timed."""
+    entries: int = 1_000_000
+    """In the lists of the policy."""
     training_rows: int | None = None
     """Train on so many generated rows instead of the packaged sample."""
     thorough: bool = True
@@ -58,6 +60,7 @@ TINY: Final = Plan(
     warm_up_seconds=1.0,
     rates=(500,),
     partitions=2,
+    entries=20_000,
     training_rows=30_000,
     thorough=False,
 )

@@ -28,6 +28,7 @@ def markdown(measured: Measured) -> str:
         _growth(measured.get("growth", {})),
         _stages(measured.get("stages", {})),
         _schemas(measured.get("schemas", {})),
+        _policies(measured.get("policies", {})),
     ]
     return "\n\n".join(part for part in parts if part)
 
@@ -89,6 +90,16 @@ def _schemas(schemas: Mapping[str, Any]) -> str:
     ratios = (f"{schemas['ratios'].get(name, 1.0):.2f}" for name in names)
     rows += [("events/s, all sinks", *rates), ("of PaySim's", *ratios)]
     return _table(("µs an event, by schema", *names), rows)
+
+
+def _policies(policies: Mapping[str, Any]) -> str:
+    if not policies:
+        return ""
+    without, under = policies["without"], policies["under"]
+    rows = [(name, f"{without[name]:,.4g}", f"{under[name]:,.4g}") for name in under]
+    rows += [(name, "", f"{value:,.4g}") for name, value in policies["figures"].items()]
+    head = ("policy", "none", f"100 rules, lists of {policies['entries']:,} in all")
+    return _table(head, rows)
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 import sys
+from itertools import chain
 from math import isnan, nan
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,10 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
+from models.policies.reading import read
+from models.schema.schema import PAYSIM
 from tests.benchmarks.__main__ import main
+from tests.benchmarks.hundred_rules import entries, policy_text
 from tests.benchmarks.report import last_line
 from tests.benchmarks.rounds import median_ratio
 from tests.servers.choice import real
@@ -22,6 +26,7 @@ from tests.servers.postgres import SystemPostgres
 from tests.servers.redis import SystemRedis
 from tests.servers.s3proxy import S3Proxy
 
+COMPARISON = re.compile(r"[=!<>]=|[<>]|\bin\b")
 FIGURE = r"(?:nan|\d[\d.e+-]*)"
 LAST_LINE = re.compile(
     rf"bench: of_raw=({FIGURE}) over_best_peer=({FIGURE}) over_naive=({FIGURE}) "
@@ -36,7 +41,9 @@ def test_a_tiny_run_measures_the_worker_and_ends_with_the_line_that_programs_rea
     for maker in (Kafka, SystemPostgres, SystemRedis, S3Proxy):
         real(maker, tmp_path / maker.name)
     out = tmp_path / "result.json"
+    only = ("latency", "throughput", "policies")
     argv = ["-m", "tests.benchmarks", "--plan", "tiny", "--out", str(out)]
+    argv += [word for part in only for word in ("--only", part)]
     done = subprocess.run([sys.executable, *argv], check=False, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     match = LAST_LINE.fullmatch(done.stdout.splitlines()[-1])
@@ -49,6 +56,18 @@ def test_a_tiny_run_measures_the_worker_and_ends_with_the_line_that_programs_rea
     assert last_line(measured) == match[0]
     tables = CliRunner().invoke(main, ["--readme", str(out)]).output
     assert "| events/s | p50, ms |" in tables
+    assert "| policy | none | 100 rules, lists of 20,000 in all |" in tables
+    assert measured["policies"]["under"]["events/s, all sinks"] > 0
+    assert measured["policies"]["figures"]["% decided otherwise"] < 1
+
+
+def test_the_policy_that_is_measured_has_100_rules_of_five_comparisons_in_this_schema() -> None:
+    policy = read(policy_text().encode(), PAYSIM)
+    comparisons = [len(COMPARISON.findall(each.when)) for each in policy.rules]
+    assert (len(comparisons), sum(comparisons)) == (100, 500)
+    found = entries(1_000)
+    assert {*found} >= {*policy.lists}
+    assert len({*chain.from_iterable(found.values())}) == 1_000
 
 
 def test_only_rates_of_the_same_round_are_compared() -> None:

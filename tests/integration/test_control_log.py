@@ -95,7 +95,7 @@ class Bench:
     async def cap(self, log: ControlLog, rule: str = "", *, on: bool = True) -> None:
         assert log.candidate is not None
         value = Capped(on=on, share=0.5, author="worker")
-        setting = self.writer(log).set_cap(CapKey(log.candidate.id, rule), value)
+        setting = self.writer(log).set_caps({CapKey(log.candidate.id, rule): value})
         await asyncio.wait_for(setting, PATIENCE)
 
     async def put(self, *records: NewRecord) -> None:
@@ -292,23 +292,21 @@ async def test_a_policy_that_does_not_fit_is_told_of_and_leaves_the_one_before_i
     assert "policy 2 does not fit" in caplog.text
 
 
-async def test_a_text_that_is_no_policy_is_refused_and_the_next_on_its_parent_wins(
+async def test_a_text_that_is_no_policy_is_never_in_force_and_the_next_one_is(
     bench: Bench,
 ) -> None:
     log = await bench.log()
-    before = metrics.refused._value.get()
+    good = await bench.propose(log, BLOCKS.format(5))
     bad = await bench.propose(log, MALFORMED)
-    assert (bad.fate, bad.number, log.candidate) == ("refused", 0, None)
-    assert metrics.refused._value.get() == before + 1
+    assert (bad.number, log.candidate, log.in_force.version) == (2, good, "1+0")
     (note,) = log.notes()
-    assert note.startswith("a policy by ann is none: the file is not TOML")
-    await asyncio.wait_for(bench.writer(log).approve(bad.id, author="ben"), PATIENCE)
-    assert (metrics.refused._value.get(), log.notes()) == (before + 1, [note])
-    assert metrics.unfit._value.get() == 0
+    assert note.startswith("policy 2 does not fit, and is not in force here: the file is not TOML")
+    assert metrics.unfit._value.get() == 1
     again = await bench.log()
-    assert again.notes() == [note]
-    good = await bench.propose(log, BLOCKS.format(5), parent=ROOT)
-    assert (good.number, log.candidate, log.notes()) == (1, good, [])
+    assert (again.notes(), again.in_force.version) == ([note], "1+0")
+    better = await bench.propose(log, BLOCKS.format(6))
+    assert (better.number, log.candidate, log.notes()) == (3, better, [])
+    assert metrics.unfit._value.get() == 0
 
 
 async def test_a_restart_has_in_force_what_was_there_before_it(bench: Bench) -> None:

@@ -156,12 +156,12 @@ def test_somebody_else_has_to_approve(run: Commands) -> None:
 
 
 def test_the_history_tells_what_became_of_each(both: Commands) -> None:
-    asyncio.run(late_and_refused(load(both.environment)))
-    assert numbers(both) == [1, 2]
+    asyncio.run(late_and_unfit(load(both.environment)))
+    assert numbers(both) == [1, 2, 3]
     rows = both.json("policy", "history", "--all")
-    assert [each["number"] for each in rows] == [1, 2, None, None]
-    assert [each["fate"].partition(":")[0] for each in rows] == [
-        *("replaced by version 2", "in force", "too late", "refused")
+    assert [each["number"] for each in rows] == [1, 2, None, 3]
+    assert [each["fate"].partition(",")[0].partition(":")[0] for each in rows] == [
+        *("replaced by version 2", "replaced by version 3", "too late", "does not fit")
     ]
     lines = both.done("policy", "history", "--all").splitlines()
     assert lines[0].split() == ["number", "when", "author", "approver", "fate", "note"]
@@ -169,7 +169,7 @@ def test_the_history_tells_what_became_of_each(both: Commands) -> None:
     assert r"a\nb" in lines[3]
 
 
-async def late_and_refused(settings: Settings) -> list[Candidate]:
+async def late_and_unfit(settings: Settings) -> list[Candidate]:
     async with opened(settings) as control, control.writer() as writer:
         return [
             await writer.propose(ONE, author="eve", parent="", note="a\nb"),
@@ -202,7 +202,7 @@ def test_a_version_of_a_decision_is_shown_with_its_lists_and_caps(both: Commands
 async def capped(settings: Settings, rule: str) -> None:
     async with opened(settings) as control, control.writer() as writer:
         key = CapKey(control.known.chain.head, rule)
-        await writer.set_cap(key, Capped(on=True, share=0.25, author="w:1"))
+        await writer.set_caps({key: Capped(on=True, share=0.25, author="w:1")})
 
 
 def test_versions_without_a_policy_are_explained(both: Commands) -> None:

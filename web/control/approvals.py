@@ -63,5 +63,7 @@ class Caps(ControlView):
             which = f"on rule {asked.rule!r:.80}" if asked.rule else "on all that is blocked"
             raise Problem(404, f"no cap {which} has begun")
         ended = Capped(on=False, share=begun.share, author=self.author(request), note=asked.note)
-        await requests.within_time(self.writer().set_cap(CapKey(candidate.id, asked.rule), ended))
+        await requests.within_time(
+            self.writer().set_caps({CapKey(candidate.id, asked.rule): ended})
+        )
         return await self.answer_change(candidate.number, 0.0)

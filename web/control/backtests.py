@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Container, Mapping, Sequence
 from contextlib import aclosing
+from dataclasses import dataclass
+from datetime import datetime
 from itertools import groupby
 from operator import attrgetter
 from typing import Final
@@ -13,6 +15,7 @@ from typing import Final
 from fraudapp.control.recent_decisions import recent
 from fraudapp.settings import Settings
 from fraudapp.worker import Started
+from models.control.lists import Lists
 from models.policies.backtest import Backtest
 from models.policies.comparison import Comparison
 from models.policies.ruling import Ruled, Ruling
@@ -58,7 +61,23 @@ def _ruled(decisions: Sequence[Decision], parts: Started, after: Ruling) -> list
             transactions[rows],
             scores[rows],
             None if matrix is None else matrix[rows],
-            lists=parts.control.known.lists.at(now),
+            lists=_at(parts.control.known.lists, now),
             now=now,
         )
     return found
+
+
+@dataclass(frozen=True)
+class _Entries:
+    """The entries of a list at a moment, while decisions are made by those of now."""
+
+    lists: Lists
+    name: str
+    now: datetime
+
+    def __contains__(self, value: object) -> bool:
+        return isinstance(value, str) and self.lists.holds(self.name, value, self.now)
+
+
+def _at(lists: Lists, now: datetime) -> Mapping[str, Container[str]]:
+    return {name: _Entries(lists, name, now) for name in lists.sizes()}

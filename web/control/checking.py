@@ -35,7 +35,8 @@ class Check(ControlView):
         try:
             ruling = await fitting(asked.text, settings.transaction_schema, scorer.version)
         except PolicyError as exc:
-            return self.answer(Checked(valid=False, errors=located(asked.text, exc)))
+            errors = await asyncio.to_thread(located, asked.text, exc)
+            return self.answer(Checked(valid=False, errors=errors))
         ids = [each.id for each in ruling.rules]
         return self.answer(Checked(valid=True, rules=ids, lists=[*ruling.lists]))
 

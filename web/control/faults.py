@@ -15,7 +15,7 @@ from models.schema.schema import Schema
 from web.control.documents import PolicyProblem
 from web.problems import Problem
 
-MAX_LISTED: Final = 100
+MAX_LISTED: Final = 50
 _RULE: Final = re.compile(r"rule ([a-z][a-z0-9_]{0,62})(?:, |: )")
 _LIST: Final = re.compile(r"list ([a-z][a-z0-9_]{0,62}): ")
 _PLACE: Final = re.compile(r"line (\d+), column (\d+)(?: of when)?: ")

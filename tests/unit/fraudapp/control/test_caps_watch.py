@@ -97,7 +97,7 @@ class Cluster:
 
     async def end_cap(self) -> None:
         ended = Capped(on=False, share=0.0, author="somebody")
-        await self.writers[0].set_cap(CapKey(self._id(), ALL), ended)
+        await self.writers[0].set_caps({CapKey(self._id(), ALL): ended})
         await self.read()
 
     async def read(self) -> None:

@@ -27,7 +27,7 @@ def chain_of(*texts: str) -> Chain:
     chain = Chain()
     for number, text in enumerate(texts):
         proposed = Proposed(parent=chain.head, text=text, author="ann")
-        assert chain.propose(Candidate(f"{number:032x}", proposed, number, 0), None)
+        assert chain.propose(Candidate(f"{number:032x}", proposed, number, 0))
     return chain
 
 

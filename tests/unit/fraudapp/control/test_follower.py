@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -11,15 +10,13 @@ import pytest
 from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 
-from fraudapp.control import follower, metrics, reader
-from fraudapp.control.fitting import MAX_TOLD
+from fraudapp.control import reader
 from fraudapp.control.follower import ControlLog
 from fraudapp.control.reader import RecordsLost
 from fraudapp.kafka import following
 from fraudapp.settings import load
 from models.control import lists
-from models.control.records import ROOT, Approved, Listed, Proposed, approval, entry, proposal
-from models.control.state import form_problem
+from models.control.records import ROOT, Listed, Proposed, entry, proposal
 from tests.support.memory import PATIENCE, MemoryBroker
 from tests.support.memory_clients import MemoryConsumer
 
@@ -115,52 +112,6 @@ async def test_a_worker_ends_when_the_topic_has_lost_records(bench: Bench) -> No
     await asyncio.wait_for(bench.log._crashed.wait(), PATIENCE)
     assert isinstance(bench.log.crash_reason, RecordsLost)
     assert bench.log.in_force.version == "1+0"
-
-
-async def test_the_form_of_a_policy_is_looked_at_beside_the_loop_and_nothing_is_mixed_meanwhile(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    first = bench.propose(MULES)
-    await bench.log.start()
-    loop, looking, go_on = asyncio.get_running_loop(), asyncio.Event(), threading.Event()
-
-    def slowly(proposed: Proposed) -> str | None:
-        loop.call_soon_threadsafe(looking.set)
-        assert go_on.wait(PATIENCE)
-        return form_problem(proposed)
-
-    monkeypatch.setattr(follower, "form_problem", slowly)
-    bench.put(entry("mules", "C1", Listed(author="ann")))
-    bench.propose(MULES, first)
-    bench.put(entry("mules", "C2", Listed(author="ann")))
-    bench.consumer._wake.set()
-    await asyncio.wait_for(looking.wait(), PATIENCE)
-    assert bench.log.in_force.version == "1+2"
-    assert bench.log.known.lists.sizes() == {"mules": 1}
-    go_on.set()
-    await asyncio.wait_for(bench.log.read_to(4), PATIENCE)
-    assert bench.log.in_force.version == "2+4"
-    assert bench.log.known.lists.sizes() == {"mules": 2}
-
-
-async def test_each_refused_policy_is_counted_and_noted_once_and_the_last_ones_only(
-    bench: Bench,
-) -> None:
-    before = metrics.refused._value.get()
-    await bench.log.start()
-    ids = [bench.propose(BAD, author=f"author {each}") for each in range(MAX_TOLD + 5)]
-    for id_ in ids:
-        bench.put(approval(id_, Approved(author="ben")))
-        bench.put(proposal(id_, Proposed(parent=ROOT, text=BAD, author="ben")))
-    await bench.read()
-    assert metrics.refused._value.get() == before + len(ids)
-    notes = bench.log.notes()
-    assert [each.split(" is none")[0] for each in notes] == [
-        f"a policy by author {each}" for each in range(5, MAX_TOLD + 5)
-    ]
-    bench.propose("")
-    await bench.read()
-    assert bench.log.notes() == []
 
 
 async def test_notes_break_no_line_and_are_no_longer_than_people_read(bench: Bench) -> None:

@@ -104,9 +104,9 @@ async def test_entries_come_and_go_in_the_order_of_their_changes(one: Follower) 
 async def test_a_cap_begins_and_ends(one: Follower) -> None:
     policy = await one.writer.propose(TEXT, author="a", parent=ROOT)
     key = CapKey(policy.id, "")
-    await one.writer.set_cap(key, Capped(on=True, share=0.5, author="w"))
+    await one.writer.set_caps({key: Capped(on=True, share=0.5, author="w")})
     assert one.known.caps[policy.id].on_all
-    await one.writer.set_cap(key, Capped(on=False, share=0.5, author="a"))
+    await one.writer.set_caps({key: Capped(on=False, share=0.5, author="a")})
     assert not one.known.caps[policy.id].begun
 
 
@@ -121,7 +121,7 @@ async def test_what_readers_would_skip_is_refused_and_not_written(one: Follower)
         writer.add("mules", ["C1", ""], Listed(author="a")),
         writer.add("no name", ["C1"], Listed(author="a")),
         writer.remove("mules", ["\x00"], Removed(author="a")),
-        writer.set_cap(CapKey("no id", ""), Capped(on=True, share=0.5, author="a")),
+        writer.set_caps({CapKey("no id", ""): Capped(on=True, share=0.5, author="a")}),
     ]
     for attempt in attempts:
         with pytest.raises(InvalidRecord):

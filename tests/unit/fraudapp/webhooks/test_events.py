@@ -120,7 +120,6 @@ def test_a_cap_is_told_once_however_many_workers_write_it() -> None:
 
 def test_what_changes_no_policy_and_no_cap_is_no_event() -> None:
     assert not told(
-        proposed(FIRST, text="flag_at = ["),
         proposed(SECOND, FIRST),
         capped("night", on=True),
         records.entry("mules", "m1", Listed(author="ann")),

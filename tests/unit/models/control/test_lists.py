@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tracemalloc
 from datetime import datetime, timedelta, timezone
+from itertools import product
 from typing import Literal, NamedTuple
 
 import pytest
@@ -98,6 +99,12 @@ def test_lists_are_at_every_moment_what_a_replay_makes_of_them(
                 else:
                     lists.remove(step.name, step.value, offset)
             expected = naive.at(now)
+            assert some(lists, now) == expected
+            for moment in (FIRST, NOON, LAST, now):
+                there = naive.at(moment)
+                for name, value in product(("mules", "friends"), "abc"):
+                    held = lists.holds(name, value, moment)
+                    assert held == (value in there.get(name, ()))
             assert some(lists, now) == expected
             assert {name: size for name, size in lists.sizes().items() if size} == {
                 name: len(each) for name, each in expected.items()

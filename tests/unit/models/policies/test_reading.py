@@ -129,6 +129,11 @@ def test_a_damaged_policy_is_a_policy_or_refused(data: st.DataObject) -> None:
         read((POLICY[:at] + data.draw(st.text(max_size=9)) + POLICY[to:]).encode(), PAYSIM)
 
 
+SAID = "reason = 'It is so.'\nowner = 'o'\n"
+BRACKETS = "(" * 30 + "1" + ")" * 30
+RULE = "[[rules]]\nid = 'r{}'\nwhen = '{}'\nthen = 'flag'\n" + SAID
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -140,8 +145,17 @@ def test_a_damaged_policy_is_a_policy_or_refused(data: st.DataObject) -> None:
         "x = " + "[" * 100_000,
         "x = " + "{a=" * 50_000,
         '"' * 500_000,
+        ".".join(['"\\""'] * 40_000) + "=1",
+        "[" + ".".join(['"\\""'] * 40_000) + "]",
+        "[[rules]]\nwhen='''" + '[[rules]]\nwhen="\n' * 60_000 + "'''",
+        "".join(RULE.format(n, f"{BRACKETS} < " * 31 + "1") for n in range(500)),
+        "".join(RULE.format(n, "amount" + " + 1" * 200 + " > 1") for n in range(500)),
+        "".join(f"[lists.l{n}]\nfield = 'nameOrig'\nthen = 'block'\n{SAID}" for n in range(9_000)),
+        '" - at `$.rules[99]"=1\nrules=[]',
+        f'" - at `$.rules[{"9" * 5_000}]"=1\nrules=[]',
+        "[[rules]]\nid=0x" + "f" * 5_000,
     ],
-    ids=range(8),
+    ids=range(17),
 )
 def test_a_file_that_is_made_to_take_long_is_refused(text: str) -> None:
     with pytest.raises(PolicyError):
