@@ -58,6 +58,15 @@ class Chain:
         """All that was proposed, by id, in the order of the log."""
         return self._all
 
+    @property
+    def _needs_approval(self) -> bool:
+        """Whether the last policy was to be approved; then so are those after it.
+
+        Else whoever does not ask for approval would do without. One that does not ask ends it, once
+        it is approved.
+        """
+        return bool(self.members) and self.members[-1].proposed.needs_approval
+
     def member(self, number: int) -> Candidate | None:
         """Return the policy with this number, from 1; None if there is none."""
         return self.members[number - 1] if 0 < number <= len(self.members) else None
@@ -72,7 +81,7 @@ class Chain:
         self._all[candidate.id] = candidate
         if candidate.proposed.parent != self.head:
             self._be_late(candidate)
-        elif candidate.proposed.needs_approval:
+        elif candidate.proposed.needs_approval or self._needs_approval:
             candidate.why = "somebody else has to approve it"
         else:
             self._append(candidate)

@@ -44,7 +44,7 @@ class Proposed(Struct, frozen=True, kw_only=True, omit_defaults=True):
     author: Author
     note: Note = ""
     needs_approval: bool = False
-    """Whether it comes in force only once somebody else has approved it."""
+    """Whether it, and the one after it, come in force only once somebody else has approved them."""
 
 
 class Approved(Struct, frozen=True, kw_only=True, omit_defaults=True):

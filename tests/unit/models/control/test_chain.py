@@ -49,6 +49,16 @@ def test_an_approval_of_what_is_too_late_changes_nothing() -> None:
     assert [each.id for each in chain.members] == ["b"]
 
 
+def test_whoever_does_not_ask_for_approval_needs_it_where_the_last_one_did() -> None:
+    chain = Chain()
+    chain.propose(candidate("a", needs_approval=True))
+    assert chain.approve("a", Approved(author="ben"))
+    assert not chain.propose(unasked := candidate("b", "a"))
+    assert unasked.fate == "waits for approval"
+    assert chain.approve("b", Approved(author="ben"))
+    assert chain.propose(candidate("c", "b"))  # from here on nobody has to
+
+
 def test_no_text_of_a_policy_has_a_part_in_the_chain() -> None:
     chain = Chain()
     assert chain.propose(candidate("a", text="of a later version = [of the program]"))

@@ -93,7 +93,7 @@ def naive(records: Sequence[ControlRecord]) -> dict[str, Any]:
             case PolicyKey(id_), Proposed() if id_ not in first:
                 first[id_] = value
                 if value.parent == (chain[-1] if chain else ROOT):
-                    if value.needs_approval:
+                    if value.needs_approval or (chain and first[chain[-1]].needs_approval):
                         waiting.add(id_)
                     else:
                         chain.append(id_)

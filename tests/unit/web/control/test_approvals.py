@@ -50,7 +50,8 @@ async def test_one_whose_parent_is_gone_is_not_approved(keyed: ViewBench, locked
     third = await waiting_after(locked, second)
     # Somebody else was faster still.
     other = Proposed(parent=second, text=OTHER, author="eve")
-    keyed.parts.control.others = [proposal("e" * 32, other)]
+    approved = approval("e" * 32, Approved(author="fay"))
+    keyed.parts.control.others = [proposal("e" * 32, other), approved]
     status, told = await approve(locked, third, "bob")
     assert (status, told["policy"]["author"]) == (409, "eve")
 
