@@ -37,6 +37,7 @@ def worker_state(context: Context) -> metrics.WorkerState | None:
         lags=context.status.lags(counts),
         sinks=context.status.sinks(),
         model_version=started.scorer.version,
-        policy_version=started.control.in_force.version,
+        # Without the offset: each change of a list would begin another series.
+        policy_version=started.control.in_force.version.partition("+")[0],
         waiting=started.waiters.count(),
     )

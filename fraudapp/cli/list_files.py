@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from functools import lru_cache
@@ -23,6 +24,7 @@ INVALID: Final = 2
 _TOLD: Final = 50
 _COLUMNS: Final = ("note", "expires_at")
 _WHOLE: Final = ["value"]
+_NAME: Final = re.compile(r"[A-Za-z][A-Za-z_ ]*")
 
 
 class InvalidFile(click.ClickException):
@@ -73,6 +75,12 @@ def _rows(file: Path) -> Iterator[tuple[Line, Callable[[Line], Sequence[str]]]]:
             if _is_header(header):
                 divide = _of_columns(header)
                 continue
+            if len(header) > 1 and all(map(_NAME.fullmatch, header)):
+                raise InvalidFile(
+                    f"{shown(file)}, line {line.number}: {legible(text)!r:.80} looks like the "
+                    "header of a file of columns: it has to be value,note,expires_at, of which "
+                    "the last two may be absent. Nothing was written"
+                )
             divide = _whole
         if text and divide:
             yield line, divide
@@ -101,6 +109,8 @@ def _of_columns(header: Sequence[str]) -> Callable[[Line], Sequence[str]]:
 
 def _entry(row: Sequence[str], name: str, default: Listed) -> tuple[str, Listed]:
     value, note, expires_at = row
+    if value.startswith("#"):
+        raise _Wrong("it begins with #, and comments are not read: remove it")
     check_entry(name, value)
     if not note and not expires_at:
         return value, default

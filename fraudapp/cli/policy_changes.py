@@ -85,13 +85,21 @@ def parent_of(control: Control, number: int | None) -> Candidate | None:
 def rolled_back(control: Control, number: int | None) -> tuple[int, str]:
     """Return number and text of the policy to go back to, by default the one before this.
 
-    Number 0 is a policy of the thresholds of the settings. Raises `click.ClickException`.
+    After a rollback that is the one before the one that it went back to: a second rollback does not
+    undo the first. Number 0 is a policy of the thresholds of the settings. Raises
+    `click.ClickException`.
     """
     head = control.head
     if head is None:
         raise click.ClickException("there is nothing to go back to: no policy was ever in force")
-    number = head.number - 1 if number is None else number
+    if number is None:
+        members = control.known.chain.members
+        number = next(n for n, each in enumerate(members) if _alike(each, head))
     return number, found(control, number).proposed.text if number else thresholds(control)
+
+
+def _alike(one: Candidate, other: Candidate) -> bool:
+    return one.proposed.text == other.proposed.text
 
 
 def thresholds(control: Control) -> str:

@@ -81,6 +81,7 @@ class Ruling:
         self._says = [
             _reason(f"RULE_{each.id.upper()}", each.reason, schema) for each in self.rules
         ]
+        self._hits = [0] * len(self.rules)
         self._last_phase = _NEVER, _NEVER, NO_CAPS, _Phase(set(), [])
         self._lists = [_List(name, each, schema) for name, each in policy.lists.items()]
 
@@ -93,6 +94,11 @@ class Ruling:
     def uses_features(self) -> bool:
         """Whether `rule` needs the matrix."""
         return bool(self._set.features)
+
+    @property
+    def hits(self) -> dict[str, int]:
+        """By rule, how often it has hit, in test too."""
+        return dict(zip(self._ids, self._hits, strict=True))
 
     @property
     def failures(self) -> dict[str, int]:
@@ -192,6 +198,8 @@ class Ruling:
         in_force: Sequence[bool],
         listed: Sequence[_List],
     ) -> Ruled:
+        for at in hits:
+            self._hits[at] += 1
         active = [at for at in hits if in_force[at]]
         blocking = [each for each in listed if each.listing.then == "block"]
         if plain is _SENT or blocking:

@@ -330,3 +330,13 @@ def test_a_broker_that_is_away_is_told_in_a_sentence(run: Commands, command: lis
     done = run(*command, FRAUD_BROKER_URL=url)
     assert done.exit_code == 1
     assert f"the broker at FRAUD_BROKER_URL={url} fails: KafkaConnectionError" in done.stderr
+
+
+def test_a_second_rollback_does_not_undo_the_first(both: Commands, tmp_path: Path) -> None:
+    file = tmp_path / "third.toml"
+    file.write_text("flag_at = 0.1\nblock_at = 0.9\n")
+    both.done("policy", "apply", str(file))
+    assert both.done("policy", "rollback").startswith("rollback to 2\n")
+    assert both.done("policy", "rollback").startswith("rollback to 1\n")
+    assert both.done("policy", "rollback").startswith("rollback to the thresholds\n")
+    assert both.done("policy", "show").endswith("flag_at = 0.5\nblock_at = 0.8\n")

@@ -37,6 +37,13 @@ class PolicyCollector(Collector):
         )
         for rule, count in control.in_force.ruling.failures.items():
             failures.add_metric([rule], count)
+        hits = CounterMetricFamily(
+            "fraud_rule_hits",
+            "Transactions that a rule has hit, in test too, since its policy is in force here.",
+            labels=["rule"],
+        )
+        for rule, count in control.in_force.ruling.hits.items():
+            hits.add_metric([rule], count)
         entries = GaugeMetricFamily(
             "fraud_list_entries", "Entries of a list that have not expired.", labels=["list"]
         )
@@ -49,7 +56,7 @@ class PolicyCollector(Collector):
         )
         for cap in state.caps(control):
             caps.add_metric([cap.rule], 1)
-        yield from (number, failures, entries, caps)
+        yield from (number, hits, failures, entries, caps)
 
 
 policy: Final = PolicyCollector()

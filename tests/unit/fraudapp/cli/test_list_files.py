@@ -55,6 +55,18 @@ def test_columns_say_notes_and_expiries(tmp_path: Path) -> None:
     assert entries(tmp_path, "value\nC1\n") == {"C1": DEFAULT}
 
 
+@pytest.mark.parametrize("header", ["account,reason", "Value, Note", "value,note,note", "a,b,c"])
+def test_a_header_that_is_none_of_ours_is_no_entry(tmp_path: Path, header: str) -> None:
+    with pytest.raises(InvalidFile, match=r"line 2: .* looks like the header.*Nothing was written"):
+        entries(tmp_path, f"\n{header}\nA,x\n")
+
+
+def test_a_comment_is_no_entry(tmp_path: Path) -> None:
+    assert problems(tmp_path, "C1\n# mules of May\n") == [
+        "line 2: it begins with #, and comments are not read: remove it"
+    ]
+
+
 @pytest.mark.parametrize(
     ("row", "told"),
     [

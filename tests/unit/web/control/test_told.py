@@ -57,6 +57,7 @@ async def test_metrics_have_number_lists_caps_and_failures(
     assert 'fraud_list_entries{list="mules"} 1.0' in lines
     assert 'fraud_cap_begun{rule="large"} 1.0' in lines
     assert 'fraud_rule_failures_total{rule="large"} 1.0' in lines
+    assert 'fraud_rule_hits_total{rule="large"} 0.0' in lines
     bench.worker._parts = None
     async with client.get("/metrics") as answer:
         assert "fraud_policy_number" not in await answer.text()
