@@ -24,14 +24,24 @@ class Function(NamedTuple):
     compute: Callable[..., Any]
 
 
-def least(*numbers: float) -> float:
-    """Return the smallest; NaN if one of them is."""
-    return math.nan if any(each != each for each in numbers) else min(numbers)
+def least(one: float, *others: float) -> float:
+    """Return the smallest, of equal ones the first; NaN if one of them is."""
+    for other in others:
+        if other < one:
+            one = other
+        elif not one <= other:
+            return math.nan
+    return one
 
 
-def greatest(*numbers: float) -> float:
-    """Return the largest; NaN if one of them is."""
-    return math.nan if any(each != each for each in numbers) else max(numbers)
+def greatest(one: float, *others: float) -> float:
+    """Return the largest, of equal ones the first; NaN if one of them is."""
+    for other in others:
+        if other > one:
+            one = other
+        elif not one >= other:
+            return math.nan
+    return one
 
 
 FUNCTIONS: Final[Mapping[str, Function]] = {

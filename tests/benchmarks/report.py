@@ -96,10 +96,14 @@ def _policies(policies: Mapping[str, Any]) -> str:
     if not policies:
         return ""
     without, under = policies["without"], policies["under"]
-    rows = [(name, f"{without[name]:,.4g}", f"{under[name]:,.4g}") for name in under]
-    rows += [(name, "", f"{value:,.4g}") for name, value in policies["figures"].items()]
+    rows = [(name, _figure(without[name]), _figure(under[name])) for name in under]
+    rows += [(name, "", _figure(value)) for name, value in policies["figures"].items()]
     head = ("policy", "none", f"100 rules, lists of {policies['entries']:,} in all")
     return _table(head, rows)
+
+
+def _figure(value: float) -> str:
+    return f"{value:,.0f}" if value >= 1_000 else f"{value:.3g}"
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
