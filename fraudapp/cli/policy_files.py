@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from datetime import datetime
 from pathlib import Path
 
 import click
 
+from fraudapp.model_registry import ModelRegistry
+from fraudapp.settings import Settings
+from models.artifact import ModelFileError
 from models.characters import legible
 from models.files.lines import UnreadableFile, lines, shown
-from models.policies.definition import PolicyFile
+from models.policies.definition import Listing, PolicyFile, Rule
 from models.policies.reading import PolicyError, read
 from models.schema.schema import Schema
 
@@ -36,13 +40,43 @@ def checked(content: bytes, what: str, schema: Schema) -> PolicyFile:
     try:
         return read(content, schema)
     except PolicyError as exc:
-        told = [legible(f"{what}: {each}") for each in str(exc).split("\n")]
+        told = (legible(f"{what}: {each}") for each in exc.told)
         raise InvalidPolicy("\n".join(told)) from exc
 
 
 def read_policy(file: Path, schema: Schema) -> PolicyFile:
     """Return what a policy file says; raises `InvalidPolicy`."""
     return checked(content_of(file), shown(file), schema)
+
+
+def has_expired(given: Rule | Listing, at: datetime) -> bool:
+    """Return whether a rule or list has no effect any more."""
+    return given.expires_at is not None and given.expires_at <= at
+
+
+def warnings(policy: PolicyFile, settings: Settings, at: datetime) -> Iterator[str]:
+    """Yield a sentence on each thing that a valid policy was hardly meant to be."""
+    if not policy.rules and not policy.lists:
+        yield "it has neither rules nor lists: only the thresholds decide"
+    given: dict[str, Rule | Listing] = {f"rule {each.id}": each for each in policy.rules}
+    given |= {f"list {name}": each for name, each in policy.lists.items()}
+    for name, each in given.items():
+        if each.expires_at is not None and has_expired(each, at):
+            when = each.expires_at.isoformat()
+            yield f"{name} expired at {when}, and has no effect: remove it, or set expires_at anew"
+    serving = _serving(settings)
+    if policy.model is not None and serving is not None and policy.model != serving:
+        yield (
+            f"it is for model {policy.model}, and {serving} is the active one: workers with that "
+            "refuse it"
+        )
+
+
+def _serving(settings: Settings) -> str | None:
+    try:
+        return settings.model_version or ModelRegistry.of(settings).active()
+    except ModelFileError:
+        return None
 
 
 def read_lists(given: Iterable[str]) -> dict[str, frozenset[str]]:

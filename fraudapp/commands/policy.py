@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timezone
 from pathlib import Path
 
 import click
@@ -11,9 +12,10 @@ from fraudapp.cli import policy_changes as changes
 from fraudapp.cli.control import opened, run
 from fraudapp.cli.control_options import signed
 from fraudapp.cli.control_options import waiting as with_wait
-from fraudapp.cli.policy_files import checked, read_policy
+from fraudapp.cli.policy_files import checked, has_expired, read_policy, warnings
 from fraudapp.cli.waiting import waiting
 from fraudapp.settings import load
+from models.files.lines import shown
 from models.policies.ruling import Ruling
 
 
@@ -31,16 +33,20 @@ def command() -> None:
 def check(file: Path) -> None:
     """Check FILE by the schema of the settings.
 
-    What is wrong is told with line and column; the exit code is then 2.
+    All that is wrong is told with line and column; the exit code is then 2. Warnings, such as of
+    rules that have expired, do not change it.
     """
-    policy = read_policy(file, schema := load().transaction_schema)
-    active = sum(each.mode == "active" for each in policy.rules)
+    settings, now = load(), datetime.now(timezone.utc)
+    policy = read_policy(file, schema := settings.transaction_schema)
+    active = sum(each.mode == "active" and not has_expired(each, now) for each in policy.rules)
     click.echo(
         f"{file} is a policy for schema {schema.name}: flag at {policy.flag_at:g}, block at "
         f"{policy.block_at:g}; {len(policy.rules)} rules, {active} of them active"
     )
     if lists := Ruling(policy, schema).lists:
         click.echo(f"it looks into the lists {', '.join(lists)}")
+    for each in warnings(policy, settings, now):
+        click.echo(f"warning: {shown(file)}: {each}", err=True)
 
 
 @command.command("apply")

@@ -7,6 +7,7 @@ from typing import Final, NamedTuple
 
 from models.characters import legible
 from models.control.chain import Candidate, Chain
+from models.policies.faults import Wrong, located
 from models.policies.reading import PolicyError, read
 from models.policies.ruling import Ruling
 from models.schema.schema import Schema
@@ -35,7 +36,9 @@ def compiled(candidate: Candidate, schema: Schema, model_version: str) -> Ruling
     try:
         policy = read(candidate.proposed.text.encode(), schema)
         if policy.model not in (None, model_version):
-            raise PolicyError([f"it is for model {policy.model}, and {model_version} serves here"])
+            said = f"it is for model {policy.model}, and {model_version} serves here"
+            text = candidate.proposed.text.replace("\r\n", "\n")
+            raise PolicyError(located([Wrong(("model",), said)], {}, text))
         return Ruling(policy, schema)
     except PolicyError:
         raise

@@ -1,25 +1,17 @@
-"""Where the conditions of rules are in a policy file, so that an error names line and column.
-
-Readers of TOML do not tell. A condition is found by its table and its key, if it is on lines of its
-own, as people write it; else its error names the rule alone.
-"""
+"""Places in a policy file: lines and columns, also of what is inside a text."""
 
 from __future__ import annotations
 
 import re
-from itertools import islice
+from bisect import bisect_right
 from typing import Final, NamedTuple
 
-_TABLE: Final = re.compile(
-    r"^[ \t]*\[\[?[ \t]*([A-Za-z0-9_.\"'-][A-Za-z0-9_.\"' -]*)\]\]?", re.MULTILINE
-)
-_WHEN: Final = re.compile(r"^[ \t]*when[ \t]*=[ \t]*(\"\"\"\n?|'''\n?|\"|')", re.MULTILINE)
-_RULES: Final = "rules"
-_MAX_TABLES: Final = 1_000
+_QUOTE: Final = re.compile(r"\"\"\"\n?|'''\n?|\"|'")
+_ESCAPE: Final = re.compile(r"\\(?:u.{4}|U.{8}|([ \t]*\n[ \t\n]*)|.)")
 
 
 class Place(NamedTuple):
-    """A place in a file, from 1."""
+    """A place in a file, from 1; columns are in characters."""
 
     line: int
     column: int
@@ -28,30 +20,44 @@ class Place(NamedTuple):
         return f"line {self.line}, column {self.column}"
 
 
-def conditions(text: str) -> list[Place | None]:
-    """Return where the condition of each `[[rules]]` begins; None where that is not to be seen.
+class Lines:
+    """The lines of a text."""
 
-    Empty for a text with more tables than a policy has.
+    def __init__(self, text: str) -> None:
+        self._starts = [0, *(each.end() for each in re.finditer("\n", text))]
+
+    def place(self, at: int) -> Place:
+        """Return the place of a character, which is counted from 0."""
+        line = bisect_right(self._starts, at)
+        return Place(line, at - self._starts[line - 1] + 1)
+
+
+def inside(text: str, begin: int, value: str, line: int, column: int) -> int:
+    """Return where a line and column, both from 1, of a text that is written in TOML are.
+
+    The text is `value`, and its quotes begin at `begin`. Without quotes there, that is returned.
     """
-    tables = [*islice(_TABLE.finditer(text), _MAX_TABLES + 1)]
-    if len(tables) > _MAX_TABLES:
-        return []
-    ends = [*(each.start() for each in tables), len(text)][1:]
-    found: list[Place | None] = []
-    line, counted = 1, 0
-    for table, end in zip(tables, ends, strict=True):
-        if table[1].strip() == _RULES and table[0].lstrip().startswith("[["):
-            key = _WHEN.search(text, table.end(), end)
-            if key:
-                line += text.count("\n", counted, key.end())
-                counted = key.end()
-                column = counted - text.rfind("\n", 0, counted)
-            found.append(Place(line, column) if key else None)
-    return found
+    quote = _QUOTE.match(text, begin)
+    if quote is None:
+        return begin
+    start = 0
+    for _ in range(line - 1):
+        start = value.find("\n", start) + 1
+    count = start + column - 1
+    if quote[0].startswith("'"):
+        return quote.end() + count
+    return _unescaped(text, quote.end(), count)
 
 
-def within(begin: Place, line: int, column: int) -> Place:
-    """Return the place that is at a line and column, both from 1, of a condition."""
-    if line == 1:
-        return Place(begin.line, begin.column + column - 1)
-    return Place(begin.line + line - 1, column)
+def _unescaped(text: str, at: int, count: int) -> int:
+    """Return what is `count` characters after `at`, if an escape counts as what it stands for."""
+    for escape in _ESCAPE.finditer(text, at):
+        plain = escape.start() - at
+        if count < plain:
+            break
+        stands_for = 0 if escape[1] else 1
+        if count < plain + stands_for:
+            return escape.start()
+        count -= plain + stands_for
+        at = escape.end()
+    return at + count

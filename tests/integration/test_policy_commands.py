@@ -65,7 +65,7 @@ def test_a_policy_that_is_wrong_changes_nothing(both: Commands) -> None:
     before = both.records()
     done = both("policy", "apply", both.file(ONE.replace("amount >", "amout >")))
     assert done.exit_code == 2
-    assert "policy.toml: rule large, line 4, column 9: there is no field" in done.stderr
+    assert "policy.toml: line 4, column 9: rule large: there is no field" in done.stderr
     assert both("policy", "apply", "absent.toml").exit_code == 2
     assert both("policy", "apply", both.file(ONE), "--author", "").exit_code == 2
     assert both.records() == before

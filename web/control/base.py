@@ -57,7 +57,7 @@ class ControlView(View):
         try:
             return await fitting(text, settings.transaction_schema, scorer.version)
         except PolicyError as exc:
-            raise await asyncio.to_thread(refusal, text, exc) from exc
+            raise refusal(exc) from exc
 
     async def answer_change(self, number: int, wait: float) -> web.Response:
         """Answer what is in force, once all workers decide by policy `number` or a later one.

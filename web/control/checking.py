@@ -35,8 +35,7 @@ class Check(ControlView):
         try:
             ruling = await fitting(asked.text, settings.transaction_schema, scorer.version)
         except PolicyError as exc:
-            errors = await asyncio.to_thread(located, asked.text, exc)
-            return self.answer(Checked(valid=False, errors=errors))
+            return self.answer(Checked(valid=False, errors=located(exc)))
         ids = [each.id for each in ruling.rules]
         return self.answer(Checked(valid=True, rules=ids, lists=[*ruling.lists]))
 

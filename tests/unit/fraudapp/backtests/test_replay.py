@@ -125,7 +125,7 @@ def run(
     return found
 
 
-def simple(text: str = "") -> Ruling:
+def simple(text: str = "flag_at = 0.5\n") -> Ruling:
     return Ruling(read(text.encode(), PAYSIM), PAYSIM)
 
 

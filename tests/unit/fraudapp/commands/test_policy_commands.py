@@ -14,6 +14,7 @@ from fraudapp.cli.conditions import Condition
 from fraudapp.commands.backtest import command as backtest
 from fraudapp.commands.policy import command as policy
 from fraudapp.first_model import train_and_activate
+from fraudapp.model_registry import ModelRegistry
 from fraudapp.settings import load
 from models.policies.backtest import Backtest
 from tests.support.messages import encoded, transaction
@@ -74,10 +75,67 @@ def test_a_wrong_policy_is_told_with_line_and_column(run: Any) -> None:
     for done in (run(policy, "check", "p.toml"), run(backtest, "p.toml", "rows.jsonl")):
         assert done.exit_code == 2
         assert (
-            "p.toml: rule large, line 4, column 9: there is no field or feature amout"
+            "p.toml: line 4, column 9: rule large: there is no field or feature amout"
             in done.output
         )
     assert run(policy, "check", "absent.toml").exit_code == 2
+
+
+def test_all_that_is_wrong_is_told_at_once_a_line_each(run: Any) -> None:
+    wrong = (
+        RULES.replace("amount >", "amout >").replace("mode", "mod").replace('"listed"', '"a\\nb"')
+    )
+    Path("p.toml").write_text(f"blok_at = 0.9{wrong}")
+    done = run(policy, "check", "p.toml")
+    assert done.exit_code == 2
+    assert done.stderr.splitlines() == [
+        "Error: p.toml: line 1, column 1: there is no key blok_at; did you mean block_at?",
+        "p.toml: line 4, column 9: rule large: there is no field or feature amout; did you mean "
+        "amount?",
+        "p.toml: line 9, column 1: rule a\\nb: id is 'a\\nb', and has to be a text of lower-case "
+        "letters, digits and _, beginning with a letter, 63 at most",
+        "p.toml: line 12, column 1: rule a\\nb: there is no key mod; did you mean mode?",
+    ]
+
+
+def test_a_policy_without_rules_and_lists_is_warned_of(run: Any) -> None:
+    Path("p.toml").write_text("flag_at = 0.4\n")
+    done = run(policy, "check", "p.toml")
+    assert done.exit_code == 0
+    assert done.stderr == (
+        "warning: p.toml: it has neither rules nor lists: only the thresholds decide\n"
+    )
+    assert run(policy, "check", "absent.toml").exit_code == 2
+
+
+def test_what_has_expired_is_not_active_and_is_warned_of(run: Any) -> None:
+    ended = "expires_at = 2020-01-01T00:00:00Z\n"
+    Path("p.toml").write_text(
+        RULES.replace('mode = "test"\n', "").replace('id = "large"\n', f'id = "large"\n{ended}')
+        + "expires_at = 9999-01-01T00:00:00Z\n"
+        + f'[lists.old]\nfield = "nameDest"\nthen = "block"\nreason = "r"\nowner = "o"\n{ended}'
+    )
+    done = run(policy, "check", "p.toml")
+    assert done.exit_code == 0
+    assert "2 rules, 1 of them active" in done.stdout
+    since = "expired at 2020-01-01T00:00:00+00:00, and has no effect: remove it, or set expires_at"
+    assert done.stderr.splitlines() == [
+        f"warning: p.toml: rule large {since} anew",
+        f"warning: p.toml: list old {since} anew",
+    ]
+
+
+def test_a_policy_for_another_model_than_the_active_one_is_warned_of(
+    run: Any, trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    active = ModelRegistry.of(load({"FRAUD_DATA_DIR": str(trained)})).active()
+    for model, told in ((active, ""), ("another", f"it is for model another, and {active} is the")):
+        Path("p.toml").write_text(f'model = "{model}"\n{RULES}')
+        done = run(policy, "check", "p.toml")
+        assert (done.exit_code, told in done.stderr, bool(done.stderr)) == (0, True, bool(told))
+    monkeypatch.setenv("FRAUD_DATA_DIR", str(tmp_path / "without_models"))
+    done = run(policy, "check", "p.toml")
+    assert (done.exit_code, done.stderr) == (0, "")
 
 
 def test_a_backtest_says_what_a_policy_would_have_changed(run: Any) -> None:
@@ -98,7 +156,7 @@ def test_a_backtest_says_what_a_policy_would_have_changed(run: Any) -> None:
 
 
 def test_what_is_in_force_changes_nothing(run: Any) -> None:
-    Path("p.toml").write_text("")
+    Path("p.toml").write_text("flag_at = 0.5\nblock_at = 0.8\n")
     done = run(backtest, "p.toml", str(sample_path()), "--fail-if", "changed > 0")
     assert done.exit_code == 0, done.output
     assert " 0 of them decided otherwise (0.000%)" in done.output

@@ -36,7 +36,7 @@ def test_without_a_policy_there_is_none() -> None:
 
 
 def test_the_last_one_that_fits_counts_and_those_behind_it_are_told_of() -> None:
-    chain = chain_of("", FITS, UNFIT, FOR_ANOTHER_MODEL)
+    chain = chain_of("flag_at = 0.5", FITS, UNFIT, FOR_ANOTHER_MODEL)
     candidate, ruling, problems = last_fitting(chain, PAYSIM, "model-1")
     assert candidate is chain.member(2)
     assert ruling is not None
@@ -60,7 +60,7 @@ def test_a_policy_that_cannot_be_compiled_for_whatever_reason_does_not_fit(
     def fail(*given: object) -> None:
         raise failure
 
-    chain = chain_of("")
+    chain = chain_of("flag_at = 0.5")
     monkeypatch.setattr(fitting, "Ruling", fail)
     with pytest.raises(PolicyError, match="it cannot be compiled"):
         compiled(chain.members[0], PAYSIM, "model-1")

@@ -97,7 +97,7 @@ async def test_a_failure_to_read_is_told_of_and_leaves_all_in_force(
     await bench.read()
     await asyncio.wait_for(failed.wait(), PATIENCE)
     assert bench.log.in_force.version == "1+0"
-    bench.propose("", first)
+    bench.propose("flag_at = 0.4", first)
     await bench.read()
     assert bench.log.in_force.version == "2+0"
 
@@ -148,7 +148,7 @@ async def test_those_who_wait_are_woken_by_changes_only(bench: Bench) -> None:
     await bench.read()
     await bench.read()
     assert len(woken) == 1
-    bench.propose("")
+    bench.propose("flag_at = 0.4")
     await bench.read()
     assert len(woken) > 1
     waiting.cancel()

@@ -132,5 +132,5 @@ def test_without_rules_it_is_the_policy_of_thresholds(
     ]
 
 
-def test_an_empty_file_is_the_policy_by_default() -> None:
-    assert read(b"", PAYSIM) == PolicyFile()
+def test_what_a_file_leaves_out_is_as_by_default() -> None:
+    assert read(b"flag_at = 0.5", PAYSIM) == PolicyFile()
