@@ -2,12 +2,14 @@
 
     python -m tests.screenshots [--url URL]
 
-Let it run for some minutes before, so that the charts have something to show.
+Let it run for some minutes before, so that the charts have something to show, and apply a policy,
+such as that of `docker/policy`.
 """
 
 from __future__ import annotations
 
 import argparse
+import re
 import shutil
 from pathlib import Path
 from typing import Final
@@ -19,10 +21,17 @@ SIZES: Final = {
     "stats-light": (1280, 820, "light"),
     "decision-dark": (1280, 820, "dark"),
     "stats-phone": (375, 812, "light"),
+    "policy-light": (1280, 820, "light"),
 }
 
 
-def _settled(page: Page, url: str) -> None:
+def _settled(page: Page, url: str, name: str) -> None:
+    if name.startswith("policy"):
+        page.goto(f"{url}/policy")
+        expect(page.locator("#version")).to_have_text(re.compile(r"\d"), timeout=30_000)
+        page.locator("#check").click()
+        expect(page.locator("#found")).not_to_be_empty()
+        return
     page.goto(f"{url}/stats")
     expect(page.locator("#status")).to_have_text("Live", timeout=30_000)
     expect(page.locator("#rates")).not_to_have_attribute("aria-label", "No decisions yet")
@@ -45,7 +54,7 @@ def main() -> None:
                 color_scheme="dark" if scheme == "dark" else "light",
             )
             page = context.new_page()
-            _settled(page, url)
+            _settled(page, url, name)
             if name.startswith("decision"):
                 page.locator("#blocked tbody button").first.click()
                 expect(page.get_by_role("dialog")).to_be_visible()

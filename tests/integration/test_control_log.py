@@ -300,7 +300,10 @@ async def test_a_text_that_is_no_policy_is_never_in_force_and_the_next_one_is(
     bad = await bench.propose(log, MALFORMED)
     assert (bad.number, log.candidate, log.in_force.version) == (2, good, "1+0")
     (note,) = log.notes()
-    assert note.startswith("policy 2 does not fit, and is not in force here: the file is not TOML")
+    told = (
+        "policy 2 does not fit, and is not in force here: line 1, column 11: the file is not TOML"
+    )
+    assert note.startswith(told)
     assert metrics.unfit._value.get() == 1
     again = await bench.log()
     assert (again.notes(), again.in_force.version) == ([note], "1+0")

@@ -329,9 +329,9 @@ async def test_records_that_change_nothing_or_are_not_ours_are_no_events(bench: 
         await bench.control(
             (b"policy/nonsense", b"{}", []),
             (None, b"\xff", []),
-            policy(SECOND, text="flag_at = ["),
             policy(FIRST),
             policy(FIRST),
+            policy(SECOND),  # too late
             cap(on=True, author="w1"),
             cap(on=True, author="w2"),
             cap(on=False, policy=SECOND),
