@@ -119,7 +119,7 @@ def test_no_request_made_up_from_it_is_answered_otherwise_than_described(
     program = str(Path(sys.executable).with_name("schemathesis"))
     argv = [program, "run", str(described), "--url", worker.url, "--checks", ",".join(CHECKS)]
     argv += ["--exclude-path", "/stats/stream", "--max-examples", "15", "--seed", "1"]
-    # A backtest is paced, and waits for its turn; on a busy machine that takes more than ten seconds.
+    # A backtest is paced, which takes more than ten seconds on a busy machine.
     argv += ["--request-timeout", "60"]
     argv += ["--phases", "examples,coverage,fuzzing", "--no-color"]
     done = subprocess.run(
