@@ -77,18 +77,12 @@ def changelogs(settings: Settings) -> list[str]:
 
 
 def _of_decisions(topic: str) -> list[Demand]:
-    decided_again = "what is deleted from it can be decided again"
     return [
-        Demand(
+        *_kept_whole(
             topic,
-            "cleanup.policy",
-            lambda policy: policy in ("", "delete"),
-            "delete",
             "compaction keeps the last decision under an id, and the first is the one that counts",
-            True,
+            "what is deleted from it can be decided again",
         ),
-        Demand(topic, "retention.ms", _unlimited, "-1", decided_again, True),
-        Demand(topic, "retention.bytes", _unlimited, "-1", decided_again, True),
         Demand(
             topic,
             "max.message.bytes",
@@ -143,18 +137,12 @@ def _of_transactions(topic: str, max_bytes: int) -> list[Demand]:
 
 
 def _of_control(topic: str) -> list[Demand]:
-    forgotten = "what is deleted from it is no longer in force, and cannot be shown any more"
     return [
-        Demand(
+        *_kept_whole(
             topic,
-            "cleanup.policy",
-            lambda policy: policy in ("", "delete"),
-            "delete",
             "compaction would keep the last of several policies under a key, and no list as it was",
-            True,
+            "what is deleted from it is no longer in force, and cannot be shown any more",
         ),
-        Demand(topic, "retention.ms", _unlimited, "-1", forgotten, True),
-        Demand(topic, "retention.bytes", _unlimited, "-1", forgotten, True),
         Demand(
             topic,
             "max.message.bytes",
@@ -163,6 +151,22 @@ def _of_control(topic: str) -> list[Demand]:
             "large policies cannot be written to it",
             False,
         ),
+    ]
+
+
+def _kept_whole(topic: str, compacted: str, deleted: str) -> list[Demand]:
+    """Return what keeps a topic as `KEPT_WHOLE` does; the consequences are those of the topic."""
+    return [
+        Demand(
+            topic,
+            "cleanup.policy",
+            lambda policy: policy in ("", "delete"),
+            "delete",
+            compacted,
+            True,
+        ),
+        Demand(topic, "retention.ms", _unlimited, "-1", deleted, True),
+        Demand(topic, "retention.bytes", _unlimited, "-1", deleted, True),
     ]
 
 
