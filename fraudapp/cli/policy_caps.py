@@ -12,40 +12,30 @@ from fraudapp.cli.control import opened, run
 from fraudapp.cli.control_options import signed
 from fraudapp.settings import load
 from models.characters import legible
-from models.control.records import CapKey, Capped, ControlRecord
-
-
-class _CapTimes:
-    """When each cap was begun or ended last."""
-
-    def __init__(self) -> None:
-        self.last: dict[CapKey, int] = {}
-
-    def take(self, record: ControlRecord) -> None:
-        if isinstance(record.key, CapKey):
-            self.last[record.key] = record.written_at
+from models.control.records import CapKey, Capped
 
 
 @click.command("caps")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 def caps(as_json: bool) -> None:
     """List the caps of the policy in force that have begun, and have not ended."""
-    settings, times = load(), _CapTimes()
+    settings = load()
 
     async def read() -> list[dict[str, Any]]:
-        async with opened(settings, times.take) as control:
+        async with opened(settings) as control:
             head = control.head
-            begun = control.known.caps[head.id].begun if head else {}
+            if head is None:
+                return []
+            known = control.known.caps[head.id]
             return [
                 {
                     "rule": rule or None,
                     "share": cap.share,
                     "by": cap.author,
                     "note": cap.note,
-                    "since": moment(times.last[CapKey(head.id, rule)]),
+                    "since": moment(known.since[rule]),
                 }
-                for rule, cap in begun.items()
-                if head
+                for rule, cap in known.begun.items()
             ]
 
     found_ = run(settings, read())

@@ -21,10 +21,8 @@ from fraudapp.settings import Settings
 from models.control.chain import Candidate
 from models.control.records import ControlRecord
 from models.control.state import Change, ControlState
-from models.control.versions import Version
 from models.policies.in_force import InForce, of_thresholds
 from models.policies.reading import PolicyError
-from models.policies.ruling import NO_CAPS, Begun
 
 log = logging.getLogger(__name__)
 
@@ -108,9 +106,8 @@ class ControlLog(Service):
     @Service.task
     async def _follow(self) -> None:
         while not self.should_stop:
-            self.known.lists.at(
-                datetime.now(timezone.utc)
-            )  # step by step, on days without decisions
+            # What expires goes step by step, also while there are no decisions.
+            self.known.lists.at(datetime.now(timezone.utc))
             fetched = await next_records(self, self._reader.consumer, self._following)
             if fetched is not None:  # without any record, there may have been a transaction's end
                 await self._take(await self._reader.taken(fetched.get(self._reader.partition, ())))
@@ -154,12 +151,5 @@ class ControlLog(Service):
         if candidate is None or ruling is None:
             self.in_force = self._thresholds
         else:
-            caps = self.known.caps[candidate.id]
-            offset = max(self.known.lists.next_offset(ruling.lists), caps.next_offset)
-            self.in_force = InForce(
-                ruling,
-                str(Version(candidate.number, offset)),
-                self.known.lists.at,
-                Begun(caps.on_all, caps.rules) if caps.begun else NO_CAPS,
-            )
+            self.in_force = self.known.in_force(candidate, ruling)
         self.changed.notify()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from models.control.records import CapKey, Capped
+from models.policies.ruling import Begun
 
 
 class Caps:
@@ -17,14 +18,9 @@ class Caps:
         """Of the control log, after the last record that has changed one."""
 
     @property
-    def on_all(self) -> bool:
-        """Whether what rules and the model would block is flagged."""
-        return "" in self.begun
-
-    @property
-    def rules(self) -> frozenset[str]:
-        """The rules that are in test because of their caps."""
-        return frozenset(self.begun) - {""}
+    def in_force(self) -> Begun:
+        """What decides of them."""
+        return Begun("" in self.begun, frozenset(self.begun) - {""})
 
     def apply(self, key: CapKey, value: Capped, offset: int, written_at: int = 0) -> bool:
         """Begin or end a cap; return whether that changes anything."""

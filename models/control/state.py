@@ -20,6 +20,9 @@ from models.control.records import (
     Proposed,
     Removed,
 )
+from models.control.versions import Version
+from models.policies.in_force import InForce
+from models.policies.ruling import Ruling
 
 
 class Change(Enum):
@@ -75,3 +78,13 @@ class ControlState:
                     candidate = Candidate(id_, proposed, record.offset, record.written_at)
                     changed = self.chain.propose(candidate)
                 return Change.POLICY if changed else Change.NOTHING
+
+    def in_force(self, candidate: Candidate, ruling: Ruling) -> InForce:
+        """Return what decides with a policy of the chain, named by all that it decides with.
+
+        Its lists change in place; caps and name are as of the records that are in here now.
+        """
+        caps = self.caps[candidate.id]
+        offset = max(self.lists.next_offset(ruling.lists), caps.next_offset)
+        version = str(Version(candidate.number, offset))
+        return InForce(ruling, version, self.lists.at, caps.in_force)

@@ -43,9 +43,7 @@ class Timeline:
             case ListKey(name=name, value=entry):
                 self._change(name, entry, cast("Listed | Removed", record.value), record.offset)
             case CapKey(policy=policy) if self._state.apply(record) is Change.CAPS:
-                caps = self._state.caps[policy]
-                begun = Begun(caps.on_all, caps.rules) if caps.begun else NO_CAPS
-                self._caps[policy].append((record.offset, begun))
+                self._caps[policy].append((record.offset, self._state.caps[policy].in_force))
             case CapKey():
                 pass
             case _:

@@ -23,12 +23,11 @@ from models.control.records import (
     Value,
 )
 from models.control.state import ControlState
-from models.control.versions import Version
 from models.deciding import decide
 from models.inputs import Input, Position, ValidInput
 from models.policies.in_force import InForce, of_thresholds
 from models.policies.reading import read
-from models.policies.ruling import Begun, Ruling
+from models.policies.ruling import Ruling
 from models.policy import Policy
 from models.records import Decision, Reason, Transaction
 from models.schema.schema import PAYSIM, Schema
@@ -103,14 +102,11 @@ class World:
         self.say(CapKey(policy, rule), Capped(on=on, share=0.5, author="w"))
 
     def in_force(self) -> InForce:
-        """Return what decides now, named as `fraudapp.control.follower` names it."""
+        """Return what decides now."""
         if self.member is None:
             return self._thresholds
         ruling = Ruling(read(self.member.proposed.text.encode(), self._schema), self._schema)
-        caps = self.state.caps[self.member.id]
-        offset = max(self.state.lists.next_offset(ruling.lists), caps.next_offset)
-        version = str(Version(self.member.number, offset))
-        return InForce(ruling, version, self.state.lists.at, Begun(caps.on_all, caps.rules))
+        return self.state.in_force(self.member, ruling)
 
     def decide(self, transactions: Sequence[Transaction], now: datetime) -> list[Decision]:
         """Return the decisions of a batch."""

@@ -36,10 +36,8 @@ from fraudapp.worker import FraudWorker, Started
 from models.control.chain import Candidate
 from models.control.records import read
 from models.control.state import ControlState
-from models.control.versions import Version
 from models.counts import Counts
-from models.policies.in_force import InForce, of_thresholds
-from models.policies.ruling import Begun
+from models.policies.in_force import of_thresholds
 from models.policy import Policy
 from models.records import Decision, Transaction
 from models.schema.schema import PAYSIM
@@ -339,11 +337,7 @@ class Control:
         self.candidate = candidate
         self.told += problems
         if candidate and ruling:
-            caps = self.known.caps[candidate.id]
-            offset = max(self.known.lists.next_offset(ruling.lists), caps.next_offset)
-            version = str(Version(candidate.number, offset))
-            begun = Begun(caps.on_all, caps.rules)
-            self.in_force = InForce(ruling, version, self.known.lists.at, begun)
+            self.in_force = self.known.in_force(candidate, ruling)
         return offsets
 
     async def end(self) -> int:

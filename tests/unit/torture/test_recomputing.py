@@ -26,10 +26,7 @@ from models.control.records import (
     removal,
 )
 from models.control.state import ControlState
-from models.control.versions import Version
-from models.policies.in_force import InForce
 from models.policies.reading import PolicyError
-from models.policies.ruling import Begun
 from models.records import Decision
 from models.schema.schema import PAYSIM
 from tests.support.decisions import decision
@@ -87,10 +84,7 @@ def decided(control: Control, id_: str, score: float, now: datetime, **fields: A
     except PolicyError:
         assert not fits(plan_of(candidate.proposed.text))
         return None
-    caps, lists = control.state.caps[candidate.id], control.state.lists
-    offset = max(lists.next_offset(ruling.lists), caps.next_offset)
-    version = str(Version(candidate.number, offset))
-    policy = InForce(ruling, version, lists.at, Begun(caps.on_all, caps.rules))
+    policy = control.state.in_force(candidate, ruling)
     sent = PAYSIM.parser.parse(json.dumps(transaction(id_, **fields)).encode())
     (ruled,) = policy.rule([sent], [score], PAYSIM.features.matrix([sent]), now)
     found: Decision = decision(
@@ -100,7 +94,7 @@ def decided(control: Control, id_: str, score: float, now: datetime, **fields: A
         decision=ruled.outcome,
         reasons=list(ruled.reasons),
         hits=ruling.ids(ruled.hits),
-        policy_version=version,
+        policy_version=policy.version,
         decided_at=now,
     )
     return json.loads(encode(found))

@@ -15,7 +15,6 @@ from fraudapp.settings import load
 from models.control.chain import Candidate
 from models.control.records import CapKey, Capped, read
 from models.control.state import ControlState
-from models.control.versions import Version
 from models.policies.in_force import InForce, of_thresholds
 from models.policies.ruling import Begun
 from models.policies.shares import ALL, Counts
@@ -52,10 +51,7 @@ class Control:
             self.known.apply(read(raw.offset, raw.timestamp, raw.key, raw.value, raw.headers))
         self.candidate, ruling, _ = last_fitting(self.known.chain, PAYSIM, "m1")
         if self.candidate and ruling:
-            caps = self.known.caps[self.candidate.id]
-            version = str(Version(self.candidate.number, caps.next_offset))
-            begun = Begun(caps.on_all, caps.rules)
-            self.in_force = InForce(ruling, version, caps=begun)
+            self.in_force = self.known.in_force(self.candidate, ruling)
 
 
 class Cluster:

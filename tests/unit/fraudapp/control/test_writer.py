@@ -105,7 +105,7 @@ async def test_a_cap_begins_and_ends(one: Follower) -> None:
     policy = await one.writer.propose(TEXT, author="a", parent=ROOT)
     key = CapKey(policy.id, "")
     await one.writer.set_caps({key: Capped(on=True, share=0.5, author="w")})
-    assert one.known.caps[policy.id].on_all
+    assert one.known.caps[policy.id].in_force.on_all
     await one.writer.set_caps({key: Capped(on=False, share=0.5, author="a")})
     assert not one.known.caps[policy.id].begun
 

@@ -20,8 +20,8 @@ def test_caps_are_the_last_that_was_said_of_each(said: list[tuple[str, bool]]) -
         assert caps.apply(CapKey(ID, rule), value, offset) is changes
         begun = begun | {rule} if on else begun - {rule}
         next_offset = offset + 1 if changes else next_offset
-        assert caps.on_all is ("" in begun)
-        assert caps.rules == begun - {""}
+        assert caps.in_force.on_all is ("" in begun)
+        assert caps.in_force.rules == begun - {""}
         assert set(caps.begun) == begun
         assert caps.next_offset == next_offset
 

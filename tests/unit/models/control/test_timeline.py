@@ -25,7 +25,7 @@ from models.control.records import (
 )
 from models.control.state import ControlState
 from models.control.timeline import Timeline
-from models.policies.ruling import NO_CAPS, Begun
+from models.policies.ruling import NO_CAPS
 
 BEGIN = datetime(2026, 3, 1, tzinfo=timezone.utc)
 POLICIES = ("a" * 32, "b" * 32)
@@ -89,7 +89,7 @@ def test_it_is_as_a_replay_in_whatever_order_it_is_asked(
         assert found(made, offset, now) == there(state, now)
         for policy in POLICIES:
             caps = state.caps[policy]
-            assert made.caps(policy, offset) == Begun(caps.on_all, caps.rules)
+            assert made.caps(policy, offset) == caps.in_force
     assert made.next_offset == records[-1].offset + 1
     assert [each.id for each in made.chain.members] == [*POLICIES]
 
