@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from itertools import takewhile
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 from aiokafka import TopicPartition
-from aiokafka.errors import KafkaError, KafkaTimeoutError
+from aiokafka.errors import KafkaError
 
 from fraudapp.decisions.log_records import LogRecord, log_records
 from fraudapp.kafka.clients import new_consumer
-from fraudapp.kafka.offsets import ANSWER_TIMEOUT, End, OpenTransaction, ends
+from fraudapp.kafka.offsets import End, OpenTransaction, ends, within_time
 from fraudapp.operation import GRACE_SECONDS
 from fraudapp.settings import Settings
 from models.parsing import Damaged
-
-T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
@@ -26,14 +24,6 @@ POLL_MS: Final = 200
 """Milliseconds that one poll waits for records, at most."""
 MAX_POLL_RECORDS: Final = 1_000
 """Records that are yielded at once, at most."""
-
-
-async def _within_time(answer: Awaitable[T]) -> T:
-    """Bound a call to aiokafka, which may retry without end and without a log message."""
-    try:
-        return await asyncio.wait_for(answer, ANSWER_TIMEOUT)
-    except asyncio.TimeoutError:
-        raise KafkaTimeoutError(f"no answer within {ANSWER_TIMEOUT:g} s") from None
 
 
 class LogCut(KafkaError):  # type: ignore[misc]
@@ -93,7 +83,7 @@ class LogReader:
     async def begin(self, partition: int) -> int:
         """Return the offset of the first record that a partition still has."""
         tp = self._tp(partition)
-        found = await _within_time(self._consumer.beginning_offsets([tp]))
+        found = await within_time(self._consumer.beginning_offsets([tp]))
         return int(found[tp])
 
     async def record_at(self, partition: int, offset: int) -> LogRecord | None:
@@ -113,13 +103,13 @@ class LogReader:
             self._assign(assigned)
             self._consumer.pause(*assigned)
             return {
-                tp.partition: await _within_time(self._consumer.committed(tp)) for tp in assigned
+                tp.partition: await within_time(self._consumer.committed(tp)) for tp in assigned
             }
 
     async def commit(self, next_offsets: Mapping[int, int]) -> None:
         """Commit the next offset of assigned partitions."""
         offsets = {self._tp(partition): offset for partition, offset in next_offsets.items()}
-        await _within_time(self._consumer.commit(offsets))
+        await within_time(self._consumer.commit(offsets))
 
     async def read(self, partition: int, start: int, end: int) -> AsyncIterator[list[LogRecord]]:
         """Yield the decisions from offset `start` up to, not including, `end`, in their order.
@@ -140,7 +130,7 @@ class LogReader:
                 self._consumer.seek(tp, start)
             self._consumer.resume(tp)
             try:
-                while (position := await _within_time(self._consumer.position(tp))) < end:
+                while (position := await within_time(self._consumer.position(tp))) < end:
                     fetched = await self._consumer.getmany(
                         tp, timeout_ms=POLL_MS, max_records=min(MAX_POLL_RECORDS, end - position)
                     )

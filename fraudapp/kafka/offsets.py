@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
-from typing import Any, Final, NamedTuple
+from collections.abc import Awaitable, Iterable, Mapping
+from typing import Any, Final, NamedTuple, TypeVar
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka import errors as kafka_errors
 from aiokafka.client import AIOKafkaClient
 from aiokafka.protocol.fetch import FetchRequest
+
+T = TypeVar("T")
 
 ANSWER_TIMEOUT: Final = 10.0
 """Seconds in which brokers have to answer, by default."""
@@ -48,6 +50,17 @@ class OpenTransaction(kafka_errors.KafkaError):  # type: ignore[misc]
             f"{partition.topic}/{partition.partition}/{offset} belongs to a transaction of "
             "another producer, which is neither committed nor aborted yet"
         )
+
+
+async def within_time(answer: Awaitable[T]) -> T:
+    """Bound a call to aiokafka, which may retry without end and without a log message.
+
+    Raises `KafkaTimeoutError` after `ANSWER_TIMEOUT`.
+    """
+    try:
+        return await asyncio.wait_for(answer, ANSWER_TIMEOUT)
+    except asyncio.TimeoutError:
+        raise kafka_errors.KafkaTimeoutError(f"no answer within {ANSWER_TIMEOUT:g} s") from None
 
 
 async def ends(

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Collection, Mapping
 from typing import Final
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.errors import KafkaError, KafkaTimeoutError
+from aiokafka.errors import KafkaError
 
-from fraudapp.kafka.offsets import ANSWER_TIMEOUT, ends
+from fraudapp.kafka.offsets import ends, within_time
 from fraudapp.operation import Operation, troubles
 from fraudapp.retry import retry_forever
 from fraudapp.webhooks.lanes import Lane
@@ -78,7 +77,4 @@ class Positions:
             lane.committed = offset
 
     async def _put(self, offsets: Mapping[TopicPartition, int]) -> None:
-        try:
-            await asyncio.wait_for(self._consumer.commit(offsets), ANSWER_TIMEOUT)
-        except asyncio.TimeoutError:
-            raise KafkaTimeoutError(f"no answer within {ANSWER_TIMEOUT:g} s") from None
+        await within_time(self._consumer.commit(offsets))
