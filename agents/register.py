@@ -6,7 +6,6 @@ from agents.caps import Caps
 from agents.heartbeats import HEARTBEAT_INTERVAL, Heartbeats
 from agents.transactions import TransactionsAgent
 from fraudapp.control.caps_watch import CapsWatch
-from fraudapp.control.writer import ControlWriter
 from fraudapp.faust_app import FraudApp
 from fraudapp.settings import Settings
 from fraudapp.status import WorkerStatus
@@ -20,14 +19,7 @@ def register(
 ) -> None:
     """Register the agent, its heartbeats, and what has caps begin and end."""
 
-    def writer() -> ControlWriter:
-        started = worker.parts()
-        control = started.control
-        return ControlWriter(
-            settings, started.producer, control.known, control.read_to, control.end
-        )
-
-    watch = CapsWatch(status.name, lambda: worker.parts().control, writer)
+    watch = CapsWatch(status.name, lambda: worker.parts().control, worker.control_writer)
     counts = OwnCounts(tables.counts)
     TransactionsAgent(app, settings, worker, counts, decided=watch.count).register()
     heartbeats = Heartbeats(worker, status, tables.heartbeats, watch)

@@ -19,6 +19,7 @@ from faust.exceptions import ConsumerNotStarted
 from mode import Service
 
 from fraudapp.control.follower import ControlLog
+from fraudapp.control.writer import ControlWriter
 from fraudapp.decisions.batch import encode
 from fraudapp.decisions.index import INDEX_FAILED
 from fraudapp.decisions.listener import DecisionListener
@@ -131,6 +132,14 @@ class FraudWorker(Service):
         if self._parts is None:
             raise NotStarted("this worker has not started yet")
         return self._parts
+
+    def control_writer(self) -> ControlWriter:
+        """Return what writes to the control topic; raises `NotStarted`."""
+        started = self.parts()
+        control = started.control
+        return ControlWriter(
+            self.settings, started.producer, control.known, control.read_to, control.end
+        )
 
     async def on_start(self) -> None:
         """Load or train the model, create topics, and connect; ends the process if that fails."""

@@ -35,9 +35,7 @@ class ControlView(View):
 
     def writer(self) -> ControlWriter:
         """Return what writes to the control topic; raises `NotStarted`."""
-        control, producer = self.control, self.context.worker.parts().producer
-        settings = self.context.settings
-        return ControlWriter(settings, producer, control.known, control.read_to, control.end)
+        return self.context.worker.control_writer()
 
     def author(self, request: web.Request) -> str:
         """Return the name of the key that asks."""
@@ -51,11 +49,15 @@ class ControlView(View):
     async def _catch_up(self) -> None:
         await self.control.read_to(await self.control.end())
 
+    async def compiled(self, text: str) -> Ruling:
+        """Return a policy as this worker compiles it; raises `PolicyError`."""
+        schema = self.context.settings.transaction_schema
+        return await fitting(text, schema, self.context.worker.parts().scorer.version)
+
     async def fitting(self, text: str) -> Ruling:
-        """Return a policy as this worker compiles it; raises `Problem` 422."""
-        settings, scorer = self.context.settings, self.context.worker.parts().scorer
+        """Return the same; raises `Problem` 422."""
         try:
-            return await fitting(text, settings.transaction_schema, scorer.version)
+            return await self.compiled(text)
         except PolicyError as exc:
             raise refusal(exc) from exc
 

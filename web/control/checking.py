@@ -14,7 +14,7 @@ from web.control import requests
 from web.control.backtests import tried
 from web.control.base import ControlView
 from web.control.documents import Checked, Trial
-from web.control.faults import fitting, located
+from web.control.faults import located
 from web.problems import Problem
 from web.views import route
 
@@ -31,9 +31,8 @@ class Check(ControlView):
     async def post(self, request: web.Request) -> web.Response:
         """Answer 200 whether it is valid or not, with all that is wrong."""
         asked = await requests.policy(request, requests.JSON, requests.TOML)
-        settings, scorer = self.context.settings, self.context.worker.parts().scorer
         try:
-            ruling = await fitting(asked.text, settings.transaction_schema, scorer.version)
+            ruling = await self.compiled(asked.text)
         except PolicyError as exc:
             return self.answer(Checked(valid=False, errors=located(exc)))
         ids = [each.id for each in ruling.rules]
