@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 from typing import Final, NamedTuple
 
-from fraudapp.control.fitting import last_fitting
+from fraudapp.control.fitting import last_fitting, ruling_of
 from fraudapp.model_registry import ModelRegistry
 from fraudapp.settings import Settings
 from models.artifact import ModelFileError
 from models.control.chain import Chain
 from models.policies.in_force import of_thresholds
-from models.policies.reading import PolicyError, read
+from models.policies.reading import PolicyError
 from models.policies.ruling import Ruling
 
 IN_FORCE: Final = "in-force"
@@ -50,7 +50,7 @@ def of_chain(policy: str, chain: Chain, settings: Settings) -> Candidate:
         known = f"they end with {len(chain.members)}" if chain.members else "there is none yet"
         raise PolicyError([f"there is no policy {policy} in {settings.control_topic}: {known}"])
     try:
-        ruling = Ruling(read(member.proposed.text.encode(), schema), schema)
+        ruling = ruling_of(member, schema)
     except PolicyError as exc:
         raise PolicyError([f"policy {policy}: {each}" for each in exc.problems]) from exc
     return Candidate(f"policy {policy}", ruling, member.number)

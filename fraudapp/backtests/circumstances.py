@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import NamedTuple
 
 from fraudapp.backtests.candidate import Candidate
+from fraudapp.control.fitting import ruling_of
 from models.control.timeline import Timeline
 from models.control.versions import Version
-from models.policies.reading import PolicyError, read
-from models.policies.ruling import NO_CAPS, Begun, Ruling
+from models.policies.reading import PolicyError
+from models.policies.ruling import NO_CAPS, Begun
 from models.schema.schema import Schema
 
 
@@ -66,13 +68,13 @@ class Versions(dict[str, Circumstances]):
     def _lists_of(self, number: int) -> frozenset[str]:
         """Return the lists that a policy looks into; all of the candidate's if it is not known."""
         if number not in self._looked_into:
-            member = self._timeline.chain.member(number) if self._timeline else None
-            try:
-                text = member.proposed.text.encode() if member else b""
-                ruling = Ruling(read(text, self._schema), self._schema)
-            except PolicyError:
-                member = None
-            if member is None:
-                self.unknown.add(str(number))
-            self._looked_into[number] = frozenset(ruling.lists) if member else self._lists
+            self._looked_into[number] = self._read_lists_of(number)
         return self._looked_into[number]
+
+    def _read_lists_of(self, number: int) -> frozenset[str]:
+        member = self._timeline.chain.member(number) if self._timeline else None
+        if member:
+            with suppress(PolicyError):
+                return frozenset(ruling_of(member, self._schema).lists)
+        self.unknown.add(str(number))
+        return self._lists

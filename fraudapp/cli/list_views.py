@@ -59,7 +59,7 @@ def _looked_into(control: Control) -> tuple[str, ...]:
 
 def _all(control: Control, now: datetime, as_json: bool) -> list[str]:
     deciding = last_readable(control)
-    looked_into = _looked_into(control)
+    looked_into = deciding[1].lists if deciding else ()
     sizes = {name: len(each) for name, each in control.known.lists.at(now).items()}
     number = deciding[0].number if deciding else None
     rows: list[dict[str, Any]] = [

@@ -14,13 +14,14 @@ from fraudapp.cli.candidates import fate, fields, found, moment, waiting_for_app
 from fraudapp.cli.control import Control
 from fraudapp.cli.list_entries import Entries
 from fraudapp.cli.policy_changes import thresholds
+from fraudapp.control.fitting import ruling_of
 from models.characters import legible
 from models.control.chain import Candidate
 from models.control.records import ControlRecord, ListKey
 from models.control.state import ControlState
 from models.control.versions import Version
 from models.files.lines import shown
-from models.policies.reading import PolicyError, read
+from models.policies.reading import PolicyError
 from models.policies.ruling import Ruling
 from models.schema.schema import Schema
 
@@ -73,7 +74,7 @@ def show(control: Control, candidate: Candidate, as_of: AsOf) -> Shown:
     described = fields(control, candidate)
     entries: dict[str, list[dict[str, Any]]] = {}
     if as_of.offset:
-        ruling = compiled(candidate, control.settings.transaction_schema)
+        ruling = readable(candidate, control.settings.transaction_schema)
         for name in ruling.lists if ruling else ():
             there = as_of.entries.lists[name]
             entries[name] = [each.fields(name, value) for value, each in there.items()]
@@ -88,15 +89,15 @@ def last_readable(control: Control) -> tuple[Candidate, Ruling] | None:
     It is the one in force at workers with that schema, unless it is for another model than theirs.
     """
     for candidate in reversed(control.known.chain.members):
-        if ruling := compiled(candidate, control.settings.transaction_schema):
+        if ruling := readable(candidate, control.settings.transaction_schema):
             return candidate, ruling
     return None
 
 
-def compiled(candidate: Candidate, schema: Schema) -> Ruling | None:
+def readable(candidate: Candidate, schema: Schema) -> Ruling | None:
     """Return a policy, compiled for a schema; None if it does not fit."""
     try:
-        return Ruling(read(candidate.proposed.text.encode(), schema), schema)
+        return ruling_of(candidate, schema)
     except PolicyError:
         return None
 

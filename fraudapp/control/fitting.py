@@ -31,15 +31,21 @@ class Fitting(NamedTuple):
     problems: tuple[str, ...] = ()
 
 
+def ruling_of(candidate: Candidate, schema: Schema) -> Ruling:
+    """Return a policy of the chain, compiled for a schema; raises `PolicyError`."""
+    return Ruling(read(candidate.proposed.text.encode(), schema), schema)
+
+
 def compiled(candidate: Candidate, schema: Schema, model_version: str) -> Ruling:
     """Return a policy, compiled for a schema; raises `PolicyError`, and nothing else."""
     try:
-        policy = read(candidate.proposed.text.encode(), schema)
-        if policy.model not in (None, model_version):
-            said = f"it is for model {policy.model}, and {model_version} serves here"
+        ruling = ruling_of(candidate, schema)
+        model = ruling.policy.model
+        if model not in (None, model_version):
+            said = f"it is for model {model}, and {model_version} serves here"
             text = candidate.proposed.text.replace("\r\n", "\n")
             raise PolicyError(located([Wrong(("model",), said)], {}, text))
-        return Ruling(policy, schema)
+        return ruling
     except PolicyError:
         raise
     except Exception as exc:
