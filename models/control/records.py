@@ -18,7 +18,6 @@ MAX_POLICY_CHARACTERS: Final = 1 << 20
 ROOT: Final = ""
 """The parent of the first policy."""
 
-
 AUTHOR_HEADER: Final = "author"
 NOTE_HEADER: Final = "note"
 """Headers of a removal, which has no value to hold them."""
@@ -27,7 +26,6 @@ _MAX_NOTE: Final = 1_000
 _MAX_WRITTEN_AT: Final = 253_402_300_799_999
 
 Id = Annotated[str, Meta(pattern=r"^[0-9a-f]{32}$(?!\n)")]
-Name = Annotated[str, Meta(pattern=rf"{NAME}(?!\n)")]
 Author = Annotated[str, Meta(min_length=1, max_length=_MAX_AUTHOR)]
 Note = Annotated[str, Meta(max_length=_MAX_NOTE)]
 

@@ -19,6 +19,7 @@ Mode = Literal["active", "test", "off"]
 """A rule in `test` is evaluated and recorded, and decides nothing."""
 
 NAME: Final = r"^[a-z][a-z0-9_]{0,62}$(?!\n)"
+MODEL: Final = r"^[A-Za-z0-9_-]{1,128}$(?!\n)"
 Name = Annotated[str, Meta(pattern=NAME)]
 Probability = Annotated[float, Meta(ge=0, le=1)]
 Text = Annotated[str, Meta(min_length=1, max_length=300)]
@@ -85,5 +86,5 @@ class PolicyFile(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, 
     lists: Mapping[Name, Listing] = {}
     """By the name of the list. Lists that only rules look into need no entry here."""
     caps: Caps = Caps()
-    model: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{1,128}$(?!\n)")] | None = None
+    model: Annotated[str, Meta(pattern=MODEL)] | None = None
     """The model version that the thresholds are meant for; workers with another one refuse it."""

@@ -107,11 +107,6 @@ class Ruling:
             id_: count for id_, count in zip(self._ids, self._set.failures, strict=True) if count
         }
 
-    @property
-    def causes(self) -> dict[str, str]:
-        """By rule, why it could not be computed the last time."""
-        return {self._ids[place]: cause for place, cause in self._set.causes.items()}
-
     def ids(self, hits: Sequence[int]) -> list[str]:
         """Return the ids of rules by their places."""
         return [self._ids[at] for at in hits]

@@ -7,14 +7,14 @@ from typing import Any, Final
 
 from msgspec import inspect
 
-from models.policies.definition import NAME
+from models.policies.definition import MODEL, NAME
 
 _MAX_SHOWN: Final = 60
 _MAX_BITS: Final = 64
 A_NAME: Final = "lower-case letters, digits and _, beginning with a letter, 63 at most"
 PATTERNS: Final = {
     NAME: A_NAME,
-    r"^[A-Za-z0-9_-]{1,128}$(?!\n)": "letters, digits, _ and -, 128 at most",
+    MODEL: "letters, digits, _ and -, 128 at most",
 }
 """What the patterns of the definition say."""
 A_TIME: Final = "a time with an offset, such as 2027-01-31T00:00:00Z"
