@@ -148,12 +148,13 @@ def _problems_of_bounds(field: Field) -> Iterator[str]:
 
 
 def _problem_of_default(field: Field) -> str | None:
+    # First, since half of a surrogate pair cannot be compared to a pattern.
+    if isinstance(field.default, str) and (problem := characters.problem(field.default)):
+        return f"default: {problem}"
     try:
-        made = msgspec.convert(field.default, hint(field))
+        msgspec.convert(field.default, hint(field))
     except msgspec.ValidationError as exc:
         return f"default: {str(exc)[0].lower()}{str(exc)[1:]}"
     except OverflowError:
         return "default: is too large for a number"
-    if isinstance(made, str) and (problem := characters.problem(made)):
-        return f"default: {problem}"
     return None

@@ -8,8 +8,8 @@ from typing import Final, NamedTuple, Union
 
 from models.schema.definition import Definition
 
-# msgspec takes no other characters that JSON escapes in the names of keys.
-_STEP: Final = re.compile(r"([^.\[\]\"\\\x00-\x1f\x7f]+)((?:\[0\])?)")
+# msgspec takes no other characters that JSON escapes in the names of keys, and no half of a pair.
+_STEP: Final = re.compile(r"([^.\[\]\"\\\x00-\x1f\x7f\ud800-\udfff]+)((?:\[0\])?)")
 MAX_STEPS: Final = 32
 
 

@@ -125,6 +125,22 @@ def test_any_three_options_are_taken_or_refused_for_each_type(kind: str) -> None
             )
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"path": "\ud800"},
+        {"path": "a.\udfff[0]"},
+        {"default": "\ud800"},
+        {"default": "\ud800", "type": "number"},
+        {"default": "\ud800", "type": "category", "values": ["a"]},
+        {"default": "\ud800", "type": "time", "format": "iso8601"},
+    ],
+)
+def test_half_of_a_surrogate_pair_is_refused_in_words(options: dict[str, Any]) -> None:
+    told = refusal(with_(fields={"other": {"type": "text", **options}}))
+    assert any(each in told for each in ("U+D800", "ud800", "udfff"))
+
+
 def test_a_text_cannot_be_whole() -> None:
     assert "fields.other: whole is for number, not for text" in refusal(
         with_(fields={"other": {"type": "text", "whole": True}})
