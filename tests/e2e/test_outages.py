@@ -53,6 +53,7 @@ async def test_a_worker_killed_while_a_sink_is_down_loses_nothing(
     rows = [transaction(f"t{number}") for number in range(300)]
     await send_transactions(worker.environment, rows)
     await readback.eventually(lambda: worker.stats()["decisions"]["total"] == len(rows))
+    await readback.acknowledged(worker.environment, len(rows))
     worker.kill()
     await asyncio.to_thread(worker.start)
     assert worker.stats()["decisions"]["total"] == len(rows)

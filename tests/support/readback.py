@@ -124,3 +124,21 @@ def outcomes(decisions: Mapping[str, Mapping[str, Any]]) -> dict[str, int]:
     counts = Counter(each["decision"] for each in decisions.values())
     shown = {outcome: counts[outcome] for outcome in ("APPROVE", "FLAG", "BLOCK")}
     return {"total": len(decisions), **shown}
+
+
+async def committed(environment: Environment) -> int:
+    """How many transactions the workers have committed, of the four partitions together."""
+    async with AIOKafkaConsumer(
+        bootstrap_servers=environment["FRAUD_BROKER_URL"].removeprefix("kafka://"),
+        group_id=environment["FRAUD_APP_ID"],
+        enable_auto_commit=False,
+    ) as consumer:
+        topic = environment["FRAUD_TRANSACTIONS_TOPIC"]
+        partitions = [TopicPartition(topic, number) for number in range(4)]
+        found = await consumer._coordinator.fetch_committed_offsets(partitions)
+    return sum(each.offset for each in found.values())
+
+
+async def acknowledged(environment: Environment, count: int) -> None:
+    """Return when so many are committed; they are counted for all to see a moment before."""
+    await eventually(lambda: asyncio.run(committed(environment)) == count)
