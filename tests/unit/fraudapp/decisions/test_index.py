@@ -121,11 +121,17 @@ import os, signal, sys
 from pathlib import Path
 from fraudapp.decisions.index import DecisionIndex
 from fraudapp.decisions.batch import Batch
+from fraudapp.process.disk import DiskFull
 from tests.support.decisions import decision
 
 index = DecisionIndex(Path(sys.argv[1]))
 for batch in range(60):
-    index.extend(Batch([decision(f"{batch}-{place}") for place in range(400)]))
+    made = Batch([decision(f"{batch}-{place}") for place in range(400)])
+    while index.next_offset < (batch + 1) * 400:
+        try:
+            index.extend(made)
+        except DiskFull as exc:  # the disk is slower than this loop, and the write is refused whole
+            assert exc.heals
 os.kill(os.getpid(), signal.SIGKILL)
 """
 
