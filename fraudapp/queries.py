@@ -20,6 +20,7 @@ from fraudapp.decisions.log_queries import retrieve_exception
 from fraudapp.decisions.recent import Unknowable
 from fraudapp.sinks.base import SinkUnavailable
 from fraudapp.worker import FraudWorker
+from models.labels.records import Labelled
 from models.records import Decision
 
 log = logging.getLogger(__name__)
@@ -51,6 +52,18 @@ async def find(worker: FraudWorker, transaction_id: str, *, wait: float) -> Deci
         return await asyncio.wait_for(_find_made(worker, transaction_id), FIND_TIMEOUT)
     except asyncio.TimeoutError as exc:
         raise Unknowable("sinks and broker take too long to answer; try again") from exc
+
+
+def labelled(worker: FraudWorker, transaction_id: str) -> Labelled | None:
+    """Return the decision with the labels on it that are known here; None if it has none.
+
+    Raises `Unknowable` while this worker does not know all labels yet.
+    """
+    known = worker.parts().known_labels
+    found = known.get(transaction_id)
+    if found is None and known.lag() != 0:
+        raise Unknowable("the latest labels are not known here yet; try again")
+    return found
 
 
 async def await_decision(

@@ -1,19 +1,20 @@
-"""Submits transactions that came over HTTP, and knows which ones were accepted."""
+"""Submits transactions and labels that came over HTTP, and knows which ones were accepted."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from typing import Final
 
 from aiokafka.errors import KafkaTimeoutError
 
-from fraudapp.messages.publish import publish_transactions
+from fraudapp.messages.publish import publish_labels, publish_transactions
 from fraudapp.worker import FraudWorker
+from models.labels.records import Label
 from models.records import Transaction
 
 SUBMIT_TIMEOUT: Final = 10.0
-"""Seconds that the broker may take to acknowledge transactions: the caller waits for the answer."""
+"""Seconds that the broker may take to acknowledge what is sent: the caller waits for the answer."""
 
 
 async def submit(worker: FraudWorker, transactions: Sequence[Transaction]) -> None:
@@ -30,10 +31,17 @@ async def submit(worker: FraudWorker, transactions: Sequence[Transaction]) -> No
     sending = publish_transactions(
         worker.app, settings.transactions_topic, transactions, settings.transaction_schema
     )
-    try:
-        await asyncio.wait_for(sending, SUBMIT_TIMEOUT)
-    except asyncio.TimeoutError as exc:  # the ids stay noted: the records may still arrive
-        raise KafkaTimeoutError(f"no answer within {SUBMIT_TIMEOUT:g} s") from exc
+    await _within_time(sending)  # if it fails the ids stay noted: the records may still arrive
+
+
+async def submit_label(worker: FraudWorker, label: Label) -> None:
+    """Publish a label; once it returns, the label counts as soon as its transaction is decided.
+
+    Waits for the broker, at most `SUBMIT_TIMEOUT`. Raises `aiokafka.errors.KafkaError`: it may have
+    been sent then, and the caller can send it again.
+    """
+    worker.parts()  # which raises before the worker has started
+    await _within_time(publish_labels(worker.app, worker.settings.labels_topic, [label]))
 
 
 async def is_accepted(worker: FraudWorker, transaction_id: str) -> bool:
@@ -41,3 +49,10 @@ async def is_accepted(worker: FraudWorker, transaction_id: str) -> bool:
     if worker.waiters.accepted(transaction_id):
         return True
     return await worker.parts().pending.knows(transaction_id)
+
+
+async def _within_time(sending: Awaitable[None]) -> None:
+    try:
+        await asyncio.wait_for(sending, SUBMIT_TIMEOUT)
+    except asyncio.TimeoutError as exc:
+        raise KafkaTimeoutError(f"no answer within {SUBMIT_TIMEOUT:g} s") from exc

@@ -58,7 +58,7 @@ class ValidInput(Struct, frozen=True, gc=False):
     input: Input
 
 
-Cause = Literal["invalid", "conflict", "refused", "unscored"]
+Cause = Literal["invalid", "conflict", "refused", "unscored", "unknown-transaction"]
 """Why an input is a dead letter."""
 
 

@@ -22,10 +22,13 @@ log = logging.getLogger(__name__)
 
 ALWAYS_OPEN: Final = ("/healthz", "/readyz")
 STATIC: Final = "/static/{name}"
-PAGES: Final = ("/", "/stats", "/policy", "/docs")
+PAGES: Final = ("/", "/stats", "/policy", "/quality", "/docs")
 """Pages for a browser, open to everybody: they hold no data and ask for a key to fetch it."""
 READING: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 SCOPES: Final[Mapping[str, str]] = {
+    # Whoever sends transactions must not also say that they were no fraud.
+    "/transaction/{transaction_id}/label": "label",
+    "/transaction/label": "label",
     "/policy": "author",
     "/policy/check": "author",
     "/policy/backtest": "author",

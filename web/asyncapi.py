@@ -8,6 +8,7 @@ from faust import web
 
 from fraudapp import __version__
 from fraudapp.settings import Settings
+from web import asyncapi_labels as labels
 from web.components import REF, components
 from web.control import asyncapi as control
 from web.examples import documented
@@ -51,12 +52,26 @@ def document(settings: Settings) -> dict[str, Any]:
                 "DeadLetter",
                 "Rejected messages, as they were.",
             ),
+            "labels": _channel(
+                settings, settings.labels_topic, "Label", "What became of transactions."
+            ),
+            "labelled": _channel(
+                settings,
+                settings.labelled_topic,
+                "Labelled",
+                "Decisions together with all labels on them; of several under one id, that with "
+                "the largest version counts.",
+            ),
             "control": control.channel(settings.control_topic),
         },
         "operations": {
             "decide": _operation("receive", "transactions"),
             "publishDecisions": _operation("send", "decisions"),
             "publishDeadLetters": _operation("send", "deadLetters"),
+            "receiveLabels": _operation("receive", "labels"),
+            "publishLabels": _operation("send", "labels"),
+            "publishLabelled": _operation("send", "labelled"),
+            "followLabelled": _operation("receive", "labelled"),
             "follow": _operation("receive", "control"),
             "change": _operation("send", "control"),
         },
@@ -69,9 +84,13 @@ def document(settings: Settings) -> dict[str, Any]:
                     "headers": _DEAD_LETTER_HEADERS,
                     "payload": {"description": "The bytes of the rejected message."},
                 },
+                **{
+                    name: _message(name, example)
+                    for name, example in labels.messages(examples.decision).items()
+                },
                 **control.messages(),
             },
-            "schemas": components(schema, *control.TYPES),
+            "schemas": components(schema, *labels.types(schema), *control.TYPES),
         },
     }
 

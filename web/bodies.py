@@ -107,7 +107,7 @@ def one(body: bytes, schema: Schema) -> Transaction:
     try:
         return schema.parser.parse(body)
     except InvalidTransaction as exc:
-        raise _invalid(error.as_json() for error in exc.errors) from exc
+        raise invalid(error.as_json() for error in exc.errors) from exc
 
 
 async def many(body: bytes, schema: Schema) -> list[Transaction]:
@@ -117,7 +117,7 @@ async def many(body: bytes, schema: Schema) -> list[Transaction]:
     except TooManyItems as exc:
         raise Problem(413, f"at most {MAX_ITEMS} transactions at once, got more") from exc
     except InvalidTransaction as exc:
-        raise _invalid(error.as_json() for error in exc.errors) from exc
+        raise invalid(error.as_json() for error in exc.errors) from exc
     transactions: list[Transaction] = []
     errors: list[dict[str, Any]] = []
     async for index, part in _in_turns(parts):
@@ -128,7 +128,7 @@ async def many(body: bytes, schema: Schema) -> list[Transaction]:
             if len(errors) >= MAX_LISTED_ERRORS:
                 break
     if errors:
-        raise _invalid(errors)
+        raise invalid(errors)
     return transactions
 
 
@@ -192,7 +192,8 @@ def _too_large(limit: int) -> Problem:
     return Problem(413, f"the size of a body is at most {limit:,} bytes")
 
 
-def _invalid(errors: Iterable[dict[str, Any]]) -> Problem:
+def invalid(errors: Iterable[dict[str, Any]]) -> Problem:
+    """Return the problem of a body with errors, of which the first are listed."""
     listed = list(errors)
     more = ""
     if len(listed) >= MAX_LISTED_ERRORS:

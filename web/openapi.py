@@ -13,7 +13,8 @@ from models.characters import ALLOWED_CHARACTERS
 from models.records import MAX_TEXT_CHARACTERS
 from models.schema.schema import Schema
 from models.splitting import MAX_ITEMS
-from web import schemas
+from web import openapi_labels as labels
+from web import quality, schemas
 from web.access import READING, needed_scope
 from web.components import components
 from web.control import openapi as control
@@ -53,6 +54,11 @@ ID: Final[dict[str, Any]] = {
     "schema": {"type": "string", "minLength": 1, "maxLength": MAX_TEXT_CHARACTERS},
 }
 
+_WITH_LABEL: Final[dict[str, Any]] = {
+    "type": "object",
+    "properties": {"label": ref("EffectiveLabel")},
+}
+
 
 @route("/openapi.json", name="openapi")
 class OpenApi(View):
@@ -66,7 +72,7 @@ class OpenApi(View):
 def document(settings: Settings) -> dict[str, Any]:
     """Return the OpenAPI document of this worker."""
     schema = settings.transaction_schema
-    described = components(schema, *ANSWERS, *control.TYPES)
+    described = components(schema, *ANSWERS, *labels.TYPES, *control.TYPES, *quality.TYPES)
     schemes = {"bearer": {"type": "http", "scheme": "bearer"}}
     schemes["header"] = {"type": "apiKey", "in": "header", "name": "X-API-Key"}
     return {
@@ -113,7 +119,12 @@ def _paths(schema: Schema) -> dict[str, Any]:
         get,
         "Get the decision on a transaction",
         {
-            "200": json("The decision.", "Decision", examples.decision),
+            "200": content(
+                "The decision, with the label that counts if one is known.",
+                "application/json",
+                {"allOf": [ref("Decision"), _WITH_LABEL]},
+                example=examples.decision,
+            ),
             "202": json("Accepted, and not decided yet.", "Pending", examples.pending),
             "404": problem("No such transaction is known."),
             "422": problem("`wait_seconds` is no number from 0 to 30.", "InvalidBody"),
@@ -134,8 +145,10 @@ def _paths(schema: Schema) -> dict[str, Any]:
         "/transactions": {"post": _post(schema)},
         "/transaction/{transaction_id}/status": status(parameters=[id_, WAIT]),
         "/transaction/status": status(parameters=[id_ | {"in": "query"}, WAIT]),
+        **labels.paths(id_),
         **control.paths(WAIT_FOR_ALL),
         "/stats": get("Count decisions of the whole cluster, exactly", _stats(), tag="Stats"),
+        "/quality": quality.path(),
         "/stats/details": get(
             "Get all data that the page shows",
             {"200": json("The details.", "Details"), "503": _no_counts()},

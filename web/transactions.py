@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import Any, cast
 
+import msgspec
 from faust import web
 
-from fraudapp.queries import await_decision, find
+from fraudapp.decisions.recent import Unknowable
+from fraudapp.queries import await_decision, find, labelled
 from fraudapp.submit import is_accepted, submit
 from fraudapp.worker import FraudWorker
-from models.characters import ALLOWED_CHARACTERS
-from models.parsing import valid_id
 from models.records import Decision, Transaction
 from models.splitting import MAX_ITEM_BYTES
 from web import bodies
 from web.audit import note_transactions
+from web.label_documents import effective
 from web.problems import Problem
 from web.schemas import Conflict, Pending
-from web.views import View, route, status_url, wait_seconds
+from web.views import View, demand_id, route, status_url, wait_seconds
 
 
 @route("/transactions", name="transactions")
@@ -62,16 +64,21 @@ class TransactionStatus(View):
         Answers 503 if this worker cannot tell which of the three it is.
         """
         wait = wait_seconds(request)
-        if not valid_id(transaction_id):
-            raise Problem(
-                404, f"no transaction has such an id: 1 to 128 characters; {ALLOWED_CHARACTERS}"
-            )
+        demand_id(transaction_id)
         decision = await find(self.context.worker, transaction_id, wait=wait)
         if decision is not None:
-            return self.answer(decision)
+            return self.answer(self._with_label(decision))
         if await is_accepted(self.context.worker, transaction_id):
             return self.answer(_pending(transaction_id), status=202)
         raise Problem(404, f"no transaction {transaction_id!r} is known")
+
+    def _with_label(self, decision: Decision) -> Decision | dict[str, Any]:
+        found = None
+        with suppress(Unknowable):  # the decision itself is known
+            found = labelled(self.context.worker, decision.transaction_id)
+        if found is None:
+            return decision
+        return {**msgspec.to_builtins(decision), "label": effective(found)}
 
 
 @route("/transaction/status", name="status")

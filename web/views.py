@@ -12,6 +12,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from msgspec import json
 
 from fraudapp import __version__
+from models.characters import ALLOWED_CHARACTERS
+from models.parsing import valid_id
 from web.context import Context
 from web.problems import Problem
 
@@ -86,8 +88,25 @@ def wait_seconds(request: web.Request) -> float:
     return seconds
 
 
+def demand_id(transaction_id: str) -> None:
+    """Raise `Problem` 404 unless a transaction can have this id."""
+    if not valid_id(transaction_id):
+        raise Problem(
+            404, f"no transaction has such an id: 1 to 128 characters; {ALLOWED_CHARACTERS}"
+        )
+
+
 def status_url(transaction_id: str) -> str:
     """Return the URL of a transaction's status, whatever characters its id has."""
+    return _url(transaction_id, "status")
+
+
+def labels_url(transaction_id: str) -> str:
+    """Return the URL of a transaction's labels, whatever characters its id has."""
+    return _url(transaction_id, "labels")
+
+
+def _url(transaction_id: str, what: str) -> str:
     if transaction_id in (".", ".."):  # clients would resolve them as path segments
-        return f"/transaction/status?transaction_id={transaction_id}"
-    return f"/transaction/{quote(transaction_id, safe='')}/status"
+        return f"/transaction/{what}?transaction_id={transaction_id}"
+    return f"/transaction/{quote(transaction_id, safe='')}/{what}"

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timezone
 from itertools import islice
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import click
 
@@ -19,17 +19,27 @@ from models.policies.backtest import Backtest
 from models.policies.comparison import Comparison
 from models.policies.in_force import of_thresholds
 from models.policies.ruling import Lists
+from models.profiles.replaying import LABEL_DELAY
 from models.records import Transaction
+from models.schema.schema import Schema
+from models.training.remembered import Remembered
 
 BATCH: Final = 2_000
 
 
 def over_file(
-    settings: Settings, candidate: Candidate, file: Path, lists: Lists, version: str | None
+    settings: Settings,
+    candidate: Candidate,
+    file: Path,
+    lists: Lists,
+    version: str | None,
+    label_delay: int = LABEL_DELAY,
 ) -> Backtest:
     """Compare a policy with the thresholds of the settings; raises `click.ClickException`.
 
-    A model version scores, by default the active one; raises `ModelFileError` without it.
+    A model version scores, by default the active one; raises `ModelFileError` without it. If the
+    schema remembers accounts, each transaction is seen with those before it by its time, whose
+    labels are known `label_delay` seconds after them; all of the file is in memory then.
     """
     registry = ModelRegistry.of(settings)
     scorer = registry.load(version) if version else registry.load_active()
@@ -40,8 +50,10 @@ def over_file(
     )
     before = of_thresholds(settings.policy, schema)
     label, comparison = schema.of_role("label"), Comparison(after)
-    rows = _valid(read_file(file, stem(file), schema))
+    rows: Iterator[Any] = _valid(read_file(file, stem(file), schema))
     try:
+        if schema.remembering:
+            rows = iter(_remembered([*rows], schema, label_delay))
         while batch := list(islice(rows, BATCH)):
             matrix = scorer.features.matrix(batch)
             scores = scorer.score_matrix(matrix).tolist()
@@ -57,6 +69,21 @@ def over_file(
     found = comparison.result()
     found.policy, found.notes = candidate.name, [*candidate.problems]
     return found
+
+
+def _remembered(
+    transactions: Sequence[Transaction], schema: Schema, label_delay: int
+) -> Sequence[Any]:
+    """Return the transactions together with what was before each of them."""
+    label = schema.of_role("label")
+    try:
+        remembered = Remembered(schema)
+        remembered.add(transactions, [bool(label(each)) for each in transactions])
+        values = remembered.values(label_delay)
+    except ValueError as exc:
+        raise click.ClickException(f"{exc}; nothing was compared") from exc
+    known = map(remembered.known, values.tolist())
+    return schema.with_profiles(transactions, [*known])
 
 
 def _valid(rows: Iterator[Transaction | InvalidRow]) -> Iterator[Transaction]:

@@ -73,8 +73,9 @@ def show(control: Control, candidate: Candidate, as_of: AsOf) -> Shown:
     """Return a policy, with lists and caps where `as_of` has an offset."""
     described = fields(control, candidate)
     entries: dict[str, list[dict[str, Any]]] = {}
+    ruling = readable(candidate, control.settings.transaction_schema)
+    described["explore"] = ruling.policy.explore if ruling else None
     if as_of.offset:
-        ruling = readable(candidate, control.settings.transaction_schema)
         for name in ruling.lists if ruling else ():
             there = as_of.entries.lists[name]
             entries[name] = [each.fields(name, value) for value, each in there.items()]
@@ -112,6 +113,8 @@ def head_of(shown_: Shown, as_of: AsOf) -> Iterator[str]:
     yield f"by {told['author']} at {told['written_at']}" + _noted(told["note"])
     if told["approver"]:
         yield f"approved by {told['approver']}" + _noted(told["approval_note"])
+    if told["explore"]:
+        yield f"{told['explore']:.4g} of what the model alone would block is flagged instead"
     if as_of.offset:
         yield f"as of offset {as_of.offset} of the control log:"
         for name, count in told["lists"].items():

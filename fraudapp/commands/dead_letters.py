@@ -14,13 +14,12 @@ import msgspec
 from aiokafka.errors import KafkaError
 
 from fraudapp.messages.dead_letter import DeadLetter
-from fraudapp.messages.dead_letter_replay import replay
+from fraudapp.messages.dead_letter_replay import parsers, replay
 from fraudapp.messages.dead_letters import read_all, read_one, replay_new
 from fraudapp.settings import Settings, load
 from models.characters import legible
+from models.errors import Rejected
 from models.inputs import Cause
-from models.parsing import InvalidTransaction
-from models.schema.schema import Schema
 
 T = TypeVar("T")
 
@@ -88,11 +87,11 @@ def show(name: str) -> None:
     type=click.Choice(get_args(Cause)),
     help="All with this reason that came since the last replay of it.",
 )
-@click.option("--value", help="The repaired transaction, as JSON; for one dead letter.")
+@click.option("--value", help="The repaired transaction or label, as JSON; for one dead letter.")
 @click.option(
     "--value-file",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="File with the repaired transaction; for one dead letter.",
+    help="File with the repaired transaction or label; for one dead letter.",
 )
 def replay_dead_letters(
     names: tuple[str, ...],
@@ -104,16 +103,19 @@ def replay_dead_letters(
     """Send dead letters NAMES (PARTITION:OFFSET) back to the topic they came from.
 
     Sent as they are, or repaired with --value or --value-file. A transaction that was decided
-    meanwhile is not decided again. Those that cannot be sent are reported, with exit code 1.
-    By default a broker forgets the offset of the last --all, or of a --reason, after a week
-    without one; the next call then sends all dead letters again.
+    meanwhile is not decided again, and of several labels of a source the last counts. Those that
+    cannot be sent are reported, with exit code 1. By default a broker forgets the offset of the
+    last --all, or of a --reason, after a week without one; the next call then sends all dead
+    letters again.
     """
     if bool(names) + everything + (reason is not None) != 1:
         raise click.UsageError("name the dead letters (PARTITION:OFFSET), or use --reason or --all")
     settings = load()
-    repaired = _repaired(settings.transaction_schema, names, value, value_file)
+    repaired = _repaired(names, value, value_file)
     if names:
         letters = [_find(settings, name) for name in names]
+        if repaired is not None:
+            _check(settings, letters[0], repaired)
         replayed = _run(settings, replay(settings, letters, repaired))
     else:
         replayed = _run(settings, replay_new(settings, reason))
@@ -123,22 +125,25 @@ def replay_dead_letters(
         raise click.ClickException("\n".join(map(legible, replayed.refused)))
 
 
-def _repaired(
-    schema: Schema, names: tuple[str, ...], value: str | None, value_file: Path | None
-) -> bytes | None:
-    """Return the repaired transaction after a check, or None to replay them as they are."""
+def _repaired(names: tuple[str, ...], value: str | None, value_file: Path | None) -> bytes | None:
+    """Return the repaired value, or None to replay dead letters as they are."""
     if value is None and value_file is None:
         return None
     if value is not None and value_file is not None:
         raise click.UsageError("--value and --value-file are one or the other")
     if len(names) != 1:
         raise click.UsageError("a repaired value goes with the name of exactly one dead letter")
-    raw = value_file.read_bytes() if value_file else (value or "").encode()
+    return value_file.read_bytes() if value_file else (value or "").encode()
+
+
+def _check(settings: Settings, letter: DeadLetter, repaired: bytes) -> None:
+    """Refuse a repaired value that the topic of the dead letter would refuse again."""
+    if (parse := parsers(settings).get(letter.topic)) is None:
+        return  # it goes nowhere, which the replay tells
     try:
-        schema.parser.parse(raw)
-    except InvalidTransaction as exc:
-        raise click.ClickException(f"the repaired transaction is still invalid: {exc}") from exc
-    return raw
+        parse(repaired)
+    except Rejected as exc:
+        raise click.ClickException(f"the repaired value is still invalid: {exc}") from exc
 
 
 def _find(settings: Settings, name: str) -> DeadLetter:

@@ -14,13 +14,14 @@ from fraudapp.sinks.all import Sinks
 from fraudapp.sinks.base import SinkUnavailable
 from fraudapp.sinks.purge import CannotMark, delete, mark
 
-UNITS: Final = {"redis": "decisions", "postgres": "decisions", "archive": "files"}
+UNITS: Final = {"redis": "decisions", "postgres": "decisions and labels", "archive": "files"}
 """The sinks, with the word for what a purge counts in each."""
 NOT_PURGED: Final = (
     "Not purged: the topic {decisions} (one decision for each id, for ever) and the "
     "copies of it in the workers' data folders, since without them an id would be decided again; "
-    "and the inputs, which stay in {transactions} and {dead_letters} as long as their "
-    "retention.ms says. Daily reports stay; they name no one."
+    "the topics {labels} and {labelled} and their copies there, since what is known of accounts "
+    "follows from them; and the inputs, which stay in {transactions} and {dead_letters} as long as "
+    "their retention.ms says. Daily reports stay; they name no one."
 )
 """Printed at the end: the data that a purge leaves, and why."""
 
@@ -41,7 +42,7 @@ NOT_PURGED: Final = (
     help="Delete nothing: let purged decisions of this day and later ones be saved again.",
 )
 def command(day: datetime, dry_run: bool, yes: bool, take_back: bool) -> None:
-    """Delete decisions of earlier days from Redis, Postgres and the archive.
+    """Delete decisions of earlier days, and labels on them, from Redis, Postgres and the archive.
 
     Workers do not save them again from then on, also where a sink is filled anew from the log.
 
@@ -76,6 +77,8 @@ def command(day: datetime, dry_run: bool, yes: bool, take_back: bool) -> None:
     click.echo(
         NOT_PURGED.format(
             decisions=settings.decisions_topic,
+            labels=settings.labels_topic,
+            labelled=settings.labelled_topic,
             transactions=settings.transactions_topic,
             dead_letters=settings.dead_letters_topic,
         )

@@ -1,4 +1,4 @@
-"""API keys: who may read, send transactions, change policies and approve them over HTTP."""
+"""API keys: who may read, send transactions, label them, change policies and approve them."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import re
 from dataclasses import dataclass, field
 from typing import Final
 
-SCOPES: Final = ("read", "write", "author", "approve")
-"""What keys can open: to read; to send transactions; to change policies and lists; to approve the
-policies of others."""
+SCOPES: Final = ("read", "write", "label", "author", "approve")
+"""What keys can open: to read; to send transactions; to tell what became of them; to change
+policies and lists; to approve the policies of others."""
 _NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _SECRET: Final = re.compile(r"[\x21-\x7e]+")
 _COMMENT: Final = re.compile(r"^[ \t]*#.*$", re.MULTILINE)

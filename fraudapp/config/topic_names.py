@@ -13,7 +13,13 @@ from typing import Final
 
 MAX_NAME_CHARACTERS: Final = 249
 """Characters that Kafka allows in the name of a topic."""
-MADE_FROM_ID: Final = ("decision-counts-changelog", "partition-reports-changelog", "progress")
+MADE_FROM_ID: Final = (
+    "decision-counts-changelog",
+    "partition-reports-changelog",
+    "quality-changelog",
+    "progress",
+    "labelled",
+)
 """Suffixes of the topics that an application creates for itself, each after `APP-`."""
 _INTERNAL: Final = (
     "__consumer_offsets",

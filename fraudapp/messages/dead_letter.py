@@ -5,20 +5,30 @@ Anybody may write to the dead-letter topic, so that no header can be relied on.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import NamedTuple
+from collections.abc import Callable, Collection, Mapping
+from typing import NamedTuple, Protocol
 
 from aiokafka import ConsumerRecord
 
 from fraudapp.messages.publish import FORM, LOST, REENCODED
 from models.errors import Rejected
 from models.key_hash import key_partitions, partition_of
-from models.parsing import InvalidTransaction
-from models.schema.schema import PAYSIM, Schema
 
 
 class CannotReplay(Rejected):
     """A dead letter that cannot be replayed; the message says why."""
+
+
+class Identified(Protocol):
+    """What an input holds, whatever its topic is: it is about a transaction."""
+
+    @property
+    def transaction_id(self) -> str:
+        """The id, by whose key partition it is handled."""
+
+
+Parse = Callable[["bytes | None"], Identified]
+"""Reads the value of an input of one topic; raises `Rejected` if it is invalid."""
 
 
 class DeadLetter(NamedTuple):
@@ -71,21 +81,21 @@ def texts_of(record: ConsumerRecord) -> dict[str, str]:
     return {name: (value or b"").decode(errors="replace") for name, value in record.headers}
 
 
-def check(letter: DeadLetter, topic: str, repaired: bool) -> None:
-    """Raise `CannotReplay` if a dead letter cannot be replayed to `topic`.
+def check(letter: DeadLetter, topics: Collection[str], repaired: bool) -> None:
+    """Raise `CannotReplay` if a dead letter cannot be replayed to its topic, one of `topics`.
 
     `repaired` says that the operator gives a value to send in place of the raw bytes.
     """
-    if letter.topic != topic:
+    if letter.topic not in topics:
         raise CannotReplay(
             f"dead letter {letter.name} came from {letter.topic or 'an unknown topic'}, "
-            f"not from {topic}"
+            f"not from {' or '.join(topics)}"
         )
     if letter.cut and not repaired:
         raise CannotReplay(
             f"dead letter {letter.name} holds only {len(letter.raw or b''):,} of "
             f"{letter.lost['raw-bytes']} bytes, and cannot be sent back as it is: give the whole "
-            "transaction with --value or --value-file"
+            "value with --value or --value-file"
         )
     if letter.reason == "refused" and not repaired:
         raise CannotReplay(
@@ -94,17 +104,16 @@ def check(letter: DeadLetter, topic: str, repaired: bool) -> None:
         )
 
 
-def destination(
-    letter: DeadLetter, value: bytes | None, partitions: int, schema: Schema = PAYSIM
-) -> int:
+def destination(letter: DeadLetter, value: bytes | None, partitions: int, parse: Parse) -> int:
     """Return the partition, of a topic with so many, to which a dead letter is replayed.
 
-    `value` is the value to be sent, raw or repaired. The result is the key partition of its
-    transaction id; else that of the record key; else the partition that it came from.
+    `value` is the value to be sent, raw or repaired, and `parse` reads it. The result is the key
+    partition of its transaction id; else that of the record key; else the partition that it came
+    from.
     """
     try:
-        return key_partitions([schema.parser.parse(value).transaction_id], partitions)[0]
-    except InvalidTransaction:
+        return key_partitions([parse(value).transaction_id], partitions)[0]
+    except Rejected:
         pass
     if letter.key is not None and "key-bytes" not in letter.lost:
         return partition_of(letter.key, partitions)

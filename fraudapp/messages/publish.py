@@ -1,4 +1,4 @@
-"""Publishes submitted transactions, rerouted inputs and dead letters.
+"""Publishes submitted transactions and labels, rerouted inputs and dead letters.
 
 Every function returns once the broker has all records.
 """
@@ -20,6 +20,7 @@ from faust.types import RecordMetadata
 from fraudapp.kafka.producer import BatchProducer, NewRecord
 from fraudapp.messages.fitting import Message, append_fitting
 from models.inputs import Input, Rejection, ValidInput
+from models.labels.records import Label, encode
 from models.parsing import CUT_VALUE_BYTES, Unread
 from models.records import Transaction
 from models.schema.schema import PAYSIM, Schema
@@ -58,6 +59,12 @@ async def publish_transactions(
         await _send(app, topic, each.transaction_id.encode(), schema.encode(each))
         for each in transactions
     ]
+    await asyncio.gather(*sent)
+
+
+async def publish_labels(app: App, topic: str, labels: Iterable[Label]) -> None:
+    """Send labels to be joined with decisions, as `publish_transactions` does."""
+    sent = [await _send(app, topic, each.transaction_id.encode(), encode(each)) for each in labels]
     await asyncio.gather(*sent)
 
 

@@ -57,10 +57,11 @@ class DecisionSink(Protocol):
         """
 
     async def purge(self, before: date, *, dry_run: bool = False) -> int:
-        """Delete the decisions of all UTC days before one, and return how many they were.
+        """Delete the decisions of all UTC days before one, with the labels on them.
 
-        An archive counts files, the other sinks count decisions. A dry run only counts. Raises
-        `SinkUnavailable`; the next call deletes the rest then.
+        Returns how many they were: an archive counts files, the other sinks count decisions and
+        labels. A dry run only counts. Raises `SinkUnavailable`; the next call deletes the rest
+        then.
         """
 
 

@@ -21,7 +21,9 @@ _decode_number: Final = msgspec.json.Decoder(float).decode
 class FileFields:
     """What a file may hold of the fields of a schema; immutable."""
 
-    def __init__(self, definition: Definition) -> None:
+    def __init__(self, definition: Definition, what: str = "transaction") -> None:
+        """`what` is the word for what a row holds."""
+        self.what = what
         self.names = tuple(definition.fields)
         self.paths = paths.places(definition)
         """Where the fields lie in a message."""
@@ -63,7 +65,7 @@ class FileFields:
         likely = self._likely(name)
         if likely is None or (likely in given and _folded(name) != _folded(likely)):
             return None
-        return f"{name!r:.64} is no column of a transaction: write {likely}"
+        return f"{name!r:.64} is no column of a {self.what}: write {likely}"
 
     def _closest(self, name: str) -> str | None:
         close = difflib.get_close_matches(_folded(name), self._folded, n=1, cutoff=0.8)

@@ -18,7 +18,7 @@ from models.files.text import Text, stem
 from models.records import FieldError
 from models.schema.schema import PAYSIM, Schema
 
-__all__ = ["BadRow", "Row", "UnreadableFile", "rows", "stem"]
+__all__ = ["BadRow", "Row", "UnreadableFile", "rows", "rows_of", "stem"]
 
 
 class Row(NamedTuple):
@@ -60,7 +60,13 @@ def rows(
     caller checks whether values are allowed. Raises `UnreadableFile`, also if the name of a column
     is nearly right.
     """
-    fields = FileFields(schema.definition)
+    yield from rows_of(source, required, FileFields(schema.definition))
+
+
+def rows_of(
+    source: Path | Text, required: Collection[str], fields: FileFields
+) -> Iterator[Row | BadRow]:
+    """Yield the same, of a file whose rows hold anything else than transactions."""
     if isinstance(source, Path) and parquet.is_parquet(source):
         yield from _of_parquet(source, required, fields)
     else:
@@ -80,7 +86,7 @@ def _of_text(text: Text, required: Collection[str], fields: FileFields) -> Itera
     for number, line in enumerate(given, start=1):
         try:
             if line.cut:
-                raise RefusedRow(FieldError("", "the line is too long for a transaction"))
+                raise RefusedRow(FieldError("", f"the line is too long for a {fields.what}"))
             yield Row(number, line.number, read(line))
         except RefusedRow as exc:
             yield BadRow(number, line.number, exc.errors)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 from urllib.parse import urlsplit
@@ -17,6 +18,15 @@ class Archive(DatedSink, Protocol):
 
     async def write(self, key: str, body: bytes, content_type: str) -> None:
         """Write one file, in place of one under the same key; raises `SinkUnavailable`."""
+
+    async def read(self, key: str) -> bytes | None:
+        """Return what a file holds, None if there is none; raises `SinkUnavailable`."""
+
+    async def keys(self, folder: str) -> list[str]:
+        """Return the keys of all files below a folder, in any order; raises `SinkUnavailable`."""
+
+    async def remove(self, keys: Sequence[str]) -> None:
+        """Remove files, as far as they are there; raises `SinkUnavailable`."""
 
 
 def archive_at(settings: Settings) -> Archive:

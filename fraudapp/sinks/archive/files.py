@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import date, datetime, timezone
 from hashlib import blake2b
 from itertools import groupby
@@ -22,7 +22,11 @@ MAX_BATCH_DECISIONS: Final = 6_000
 LINGER: Final = 2.0
 """Seconds of decisions in a file: with a file for each batch there would be far too many."""
 DECISIONS: Final = "decisions"
+LABELS: Final = "labels"
+DATED: Final = (DECISIONS, LABELS)
+"""Folders of folders named `date=D`, each with what is of the decisions of that UTC day."""
 SUFFIX: Final = ".jsonl.gz"
+CONTENT_TYPE: Final = "application/gzip"
 DAY: Final = "date="
 MAX_TOPIC_CHARACTERS: Final = 249
 """Characters of a topic in a file's path: Kafka's own limit, and a folder's name can hold them."""
@@ -42,19 +46,26 @@ def objects(batch: Batch) -> Iterator[tuple[str, bytes]]:
     pairs = zip(batch.decisions, batch.encoded, strict=True)
     # Decisions that were made together are next to each other in a batch.
     for (moment, topic, partition), together in groupby(pairs, key=lambda pair: _group(pair[0])):
-        lines = groups[_day(moment), topic, partition]
+        lines = groups[utc_day(moment), topic, partition]
         lines.extend((decision.offset, encoded) for decision, encoded in together)
     for (day, topic, partition), lines in groups.items():
-        lines.sort()
-        content = b"".join(line + b"\n" for _, line in lines)
-        # After a rebalance, a file may have fewer lines between the same offsets. By the range
-        # alone it would replace the file that has them all.
-        digest = blake2b(content, digest_size=DIGEST_BYTES).hexdigest()
         folder = f"{DECISIONS}/{DAY}{day}/topic={_quoted(topic)}/partition={partition}"
-        yield f"{folder}/{lines[0][0]:020d}-{lines[-1][0]:020d}-{digest}{SUFFIX}", compress(content)
+        yield file_of(folder, lines)
 
 
-def _day(moment: datetime) -> date:
+def file_of(folder: str, lines: Sequence[tuple[int, bytes]]) -> tuple[str, bytes]:
+    """Return key and content of a file of lines, each with the offset that it is sorted by."""
+    ordered = sorted(lines)
+    content = b"".join(line + b"\n" for _, line in ordered)
+    # After a rebalance, a file may have fewer lines between the same offsets. By the range alone it
+    # would replace the file that has them all.
+    digest = blake2b(content, digest_size=DIGEST_BYTES).hexdigest()
+    name = f"{ordered[0][0]:020d}-{ordered[-1][0]:020d}-{digest}{SUFFIX}"
+    return f"{folder}/{name}", compress(content)
+
+
+def utc_day(moment: datetime) -> date:
+    """Return the UTC day of a moment."""
     try:
         return moment.astimezone(timezone.utc).date()
     except OverflowError:  # at an end of the calendar, where there is no such day in UTC

@@ -7,6 +7,7 @@ import os
 import shutil
 import time
 import uuid
+from collections.abc import Sequence
 from contextlib import suppress
 from datetime import date
 from pathlib import Path
@@ -14,8 +15,8 @@ from typing import Final
 
 from fraudapp.decisions.batch import Batch
 from fraudapp.sinks.archive.files import (
+    DATED,
     DAY,
-    DECISIONS,
     LINGER,
     MAX_BATCH_DECISIONS,
     SAVE_TIMEOUT,
@@ -65,6 +66,24 @@ class FolderArchive:
         with unavailable(self.name, OSError):
             await asyncio.to_thread(self._write, key, body)
 
+    async def read(self, key: str) -> bytes | None:
+        """See `Archive.read`."""
+        with unavailable(self.name, OSError):
+            try:
+                return await asyncio.to_thread((self._folder / key).read_bytes)
+            except FileNotFoundError:
+                return None
+
+    async def keys(self, folder: str) -> list[str]:
+        """See `Archive.keys`."""
+        with unavailable(self.name, OSError):
+            return await asyncio.to_thread(self._keys, folder)
+
+    async def remove(self, keys: Sequence[str]) -> None:
+        """See `Archive.remove`."""
+        with unavailable(self.name, OSError):
+            await asyncio.to_thread(self._remove, keys)
+
     async def days(self) -> list[date]:
         """See `DatedSink.days`."""
         with unavailable(self.name, OSError):
@@ -75,8 +94,18 @@ class FolderArchive:
         with unavailable(self.name, OSError):
             return await asyncio.to_thread(self._purge, before, dry_run)
 
+    def _keys(self, folder: str) -> list[str]:
+        found = (self._folder / folder).rglob("*")
+        return [each.relative_to(self._folder).as_posix() for each in found if each.is_file()]
+
+    def _remove(self, keys: Sequence[str]) -> None:
+        for path in [self._folder / key for key in keys]:
+            path.unlink(missing_ok=True)
+            with suppress(OSError):  # it is not empty, or another worker was quicker
+                path.parent.rmdir()
+
     def _days(self) -> list[Path]:
-        return sorted((self._folder / DECISIONS).glob(f"{DAY}*"))
+        return sorted(day for each in DATED for day in (self._folder / each).glob(f"{DAY}*"))
 
     def _purge(self, before: date, dry_run: bool) -> int:
         count = 0

@@ -16,8 +16,9 @@ from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, 
 from fraudapp.decisions.batch import Batch
 from fraudapp.settings import Settings
 from fraudapp.sinks.archive.files import (
+    CONTENT_TYPE,
+    DATED,
     DAY,
-    DECISIONS,
     LINGER,
     MAX_BATCH_DECISIONS,
     SAVE_TIMEOUT,
@@ -33,12 +34,13 @@ all partitions at once hold up decisions noticeably."""
 UNSPREAD_DECISIONS: Final = MAX_BATCH_DECISIONS * 3 // 4
 """Decisions of a save from which on its uploads begin together: so many come from a high load, with
 which the archive has to keep up, and not from the end of the linger."""
-CONTENT_TYPE: Final = "application/gzip"
 PROBE_KEY: Final = "access"
 """Key of an empty file. Writing it tests the access of a user who may not look at the bucket."""
 UPLOAD_RETRY_DELAYS: Final = (0.1, 0.2, 0.4)
 """Seconds before each retry of an upload that a busy server did not take. A save has many uploads,
 and without these retries the failure of one would begin all of them anew."""
+MAX_DELETED: Final = 1_000
+"""Keys in one request to delete them, at most: S3 takes no more."""
 # Answers to a request for the bucket, where that is not allowed or not known.
 _BUCKET_NOT_SHOWN: Final = (
     HTTPStatus.FORBIDDEN,
@@ -81,8 +83,7 @@ class S3Archive:
 
     async def make_bucket(self) -> None:
         """Make the bucket if there is none, as `init` does; raises `SinkUnavailable`."""
-        if self._client is None:
-            self._client = await self._connect()
+        await self._ensure_client()
         with unavailable(self.name, *FAILURES):
             try:
                 await self._client.head_bucket(Bucket=self._bucket)
@@ -104,6 +105,10 @@ class S3Archive:
         except ClientError as exc:
             if exc.response["Error"]["Code"] != "BucketAlreadyOwnedByYou":  # a race
                 raise
+
+    async def _ensure_client(self) -> None:
+        if self._client is None:
+            self._client = await self._connect()
 
     async def _connect(self) -> Any:
         ca_file = self._settings.s3_ca_file
@@ -136,8 +141,7 @@ class S3Archive:
     async def ping(self) -> None:
         """See `DecisionSink.ping`."""
         with unavailable(self.name, *FAILURES, refusal=self._refusal):
-            if self._client is None:
-                self._client = await self._connect()
+            await self._ensure_client()
             try:
                 await self._client.head_bucket(Bucket=self._bucket)
             except ClientError as exc:
@@ -168,7 +172,43 @@ class S3Archive:
     async def write(self, key: str, body: bytes, content_type: str) -> None:
         """See `Archive.write`."""
         with unavailable(self.name, *FAILURES, refusal=self._refusal):
+            await self._ensure_client()
             await asyncio.wait_for(self._put(key, body, content_type), SAVE_TIMEOUT)
+
+    async def read(self, key: str) -> bytes | None:
+        """See `Archive.read`."""
+        with unavailable(self.name, *FAILURES, refusal=self._refusal):
+            try:
+                return await asyncio.wait_for(self._get(key), SAVE_TIMEOUT)
+            except ClientError as exc:
+                if exc.response["Error"].get("Code") != "NoSuchKey":
+                    raise
+                return None
+
+    async def _get(self, key: str) -> bytes:
+        await self._ensure_client()
+        answer = await self._client.get_object(Bucket=self._bucket, Key=self._prefix + key)
+        async with answer["Body"] as body:
+            content: bytes = await body.read()
+            return content
+
+    async def keys(self, folder: str) -> list[str]:
+        """See `Archive.keys`."""
+        found: list[str] = []
+        with unavailable(self.name, *FAILURES, refusal=self._refusal):
+            await self._ensure_client()
+            async for page in self._pages(Prefix=f"{self._prefix}{folder}/"):
+                found += [item["Key"] for item in page.get("Contents", ())]
+        return [each.removeprefix(self._prefix) for each in found]
+
+    async def remove(self, keys: Sequence[str]) -> None:
+        """See `Archive.remove`."""
+        with unavailable(self.name, *FAILURES, refusal=self._refusal):
+            await self._ensure_client()
+            for begin in range(0, len(keys), MAX_DELETED):
+                await self._delete(
+                    [self._prefix + each for each in keys[begin : begin + MAX_DELETED]]
+                )
 
     async def _put(self, key: str, body: bytes, content_type: str, after: float = 0.0) -> None:
         for delay in UPLOAD_RETRY_DELAYS:
@@ -191,23 +231,24 @@ class S3Archive:
 
     async def days(self) -> list[date]:
         """See `DatedSink.days`."""
-        root = f"{self._prefix}{DECISIONS}/"
-        found: list[str] = []
         with unavailable(self.name, *FAILURES, refusal=self._refusal):
-            async for page in self._pages(Prefix=f"{root}{DAY}", Delimiter="/"):
-                found += [each["Prefix"] for each in page.get("CommonPrefixes", ())]
-        return days_of(each.removeprefix(root).rstrip("/") for each in found)
+            return days_of([name async for _, name in self._days()])
 
     async def purge(self, before: date, *, dry_run: bool = False) -> int:
         """See `DecisionSink.purge`."""
         count = 0
-        root = f"{self._prefix}{DECISIONS}/"
         with unavailable(self.name, *FAILURES, refusal=self._refusal):
+            async for prefix, name in self._days():
+                if is_before(name, before):
+                    count += await self._purge_below(prefix, dry_run)
+        return count
+
+    async def _days(self) -> AsyncIterator[tuple[str, str]]:
+        """Yield the prefix of each day of decisions, and of labels, with the folder's name."""
+        for root in (f"{self._prefix}{each}/" for each in DATED):
             async for page in self._pages(Prefix=f"{root}{DAY}", Delimiter="/"):
                 for day in page.get("CommonPrefixes", ()):
-                    if is_before(day["Prefix"].removeprefix(root).rstrip("/"), before):
-                        count += await self._purge_below(day["Prefix"], dry_run)
-        return count
+                    yield day["Prefix"], day["Prefix"].removeprefix(root).rstrip("/")
 
     async def _purge_below(self, prefix: str, dry_run: bool) -> int:
         count = 0

@@ -6,8 +6,9 @@ A pooler may be in between, so every connection keeps to the same rules.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
-from typing import Any, Final
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any, Final, cast
 
 import asyncpg
 from sqlalchemy.exc import SQLAlchemyError
@@ -15,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from fraudapp.config.tls import causes, client_context, untrusted
 from fraudapp.settings import Settings
+from fraudapp.sinks.base import DecisionRejected, unavailable
 
 FAILURES: Final = (
     asyncpg.PostgresError,
@@ -24,6 +26,8 @@ FAILURES: Final = (
     OSError,
     asyncio.TimeoutError,
 )
+# Errors that a poison row causes.
+_REJECTIONS: Final = (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError)
 _REFUSED: Final = (
     asyncpg.InvalidAuthorizationSpecificationError,  # a wrong password among others
     asyncpg.InvalidCatalogNameError,
@@ -71,6 +75,27 @@ def connections(url: str, arguments: Mapping[str, Any], **pool: Any) -> AsyncEng
     `arguments` are those of asyncpg's connections, `pool` those of SQLAlchemy's pool.
     """
     return create_async_engine(url, connect_args={**arguments, **_POOLED}, **pool)
+
+
+@asynccontextmanager
+async def raw_connection(engine: AsyncEngine, sink: str) -> AsyncIterator[asyncpg.Connection]:
+    """Take asyncpg's own connection from a pool, for bulk statements at full speed.
+
+    Raises `SinkUnavailable`, naming the sink, or `DecisionRejected`.
+    """
+    with unavailable(sink, *FAILURES, refusal=refusal):
+        async with engine.connect() as connection:
+            raw = await connection.get_raw_connection()
+            try:
+                yield cast(asyncpg.Connection, raw.driver_connection)
+            except asyncpg.CheckViolationError:
+                raise  # no partition takes the row: not a poison row, a retry may succeed
+            except _REJECTIONS as exc:
+                raise DecisionRejected(f"{type(exc).__name__}: {exc}") from exc
+            except FAILURES:
+                # The pool does not see failures of the driver: drop the connection.
+                await connection.invalidate()
+                raise
 
 
 def refusal(exc: BaseException) -> str | None:

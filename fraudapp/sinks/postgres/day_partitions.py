@@ -56,17 +56,22 @@ def foreseen(days: Iterable[date], today: date) -> list[date]:
 
 
 def purge(connection: Connection, before: date, *, dry_run: bool = False) -> int:
-    """Delete the decisions of all UTC days before one, and return how many they are."""
+    """Delete the decisions of all UTC days before one, with the labels on them.
+
+    Returns how many rows they are.
+    """
     _take_turn(connection)
     expired = [_name(day) for day in _days(connection) if day < before]
     count = sum(_count(connection, name) for name in expired)
-    condition = f"FROM {DEFAULT_PARTITION} WHERE decided_at < :before"
-    at = {"before": midnight(before)}
-    count += int(connection.execute(text(f"SELECT count(*) {condition}"), at).scalar_one())
+    for table in (DEFAULT_PARTITION, "labels"):
+        condition = f"FROM {table} WHERE decided_at < :before"
+        at = {"before": midnight(before)}
+        count += int(connection.execute(text(f"SELECT count(*) {condition}"), at).scalar_one())
+        if not dry_run:
+            connection.execute(text(f"DELETE {condition}"), at)
     if not dry_run:
         for name in expired:
             connection.execute(text(f"DROP TABLE {name}"))
-        connection.execute(text(f"DELETE {condition}"), at)
     return count
 
 
@@ -100,8 +105,13 @@ def days_in(connection: Connection, table: str) -> list[date]:
 
 
 def all_days(connection: Connection) -> list[date]:
-    """Return the UTC days that have a partition, or decisions in the default one."""
-    return sorted({*_days(connection), *days_in(connection, DEFAULT_PARTITION)})
+    """Return the UTC days that have a partition, or decisions in the default one.
+
+    So is the first of the days that have labels: a label may come after the day was dropped.
+    """
+    query = text("SELECT (min(decided_at) AT TIME ZONE 'UTC')::date FROM labels")
+    labelled = filter(None, connection.execute(query).scalars())
+    return sorted({*_days(connection), *days_in(connection, DEFAULT_PARTITION), *labelled})
 
 
 def midnight(day: date) -> datetime:

@@ -76,6 +76,10 @@ class Rows:
             *(self._columns(transaction) if self._has_columns else self._document(transaction)),
             decision.schema_version or None,
             _encode(decision.hits).decode() if decision.hits else None,
+            _encode(decision.profile).decode() if decision.profile else None,
+            decision.profile_version or None,
+            decision.profile_lag or None,
+            decision.explored or None,
         )
 
     def _columns(self, transaction: Transaction) -> Row:
@@ -111,6 +115,10 @@ class Rows:
             transaction=self._schema.stored(fields, row["schema_version"] or ""),
             schema_version=row["schema_version"] or "",
             hits=msgspec.convert(row["hits"] or [], list[str]),
+            profile=msgspec.convert(row["profile"] or {}, dict[str, float]),
+            profile_version=row["profile_version"] or "",
+            # What is given is encoded, even if it is equal to the default.
+            **{name: row[name] for name in ("profile_lag", "explored") if row[name]},
         )
 
 

@@ -5,7 +5,17 @@ from __future__ import annotations
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, Date, DateTime, Double, Index, Integer, SmallInteger, Text
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Date,
+    DateTime,
+    Double,
+    Index,
+    Integer,
+    SmallInteger,
+    Text,
+)
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
@@ -54,6 +64,31 @@ class DecisionRow(Base):
     transaction: Mapped[dict[str, Any] | None] = mapped_column(JSONB)
     schema_version: Mapped[str | None] = mapped_column(Text)
     hits: Mapped[list[str] | None] = mapped_column(JSONB)
+    profile: Mapped[dict[str, float] | None] = mapped_column(JSONB)
+    profile_version: Mapped[str | None] = mapped_column(Text)
+    profile_lag: Mapped[float | None] = mapped_column(Double)
+    explored: Mapped[float | None] = mapped_column(Double)
+
+
+class LabelRow(Base):
+    """The last label of one source on a transaction, as the newest record of it says.
+
+    All rows of a transaction have the same version. They are deleted with its decision.
+    """
+
+    __tablename__ = "labels"
+    __table_args__ = (Index("ix_labels_decided_at", "decided_at"),)
+
+    transaction_id: Mapped[str] = mapped_column(Text, primary_key=True)
+    source: Mapped[str] = mapped_column(Text, primary_key=True)
+    label: Mapped[int] = mapped_column(SmallInteger)
+    at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+    by: Mapped[str] = mapped_column(Text)
+    effective: Mapped[bool] = mapped_column(Boolean)
+    input_partition: Mapped[int] = mapped_column(Integer)
+    input_offset: Mapped[int] = mapped_column(BigInteger)
+    version: Mapped[int] = mapped_column(BigInteger)
+    decided_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
 
 
 class DailyReportRow(Base):

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from datetime import date, datetime
 from typing import Any, Final, cast
 
@@ -14,12 +14,13 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.pool import NullPool
 
 from fraudapp.decisions.batch import Batch
-from fraudapp.sinks.base import DecisionRejected, unavailable
+from fraudapp.sinks.base import unavailable
 from fraudapp.sinks.postgres import day_partitions
 from fraudapp.sinks.postgres.connection import (
     FAILURES,
     LONG_STATEMENT_TIMEOUT,
     connections,
+    raw_connection,
     refusal,
 )
 from fraudapp.sinks.postgres.migrate import migrate
@@ -39,8 +40,6 @@ _RETRY_WITH_INSERT: Final = (
     ValueError,
     OverflowError,
 )
-# Errors that a poison row causes.
-_REJECTIONS: Final = (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError)
 _TABLE: Final = cast(Table, DecisionRow.__table__)
 _COLUMNS: Final = list(_TABLE.columns.keys())
 _ARRAYS: Final = ", ".join(
@@ -166,22 +165,8 @@ class PostgresSink:
         """Return the decision, or None if there is none; raises `SinkUnavailable`."""
         return (await self.find([transaction_id])).get(transaction_id)
 
-    @asynccontextmanager
-    async def _connection(self) -> AsyncIterator[asyncpg.Connection]:
-        # asyncpg's own connection, from SQLAlchemy's pool: for bulk statements at full speed.
-        with unavailable(self.name, *FAILURES, refusal=refusal):
-            async with self._engine.connect() as connection:
-                raw = await connection.get_raw_connection()
-                try:
-                    yield cast(asyncpg.Connection, raw.driver_connection)
-                except asyncpg.CheckViolationError:
-                    raise  # no partition takes the row: not a poison row, a retry may succeed
-                except _REJECTIONS as exc:
-                    raise DecisionRejected(f"{type(exc).__name__}: {exc}") from exc
-                except FAILURES:
-                    # The pool does not see failures of the driver: drop the connection.
-                    await connection.invalidate()
-                    raise
+    def _connection(self) -> AbstractAsyncContextManager[asyncpg.Connection]:
+        return raw_connection(self._engine, self.name)
 
 
 async def _copy(connection: asyncpg.Connection, rows: Sequence[tuple[Any, ...]]) -> None:

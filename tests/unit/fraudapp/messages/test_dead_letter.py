@@ -22,13 +22,16 @@ from fraudapp.messages.publish import publish_dead_letters
 from models.inputs import Cause, Input, Position, Rejection
 from models.key_hash import key_partitions, partition_of
 from models.records import Transaction
+from models.schema.schema import PAYSIM
 from tests.support.memory import MemoryBroker
 from tests.support.transactions import transactions
 
 TOPIC = "dead-letters"
 INPUTS = "transactions"
+TOPICS = (INPUTS, "labels")
 CAUSES: tuple[Cause, ...] = ("invalid", "conflict", "refused", "unscored")
 INVALID = b"no transaction"
+parse = PAYSIM.parser.parse
 
 names = st.text(st.characters(codec="utf-8"), max_size=20)
 binaries = st.none() | st.binary(max_size=50)
@@ -137,29 +140,29 @@ def test_a_dead_letter_of_another_topic_is_not_replayed(
     topic: str, named: str, repaired: bool
 ) -> None:
     with pytest.raises(CannotReplay) as refused:
-        check(letter(topic=topic), INPUTS, repaired)
-    assert str(refused.value) == f"dead letter 2:7 came from {named}, not from {INPUTS}"
+        check(letter(topic=topic), TOPICS, repaired)
+    assert str(refused.value) == f"dead letter 2:7 came from {named}, not from {INPUTS} or labels"
 
 
 @pytest.mark.parametrize("size", ["123456", "unknown", "\x00 hostile"])
 def test_a_dead_letter_that_is_cut_is_replayed_only_if_it_is_repaired(size: str) -> None:
     cut = letter(raw=b"x" * 1_234, lost={"raw-bytes": size, "raw-form": "cut"})
     with pytest.raises(CannotReplay, match="holds only 1,234 of ") as refused:
-        check(cut, INPUTS, repaired=False)
+        check(cut, TOPICS, repaired=False)
     assert f"of {size} bytes" in str(refused.value)
-    check(cut, INPUTS, repaired=True)
+    check(cut, TOPICS, repaired=True)
 
 
 def test_a_decision_that_a_sink_has_refused_is_no_input() -> None:
     refused = letter(reason="refused", detail="d" * 500)
     with pytest.raises(CannotReplay, match=r"which a sink has refused \(d{200}\)"):
-        check(refused, INPUTS, repaired=False)
-    check(refused, INPUTS, repaired=True)
+        check(refused, TOPICS, repaired=False)
+    check(refused, TOPICS, repaired=True)
 
 
 @pytest.mark.parametrize("reason", ["invalid", "conflict", "unscored", "", "anything"])
 def test_every_other_dead_letter_is_replayed(reason: str) -> None:
-    check(letter(reason=reason), INPUTS, repaired=False)
+    check(letter(reason=reason), TOPICS, repaired=False)
 
 
 @given(transactions, binaries, st.integers(1, 50))
@@ -168,12 +171,12 @@ def test_a_valid_transaction_goes_to_its_key_partition(
 ) -> None:
     value = json.encode(transaction)
     expected = key_partitions([transaction.transaction_id], partitions)
-    assert [destination(letter(key=key), value, partitions)] == expected
+    assert [destination(letter(key=key), value, partitions, parse)] == expected
 
 
 @given(st.binary(max_size=20), st.integers(1, 50))
 def test_any_other_value_goes_to_the_partition_of_its_key(key: bytes, partitions: int) -> None:
-    assert destination(letter(key=key), INVALID, partitions) == partition_of(key, partitions)
+    assert destination(letter(key=key), INVALID, partitions, parse) == partition_of(key, partitions)
 
 
 @given(st.integers(0, 100), st.integers(0, 100), st.integers(1, 50))
@@ -183,12 +186,12 @@ def test_a_dead_letter_without_a_whole_key_goes_back_where_it_came_from(
     expected = source if source < partitions else own % partitions
     for fields in ({"key": None}, {"key": b"half", "lost": {"key-bytes": "9"}}):
         found = letter(source=f"{source}:5", partition=own, **fields)
-        assert destination(found, INVALID, partitions) == expected
+        assert destination(found, INVALID, partitions, parse) == expected
 
 
 @pytest.mark.parametrize("source", ["?:?", "", ":5", "-1:5", "1" * 5_000, "\u00b2:5", "\u0661:5"])
 def test_a_source_that_is_no_partition_is_not_believed(source: str) -> None:
-    assert destination(letter(source=source, partition=6), None, 4) == 2
+    assert destination(letter(source=source, partition=6), None, 4, parse) == 2
 
 
 @given(st.text(max_size=12), st.integers(0, 99), st.integers(1, 20))
@@ -196,4 +199,4 @@ def test_the_destination_is_a_partition_whatever_the_headers_say(
     source: str, own: int, partitions: int
 ) -> None:
     found = letter(source=source, partition=own)
-    assert destination(found, INVALID, partitions) in range(partitions)
+    assert destination(found, INVALID, partitions, parse) in range(partitions)

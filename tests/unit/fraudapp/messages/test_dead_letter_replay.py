@@ -108,6 +108,24 @@ async def test_one_that_cannot_be_replayed_is_reported_and_holds_up_no_other(
     assert sent(broker, inputs) == [[], [(None, b"b"), (None, b"e")]]
 
 
+async def test_labels_go_back_to_their_own_topic_each_to_the_partition_of_its_id(
+    settings: Settings, broker: Connected, inputs: str
+) -> None:
+    topic = settings.labels_topic
+    broker.topics[topic] = [[] for _ in range(PARTITIONS)]
+    id_ = id_in_partition(1, 0, PARTITIONS)
+    label = {"transaction_id": id_, "label": 1, "source": "analyst", "by": "ann"}
+    valid = json.encode({**label, "at": "2026-04-01T08:00:00Z"})
+    letters = [
+        letter(topic, 0, valid, source="0:5", reason="unknown-transaction"),
+        letter(inputs, 1, valid, source="0:6"),
+        letter(topic, 2, json.encode(label), source="0:7"),
+    ]
+    assert await replay(settings, letters) == Replayed(3, [])
+    assert sent(broker, topic) == [[(None, json.encode(label))], [(None, valid)]]
+    assert sent(broker, inputs) == [[(None, valid)], []]  # it is no transaction
+
+
 async def test_one_that_is_too_large_is_reported_and_holds_up_no_other(
     settings: Settings, broker: Connected, inputs: str
 ) -> None:
@@ -121,7 +139,7 @@ async def test_one_that_is_too_large_is_reported_and_holds_up_no_other(
     done = await replay(settings, letters)
     assert done.sent == 2
     assert done.refused == [
-        f"dead letter 0:2 came from elsewhere, not from {inputs}",
+        f"dead letter 0:2 came from elsewhere, not from {inputs} or labels",
         f"dead letter 0:1 cannot be sent back: {inputs} accepts no message of that size",
     ]
     assert sent(broker, inputs) == [[(None, b"x")], [(None, b"x" * 100)]]

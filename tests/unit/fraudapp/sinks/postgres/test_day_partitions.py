@@ -30,11 +30,15 @@ ordinary = st.dates(date(2000, 1, 1), date(2100, 1, 1))
 
 
 class MemoryPartitions:
-    """A connection to a table that is divided: its partitions, and the days in the rest."""
+    """A connection to a table that is divided: its partitions, and the days in the rest.
 
-    def __init__(self, names: list[str], in_rest: list[date]) -> None:
+    Beside it is that of labels, of which the first day is asked for.
+    """
+
+    def __init__(self, names: list[str], in_rest: list[date], labelled: date | None = None) -> None:
         self.names = names
         self.in_rest = in_rest
+        self.labelled = labelled
         self.statements: list[str] = []
 
     def execute(self, statement: Any, values: dict[str, Any] | None = None) -> Any:
@@ -46,8 +50,10 @@ class MemoryPartitions:
             rows = list(self.names)
         elif sql.startswith("SELECT DISTINCT") and sql.endswith(f"FROM {DEFAULT_PARTITION}"):
             rows = list(self.in_rest)
+        elif "min(decided_at)" in sql:
+            rows = [self.labelled]
         elif sql.startswith("SELECT count"):
-            rows = [10 if DEFAULT_PARTITION in sql else 1]
+            rows = [10 if DEFAULT_PARTITION in sql else 100 if "FROM labels" in sql else 1]
         elif made := re.match(r"CREATE TABLE (\w+) ", sql):
             self.names.append(made[1])
         elif dropped := re.match(r"DROP TABLE (\w+)", sql):
@@ -95,13 +101,14 @@ def test_only_days_far_ahead_and_the_first_of_the_calendar_are_not_foreseen(
     ]
 
 
-@given(st.sets(ordinary), st.sets(ordinary))
-def test_the_days_of_a_table_are_those_of_its_partitions_and_of_the_default_one(
-    with_partition: set[date], in_rest: set[date]
+@given(st.sets(ordinary), st.sets(ordinary), st.none() | ordinary)
+def test_the_days_of_a_table_are_those_of_its_partitions_of_the_default_one_and_of_labels(
+    with_partition: set[date], in_rest: set[date], labelled: date | None
 ) -> None:
     foreign = ["decisions_old", "decisions_2026010", "decisions_20260101_copy", "x20260101"]
-    table = MemoryPartitions([*map(name_of, with_partition), *foreign], list(in_rest))
-    assert all_days(table.connection) == sorted(with_partition | in_rest)
+    table = MemoryPartitions([*map(name_of, with_partition), *foreign], list(in_rest), labelled)
+    of_labels = {labelled} if labelled else set()
+    assert all_days(table.connection) == sorted(with_partition | in_rest | of_labels)
 
 
 @given(ordinary, st.sets(ordinary, max_size=5), st.sets(st.integers(-400, 40), max_size=200))
@@ -162,9 +169,11 @@ def test_a_purge_drops_earlier_days_and_a_dry_run_only_counts_them(
     table = MemoryPartitions([*map(name_of, kept), "decisions_19000101_copy"], [])
     names = list(table.names)
     expired = {day for day in kept if day < before}
-    assert purge(table.connection, before, dry_run=True) == len(expired) + 10
+    assert purge(table.connection, before, dry_run=True) == len(expired) + 110
     assert table.names == names
     assert not table.of("DELETE")
-    assert purge(table.connection, before) == len(expired) + 10
+    assert purge(table.connection, before) == len(expired) + 110
     assert set(names) - set(table.names) == set(map(name_of, expired))
-    assert table.of("DELETE") == [f"DELETE FROM {DEFAULT_PARTITION} WHERE decided_at < :before"]
+    assert table.of("DELETE") == [
+        f"DELETE FROM {each} WHERE decided_at < :before" for each in (DEFAULT_PARTITION, "labels")
+    ]

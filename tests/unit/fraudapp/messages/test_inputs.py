@@ -8,7 +8,7 @@ from typing import Any, cast
 import pytest
 from aiokafka import ConsumerRecord
 
-from agents.inputs import input_of
+from fraudapp.messages.inputs import input_of
 from fraudapp.messages.publish import ORIGIN
 from models.inputs import Position
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from aiokafka import ConsumerRecord
 
-from agents.inputs import input_of
+from fraudapp.messages.inputs import input_of
 from models.inputs import Position
 
 ORIGIN = ("origin", b"t/3/41")

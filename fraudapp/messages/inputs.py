@@ -12,7 +12,7 @@ from models.inputs import Input, Position
 
 
 def input_of(record: ConsumerRecord, partitions: int) -> Input:
-    """Return what a record of the transactions topic, with so many partitions, holds."""
+    """Return what a record of a topic of transactions or labels, with so many partitions, holds."""
     position = Position(record.topic, record.partition, record.offset)
     origin = _origin(record.headers, position) if record.headers else None
     # A true origin is another partition of the topic, and one that exists.

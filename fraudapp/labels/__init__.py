@@ -1,0 +1,1 @@
+"""Labels: what became of transactions, joined with their decisions and known on every worker."""

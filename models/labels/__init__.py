@@ -1,0 +1,1 @@
+"""Labels: what became of transactions, told after they were decided."""
