@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from agents.caps import Caps
 from agents.heartbeats import HEARTBEAT_INTERVAL, Heartbeats
+from agents.quality import WRITE_INTERVAL, QualityCells
 from agents.transactions import TransactionsAgent
 from fraudapp.control.caps_watch import CapsWatch
 from fraudapp.faust_app import FraudApp
@@ -24,5 +25,6 @@ def register(
     TransactionsAgent(app, settings, worker, counts, decided=watch.count).register()
     heartbeats = Heartbeats(worker, status, tables.heartbeats, watch)
     app.timer(HEARTBEAT_INTERVAL)(heartbeats.beat)
+    app.timer(WRITE_INTERVAL)(QualityCells(worker, status, tables.quality).write)
     app.task(heartbeats.follow_control)
     app.task(Caps(worker, status, tables.heartbeats, watch, heartbeats).follow)

@@ -8,7 +8,7 @@ from faust import App
 
 from fraudapp.settings import Settings
 from models.counts import Counts
-from tables import decision_counts, heartbeats
+from tables import decision_counts, heartbeats, quality
 from tables.global_table import ByPartition
 
 __part_of__ = "fraudapp"
@@ -20,8 +20,13 @@ class Tables:
 
     counts: ByPartition[Counts]
     heartbeats: ByPartition[heartbeats.Heartbeat]
+    quality: ByPartition[quality.PartitionCells]
 
 
 def register(app: App, settings: Settings) -> Tables:
     """Add the tables to an app; called once, before the app starts."""
-    return Tables(decision_counts.new_table(app, settings), heartbeats.new_table(app, settings))
+    return Tables(
+        decision_counts.new_table(app, settings),
+        heartbeats.new_table(app, settings),
+        quality.new_table(app, settings),
+    )

@@ -11,6 +11,7 @@ from fraudapp.worker import FraudWorker
 from tables import Tables
 from web.access import Access
 from web.overview import Overview
+from web.quality_told import QualityTold
 
 
 @dataclass(frozen=True)
@@ -24,3 +25,4 @@ class Context:
     tables: Tables
     access: Access
     overview: Overview
+    quality: QualityTold

@@ -73,7 +73,8 @@ def _decision(schema: Schema, transaction: Transaction) -> dict[str, Any]:
 def _reasons(schema: Schema, transaction: Transaction) -> list[Reason]:
     if schema.is_flagged(transaction):
         return [schema.flagged_upstream]
-    row = schema.features.matrix([transaction])[0].tolist()
+    (facts,) = schema.with_profiles([transaction], [{}])
+    row = schema.features.matrix([facts])[0].tolist()
     groups = len(schema.definition.reasons) or len(row)
     contributions = [round(2 / place, 2) for place in range(1, groups + 1)]
-    return schema.reasons.strongest(transaction, row, contributions)
+    return schema.reasons.strongest(facts, row, contributions)

@@ -36,7 +36,8 @@ class Healthz(View):
 class Readyz(View):
     """Readiness: a model is loaded, partitions are assigned, tables recovered and indexes read.
 
-    Kafka must be reachable as well. Sinks may be down, since decisions do not wait for them.
+    If the schema declares values of profiles, these have caught up with the log once. Kafka must be
+    reachable as well. Sinks may be down, since decisions do not wait for them.
     """
 
     async def get(self, request: web.Request) -> web.Response:
@@ -54,6 +55,7 @@ class Readyz(View):
             "assigned": app._assignment is not None and not app.rebalancing,
             "recovered": recovery.completed.is_set() and not app.in_recovery,
             "ledgers": not unread,
+            **_profiles_are_read(worker),
             "kafka": not troubles,
             "partitions": not partitions,
             "running": not worker.waiters.closed.is_set(),
@@ -62,13 +64,29 @@ class Readyz(View):
         meanings = MEANINGS | {
             "recovered": ": ".join([MEANINGS["recovered"], *full_disks]),
             "ledgers": _indexes_being_read(worker, unread),
+            "profiles": _profiles_being_read(worker),
             "kafka": "; ".join(troubles),
             "partitions": partitions,
         }
         missing = [meanings[name] for name, passed in checks.items() if not passed]
         if missing:
             raise Problem(503, f"not ready: {'; '.join(missing)}", checks=checks)
-        return self.answer(Ready("ready", checks, worker.parts().control.notes() or UNSET))
+        return self.answer(Ready("ready", checks, worker.notes() or UNSET))
+
+
+def _profiles_are_read(worker: FraudWorker) -> dict[str, bool]:
+    """Return the check of profiles; none if the schema declares no values of any."""
+    if worker.settings.transaction_schema.remembering is None:
+        return {}
+    profiles = worker.parts().profiles if worker.has_started else None
+    return {"profiles": profiles is not None and profiles.is_ready}
+
+
+def _profiles_being_read(worker: FraudWorker) -> str:
+    """Tell how much is left to read until profiles are known."""
+    profiles = worker.parts().profiles if worker.has_started else None
+    left = f": {profiles.unread()}" if profiles else ""
+    return f"profiles are being read from the log{left}"
 
 
 def _indexes_being_read(worker: FraudWorker, partitions: list[int]) -> str:

@@ -10,12 +10,15 @@ from fraudapp.settings import Settings
 from fraudapp.status import WorkerStatus
 from fraudapp.worker import FraudWorker
 from tables import Tables
-from web import asyncapi, docs, form, health, openapi, pages, stats, transactions
+from web import asyncapi, docs, form, health, labels, openapi, pages, quality, stats, transactions
 from web import metrics as metrics_page
 from web.context import Context
 from web.control import approvals, checking, lists, policies
 from web.control.metrics import policy
 from web.overview import Overview
+from web.quality_metrics import WEEKS
+from web.quality_metrics import quality as quality_metrics
+from web.quality_told import QualityTold
 from web.server import set_up
 from web.views import View
 
@@ -29,6 +32,10 @@ VIEWS: Final[tuple[type[View], ...]] = (
     form.FormView,
     health.Healthz,
     health.Readyz,
+    labels.TransactionLabel,
+    labels.LabelByQuery,
+    labels.TransactionLabels,
+    labels.LabelsByQuery,
     lists.AllLists,
     lists.OneList,
     metrics_page.Metrics,
@@ -38,6 +45,7 @@ VIEWS: Final[tuple[type[View], ...]] = (
     policies.Policy,
     policies.PolicyVersion,
     policies.PolicyHistory,
+    quality.Quality,
     stats.Stats,
     stats.Details,
     stats.Stream,
@@ -53,9 +61,11 @@ def register(
     """Serve all views behind the middlewares; called once by the composition root."""
     control = set_up(app, settings)
     overview = Overview(worker, tables)
-    context = Context(settings, app, worker, status, tables, control.access, overview)
+    told = QualityTold(worker, tables)
+    context = Context(settings, app, worker, status, tables, control.access, overview, told)
     for view in VIEWS:
         served = type(view.__name__, (view,), {"context": context})
         app.page(view.view_path, name=view.view_name)(served)
     metrics.worker.source = lambda: metrics_page.worker_state(context)
+    quality_metrics.source = lambda: told.quality(WEEKS) if worker.has_started else None
     policy.source = lambda: worker.parts().control if worker.has_started else None

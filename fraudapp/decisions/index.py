@@ -9,12 +9,14 @@ import logging
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from itertools import takewhile
 from pathlib import Path
 from typing import Final, cast
 
 from msgspec import json, msgpack
 from rocksdict import Rdict, WriteBatch
 
+from fraudapp.decisions import quality_cells
 from fraudapp.decisions.batch import Batch
 from fraudapp.decisions.fingerprints import Fingerprint, digest_of, fingerprint_of, unpacked
 from fraudapp.decisions.index_options import NO_WAL, options
@@ -24,6 +26,7 @@ from fraudapp.decisions.log_records import LogRecord
 from fraudapp.process.disk import IN_USE, DiskFull, DiskUnusable, discard, in_use, is_full
 from models.activity import Activity, by_outcome
 from models.errors import NeedsOperator, Retryable
+from models.quality.cells import Changes, DecisionCells
 from models.records import Decision
 from models.schema.schema import PAYSIM, Schema
 
@@ -94,6 +97,8 @@ class DecisionIndex:
     """Number of decisions by outcome."""
     activity: Activity
     """Rates, scores and latest blocks of the decisions."""
+    quality: DecisionCells
+    """Counts and sums of scores of the decisions, by week, model, policy, outcome and rule."""
 
     def __init__(
         self,
@@ -152,14 +157,21 @@ class DecisionIndex:
         if next_offset is None and counts is None and activity is None:
             self.next_offset = 0
             self._load_totals(None, None)
+            self.quality = DecisionCells()
             return
         if next_offset is None or counts is None or activity is None:
             raise ValueError("a part is missing, or it was written by another version")
         self.next_offset = int(next_offset)
         self._load_totals(counts, activity)
+        self._load_quality()
         if not 0 <= sum(self.counts.values()) <= self.next_offset:
             raise ValueError(
                 f"{sum(self.counts.values())} decisions up to offset {self.next_offset}"
+            )
+        if (decided := sum(self.counts.values())) != (known := self.quality.rows):
+            raise ValueError(
+                f"cells of {known} of {decided} decisions, as by a version of the program without "
+                "them"
             )
         if self.fingerprint and self.fingerprint.offset >= self.next_offset:
             raise ValueError(
@@ -170,6 +182,17 @@ class DecisionIndex:
         self._totals = counts, activity
         self.counts = Counter() if counts is None else Counter(_decode_counts(counts))
         self.activity = Activity() if activity is None else _decode_activity(activity)
+
+    def _load_quality(self) -> None:
+        (weeks,) = self._get([quality_cells.KEY])
+        self.quality = quality_cells.loaded(weeks, self._found(quality_cells.PREFIX))
+
+    def _found(self, prefix: bytes) -> dict[bytes, bytes]:
+        entries = cast("Iterator[tuple[bytes, bytes]]", self._db.items(from_key=prefix))
+        try:
+            return dict(takewhile(lambda entry: entry[0].startswith(prefix), entries))
+        finally:
+            del entries  # an error would keep it, and it keeps the files open
 
     @property
     def known(self) -> int:
@@ -241,12 +264,14 @@ class DecisionIndex:
                 del first[id_]
         rows = ((id_.encode(), each.offset, each.encoded) for id_, each in first.items())
         fingerprint = last.fingerprint if last else self.fingerprint
-        self._write([each.decision for each in first.values()], rows, end, fingerprint)
+        decisions = [each.decision for each in first.values()]
+        self._write(decisions, rows, end, fingerprint, self.quality.add(decisions))
 
     def extend(self, batch: Batch) -> None:
         """Apply decisions that are in the log from the next offset on, one after the other.
 
-        The caller has looked their ids up: the index has none of them, and each occurs once.
+        The caller has looked their ids up: the index has none of them, and each occurs once. They
+        were decided together, see `DecisionCells.add`.
         """
         end = self.next_offset + len(batch.decisions)
         rows = zip(batch.keys, range(self.next_offset, end), batch.encoded, strict=True)
@@ -254,7 +279,8 @@ class DecisionIndex:
         if batch.decisions:
             last = batch.decisions[-1].transaction_id
             fingerprint = fingerprint_of(end - 1, last, batch.encoded[-1])
-        self._write(batch.decisions, rows, end, fingerprint)
+        changes = self.quality.add(batch.decisions, together=True)
+        self._write(batch.decisions, rows, end, fingerprint, changes)
 
     def cut(self) -> None:
         """Set the next offset back to `known`: the log has lost its end, but no decision.
@@ -269,11 +295,17 @@ class DecisionIndex:
         rows: Iterable[tuple[bytes, int, bytes]],
         end: int,
         fingerprint: Fingerprint | None,
+        changes: Changes,
     ) -> None:
         self.counts.update(by_outcome(self.activity.add(decisions, self._schema)))
         batch = WriteBatch(raw_mode=True)
         for key, offset, encoded in rows:
             batch.put(key, offset.to_bytes(_OFFSET_BYTES, "big") + encoded)
+        for key, cell in quality_cells.entries(self.quality, changes):
+            if cell is None:
+                batch.delete(key)
+            else:
+                batch.put(key, cell)
         totals = json.encode(self.counts), msgpack.encode(self.activity)
         batch.put(_COUNTS, totals[0])
         batch.put(_ACTIVITY, totals[1])
@@ -287,6 +319,8 @@ class DecisionIndex:
                 self._db.write(batch, NO_WAL)
         except DiskFull:
             self._load_totals(*self._totals)
+            with self._index_errors():
+                self._load_quality()
             raise
         self._identified = True
         self.next_offset, self.fingerprint, self._totals = end, fingerprint, totals

@@ -8,6 +8,8 @@ from typing import Final, NamedTuple
 
 from msgspec import Struct
 
+from fraudapp.reports import quality
+from fraudapp.reports.quality import DayQuality
 from models.characters import legible
 from models.records import Outcome
 
@@ -90,6 +92,8 @@ class DailyReport(Struct, frozen=True):
     """One for each model that decided that day."""
     dead_letters: dict[str, int] | None = None
     """By reason; None if the broker could not be asked."""
+    quality: DayQuality | None = None
+    """By the labels that have come since; None if there is none."""
     latency: Latency | None = None
     """None if the broker could not be asked, or has none of the transactions any more."""
 
@@ -161,7 +165,7 @@ def _lines(report: DailyReport) -> list[str]:
         lines.append(f"{outcome:10}{count:12,}{amount}{fraud:>16}")
     lines += _table("", report.by_type, ",")
     lines += _table("amount in", report.amount_by_currency, ",.2f")
-    return [*lines, "", *_labels(report), "", *remarks(report)]
+    return [*lines, "", *_labels(report), *quality.lines(report.quality), "", *remarks(report)]
 
 
 def _table(name: str, rows: Mapping[str, Mapping[str, float]], form: str) -> list[str]:

@@ -11,11 +11,13 @@ from sqlalchemy import Numeric, cast, func, select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from fraudapp.reports import quality
 from fraudapp.reports.daily import Cell, DailyReport, Drift, by_count, summarise
 from fraudapp.sinks.postgres.day_partitions import moments
 from fraudapp.sinks.postgres.rows import utc
 from fraudapp.sinks.postgres.schema import DailyReportRow, DecisionRow
 from models.drift import EDGES
+from models.schema.fields import UNIT
 
 MAX_REASONS: Final = 10
 """Reasons in a report, at most: the most frequent ones."""
@@ -50,18 +52,20 @@ class Sampled(NamedTuple):
 
 
 async def read(
-    engine: AsyncEngine, day: date, currency: str | None = None
+    engine: AsyncEngine, day: date, currency: str | None = None, unit: float = UNIT
 ) -> tuple[DailyReport, list[Sampled]]:
     """Sum up the decisions of a UTC day from one snapshot, and draw a sample of them.
 
     Postgres does the sums, and sends some hundred rows for any number of decisions. `currency` is
-    the field that has the currency of amounts. Raises the errors of SQLAlchemy.
+    the field that has the currency of amounts, and `unit` their smallest unit. Raises the errors of
+    SQLAlchemy.
     """
     bounds = dict(zip(("begin", "end"), moments(day), strict=True))
     async with engine.connect() as plain:
         connection = await plain.execution_options(isolation_level="REPEATABLE READ")
         report = summarise(day, await _cells(connection, currency, **bounds))
         reasons = await _rows(connection, _REASONS, bounds)
+        known = await quality.read(connection, bounds, unit, of_currency=currency is not None)
         scores = await _rows(connection, _SCORES, {**bounds, "edges": list(EDGES)})
         sample = [
             Sampled(topic, partition, offset, utc(decided_at))
@@ -73,6 +77,7 @@ async def read(
     return msgspec.structs.replace(
         report,
         reasons=dict(reasons),
+        quality=known,
         drift=[Drift(version, histogram) for version, histogram in histograms.items()],
     ), sample
 

@@ -24,6 +24,7 @@ from fraudapp.sinks.postgres.migrate import migrate
 from models.artifact import ModelFileError
 from models.drift import EDGES, stability_index
 from models.errors import Rejected
+from models.quality.labelled import unit_of
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -46,8 +47,9 @@ async def make(settings: Settings, day: date, now: datetime) -> DailyReport:
     try:
         with unavailable("postgres", *FAILURES, refusal=refusal):
             await migrate(database)
+            schema = settings.transaction_schema
             report, sample = await from_postgres.read(
-                database, day, settings.transaction_schema.currency_field
+                database, day, schema.currency_field, unit_of(schema)
             )
             if day > now.date() and not report.total:
                 raise DayToCome

@@ -9,6 +9,7 @@ from html import escape
 from itertools import pairwise
 from typing import Final
 
+from fraudapp.reports import quality
 from fraudapp.reports.charts import bars
 from fraudapp.reports.daily import DailyReport, Drift, as_text
 from models.drift import EDGES
@@ -94,6 +95,7 @@ def _rows(report: DailyReport) -> Iterator[tuple[str, str, str, object]]:
     yield "labels", "BLOCK", "precision", report.precision_block
     yield "labels", "BLOCK", "recall", report.recall_block
     yield "labels", "BLOCK or FLAG", "recall", report.recall_stopped
+    yield from quality.rows(report.quality)
     for code, count in report.reasons.items():
         yield "reason", code, "decisions", count
     for each in report.drift:

@@ -86,5 +86,7 @@ class PolicyFile(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, 
     lists: Mapping[Name, Listing] = {}
     """By the name of the list. Lists that only rules look into need no entry here."""
     caps: Caps = Caps()
+    explore: Annotated[float, Meta(ge=0, le=0.1)] = 0.0
+    """The share of what the model alone would block that is flagged instead, to learn from."""
     model: Annotated[str, Meta(pattern=MODEL)] | None = None
     """The model version that the thresholds are meant for; workers with another one refuse it."""

@@ -3,7 +3,7 @@
 1. What a list blocks, or the sender has flagged, is blocked. Nothing overrides that.
 2. What a list or a rule approves is approved, up to its amount and until it expires.
 3. Else the strictest counts of what block rules, thresholds and flag rules say. If a cap of the
-   policy has begun, what they would block is flagged.
+   policy has begun, what they would block is flagged; else a share of what thresholds alone block.
 """
 
 from __future__ import annotations
@@ -12,7 +12,9 @@ from collections.abc import Callable, Container, Mapping, Sequence
 from datetime import datetime, timezone
 from typing import Final, NamedTuple
 
-from models.policies.definition import Listing, PolicyFile, Rule
+from models.policies.bounds import ALWAYS, end_of, lets_by
+from models.policies.definition import Listing, PolicyFile
+from models.policies.exploring import EXPLORED, is_chosen
 from models.records import Outcome, Reason, Transaction
 from models.rules.ruleset import RuleSet
 from models.schema import templates
@@ -26,7 +28,6 @@ CAPPED: Final = Reason(
 )
 """The reason of what a cap has kept from being blocked."""
 _NEVER: Final = datetime.min.replace(tzinfo=timezone.utc)
-_ALWAYS: Final = datetime.max.replace(tzinfo=timezone.utc)
 
 
 class Begun(NamedTuple):
@@ -51,6 +52,8 @@ class Ruled(NamedTuple):
     """Of the lists and rules that asked for this outcome, in their own words."""
     is_certain: bool = False
     """Whether a list or the sender has blocked it, which no cap counts."""
+    explored: float = 0.0
+    """See `Decision.explored`."""
 
 
 class _Phase(NamedTuple):
@@ -136,15 +139,21 @@ class Ruling:
             plain[row] = self._ruled(
                 transactions[row], plain[row], hits[row], active, listed.get(row, ())
             )
-        return [*map(_capped, plain)] if caps.on_all else plain
+        if caps.on_all:
+            return [*map(_capped, plain)]
+        if share := self.policy.explore:
+            for row, each in enumerate(plain):
+                if _is_the_models(each) and is_chosen(transactions[row].transaction_id, share):
+                    plain[row] = Ruled(Outcome.FLAG, each.hits, (EXPLORED,), explored=share)
+        return plain
 
     def _phase(self, now: datetime, caps: Begun) -> _Phase:
         """Return which rules are over at a moment, and which count; mostly as the last time."""
         since, until, known, phase = self._last_phase
         if not (since <= now < until and known == caps):
-            ends = [_end(each) for each in self.rules]
+            ends = [end_of(each) for each in self.rules]
             since = max((each for each in ends if each <= now), default=_NEVER)
-            until = min((each for each in ends if each > now), default=_ALWAYS)
+            until = min((each for each in ends if each > now), default=ALWAYS)
             phase = _Phase(
                 {at for at, end in enumerate(ends) if end <= now},
                 [
@@ -179,7 +188,7 @@ class Ruling:
         """Return the lists that have an entry of a transaction, by its row."""
         found: dict[int, list[_List]] = {}
         for each in self._lists:
-            if (entries := lists.get(each.name)) and now < _end(each.listing):
+            if (entries := lists.get(each.name)) and now < end_of(each.listing):
                 for row, value in enumerate(map(each.field, transactions)):
                     if value in entries:
                         found.setdefault(row, []).append(each)
@@ -202,8 +211,8 @@ class Ruling:
             return Ruled(Outcome.BLOCK, hits, said, True)
         amount = self._schema.amount(transaction)
         if approving := [
-            *(each.reason for each in listed if _lets_by(each.listing, amount)),
-            *(self._says[at] for at in active if _lets_by(self.rules[at], amount)),
+            *(each.reason for each in listed if lets_by(each.listing, amount)),
+            *(self._says[at] for at in active if lets_by(self.rules[at], amount)),
         ]:
             return Ruled(Outcome.APPROVE, hits, tuple(say(transaction) for say in approving))
         outcome, asked = plain.outcome, {self.rules[at].then for at in active}
@@ -221,6 +230,11 @@ def _capped(ruled: Ruled) -> Ruled:
     return Ruled(Outcome.FLAG, ruled.hits, (CAPPED, *ruled.reasons))
 
 
+def _is_the_models(ruled: Ruled) -> bool:
+    """Whether it is blocked, and neither a list, nor the sender, nor a rule has asked for it."""
+    return ruled.outcome is Outcome.BLOCK and not ruled.is_certain and not ruled.reasons
+
+
 class _List:
     def __init__(self, name: str, listing: Listing, schema: Schema) -> None:
         self.name, self.listing = name, listing
@@ -231,13 +245,3 @@ class _List:
 def _reason(code: str, template: str, schema: Schema) -> Callable[[Transaction], Reason]:
     say = templates.compiled(template, schema.definition)
     return lambda transaction: Reason(code, say(transaction), 0.0)
-
-
-def _end(given: Rule | Listing) -> datetime:
-    return given.expires_at or _ALWAYS
-
-
-def _lets_by(given: Rule | Listing, amount: float | None) -> bool:
-    if given.then != "approve" or given.up_to is None:
-        return False
-    return amount is not None and amount <= given.up_to

@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from models.counts import Count
 from models.policies.definition import PolicyFile
+from models.policies.exploring import EXPLORED
 from models.policies.ruling import CAPPED
 from models.records import Decision, Outcome
 
@@ -72,11 +73,11 @@ def tally(
 
 
 def _is_of_the_policy(stopped: Decision, certain: Collection[str]) -> bool:
-    """Whether rules or the model block it, or would if it were not capped."""
+    """Whether rules or the model block it, or would if it were not capped or explored."""
     first = stopped.reasons[0].code if stopped.reasons else ""
     if stopped.decision is Outcome.BLOCK:
         return first not in certain
-    return first == CAPPED.code
+    return first in (CAPPED.code, EXPLORED.code)
 
 
 def total(counts: Iterable[Counts]) -> Counts:

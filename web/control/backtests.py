@@ -20,6 +20,7 @@ from models.policies.backtest import Backtest
 from models.policies.comparison import Comparison
 from models.policies.ruling import Ruled, Ruling
 from models.records import Decision
+from models.schema.schema import Schema
 
 SHARE: Final = 0.2
 """Of the time of the event loop; the rest is for decisions."""
@@ -42,7 +43,7 @@ async def tried(settings: Settings, parts: Started, after: Ruling, count: int) -
             began = time.perf_counter()
             comparison.add(
                 [each.decision for each in decisions],
-                _ruled(decisions, parts, after),
+                _ruled(decisions, parts, after, schema),
                 [schema.amount(each.transaction) or 0.0 for each in decisions],
                 [bool(label(each.transaction)) for each in decisions],
             )
@@ -50,8 +51,10 @@ async def tried(settings: Settings, parts: Started, after: Ruling, count: int) -
     return comparison.result()
 
 
-def _ruled(decisions: Sequence[Decision], parts: Started, after: Ruling) -> list[Ruled]:
-    transactions = [each.transaction for each in decisions]
+def _ruled(
+    decisions: Sequence[Decision], parts: Started, after: Ruling, schema: Schema
+) -> list[Ruled]:
+    transactions = schema.facts(decisions)
     scores = [each.score for each in decisions]
     matrix = parts.scorer.matrix(transactions) if after.uses_features else None
     found: list[Ruled] = []

@@ -58,6 +58,9 @@ class PolicyState(_Described, frozen=True, kw_only=True):
     """Whether it decides here; false if it does not fit this worker, which `notes` explain."""
     version: str
     """What decides here, as decisions name it."""
+    explore: float
+    """The share of what the model alone would block that is flagged instead, by what decides here;
+    0 for none."""
     caps: list[CapState]
     lists: dict[str, int]
     """Entries by the name of the list."""

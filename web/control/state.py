@@ -27,6 +27,7 @@ def current(control: ControlLog, settings: Settings) -> PolicyState:
         text=head.proposed.text if head else thresholds(settings),
         in_force=control.candidate is head,
         version=control.in_force.version,
+        explore=control.in_force.ruling.policy.explore,
         caps=caps(control),
         lists=sizes(control),
         notes=control.notes(),

@@ -44,6 +44,7 @@ function show(policy, { policies }) {
   shown = key;
   put("version", policy.version);
   put("current", policy.in_force ? described(policy) : `${described(policy)}: it does not fit this worker, and another one decides`);
+  put("explore", policy.explore ? `Of what the model alone would block, ${+(100 * policy.explore).toPrecision(6)} % is flagged instead, to learn from.` : "");
   put("current-note", policy.note);
   banner(policy);
   editor.show(policy);

@@ -85,6 +85,7 @@ async def test_asyncapi_names_the_topics_and_its_references_lead_somewhere(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     names = {"transactions": "in", "decisions": "out", "dead_letters": "bad", "control": "rules"}
+    names |= {"labels": "said"}
     topics = {f"FRAUD_{name.upper()}_TOPIC": topic for name, topic in names.items()}
     bench = view_bench(tmp_path, monkeypatch, **topics)
     async with bench.served() as client:
@@ -95,10 +96,12 @@ async def test_asyncapi_names_the_topics_and_its_references_lead_somewhere(
         "transactions": "in",
         "decisions": "out",
         "deadLetters": "bad",
+        "labels": "said",
+        "labelled": "fraudapp-labelled",
         "control": "rules",
     }
     partitions = {name: each["bindings"]["kafka"]["partitions"] for name, each in channels.items()}
-    assert partitions == {"transactions": 4, "decisions": 4, "deadLetters": 4, "control": 1}
+    assert partitions == {**dict.fromkeys(channels, 4), "control": 1}
     actions = {
         (each["channel"]["$ref"].rpartition("/")[2], each["action"])
         for each in document["operations"].values()
@@ -107,6 +110,10 @@ async def test_asyncapi_names_the_topics_and_its_references_lead_somewhere(
         ("transactions", "receive"),
         ("decisions", "send"),
         ("deadLetters", "send"),
+        ("labels", "receive"),
+        ("labels", "send"),
+        ("labelled", "send"),
+        ("labelled", "receive"),
         ("control", "receive"),
         ("control", "send"),
     }
@@ -120,7 +127,7 @@ async def test_asyncapi_names_the_topics_and_its_references_lead_somewhere(
 
 async def test_examples_of_messages_are_as_their_schemas_say(client: Client) -> None:
     document = await fetched(client, "/asyncapi.json")
-    for name in ("Transaction", "Decision"):
+    for name in ("Transaction", "Decision", "Label", "Labelled"):
         message = document["components"]["messages"][name]
         schema = {**message["payload"], "components": document["components"]}
         (example,) = message["examples"]

@@ -30,6 +30,7 @@ from web.form import FormField, form
 from web.messages import component
 
 NAMES = presets.names()
+OF_LABELS = {"Label", "Labelled", "Said"}
 
 
 def settings_of(schema: Schema) -> Settings:
@@ -54,17 +55,20 @@ def check_documents(schema: Schema) -> None:
             target: Any = document
             for step in reference.removeprefix("#/").split("/"):
                 target = target[step]
-    of_control = {each.__name__ for each in control.TYPES}
+    of_topics = {each.__name__ for each in control.TYPES} | OF_LABELS
     shared = {
         name: each
         for name, each in topics["components"]["schemas"].items()
-        if name not in of_control
+        if name not in of_topics
     }
     assert shared.items() <= described["components"]["schemas"].items()
     shown = documented(schema)
     validator_of(described, component(schema)).validate(plain(shown.message))
     validator_of(described, "Decision").validate(plain(shown.decision))
     validator_of(described, "Pending").validate(plain(shown.pending))
+    for name in ("Label", "Labelled"):
+        (example,) = topics["components"]["messages"][name]["examples"]
+        validator_of(topics, name).validate(example["payload"])
     made = schema.decode(msgspec.json.encode(shown.decision))
     read = schema.parser.parse(msgspec.json.encode(shown.message))
     assert made.transaction == read

@@ -62,6 +62,7 @@ async def test_what_is_in_force_is_told_with_its_author_and_lists(
         "text": TEXT + OF_MULES,
         "in_force": True,
         "version": "1+0",
+        "explore": 0.0,
         "caps": [],
         "lists": {"mules": 0},
         "notes": [],

@@ -1,0 +1,1 @@
+"""How good decisions were, once labels have come."""
