@@ -16,7 +16,6 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
 from itertools import chain
 from typing import Any
 
@@ -25,19 +24,20 @@ from faust.types import TP
 
 from agents.completion import Appended, Completion
 from agents.in_flight import InFlight
-from agents.inputs import input_of
 from agents.partition_queues import Events, partition_of
+from agents.scoring import Scoring
 from fraudapp.decisions.batch import Batch
 from fraudapp.decisions.index import INDEX_FAILED, DecisionIndex
 from fraudapp.kafka.record_batch import record_batch_of
+from fraudapp.messages.inputs import input_of
 from fraudapp.messages.publish import publish_dead_letters, reroute
 from fraudapp.metrics import batch_messages, latency, stage
 from fraudapp.settings import Settings
 from fraudapp.worker import Started
 from models.counts import DUPLICATE, Counted
-from models.deciding import decide, unscored
 from models.deduplication import Deduplicated, deduplicate
 from models.inputs import Rejection, ValidInput
+from models.profiles.events import Events as InFlightEvents
 from models.records import Decision
 from models.routing import Routed, route
 from tables.decision_counts import OwnCounts, Progress
@@ -58,6 +58,8 @@ class PartitionBatch:
     """Next offset of the index when the ids were looked up in it."""
     decisions: Sequence[Decision] = field(default_factory=list)
     """Decisions on `deduplicated.new`, in its order."""
+    in_flight: InFlightEvents | None = None
+    """See `agents.scoring`."""
 
 
 class Pipeline:
@@ -84,6 +86,7 @@ class Pipeline:
         self._log = started.decisions
         self._in_flight = in_flight
         self._counts = counts
+        self._scoring = Scoring(settings, started)
         self._decided = decided
         self.completion = Completion(self._complete_unless_interrupted, ended=ended)
 
@@ -107,10 +110,13 @@ class Pipeline:
         if self._in_flight.stopping:  # its time was up while it was decided
             self._in_flight.release(part.events)
             return
-        for each in self._in_flight.release_stale([part], lambda part: part.events):
-            appending = self._append(each)
-            if appended := await self._in_flight.unless_interrupted(appending, each.events):
-                await self.completion.put(appended)
+        try:
+            for each in self._in_flight.release_stale([part], lambda part: part.events):
+                appending = self._append(each)
+                if appended := await self._in_flight.unless_interrupted(appending, each.events):
+                    await self.completion.put(appended)
+        finally:
+            self._scoring.release(part)
 
     async def _decide(self, batch: Sequence[Events]) -> list[PartitionBatch]:
         parts = await self._deduplicate(batch)
@@ -118,11 +124,8 @@ class Pipeline:
             batch_messages.observe(sum(len(part.records) for part in parts))
         if any(part.deduplicated.new for part in parts):
             with stage("score"):
-                decisions = self._score(parts)
+                decisions = self._scoring.decide(parts)
             self._decided(decisions)
-            left = iter(decisions)
-            for part in parts:
-                part.decisions = [next(left) for _ in part.deduplicated.new]
         return parts
 
     async def _deduplicate(self, batch: Sequence[Events]) -> list[PartitionBatch]:
@@ -135,6 +138,12 @@ class Pipeline:
                 indexes = await self._indexes(partitions, generation)
                 if new := [p for p in partitions if not self._counts.has_begun(generation, p)]:
                     await asyncio.gather(*(self._begin(each, generation) for each in new))
+                    continue
+                next_offsets = {
+                    partition: index.next_offset
+                    for partition, index in zip(partitions, indexes, strict=True)
+                }
+                if await self._scoring.wait_for_profiles(next_offsets):
                     continue
             # No `await` from here on: the state that was looked up cannot change under us.
             try:
@@ -183,21 +192,6 @@ class Pipeline:
         self._worker.waiters.notify(known.values())
         return deduplicate(valid, known, index.before(self._counts.since(partition), known))
 
-    def _score(self, parts: Sequence[PartitionBatch]) -> list[Decision]:
-        """Decide all new inputs; those that the model cannot score are rejected."""
-        how: Any = {"scorer": self._worker.scorer, "policy": self._worker.control.in_force}
-        how |= {"now": datetime.now(timezone.utc), "schema": self._settings.transaction_schema}
-        new = [each for part in parts for each in part.deduplicated.new]
-        try:
-            return decide(new, **how)
-        except ValueError:
-            if not (why := unscored(new, **how)):
-                raise
-        log.error("%d of %d transactions have no score: %s", len(why), len(new), min(why.values()))
-        for part in parts:
-            part.deduplicated.reject_unscored(why)
-        return decide([each for part in parts for each in part.deduplicated.new], **how)
-
     async def _append(self, part: PartitionBatch) -> Appended:
         """Write decisions, dead letters and rerouted inputs to Kafka.
 
@@ -235,9 +229,11 @@ class Pipeline:
         counts.
         """
         valid, decisions, next_offset = part.deduplicated.new, part.decisions, part.next_offset
-        while decisions and not await self._append_batch(
-            part.partition, Batch(decisions), next_offset
-        ):
+        while decisions:
+            if await self._append_batch(part.partition, Batch(decisions), next_offset):
+                self._scoring.settle(part)
+                break
+            self._scoring.release(part)
             index = await self._log.ready(part.partition, self._in_flight.generation)
             try:
                 again = self._look_up(part.partition, valid, index)
@@ -251,6 +247,7 @@ class Pipeline:
             new = {each.transaction.transaction_id for each in valid}
             decisions = [each for each in decisions if each.transaction_id in new]
         self._worker.waiters.notify(decisions)
+        self._worker.labels.decided(part.partition, decisions)
 
     async def _append_batch(self, partition: int, batch: Batch, next_offset: int) -> bool:
         """Append to the log under back-pressure, and enqueue for the sinks what is in it."""

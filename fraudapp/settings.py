@@ -177,6 +177,8 @@ class Settings(BaseSettings):
     """Where rejected messages go, as they were."""
     control_topic: Topic = "control"
     """Where policies, lists and caps are, which every worker reads before it decides."""
+    labels_topic: Topic = "labels"
+    """Where labels come from: what became of transactions that were decided."""
     topic_partitions: Annotated[int, Field(ge=1, le=10_000)] = 4
     """Partitions of `decisions`, and of other topics which the worker creates; chosen once."""
     topic_replicas: Annotated[int, Field(ge=1, le=100)] = 1
@@ -198,6 +200,17 @@ class Settings(BaseSettings):
     """Score from which on a transaction is flagged."""
     block_at: Probability = 0.8
     """Score from which on a transaction is blocked."""
+    label_wait: Annotated[float, Field(ge=1, le=31_536_000)] = 604_800.0
+    """Seconds that a label waits for the decision it is about; then it is a dead letter."""
+    profile_label_delay: Annotated[float, Field(ge=1, le=3_600)] = 300.0
+    """Seconds, twice at most, until a label is in profiles: then it is at every worker, too."""
+    profile_lag: Annotated[float, Field(ge=0, le=86_400)] = 5.0
+    """Seconds that profiles may be behind; decisions by later ones say so."""
+    profile_snapshot_hours: Annotated[float, Field(ge=0, le=720)] = 1.0
+    """Hours from one snapshot of profiles in the archive to the next; 0 for none.
+
+    A worker with an empty disk begins with the last one, and reads less of the log.
+    """
     batch_seconds: Annotated[float, Field(gt=0, le=10)] = 0.05
     """Seconds a batch may take: its size follows, and grows with the load up to that.
 
@@ -282,7 +295,7 @@ class Settings(BaseSettings):
     api_keys: Annotated[SecretStr, AfterValidator(_keys)] = SecretStr("")
     """Keys of the HTTP API: `NAME:SCOPES:SECRET,...`, scopes joined by `+`.
 
-    Scopes are `read`, `write`, `author` and `approve`. Secrets have 16 characters or more.
+    Scopes are `read`, `write`, `label`, `author` and `approve`. Secrets have 16 characters or more.
     """
     api_keys_file: Path | None = None
     """File of the keys instead, separated by commas or line ends; read again when it changes."""
@@ -328,6 +341,7 @@ class Settings(BaseSettings):
                 "decisions_topic",
                 "dead_letters_topic",
                 "control_topic",
+                "labels_topic",
             )
         }
         if same := clash(self.app_id, topics):
@@ -422,6 +436,11 @@ class Settings(BaseSettings):
     def progress_topic(self) -> str:
         """The topic in which sink writers keep their progress."""
         return f"{self.app_id}-progress"
+
+    @property
+    def labelled_topic(self) -> str:
+        """The topic of labels together with the decisions that they are about."""
+        return f"{self.app_id}-labelled"
 
     @property
     def bootstrap_servers(self) -> list[str]:

@@ -34,12 +34,19 @@ from fraudapp.kafka.producer import BatchProducer
 from fraudapp.kafka.readability import ReadabilityProbe
 from fraudapp.kafka.topic_watch import TopicWatch
 from fraudapp.kafka.transport import SafeTransport
+from fraudapp.labels.joiner import LabelJoiner
+from fraudapp.labels.known import KnownLabels
 from fraudapp.messages.publish import publish_dead_letters
 from fraudapp.process import malloc, open_files
+from fraudapp.profiles.service import Profiles
+from fraudapp.quality.labelled import QualityLabels
 from fraudapp.retry import retry_forever
 from fraudapp.settings import Settings, unknown_variables
 from fraudapp.sinks.all import Sinks
+from fraudapp.sinks.archive.archive import Archive
 from fraudapp.sinks.base import DecisionRejected
+from fraudapp.sinks.labels.all import label_keepers
+from fraudapp.sinks.labels.keeper import LabelKeeper
 from fraudapp.sinks.pending import Pending
 from fraudapp.sinks.progress import Progress
 from fraudapp.sinks.retention import Retention
@@ -91,10 +98,17 @@ class Started:
     pending: Pending
     listener: DecisionListener
     log_queries: LogQueries
+    labels: LabelJoiner
+    known_labels: KnownLabels
+    quality_labels: QualityLabels
     topics: TopicWatch
     readability: ReadabilityProbe
     assignment_settled: Callable[[], Awaitable[None]]
     """See `Takeover.settled`."""
+    profiles: Profiles | None = None
+    """None if the schema declares no values of profiles."""
+    label_keepers: Sequence[LabelKeeper] = ()
+    """Bring labels into sinks."""
     webhooks: Webhooks | None = None
     """None without a receiver."""
 
@@ -214,10 +228,23 @@ class FraudWorker(Service):
             *started.control.troubles(),
             *consumer.troubles(),
             *started.listener.troubles(),
+            *(started.profiles.troubles() if started.profiles else ()),
             *started.progress.troubles(),
             *chain.from_iterable(writer.troubles() for writer in started.sink_writers),
+            *chain.from_iterable(keeper.troubles() for keeper in started.label_keepers),
             *(started.webhooks.troubles() if started.webhooks else ()),
             *started.producer.troubles(),
+        ]
+
+    def notes(self) -> list[str]:
+        """Return what is to be known of this worker though decisions do without it."""
+        if (started := self._parts) is None:
+            return []
+        return [
+            *started.control.notes(),
+            *started.labels.troubles(),
+            *started.known_labels.troubles(),
+            *started.quality_labels.troubles(),
         ]
 
     def ended(self, task: asyncio.Task[Any]) -> None:
@@ -254,6 +281,7 @@ class FraudWorker(Service):
         await decisions.open()
         progress = Progress(settings, producer, [sink.name for sink in sinks.each])
         refused = partial(_dead_letter, settings, producer)
+        known_labels = KnownLabels(settings)
         started = Started(
             scorer=scorer,
             control=ControlLog(settings, scorer.version),
@@ -268,9 +296,14 @@ class FraudWorker(Service):
             pending=Pending(sinks.redis),
             listener=DecisionListener(settings, self.waiters),
             log_queries=LogQueries(settings),
+            labels=LabelJoiner(settings, decisions, known_labels),
+            known_labels=known_labels,
+            quality_labels=QualityLabels(settings),
             topics=TopicWatch(settings, producer, self.end),
             readability=ReadabilityProbe(settings, self._to_be_read),
             assignment_settled=self.takeover.settled,
+            label_keepers=label_keepers(settings, progress),
+            profiles=self._profiles(decisions, sinks.archive),
             webhooks=webhooks_of(settings),
         )
         await self._start_services(started)
@@ -285,6 +318,16 @@ class FraudWorker(Service):
         gc.freeze()
         gc.set_threshold(GC_THRESHOLD)
 
+    def _profiles(self, decisions: DecisionLog, archive: Archive) -> Profiles | None:
+        if self.settings.transaction_schema.remembering is None:
+            return None
+
+        def decided(partition: int) -> int | None:
+            index = decisions.index(partition)
+            return index.next_offset if index else None
+
+        return Profiles(self.settings, decided, archive)
+
     async def _start_services(self, started: Started) -> None:
         # One worker drops expired data for all: the owner of the first partition.
         retention = Retention(
@@ -295,14 +338,19 @@ class FraudWorker(Service):
         )
         self._services = [
             started.control,  # first: no decision is made before its end was read
+            *filter(None, [started.profiles]),
             *started.sink_writers,
             started.listener,
             started.log_queries,
+            started.labels,
+            started.known_labels,
+            started.quality_labels,
             retention,
             started.topics,
             started.readability,
             *filter(None, [started.webhooks]),
-            started.progress,  # stopped last, since sink writers write to it when they stop
+            started.progress,  # stopped after sink writers, which write to it when they stop
+            *started.label_keepers,  # they ask it first what was purged
         ]
         for service in self._services:
             await self.add_runtime_dependency(service)
@@ -320,7 +368,10 @@ class FraudWorker(Service):
         # them.
         self.waiters.notify(filter(None, map(self.decided_here, self.waiters.awaited())))
         started.listener.on_assigned(started.decisions.next_offsets, partitions)
+        if started.profiles:
+            started.profiles.on_assigned(partitions)
         await asyncio.gather(*(_assign(writer, partitions) for writer in started.sink_writers))
+        await started.labels.assign(assignment.generation, partitions)
 
     def _to_be_read(self) -> Iterable[TopicPartition]:
         """Yield all partitions that this worker reads: three topics, and those of its assignment.

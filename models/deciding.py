@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import Final, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 import numpy as np
+from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from models.inputs import ValidInput
@@ -20,6 +21,22 @@ MAX_REASONS: Final = 3
 """Reasons of a decision, unless more lists and rules have asked for it."""
 MAX_SAID: Final = 10
 """Reasons of lists and rules in a decision, at most; `hits` has all rules."""
+
+
+class Profiled(NamedTuple):
+    """What is known of the accounts of several transactions."""
+
+    known: Sequence[dict[str, float]] = ()
+    """Values by name, for each transaction; empty if the schema declares none."""
+    lag: float = 0.0
+    """Seconds by which it is behind, if that matters."""
+
+    def at(self, rows: Sequence[int]) -> Profiled:
+        """Return that of some of the transactions."""
+        return Profiled([self.known[row] for row in rows] if self.known else (), self.lag)
+
+
+UNPROFILED: Final = Profiled()
 
 
 class BatchScorer(Protocol):
@@ -48,20 +65,26 @@ def decide(
     policy: InForce,
     now: datetime,
     schema: Schema = PAYSIM,
+    profiles: Profiled = UNPROFILED,
 ) -> list[Decision]:
     """Decide each candidate; the decisions are in the same order.
 
-    Transactions that the model approves get no reasons, since explaining costs more than scoring.
+    `profiles` has what the schema remembers of their accounts. Transactions that the model approves
+    get no reasons, since explaining costs more than scoring.
     Raises `ValueError` if the model has no score for one of the candidates; see `unscored`.
     """
     transactions = [candidate.transaction for candidate in candidates]
     origins = [candidate.input.origin for candidate in candidates]
-    matrix = scorer.matrix(transactions)
+    known = profiles.known or [{}] * len(transactions)
+    facts = schema.with_profiles(transactions, known)
+    matrix = scorer.matrix(facts)
     scores = scorer.score_matrix(matrix).tolist()
-    ruled = policy.rule(transactions, scores, matrix, now)
-    reasons = _reasons(transactions, ruled, scorer, schema)
+    ruled = policy.rule(facts, scores, matrix, now)
+    reasons = _reasons(facts, ruled, scorer, schema)
     model_version, policy_version, ids = scorer.version, policy.version, policy.ruling.ids
-    return [
+    # What is given is encoded, even if it is equal to the default.
+    late = {"profile_lag": profiles.lag} if profiles.lag else {}
+    decisions = [
         Decision(
             transaction_id=transaction.transaction_id,
             decision=each.outcome,
@@ -76,11 +99,15 @@ def decide(
             transaction=transaction,
             schema_version=schema.version,
             hits=ids(each.hits) if each.hits else [],
+            profile=known[row],
+            profile_version=schema.profile_version,
+            **late,
         )
         for row, (transaction, origin, score, each) in enumerate(
             zip(transactions, origins, scores, ruled, strict=True)
         )
     ]
+    return _explored(decisions, ruled) if policy.ruling.policy.explore else decisions
 
 
 def unscored(
@@ -90,19 +117,29 @@ def unscored(
     policy: InForce,
     now: datetime,
     schema: Schema = PAYSIM,
+    profiles: Profiled = UNPROFILED,
 ) -> dict[str, str]:
     """Return why candidates have no score, by id, after `decide` has raised on all of them."""
     found = {}
-    for each in candidates:
+    given: Any = {"scorer": scorer, "policy": policy, "now": now, "schema": schema}
+    for row, each in enumerate(candidates):
         try:
-            decide([each], scorer=scorer, policy=policy, now=now, schema=schema)
+            decide([each], profiles=profiles.at([row]), **given)
         except ValueError as exc:
             found[each.transaction.transaction_id] = f"{scorer.version}: {exc}"
     return found
 
 
+def _explored(decisions: Iterable[Decision], ruled: Sequence[Ruled]) -> list[Decision]:
+    """Return the same decisions; those that are let through say so, and others nothing of it."""
+    return [
+        replace(decision, explored=each.explored) if each.explored else decision
+        for decision, each in zip(decisions, ruled, strict=True)
+    ]
+
+
 def _reasons(
-    transactions: Sequence[Transaction],
+    transactions: Sequence[Any],
     ruled: Sequence[Ruled],
     scorer: BatchScorer,
     schema: Schema,

@@ -72,6 +72,14 @@ class Decision(Struct, Generic[T], frozen=True, kw_only=True, omit_defaults=True
     """Name and hash of the fields of the transaction; left out for those of PaySim's schema."""
     hits: list[str] = []
     """The ids of all rules that hit, those in test too; left out if none did."""
+    profile: dict[str, float] = {}
+    """What was known of the accounts when it was decided, by the names of the schema's profile."""
+    profile_version: Annotated[str, Meta(max_length=MAX_TEXT_CHARACTERS)] = ""
+    """Name and hash of what the schema says of profiles; left out without any."""
+    profile_lag: Annotated[float, Meta(ge=0)] = 0.0
+    """Seconds by which the profiles were behind, if that was more than the settings allow."""
+    explored: Annotated[float, Meta(ge=0, le=1)] = 0.0
+    """The share of the model's blocks that are let through as flags, if this is one of them."""
 
 
 class FieldError(Struct, frozen=True):

@@ -120,7 +120,7 @@ class Replay:
         return fitting if self.chosen.limit is None else fitting[: self.chosen.limit - self.rows]
 
     def _rule(self, rows: Sequence[Decision], made: Circumstances) -> None:
-        transactions, now = [each.transaction for each in rows], rows[0].decided_at
+        transactions, now = self._schema.facts(rows), rows[0].decided_at
         lists: Lists = self._given
         if self._timeline:
             lists = {**self._timeline.at(made.offset, now, made.latest), **self._given}

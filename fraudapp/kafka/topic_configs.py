@@ -59,12 +59,16 @@ def demands(settings: Settings) -> list[Demand]:
         settings.dead_letters_topic,
         settings.progress_topic,
         settings.control_topic,
+        settings.labels_topic,
+        settings.labelled_topic,
     )
     return [
         *_of_decisions(settings.decisions_topic),
         *_of_dead_letters(settings.dead_letters_topic, max_dead_letter_bytes(settings)),
         *_of_transactions(settings.transactions_topic, settings.max_message_bytes),
         *_of_control(settings.control_topic),
+        *_of_labels(settings.labels_topic),
+        *_of_labels(settings.labelled_topic),
         *map(_broker_timestamps, written),
         *map(_compacted, changelogs(settings)),
     ]
@@ -72,7 +76,7 @@ def demands(settings: Settings) -> list[Demand]:
 
 def changelogs(settings: Settings) -> list[str]:
     """Return the topics that hold the latest record under each key, and are read at each start."""
-    tables = ("decision-counts", "partition-reports")
+    tables = ("decision-counts", "partition-reports", "quality")
     return [*(f"{settings.app_id}-{table}-changelog" for table in tables), settings.progress_topic]
 
 
@@ -152,6 +156,14 @@ def _of_control(topic: str) -> list[Demand]:
             False,
         ),
     ]
+
+
+def _of_labels(topic: str) -> list[Demand]:
+    return _kept_whole(
+        topic,
+        "compaction would keep one of several labels of a transaction, and all of them are shown",
+        "what is deleted from it is missing in profiles and in the quality that is told",
+    )
 
 
 def _kept_whole(topic: str, compacted: str, deleted: str) -> list[Demand]:

@@ -24,8 +24,8 @@ class TopicWatch(Service):
 
     Faust's client learns of them minutes later, each worker at another time. Only after a restart
     of all workers is it certain that each of them knows the new number. If the transactions topic,
-    the decisions topic or the control topic is made anew, the worker has to end: its offsets are of
-    the old topic.
+    the decisions topic, the control topic or one of the topics of labels is made anew, the worker
+    has to end: its offsets are of the old topic.
     """
 
     def __init__(
@@ -49,6 +49,8 @@ class TopicWatch(Service):
             self._settings.transactions_topic,
             self._settings.decisions_topic,
             self._settings.control_topic,
+            self._settings.labels_topic,
+            self._settings.labelled_topic,
         }
         self.ids = await self._producer.topic_ids(topics, wait=True)
         self.partitions = await self._producer.partitions(self._settings.transactions_topic)

@@ -167,6 +167,8 @@ def _definitions(settings: Settings) -> list[NewTopic]:
             **KEPT_WHOLE,
             **BROKERS_CLOCK,
         },
+        settings.labels_topic: {**KEPT_WHOLE, **BROKERS_CLOCK},
+        settings.labelled_topic: {**KEPT_WHOLE, **BROKERS_CLOCK},
     }
     of_one_partition = (settings.progress_topic, settings.control_topic)
     return [

@@ -56,7 +56,7 @@ class RuleSet:
         self._hits = linked(
             self.rules,
             Locals(self.fields, self.features, self.lists),
-            schema.transaction,
+            schema.facts_type,
             scope,
             self._failed,
         )

@@ -30,12 +30,12 @@ class Scope:
     def __init__(self, definition: Definition) -> None:
         self.fields = {
             name: field
-            for name, field in definition.fields.items()
+            for name, field in definition.known().items()
             if field.role not in _LATE and name != SCORE
         }
-        """Those that rules may use."""
+        """Those that rules may use, and the values of profiles."""
         self.features = [
-            name for name in definition.features if name not in (*definition.fields, SCORE)
+            name for name in definition.features if name not in (*definition.known(), SCORE)
         ]
         """Those that rules may use."""
         self._all = definition

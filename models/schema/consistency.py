@@ -9,11 +9,12 @@ from itertools import islice
 from typing import Final
 
 from models import characters
-from models.schema import feature_problems, field_problems, templates
+from models.schema import feature_problems, field_problems, profile_problems, templates
 from models.schema.definition import Definition
 
 MAX_FIELDS: Final = 200
 MAX_FEATURES: Final = 200
+MAX_PROFILE: Final = 100
 MAX_SAYS: Final = MAX_FEATURES + 1
 """Sentences of a reason: one for each feature that may be its condition, and one without."""
 MAX_PROBLEMS: Final = 50
@@ -37,6 +38,7 @@ def _problems(definition: Definition) -> Iterator[str]:
     if not field_problems.NAME.fullmatch(definition.name):
         yield f"name: {definition.name!r:.80} must begin with a letter, and hold letters, digits, _"
     yield from field_problems.problems(definition)
+    yield from profile_problems.problems(definition)
     yield from feature_problems.problems(definition)
     yield from _problems_of_reasons(definition)
     if text := definition.upstream_flag:
@@ -50,6 +52,7 @@ def _too_many(definition: Definition) -> Iterator[str]:
     counts: list[tuple[str, Collection[object], int]] = [
         ("fields", definition.fields, MAX_FIELDS),
         ("features", definition.features, MAX_FEATURES),
+        ("profile", definition.profile, MAX_PROFILE),
         ("reasons", definition.reasons, MAX_FEATURES),
     ]
     counts += [

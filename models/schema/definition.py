@@ -121,6 +121,8 @@ class Definition(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     description: str | None = None
     fields: Mapping[str, Field]
     features: Mapping[str, Feature]
+    profile: Mapping[str, str] = {}
+    """What accounts did before, as `models.profiles.values` says it, by name."""
     reasons: Sequence[Reason] = ()
     upstream_flag: str | None = None
     """What the reason says if the field with the role `upstream_flag` is set."""
@@ -128,6 +130,19 @@ class Definition(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     def role(self, role: Role) -> str | None:
         """Return the name of the field with a role; None if there is none."""
         return next((name for name, each in self.fields.items() if each.role == role), None)
+
+    def known(self) -> dict[str, Field]:
+        """Return all that is known when a decision is made: fields, and values of profiles."""
+        values = {name: self._value(text) for name, text in self.profile.items()}
+        return {**self.fields, **values}
+
+    def _value(self, declared: str) -> Field:
+        """Return a value of profiles as a field, which is unknown for an account that is new."""
+        amount = self.fields.get(self.role("amount") or "")
+        signed = amount is not None and (amount.min or 0.0) < 0.0
+        signed |= amount is not None and amount.type == "number" and amount.min is None
+        of_amounts = declared.lstrip().startswith(("sum", "mean"))
+        return Field(type="number", optional=True, min=None if signed and of_amounts else 0.0)
 
     def currency(self) -> str | None:
         """Return the name of the field with the currency of the amount; None if there is none."""

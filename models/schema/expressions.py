@@ -14,13 +14,12 @@ from typing import Any, Final
 import numpy as np
 
 from models.schema.definition import Definition, Feature, Field, operation
-from models.schema.fields import bounds
+from models.schema.fields import bounds, unit
 
 HOUR: Final = 3_600.0
 DAY: Final = 86_400.0
 THURSDAY: Final = 3.0
 """The day of the week of 1 January 1970, from Monday."""
-UNIT: Final = 0.01
 
 
 class Expressions:
@@ -49,7 +48,7 @@ class Expressions:
         self._matches: list[tuple[int, int]] = []
         # Categories `k`, and the places that table `W0`, `W1`, ... has of each.
         self._choices: list[tuple[int, frozenset[int]]] = []
-        self._fields = definition.fields
+        self._fields = definition.known()
         self.all = [self._of(name, each) for name, each in definition.features.items()]
 
     @property
@@ -200,7 +199,7 @@ class Expressions:
 
 def half_unit(field: Field) -> float:
     """Return half the smallest unit of an amount: amounts nearer than this are equal."""
-    return (UNIT if field.unit is None else field.unit) / 2
+    return unit(field) / 2
 
 
 def _names(letter: str, each: Sequence[Any]) -> str:

@@ -53,7 +53,7 @@ def _problems_of_feature(name: str, feature: Feature, definition: Definition) ->
         yield f"{kind} takes {count} field{'s' * (count > 1)}, got {len(operands)}"
         return
     for operand in operands:
-        if (field := definition.fields.get(operand)) is None:
+        if (field := definition.known().get(operand)) is None:
             yield f"{kind} of {unknown(operand, definition)}"
         elif field.role in _HIDDEN:
             yield f"{operand} has role {field.role}, which no model may see"

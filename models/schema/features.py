@@ -44,14 +44,15 @@ class Features:
         """The features that need learning, and the field of each."""
         self._get = attrgetter(*self.fields, self.fields[0])  # two names at least: a tuple
         place = {name: at for at, name in enumerate(self.fields)}
-        fields = [definition.fields[name] for name in made.numbers]
+        known = definition.known()
+        fields = [known[name] for name in made.numbers]
         self._numbers = [place[name] for name in made.numbers]
         self._read = [number(field) for field in fields]
         self._least = np.array([bounds(field)[0] for field in fields], dtype=np.float64)
         self._highest_bound = self._least.max(initial=-np.inf)
         self._optional = any(field.optional for field in fields)
         self._categories = [
-            (place[name], _Places(name, values, closed=definition.fields[name].values is not None))
+            (place[name], _Places(name, values, closed=known[name].values is not None))
             for name, values in zip(made.categories, made.values, strict=True)
         ]
         self._blanks = [place[name] for name in made.blanks]

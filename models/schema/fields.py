@@ -14,6 +14,8 @@ from models.characters import ALLOWED_CHARACTERS
 from models.records import MAX_AMOUNT, MAX_STEP, MAX_TEXT_CHARACTERS
 from models.schema.definition import Definition, Field
 
+UNIT: Final = 0.01
+"""The smallest unit of an amount that says nothing of it."""
 MAX_EPOCH: Final = 253_402_300_799
 """The last second of the year 9999."""
 
@@ -77,6 +79,11 @@ def _value(field: Field) -> Any:
 def is_whole(field: Field) -> bool:
     """Whether a number, or a time as one, is whole."""
     return field.whole or field.format in ("hour", "epoch_ms")
+
+
+def unit(field: Field) -> float:
+    """Return the smallest unit of an amount."""
+    return UNIT if field.unit is None else field.unit
 
 
 def number(field: Field) -> Callable[[Any], float] | None:

@@ -23,7 +23,8 @@ _SIZES: Final = (0.0, 0.01, 50.0, 1e4, 1e6, 1e8)
 
 def probe_columns(definition: Definition, fields: Iterable[str]) -> dict[str, list[Any]]:
     """Return columns of these fields, by name: combinations of values that they may have."""
-    values = {name: _values(definition.fields[name]) for name in fields}
+    known = definition.known()
+    values = {name: _values(known[name]) for name in fields}
     count = 1
     for each in values.values():
         count *= len(each)

@@ -44,6 +44,7 @@ def definition_of(parsed: Mapping[str, Any], source: str) -> Definition:
     problems: list[str] = []
     fields = _converted(found.pop("fields", {}), Field, "fields", problems)
     features = _converted(found.pop("features", {}), Feature, "features", problems)
+    profile = _converted(found.pop("profile", {}), str, "profile", problems)
     given = found.pop("reasons", [])
     numbered = {str(place): each for place, each in enumerate(given, 1)} if _is_list(given) else {}
     if not _is_list(given):
@@ -54,7 +55,11 @@ def definition_of(parsed: Mapping[str, Any], source: str) -> Definition:
     if problems or definition is None:
         raise SchemaError(source, problems)
     whole = msgspec.structs.replace(
-        definition, fields=fields, features=features, reasons=list(reasons.values())
+        definition,
+        fields=fields,
+        profile=profile,
+        features=features,
+        reasons=list(reasons.values()),
     )
     if problems := [*consistency.problems(whole)]:
         raise SchemaError(source, problems)

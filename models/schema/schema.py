@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from operator import attrgetter
 from pathlib import Path
 from typing import Any, Final
 
 import msgspec
+from msgspec.structs import astuple
 
+from models.profiles.remembering import LAYOUT, Remembering
+from models.profiles.values import parse
 from models.records import Decision, Reason, Transaction
 from models.schema import paths, presets
 from models.schema.definition import Definition, Role
 from models.schema.features import Features
+from models.schema.fields import unit
 from models.schema.opening import content_of, shown
 from models.schema.parser import Parser
+from models.schema.profile_problems import resolved
 from models.schema.reading import SchemaError, read
 from models.schema.reasons import Reasons
 from models.schema.stored import other_transaction
-from models.schema.transactions import is_flat, message, transaction_type
+from models.schema.transactions import facts_type, is_flat, message, transaction_type
 
 _encode: Final = msgspec.json.Encoder().encode
 _decode_other: Final[Callable[[bytes | str], Any]] = msgspec.json.Decoder(
@@ -66,6 +71,12 @@ class Schema:
         """The field that has the currency of the amount; None if the amounts have none."""
         self.currency = getter(self.currency_field)
         self.sender, self.receiver = self.of_role("sender"), self.of_role("receiver")
+        self.remembering = _remembering(definition)
+        """What is remembered of accounts; None if no value of profiles is declared."""
+        self.profile_version = _profile_version(definition, self.remembering)
+        """Names the values of profiles, by a hash; empty without any."""
+        self.facts_type: Any = facts_type(definition) if self.remembering else self.transaction
+        """The type of a transaction together with the values of profiles."""
         self.flagged_upstream = Reason(
             "FLAGGED_UPSTREAM", definition.upstream_flag or FLAGGED_UPSTREAM, 0.0
         )
@@ -93,6 +104,27 @@ class Schema:
         transaction = self._other(other.transaction, other.schema_version)
         made: Decision = msgspec.structs.replace(other, transaction=transaction)
         return made
+
+    def with_profiles(
+        self, transactions: Sequence[Transaction], known: Sequence[Mapping[str, float]]
+    ) -> Sequence[Any]:
+        """Return transactions as features, rules and reasons see them: with values of profiles.
+
+        `known` has the values of each by name; others are unknown. Transactions of other schemas
+        stay as they are.
+        """
+        if self.remembering is None:
+            return transactions
+        facts, own, row = self.facts_type, self.transaction, self.remembering.row
+        return [
+            facts(*astuple(each), *row(values)) if each.__class__ is own else each
+            for each, values in zip(transactions, known, strict=True)
+        ]
+
+    def facts(self, decisions: Sequence[Decision]) -> Sequence[Any]:
+        """Return the transactions of decisions as these were made: see `with_profiles`."""
+        transactions = [each.transaction for each in decisions]
+        return self.with_profiles(transactions, [each.profile for each in decisions])
 
     def stored(self, fields: Mapping[str, Any], version: str) -> Transaction:
         """Return the transaction that has these fields, by their names and as JSON has them.
@@ -151,10 +183,31 @@ def named(name_or_file: str | Schema) -> Schema:
     return load(Path(name_or_file))
 
 
-def _contract(definition: Definition, used: Iterable[str]) -> str:
-    fields = _without(definition, used, _DESCRIBING)
-    name = _hashed(definition, {"fields": fields, "features": list(definition.features.items())})
+def _contract(definition: Definition, used: Sequence[str]) -> str:
+    fields = _without(definition, (each for each in used if each in definition.fields), _DESCRIBING)
+    content: dict[str, Any] = {"fields": fields, "features": list(definition.features.items())}
+    if values := {name: definition.profile[name] for name in used if name in definition.profile}:
+        content["profile"] = values
+    name = _hashed(definition, content)
     return _NAMED.get(name, name)
+
+
+def _remembering(definition: Definition) -> Remembering | None:
+    if not definition.profile:
+        return None
+    amount = definition.role("amount")
+    values = {name: resolved(parse(text), definition) for name, text in definition.profile.items()}
+    smallest = unit(definition.fields[amount]) if amount else 1.0
+    return Remembering(values, amount, smallest)
+
+
+def _profile_version(definition: Definition, remembering: Remembering | None) -> str:
+    if remembering is None:
+        return ""
+    amount = definition.role("amount")
+    values = {name: resolved(parse(text), definition) for name, text in definition.profile.items()}
+    smallest = unit(definition.fields[amount]) if amount else 1.0
+    return _hashed(definition, [LAYOUT, list(values.items()), amount, smallest])
 
 
 def _version(definition: Definition) -> str:

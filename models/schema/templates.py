@@ -48,7 +48,7 @@ def problems(template: str, definition: Definition) -> Iterator[str]:
             continue
         names = [name for name in match.groups() if name]
         for name in names:
-            field = definition.fields.get(name)
+            field = definition.known().get(name)
             if field is None:
                 yield f"{template!r:.80} names {name}, which is no field"
             elif field.role in ("label", "weight"):
@@ -62,6 +62,7 @@ def problems(template: str, definition: Definition) -> Iterator[str]:
 def compiled(template: str, definition: Definition) -> Callable[[Any], str]:
     """Return a function that fills a template, which has no `problems`, from a transaction."""
     names: dict[str, Any] = {"filled": _filled, "ratio": _ratio}
+    known = definition.known()
     parts: list[str] = []
     for literal, place, spec, _ in Formatter().parse(template):
         if literal:
@@ -72,7 +73,7 @@ def compiled(template: str, definition: Definition) -> Callable[[Any], str]:
         name, _, other = place.partition("/")
         if other:
             parts.append(f"{{ratio(t.{name}, t.{other}, {spec!r})}}")
-        elif definition.fields[name].optional:
+        elif known[name].optional:
             parts.append(f"{{filled(t.{name}, {spec!r})}}")
         else:
             parts.append(f"{{t.{name}:{spec}}}")

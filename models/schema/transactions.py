@@ -37,6 +37,13 @@ def transaction_type(definition: Definition) -> type[Transaction]:
     return cast("type[Transaction]", made)
 
 
+def facts_type(definition: Definition) -> Any:
+    """Return the struct of a transaction's fields and its values of profiles, by position."""
+    return msgspec.defstruct(
+        "Facts", [(name, Any) for name in definition.known()], module=__name__, gc=False
+    )
+
+
 def is_flat(definition: Definition) -> bool:
     """Whether a message is decoded straight into its transaction."""
     return not any(

@@ -123,6 +123,8 @@ class Bench:
         self.scorer = FixedScorer()
         self.waiters = DecisionWaiters()
         self.listener = MemoryListener()
+        self.told_of: list[tuple[int, str]] = []
+        """Partitions and ids of decisions that labels may wait for."""
         self.writers: list[Any] = []
         """The sink writers."""
         self.app = new_app(self.settings)
@@ -258,10 +260,16 @@ class Bench:
             pending=unused,
             listener=cast("Any", self.listener),
             log_queries=unused,
+            labels=cast("Any", SimpleNamespace(decided=self._told_of)),
+            known_labels=unused,
+            quality_labels=unused,
             topics=cast("Any", SimpleNamespace(ids=self.topic_ids, partitions=SURPLUS + 1)),
             readability=unused,
             assignment_settled=self._assignment_settled,
         )
+
+    def _told_of(self, partition: int, decisions: Sequence[Decision]) -> None:
+        self.told_of += ((partition, each.transaction_id) for each in decisions)
 
     async def _assignment_settled(self) -> None:
         await self._settled.wait()

@@ -59,6 +59,7 @@ async def test_a_decision_is_appended_counted_enqueued_and_notified(bench: Bench
     assert bench.listener.notifications == 1
     assert bench.dead_letters() == []
     assert bench.counted == [*decided.values()]
+    assert bench.told_of == [(0, A), (0, B)]
 
 
 async def test_all_partitions_of_a_batch_are_scored_at_once(bench: Bench) -> None:

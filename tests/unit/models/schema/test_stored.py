@@ -165,7 +165,15 @@ def test_the_columns_of_roles_are_filled_for_every_schema(name: str) -> None:
 def test_paysims_fields_are_in_columns_alone() -> None:
     row = row_of(PAYSIM, decision("a"))
     empty = [name for name, value in row.items() if value is None]
-    assert empty == ["transaction", "schema_version", "hits"]
+    assert empty == [
+        "transaction",
+        "schema_version",
+        "hits",
+        "profile",
+        "profile_version",
+        "profile_lag",
+        "explored",
+    ]
 
 
 @pytest.mark.parametrize(

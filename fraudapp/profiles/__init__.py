@@ -1,0 +1,1 @@
+"""Profiles on this worker: kept in RocksDB, folded from the log, and read by decisions."""

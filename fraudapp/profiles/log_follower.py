@@ -1,0 +1,144 @@
+"""Reads the decisions that other workers make, and those that this one could not follow itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from time import monotonic
+from typing import Final
+
+from aiokafka import ConsumerRecord, TopicPartition
+from aiokafka.errors import KafkaError
+
+from fraudapp.decisions.log_records import log_records
+from fraudapp.kafka.clients import new_consumer
+from fraudapp.kafka.offsets import ends, within_time
+from fraudapp.profiles.folding import Folded
+from fraudapp.profiles.repeated import REMEMBERED
+from fraudapp.settings import Settings
+
+MAX_POLL_RECORDS: Final = 1_000
+"""Records that are taken in without a pause: some milliseconds."""
+
+
+class LogCut(KafkaError):  # type: ignore[misc]
+    """The log ends before what was read of it: a broker has lost the end of it."""
+
+
+class LogFollower:
+    """Folds the partitions of the log that nobody settles here.
+
+    A partition of this worker is read until it is where the pipeline is, and paused then: what is
+    decided here is settled by the pipeline.
+    """
+
+    def __init__(self, settings: Settings, decided: Callable[[int], int | None]) -> None:
+        """`decided` returns the next offset of the index of a partition of this worker, if any."""
+        self._settings = settings
+        self._decided = decided
+        self._partitions = {
+            each: TopicPartition(settings.decisions_topic, each)
+            for each in range(settings.topic_partitions)
+        }
+        self._own: Collection[int] = ()
+        self._next: dict[int, int] = {}  # offset before which no record can come
+        self._caught_up: dict[int, float] = {}
+        self._behind: dict[int, float] = {}
+        self._ends: dict[int, int] = {}  # when it began
+        self.consumer = new_consumer(
+            settings,
+            fetch_max_wait_ms=int(settings.broker_fetch_wait * 1_000),
+            max_poll_records=MAX_POLL_RECORDS,
+        )
+
+    async def begin(self, folded: Folded) -> bool:
+        """Go to where the profiles are; returns False if the log ends before: it is another one.
+
+        Raises `KafkaError`.
+        """
+        self.consumer.assign([*self._partitions.values()])
+        found = await ends(self.consumer, self._partitions.values())
+        self._ends = {tp.partition: end.high_water for tp, end in found.items()}
+        for partition, tp in self._partitions.items():
+            if found[tp].high_water < folded.decisions.get(partition, 0):
+                return False
+        for partition in self._partitions:
+            self.follow(partition, folded)
+        return True
+
+    def follow(self, partition: int, folded: Folded) -> None:
+        """Read a partition from where its profiles are, and its ids from before."""
+        tp, at = self._partitions[partition], folded.decisions.get(partition, 0)
+        if tp not in self.consumer.assignment():
+            return  # it has not begun, and will read all of them
+        self._next[partition] = max(0, at - REMEMBERED)
+        self.consumer.seek(tp, self._next[partition])
+        self._behind.setdefault(partition, monotonic())
+        self.consumer.resume(tp)
+
+    def own(self, partitions: Collection[int], folded: Folded) -> None:
+        """Note which partitions are this worker's now, and read those that are no longer."""
+        lost = {*self._own} - {*partitions}
+        self._own = partitions
+        for partition in lost:
+            self.follow(partition, folded)
+
+    def take(self, folded: Folded, partition: int, raw: Sequence[ConsumerRecord]) -> None:
+        """Fold records that were read of a partition; raises `LogCut`, or what folding raises."""
+        at, position = folded.decisions.get(partition, 0), raw[-1].offset + 1
+        if raw[0].offset < self._next.get(partition, 0):
+            # aiokafka begins anew, in silence, when the offset of the next record is past the end.
+            raise LogCut(f"partition {partition} of {self._settings.decisions_topic} was cut")
+        self._next[partition] = position
+        known = [each.key or b"" for each in raw if each.offset < at]
+        if known:
+            folded.repeated(partition).add(known)
+        if position <= at:
+            return
+        new = [each for each in raw if each.offset >= at]
+        schema = self._settings.transaction_schema
+        records = log_records(new, self._settings.topic_partitions, schema)
+        folded.apply(partition, [each.decision for each in records], position)
+
+    async def rest(self, folded: Folded) -> None:
+        """Note which partitions are read to their end, and leave those of this worker."""
+        now = monotonic()
+        for partition, tp in self._partitions.items():
+            if tp in self.consumer.paused():
+                continue
+            at, end = folded.decisions.get(partition, 0), self.consumer.highwater(tp)
+            if end is not None and end > at:
+                # Markers of transactions hold no record.
+                position = await within_time(self.consumer.position(tp))
+                folded.decisions[partition] = at = max(at, position) if position > at else at
+            if end is None or at < end:
+                self._behind.setdefault(partition, now)
+                continue
+            self._behind.pop(partition, None)
+            self._caught_up[partition] = now
+            decided = self._decided(partition) if partition in self._own else None
+            if decided is not None and at >= decided:
+                self.consumer.pause(tp)
+
+    def is_followed(self, partition: int) -> bool:
+        """Whether a partition is read now."""
+        tp = self._partitions[partition]
+        return tp in self.consumer.assignment() and tp not in self.consumer.paused()
+
+    def left(self, folded: Folded) -> int:
+        """Return how many records are to be read, about."""
+        found = 0
+        for partition, tp in self._partitions.items():
+            end = self._ends.get(partition, 0)
+            if tp in self.consumer.assignment():
+                end = max(end, self.consumer.highwater(tp) or 0)
+            found += max(0, end - folded.decisions.get(partition, 0))
+        return found
+
+    @property
+    def has_caught_up(self) -> bool:
+        """Whether each partition was read to its end once."""
+        return self._caught_up.keys() == self._partitions.keys()
+
+    def lag(self) -> float:
+        """Return for how many seconds the partition that is furthest behind has been behind."""
+        return max((monotonic() - since for since in self._behind.values()), default=0.0)
