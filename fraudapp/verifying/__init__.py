@@ -1,0 +1,1 @@
+"""Verifies profiles: computes them again from the log, and compares them with the decisions."""
