@@ -16,7 +16,9 @@ from fraudapp.settings import Settings
 from models.artifact import Kind, ModelFileError, OtherFeatures
 from models.errors import TrainingDataError
 from models.files.lines import digest
+from models.profiles.replaying import LABEL_DELAY
 from models.scorer import Scorer
+from models.training.days import Days
 
 log = logging.getLogger(__name__)
 
@@ -26,6 +28,8 @@ class _Options(Struct):
 
     seed: Annotated[int, Meta(ge=0, lt=1 << 32)] = 7
     weight_legit: Annotated[float, Meta(gt=0)] = 1.0
+    label_delay: Annotated[int, Meta(ge=1)] = LABEL_DELAY
+    days: Days | None = None
 
 
 def ready_scorer(settings: Settings, progress: Callable[[str], None]) -> Scorer:

@@ -47,7 +47,7 @@ def sample(settings: Settings) -> Path | None:
 
 
 @contextmanager
-def misfit_explained(file: Path, settings: Settings) -> Iterator[None]:
+def misfit_explained(file: Path | tuple[Path, ...], settings: Settings) -> Iterator[None]:
     """Say of a sample that cannot be trained on what it is, and how to name another file.
 
     A schema of one's own may have the name of a preset, and other fields.

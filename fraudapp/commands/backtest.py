@@ -14,12 +14,12 @@ from aiokafka.errors import KafkaError
 
 from fraudapp.backtests import history
 from fraudapp.backtests.candidate import Candidate, is_of_chain, of_chain
-from fraudapp.backtests.period import Period, moment
 from fraudapp.backtests.replay import Chosen
 from fraudapp.backtests.run import Source, run
 from fraudapp.cli.backtest_of_file import over_file
 from fraudapp.cli.conditions import Condition
 from fraudapp.cli.exit_codes import SinkFailed
+from fraudapp.cli.periods import period_of
 from fraudapp.cli.policy_files import InvalidPolicy, read_lists, read_policy
 from fraudapp.reports.backtest import as_text
 from fraudapp.settings import Settings, load
@@ -77,7 +77,8 @@ def command(
     """
     settings = load()
     demanded = [Condition.of(each) for each in conditions]
-    chosen = Chosen(_period(since, until), made_by, limit)
+    now = datetime.now(timezone.utc)
+    chosen = Chosen(period_of(since, until, now), made_by, limit)
     if file and (chosen != Chosen() or source):
         raise click.UsageError("--since, --until, --made-by, --limit and --from go without FILE")
     if version and not file:
@@ -142,16 +143,3 @@ def _answered(settings: Settings, question: Coroutine[Any, Any, T]) -> T:
         raise click.ClickException(
             f"the broker at FRAUD_BROKER_URL={settings.broker_url} fails: {exc!r}"
         ) from exc
-
-
-def _period(since: str | None, until: str | None) -> Period:
-    now, bounds = datetime.now(timezone.utc), {}
-    for option, text in (("since", since), ("until", until)):
-        if text is not None:
-            try:
-                bounds[option] = moment(text, now)
-            except ValueError as exc:
-                raise click.UsageError(f"--{option}: {exc}") from exc
-    if (period := Period(**bounds)).since >= period.until:
-        raise click.UsageError(f"--since {since} is not before --until {until}")
-    return period

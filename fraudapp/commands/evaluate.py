@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from msgspec import ValidationError, convert
 
 from data.generator import Row, generate
 from data.plan import Plan
-from fraudapp.cli.parameters import Finite
-from fraudapp.commands.train import print_warning
+from fraudapp.cli.parameters import Duration, Finite
+from fraudapp.commands.train import USUAL, print_warning
 from fraudapp.first_model import ready_scorer
 from fraudapp.model_registry import ModelRegistry
 from fraudapp.settings import Settings, load
+from fraudapp.training.files import together
 from models.artifact import ModelFileError
+from models.errors import TrainingDataError
+from models.profiles.replaying import LABEL_DELAY
 from models.schema.schema import PAYSIM
 from models.scorer import Scorer
+from models.training.days import MAX_DAYS, Days, Span
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,13 +33,28 @@ FRESH_PLAN = Plan(seed=Plan().seed + 1)
 
 
 @click.command("evaluate")
-@click.argument("file", required=False, type=click.Path(path_type=Path))
+@click.argument("paths", nargs=-1, metavar="[FILE]...", type=click.Path(path_type=Path))
 @click.option(
     "--weight-legit",
     type=Finite(min=0, min_open=True),
     default=1.0,
     show_default=True,
     help="How many transactions each legitimate row stands for, if FILE holds a sample of them.",
+)
+@click.option(
+    "--label-delay",
+    type=Duration(),
+    help="How long after a transaction its label is known; default: as in the model's training.",
+)
+@click.option(
+    "--test-from",
+    type=click.DateTime(["%Y-%m-%d"]),
+    help="First day to judge on (UTC); earlier rows only tell what accounts did before.",
+)
+@click.option(
+    "--test-days",
+    type=click.IntRange(1, MAX_DAYS),
+    help="Days to judge on: from --test-from on (7), or the last ones.",
 )
 @click.option("--model", "version", help="Version to judge; default: the active one.")
 @click.option(
@@ -52,8 +73,11 @@ FRESH_PLAN = Plan(seed=Plan().seed + 1)
 )
 @click.option("--plots/--no-plots", default=True, help="Draw PNG files; needs matplotlib.")
 def command(
-    file: Path | None,
+    paths: Sequence[Path],
     weight_legit: float,
+    label_delay: int | None,
+    test_from: datetime | None,
+    test_days: int | None,
     version: str | None,
     out: Path,
     alarm_cost: float,
@@ -61,23 +85,28 @@ def command(
 ) -> None:
     """Judge the model on FILE: labelled transactions, as CSV, JSON lines or Parquet.
 
-    Without FILE, freshly generated transactions are judged which no model was trained on.
+    Several files, or those of a folder, are one data set. Without FILE, freshly generated
+    transactions are judged which no model was trained on. A model that was trained on named days
+    of these files is judged on the days that it was not trained on, unless others are named.
     """
-    from models.errors import TrainingDataError
     from models.training.evaluation import evaluate
     from models.training.plots import PlotsUnavailable, save_plots
 
     settings = load()
     scorer = _scorer(settings, version)
+    training = _training(settings, scorer.version)
     try:
+        files = together(paths)
         report, rows, scores = evaluate(
-            file or _fresh(settings),
+            files or _fresh(settings),
             scorer,
             weight_legit=weight_legit,
             thresholds={"flag": settings.flag_at, "block": settings.block_at},
             alarm_cost=alarm_cost,
+            label_delay=label_delay or _label_delay(training),
+            span=_span(test_from, test_days) or _of_training(files, training),
             out=out,
-            training=_training(settings, scorer.version),
+            training=training,
         )
         click.echo(as_text(report))
         for sentence in report["warnings"]:
@@ -95,11 +124,42 @@ def command(
     click.echo(f"written to {out}")
 
 
+def _span(test_from: datetime | None, test_days: int | None) -> Callable[[Any], Span] | None:
+    if test_from is None and test_days is None:
+        return None
+    days = test_days or USUAL.test
+    if test_from is None:
+        return lambda step: Span.ending(step, days)
+    return lambda step: Span(test_from.date(), days)
+
+
+def _of_training(
+    files: Path | tuple[Path, ...] | None, training: Mapping[str, Any]
+) -> Callable[[Any], Span] | None:
+    """Return the days on which the training judged, if it named days of these files."""
+    from models.training.sources import sha256, streams
+
+    if files is None or "days" not in training or streams(files):
+        return None
+    try:
+        if sha256(files) != training.get("data_sha256"):
+            return None
+        return convert(training["days"], Days).test_span
+    except (OSError, ValidationError):
+        return None  # reading the files says what is wrong
+
+
+def _label_delay(training: Mapping[str, Any]) -> int:
+    delay = training.get("label_delay")
+    return delay if isinstance(delay, int) and delay > 0 else LABEL_DELAY
+
+
 def as_text(report: dict[str, Any]) -> str:
     """Return the evaluation as text for people."""
     flag, block = report["thresholds"]["flag"], report["thresholds"]["block"]
     return f"""\
 {report["model_version"]} on {report["data"]}
+{_chosen(report)}\
 {report["rows"]:,} rows, {report["frauds"]:,} frauds, fraud rate {report["fraud_rate"]:.3%}
 
 average precision        {report["average_precision"]:.4f}
@@ -119,6 +179,13 @@ money from {block:g} on:
   wrongly held           {report["money_wrongly_held"]:,.2f}
 cheapest threshold       {report["cheapest_threshold"]:.2f}, at {report["alarm_cost"]:,g} an alarm
 """
+
+
+def _chosen(report: dict[str, Any]) -> str:
+    if days := report.get("days"):
+        return f"days {days}\n"
+    first = report.get("warm_up_rows")
+    return f"after {first:,} rows that only tell what accounts did before\n" if first else ""
 
 
 def _baseline(report: dict[str, Any]) -> str:
@@ -141,8 +208,6 @@ def _fresh(settings: Settings) -> pd.DataFrame:
 
 
 def _scorer(settings: Settings, version: str | None) -> Scorer:
-    from models.errors import TrainingDataError
-
     try:
         if version is None:
             return ready_scorer(settings, click.echo)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -12,11 +11,13 @@ from numpy.typing import NDArray
 
 from models.errors import TrainingDataError
 from models.files.rows import UnreadableFile
+from models.profiles.replaying import LABEL_DELAY
 from models.schema.definition import Definition
 from models.schema.features import Features, Matrix
 from models.schema.schema import PAYSIM, Schema
 from models.training.columns import Column, Flags, Floats
-from models.training.reading import Read, Source, read
+from models.training.reading import Read, read
+from models.training.sources import Source, told
 
 Texts = NDArray[np.object_]
 
@@ -42,6 +43,11 @@ class Labelled(NamedTuple):
 
     For `models.training.guards`. Fields that the source does not have are left out."""
 
+    def kept(self, rows: Flags) -> Labelled:
+        """Select rows by a mask, together with what was read of them."""
+        fields = {name: column[rows] for name, column in self.fields.items()}
+        return self.at(rows)._replace(fields=fields)
+
     def at(self, rows: NDArray[np.bool_] | NDArray[np.int64]) -> Labelled:
         """Select rows by a mask, or reorder them by an index."""
         return Labelled(
@@ -60,14 +66,16 @@ def labelled(
     weight_legit: float = 1.0,
     schema: Schema = PAYSIM,
     features: Features | None = None,
+    label_delay: int = LABEL_DELAY,
 ) -> Labelled:
-    """Read a file (`models.files.rows`) or a frame with a schema's columns; returns rows by time.
+    """Read files (`models.files.rows`) or a frame with a schema's columns; returns rows by time.
 
     `weight_legit` is how many transactions each legitimate row stands for, where the source holds
     only a sample of them. Labels may be 0/1 or 0.0/1.0. `features` are those of a model, with what
-    it has learned; without, learned features are missing. Raises `TrainingDataError`.
+    it has learned; without, learned features are missing. `label_delay` is how many seconds after a
+    transaction its label is known, where a schema remembers frauds. Raises `TrainingDataError`.
     """
-    name = str(source) if isinstance(source, Path) else "the frame"
+    name = told(source, "the frame")
     if not 0.0 < weight_legit < np.inf:
         raise TrainingDataError(f"weight_legit={weight_legit} is not a number above 0")
     if schema.definition.role("label") is None:
@@ -77,7 +85,7 @@ def labelled(
             "true if it is written as yes and no, and default = false if messages may lack it"
         )
     try:
-        found = read(source, schema, features or schema.features)
+        found = read(source, schema, features or schema.features, label_delay)
     except UnreadableFile as error:
         raise TrainingDataError(str(error)) from error
     except ValueError as error:

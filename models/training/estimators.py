@@ -31,7 +31,7 @@ def has_missing(definition: Definition) -> bool:
         if kind in _LEARNED:
             return True
         if kind not in _NEVER_MISSING and any(
-            definition.fields[each].optional for each in operands
+            definition.known()[each].optional for each in operands
         ):
             return True
     return False

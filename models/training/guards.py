@@ -45,6 +45,7 @@ def of_training(data: Labelled, schema: Schema) -> list[str]:
     definition = schema.definition
     return [
         *inverted(data),
+        *sampled(data, schema),
         *other_units(data, definition),
         *repeated_rows(data, schema),
         *constant_fields(data, schema),
@@ -62,6 +63,7 @@ def of_evaluation(
     """
     return [
         *inverted(data),
+        *sampled(data, schema),
         *other_units(data, schema.definition),
         *repeated_rows(data, schema),
         *trained_on(data, schema, training, sha256),
@@ -76,6 +78,17 @@ def inverted(data: Labelled) -> Iterator[str]:
             f"{share:.1%} of the transactions are labelled as fraud, as if labels were inverted; "
             "1 (or true) must stand for fraud, and where the data are a sample, --weight-legit "
             "must say how many transactions each other row stands for"
+        )
+
+
+def sampled(data: Labelled, schema: Schema) -> Iterator[str]:
+    """Tell if profiles are made of a sample of the transactions."""
+    weight = data.weight[~data.fraud]
+    if schema.remembering and len(weight) and float(np.median(weight)) > 1.0:
+        yield (
+            "legitimate rows stand for several transactions each, and profiles are made of the "
+            "rows that are there: accounts did less than they will in service, and more of it was "
+            "fraud; use all transactions of a period"
         )
 
 
@@ -189,7 +202,7 @@ def trained_on(
 ) -> Iterator[str]:
     """Tell if the model was trained on these rows, or on some of them."""
     advice = "so that the metrics say how well it remembers them; judge it on transactions of later"
-    if sha256 is not None and sha256 == training.get("data_sha256"):
+    if sha256 == training.get("data_sha256", "") and "days" not in training:
         yield f"the model was trained on this very file, {advice}"
         return
     share = share_seen(digests(data, schema), training.get("row_sketch"))

@@ -108,15 +108,23 @@ def _by_frauds(data: Labelled) -> Periods:
         )
     end = int(ends.step[last])
     before = data.step <= end
-    gap = usual_gap(data)
-    folds = []
-    for start, stop in _folds(ends.until(last)):
-        tune = (data.step > start) & (data.step <= stop)
-        outside = before & ~tune
+    folds = cross_fit(data, before, ends.until(last))
+    near = (data.step <= end - each for each in _gaps(usual_gap(data)))
+    return Periods(_first_that_keeps(data, before, near), folds, ~before)
+
+
+def cross_fit(data: Labelled, rows: Flags, ends: Ends) -> list[Fold]:
+    """Return folds of some rows, of which each is tuned on what the others have trained.
+
+    `ends` are those of the rows, of which one is possible at least.
+    """
+    folds, gap = [], usual_gap(data)
+    for start, stop in _folds(ends):
+        tune = rows & (data.step > start) & (data.step <= stop)
+        outside = rows & ~tune
         near = ((data.step <= start - each) | (data.step > stop + each) for each in _gaps(gap))
         folds.append(Fold(_first_that_keeps(data, outside, near), tune))
-    near = (data.step <= end - each for each in _gaps(gap))
-    return Periods(_first_that_keeps(data, before, near), folds, ~before)
+    return folds
 
 
 def _folds(ends: Ends) -> Iterator[tuple[int, int]]:

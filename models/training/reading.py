@@ -22,13 +22,16 @@ from models.files.columns import lacking
 from models.files.fields import FileFields
 from models.files.rows import BadRow, Row, UnreadableFile, rows
 from models.files.typed import Unreadable
+from models.profiles.replaying import LABEL_DELAY
 from models.records import FieldError, Transaction
 from models.schema.definition import ID, Definition, Feature, Field
 from models.schema.features import Features, Matrix
 from models.schema.schema import Schema
+from models.training import remembered
 from models.training.columns import Column, column
+from models.training.matrices import making
+from models.training.sources import Source, files
 
-Source = Path | pd.DataFrame
 CHUNK: Final = 8_192
 """Transactions that are in memory at a time; what training needs of them is kept."""
 _KNOWN: Final = ("time", "label", "weight")
@@ -53,6 +56,7 @@ def needed(schema: Schema) -> list[str]:
     """Return the fields that training reads, in the order of the schema; a file may have more."""
     used = {*schema.features.fields}
     used |= {schema.definition.role(role) or "" for role in ("time", "amount", "weight", "label")}
+    used |= {*remembered.fields(schema)}
     return [name for name in schema.definition.fields if name in used]
 
 
@@ -63,42 +67,41 @@ def identifying(schema: Schema) -> list[str]:
     return [name for name in roles if name is not None and name not in known]
 
 
-def read(source: Source, schema: Schema, features: Features) -> Read:
+def read(
+    source: Source, schema: Schema, features: Features, label_delay: int = LABEL_DELAY
+) -> Read:
     """Return the transactions of a source with their features.
 
-    Raises `UnreadableFile`, or `ValueError` for a frame, with the first row that is no transaction.
+    If the schema remembers accounts, rows see what was before them, of whatever file of the source,
+    and labels from `label_delay` seconds after their transactions on. Raises `UnreadableFile`, or
+    `ValueError` for a frame, with the first row that is no transaction.
     """
     own = _of_training(schema)
     label = schema.definition.role("label") or ""
     demanded = transactions.needed(own.definition)
-    given = (
-        _of_frame(source, demanded, own)
-        if isinstance(source, pd.DataFrame)
-        else rows(source, demanded, own)
-    )
     convert = {name: column(own.definition.fields[name]) for name in needed(schema)}
     get = attrgetter(*convert, ID)  # two names at least: a tuple
-    matrices: list[Matrix] = []
+    matrix = making(schema, features, CHUNK)
     columns: dict[str, list[Column]] = {name: [] for name in convert}
     hashes: dict[str, list[Column]] = {name: [] for name in identifying(schema)}
     labelled = False
-    parsed = _parsed(given, own, source)
+    parsed = _all_parsed(source, own, demanded)
     while chunk := list(islice(parsed, CHUNK)):
         made = [transaction for transaction, _ in chunk]
-        matrices.append(features.matrix(made))
         for name, values in zip(convert, zip(*map(get, made), strict=True), strict=False):
             columns[name].append(convert[name](values))
+        matrix.add(made, columns[label][-1] == 1.0)
         for name, parts in hashes.items():
             parts.append(_hashes(name, chunk))
         labelled = labelled or any(label in fields for _, fields in chunk)
-    if not matrices:
+    if not columns[label]:
         raise ValueError("it holds no transactions")
     if not labelled:
         raise ValueError(lacking([label], [*dict.fromkeys([*demanded, label])]))
-    matrix = np.concatenate([each.T for each in matrices], axis=1).T
     whole = {name: np.concatenate(parts) for name, parts in columns.items()}
     told = {name: np.concatenate(parts) for name, parts in hashes.items()}
-    return Read(matrix, whole, {name: each for name, each in told.items() if each.any()})
+    known = {name: each for name, each in told.items() if each.any()}
+    return Read(matrix.made(label_delay), whole, known)
 
 
 def _hashes(name: str, chunk: Sequence[tuple[Transaction, Mapping[str, Any]]]) -> Column:
@@ -123,8 +126,17 @@ def _of_training(schema: Schema) -> Schema:
     return Schema(Definition(name=schema.name, fields=fields, features=features))
 
 
+def _all_parsed(
+    source: Source, schema: Schema, demanded: Sequence[str]
+) -> Iterator[tuple[Transaction, Mapping[str, Any]]]:
+    if isinstance(source, pd.DataFrame):
+        yield from _parsed(_of_frame(source, demanded, schema), schema, source)
+    for path in files(source):
+        yield from _parsed(rows(path, demanded, schema), schema, path)
+
+
 def _parsed(
-    given: Iterator[Row | BadRow], schema: Schema, source: Source
+    given: Iterator[Row | BadRow], schema: Schema, source: Path | pd.DataFrame
 ) -> Iterator[tuple[Transaction, Mapping[str, Any]]]:
     """Yield transactions with the fields that were given; raises for the first row that is none."""
     bad: list[BadRow] = []

@@ -9,31 +9,36 @@ parts, the calibration is cross-fitted; see `models.training.periods`.
 
 from __future__ import annotations
 
-import hashlib
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib.metadata import version as installed
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from msgspec import to_builtins
+from msgspec.structs import replace
 from sklearn.pipeline import Pipeline
 
 from models.artifact import Kind, Model
 from models.drift import EDGES, histogram
 from models.errors import TrainingDataError
-from models.files.lines import STDIN, digest, shown
+from models.files.lines import shown
+from models.profiles.replaying import LABEL_DELAY
 from models.schema.schema import PAYSIM, Schema
 from models.training.calibration import Calibration, calibrate
+from models.training.chosen_periods import periods_of
+from models.training.columns import Flags
 from models.training.dataset import Labelled, labelled
+from models.training.days import Days
 from models.training.fitting import Fitted, fitted
 from models.training.guards import of_training
 from models.training.metrics import metrics
 from models.training.periods import Periods, periods, usual_gap
-from models.training.reading import Source
+from models.training.remembered import warmed_up
 from models.training.row_sketch import digests, sketch
+from models.training.sources import Source, name, sha256, streams, told
 
-__all__ = ["TrainedModel", "TrainingDataError", "train"]
+__all__ = ["TrainedModel", "TrainingDataError", "train", "train_on"]
 
 
 class TrainedModel(NamedTuple):
@@ -55,68 +60,129 @@ def train(
     seed: int = 7,
     seeds: int = 1,
     weight_legit: float = 1.0,
+    label_delay: int = LABEL_DELAY,
+    days: Days | None = None,
     schema: Schema = PAYSIM,
     progress: Callable[[str], None] = lambda line: None,
     warn: Callable[[str], None] = lambda sentence: None,
 ) -> TrainedModel:
-    """Train, calibrate and evaluate a model.
+    """Train, calibrate and evaluate a model on files or a frame.
 
     The same data, options and seed give the same model, whatever the processor.
 
     With `seeds` above 1, models with the following seeds are evaluated as well, and the card has
-    the spread of their metrics. `weight_legit` is as for `labelled`. `progress` is called with a
-    line at each stage, and `warn` with a sentence for each likely mistake in the data
-    (`models.training.guards`); the card has those, too. Raises `TrainingDataError`.
+    the spread of their metrics. `weight_legit` and `label_delay` are as for `labelled`. With
+    `days`, the model is trained on those, and judged on those, and stays as it was judged.
+    `progress` is called with a line at each stage, and `warn` with a sentence for each likely
+    mistake in the data (`models.training.guards`); the card has those, too. Raises
+    `TrainingDataError`.
     """
-    progress(f"Reading {source if isinstance(source, Path) else 'the data'}")
-    if isinstance(source, Path) and _ends(source):
+    progress(f"Reading {told(source)}")
+    for path in streams(source):
         raise TrainingDataError(
-            f"{shown(source)} can be read only once, and training reads it twice: for what is in "
+            f"{shown(path)} can be read only once, and training reads it twice: for what is in "
             "it, and for the card to tell by its SHA-256 what that was; save it as a file"
         )
-    data = labelled(source, weight_legit, schema)
-    parts = periods(data)
-    origin = _origin(source, data)
+    data = labelled(source, weight_legit, schema, label_delay=label_delay)
+    origin: dict[str, Any] = {"data": name(source), "data_sha256": sha256(source)}
+    options: dict[str, Any] = {"weight_legit": weight_legit}
+    if schema.remembering:
+        options["label_delay"] = label_delay
+    return train_on(
+        data,
+        kind,
+        origin=origin | options,
+        seed=seed,
+        seeds=seeds,
+        days=days,
+        schema=schema,
+        progress=progress,
+        warn=warn,
+    )
+
+
+def train_on(
+    data: Labelled,
+    kind: Kind,
+    *,
+    origin: Mapping[str, Any],
+    seed: int,
+    seeds: int = 1,
+    days: Days | None = None,
+    schema: Schema,
+    is_warm: bool = False,
+    progress: Callable[[str], None] = lambda line: None,
+    warn: Callable[[str], None] = lambda sentence: None,
+) -> TrainedModel:
+    """Train like `train` on rows that are read already; `origin` says on the card what they are.
+
+    `is_warm` says that the profiles of all rows had a past of their own.
+    """
     warnings = of_training(data, schema)
     for sentence in warnings:
         warn(sentence)
-    origin |= {"warnings": warnings, "row_sketch": sketch(digests(data, schema))}
-    data = data._replace(fields={})  # they are large
+    if days is None:
+        rows, chosen = _warm(data, schema, is_warm)
+        recognised = sketch(digests(data, schema)[rows])
+        data = data.at(rows)  # without what was read of them, which is large
+        parts = periods(data)
+    else:
+        days = replace(days, test_from=days.test_span(data.step).first)
+        parts, chosen = periods_of(data, days), {"days": to_builtins(days)}
+        recognised = sketch(digests(data, schema)[parts.learn])
+        data = data._replace(fields={})
     test = data.at(parts.test)
-    judged = []
+    judged, models = [], []
     for current in range(seed, seed + seeds):
         learned = int(parts.learn.sum())
         progress(f"Training {kind} on {learned:,} of {len(data.fraud):,} transactions")
         early = fitted(kind, current, data.at(parts.learn), schema)
+        models.append(early)
         if len(parts.folds) > 1:
             progress(f"Training {len(parts.folds)} more to calibrate it, since frauds are few")
         found = _calibration(kind, current, data, parts, early, schema)
         judged.append((found, metrics(test, found.scores(early.log_odds(test)))))
-        progress(f"Average precision on later ones: {judged[-1][1]['average_precision']:.3f}")
+        later = "later ones" if days is None else str(days.test_span(data.step))
+        progress(f"Average precision on {later}: {judged[-1][1]['average_precision']:.3f}")
     calibration, measured = judged[0]
     if seeds > 1:
         measured["across_seeds"] = _spread([each for _, each in judged])
-    progress(f"Training on all {len(data.fraud):,} transactions")
-    final = fitted(kind, seed, data, schema)
+    if days is None:
+        progress(f"Training on all {len(data.fraud):,} transactions")
+        final, known = fitted(kind, seed, data, schema), data
+    else:
+        final, known = models[0], data.at(parts.learn)
     training = {
         **origin,
-        "weight_legit": weight_legit,
+        **_about(known),
+        "warnings": warnings,
+        "row_sketch": recognised,
+        **chosen,
         "gap_steps": usual_gap(data),
         "seed": seed,
         "calibration": calibration._asdict(),
         "calibration_folds": len(parts.folds),
         "calibration_frauds": sum(int(data.fraud[each.tune].sum()) for each in parts.folds),
         "score_edges": list(EDGES),
-        "score_histogram": histogram(calibration.scores(final.log_odds(data)), data.weight),
+        "score_histogram": histogram(calibration.scores(final.log_odds(known)), known.weight),
         "parameters": _parameters(final.pipeline),
         "libraries": {
             "python": platform.python_version(),
-            **{name: installed(name) for name in ("numpy", "pandas", "scikit-learn")},
+            **{each: installed(each) for each in ("numpy", "pandas", "scikit-learn")},
         },
     }
     names = list(schema.features.names)
     model = Model(kind, schema.contract, names, final.exported(calibration), final.learned)
     return TrainedModel(model, training, measured, final.pipeline, calibration)
+
+
+def _warm(data: Labelled, schema: Schema, is_warm: bool) -> tuple[Flags, dict[str, Any]]:
+    """Return whether rows have a past, and what a card says of those that have none."""
+    if schema.remembering is None or is_warm:
+        return np.ones(len(data.step), np.bool_), {}
+    first = warmed_up(schema, data.step)
+    warm: Flags = data.step >= first
+    return warm, {"warm_up": {"rows": int((~warm).sum()), "before_step": first}}
 
 
 def _calibration(
@@ -146,20 +212,11 @@ def _spread(measured: list[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
-def _ends(source: Path) -> bool:
-    """Whether the source is a stream, which can be read only once."""
-    return source == STDIN or (source.exists() and not source.is_file() and not source.is_dir())
-
-
-def _origin(source: Source, data: Labelled) -> dict[str, Any]:
+def _about(data: Labelled) -> dict[str, Any]:
     return {
-        "data": source.name if isinstance(source, Path) else "a frame",
-        "data_sha256": digest(source)
-        if isinstance(source, Path)
-        else hashlib.sha256(source.to_csv().encode()).hexdigest(),
         "rows": len(data.fraud),
         "frauds": int(data.fraud.sum()),
-        "fraud_rate": float(data.fraud.sum() / data.weight.sum()),
+        "fraud_rate": float(data.weight[data.fraud].sum() / data.weight.sum()),
         "steps": [int(data.step[0]), int(data.step[-1])],
     }
 

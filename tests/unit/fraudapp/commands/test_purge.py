@@ -87,7 +87,7 @@ def test_earlier_days_are_marked_and_deleted_everywhere(bench: Bench) -> None:
     assert [sink.days for sink in bench.each] == [[DAYS[2]]] * 3
     assert lines(done, "deleted") == [
         "redis: 2 decisions from before 2020-01-03 (UTC) deleted",
-        "postgres: 2 decisions from before 2020-01-03 (UTC) deleted",
+        "postgres: 2 decisions and labels from before 2020-01-03 (UTC) deleted",
         "archive: 2 files from before 2020-01-03 (UTC) deleted",
     ]
     assert "Not purged: the topic " in done.output

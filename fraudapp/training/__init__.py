@@ -1,0 +1,1 @@
+"""Training as commands do it: on files that are named, and on the decision log."""
