@@ -3,8 +3,9 @@
     make torture MINUTES=30 SEED=1
 
 The last line is
-`torture: lost=0 doubled=0 miscounted=0 misdecided=0 events=N kills=K faults=F`; the exit code is 0
-only if all held. With the same seed the same is done at the same times; what is hit differs.
+`torture: lost=0 doubled=0 miscounted=0 misdecided=0 mislabelled=0 misremembered=0 events=N kills=K
+faults=F`; the exit code is 0 only if all held. With the same seed the same is done at the same
+times; what is hit differs.
 """
 
 from __future__ import annotations

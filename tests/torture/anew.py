@@ -11,6 +11,7 @@ from tests.torture.cluster import Cluster
 from tests.torture.comparing import Found
 from tests.torture.reading import read
 from tests.torture.settling import settled
+from tests.torture.worker_faults import STATE
 from tests.torture.written import Written
 
 log = logging.getLogger(__name__)
@@ -27,7 +28,7 @@ async def begun_anew(cluster: Cluster, written: Written, found: Found) -> bool:
         for worker in cluster.workers:
             await asyncio.to_thread(worker.kill)
             worker.code = None
-            for name in ("faust", "ledger"):
+            for name in STATE:
                 shutil.rmtree(worker.data_dir / name, ignore_errors=True)
         cluster.workers[one].launch()
         cluster.expected_down[one] -= 1

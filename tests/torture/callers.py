@@ -15,6 +15,8 @@ from tests.torture.load import TICK_SECONDS, Load
 from tests.torture.written import Written
 
 UNANSWERED: Final = (aiohttp.ClientError, asyncio.TimeoutError, OSError)
+ToldLabel = tuple[str, str, int, str]
+"""Id of a transaction, source and value of the label that counts, and who told it."""
 MAX_POST_TRANSACTIONS: Final = 20
 """Transactions in a POST."""
 
@@ -37,6 +39,8 @@ class Callers:
         self._random = random_
         self.told: dict[str, dict[str, Any]] = {}
         """The first decision that any caller was given, by id."""
+        self.labels: set[ToldLabel] = set()
+        """The labels on decisions that callers were given."""
         self.wrong: list[str] = []
         """Answers that no caller should have got."""
         self.answers = 0
@@ -118,5 +122,7 @@ class Callers:
 
     def _compare(self, id_: str, decision: dict[str, Any]) -> None:
         self.answers += 1
+        if label := decision.pop("label", None):
+            self.labels.add((id_, label["source"], label["label"], label["by"]))
         if self.told.setdefault(id_, decision) != decision and id_ not in self._written.cut:
             self.wrong.append(f"callers got two different decisions on {id_}")

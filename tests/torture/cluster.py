@@ -29,10 +29,14 @@ from tests.servers.redis import SystemRedis
 from tests.servers.s3proxy import S3Proxy
 from tests.support.small_disk import SmallDisk
 from tests.support.worker import Worker
+from tests.torture.values import schema
 
 log = logging.getLogger(__name__)
 
 BUCKET: Final = "torture"
+LABELS: Final = "labels"
+"""The topic of labels."""
+LABELLED: Final = "torture-labelled"
 # What would lose records does so at once: small segments, a cleaner that never rests, transactions
 # that nobody ends aborted at once. Any clock's timestamps are taken.
 KAFKA: Final = {
@@ -51,6 +55,12 @@ POLICIES: Final[tuple[dict[str, str], ...]] = (
     {"FRAUD_FLAG_AT": "0", "FRAUD_BLOCK_AT": "0"},
 )
 """Workers differ, so that it shows whose decision was kept."""
+LABEL_WAIT: Final = 20.0
+"""Seconds that a label waits for its decision, beside the minute that workers add."""
+LABEL_DELAY: Final = 4.0
+"""Seconds, twice at most, until a label is in profiles."""
+PROFILE_LAG: Final = 5.0
+"""Seconds that profiles may be behind."""
 DISK_MEGABYTES: Final = 4_096
 """Megabytes of a worker's disk."""
 SUPERVISION_SECONDS: Final = 0.2
@@ -67,6 +77,8 @@ class Cluster:
         self.folder = folder
         self.before = before
         self._nodes = None if brokers == 1 else KafkaCluster(folder / "kafka", KAFKA)
+        self.remembers = before is None or (before / "models" / "profiles").exists()
+        """Whether its workers know of labels and profiles; a version before may not."""
         self.brokers: dict[str, Kafka] = (
             {f"kafka-{number}": node for number, node in self._nodes.nodes.items()}
             if self._nodes
@@ -127,6 +139,15 @@ class Cluster:
             "FRAUD_POSTGRES_DAYS": "30",
             "FRAUD_ARCHIVE_DAYS": "30",
         }
+        if self.remembers:
+            (self.folder / "paysim.toml").write_text(schema())
+            self.environment |= {
+                "FRAUD_SCHEMA": str(self.folder / "paysim.toml"),
+                "FRAUD_LABELS_TOPIC": LABELS,
+                "FRAUD_LABEL_WAIT": str(LABEL_WAIT),
+                "FRAUD_PROFILE_LABEL_DELAY": str(LABEL_DELAY),
+                "FRAUD_PROFILE_LAG": str(PROFILE_LAG),
+            }
         model = self.folder / "trained"
         if self.before and not model.exists():
             # Each version has its own, as after an upgrade. Python looks into the folder first.

@@ -27,6 +27,8 @@ class Found:
         self.doubled: list[str] = []
         self.miscounted: list[str] = []
         self.misdecided: list[str] = []
+        self.mislabelled: list[str] = []
+        self.misremembered: list[str] = []
 
 
 def first_lines(log: Iterable[Record]) -> dict[str, str]:
@@ -103,11 +105,13 @@ def compare_answers(
     told: Mapping[str, Mapping[str, Any]], first: Lines, written: Written, found: Found
 ) -> None:
     """Each caller got the decision that counts."""
-    found.doubled += [
-        f"a caller got another decision on {id_} than the log has"
-        for id_, decision in told.items()
-        if id_ not in written.cut and first.get(id_) != line(decision)
-    ]
+    for id_, decision in told.items():
+        text = line(decision)
+        if id_ not in written.cut and first.get(id_) != text:
+            found.doubled.append(
+                f"a caller got another decision on {id_} than the log has: "
+                f"{differing(text, first.get(id_, '{}'))}"
+            )
 
 
 def compare_dead_letters(

@@ -8,6 +8,7 @@ from collections import deque
 from typing import Final
 
 from tests.support.messages import encoded, transaction
+from tests.torture.accounts import payment
 from tests.torture.hostile import mutated
 from tests.torture.senders import Message, Senders
 from tests.torture.written import Written
@@ -51,7 +52,7 @@ class Load:
         if again:
             self.recent.append((id_, 0))
         self._written.attempted.add(id_)
-        return id_, encoded(transaction(id_))
+        return id_, encoded(payment(id_))
 
     def _message(self) -> Message:
         kind = self._random.random()
@@ -64,7 +65,7 @@ class Load:
             return self._hostile()
         else:
             id_, seed = self.new()[0], 0
-        value = encoded(transaction(id_, seed=seed))
+        value = encoded(payment(id_, seed))
         if kind > 0.99:
             return self._forged(id_, value)
         if kind > 0.96:

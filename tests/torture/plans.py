@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta, timezone
 from typing import Any, Final
 
@@ -13,33 +13,43 @@ CONDITIONS: Final = {
     "watched": "type in @watched and amount > {x}",
     "sure": "score > {x} / 1_000_000 and type == 'TRANSFER'",
     "drained": "newbalanceOrig == 0 and oldbalanceOrg > {x}",
+    "busy": "sent_5m > {x} / 100_000",
+    "spending": "spent_24h + amount > 100 * {x}",
+    "risky": "risk > {x} / 2_000_000",
+    "fresh": "missing(rested) and amount > {x}",
     "impossible": "amount / newbalanceDest > {x}",  # it is always 0: no rule can divide by it
     "unknown": "nobody_knows > {x}",
 }
 """The last fits no schema, so a policy with it is never in force."""
+OF_PROFILES: Final = ("busy", "spending", "risky", "fresh")
+"""Those that look at values of profiles."""
 MODES: Final = ("active", "active", "active", "test", "off")
+_SELDOM: Final = {"impossible": 4, "unknown": 1}
 ACTIONS: Final = ("block", "flag", "approve")
 
 Plan = Mapping[str, Any]
 
 
-def new_plan(random_: random.Random, now: datetime) -> dict[str, Any]:
-    """A policy by chance, as plain values."""
+def new_plan(random_: random.Random, now: datetime, *, remembers: bool = True) -> dict[str, Any]:
+    """A policy by chance, as plain values; by what accounts did before if a worker `remembers`."""
+    kinds = [each for each in CONDITIONS if remembers or each not in OF_PROFILES]
     flag_at = round(random_.uniform(0.2, 0.7), 3)
     return {
         "flag_at": flag_at,
         "block_at": round(random_.uniform(flag_at, 0.95), 3),
-        "rules": [_rule(number, random_, now) for number in range(random_.randint(0, 8))],
+        "rules": [_rule(number, kinds, random_, now) for number in range(random_.randint(0, 8))],
         "blocked": random_.random() < 0.6,
         "trusted": _end(random_, now) if random_.random() < 0.5 else None,
         "up_to": random_.randint(1, 500_000),
+        "explore": round(random_.uniform(0, 0.1), 4) if random_.random() < 0.4 else 0,
         "odd": random_.random(),  # so that no two are alike
     }
 
 
-def _rule(number: int, random_: random.Random, now: datetime) -> dict[str, Any]:
-    kinds = list(CONDITIONS)
-    kind = random_.choices(kinds, weights=[10, 10, 10, 10, 4, 1])[0]
+def _rule(
+    number: int, kinds: Sequence[str], random_: random.Random, now: datetime
+) -> dict[str, Any]:
+    kind = random_.choices(kinds, weights=[_SELDOM.get(each, 10) for each in kinds])[0]
     then = random_.choice(ACTIONS)
     ends = then == "approve" or random_.random() < 0.3
     return {
@@ -62,6 +72,8 @@ def as_toml(plan: Plan) -> str:
     """The policy file that the plan is; its first line has the plan itself."""
     lines = [f"# {json.dumps(plan)}"]
     lines += [f"flag_at = {plan['flag_at']}", f"block_at = {plan['block_at']}"]
+    if plan["explore"]:
+        lines.append(f"explore = {plan['explore']}")
     for rule in plan["rules"]:
         when = CONDITIONS[rule["kind"]].format(x=rule["x"])
         lines += ["[[rules]]", f'id = "{rule["id"]}"', f'when = "{when}"']
@@ -97,11 +109,16 @@ def fits(plan: Plan) -> bool:
 def hits(rule: Mapping[str, Any], decision: Mapping[str, Any], watched: set[str]) -> bool:
     """Whether a rule hits, by its meaning."""
     sent, x = decision["transaction"], rule["x"]
+    known = {"sent_5m": 0.0, "risk": 0.0, **decision.get("profile", {})}
     meant: dict[str, bool] = {
         "large": sent["amount"] > x,
         "watched": sent["type"] in watched and sent["amount"] > x,
         "sure": decision["score"] > x / 1_000_000 and sent["type"] == "TRANSFER",
         "drained": sent["newbalanceOrig"] == 0 and sent["oldbalanceOrg"] > x,
+        "busy": known["sent_5m"] > x / 100_000,
+        "spending": "spent_24h" in known and known["spent_24h"] + sent["amount"] > 100 * x,
+        "risky": known["risk"] > x / 2_000_000,
+        "fresh": "rested" not in known and sent["amount"] > x,
         "impossible": False,
     }
     return meant[rule["kind"]]

@@ -44,10 +44,12 @@ _New = tuple[bytes, "bytes | None", list[tuple[str, bytes]]]
 class Policies:
     """Writes what comes in force, what is too late, and what fits nowhere."""
 
-    def __init__(self, broker: str, gate: Gate, random_: random.Random) -> None:
+    def __init__(self, broker: str, gate: Gate, random_: random.Random, *, remembers: bool) -> None:
+        """`remembers` says whether rules may look at values of profiles."""
         self._broker = broker
         self._gate = gate
         self._random = random_
+        self._remembers = remembers
         self.count: Counter[str] = Counter()
 
     async def write(self) -> None:
@@ -101,7 +103,7 @@ class Policies:
         return [self._entry(now) for _ in range(self._random.randint(1, 4))]
 
     def _proposal(self, parent: str, now: datetime) -> _New:
-        plan = new_plan(self._random, now)
+        plan = new_plan(self._random, now, remembers=self._remembers)
         proposed = Proposed(parent=parent, text=as_toml(plan), author="torture")
         return proposal(uuid.uuid4().hex, proposed)
 

@@ -12,7 +12,7 @@ Headers = tuple[tuple[str, "bytes | None"], ...]
 MAX_POLL_RECORDS: Final = 1_000
 POLL_SECONDS: Final = 0.1
 """Seconds to wait for so many messages."""
-TIMEOUT_SECONDS: Final = 30.0
+TIMEOUT_SECONDS: Final = 120.0
 """Seconds that a broker may take."""
 
 
@@ -29,6 +29,8 @@ class Record(NamedTuple):
     key: bytes | None
     value: bytes | None
     headers: Headers
+    written_at: int = 0
+    """Milliseconds since 1970, by the broker's clock on topics that it stamps."""
 
     @property
     def texts(self) -> dict[str, str]:
@@ -77,4 +79,25 @@ def _read(consumer: Consumer, unread: int) -> list[Record]:
 def _record(message: object) -> Record:
     headers = tuple((name, value) for name, value in message.headers() or ())  # type: ignore[attr-defined]
     where = message.topic(), message.partition(), message.offset()  # type: ignore[attr-defined]
-    return Record(*where, message.key(), message.value(), headers)  # type: ignore[attr-defined]
+    what = message.key(), message.value(), headers  # type: ignore[attr-defined]
+    return Record(*where, *what, message.timestamp()[1])  # type: ignore[attr-defined]
+
+
+def behind(broker: str, group: str, topic: str) -> dict[int, tuple[int, int]]:
+    """Where a group goes on, and the end, of each partition that it has not dealt with.
+
+    Raises `KafkaException`.
+    """
+    consumer = Consumer({"bootstrap.servers": broker, "group.id": group}, logger=None)
+    try:
+        found = consumer.list_topics(topic, timeout=TIMEOUT_SECONDS).topics[topic].partitions
+        partitions = [TopicPartition(topic, number) for number in found]
+        done = consumer.committed(partitions, timeout=TIMEOUT_SECONDS)
+        ends = [consumer.get_watermark_offsets(each, TIMEOUT_SECONDS)[1] for each in partitions]
+        return {
+            each.partition: (each.offset, end)
+            for each, end in zip(done, ends, strict=True)
+            if max(0, each.offset) < end
+        }
+    finally:
+        consumer.close()

@@ -8,14 +8,15 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any, Final, NamedTuple
+from zlib import crc32
 
 from tests.torture.plans import Plan, fits, hits, is_over, moment, plan_of
 from tests.torture.reading import Record
 
 Decision = Mapping[str, Any]
 MAX_SAID: Final = 10
-_Ruled = tuple[str, list[str], list[str]]
-"""Outcome, rules that hit, and codes of the lists and rules that asked for it."""
+_Ruled = tuple[str, list[str], list[str], float]
+"""Outcome, rules that hit, codes of the lists and rules that asked for it, and share explored."""
 
 
 class Change(NamedTuple):
@@ -61,7 +62,7 @@ class Recomputing:
         version = decision["policy_version"]
         number, _, offset = version.partition("+")
         if version.startswith("flag-"):
-            expected: _Ruled = _by_thresholds(decision), [], []
+            expected: _Ruled = _by_thresholds(decision), [], [], 0
         elif not (number.isdecimal() and 0 < int(number) <= len(self.members)):
             return f"names {version}, which was never in force"
         else:
@@ -70,7 +71,8 @@ class Recomputing:
                 return f"names {version}, which does not fit"
             expected = self._ruled(decision, id_, plan, int(offset))
         codes = [each["code"] for each in decision["reasons"]]
-        found = decision["decision"], decision.get("hits", []), codes[: len(expected[2])]
+        explored = decision.get("explored", 0)
+        found = decision["decision"], decision.get("hits", []), codes[: len(expected[2])], explored
         return None if found == expected else f"by {version} is {found}, expected {expected}"
 
     def _ruled(self, decision: Decision, id_: str, plan: Plan, before: int) -> _Ruled:
@@ -89,14 +91,14 @@ class Recomputing:
         active = [e for e in rules if e["mode"] == "active" and e["id"] not in capped]
         blocked = plan["blocked"] and kind in self._there("blocked", before, now)
         if blocked or decision["transaction"]["isFlaggedFraud"]:
-            return "BLOCK", ids, ["LIST_BLOCKED"] if blocked else []
+            return "BLOCK", ids, ["LIST_BLOCKED"] if blocked else [], 0
         trusted = plan["trusted"] and not is_over(plan["trusted"], now)
         letting = []
         if trusted and amount <= plan["up_to"] and kind in self._there("trusted", before, now):
             letting = ["LIST_TRUSTED"]
         letting += [_code(e) for e in active if e["then"] == "approve" and amount <= e["up_to"]]
         if letting:
-            return "APPROVE", ids, letting[:MAX_SAID]
+            return "APPROVE", ids, letting[:MAX_SAID], 0
         asked = {each["then"] for each in active}
         outcome = _by(plan["flag_at"], plan["block_at"], decision["score"])
         if "block" in asked:
@@ -105,8 +107,10 @@ class Recomputing:
             outcome = "FLAG"
         codes = [_code(each) for each in active if each["then"] == outcome.lower()]
         if "" in capped and outcome == "BLOCK":
-            return "FLAG", ids, ["CAPPED", *codes][:MAX_SAID]
-        return outcome, ids, codes[:MAX_SAID]
+            return "FLAG", ids, ["CAPPED", *codes][:MAX_SAID], 0
+        if "block" not in asked and outcome == "BLOCK" and _is_let_through(decision, plan):
+            return "FLAG", ids, ["EXPLORED"], plan["explore"]
+        return outcome, ids, codes[:MAX_SAID], 0
 
     def _there(self, name: str, before: int, now: datetime) -> set[str]:
         entries = self._entries[name].items()
@@ -119,6 +123,10 @@ def _is_there(changes: list[Change], before: int, now: datetime) -> bool:
         return False
     ends = changes[at - 1].expires_at
     return ends is None or now < moment(ends)
+
+
+def _is_let_through(decision: Decision, plan: Plan) -> bool:
+    return crc32(decision["transaction_id"].encode()) / 2**32 < float(plan["explore"])
 
 
 def _code(rule: Mapping[str, Any]) -> str:

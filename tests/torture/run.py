@@ -15,18 +15,21 @@ from tests.torture.cluster import Cluster
 from tests.torture.faults import ALL, Faults
 from tests.torture.gate import Gate
 from tests.torture.load import Load
+from tests.torture.memory import compare_stopped
 from tests.torture.policies import Policies
 from tests.torture.senders import Senders
 from tests.torture.settling import settled
 from tests.torture.strangers import Strangers
+from tests.torture.telling import Telling
 from tests.torture.transactional import Transactional
 from tests.torture.verdict import Verdict, judge
+from tests.torture.worker_faults import is_wrong, set_right
 from tests.torture.written import Written
 
 log = logging.getLogger(__name__)
 
 
-PARTS: Final = ("transactions", "strangers", "policies")
+PARTS: Final = ("transactions", "strangers", "policies", "labels")
 
 
 class Plan(NamedTuple):
@@ -56,11 +59,15 @@ async def torture(cluster: Cluster, plan: Plan) -> Verdict:
         callers = Callers(cluster, gate, load, written, _random("callers", plan))
         sender = Transactional(cluster.broker, gate, load, written, _random("sender", plan))
         strangers = Strangers(cluster.broker, gate, load, written, _random("strangers", plan))
-        policies = Policies(cluster.broker, gate, _random("policies", plan))
+        of_policies = _random("policies", plan)
+        policies = Policies(cluster.broker, gate, of_policies, remembers=cluster.remembers)
+        telling = Telling(senders, load, written, _random("labels", plan), plan.rate)
         traffic = [load.send, callers.ask, callers.post]
         traffic += [] if "transactions" in plan.without else [sender.send]
         traffic += [] if "strangers" in plan.without else [strangers.write]
         traffic += [] if "policies" in plan.without else [policies.write]
+        if cluster.remembers and "labels" not in plan.without:
+            traffic.append(telling.tell)
         flowing = [asyncio.create_task(each()) for each in traffic]
         trouble = [
             asyncio.create_task(faults.of_workers(_random("workers", plan))),
@@ -76,12 +83,20 @@ async def torture(cluster: Cluster, plan: Plan) -> Verdict:
     if "purge" in faults.tally.faults:  # what was stamped since goes now, and does not come back
         await faults.to_stores("purge", random.Random())
         await faults.to_stores("set_back", random.Random(plan.seed))
-    rested = await settled(cluster, cluster.workers)
-    await judge(cluster, written, callers, verdict, exact=faults.tally.calm)
+    rested = True
+    if any(map(is_wrong, cluster.workers)):
+        rested = await settled(cluster, cluster.workers, labels=False)
+        await set_right(cluster)
+    rested = rested and await settled(cluster, cluster.workers)
+    memory = await judge(cluster, written, callers, verdict, exact=faults.tally.calm)
+    if memory:
+        await compare_stopped(cluster, memory, verdict)
     verdict.complain()
     log.info("judged: %s; all workers begin anew", verdict)
     if rested and (rested := await begun_anew(cluster, written, verdict)):
-        await judge(cluster, written, callers, verdict, exact=faults.tally.calm)
+        memory = await judge(cluster, written, callers, verdict, exact=faults.tally.calm)
+        if memory:
+            await compare_stopped(cluster, memory, verdict)
     if not rested:
         verdict.lost.append(
             "what is left to be done when this was given up: the cluster has no rest"
@@ -91,8 +106,10 @@ async def torture(cluster: Cluster, plan: Plan) -> Verdict:
     verdict.complain()
     log.info("done: %s; worker restarts: %d", faults.tally, cluster.restarts)
     log.info(
-        "%d answers compared, %d elsewhere; transactions %s; %d foreign records; published %s",
-        *(callers.answers, callers.elsewhere, sender.ends, strangers.count, dict(policies.count)),
+        "%d answers compared, %d elsewhere; transactions %s; %d foreign records; published %s; "
+        "told %s",
+        *(callers.answers, callers.elsewhere, sender.ends, strangers.count),
+        *(dict(policies.count), dict(telling.count)),
     )
     verdict.kills, verdict.faults = len(faults.tally.kills), len(faults.tally.faults)
     return verdict

@@ -23,15 +23,16 @@ STOP_TIMEOUT_SECONDS: Final = 10.0
 
 
 class Message(NamedTuple):
-    """What is sent to the input topic."""
+    """What is sent to the input topic, or to that of labels."""
 
     id: str | None
-    """That of a transaction, None of what is none."""
+    """That of a transaction, or of who tells a label; None of what is neither."""
     key: bytes | None
     value: bytes | None
     partition: int | None = None
     """None for the producer's choice."""
     headers: tuple[tuple[str, bytes], ...] = ()
+    topic: str = TOPIC
 
 
 class Senders:
@@ -79,7 +80,7 @@ class Senders:
             future = None
             with suppress(KafkaError):
                 future = await producer.send(
-                    TOPIC, each.value, each.key, each.partition, headers=list(each.headers)
+                    each.topic, each.value, each.key, each.partition, headers=list(each.headers)
                 )
             futures.append(future)
         if not any(futures):  # it has met what it did not expect, and takes nothing any more
@@ -94,7 +95,8 @@ class Senders:
                 again.append(each)
             else:
                 if each.id is not None:
-                    self._written.confirmed.add(each.id)
+                    known = self._written.confirmed
+                    (known if each.topic == TOPIC else self._written.confirmed_labels).add(each.id)
         return again
 
     async def _replace(self, codec: str | None, ended: AIOKafkaProducer) -> None:

@@ -18,7 +18,7 @@ from aiokafka.errors import KafkaError
 
 from tests.servers import topics
 from tests.servers.restored import Restorable
-from tests.torture.cluster import BUCKET, Cluster
+from tests.torture.cluster import BUCKET, LABELLED, Cluster
 from tests.torture.gate import Gate
 from tests.torture.load import PARTITIONS
 from tests.torture.reading import read
@@ -58,7 +58,9 @@ async def set_back(cluster: Cluster, gate: Gate, written: Written, random_: rand
     log.info("%s is emptied, to be filled again", name)
     async with down(cluster, *range(len(cluster.workers))):
         await _EMPTY[name](cluster)
-        await _forget_offsets(cluster, f"torture-{name}")
+        await _forget_offsets(cluster, f"torture-{name}", "decisions")
+        if name in _WITH_LABELS and cluster.remembers:
+            await _forget_offsets(cluster, f"torture-labels-{name}", LABELLED)
 
 
 async def shorten_log(
@@ -69,6 +71,7 @@ async def shorten_log(
     shutil.rmtree(cluster.folder / "copy", ignore_errors=True)
     async with gate.closed():
         confirmed, purged = set(written.confirmed), written.purged
+        labels = set(written.confirmed_labels)
         records = await asyncio.to_thread(read, cluster.broker, "decisions")
         decided = {
             each.key.decode() for each in written.of_workers(records) if each.key is not None
@@ -85,7 +88,7 @@ async def shorten_log(
             await asyncio.shield(putting_back)
         finally:  # a run may end in the midst of it, and it cannot be stopped half-way
             await putting_back
-            written.set_back(confirmed, decided, purged)
+            written.set_back(confirmed, labels, decided, purged)
     shutil.rmtree(cluster.folder / "copy")
 
 
@@ -102,8 +105,8 @@ async def add_partition(
         log.info("the input has %d partitions now", partitions + 1)
 
 
-async def _forget_offsets(cluster: Cluster, group: str) -> None:
-    partitions = [TopicPartition("decisions", number) for number in range(PARTITIONS)]
+async def _forget_offsets(cluster: Cluster, group: str, topic: str) -> None:
+    partitions = [TopicPartition(topic, number) for number in range(PARTITIONS)]
     while True:
         try:
             async with AIOKafkaConsumer(
@@ -113,7 +116,7 @@ async def _forget_offsets(cluster: Cluster, group: str) -> None:
                 await consumer.commit(dict.fromkeys(partitions, 0))
                 return
         except KafkaError as exc:
-            log.info("offsets of %s: %r", group, exc)
+            log.info("offsets of %s: %s", group, type(exc).__name__)
             await asyncio.sleep(1)
 
 
@@ -121,6 +124,8 @@ async def _empty_postgres(cluster: Cluster) -> None:
     connection = await asyncpg.connect(cluster.postgres.url.replace("+asyncpg", ""))
     try:
         await connection.execute("TRUNCATE decisions")
+        if cluster.remembers:
+            await connection.execute("TRUNCATE labels")
     finally:
         await connection.close()
 
@@ -140,6 +145,8 @@ _EMPTY: Final[dict[str, Callable[[Cluster], Awaitable[None]]]] = {
     "redis": _empty_redis,
     "archive": _empty_archive,
 }
+_WITH_LABELS: Final = ("postgres", "archive")
+"""Sinks that keep labels, too."""
 STORE_FAULTS: Final[dict[str, tuple[StoreFault, int]]] = {
     "purge": (purge, 3),
     "set_back": (set_back, 2),

@@ -11,7 +11,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 from aiokafka.record.default_records import _DefaultRecordBatchBuilderPy
 
-from tests.support.messages import transaction
+from tests.torture.accounts import payment
 from tests.torture.gate import Gate
 from tests.torture.load import PARTITIONS, Load
 from tests.torture.written import Written
@@ -25,6 +25,8 @@ TOPICS: Final = {
     "dead-letters": PARTITIONS,
     "torture-decision-counts-changelog": PARTITIONS,
     "torture-partition-reports-changelog": PARTITIONS,
+    "torture-quality-changelog": PARTITIONS,
+    "torture-labelled": PARTITIONS,
     "torture-progress": 1,
     "control": 1,
 }
@@ -91,6 +93,8 @@ class Strangers:
             if self._random.random() < 0.5 and self._load.recent:
                 return self._forged(*self._random.choice(self._load.recent))
             return self._random.choice([None, b"", b"\xff", b"t"]), value
+        if topic == "torture-labelled":
+            return self._random.choice([None, b"", b"\xff", b"t"]), self._labelled()
         if topic == "dead-letters":  # like none that rejected inputs have
             unlike = b"\xff" + self._random.randbytes(20)
             return self._random.choice([(None, unlike), (unlike, value)])
@@ -100,6 +104,23 @@ class Strangers:
             return self._random.choice([*PROGRESS, (b"\xff", value)])
         # A changelog that is compacted takes no record without a key.
         return self._random.choice([b"", b"\xff", b"0", b'"0"', b"-1", b"1"]), value
+
+    def _labelled(self) -> bytes | None:
+        """What is no labelled decision: junk, or one whose effective label is another."""
+        if self._random.random() < 0.5:
+            return self._random.choice([None, b"", b"null", b"{}", self._random.randbytes(60)])
+        said = {"label": 1, "at": "2026-01-01T00:00:00Z", "by": "forged", "offset": 7}
+        right: dict[str, Any] = {"version": 7, "label": 1, "source": "analyst"}
+        wrong: list[dict[str, Any]] = [
+            {"version": 2**62},
+            {"label": 0},
+            {"source": "confirmed"},
+            {"labels": {}},
+            {"labels": {"nobody": said}},
+            {},  # the decision is none
+        ]
+        forged = right | {"labels": {"analyst": said}, "decision": {"transaction_id": "t"}}
+        return json.dumps(forged | self._random.choice(wrong)).encode()
 
     def _forged(self, id_: str, seed: int) -> tuple[bytes | None, bytes | None]:
         """A decision as a worker writes it, on a transaction that there is, but for one thing."""
@@ -114,7 +135,7 @@ class Strangers:
             "topic": "transactions",
             "partition": 0,
             "offset": 0,
-            "transaction": transaction(id_, seed=seed),
+            "transaction": payment(id_, seed),
         }
         wrong: list[dict[str, Any]] = [
             {"score": 1.0000001},
@@ -127,8 +148,8 @@ class Strangers:
             {"decision": "MAYBE"},
             {"model_version": "\0"},
             {"transaction_id": "another"},
-            {"transaction": transaction("another")},
-            {"transaction": transaction(id_) | {"amount": -1}},
+            {"transaction": payment("another")},
+            {"transaction": payment(id_) | {"amount": -1}},
         ]
         if self._random.random() < 0.2:
             return b"another key", json.dumps(decision).encode()

@@ -17,18 +17,21 @@ from tests.support import readback
 from tests.support.worker import Worker
 from tests.torture import comparing
 from tests.torture.callers import Callers
-from tests.torture.cluster import Cluster
+from tests.torture.cluster import LABELS, Cluster
 from tests.torture.comparing import Found, Lines
 from tests.torture.expected import Expected
 from tests.torture.lines import line, of_row
+from tests.torture.memory import Memory, is_labelled, judge_memory, of_topic
 from tests.torture.reading import read
 from tests.torture.recomputing import Recomputing
+from tests.torture.senders import TOPIC
 from tests.torture.written import Written
 
 log = logging.getLogger(__name__)
 
+KINDS: Final = ("lost", "doubled", "miscounted", "misdecided", "mislabelled", "misremembered")
 SHOWN_COMPLAINTS: Final = 3
-_NAMES: Final = re.compile(r"t[0-9a-f]{16}|\d+|, (?:but one )?with another.*|: .*")
+_NAMES: Final = re.compile(r"[tun][0-9a-f]{16}|\{.*|\d+|, (?:but one )?with another.*|: .*")
 """The varying part of complaints of one kind."""
 BATCH_ROWS: Final = 1_000
 
@@ -44,17 +47,18 @@ class Verdict(Found):
         return (
             f"lost={len(self.lost)} doubled={len(self.doubled)} "
             f"miscounted={len(self.miscounted)} misdecided={len(self.misdecided)} "
+            f"mislabelled={len(self.mislabelled)} misremembered={len(self.misremembered)} "
             f"events={self.events} kills={self.kills} faults={self.faults}"
         )
 
     @property
     def held(self) -> bool:
         """Whether all promises held."""
-        return not (self.lost or self.doubled or self.miscounted or self.misdecided)
+        return not any(getattr(self, name) for name in KINDS)
 
     def complain(self) -> None:
         """Log what was found: of each kind, how often, and some of it. All of it counts once."""
-        for name in ("lost", "doubled", "miscounted", "misdecided"):
+        for name in KINDS:
             kinds: dict[str, list[str]] = {}
             setattr(self, name, list(dict.fromkeys(getattr(self, name))))
             for each in getattr(self, name):
@@ -67,8 +71,11 @@ class Verdict(Found):
 
 async def judge(
     cluster: Cluster, written: Written, callers: Callers, verdict: Verdict, *, exact: bool
-) -> None:
-    """Compare everything, whole; `exact` demands also what pauses and kills may double."""
+) -> Memory | None:
+    """Compare everything, whole; `exact` demands also what pauses and kills may double.
+
+    Returns the recount of what workers remember, if they do.
+    """
     broker = cluster.broker
     inputs = await asyncio.to_thread(read, broker, "transactions")
     expected = Expected(inputs, written)
@@ -91,11 +98,13 @@ async def judge(
     comparing.compare_sink("postgres", rows, first, written, verdict, once=True)
     values = await asyncio.to_thread(_in_redis, cluster)
     comparing.compare_sink("redis", values, first, written, verdict, once=True)
-    lines = map(line, await readback.in_s3(cluster.environment))
+    archived = await readback.in_s3(cluster.environment)
+    lines = [line(each) for each in archived if not is_labelled(each)]
     comparing.compare_sink("the archive", lines, first, written, verdict, once=False)
     comparing.compare_answers(callers.told, first, written, verdict)
     dead_letters = written.of_workers(await asyncio.to_thread(read, broker, "dead-letters"))
-    count = comparing.compare_dead_letters(dead_letters, expected, decided, verdict)
+    rejected = of_topic(dead_letters, TOPIC)
+    count = comparing.compare_dead_letters(rejected, expected, decided, verdict)
     running = [worker for worker in cluster.workers if worker.child.running]
     _compare_counts(running, first, verdict)
     again = sum(count.values()) - len(count)
@@ -105,6 +114,14 @@ async def judge(
     )
     if exact:
         _compare_exactly(running, expected.duplicates(decided), len(count), again, verdict)
+    if not cluster.remembers:
+        return None
+    return await judge_memory(
+        *(cluster, written, callers.labels, log_, first, of_topic(dead_letters, LABELS)),
+        [each for each in archived if is_labelled(each)],
+        verdict,
+        exact=exact,
+    )
 
 
 def _compare_counts(workers: Sequence[Worker], first: Lines, verdict: Found) -> None:

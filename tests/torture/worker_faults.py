@@ -12,10 +12,14 @@ from contextlib import asynccontextmanager
 from typing import Final
 
 from tests.support.damage import FILES, WAYS
+from tests.support.worker import Worker
 from tests.torture.clocks import WRONG, wrong_clock
 from tests.torture.cluster import Cluster
 
 log = logging.getLogger(__name__)
+
+STATE: Final = ("faust", "ledger", "labels", "labelled", "profiles", "quality")
+"""Folders of what a worker knows, all of which topics have as well."""
 
 WorkerFault = Callable[[Cluster, int, random.Random], Awaitable[None]]
 
@@ -52,18 +56,20 @@ async def pause(cluster: Cluster, number: int, random_: random.Random) -> None:
 
 
 async def wipe(cluster: Cluster, number: int, random_: random.Random) -> None:
-    """Remove its indexes and tables."""
+    """Remove all that it knows, or some of it."""
+    kinds = len(STATE) if random_.random() < 0.5 else random_.randint(1, len(STATE) - 1)
+    names = random_.sample(STATE, kinds)
+    log.info("worker %d loses %s", number, ", ".join(names))
     async with down(cluster, number):
-        data = cluster.workers[number].data_dir
-        for name in ("faust", "ledger"):
-            shutil.rmtree(data / name, ignore_errors=True)
+        for name in names:
+            shutil.rmtree(cluster.workers[number].data_dir / name, ignore_errors=True)
 
 
 async def damage(cluster: Cluster, number: int, random_: random.Random) -> None:
-    """Damage files of its indexes and tables."""
+    """Damage files of what it knows."""
     async with down(cluster, number):
         data = cluster.workers[number].data_dir
-        folders = sorted({each.parent for each in data.glob("[lf]*/**/CURRENT")})
+        folders = sorted({each.parent for each in data.glob("*/**/CURRENT")})
         for folder in folders:
             found = folder.glob(random_.choice(FILES))
             paths = sorted(path for path in found if path.is_file())  # one may be a folder by now
@@ -76,11 +82,23 @@ async def damage(cluster: Cluster, number: int, random_: random.Random) -> None:
 async def change_clock(cluster: Cluster, number: int, random_: random.Random) -> None:
     """Start it anew with a clock that is wrong, or right again."""
     worker = cluster.workers[number]
-    wrong = "FAKETIME" in worker.environment
-    by = "" if wrong else random_.choice(WRONG)
+    by = "" if is_wrong(worker) else random_.choice(WRONG)
     log.info("the clock of worker %d is now off by %s", number, by or "nothing")
     async with down(cluster, number):
         worker.environment = wrong_clock(worker.environment, by)
+
+
+async def set_right(cluster: Cluster) -> None:
+    """Start workers whose clocks are wrong anew, with right ones."""
+    for number, worker in enumerate(cluster.workers):
+        if is_wrong(worker):
+            async with down(cluster, number, gently=True):
+                worker.environment = wrong_clock(worker.environment, "")
+
+
+def is_wrong(worker: Worker) -> bool:
+    """Whether the clock of a worker is wrong."""
+    return "FAKETIME" in worker.environment
 
 
 async def change_version(cluster: Cluster, number: int, random_: random.Random) -> None:

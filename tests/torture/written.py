@@ -21,8 +21,14 @@ class Written:
         """Ids in transactions of Kafka that nobody has committed."""
         self.cut: set[str] = set()
         """Ids of which the log may have lost a decision."""
+        self.labels: dict[str, str] = {}
+        """The id that each label is about which was sent, by the name of who tells it."""
+        self.confirmed_labels: set[str] = set()
+        """Names of those labels that the broker has confirmed."""
+        self.cut_labels: set[str] = set()
+        """Ids on which the topic may have lost a label, or its decision."""
         self.forged: set[tuple[bytes | None, bytes | None, Headers]] = set()
-        """Key, value and headers of our own inputs that claim to be rerouted."""
+        """Key, value and headers of our own inputs and labels that claim to be rerouted."""
         self.foreign: set[tuple[str, int, bytes | None, bytes | None]] = set()
         """Topic, partition, key and value of records that a worker cannot have written."""
         self.purged: date | None = None
@@ -39,7 +45,7 @@ class Written:
         return (record.topic, record.partition, record.key, record.value) in self.foreign
 
     def is_copy(self, record: Record) -> bool:
-        """Whether a record of the input was rerouted by a worker, and not sent by the torture."""
+        """Whether an input or a label was rerouted by a worker, and not sent by the torture."""
         if all(name != ORIGIN for name, _ in record.headers):
             return False
         return (record.key, record.value, record.headers) not in self.forged
@@ -49,9 +55,18 @@ class Written:
         return [each for each in records if not self.is_foreign(each)]
 
     def set_back(
-        self, confirmed: Collection[str], decided: Collection[str], purged: date | None
+        self,
+        confirmed: Collection[str],
+        confirmed_labels: Collection[str],
+        decided: Collection[str],
+        purged: date | None,
     ) -> None:
         """The broker was set back to a moment at which it knew no more than this."""
+        self.cut_labels |= self.attempted.difference(decided)
+        self.cut_labels |= {
+            id_ for name, id_ in self.labels.items() if name not in confirmed_labels
+        }
+        self.confirmed_labels = set(confirmed_labels)
         self.cut |= self.attempted.difference(decided)
         self.confirmed = set(confirmed)
         self.purged = purged

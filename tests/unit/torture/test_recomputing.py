@@ -28,14 +28,17 @@ from models.control.records import (
 from models.control.state import ControlState
 from models.policies.reading import PolicyError
 from models.records import Decision
-from models.schema.schema import PAYSIM
+from models.schema.reading import read as read_schema
+from models.schema.schema import Schema
 from tests.support.decisions import decision
 from tests.support.messages import transaction
 from tests.torture.plans import as_toml, fits, new_plan, plan_of
 from tests.torture.policies import LISTS, TYPES
 from tests.torture.reading import Record
 from tests.torture.recomputing import Recomputing
+from tests.torture.values import VALUES, schema
 
+SCHEMA: Final = Schema(read_schema(schema().encode(), "paysim"))
 NOW: Final = datetime(2026, 5, 6, 7, 8, 9, 123456, tzinfo=timezone.utc)
 
 
@@ -76,17 +79,28 @@ class Control:
             self.propose(parent=self._random.choice([None, "0" * 32]))
 
 
-def decided(control: Control, id_: str, score: float, now: datetime, **fields: Any) -> Any:
-    """The decision by the policy in force; None if the last one does not fit."""
+def decided(
+    control: Control,
+    id_: str,
+    score: float,
+    now: datetime,
+    known: dict[str, float] | None = None,
+    **fields: Any,
+) -> Any:
+    """The decision by the policy in force, given what is `known` of the accounts.
+
+    None if the last one does not fit.
+    """
     candidate = control.state.chain.members[-1]
     try:
-        ruling = compiled(candidate, PAYSIM, "m1")
+        ruling = compiled(candidate, SCHEMA, "m1")
     except PolicyError:
         assert not fits(plan_of(candidate.proposed.text))
         return None
     policy = control.state.in_force(candidate, ruling)
-    sent = PAYSIM.parser.parse(json.dumps(transaction(id_, **fields)).encode())
-    (ruled,) = policy.rule([sent], [score], PAYSIM.features.matrix([sent]), now)
+    sent = SCHEMA.parser.parse(json.dumps(transaction(id_, **fields)).encode())
+    facts = SCHEMA.with_profiles([sent], [known or {}])
+    (ruled,) = policy.rule(facts, [score], SCHEMA.features.matrix(facts), now)
     found: Decision = decision(
         id_,
         transaction=sent,
@@ -94,10 +108,19 @@ def decided(control: Control, id_: str, score: float, now: datetime, **fields: A
         decision=ruled.outcome,
         reasons=list(ruled.reasons),
         hits=ruling.ids(ruled.hits),
+        explored=ruled.explored,
         policy_version=policy.version,
         decided_at=now,
+        profile=known or {},
     )
     return json.loads(encode(found))
+
+
+def profile(random_: random.Random) -> dict[str, float]:
+    found = {
+        name: round(random_.uniform(0, 3) * 10 ** random_.randint(-1, 8), 3) for name in VALUES
+    }
+    return {name: value for name, value in found.items() if random_.random() < 0.8}
 
 
 @given(st.integers(0, 2**32), st.floats(0, 1), st.floats(-5, 25), st.integers(0, 1))
@@ -111,7 +134,8 @@ def test_both_decide_alike(seed: int, score: float, seconds: float, flagged: int
         control.change()
         moment = random_.choice(moments)  # back and forth
         fields = {"isFlaggedFraud": flagged and random_.randint(0, 1)}
-        made.append(decided(control, f"t{random_.random()}", score, moment, **fields))
+        known = profile(random_)
+        made.append(decided(control, f"t{random_.random()}", score, moment, known, **fields))
     checker = Recomputing(control.records)
     assert [checker.wrong(each) for each in made if each] == [None] * sum(map(bool, made))
 
@@ -121,6 +145,7 @@ def test_both_decide_alike(seed: int, score: float, seconds: float, flagged: int
     [
         {"decision": "FLAG"},
         {"hits": ["large_0"]},
+        {"explored": 0.1},
         {"policy_version": "2+0"},
         {"policy_version": "0+0"},
         {"policy_version": "x"},
@@ -130,7 +155,7 @@ def test_both_decide_alike(seed: int, score: float, seconds: float, flagged: int
 def test_a_decision_that_is_not_by_its_policy_is_told(wrong: dict[str, Any]) -> None:
     control = Control(random.Random(1))
     plan = {"flag_at": 0.5, "block_at": 0.8, "rules": [], "blocked": True, "trusted": None}
-    text = as_toml({**plan, "up_to": 1, "odd": 0})
+    text = as_toml({**plan, "up_to": 1, "explore": 0, "odd": 0})
     control.write(proposal("a" * 32, Proposed(parent="", text=text, author="a")))
     for each in TYPES:
         control.write(entry("blocked", each, Listed(author="a")))
@@ -139,3 +164,17 @@ def test_a_decision_that_is_not_by_its_policy_is_told(wrong: dict[str, Any]) -> 
     checker = Recomputing(control.records)
     assert checker.wrong(found) is None
     assert checker.wrong({**found, **wrong})
+
+
+def test_both_choose_the_same_control_group() -> None:
+    plan = {"flag_at": 0.5, "block_at": 0.8, "rules": [], "blocked": False, "trusted": None}
+    control = Control(random.Random(1))
+    text = as_toml({**plan, "up_to": 1, "explore": 0.1, "odd": 0})
+    control.write(proposal("a" * 32, Proposed(parent="", text=text, author="a")))
+    made = [decided(control, f"t{number}", 0.9, NOW) for number in range(500)]
+    checker = Recomputing(control.records)
+    assert [checker.wrong(each) for each in made] == [None] * len(made)
+    chosen = [each for each in made if each["decision"] == "FLAG"]
+    assert 20 < len(chosen) < 90
+    assert {each["explored"] for each in chosen} == {0.1}
+    assert checker.wrong({**chosen[0], "decision": "BLOCK"})
