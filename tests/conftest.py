@@ -178,6 +178,7 @@ def topics_of(name: str) -> dict[str, str]:
         "FRAUD_DECISIONS_TOPIC": f"{name}-decisions",
         "FRAUD_DEAD_LETTERS_TOPIC": f"{name}-dead-letters",
         "FRAUD_CONTROL_TOPIC": f"{name}-control",
+        "FRAUD_LABELS_TOPIC": f"{name}-labels",
     }
 
 

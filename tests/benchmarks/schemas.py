@@ -104,7 +104,8 @@ def stages(subject: Subject) -> dict[str, float]:
     schema = subject.schema
     scorer = ModelRegistry(subject.models, schema).load_active()
     raws = [value for _, value in subject.messages(BATCH_ROWS, "t")]
-    batch = [schema.parser.parse(raw) for raw in raws]
+    parsed = [schema.parser.parse(raw) for raw in raws]
+    batch = schema.with_profiles(parsed, [{}] * len(parsed))
     matrix = scorer.features.matrix
 
     def each(call: Callable[[], object]) -> float:

@@ -145,6 +145,7 @@ def namespace(stack: Stack, transactions: str, partitions: int) -> Iterator[Name
         "FRAUD_DECISIONS_TOPIC": f"{name}-decisions",
         "FRAUD_DEAD_LETTERS_TOPIC": f"{name}-dead-letters",
         "FRAUD_CONTROL_TOPIC": f"{name}-control",
+        "FRAUD_LABELS_TOPIC": f"{name}-labels",
         "FRAUD_TOPIC_PARTITIONS": str(partitions),
         "FRAUD_POSTGRES_URL": stack.postgres.url_of(name),
         "FRAUD_REDIS_URL": stack.redis.url,

@@ -30,6 +30,8 @@ OPEN = {"/healthz", "/readyz", "/static/style.css"}
 LIMIT = 1_000
 WRITING = {
     "/transactions": "write",
+    "/transaction/{transaction_id}/label": "label",
+    "/transaction/label": "label",
     "/policy": "author",
     "/policy/check": "author",
     "/policy/backtest": "author",

@@ -348,9 +348,12 @@ async def test_foreign_records_on_any_topic_end_no_worker_and_count_for_nothing(
         **worker.environment,
         "FRAUD_COUNTS_TOPIC": f"{app_id}-decision-counts-changelog",
         "FRAUD_REPORTS_TOPIC": f"{app_id}-partition-reports-changelog",
+        "FRAUD_QUALITY_TOPIC": f"{app_id}-quality-changelog",
+        "FRAUD_LABELLED_TOPIC": f"{app_id}-labelled",
     }
     worker.environment = environment
-    names = ("TRANSACTIONS", "DECISIONS", "DEAD_LETTERS", "COUNTS", "REPORTS")
+    tables = ("COUNTS", "REPORTS", "QUALITY")
+    names = ("TRANSACTIONS", "DECISIONS", "DEAD_LETTERS", "LABELS", "LABELLED", *tables)
     for name in names:
         await set_topic(worker, name, {"message.timestamp.after.max.ms": str(2**63 - 1)})
     keys = [None, b"", b"\xff", b"forged"]
@@ -358,7 +361,9 @@ async def test_foreign_records_on_any_topic_end_no_worker_and_count_for_nothing(
     for name in ("TRANSACTIONS", "DECISIONS", "DEAD_LETTERS"):
         await send_foreign(worker, name, [(key, value) for value in JUNK for key in keys])
     decisions = dead_letters + await send_foreign(worker, "DECISIONS", FORGED)
-    for name in ("COUNTS", "REPORTS"):
+    for name in ("LABELS", "LABELLED"):
+        await send_foreign(worker, name, [(key, value) for value in JUNK for key in keys])
+    for name in tables:
         pairs = [(key, value) for value in JUNK for key in (b"", b"\xff", b"0", b'"0"', b"-1")]
         await send_foreign(worker, name, pairs)
     await send_transactions(worker.environment, rows("after"))
@@ -370,8 +375,9 @@ async def test_foreign_records_on_any_topic_end_no_worker_and_count_for_nothing(
     await readback.eventually(right)
     await readback.everywhere(worker.environment, 80)
     assert worker.child.running
-    listed = await asyncio.to_thread(worker.run, "dead-letters", "list")
-    assert f"{2 * dead_letters} dead letters" in listed
+    # Of transactions, of labels, and what was written to the topic of dead letters itself.
+    told = f"{3 * dead_letters} dead letters"
+    await readback.eventually(lambda: told in worker.run("dead-letters", "list"))
     worker.kill()
     for folder in ("ledger", "faust"):
         await asyncio.to_thread(_remove, worker, folder)

@@ -1,4 +1,4 @@
-"""Commands that write to a control topic of their own, and what is in it."""
+"""Commands that write to topics of their own, and what is in them."""
 
 from __future__ import annotations
 
@@ -12,14 +12,19 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from click.testing import CliRunner, Result
 
-from fraudapp.commands import lists, policy
+from fraudapp.commands import dead_letters, labels, lists, policy
 from tests.support.readback import in_topic
 
-GROUPS = {"policy": policy.command, "lists": lists.command}
+GROUPS = {
+    "policy": policy.command,
+    "lists": lists.command,
+    "labels": labels.command,
+    "dead-letters": dead_letters.command,
+}
 
 
 class Commands:
-    """Runs `policy` and `lists` in an environment, within this process."""
+    """Runs groups of commands in an environment, within this process."""
 
     def __init__(self, environment: Mapping[str, str], folder: Path) -> None:
         self.environment = environment
@@ -46,9 +51,9 @@ class Commands:
         path.write_text(text)
         return str(path)
 
-    def records(self) -> int:
-        """How many records the control topic has."""
-        return len(asyncio.run(in_topic(self.environment, "control")))
+    def records(self, topic: str = "control") -> int:
+        """How many records a topic has, the control topic by default."""
+        return len(asyncio.run(in_topic(self.environment, topic)))
 
     def heartbeats(self, versions: Mapping[int, str], worker: str = "w:1", at: float = 0.0) -> None:
         """Write heartbeats of partitions, as the owner does."""

@@ -37,14 +37,18 @@ from models.control.chain import Candidate
 from models.control.records import read
 from models.control.state import ControlState
 from models.counts import Counts
+from models.labels.records import Label, Labelled
 from models.policies.in_force import of_thresholds
 from models.policy import Policy
+from models.quality.labelled import LabelledWeek
 from models.records import Decision, Transaction
 from models.schema.schema import PAYSIM
 from tables import Tables
 from tables.heartbeats import Heartbeat
+from tables.quality import PartitionCells
 from web.context import Context
 from web.control.metrics import policy
+from web.quality_metrics import quality
 from web.views import View
 
 GENERATION = 7
@@ -228,11 +232,12 @@ class Pending:
 
 
 class Producer:
-    """Faust's producer: takes transactions, or fails; what it took can be decided at once."""
+    """Faust's producer: takes transactions and labels, or fails; transactions can be decided."""
 
     def __init__(self, events: Events) -> None:
         self._events = events
         self.sent: list[Transaction] = []
+        self.labels: list[Label] = []
         self.failure: Exception | None = None
         self.silent = False
         """Whether the broker never says that it has what was sent."""
@@ -240,17 +245,23 @@ class Producer:
         """Called with each transaction once it is sent."""
 
     async def send(self, topic: str, key: bytes, value: bytes, *_: object) -> asyncio.Future[None]:
-        transaction = json.decode(value, type=PAYSIM.transaction)
         self._events.append(("send", topic, key.decode()))
         answer: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         if self.failure:
             answer.set_exception(self.failure)
         elif not self.silent:
-            self.sent.append(transaction)
             answer.set_result(None)
-            if self.decided_by:
-                self.decided_by(transaction)
+            self._take(topic, value)
         return answer
+
+    def _take(self, topic: str, value: bytes) -> None:
+        if topic == "labels":
+            self.labels.append(json.decode(value, type=Label))
+            return
+        transaction = json.decode(value, type=PAYSIM.transaction)
+        self.sent.append(transaction)
+        if self.decided_by:
+            self.decided_by(transaction)
 
 
 class Consumer:
@@ -353,6 +364,37 @@ class Control:
         return []
 
 
+class Labels:
+    """Where labels are joined."""
+
+    def __init__(self) -> None:
+        self.assigned: list[tuple[int, list[int]]] = []
+        """Generation and partitions of each assignment."""
+
+    async def assign(self, generation: int, partitions: Sequence[int]) -> None:
+        self.assigned.append((generation, list(partitions)))
+
+    def troubles(self) -> list[str]:
+        return []
+
+
+class KnownLabels:
+    """The labels that are known, and how many records were not read yet."""
+
+    def __init__(self) -> None:
+        self.labelled: dict[str, Labelled] = {}
+        self.behind: int | None = 0
+
+    def troubles(self) -> list[str]:
+        return []
+
+    def get(self, transaction_id: str) -> Labelled | None:
+        return self.labelled.get(transaction_id)
+
+    def lag(self) -> int | None:
+        return self.behind
+
+
 class Parts:
     """The doubles of what a worker has once it has started."""
 
@@ -363,6 +405,10 @@ class Parts:
         self.log = Log(self.events)
         self.listener = Listener(self.events)
         self.queries = LogQueries()
+        self.labels = Labels()
+        self.known_labels = KnownLabels()
+        self.quality_labels: dict[tuple[int, int], LabelledWeek] = {}
+        """Cells of labels by week and partition."""
         self.redis, self.postgres, self.archive = map(Sink, ("redis", "postgres", "archive"))
         self.writers = [
             SinkWriter(each, self.events) for each in (self.redis, self.postgres, self.archive)
@@ -390,6 +436,11 @@ class Parts:
             "pending": self.pending,
             "listener": self.listener,
             "log_queries": self.queries,
+            "labels": self.labels,
+            "known_labels": self.known_labels,
+            "quality_labels": SimpleNamespace(
+                cells=lambda now, weeks: self.quality_labels, troubles=list
+            ),
             "topics": self.topics,
             "readability": self.readability,
             "assignment_settled": None,
@@ -500,16 +551,18 @@ class ViewBench(Bench):
 
 
 class MemoryTables(SimpleNamespace):
-    """Both tables of a worker, in memory."""
+    """The tables of a worker, in memory."""
 
     counts: MemoryTable[Counts]
     heartbeats: MemoryTable[Heartbeat]
+    quality: MemoryTable[PartitionCells]
 
     def __init__(self) -> None:
-        super().__init__(counts=MemoryTable(), heartbeats=MemoryTable())
+        tables = {name: MemoryTable[Any]() for name in ("counts", "heartbeats", "quality")}
+        super().__init__(**tables)
 
     def as_tables(self) -> Tables:
-        return Tables(cast(Any, self.counts), cast(Any, self.heartbeats))
+        return Tables(**{name: cast(Any, each) for name, each in vars(self).items()})
 
 
 class _Server(TestServer):
@@ -530,6 +583,7 @@ def view_bench(folder: Path, monkeypatch: pytest.MonkeyPatch, **environ: str) ->
     monkeypatch.setattr(tables_package, "register", lambda app, settings: tables.as_tables())
     monkeypatch.setattr(metrics.worker, "source", metrics.worker.source)  # which `build` sets
     monkeypatch.setattr(policy, "source", policy.source)
+    monkeypatch.setattr(quality, "source", quality.source)
     return ViewBench(build(settings), tables)
 
 

@@ -24,8 +24,8 @@ LAYERS = (
     {"config", "process", "metrics", "condition", "operation", "retry", "settings", "takeover"},
     {"kafka", "model_registry", "samples", "first_model"},
     {"decisions", "messages"},
-    {"sinks", "control", "webhooks"},
-    {"reports", "backtests", "worker", "status", "queries", "submit"},
+    {"sinks", "control", "webhooks", "labels", "quality", "profiles"},
+    {"reports", "backtests", "verifying", "training"} | {"worker", "status", "queries", "submit"},
     {"faust_app", "application", "app", "cli", "commands", "local", "__main__"},
 )
 """Layers of `fraudapp`, from the bottom up: a part imports from its own layer and those below."""

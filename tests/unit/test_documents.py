@@ -26,6 +26,7 @@ DOCUMENTS = [
     "fraudapp/webhooks/README.md",
     "models/README.md",
     "models/policies/README.md",
+    "models/profiles/README.md",
     "models/rules/README.md",
     "models/schema/README.md",
     "docker/own/README.md",

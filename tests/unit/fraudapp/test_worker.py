@@ -114,6 +114,7 @@ async def test_partitions_are_taken_over_once_their_indexes_are_read_in(here: Be
         ("on_assigned", {1: 0, 3: 0}, [1, 3]),
         *(("assign", name, [1, 3]) for name in ("redis", "postgres", "archive")),
     ]
+    assert here.parts.labels.assigned == [(GENERATION, [1, 3])]
 
 
 async def test_one_that_takes_long_is_taken_over_when_it_can_be(

@@ -19,7 +19,18 @@ from models.errors import TrainingDataError
 from tests.support.views import PATIENCE, AppDouble, settings_of
 
 SINKS = ("redis", "postgres", "archive")
-SERVICES = ("listener", "log_queries", "retention", "topics", "readability", "progress")
+SERVICES = (
+    "listener",
+    "log_queries",
+    "label joiner",
+    "known labels",
+    "quality labels",
+    "retention",
+    "topics",
+    "readability",
+    "progress",
+    "label keeper",
+)
 
 
 class StandIns:
@@ -103,6 +114,10 @@ def stand_ins(monkeypatch: pytest.MonkeyPatch) -> StandIns:
         "Progress": lambda *_: made.service("progress", mark=None),
         "SinkWriter": made.writer,
         "ControlLog": lambda *_: made.service("control"),
+        "LabelJoiner": lambda *_: made.service("label joiner"),
+        "KnownLabels": lambda *_: made.service("known labels"),
+        "QualityLabels": lambda *_: made.service("quality labels"),
+        "label_keepers": lambda *_: [made.service("label keeper")],
         "Pending": lambda _: None,
         "DecisionListener": lambda *_: made.service("listener"),
         "LogQueries": lambda _: made.service("log_queries"),

@@ -52,7 +52,7 @@ def app(tmp_path: Path) -> FraudApp:
 def made(app: FraudApp) -> Tables:
     """Both tables, with Faust's store in memory in the place of RocksDB."""
     made = tables.register(app, app.settings)
-    for each in (made.counts, made.heartbeats):
+    for each in (made.counts, made.heartbeats, made.quality):
         table: Any = each._table
         table._data = Store("memory://", app, table)
     return made
@@ -68,8 +68,12 @@ def heartbeat(at: float) -> Heartbeat:
 def test_the_tables_are_the_apps_under_the_names_of_their_changelogs(
     app: FraudApp, made: Tables
 ) -> None:
-    assert set(cast(TableManager, app.tables)) == {"decision-counts", "partition-reports"}
-    for each in (made.counts, made.heartbeats):
+    assert set(cast(TableManager, app.tables)) == {
+        "decision-counts",
+        "partition-reports",
+        "quality",
+    }
+    for each in (made.counts, made.heartbeats, made.quality):
         assert isinstance(each._table, DeliveredTable)
         assert each._table.is_global
 

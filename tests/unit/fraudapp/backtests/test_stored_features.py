@@ -27,13 +27,18 @@ then = "block"
 reason = "Often fraud."
 owner = "o"
 """
-PAID = CARDS.transaction(
-    transaction_id="t",
-    at=datetime(2026, 3, 1, tzinfo=timezone.utc),
-    customer_id="c",
-    terminal_id="m",
-    category="misc_net",
-    amount=1.0,
+(PAID,) = CARDS.with_profiles(
+    [
+        CARDS.transaction(
+            transaction_id="t",
+            at=datetime(2026, 3, 1, tzinfo=timezone.utc),
+            customer_id="c",
+            terminal_id="m",
+            category="misc_net",
+            amount=1.0,
+        )
+    ],
+    [{}],
 )
 
 

@@ -37,7 +37,7 @@ def test_a_key_may_have_any_of_the_scopes_together() -> None:
     assert ann.scopes == {"read", "author", "approve"}
     assert bob.scopes == {"approve"}
     with pytest.raises(
-        ValueError, match=r"key 1 .*: .* read, write, author, approve, joined by \+"
+        ValueError, match=r"key 1 .*: .* read, write, label, author, approve, joined by \+"
     ):
         parse(f"ann:read+admin:{SECRET}")
 

@@ -79,6 +79,8 @@ async def test_topics_that_are_missing_are_created_as_they_have_to_be(cluster: C
         settings.dead_letters_topic: PARTITIONS,
         settings.progress_topic: 1,
         settings.control_topic: 1,
+        settings.labels_topic: PARTITIONS,
+        settings.labelled_topic: PARTITIONS,
     }
     assert {each.replication_factor for each in created.values()} == {settings.topic_replicas}
     assert {name: each.topic_configs for name, each in created.items()} == {
@@ -94,6 +96,8 @@ async def test_topics_that_are_missing_are_created_as_they_have_to_be(cluster: C
             **KEPT_WHOLE,
             **BROKERS_CLOCK,
         },
+        settings.labels_topic: {**KEPT_WHOLE, **BROKERS_CLOCK},
+        settings.labelled_topic: {**KEPT_WHOLE, **BROKERS_CLOCK},
     }
 
 
@@ -105,7 +109,7 @@ async def test_topics_that_were_created_fit_and_are_not_created_again(
         given = cluster.admin.configs.get(demand.topic, {}).get(demand.option)
         assert given is None or demand.suits(given)
     await cluster.ensure()
-    assert len(cluster.admin.created) == 5
+    assert len(cluster.admin.created) == 7
     assert caplog.text == ""
 
 
@@ -113,7 +117,7 @@ async def test_only_the_topics_that_are_missing_are_created(cluster: Cluster) ->
     cluster.broker.topics[cluster.inputs] = [[] for _ in range(PARTITIONS)]
     await cluster.ensure()
     assert cluster.inputs not in {each.name for each in cluster.admin.created}
-    assert len(cluster.admin.created) == 4
+    assert len(cluster.admin.created) == 6
 
 
 @pytest.mark.parametrize("raised", [False, True])
@@ -130,7 +134,7 @@ async def test_another_worker_may_be_quicker_to_create_a_topic(
 
     monkeypatch.setattr(cluster.admin, "create_topics", late)
     await cluster.ensure()
-    assert len(cluster.admin.created) == 5
+    assert len(cluster.admin.created) == 7
 
 
 @pytest.mark.parametrize(
@@ -165,7 +169,7 @@ async def test_a_broker_that_is_starting_is_tried_again(cluster: Cluster) -> Non
     cluster.settings = cluster.settings.model_copy(update={"start_timeout": 60.0})
     cluster.admin.failures.append(KafkaConnectionError("gone"))
     await cluster.ensure()
-    assert len(cluster.admin.created) == 5
+    assert len(cluster.admin.created) == 7
 
 
 async def test_credentials_that_are_refused_are_not_tried_again(cluster: Cluster) -> None:

@@ -58,7 +58,7 @@ class Bench:
         self._step("migrate")
 
     async def read(
-        self, database: object, day: date, currency: str | None
+        self, database: object, day: date, currency: str | None, unit: float
     ) -> tuple[DailyReport, list[Sampled]]:
         self._step("read")
         report = msgspec.structs.replace(summarise(day, self.cells), drift=self.drift)
