@@ -109,7 +109,8 @@ class LogFollower:
             if end is not None and end > at:
                 # Markers of transactions hold no record.
                 position = await within_time(self.consumer.position(tp))
-                folded.decisions[partition] = at = max(at, position) if position > at else at
+                # What was decided here may have been settled meanwhile.
+                folded.decisions[partition] = at = max(folded.decisions.get(partition, 0), position)
             if end is None or at < end:
                 self._behind.setdefault(partition, now)
                 continue
