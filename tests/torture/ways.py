@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from itertools import chain, combinations, islice
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import combinations, islice
 from typing import Final, NamedTuple
 
 from tests.torture.cluster import PROFILE_LAG
@@ -28,8 +28,13 @@ IN_VAIN: Final = 180.0
 """Seconds within which what was in flight on a worker that has died is decided again."""
 MAX_IN_VAIN: Final = 5
 """Transactions of an account that were in flight in vain, at most."""
-MAX_WAYS: Final = 20_000
-"""Sets of decisions that a worker may have known which are tried, at most."""
+MAX_RECENT: Final = 60
+"""Decisions of an account in a partition that a worker may not have known, at most."""
+MAX_WAYS: Final = 100
+"""Sets of decisions that come to the right counts and sums which are tried, at most."""
+_Amounts = tuple[int, ...]
+"""Of each count and sum."""
+_Sets = dict[_Amounts, list[tuple[Event, ...]]]
 
 
 class Ways:
@@ -56,6 +61,8 @@ class Ways:
         later = islice(account.events, len(self._before) + 1, None)
         near = (each for each in later if each.made <= event.made + IN_VAIN)
         self._in_vain = [*islice(near, MAX_IN_VAIN)]
+        self._nothing = (0,) * len(self._sums)
+        self._first, self._second = self._halves()
 
     def __str__(self) -> str:
         return f"{[*map(len, self._recent)]} just before, {len(self._in_vain)} soon after"
@@ -63,21 +70,19 @@ class Ways:
     def explained(self) -> tuple[str, Since] | None:
         """A reason, with what was known, if it lacks some of what was decided just before."""
         for lacking in islice(self._lacking(), MAX_WAYS):
-            if self._add_up(lacking, ()):
-                since, last = self._known(lacking)
-                if self._fits(since, last):
-                    return ("just before" if lacking else ""), since
+            since, last = self._known(lacking)
+            if self._fits(since, last):
+                return ("just before" if lacking else ""), since
         return None
 
     def explained_in_vain(self) -> tuple[str, Since] | None:
         """The same, if it has some of what was decided again soon after."""
         for many in range(len(self._in_vain) + 1):
             for seen in combinations(self._in_vain, many):
-                for lacking in islice(self._lacking(many), MAX_WAYS // 10):
-                    if self._add_up(lacking, seen):
-                        since, last = self._known(lacking, seen)
-                        if self._fits(since, last, loosely=bool(self._in_vain)):
-                            return "in vain", since
+                for lacking in islice(self._lacking(seen), MAX_WAYS):
+                    since, last = self._known(lacking, seen)
+                    if self._fits(since, last, loosely=bool(self._in_vain)):
+                        return "in vain", since
         return None
 
     def _is_uncertain(self, other: Event) -> bool:
@@ -95,32 +100,38 @@ class Ways:
                 else:
                     yield _Total(begin, True, inside.cents - round(stored * 100))
 
-    def _add_up(self, lacking: Sequence[Event], seen: Sequence[Event]) -> bool:
-        """Whether counts and sums are right without the one, and with the other."""
-        more = {False: len(seen), True: sum(each.cents for each in seen)}
-        for begin, of_cents, missing in self._sums:
-            gone = (each for each in lacking if each.second - each.second % BUCKET >= begin)
-            fewer = sum(each.cents if of_cents else 1 for each in gone)
-            if fewer - more[of_cents] != missing:
-                return False
-        return True
+    def _lacking(self, seen: Sequence[Event] = ()) -> Iterator[tuple[Event, ...]]:
+        """What may be lacking, if counts and sums are right without it and with what was `seen`."""
+        more = (sum(each) for each in zip(*map(self._amounts, seen), strict=True))
+        wanted = _plus([total.missing for total in self._sums], more if seen else self._nothing)
+        for amounts, ones in self._second.items():
+            rest = tuple(all_ - part for all_, part in zip(wanted, amounts, strict=True))
+            for others in self._first.get(rest, ()):
+                for some in ones:
+                    yield others + some
 
-    def _lacking(self, more: int = 0) -> Iterator[tuple[Event, ...]]:
-        """What may be lacking if so many are there in vain: of each partition the last ones."""
-        missing = min((each.missing for each in self._sums if not each.of_cents), default=0)
-        lengths, least = [*map(len, self._recent)], max(0, missing + more)
-        # Clocks that are wrong may have put some of them out of the window.
-        strange = any(each.error != self._event.error for each in self._all_recent())
-        for total in range(least, sum(lengths) + 1) if strange else [least]:
-            for many in _shares(lengths, total):
-                yield tuple(
-                    event
-                    for events, lacking in zip(self._recent, many, strict=True)
-                    for event in events[len(events) - lacking :]
-                )
+    def _halves(self) -> Iterator[_Sets]:
+        """The sets that may be lacking of half of the partitions, by what they amount to."""
+        parts = [each[-MAX_RECENT:] for each in self._recent]
+        for half in (parts[::2], parts[1::2]):
+            found: _Sets = {self._nothing: [()]}
+            for events in half:
+                wider: _Sets = defaultdict(list)
+                amounts = self._nothing
+                for lacking in range(len(events) + 1):
+                    if lacking:
+                        amounts = _plus(amounts, self._amounts(events[-lacking]))
+                    last = tuple(events[len(events) - lacking :])
+                    for before, sets in found.items():
+                        wider[_plus(before, amounts)] += [each + last for each in sets]
+                found = wider
+            yield found
 
-    def _all_recent(self) -> Iterator[Event]:
-        return chain.from_iterable(self._recent)
+    def _amounts(self, event: Event) -> _Amounts:
+        start = event.second - event.second % BUCKET
+        return tuple(
+            0 if start < each.begin else event.cents if each.of_cents else 1 for each in self._sums
+        )
 
     def _known(self, lacking: Sequence[Event], more: Sequence[Event] = ()) -> tuple[Since, int]:
         gone = {each.id for each in lacking}
@@ -163,16 +174,8 @@ class _Total(NamedTuple):
     missing: int
 
 
-def _shares(lengths: Sequence[int], total: int) -> Iterator[tuple[int, ...]]:
-    """Yield how many of each so many are, none more than its length."""
-    if not lengths:
-        if not total:
-            yield ()
-        return
-    rest = sum(lengths[1:])
-    for first in range(max(0, total - rest), min(lengths[0], total) + 1):
-        for others in _shares(lengths[1:], total - first):
-            yield first, *others
+def _plus(one: Iterable[int], other: Iterable[int]) -> _Amounts:
+    return tuple(a + b for a, b in zip(one, other, strict=True))
 
 
 def order(event: Event) -> tuple[float, int, int]:
