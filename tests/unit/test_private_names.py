@@ -51,7 +51,10 @@ LEANED_ON: Final[Mapping[str, Sequence[str]]] = {
         *("_isolation_level", "_max_bytes", "_max_wait_ms", "_min_bytes", "_rack_id"),
     ],
     "faust.app.base": ["_assignment"],
-    "faust.assignor.partition_assignor": ["_global_table_standby_assignments", "_table_manager"],
+    "faust.assignor.partition_assignor": [
+        *("_assignment", "_compress", "_decompress", "_global_table_standby_assignments"),
+        *("_perform_assignment", "_standby_tps", "_table_manager"),
+    ],
     "faust.stores.base": [
         *("_contains", "_get", "_iteritems", "_iterkeys"),
         *("_itervalues", "_set", "_size"),
