@@ -74,10 +74,12 @@ def test_prometheus_gets_all_that_dashboards_and_alerts_ask_for(
 WHEN_NEEDED = (
     "ALERTS",
     "fraud_cap_begun",
+    "fraud_expected_precision",
+    "fraud_observed_precision",
     "fraud_rule_failures_total",
     "fraud_webhook_oldest_undelivered_seconds",
 )
-"""What there is none of while all is well, or nobody is to be told."""
+"""What there is none of while all is well, nobody is to be told, or nothing is known yet."""
 
 
 def problems(of: Asked, prometheus: Prometheus) -> Iterator[str]:

@@ -51,7 +51,8 @@ def test_the_agent_reads_the_topic_of_transactions(built: Application) -> None:
 
 
 def test_the_tables_are_registered(built: Application) -> None:
-    assert set(cast(TableManager, built.app.tables)) == {"decision-counts", "partition-reports"}
+    expected = {"decision-counts", "partition-reports", "quality"}
+    assert set(cast(TableManager, built.app.tables)) == expected
 
 
 def test_building_makes_no_folder_and_starts_nothing(built: Application, tmp_path: Path) -> None:
