@@ -79,4 +79,5 @@ class OwnersAssignor(PartitionAssignor):
         known = type(given)(given.version, given.assignment, self._compress(metadata.dumps()))
         super().on_assignment(cast("ConsumerProtocolMemberMetadata", known))
         self._follow_others(self._assignment)
-        self._standby_tps = self._assignment.standby_tps
+        self._standby_tps.clear()
+        self._standby_tps.update(self._assignment.standby_tps)
