@@ -162,9 +162,12 @@ def test_a_value_that_was_another_is_told_with_what_the_log_says(
     (example,) = found.examples
     assert (found.differing, found.equal) == (1, len(world.log) - 1)
     assert example.transaction_id == logged.decision.transaction_id
-    assert example.values == {name: Pair(wrong, right.get(name))}
+    # Sums of cents are recounted by another formula, which may differ in the last bit.
+    computed = None if name not in right else pytest.approx(right[name], rel=1e-12)
+    assert example.values == {name: Pair(wrong, computed)}
     assert found.values[name].differing == 1
-    assert found.values[name].largest == (0.5 if wrong is not None and name in right else 0.0)
+    largest = 0.5 if wrong is not None and name in right else 0.0
+    assert found.values[name].largest == pytest.approx(largest, rel=1e-12)
     assert found.values[name].unknown == (wrong is None or name not in right)
 
 
