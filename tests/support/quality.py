@@ -31,7 +31,7 @@ def recount(
         if record.key in seen:
             continue
         seen.add(record.key)
-        week = _monday(each["decided_at"])
+        week = monday(datetime.fromisoformat(each["decided_at"].replace("Z", "+00:00")))
         policy = each["policy_version"].partition("+")[0]
         cell = cells[week, each["model_version"], policy, each["decision"]]
         hit = [rules[week, rule] for rule in each.get("hits", [])]
@@ -46,11 +46,11 @@ def recount(
                 one["frauds" if label else "legitimate"] += 1
         if label:
             cell["amount"] += round(each["transaction"]["amount"] / 0.01)
-    of_rules = {key: _rule(each) for key, each in rules.items()}
-    return {"cells": _as_told(cells), "rules": of_rules}
+    return {"cells": cells_as_told(cells), "rules": rules_as_told(rules)}
 
 
-def _as_told(cells: Mapping[Any, Counter[str]]) -> dict[Any, Cell]:
+def cells_as_told(cells: Mapping[Any, Counter[str]]) -> dict[Any, Cell]:
+    """Counts of decisions, in the form of `told`."""
     return {
         key: {
             "rows": each["rows"],
@@ -62,6 +62,14 @@ def _as_told(cells: Mapping[Any, Counter[str]]) -> dict[Any, Cell]:
             "fraud_amounts": {"": each["amount"]} if each["amount"] else {},
         }
         for key, each in cells.items()
+    }
+
+
+def rules_as_told(rules: Mapping[Any, Counter[str]]) -> dict[Any, Cell]:
+    """Counts of what rules hit, alike."""
+    return {
+        key: {name: each[name] for name in ("rows", "frauds", "legitimate")}
+        for key, each in rules.items()
     }
 
 
@@ -88,13 +96,10 @@ async def in_topics(environment: Mapping[str, str], partitions: int = 4) -> Reco
     return recount(decisions, await readback.in_topic(environment, "labels"), partitions)
 
 
-def _monday(text: str) -> str:
-    moment = datetime.fromisoformat(text.replace("Z", "+00:00")).astimezone(timezone.utc)
-    return (moment - timedelta(days=moment.weekday())).date().isoformat()
-
-
-def _rule(counted: Counter[str]) -> Cell:
-    return {name: counted[name] for name in ("rows", "frauds", "legitimate")}
+def monday(when: datetime) -> str:
+    """The day with which a week begins in UTC."""
+    utc = when.astimezone(timezone.utc)
+    return (utc - timedelta(days=utc.weekday())).date().isoformat()
 
 
 def _share(frauds: int, legitimate: int) -> float | None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
-from datetime import datetime, timedelta, timezone
+from datetime import datetime
 from typing import Any, Final
 
-from tests.support.quality import told
+from tests.support.quality import cells_as_told, monday, rules_as_told, told
 from tests.torture.comparing import Found
 from tests.torture.plans import moment
 from tests.torture.reading import Record
@@ -39,12 +39,12 @@ class Recount:
         self._cells: defaultdict[_Key, Counter[str]] = defaultdict(Counter)
         self._rules: defaultdict[tuple[str, str], Counter[str]] = defaultdict(Counter)
         versions: defaultdict[tuple[int, str], dict[tuple[str, str], None]] = defaultdict(dict)
-        doubtful, seen, here = {*unsure}, set[str](), _monday(now)
+        doubtful, seen, here = {*unsure}, set[str](), monday(now)
         self.doubtful: set[str] = set()
         """Weeks that are not compared."""
         for record in decisions:
             each = json.loads(record.value or b"")
-            id_, week = each["transaction_id"], _monday(moment(each["decided_at"]))
+            id_, week = each["transaction_id"], monday(moment(each["decided_at"]))
             if id_ in seen:
                 continue
             seen.add(id_)
@@ -90,31 +90,8 @@ class Recount:
 
     def cells(self) -> dict[Any, dict[str, Any]]:
         """Cells as `told` returns them."""
-        return {
-            key: {
-                "rows": each["rows"],
-                "explored": each["explored"],
-                "frauds": each["frauds"],
-                "legitimate": each["legitimate"],
-                "expected": each["score"] / 1e6 / each["rows"],
-                "observed": _share(each["frauds"], each["legitimate"]),
-                "fraud_amounts": {"": each["amount"]} if each["amount"] else {},
-            }
-            for key, each in self._cells.items()
-        }
+        return cells_as_told(self._cells)
 
     def rules(self) -> dict[Any, dict[str, Any]]:
         """Rules as `told` returns them."""
-        return {
-            key: {name: each[name] for name in ("rows", "frauds", "legitimate")}
-            for key, each in self._rules.items()
-        }
-
-
-def _monday(when: datetime) -> str:
-    utc = when.astimezone(timezone.utc)
-    return (utc - timedelta(days=utc.weekday())).date().isoformat()
-
-
-def _share(frauds: int, legitimate: int) -> float | None:
-    return frauds / (frauds + legitimate) if frauds + legitimate else None
+        return rules_as_told(self._rules)
