@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
-from datetime import datetime, timedelta, timezone
+from collections.abc import AsyncIterator
 from typing import Final
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import TopicPartition
 
 from fraudapp.backtests.period import Period
 from fraudapp.decisions.reader import LogReader
 from fraudapp.kafka.clients import started_consumer
-from fraudapp.kafka.offsets import ends
+from fraudapp.kafka.offsets import ends, written_since
 from fraudapp.settings import Settings
 from models.records import Decision
 
 FETCH_BYTES: Final = 4 << 20
 """Bytes that one fetch brings: some thousand decisions."""
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
 
 async def decisions(settings: Settings, period: Period) -> AsyncIterator[list[Decision]]:
@@ -48,19 +46,7 @@ async def _ranges(settings: Settings, period: Period) -> dict[int, tuple[int, in
         last = {tp: end.stable for tp, end in (await ends(consumer, partitions)).items()}
         first = await consumer.beginning_offsets(partitions)
         if period.has_begin:
-            first = await _at(consumer, period.read_since, last)
+            first = await written_since(consumer, period.read_since, last)
         if period.has_end:
-            last = await _at(consumer, period.read_until, last)
+            last = await written_since(consumer, period.read_until, last)
     return {tp.partition: (first[tp], last[tp]) for tp in partitions if first[tp] < last[tp]}
-
-
-async def _at(
-    consumer: AIOKafkaConsumer, moment: datetime, otherwise: Mapping[TopicPartition, int]
-) -> dict[TopicPartition, int]:
-    """Return the first offset of each partition that was written at a moment or later."""
-    timestamp = max(0, (moment - _EPOCH) // timedelta(milliseconds=1))
-    found = await consumer.offsets_for_times(dict.fromkeys(otherwise, timestamp))
-    return {
-        tp: each.offset if (each := found.get(tp)) and each.offset >= 0 else end
-        for tp, end in otherwise.items()
-    }

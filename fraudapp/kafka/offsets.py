@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from collections.abc import Awaitable, Iterable, Mapping
+from datetime import datetime, timedelta, timezone
 from typing import Any, Final, NamedTuple, TypeVar
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -27,6 +28,7 @@ _MAX_FETCH_BYTES: Final = 1
 _MAX_WAIT_MS: Final = 1
 """Not 0: without any wait, the embedded broker answers for no partition."""
 _LATEST: Final = -1
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _READ_COMMITTED: Final = 1
 _STABLE_OFFSET_VERSION: Final = 4
 """Version of the fetch API from which on responses have the last stable offset."""
@@ -118,6 +120,22 @@ async def _ends(
     )
     found = await asyncio.gather(*fetches)
     return {tp: end for each in found for tp, end in each.items()}
+
+
+async def written_since(
+    consumer: AIOKafkaConsumer, moment: datetime, otherwise: Mapping[TopicPartition, int]
+) -> dict[TopicPartition, int]:
+    """Return the first offset of each partition that was written at a moment or later.
+
+    That goes by the timestamps of the records; `otherwise` has the offset of a partition without
+    such a record. Raises `KafkaError`.
+    """
+    timestamp = max(0, (moment - _EPOCH) // timedelta(milliseconds=1))
+    found = await consumer.offsets_for_times(dict.fromkeys(otherwise, timestamp))
+    return {
+        tp: each.offset if (each := found.get(tp)) and each.offset >= 0 else end
+        for tp, end in otherwise.items()
+    }
 
 
 async def load_metadata(client: AIOKafkaClient, topics: Iterable[str]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from datetime import datetime, timedelta, timezone
+from datetime import datetime
 from time import monotonic
 from typing import Final
 
@@ -13,7 +13,7 @@ from aiokafka.errors import KafkaTimeoutError
 
 from fraudapp.decisions.reader import LogCut, LogDamaged
 from fraudapp.kafka.clients import started_consumer
-from fraudapp.kafka.offsets import ANSWER_TIMEOUT, ends, within_time
+from fraudapp.kafka.offsets import ANSWER_TIMEOUT, ends, within_time, written_since
 from fraudapp.settings import Settings
 from fraudapp.verifying.merging import Chunks
 from models.errors import NeedsOperator
@@ -22,7 +22,6 @@ from models.parsing import Damaged
 MAX_RECORDS: Final = 1_000
 """Records of a partition that are yielded at once, at most."""
 _POLL_MS: Final = 200
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
 
 class Reading:
@@ -87,19 +86,8 @@ async def reading(
             last |= found
             first |= await consumer.beginning_offsets(partitions)
             if moment is not None:
-                first |= await _at(consumer, moment, found)
+                first |= await written_since(consumer, moment, found)
         consumer.assign([*last])
         for tp, offset in first.items():
             consumer.seek(tp, offset)
         yield Reading(consumer, last)
-
-
-async def _at(
-    consumer: AIOKafkaConsumer, moment: datetime, last: Mapping[TopicPartition, int]
-) -> dict[TopicPartition, int]:
-    timestamp = max(0, (moment - _EPOCH) // timedelta(milliseconds=1))
-    found = await consumer.offsets_for_times(dict.fromkeys(last, timestamp))
-    return {
-        tp: each.offset if (each := found.get(tp)) and each.offset >= 0 else end
-        for tp, end in last.items()
-    }
