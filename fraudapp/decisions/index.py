@@ -23,7 +23,15 @@ from fraudapp.decisions.index_options import NO_WAL, options
 from fraudapp.decisions.log_identity import LogIdentity
 from fraudapp.decisions.log_identity import unpacked as unpacked_identity
 from fraudapp.decisions.log_records import LogRecord
-from fraudapp.process.disk import IN_USE, DiskFull, DiskUnusable, discard, in_use, is_full
+from fraudapp.process.disk import (
+    IN_USE,
+    DiskFull,
+    DiskUnusable,
+    can_flush,
+    discard,
+    in_use,
+    is_full,
+)
 from models.activity import Activity, by_outcome
 from models.errors import NeedsOperator, Retryable
 from models.quality.cells import Changes, DecisionCells
@@ -39,8 +47,6 @@ _ACTIVITY: Final = b"\x00activity"
 _FINGERPRINT: Final = b"\x00stamp"
 _IDENTITY: Final = b"\x00identity"
 _OFFSET_BYTES: Final = 8
-# Files of level 0 below which `_can_flush` allows a flush: at twenty, RocksDB makes it wait.
-_MAX_UNMERGED: Final = 16
 _decode_counts: Final = json.Decoder(dict[str, int]).decode
 _decode_activity: Final = msgpack.Decoder(Activity).decode
 
@@ -334,18 +340,8 @@ class DecisionIndex:
         idle = self.next_offset == self._offset_last_checked
         self._offset_last_checked = self.next_offset
         with self._index_errors():
-            if idle and self._can_flush():
+            if idle and can_flush(self._db):
                 self._db.flush(wait=False)
-
-    def _can_flush(self) -> bool:
-        """Whether there is something to flush, and RocksDB would begin at once.
-
-        It would wait for an older write buffer to be on disk, or for many files to be merged.
-        """
-        unflushed = self._db.property_int_value("rocksdb.num-entries-active-mem-table")
-        flushing = self._db.property_int_value("rocksdb.num-immutable-mem-table")
-        files = int(self._db.property_value("rocksdb.num-files-at-level0") or 0)
-        return bool(unflushed) and not flushing and files < _MAX_UNMERGED
 
     def clear(self) -> None:
         """Remove the index from disk, and open an empty one, whose next offset is 0.
@@ -373,7 +369,7 @@ class DecisionIndex:
         The next start reads from the log again what could not be flushed.
         """
         try:
-            if self._can_flush():
+            if can_flush(self._db):
                 self._db.flush()
             self._db.close()
         except Exception as exc:  # rocksdict raises nothing more precise

@@ -18,14 +18,21 @@ from fraudapp.decisions.index import IndexInUse
 from fraudapp.decisions.index_options import NO_WAL, options
 from fraudapp.decisions.log import DISK_RETRY, DISK_TIMEOUT
 from fraudapp.decisions.log_identity import LogIdentity
-from fraudapp.process.disk import IN_USE, DiskFull, DiskUnusable, discard, in_use, is_full
+from fraudapp.process.disk import (
+    IN_USE,
+    DiskFull,
+    DiskUnusable,
+    can_flush,
+    discard,
+    in_use,
+    is_full,
+)
 from models.errors import Retryable
 
 log = logging.getLogger(__name__)
 
 _IDENTITIES: Final = b"\x00identities"
 _WRITE_BUFFER_BYTES: Final = 1 << 20
-_MAX_UNMERGED: Final = 16
 _decode_identities: Final = json.Decoder(list[LogIdentity]).decode
 
 
@@ -135,7 +142,7 @@ class Database:
         What could not be flushed is read from the topics again.
         """
         try:
-            if self._can_flush():
+            if can_flush(self._db):
                 self._db.flush()
             self._db.close()
         except Exception as exc:  # rocksdict raises nothing more precise
@@ -148,14 +155,8 @@ class Database:
     def flush(self) -> None:
         """Begin to flush what was written, unless RocksDB would have to wait for that."""
         with self._errors():
-            if self._can_flush():
+            if can_flush(self._db):
                 self._db.flush(wait=False)
-
-    def _can_flush(self) -> bool:
-        unflushed = self._db.property_int_value("rocksdb.num-entries-active-mem-table")
-        flushing = self._db.property_int_value("rocksdb.num-immutable-mem-table")
-        files = int(self._db.property_value("rocksdb.num-files-at-level0") or 0)
-        return bool(unflushed) and not flushing and files < _MAX_UNMERGED
 
     @contextmanager
     def _errors(self) -> Iterator[None]:

@@ -11,6 +11,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
+from rocksdict import Rdict
+
 from models.errors import NeedsOperator, Retryable
 
 _LOCKED: Final = 3
@@ -39,6 +41,10 @@ _PASSING: Final = (
 )
 
 
+# Files of level 0 below which `can_flush` allows a flush: at twenty, RocksDB makes it wait.
+_MAX_UNMERGED: Final = 16
+
+
 class DiskUnusable(NeedsOperator):
     """Files on disk can be neither used nor replaced; the message says where to look."""
 
@@ -56,6 +62,17 @@ class DiskFull(Retryable):
         super().__init__(
             f"{path} cannot be written to now; is the disk at FRAUD_DATA_DIR full? ({why})"
         )
+
+
+def can_flush(database: Rdict) -> bool:
+    """Return whether a RocksDB database has something to flush, and would begin at once.
+
+    It would wait for an older write buffer to be on disk, or for many files to be merged.
+    """
+    unflushed = database.property_int_value("rocksdb.num-entries-active-mem-table")
+    flushing = database.property_int_value("rocksdb.num-immutable-mem-table")
+    files = int(database.property_value("rocksdb.num-files-at-level0") or 0)
+    return bool(unflushed) and not flushing and files < _MAX_UNMERGED
 
 
 def is_full(exc: BaseException) -> bool:
