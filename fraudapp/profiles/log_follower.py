@@ -41,7 +41,7 @@ class LogFollower:
         }
         self._own: Collection[int] = ()
         self._next: dict[int, int] = {}  # offset before which no record can come
-        self._caught_up: dict[int, float] = {}
+        self._caught_up: set[int] = set()
         self._behind: dict[int, float] = {}
         self._ends: dict[int, int] = {}  # when it began
         self.consumer = new_consumer(
@@ -115,7 +115,7 @@ class LogFollower:
                 self._behind.setdefault(partition, now)
                 continue
             self._behind.pop(partition, None)
-            self._caught_up[partition] = now
+            self._caught_up.add(partition)
             decided = self._decided(partition) if partition in self._own else None
             if decided is not None and at >= decided:
                 self.consumer.pause(tp)
@@ -138,7 +138,7 @@ class LogFollower:
     @property
     def has_caught_up(self) -> bool:
         """Whether each partition was read to its end once."""
-        return self._caught_up.keys() == self._partitions.keys()
+        return self._caught_up == self._partitions.keys()
 
     def lag(self) -> float:
         """Return for how many seconds the partition that is furthest behind has been behind."""

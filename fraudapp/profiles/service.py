@@ -69,7 +69,7 @@ class Profiles(Service):
         self._version = schema.profile_version
         self._log = LogFollower(settings, decided)
         self._labels = LabelledFollower(settings, "for profiles", self._labels_of)
-        self._opening = Operation("opening the profiles", settle_seconds=0.0)
+        self._opening = Operation("opening the profiles")
         self._following = Operation(f"following {settings.decisions_topic} for profiles")
         self._snapshots = None
         if archive is not None and settings.profile_snapshot_hours:
@@ -212,14 +212,13 @@ class Profiles(Service):
         lag = round(lag, 3) if self._is_late or lag > self._settings.profile_lag else 0.0
         if lag:
             metrics.late.inc(len(transactions))
-        nothing = [dict[str, float]() for _ in transactions]
         if self._folded is None:
-            return Profiled(nothing, lag), None
+            return _nothing(transactions, lag), None
         try:
             found, events = self._folded.read(transactions, int(now.timestamp()))
         except DATABASE_FAILED as exc:
             self._repair(exc)
-            return Profiled(nothing, lag or round(self._settings.profile_lag, 3)), None
+            return _nothing(transactions, lag or round(self._settings.profile_lag, 3)), None
         if not lag and (overdue := self._folded.due.overdue(now.timestamp())):
             lag = round(overdue, 3)
         return Profiled(found.known, lag), events
@@ -320,6 +319,10 @@ class Profiles(Service):
         if self._folded is None:
             raise ValueError("the profiles are not open")
         return _Labels(self._folded, self._repair)
+
+
+def _nothing(transactions: Sequence[Transaction], lag: float) -> Profiled:
+    return Profiled([{} for _ in transactions], lag)
 
 
 class _Labels:

@@ -20,7 +20,6 @@ from fraudapp.profiles.snapshot_files import adopt
 # Keys of profiles begin with the number of a side, from 1 on.
 STATE: Final = b"\x00state"
 """The key of the state, which `decode_state` reads."""
-"""The key of the state, which `decode_state` reads."""
 _LABEL: Final = b"\xff"
 """Before the id of a transaction: the label that counts of it."""
 _SECOND_BYTES: Final = 8

@@ -71,10 +71,9 @@ class Schema:
         """The field that has the currency of the amount; None if the amounts have none."""
         self.currency = getter(self.currency_field)
         self.sender, self.receiver = self.of_role("sender"), self.of_role("receiver")
-        self.remembering = _remembering(definition)
-        """What is remembered of accounts; None if no value of profiles is declared."""
-        self.profile_version = _profile_version(definition, self.remembering)
-        """Names the values of profiles, by a hash; empty without any."""
+        self.remembering, self.profile_version = _remembered(definition)
+        """What is remembered of accounts; None if no value of profiles is declared. The version
+        names the values, by a hash; empty without any."""
         self.facts_type: Any = facts_type(definition) if self.remembering else self.transaction
         """The type of a transaction together with the values of profiles."""
         self.flagged_upstream = Reason(
@@ -192,22 +191,15 @@ def _contract(definition: Definition, used: Sequence[str]) -> str:
     return _NAMED.get(name, name)
 
 
-def _remembering(definition: Definition) -> Remembering | None:
+def _remembered(definition: Definition) -> tuple[Remembering | None, str]:
+    """Return what the values of profiles come to, and the version that names them."""
     if not definition.profile:
-        return None
+        return None, ""
     amount = definition.role("amount")
     values = {name: resolved(parse(text), definition) for name, text in definition.profile.items()}
     smallest = unit(definition.fields[amount]) if amount else 1.0
-    return Remembering(values, amount, smallest)
-
-
-def _profile_version(definition: Definition, remembering: Remembering | None) -> str:
-    if remembering is None:
-        return ""
-    amount = definition.role("amount")
-    values = {name: resolved(parse(text), definition) for name, text in definition.profile.items()}
-    smallest = unit(definition.fields[amount]) if amount else 1.0
-    return _hashed(definition, [LAYOUT, list(values.items()), amount, smallest])
+    version = _hashed(definition, [LAYOUT, list(values.items()), amount, smallest])
+    return Remembering(values, amount, smallest), version
 
 
 def _version(definition: Definition) -> str:
