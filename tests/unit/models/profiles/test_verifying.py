@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta, timezone
 from functools import cache
 from itertools import pairwise
+from typing import Any
 
 import msgspec
 import pytest
@@ -163,7 +164,7 @@ def test_a_value_that_was_another_is_told_with_what_the_log_says(
     assert (found.differing, found.equal) == (1, len(world.log) - 1)
     assert example.transaction_id == logged.decision.transaction_id
     # Sums of cents are recounted by another formula, which may differ in the last bit.
-    computed = None if name not in right else pytest.approx(right[name], rel=1e-12)
+    computed: Any = None if name not in right else pytest.approx(right[name], rel=1e-12)
     assert example.values == {name: Pair(wrong, computed)}
     assert found.values[name].differing == 1
     largest = 0.5 if wrong is not None and name in right else 0.0
