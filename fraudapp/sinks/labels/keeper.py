@@ -21,6 +21,7 @@ from fraudapp.kafka.clients import new_consumer
 from fraudapp.kafka.following import next_records
 from fraudapp.kafka.foreign_records import report_foreign_record
 from fraudapp.kafka.offsets import load_metadata, within_time
+from fraudapp.labels.ending import end
 from fraudapp.labels.records import LabelledRecord, labelled_records
 from fraudapp.operation import Operation, troubles
 from fraudapp.retry import retry_forever
@@ -76,8 +77,7 @@ class LabelKeeper(Service):
     async def on_stop(self) -> None:
         """Commit what is kept, leave the group, and close the store."""
         if self._running:  # on a failed start there may be none
-            self._running.cancel()
-            await asyncio.wait([self._running])  # it must not find the store closed below it
+            await end([self._running])  # it must not find the store closed below it
         await self._commit()
         await self._consumer.stop()
         await self.store.close()
