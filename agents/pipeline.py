@@ -230,8 +230,9 @@ class Pipeline:
         """
         valid, decisions, next_offset = part.deduplicated.new, part.decisions, part.next_offset
         while decisions:
-            if await self._append_batch(part.partition, Batch(decisions), next_offset):
-                self._scoring.settle(part)
+            batch = Batch(decisions)
+            if await self._append_batch(part.partition, batch, next_offset):
+                self._scoring.settle(part, batch.encoded[-1])
                 break
             self._scoring.release(part)
             index = await self._log.ready(part.partition, self._in_flight.generation)

@@ -64,10 +64,13 @@ class Scoring:
             at = end
         return decisions
 
-    def settle(self, part: Part) -> None:
-        """Take in the decisions of a part, which are in the log as they were to be."""
+    def settle(self, part: Part, last: bytes) -> None:
+        """Take in the decisions of a part, which are in the log as they were to be.
+
+        `last` is the JSON of the last of them.
+        """
         if self._profiles is not None and part.in_flight is not None:
-            self._profiles.settle(part.partition, part.next_offset, part.in_flight)
+            self._profiles.settle(part.partition, part.next_offset, part.in_flight, last)
             part.in_flight = None
 
     def release(self, part: Part) -> None:

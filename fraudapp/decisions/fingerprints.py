@@ -6,11 +6,11 @@ Other records may have got the same offsets since. The offset alone does not sho
 
 from __future__ import annotations
 
-from hashlib import blake2b
 from typing import Final, NamedTuple
 
+from fraudapp.kafka.last_records import DIGEST_BYTES, digest_of
+
 _OFFSET_BYTES: Final = 8
-DIGEST_BYTES: Final = 8
 
 
 class Fingerprint(NamedTuple):
@@ -31,11 +31,6 @@ class Fingerprint(NamedTuple):
 def fingerprint_of(offset: int, transaction_id: str, encoded: bytes) -> Fingerprint:
     """Return the fingerprint of a decision whose JSON is `encoded`."""
     return Fingerprint(offset, transaction_id, digest_of(encoded))
-
-
-def digest_of(encoded: bytes) -> bytes:
-    """Return the digest of a decision's JSON, `DIGEST_BYTES` long."""
-    return blake2b(encoded, digest_size=DIGEST_BYTES).digest()
 
 
 def unpacked(packed: bytes) -> Fingerprint:

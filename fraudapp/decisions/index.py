@@ -18,11 +18,12 @@ from rocksdict import Rdict, WriteBatch
 
 from fraudapp.decisions import quality_cells
 from fraudapp.decisions.batch import Batch
-from fraudapp.decisions.fingerprints import Fingerprint, digest_of, fingerprint_of, unpacked
+from fraudapp.decisions.fingerprints import Fingerprint, fingerprint_of, unpacked
 from fraudapp.decisions.index_options import NO_WAL, options
 from fraudapp.decisions.log_identity import LogIdentity
 from fraudapp.decisions.log_identity import unpacked as unpacked_identity
 from fraudapp.decisions.log_records import LogRecord
+from fraudapp.kafka.last_records import digest_of
 from fraudapp.process.disk import (
     IN_USE,
     DiskFull,

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Awaitable, Iterable, Mapping
+from collections.abc import Awaitable, Iterable, Iterator, Mapping
 from datetime import datetime, timedelta, timezone
 from typing import Any, Final, NamedTuple, TypeVar
 
@@ -25,11 +25,12 @@ ANSWER_TIMEOUT: Final = 10.0
 _RETRY_SECONDS: Final = 0.2
 _MAX_FETCH_BYTES: Final = 1
 """As few as possible: the records of the fetch are thrown away."""
-_MAX_WAIT_MS: Final = 1
+MAX_WAIT_MS: Final = 1
 """Not 0: without any wait, the embedded broker answers for no partition."""
 _LATEST: Final = -1
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=timezone.utc)
-_READ_COMMITTED: Final = 1
+READ_COMMITTED: Final = 1
+"""The number of this isolation level in Kafka's protocol."""
 _STABLE_OFFSET_VERSION: Final = 4
 """Version of the fetch API from which on responses have the last stable offset."""
 
@@ -154,25 +155,32 @@ async def load_metadata(client: AIOKafkaClient, topics: Iterable[str]) -> None:
             raise kafka_errors.UnknownTopicOrPartitionError(topic)
 
 
-async def _fetch(
-    consumer: AIOKafkaConsumer, leader: int, offsets: Mapping[TopicPartition, int]
-) -> dict[TopicPartition, End]:
-    by_topic: defaultdict[str, list[tuple[int, int, int]]] = defaultdict(list)
-    for (topic, partition), offset in offsets.items():
-        by_topic[topic].append((partition, offset, _MAX_FETCH_BYTES))
-    request = FetchRequest(
-        _MAX_WAIT_MS, 0, _MAX_FETCH_BYTES, _READ_COMMITTED, list(by_topic.items())
-    )
-    response: Any = await consumer._client.send(leader, request)
-    found: dict[TopicPartition, End] = {}
+def answered(response: Any) -> Iterator[tuple[TopicPartition, int, list[Any]]]:
+    """Yield partition, high water, and the rest of what a fetch has found, as its version has it.
+
+    Raises the `KafkaError` that a partition was answered with.
+    """
     for topic, answers in response.topics:
         for partition, code, high_water, *rest in answers:
             tp = TopicPartition(topic, partition)
             error = kafka_errors.for_code(code)
             if error is not kafka_errors.NoError:
                 raise error(tp)
-            stable = rest[0] if response.API_VERSION >= _STABLE_OFFSET_VERSION else high_water
-            found[tp] = End(high_water, stable if stable >= 0 else high_water)
+            yield tp, high_water, rest
+
+
+async def _fetch(
+    consumer: AIOKafkaConsumer, leader: int, offsets: Mapping[TopicPartition, int]
+) -> dict[TopicPartition, End]:
+    by_topic: defaultdict[str, list[tuple[int, int, int]]] = defaultdict(list)
+    for (topic, partition), offset in offsets.items():
+        by_topic[topic].append((partition, offset, _MAX_FETCH_BYTES))
+    request = FetchRequest(MAX_WAIT_MS, 0, _MAX_FETCH_BYTES, READ_COMMITTED, list(by_topic.items()))
+    response: Any = await consumer._client.send(leader, request)
+    found: dict[TopicPartition, End] = {}
+    for tp, high_water, rest in answered(response):
+        stable = rest[0] if response.API_VERSION >= _STABLE_OFFSET_VERSION else high_water
+        found[tp] = End(high_water, stable if stable >= 0 else high_water)
     if missing := offsets.keys() - found.keys():
         raise kafka_errors.LeaderNotAvailableError(missing)
     return found

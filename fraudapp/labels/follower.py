@@ -16,6 +16,13 @@ from fraudapp.condition import Condition
 from fraudapp.decisions.log_identity import LogIdentity
 from fraudapp.kafka.clients import new_consumer
 from fraudapp.kafka.following import POLL_MS
+from fraudapp.kafka.last_records import (
+    CHECK_SECONDS,
+    LastRecord,
+    last_record,
+    lost,
+    next_offsets,
+)
 from fraudapp.kafka.offsets import ends, within_time
 from fraudapp.kafka.topic_ids import wait_for_topic_ids
 from fraudapp.labels.database import DATABASE_FAILED, DatabaseDamaged, write_when_possible
@@ -44,8 +51,11 @@ class LabelledStore(Protocol):
     def next_offset(self, partition: int) -> int:
         """Return the offset of the first record of a partition that is not applied."""
 
-    def apply(self, records: Sequence[LabelledRecord], next_offsets: Mapping[int, int]) -> None:
-        """Apply records, of each partition in their order, and keep the next offsets, at once."""
+    def last(self) -> Mapping[int, LastRecord]:
+        """Return the last record of each partition that was read."""
+
+    def apply(self, records: Sequence[LabelledRecord], last: Mapping[int, LastRecord]) -> None:
+        """Apply records, of each partition in their order, and keep which was the last, at once."""
 
     def has_room(self) -> bool:
         """Whether more records may be applied now; the topic keeps the others meanwhile."""
@@ -64,7 +74,7 @@ Store = TypeVar("Store", bound=LabelledStore)
 
 
 class _Cut(KafkaError):  # type: ignore[misc]
-    """The topic ends before what was read of it."""
+    """The topic has lost what was read of it."""
 
 
 class LabelledFollower(Service, Generic[Store]):
@@ -94,6 +104,7 @@ class LabelledFollower(Service, Generic[Store]):
         self._read: dict[int, int] = {}  # next offset by partition
         self._changed = Condition()
         self._failure: Exception | None = None
+        self._check_at = 0.0
         self._running: asyncio.Future[None] | None = None
         self._consumer = new_consumer(
             settings,
@@ -146,6 +157,10 @@ class LabelledFollower(Service, Generic[Store]):
         """Read from the next offsets of the store on, which are others now."""
         self._failure = KafkaError("the store has gone back")
 
+    def check_soon(self) -> None:
+        """Ask soon whether the topic still has what was read of it."""
+        self._check_at = 0.0
+
     async def _run(self) -> None:
         async for attempt in retry_forever(self._following, on=(KafkaError, *DATABASE_FAILED)):
             with attempt:
@@ -161,6 +176,8 @@ class LabelledFollower(Service, Generic[Store]):
                 if not self.store.has_room():
                     await asyncio.sleep(FULL_SECONDS)
                     continue
+                if monotonic() >= self._check_at and (how := await self._lost(self.store)):
+                    raise _Cut(how)
                 fetched = await self._consumer.getmany(timeout_ms=POLL_MS)
                 began = monotonic()
                 await self._take(self.store, fetched)
@@ -184,36 +201,35 @@ class LabelledFollower(Service, Generic[Store]):
             raise
 
     async def _begin(self, store: Store) -> None:
-        found = await ends(self._consumer, self._partitions)
-        for tp, here in found.items():
-            if here.high_water < (known := store.next_offset(tp.partition)):
-                log.warning(
-                    "%s/%d ends at %d, and was read up to %d: the broker has lost its end, so that "
-                    "all of it is read again",
-                    *(tp.topic, tp.partition, here.high_water, known),
-                )
-                store.clear()
-                break
-        self._read = {each.partition: store.next_offset(each.partition) for each in found}
+        if how := await self._lost(store):
+            log.warning("%s: the broker has lost its end, so that all of it is read again", how)
+            store.clear()
+        self._read = {tp.partition: store.next_offset(tp.partition) for tp in self._partitions}
         for tp in self._partitions:
             self._consumer.seek(tp, self._read[tp.partition])
         self._changed.notify()
+
+    async def _lost(self, store: Store) -> str | None:
+        found = await ends(self._consumer, self._partitions)
+        how = await lost(self._consumer, self._settings.labelled_topic, store.last(), found)
+        self._check_at = monotonic() + CHECK_SECONDS
+        return how
 
     async def _take(
         self, store: Store, fetched: Mapping[TopicPartition, Sequence[ConsumerRecord]]
     ) -> None:
         found: list[LabelledRecord] = []
-        read: dict[int, int] = {}
+        last: dict[int, LastRecord] = {}
         for tp, raw in fetched.items():
             if raw[0].offset < self._read[tp.partition]:
                 raise _Cut(f"{tp.topic}/{tp.partition} was cut to less than was read of it")
-            read[tp.partition] = raw[-1].offset + 1
+            last[tp.partition] = last_record(raw[-1])
             found += labelled_records(
                 raw, self._settings.topic_partitions, self._settings.transaction_schema
             )
-        if read:
-            await write_when_possible(lambda: store.apply(found, read))
-            self._read |= read
+        if last:
+            await write_when_possible(lambda: store.apply(found, last))
+            self._read |= next_offsets(last)
         await self._pass_markers()
         self._changed.notify()
 

@@ -8,6 +8,7 @@ from typing import Final
 from msgspec import Struct, msgpack
 from rocksdict import WriteBatch
 
+from fraudapp.kafka.last_records import LastRecord
 from fraudapp.labels.database import Database
 from models.inputs import Position
 from models.labels.joining import Row, Step, Waiting
@@ -24,7 +25,7 @@ _ORIGIN: Final = b"\x02"
 
 
 class _Totals(Struct):
-    next_offset: int = 0
+    last: LastRecord | None = None
     waiting: int = 0
     conflicting: int = 0
 
@@ -47,15 +48,20 @@ class LabelIndex(Database):
     def _load(self) -> None:
         (packed,) = self._get([_TOTALS])
         self._totals = _Totals() if packed is None else _decode_totals(packed)
-        if min(self._totals.next_offset, self._totals.waiting, self._totals.conflicting) < 0:
+        if min(self._totals.waiting, self._totals.conflicting) < 0:
             raise ValueError(f"its numbers are {self._totals}")
         first = map(_decode_waiting, self._first(_WAITING, MAX_AWAITED))
         self.awaited = {each.transaction_id for each in first}
 
     @property
+    def last(self) -> LastRecord | None:
+        """The last record of the topic that is taken in."""
+        return self._totals.last
+
+    @property
     def next_offset(self) -> int:
         """Offset of the first record of the topic that is not taken in."""
-        return self._totals.next_offset
+        return self.last.next_offset if self.last else 0
 
     @property
     def waiting(self) -> int:
@@ -106,9 +112,9 @@ class LabelIndex(Database):
                 self.awaited.add(each.transaction_id)
 
     def write(
-        self, step: Step, next_offset: int | None = None, origins: Iterable[Position] = ()
+        self, step: Step, last: LastRecord | None = None, origins: Iterable[Position] = ()
     ) -> None:
-        """Write what a step has come to, and the next offset if it moves on, all at once."""
+        """Write what a step has come to, and the last record if there are more, all at once."""
         batch = WriteBatch(raw_mode=True)
         for id_, row in step.rows.items():
             if row.labels or row.waiting:
@@ -122,7 +128,7 @@ class LabelIndex(Database):
         for origin in origins:
             batch.put(_ORIGIN + origin.encode(), b"")
         totals = _Totals(
-            self.next_offset if next_offset is None else next_offset,
+            last or self.last,
             self.waiting + len(step.added) - len(step.removed),
             self.conflicting + step.conflicts,
         )

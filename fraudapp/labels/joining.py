@@ -15,6 +15,7 @@ from typing import Final
 
 from aiokafka import ConsumerRecord
 
+from fraudapp.kafka.last_records import last_record
 from fraudapp.kafka.producer import NewRecord
 from fraudapp.labels import metrics
 from fraudapp.labels.database import write_when_possible
@@ -47,7 +48,7 @@ class Joining:
         """Return what is done with the partition."""
         if self.index.next_offset < self._before.handled:
             return self._before
-        return Done(self.index.next_offset, max(self.index.settled(), self._before.settled))
+        return Done(self.index.last, max(self.index.settled(), self._before.settled))
 
     async def take(self, records: Sequence[ConsumerRecord]) -> None:
         """Take in the next records of the topic."""
@@ -63,8 +64,8 @@ class Joining:
         self.index.await_decisions(step)
         await self._send(step, routed)
         origins = [each.input.origin for each in told if _is_rerouted(each)]
-        next_offset = records[-1].offset + 1
-        await write_when_possible(partial(self.index.write, step, next_offset, origins))
+        last = last_record(records[-1])
+        await write_when_possible(partial(self.index.write, step, last, origins))
 
     async def settle(self, transaction_ids: Iterable[str]) -> None:
         """Join labels that wait with decisions that were made."""

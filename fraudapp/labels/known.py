@@ -13,6 +13,7 @@ from rocksdict import WriteBatch
 
 from fraudapp.decisions.log_identity import LogIdentity
 from fraudapp.decisions.recent import Unknowable
+from fraudapp.kafka.last_records import LastRecord, next_offsets
 from fraudapp.labels import metrics
 from fraudapp.labels.changes import COUNTED_BYTES, Counted, changes, unpacked
 from fraudapp.labels.database import DATABASE_FAILED, Database, DatabaseDamaged
@@ -24,8 +25,8 @@ from models.schema.schema import Schema
 
 _FILES: Final = 100
 # No transaction id holds a control character, so this key cannot be one.
-_NEXT_OFFSETS: Final = b"\x00cursors"
-_decode_offsets: Final = msgpack.Decoder(dict[int, int]).decode
+_LAST: Final = b"\x00last"
+_decode_last: Final = msgpack.Decoder(dict[int, LastRecord]).decode
 
 
 class KnownStore(Database):
@@ -37,12 +38,16 @@ class KnownStore(Database):
         super().__init__(folder, [made_of], files=_FILES)
 
     def _load(self) -> None:
-        (packed,) = self._get([_NEXT_OFFSETS])
-        self._next_offsets = {} if packed is None else _decode_offsets(packed)
+        (packed,) = self._get([_LAST])
+        self._last = {} if packed is None else _decode_last(packed)
 
     def next_offset(self, partition: int) -> int:
         """Return the offset of the first record of a partition that is not applied."""
-        return self._next_offsets.get(partition, 0)
+        return next_offsets(self._last).get(partition, 0)
+
+    def last(self) -> Mapping[int, LastRecord]:
+        """See `LabelledStore.last`."""
+        return self._last
 
     def get(self, transaction_id: str) -> Labelled | None:
         """Return the newest labelled decision of an id; None if it has no label."""
@@ -57,18 +62,18 @@ class KnownStore(Database):
             found = zip(transaction_ids, values, strict=True)
             return {id_: unpacked(value) for id_, value in found if value is not None}
 
-    def apply(self, records: Sequence[LabelledRecord], next_offsets: Mapping[int, int]) -> None:
-        """Apply records, of each partition in their order, and keep the next offsets, at once."""
+    def apply(self, records: Sequence[LabelledRecord], last: Mapping[int, LastRecord]) -> None:
+        """See `LabelledStore.apply`."""
         ids = list({each.labelled.transaction_id for each in records})
         batch = WriteBatch(raw_mode=True)
         for change in changes(records, self.counted(ids)):
             labelled = change.record.labelled
             counted = Counted(labelled.version, labelled.label).packed()
             batch.put(labelled.transaction_id.encode(), counted + change.record.encoded)
-        now = self._next_offsets | dict(next_offsets)
-        batch.put(_NEXT_OFFSETS, msgpack.encode(now))
+        now = {**self._last, **last}
+        batch.put(_LAST, msgpack.encode(now))
         self._write(batch)
-        self._next_offsets = now
+        self._last = now
 
 
 class KnownLabels(LabelledFollower[KnownStore]):

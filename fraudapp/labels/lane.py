@@ -13,6 +13,7 @@ from aiokafka import ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError
 
 from fraudapp.decisions.index import INDEX_FAILED
+from fraudapp.kafka.last_records import LastRecord, lost
 from fraudapp.kafka.offsets import ends
 from fraudapp.labels.database import DATABASE_FAILED, DatabaseDamaged
 from fraudapp.labels.index import LabelIndex
@@ -37,7 +38,7 @@ _WAITED_OUT: Final = (KafkaError, *DATABASE_FAILED, *INDEX_FAILED, DecisionsUnre
 
 
 class LabelsCut(KafkaError):  # type: ignore[misc]
-    """The topic of labels ends before what was read of it."""
+    """The topic of labels has lost what was read of it."""
 
 
 class Lane:
@@ -121,21 +122,22 @@ class Lane:
 
     async def _begin(self, index: LabelIndex) -> Joining:
         done = await self._means.progress.of(self.tp.partition)
-        end = (await ends(self._means.consumer, [self.tp]))[self.tp].high_water
-        if end < index.next_offset:
-            log.warning(
-                "%s/%d ends at %d, and was read up to %d: the broker has lost its end, so that all "
-                "of it is read again",
-                *(self.tp.topic, self.tp.partition, end, index.next_offset),
-            )
-            index.clear()
-        done = Done(min(done.handled, end), min(done.settled, end))
+        for last in filter(None, (index.last, done.last)):
+            if how := await self._lost(last):
+                log.warning("%s: the broker has lost its end, so that all of it is read again", how)
+                index.clear()
+                done = Done()
+                break
         if index.next_offset < done.handled:
             await self._means.know_all(self.tp.partition)
         self._given, self._check_at, self._check_from = (), 0.0, None
         self._means.consumer.seek(self.tp, index.next_offset)
         self._means.consumer.resume(self.tp)
         return Joining(self.tp.partition, self._means, index, done)
+
+    async def _lost(self, last: LastRecord) -> str | None:
+        consumer, (topic, partition) = self._means.consumer, self.tp
+        return await lost(consumer, topic, {partition: last}, await ends(consumer, [self.tp]))
 
     async def _turn(self, joining: Joining) -> None:
         await self._pause(TURN_SECONDS if self._check_from is None else BREAK_SECONDS)
@@ -146,6 +148,8 @@ class Lane:
             decided, self._decided = self._decided, set()
             await joining.settle(sorted(decided))
         if self._check_from is None and monotonic() >= self._check_at:
+            if joining.index.last and (how := await self._lost(joining.index.last)):
+                raise LabelsCut(how)
             self._check_at = monotonic() + CHECK_SECONDS
             self._check_from = 0
         if self._check_from is not None:

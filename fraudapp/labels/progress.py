@@ -16,6 +16,7 @@ from aiokafka.errors import KafkaError
 from aiokafka.structs import OffsetAndMetadata
 from msgspec import Meta, Struct
 
+from fraudapp.kafka.last_records import LastRecord
 from fraudapp.kafka.offsets import within_time
 from fraudapp.kafka.topic_ids import same
 from fraudapp.operation import Operation
@@ -29,15 +30,22 @@ Offset = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 class Done(Struct, frozen=True):
     """What owners have done with a partition of the topic of labels."""
 
-    handled: int = 0
-    """Before this offset, everything is taken in, and what was rejected or rerouted is sent."""
+    last: LastRecord | None = None
+    """Up to this record, everything is taken in, and what was rejected or rerouted is sent."""
     settled: int = 0
     """Before this offset, no label waits: it is joined, or is a dead letter."""
+
+    @property
+    def handled(self) -> int:
+        """The offset after `last`."""
+        return self.last.next_offset if self.last else 0
 
 
 class _Metadata(Struct):
     topic_id: str
     settled: Offset
+    digest: bytes
+    """Of the record before the offset that is committed."""
 
 
 _decode: Final = msgspec.json.Decoder(_Metadata).decode
@@ -71,7 +79,9 @@ class Progress:
             return Done()
         if commit is None or found is None or not same(found.topic_id, self.topic_id):
             return Done()
-        return Done(max(commit.offset, 0), found.settled)
+        if commit.offset <= 0:
+            return Done()
+        return Done(LastRecord(commit.offset - 1, found.digest), found.settled)
 
     async def commit(self, done: Mapping[int, Done]) -> None:
         """Commit what is done with partitions; failures are noted, not raised."""
@@ -83,7 +93,7 @@ class Progress:
             return
         offsets = {
             TopicPartition(self._topic, partition): OffsetAndMetadata(
-                now.handled, _encode(_Metadata(self.topic_id, now.settled)).decode()
+                now.handled, _encode(_metadata(self.topic_id, now)).decode()
             )
             for partition, now in changed.items()
         }
@@ -95,3 +105,7 @@ class Progress:
         else:
             self.committing.succeeded()
             self._committed |= changed
+
+
+def _metadata(topic_id: str, done: Done) -> _Metadata:
+    return _Metadata(topic_id, done.settled, done.last.digest if done.last else b"")

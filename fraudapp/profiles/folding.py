@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from fraudapp.kafka.last_records import LastRecord, digest_of
 from fraudapp.labels.changes import Counted, changes
 from fraudapp.labels.database import DatabaseDamaged
 from fraudapp.labels.records import LabelledRecord
@@ -50,6 +51,10 @@ class Folded:
         """Next offset of each partition of the log."""
         self.labelled = dict(state.labelled)
         """Next offset of each partition of the labelled topic, to read from after a crash."""
+        self.last_decisions = dict(state.last_decisions)
+        """The last record of each partition of the log that was read, or settled."""
+        self.last_labelled = dict(state.last_labelled)
+        """The last record of each partition of the labelled topic that was read."""
         self.due = DueLabels(self._label_delay)
         self._labels: dict[str, KeptLabel] = {}  # those that are not on disk yet
         self._repeated: dict[int, Repeated] = {}
@@ -72,9 +77,10 @@ class Folded:
             raise DatabaseDamaged(self.store.folder, exc) from exc
         return Profiled([*map(self._remembering.known, rows)]), events
 
-    def settle(self, partition: int, start: int, events: Events) -> bool:
+    def settle(self, partition: int, start: int, events: Events, last: bytes) -> bool:
         """Take in decisions that are in the log from `start` on, and are in flight no longer.
 
+        `last` is the JSON of the last of them.
         Returns False if the log was read up to another offset; it is to be read then.
         """
         if self.decisions.get(partition, 0) != start:
@@ -86,7 +92,8 @@ class Folded:
             raise DatabaseDamaged(self.store.folder, exc) from exc
         finally:
             self._memory.release(events)
-        self.decisions[partition] = start + len(events)
+        self.decisions[partition] = end = start + len(events)
+        self.last_decisions[partition] = LastRecord(end - 1, digest_of(last))
         self._written = False
         return True
 
@@ -158,7 +165,13 @@ class Folded:
         if self._written:
             return
         self.labelled |= self.due.next_offsets()
-        state = State(self.store.state.profile_version, self.decisions.copy(), self.labelled.copy())
+        state = State(
+            self.store.state.profile_version,
+            self.decisions.copy(),
+            self.labelled.copy(),
+            self.last_decisions.copy(),
+            self.last_labelled.copy(),
+        )
         self.store.write(self._memory.changed, self._labels, state)
         self._memory.changed.clear()
         self._labels.clear()

@@ -11,6 +11,7 @@ from aiokafka.errors import KafkaError
 
 from fraudapp.decisions.log_records import log_records
 from fraudapp.kafka.clients import new_consumer
+from fraudapp.kafka.last_records import CHECK_SECONDS, last_record, lost, next_offsets
 from fraudapp.kafka.offsets import ends, within_time
 from fraudapp.profiles.folding import Folded
 from fraudapp.profiles.repeated import REMEMBERED
@@ -21,7 +22,7 @@ MAX_POLL_RECORDS: Final = 1_000
 
 
 class LogCut(KafkaError):  # type: ignore[misc]
-    """The log ends before what was read of it: a broker has lost the end of it."""
+    """The log has lost what was read of it: a broker has lost the end of it."""
 
 
 class LogFollower:
@@ -43,27 +44,36 @@ class LogFollower:
         self._next: dict[int, int] = {}  # offset before which no record can come
         self._caught_up: set[int] = set()
         self._behind: dict[int, float] = {}
-        self._ends: dict[int, int] = {}  # when it began
+        self._ends: dict[int, int] = {}  # when it was checked
+        self._check_at = 0.0
         self.consumer = new_consumer(
             settings,
             fetch_max_wait_ms=int(settings.broker_fetch_wait * 1_000),
             max_poll_records=MAX_POLL_RECORDS,
         )
 
-    async def begin(self, folded: Folded) -> bool:
-        """Go to where the profiles are; returns False if the log ends before: it is another one.
-
-        Raises `KafkaError`.
-        """
+    async def begin(self, folded: Folded) -> None:
+        """Go to where the profiles are; raises what `check` raises."""
         self.consumer.assign([*self._partitions.values()])
-        found = await ends(self.consumer, self._partitions.values())
-        self._ends = {tp.partition: end.high_water for tp, end in found.items()}
-        for partition, tp in self._partitions.items():
-            if found[tp].high_water < folded.decisions.get(partition, 0):
-                return False
+        await self.check(folded)
+        # Markers of transactions, after the last record, may be lost with nothing of the log.
+        folded.decisions |= next_offsets(folded.last_decisions)
         for partition in self._partitions:
             self.follow(partition, folded)
-        return True
+
+    async def check(self, folded: Folded) -> None:
+        """Raise `LogCut` if the log is not the one that is folded, or a `KafkaError`."""
+        found = await ends(self.consumer, self._partitions.values())
+        self._ends = {tp.partition: end.high_water for tp, end in found.items()}
+        topic, last = self._settings.decisions_topic, folded.last_decisions.copy()
+        if how := await lost(self.consumer, topic, last, found):
+            raise LogCut(how)
+        self._check_at = monotonic() + CHECK_SECONDS
+
+    @property
+    def check_is_due(self) -> bool:
+        """Whether it is time to `check` again."""
+        return monotonic() >= self._check_at
 
     def follow(self, partition: int, folded: Folded) -> None:
         """Read a partition from where its profiles are, and its ids from before."""
@@ -98,6 +108,7 @@ class LogFollower:
         schema = self._settings.transaction_schema
         records = log_records(new, self._settings.topic_partitions, schema)
         folded.apply(partition, [each.decision for each in records], position)
+        folded.last_decisions[partition] = last_record(raw[-1])
 
     async def rest(self, folded: Folded) -> None:
         """Note which partitions are read to their end, and leave those of this worker."""

@@ -15,6 +15,7 @@ from mode import Service
 from fraudapp.condition import Condition
 from fraudapp.decisions.log_identity import LogIdentity
 from fraudapp.kafka.following import POLL_MS
+from fraudapp.kafka.last_records import LastRecord, next_offsets
 from fraudapp.kafka.topic_ids import wait_for_topic_ids
 from fraudapp.labels.database import DATABASE_FAILED, DatabaseDamaged, write_when_possible
 from fraudapp.labels.ending import end
@@ -87,6 +88,7 @@ class Profiles(Service):
         self._is_late = False
         self._has_been_ready = False
         self._own: Collection[int] = ()
+        self._is_doubted = False  # whether the log may be another one than is folded
         metrics.lag.set_function(self.lag)
         metrics.allowed_lag.set(settings.profile_lag)
         super().__init__()
@@ -166,6 +168,8 @@ class Profiles(Service):
         if self._folded:
             self._folded.land()
             self._log.own(partitions, self._folded)
+        self._labels.check_soon()
+        self._doubt()
 
     def are_current(self, next_offsets: Mapping[int, int]) -> bool:
         """Whether the profiles have all decisions before these offsets of the log.
@@ -173,7 +177,7 @@ class Profiles(Service):
         After a start, they have to have caught up with all partitions once.
         """
         folded = self._folded
-        if folded is None or not (self._has_been_ready or self._is_late):
+        if folded is None or self._is_doubted or not (self._has_been_ready or self._is_late):
             return False
         return all(
             folded.decisions.get(partition, 0) >= offset
@@ -223,12 +227,15 @@ class Profiles(Service):
             lag = round(overdue, 3)
         return Profiled(found.known, lag), events
 
-    def settle(self, partition: int, start: int, events: Events) -> None:
-        """Take in decisions that are in the log from `start` on."""
+    def settle(self, partition: int, start: int, events: Events, last: bytes) -> None:
+        """Take in decisions that are in the log from `start` on; `last` is the last one's JSON."""
         if self._folded is None:
             return
         try:
-            if not self._folded.settle(partition, start, events):
+            if self._is_doubted:
+                self._folded.release(events)
+                self._follow_again(partition)
+            elif not self._folded.settle(partition, start, events, last):
                 self._follow_again(partition)
         except DATABASE_FAILED as exc:
             self._repair(exc)
@@ -246,10 +253,30 @@ class Profiles(Service):
         if self._folded is not None:
             self._folded.release(events)
             self._follow_again(partition)
+            self._doubt()
 
     def _follow_again(self, partition: int) -> None:
         if self._folded is not None and not self._log.is_followed(partition):
             self._log.follow(partition, self._folded)
+
+    def _doubt(self) -> None:
+        """Let nothing be settled until the log is known to be the one that is folded.
+
+        Others may have decided meanwhile, in a log that was cut before. The offset at which this
+        worker goes on may be the same by chance.
+        """
+        if self._folded is not None:
+            self._is_doubted = True
+            self.add_future(self._check(self._folded))
+
+    async def _check(self, folded: Folded) -> None:
+        try:
+            await self._log.check(folded)
+        except KafkaError as exc:
+            self._failure = exc
+        else:
+            self._is_doubted = False
+            self._changed.notify()
 
     def _repair(self, exc: Exception) -> None:
         """Begin anew with the next turn."""
@@ -268,8 +295,8 @@ class Profiles(Service):
                 await self._restoring.restore(folded)
                 if folded.life != life:
                     self._labels.begin_again()
-            if not await self._log.begin(folded):
-                raise LogCut(f"{self._settings.decisions_topic} ends before what was read of it")
+            await self._log.begin(folded)
+            self._is_doubted = False
             while self._failure is None:
                 await self._turn(folded)
             raise self._failure
@@ -285,6 +312,8 @@ class Profiles(Service):
             raise
 
     async def _turn(self, folded: Folded) -> None:
+        if self._log.check_is_due:
+            await self._log.check(folded)
         waits = 0 if folded.due.is_due(time()) else POLL_MS
         fetched = await self._log.consumer.getmany(timeout_ms=waits)
         began = monotonic()
@@ -337,10 +366,14 @@ class _Labels:
         self._life = self._folded.life
         return self._folded.next_labelled(partition)
 
-    def apply(self, records: Sequence[LabelledRecord], next_offsets: Mapping[int, int]) -> None:
+    def last(self) -> Mapping[int, LastRecord]:
+        return self._folded.last_labelled
+
+    def apply(self, records: Sequence[LabelledRecord], last: Mapping[int, LastRecord]) -> None:
         # Else they follow others that the profiles have lost: they are read again.
         if self._life == self._folded.life:
-            self._folded.add_labels(records, next_offsets)
+            self._folded.add_labels(records, next_offsets(last))
+            self._folded.last_labelled |= last
 
     def has_room(self) -> bool:
         return self._folded.due.has_room

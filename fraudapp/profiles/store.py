@@ -12,6 +12,7 @@ from msgspec import Struct, msgpack
 from rocksdict import Options, WriteBatch
 
 from fraudapp.decisions.log_identity import LogIdentity
+from fraudapp.kafka.last_records import LastRecord
 from fraudapp.labels.changes import COUNTED_BYTES, Counted, unpacked
 from fraudapp.labels.database import Database
 from fraudapp.profiles import store_options
@@ -34,6 +35,11 @@ class State(Struct, array_like=True):
     decisions: dict[int, int]
     """Next offset of each partition of the log."""
     labelled: dict[int, int]
+    """Offset from which on each partition of the labelled topic has to be read."""
+    last_decisions: dict[int, LastRecord] = {}
+    """The last record of each partition of the log that was read."""
+    last_labelled: dict[int, LastRecord] = {}
+    """The last record of each partition of the labelled topic that was read."""
 
     @property
     def is_empty(self) -> bool:

@@ -16,6 +16,7 @@ from rocksdict import WriteBatch
 
 from fraudapp.decisions.log_identity import LogIdentity
 from fraudapp.decisions.recent import Unknowable
+from fraudapp.kafka.last_records import LastRecord, next_offsets
 from fraudapp.labels.changes import Counted, changes, unpacked
 from fraudapp.labels.database import DATABASE_FAILED, Database, DatabaseDamaged
 from fraudapp.labels.follower import LabelledFollower
@@ -37,7 +38,7 @@ _encode: Final = msgpack.Encoder().encode
 
 
 class _State(Struct, array_like=True):
-    next_offsets: dict[int, int]
+    last: dict[int, LastRecord]
     made_for: str
     """What amounts and their currencies were, which a schema may change."""
 
@@ -77,10 +78,14 @@ class LabelledCellsStore(Database):
 
     def next_offset(self, partition: int) -> int:
         """Return the offset of the first record of a partition that is not applied."""
-        return self._state.next_offsets.get(partition, 0)
+        return next_offsets(self._state.last).get(partition, 0)
 
-    def apply(self, records: Sequence[LabelledRecord], next_offsets: Mapping[int, int]) -> None:
-        """Apply records, of each partition in their order, and keep the next offsets, at once."""
+    def last(self) -> Mapping[int, LastRecord]:
+        """See `LabelledStore.last`."""
+        return self._state.last
+
+    def apply(self, records: Sequence[LabelledRecord], last: Mapping[int, LastRecord]) -> None:
+        """See `LabelledStore.apply`."""
         batch, changed = WriteBatch(raw_mode=True), dict[_Place, LabelledWeek]()
         with self._errors():
             for record, before in changes(records, self._counted(records)):
@@ -94,7 +99,7 @@ class LabelledCellsStore(Database):
                 changed[place].move(moved, before, labelled.label)
         for place, week in changed.items():
             batch.put(place.key(), _encode(_Cells(*place, week)))
-        now = _State(self._state.next_offsets | dict(next_offsets), self._made_for)
+        now = _State({**self._state.last, **last}, self._made_for)
         batch.put(_STATE, _encode(now))
         self._write(batch)
         self._state = now

@@ -9,7 +9,8 @@ from typing import Annotated, Final
 
 from msgspec import Meta, Struct, json
 
-from fraudapp.decisions.fingerprints import DIGEST_BYTES, Fingerprint
+from fraudapp.decisions.fingerprints import Fingerprint
+from fraudapp.kafka.last_records import DIGEST_BYTES
 from fraudapp.kafka.producer import NewRecord
 from models.records import Decision
 

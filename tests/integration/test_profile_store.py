@@ -16,6 +16,7 @@ import pytest
 from fraudapp.decisions.batch import Batch
 from fraudapp.decisions.log import DecisionLog
 from fraudapp.kafka import topics as kafka_topics
+from fraudapp.kafka.last_records import LastRecord
 from fraudapp.kafka.producer import BatchProducer, NewRecord
 from fraudapp.local.processes import POLL_INTERVAL
 from fraudapp.local.server import Server
@@ -81,9 +82,10 @@ class Site:
         moment = decisions[0].decided_at
         _, events = self.profiles.read([each.transaction for each in decisions], moment)
         assert events is not None
-        appended = await self.log.append(partition, Batch(decisions), start)
+        batch = Batch(decisions)
+        appended = await self.log.append(partition, batch, start)
         if appended:
-            self.profiles.settle(partition, start, events)
+            self.profiles.settle(partition, start, events, batch.encoded[-1])
         else:
             self.profiles.release(partition, events)
         return appended
@@ -293,7 +295,8 @@ async def test_profiles_that_have_read_more_than_the_log_has_are_made_anew(
     assert await one.decide(0, bench.made(0, "C1", "C2"))
     store = one.folded.store
     one.folded.write()
-    store.write({b"\x01C3": b"wrong"}, {}, State(store.version, {0: 1_000}, {}))
+    state = State(store.version, {0: 1_000}, {}, {0: LastRecord(999, b"")})
+    store.write({b"\x01C3": b"wrong"}, {}, state)
     state = store.state
     one.folded.close()  # so that its end writes nothing
     await bench.stop(one)

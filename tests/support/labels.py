@@ -9,6 +9,7 @@ from typing import Any
 
 from aiokafka import AIOKafkaProducer, ConsumerRecord
 
+from fraudapp.kafka.last_records import LastRecord
 from models.key_hash import partition_of
 from tests.support import readback
 
@@ -114,3 +115,8 @@ async def send_labels(
         ]
         for each in sent:
             await each
+
+
+def read_to(next_offset: int) -> LastRecord:
+    """The last record that was read of a partition."""
+    return LastRecord(next_offset - 1, b"digest")

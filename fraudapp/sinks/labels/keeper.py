@@ -8,6 +8,7 @@ down holds up nothing but itself.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from functools import partial
 from time import monotonic
@@ -15,12 +16,14 @@ from typing import Any, Final
 
 from aiokafka import ConsumerRebalanceListener, ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError
+from aiokafka.structs import OffsetAndMetadata
 from mode import Service
 
 from fraudapp.kafka.clients import new_consumer
 from fraudapp.kafka.following import next_records
 from fraudapp.kafka.foreign_records import report_foreign_record
-from fraudapp.kafka.offsets import load_metadata, within_time
+from fraudapp.kafka.last_records import CHECK_SECONDS, LastRecord, last_record, lost
+from fraudapp.kafka.offsets import ends, load_metadata, within_time
 from fraudapp.labels.ending import end
 from fraudapp.labels.records import LabelledRecord, labelled_records
 from fraudapp.operation import Operation, troubles
@@ -29,6 +32,8 @@ from fraudapp.settings import Settings
 from fraudapp.sinks.base import DecisionRejected, SinkUnavailable
 from fraudapp.sinks.labels.store import LabelStore, unpurged
 from fraudapp.sinks.progress import Progress
+
+log = logging.getLogger(__name__)
 
 MAX_POLL_RECORDS: Final = 200
 """Records that are decoded without a pause: some milliseconds."""
@@ -53,8 +58,9 @@ class LabelKeeper(Service):
         self._reading = Operation(f"reading {settings.labelled_topic} for {store.name}")
         self._keeping = Operation(f"keeping labels in {store.name}, which wait in their topic")
         self._committing = Operation(f"committing what {store.name} has of the labels")
-        self._kept: dict[TopicPartition, int] = {}  # offset up to which all is in the store
-        self._committed: dict[TopicPartition, int] = {}
+        self._kept: dict[TopicPartition, LastRecord] = {}  # up to which all is in the store
+        self._committed: dict[TopicPartition, LastRecord] = {}
+        self._check_at = 0.0
         self._running: asyncio.Future[None] | None = None
         self._consumer = new_consumer(
             settings,
@@ -89,7 +95,7 @@ class LabelKeeper(Service):
     async def forget(self) -> None:
         """Commit what is kept of the partitions that are this member's no longer."""
         await self._commit()
-        self._kept, self._committed = {}, {}
+        self._kept, self._committed, self._check_at = {}, {}, 0.0
 
     async def _run(self) -> None:
         async for attempt in retry_forever(self._reading):
@@ -100,29 +106,60 @@ class LabelKeeper(Service):
         await self._retry(self.store.open)
         self._consumer.subscribe([self._settings.labelled_topic], listener=_Assignments(self))
         while not self.should_stop:
-            records, ends = await self._gather()
+            records, last = await self._gather()
             await self._keep(records)
-            self._kept |= ends
+            self._kept |= last
             await self._commit()
 
-    async def _gather(self) -> tuple[list[LabelledRecord], Mapping[TopicPartition, int]]:
-        """Return the next records, and the offsets after them, once they need not wait for more."""
+    async def _gather(self) -> tuple[list[LabelledRecord], Mapping[TopicPartition, LastRecord]]:
+        """Return the next records, and the last ones, once they need not wait for more."""
         records: list[LabelledRecord] = []
-        ends: dict[TopicPartition, int] = {}
+        last: dict[TopicPartition, LastRecord] = {}
         since, size = monotonic(), 0
         while not self.should_stop:
-            polled = await next_records(self, self._consumer, self._reading) or {}
-            if polled and not ends:
+            polled = dict(await next_records(self, self._consumer, self._reading) or {})
+            if monotonic() >= self._check_at:
+                for tp in await self._lost():
+                    for found in (polled, last, self._kept):
+                        found.pop(tp, None)
+            if polled and not last:
                 since = monotonic()
             for tp, raw in polled.items():
                 records += self._decoded(raw)
-                ends[tp] = raw[-1].offset + 1
+                last[tp] = last_record(raw[-1])
                 size += sum(len(each.value or b"") for each in raw)
             is_full = len(records) >= self.store.max_batch or size >= MAX_BATCH_BYTES
             if is_full or monotonic() - since >= self.store.linger:
                 break
             await asyncio.sleep(0)  # a poll that finds records waits for nothing
-        return records, ends
+        return records, last
+
+    async def _lost(self) -> list[TopicPartition]:
+        """Return partitions that have lost what was kept of them; they are read anew from now on.
+
+        Called before anything is committed of a partition that this member is given.
+        """
+        found: list[TopicPartition] = []
+        async for attempt in retry_forever(self._reading):
+            with attempt:
+                found = [tp for tp in sorted(self._consumer.assignment()) if await self._is_cut(tp)]
+        for tp in found:
+            self._consumer.seek(tp, 0)
+        self._check_at = monotonic() + CHECK_SECONDS
+        return found
+
+    async def _is_cut(self, tp: TopicPartition) -> bool:
+        if not (last := self._kept.get(tp)):
+            commits = await within_time(self._consumer._coordinator.fetch_committed_offsets([tp]))
+            last = _of_commit(commits.get(tp))
+        if last is None:
+            return False
+        how = await lost(
+            self._consumer, tp.topic, {tp.partition: last}, await ends(self._consumer, [tp])
+        )
+        if how:
+            log.warning("%s: the broker has lost its end, so that all of it is kept again", how)
+        return bool(how)
 
     def _decoded(self, raw: Sequence[ConsumerRecord]) -> list[LabelledRecord]:
         settings = self._settings
@@ -161,20 +198,32 @@ class LabelKeeper(Service):
         is too early, after other members had the partition, lets some records be kept again.
         """
         assigned = self._consumer.assignment()
-        offsets = {
-            tp: offset
-            for tp, offset in self._kept.items()
-            if tp in assigned and self._committed.get(tp) != offset
+        kept = {
+            tp: last
+            for tp, last in self._kept.items()
+            if tp in assigned and self._committed.get(tp) != last
         }
-        if not offsets:
+        if not kept:
             return
+        offsets = {
+            tp: OffsetAndMetadata(last.next_offset, last.digest.hex()) for tp, last in kept.items()
+        }
         try:
             await within_time(self._consumer.commit(offsets))
         except KafkaError as exc:
             self._committing.failed(exc)
             return
         self._committing.succeeded()
-        self._committed |= offsets
+        self._committed |= kept
+
+
+def _of_commit(commit: OffsetAndMetadata | None) -> LastRecord | None:
+    """Return what `_commit` has committed; None for what somebody else has."""
+    try:
+        digest = bytes.fromhex(commit.metadata) if commit else b""
+    except ValueError:
+        return None
+    return LastRecord(commit.offset - 1, digest) if commit and digest else None
 
 
 class _Assignments(ConsumerRebalanceListener):  # type: ignore[misc]

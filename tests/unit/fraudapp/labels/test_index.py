@@ -21,6 +21,7 @@ from models.inputs import Input, Position
 from models.labels.joining import Told
 from models.labels.records import Label, Source, Value
 from tests.support.decisions import decision
+from tests.support.labels import read_to
 
 MADE_OF = (LogIdentity("app", "labels", 0, "one"), LogIdentity("app", "labelled", 0, "two"))
 WAIT_MS = 10**15
@@ -44,7 +45,7 @@ def hear(index: LabelIndex, *new: Told, decided: str = "") -> None:
     step.hear(new, {id_: decision(id_) for id_ in ids if id_ in decided})
     index.await_decisions(step)
     end = new[-1].input.position.offset + 1
-    index.write(step, end, [each.input.origin for each in new])
+    index.write(step, read_to(end), [each.input.origin for each in new])
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from aiokafka.structs import OffsetAndMetadata
 
 from fraudapp.labels import progress as progresses
 from fraudapp.labels.progress import Done, Progress
+from tests.support.labels import read_to
 from tests.support.memory import MemoryBroker
 from tests.support.memory_clients import MemoryConsumer
 
@@ -29,17 +30,17 @@ def progress(consumer: MemoryConsumer, topic_id: str = "one") -> Progress:
 
 
 async def test_what_is_committed_is_found(consumer: MemoryConsumer) -> None:
-    assert await progress(consumer).of(1) == Done(0, 0)
-    await progress(consumer).commit({0: Done(9, 4), 1: Done(2, 2)})
-    assert await progress(consumer).of(0) == Done(9, 4)
-    assert await progress(consumer, "").of(1) == Done(2, 2)
-    assert await progress(consumer, "of a topic made anew").of(0) == Done(0, 0)
+    assert await progress(consumer).of(1) == Done(None, 0)
+    await progress(consumer).commit({0: Done(read_to(9), 4), 1: Done(read_to(2), 2)})
+    assert await progress(consumer).of(0) == Done(read_to(9), 4)
+    assert await progress(consumer, "").of(1) == Done(read_to(2), 2)
+    assert await progress(consumer, "of a topic made anew").of(0) == Done(None, 0)
 
 
 @pytest.mark.parametrize("metadata", ["", "{}", "one", '{"topic_id":"one","settled":-1}'])
 async def test_the_commit_of_somebody_else_is_none(consumer: MemoryConsumer, metadata: str) -> None:
     consumer.commits[TopicPartition(TOPIC, 0)] = OffsetAndMetadata(9, metadata)
-    assert await progress(consumer).of(0) == Done(0, 0)
+    assert await progress(consumer).of(0) == Done(None, 0)
 
 
 async def test_what_has_not_changed_is_committed_once_an_hour(
@@ -48,11 +49,11 @@ async def test_what_has_not_changed_is_committed_once_an_hour(
     now = 5.0
     monkeypatch.setattr(progresses, "monotonic", lambda: now)
     made = progress(consumer)
-    await made.commit({0: Done(9, 4)})
+    await made.commit({0: Done(read_to(9), 4)})
     for later, is_committed in ((4.0, False), (progresses.AGAIN_SECONDS + 6, True)):
         consumer.commits.clear()
         now = later
-        await made.commit({0: Done(9, 4)})
+        await made.commit({0: Done(read_to(9), 4)})
         assert bool(consumer.commits) == is_committed
 
 
@@ -65,8 +66,8 @@ async def test_a_commit_that_fails_is_noted_and_tried_again(
     made = progress(consumer)
     with monkeypatch.context() as broken:
         broken.setattr(consumer, "commit", fails)
-        await made.commit({0: Done(9, 4)})
+        await made.commit({0: Done(read_to(9), 4)})
     assert "gone" in str(made.committing.reason)
-    await made.commit({0: Done(9, 4)})
+    await made.commit({0: Done(read_to(9), 4)})
     assert made.committing.reason is None
-    assert await progress(consumer).of(0) == Done(9, 4)
+    assert await progress(consumer).of(0) == Done(read_to(9), 4)

@@ -51,7 +51,7 @@ def of_partition(log: list[Decision], partition: int) -> list[Decision]:
 def settled(profiles: Folded, partition: int, start: int, decisions: list[Decision]) -> bool:
     second = int(decisions[0].decided_at.timestamp())
     _, events = profiles.read([each.transaction for each in decisions], second)
-    return profiles.settle(partition, start, events)
+    return profiles.settle(partition, start, events, b"")
 
 
 @settings(max_examples=30)
@@ -102,7 +102,7 @@ def test_decisions_in_flight_are_seen_until_they_are_released(tmp_path: Path) ->
     _, events = profiles.read([paid("t1").transaction], int(NOW.timestamp()))
     profiles.land()
     assert values(profiles, ["C1"], ["T1"])["C1 T1"]["sent"] == 0
-    assert profiles.settle(0, 0, events)  # of before a rebalance, and in the log after all
+    assert profiles.settle(0, 0, events, b"")  # of before a rebalance, and in the log after all
     assert values(profiles, ["C1"], ["T1"])["C1 T1"]["sent"] == 1
     profiles.close()
 

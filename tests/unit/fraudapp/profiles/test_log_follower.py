@@ -30,7 +30,7 @@ class Consumer:
         return 1
 
     async def position(self, tp: TopicPartition) -> int:
-        assert self._profiles.settle(tp.partition, 0, self._events)
+        assert self._profiles.settle(tp.partition, 0, self._events, b"")
         return self._position
 
 

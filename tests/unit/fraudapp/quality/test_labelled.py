@@ -22,6 +22,7 @@ from models.quality.weeks import week_at
 from models.records import Decision
 from models.schema.schema import PAYSIM, preset
 from tests.support.decisions import DECIDED_AT, decision
+from tests.support.labels import read_to
 from tests.unit.models.quality import recounted
 from tests.unit.models.quality.test_labelled import as_recounted
 
@@ -73,7 +74,7 @@ def test_the_newest_version_counts_however_often_the_topic_is_read(
                 # After a crash, some of it may be read again.
                 start = data.draw(st.integers(0, read))
                 read = data.draw(st.integers(read + 1, len(topic)))
-                store.apply(topic[start:read], {PARTITION: read})
+                store.apply(topic[start:read], {PARTITION: read_to(read)})
                 assert store.next_offset(PARTITION) == read
         with closing(opened(Path(name) / "quality")) as store:
             assert store.next_offset(PARTITION) == read
@@ -82,7 +83,7 @@ def test_the_newest_version_counts_however_often_the_topic_is_read(
 
 def test_cells_of_earlier_weeks_are_left_on_disk(tmp_path: Path) -> None:
     with closing(opened(tmp_path / "quality")) as store:
-        store.apply([record(0, decision(), 1, 0)], {PARTITION: 1})
+        store.apply([record(0, decision(), 1, 0)], {PARTITION: read_to(1)})
         week = week_at(DECIDED_AT.timestamp())
         assert store.cells(week).keys() == {(week, PARTITION)}
         assert store.cells(week + 1) == {}
@@ -92,7 +93,7 @@ def test_a_store_of_another_unit_of_amounts_is_made_anew(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     with closing(opened(tmp_path / "quality")) as store:
-        store.apply([record(0, decision(), 1, 0)], {PARTITION: 1})
+        store.apply([record(0, decision(), 1, 0)], {PARTITION: read_to(1)})
     with closing(LabelledCellsStore(tmp_path / "quality", preset("cards"), MADE_OF)) as store:
         assert (store.next_offset(PARTITION), store.cells(0)) == (0, {})
     assert "it is made anew from app-labelled" in caplog.text
@@ -104,7 +105,7 @@ async def test_damage_is_told_and_repaired(tmp_path: Path, monkeypatch: pytest.M
         labels.cells(DECIDED_AT.timestamp(), 13)
     with closing(opened(tmp_path / "quality")) as store:
         labels.store = store
-        store.apply([record(0, decision(), 1, 0)], {PARTITION: 1})
+        store.apply([record(0, decision(), 1, 0)], {PARTITION: read_to(1)})
         assert len(labels.cells(DECIDED_AT.timestamp(), 13)) == 1
         failures: list[DatabaseDamaged] = []
         monkeypatch.setattr(labels, "repair", failures.append)
