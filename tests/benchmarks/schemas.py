@@ -1,4 +1,4 @@
-"""What the schema costs: parsing and features, and the worker's rate beside that with PaySim's.
+"""What the schema costs: parsing, features and profiles, and the worker's rate beside that with PaySim's.
 
     python -m tests.benchmarks --only schemas
 
@@ -21,6 +21,7 @@ from models.records import Transaction
 from models.schema import presets
 from models.schema.schema import Schema, named
 from models.training.train import train
+from tests.benchmarks import profile_costs
 from tests.benchmarks.backlog import DISTINCT_ROWS, drop_topic, fill, make_topic
 from tests.benchmarks.contenders import OURS
 from tests.benchmarks.plan import Plan
@@ -100,7 +101,7 @@ def measure(stack: Stack, plan: Plan, say: Say) -> dict[str, Any]:
 
 
 def stages(subject: Subject) -> dict[str, float]:
-    """Microseconds an event of parsing, features and scoring, in a batch and alone."""
+    """Microseconds an event of parsing, features, scoring and profiles, in a batch and alone."""
     schema = subject.schema
     scorer = ModelRegistry(subject.models, schema).load_active()
     raws = [value for _, value in subject.messages(BATCH_ROWS, "t")]
@@ -118,6 +119,7 @@ def stages(subject: Subject) -> dict[str, float]:
         "features, one row": microseconds(lambda: matrix(batch[:1]), 200),
         "features and score": each(lambda: scorer.score(batch)),
         "features and score, one row": microseconds(lambda: scorer.score(batch[:1]), 200),
+        "profiles": profile_costs.microseconds_of(schema, subject.transactions),
     }
 
 
