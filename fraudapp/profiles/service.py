@@ -84,7 +84,7 @@ class Profiles(Service):
         self._folded: Folded | None = None
         self._running: asyncio.Future[None] | None = None
         self._changed = Condition()
-        self._began = self._written_at = monotonic()
+        self._began = self._written_at = self._turned_at = monotonic()
         self._is_late = False
         self._has_been_ready = False
         self._own: Collection[int] = ()
@@ -157,10 +157,14 @@ class Profiles(Service):
         return f"{left} and {labels:,} labels left" if labels else f"{left} left"
 
     def lag(self) -> float:
-        """Return for how many seconds the profiles have been behind the log."""
+        """Return for how many seconds the profiles have been behind the log.
+
+        While nothing is read, such as on a full disk, nobody knows how far the log has grown.
+        """
         if not self._log.has_caught_up:
             return monotonic() - self._began
-        return self._log.lag()
+        stalled = monotonic() - self._turned_at - POLL_MS / 1_000
+        return max(self._log.lag(), stalled, 0.0)
 
     def on_assigned(self, partitions: Collection[int]) -> None:
         """Note which partitions are this worker's now; called after each assignment."""
@@ -321,6 +325,7 @@ class Profiles(Service):
             self._log.take(folded, tp.partition, raw)
         folded.apply_due(time())
         await self._log.rest(folded)
+        self._turned_at = monotonic()
         if self._log.has_caught_up and not self._log.lag():
             self._is_late = False
         self._has_been_ready = self._has_been_ready or self._has_caught_up(folded)

@@ -18,8 +18,10 @@ from fraudapp.decisions.log import DecisionLog
 from fraudapp.kafka import topics as kafka_topics
 from fraudapp.kafka.last_records import LastRecord
 from fraudapp.kafka.producer import BatchProducer, NewRecord
+from fraudapp.labels import database
 from fraudapp.local.processes import POLL_INTERVAL
 from fraudapp.local.server import Server
+from fraudapp.process.disk import DiskFull
 from fraudapp.profiles import due_labels
 from fraudapp.profiles.folding import Folded
 from fraudapp.profiles.service import Profiles
@@ -285,6 +287,31 @@ async def test_a_restart_goes_on_from_the_disk(bench: Bench) -> None:
     await until(again, C1=2.0, C2=1.0, C3=1.0)
     await ready(again)
     assert alike(again, other)
+
+
+async def test_a_worker_that_cannot_write_says_that_its_profiles_are_behind(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, other = await bench.site("one"), await bench.site("other")
+    await other.own(0)
+    await until(one)
+    stopped = False
+
+    def write() -> None:
+        if stopped:
+            raise DiskFull(bench.folder, "Write stall")
+
+    monkeypatch.setattr(database, "DISK_TIMEOUT", 60.0)
+    monkeypatch.setattr(one.folded, "write", write)
+    assert await other.decide(0, bench.made(0, "C1"))
+    await until(one, C1=1)
+    assert one.profiles.lag() == 0
+    stopped = True
+    assert await other.decide(0, bench.made(0, "C2"))
+    await eventually(lambda: one.profiles.lag() > 2.0)
+    stopped = False
+    await until(one, C1=1, C2=1)
+    await eventually(lambda: one.profiles.lag() == 0)
 
 
 async def test_profiles_that_have_read_more_than_the_log_has_are_made_anew(
