@@ -95,8 +95,14 @@ class Remembering:
             return ""
         if event.lag:
             return "lag"
-        ways = Ways(event, side, account, stored)
-        found = ways.explained() or ways.explained_in_vain()
+
+        def allows(known: Since) -> bool:
+            return self._may_have_frauds(event, side, stored, moves, known)
+
+        ways = Ways(event, side, account, stored, allows)
+        found = ways.explained()
+        if found is None:
+            found = ways.explained_in_vain()
         if found is None:
             differing = {
                 name: (stored.get(name), wanted.get(name))
@@ -104,15 +110,7 @@ class Remembering:
                 if not alike(stored.get(name), wanted.get(name))
             }
             return f"{event.id}: of {event.accounts[side]} it has {differing} ({ways})"
-        reason, counted = found
-        if not self._may_have_frauds(event, side, stored, moves, counted):
-            differing = {
-                name: (stored.get(name), wanted.get(name))
-                for name, value in OF_SIDE[side].items()
-                if value.function in OF_LABELS and not alike(stored.get(name), wanted.get(name))
-            }
-            return f"{event.id}: of {event.accounts[side]} labels say {differing} ({ways})"
-        return reason or "labels"
+        return found or "labels"
 
     def _may_have_frauds(
         self,

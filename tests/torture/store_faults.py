@@ -20,6 +20,7 @@ from tests.servers import topics
 from tests.servers.restored import Restorable
 from tests.torture.cluster import BUCKET, LABELLED, Cluster
 from tests.torture.gate import Gate
+from tests.torture.labelling import folded
 from tests.torture.load import PARTITIONS
 from tests.torture.reading import read
 from tests.torture.senders import TOPIC
@@ -76,6 +77,7 @@ async def shorten_log(
         decided = {
             each.key.decode() for each in written.of_workers(records) if each.key is not None
         }
+        joined = await asyncio.to_thread(_joined, cluster, written) if cluster.remembers else set()
         await asyncio.to_thread(restorable.copy)
     await asyncio.sleep(random_.uniform(3, 15))
     everyone = range(len(cluster.workers))
@@ -88,8 +90,14 @@ async def shorten_log(
             await asyncio.shield(putting_back)
         finally:  # a run may end in the midst of it, and it cannot be stopped half-way
             await putting_back
-            written.set_back(confirmed, labels, decided, purged)
+            written.set_back(confirmed, labels, joined, decided, purged)
     shutil.rmtree(cluster.folder / "copy")
+
+
+def _joined(cluster: Cluster, written: Written) -> set[str]:
+    """Names of those whose labels are on labelled decisions."""
+    found, _ = folded(written.of_workers(read(cluster.broker, LABELLED)))
+    return {said["by"] for each in found.values() for said in each["labels"].values()}
 
 
 async def add_partition(

@@ -41,8 +41,15 @@ class Ways:
     """The sets of decisions of an account that a worker may have known."""
 
     def __init__(
-        self, event: Event, side: str, account: Account, stored: Mapping[str, float]
+        self,
+        event: Event,
+        side: str,
+        account: Account,
+        stored: Mapping[str, float],
+        allows: Callable[[Since], bool],
     ) -> None:
+        """`allows` tells whether labels may be as they are with what was known."""
+        self._allows = allows
         self._event = event
         self._side = side
         self._past = account.past
@@ -67,22 +74,23 @@ class Ways:
     def __str__(self) -> str:
         return f"{[*map(len, self._recent)]} just before, {len(self._in_vain)} soon after"
 
-    def explained(self) -> tuple[str, Since] | None:
-        """A reason, with what was known, if it lacks some of what was decided just before."""
+    def explained(self) -> str | None:
+        """A reason if it lacks some of what was decided just before; "" if it lacks nothing."""
         for lacking in islice(self._lacking(), MAX_WAYS):
             since, last = self._known(lacking)
-            if self._fits(since, last):
-                return ("just before" if lacking else ""), since
+            if self._fits(since, last) and self._allows(since):
+                return "just before" if lacking else ""
         return None
 
-    def explained_in_vain(self) -> tuple[str, Since] | None:
+    def explained_in_vain(self) -> str | None:
         """The same, if it has some of what was decided again soon after."""
         for many in range(len(self._in_vain) + 1):
             for seen in combinations(self._in_vain, many):
                 for lacking in islice(self._lacking(seen), MAX_WAYS):
                     since, last = self._known(lacking, seen)
-                    if self._fits(since, last, loosely=bool(self._in_vain)):
-                        return "in vain", since
+                    fits = self._fits(since, last, loosely=bool(self._in_vain))
+                    if fits and self._allows(since):
+                        return "in vain"
         return None
 
     def _is_uncertain(self, other: Event) -> bool:

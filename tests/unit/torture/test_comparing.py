@@ -129,14 +129,14 @@ def test_what_was_purged_is_not_there_and_what_was_not_is() -> None:
 def test_a_purge_that_the_broker_has_forgotten_may_have_been() -> None:
     written = Written()
     written.purge(date(2026, 3, 5))
-    written.set_back((), (), IDS, None)
+    written.set_back((), (), (), IDS, None)
     assert complaints(in_store([first()["a"]], written)) == []
 
 
 def test_what_the_log_has_lost_may_still_be_in_stores() -> None:
     written = Written()
     written.attempted |= {*IDS, "d"}
-    written.set_back({"b", "c"}, (), {"b", "c"}, None)
+    written.set_back({"b", "c"}, (), (), {"b", "c"}, None)
     other = line(decision("a", score=0.3))
     lines = [other, first()["b"], first()["c"], line(decision("d"))]
     assert complaints(in_store(lines, written)) == []
