@@ -32,6 +32,8 @@ class QualityTold:
             raise Unknowable("this worker is stopping")
         if not self._table.recovered:
             raise Unknowable("this worker has just started, and does not have all cells yet")
+        if not self._worker.parts().quality_labels.has_caught_up:
+            raise Unknowable("this worker has not counted all labels yet")
         now = time.time()
         decided, labelled = self._all(now)
         return quality(

@@ -93,6 +93,8 @@ class LabelledFollower(Service, Generic[Store]):
         """
         self.store: Store | None = None
         """None while it is not open."""
+        self.has_caught_up = False
+        """Whether the store has once had all of the topic, since it was opened or made anew."""
         self._settings = settings
         self._open_store = open_store
         self._partitions = [
@@ -170,7 +172,7 @@ class LabelledFollower(Service, Generic[Store]):
         self._failure, idle = None, 0
         try:
             if self.store is None:
-                self.store = self._open_store(self._identity)
+                self.store, self.has_caught_up = self._open_store(self._identity), False
             await self._begin(self.store)
             while self._failure is None:
                 if not self.store.has_room():
@@ -181,6 +183,7 @@ class LabelledFollower(Service, Generic[Store]):
                 fetched = await self._consumer.getmany(timeout_ms=POLL_MS)
                 began = monotonic()
                 await self._take(self.store, fetched)
+                self.has_caught_up = self.has_caught_up or self.lag() == 0
                 self._following.succeeded()
                 idle = 0 if fetched else idle + 1
                 if idle == IDLE_POLLS:
@@ -191,7 +194,7 @@ class LabelledFollower(Service, Generic[Store]):
         except DatabaseDamaged as exc:
             log.warning("%s: it is made anew", exc)
             if store := self.store:
-                self.store = None
+                self.store, self.has_caught_up = None, False
                 store.clear()
                 self.store = store
             raise
@@ -203,6 +206,7 @@ class LabelledFollower(Service, Generic[Store]):
     async def _begin(self, store: Store) -> None:
         if how := await self._lost(store):
             log.warning("%s: the broker has lost its end, so that all of it is read again", how)
+            self.has_caught_up = False
             store.clear()
         self._read = {tp.partition: store.next_offset(tp.partition) for tp in self._partitions}
         for tp in self._partitions:

@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from msgspec import Struct, msgpack
+from msgspec import Struct, json
 from rocksdict import WriteBatch
 
 from fraudapp.decisions.log_identity import LogIdentity
@@ -34,7 +34,8 @@ _CELLS: Final = b"\x01"
 _NUMBER_BYTES: Final = 4
 _WEEK_ZERO: Final = 2**31
 """Added to the number of a week, so that keys are in the order of weeks."""
-_encode: Final = msgpack.Encoder().encode
+_encode: Final = json.Encoder().encode
+"""Of JSON, which takes sums of amounts of any size; MessagePack takes 64 bits."""
 
 
 class _State(Struct, array_like=True):
@@ -49,8 +50,8 @@ class _Cells(Struct, array_like=True):
     cells: LabelledWeek
 
 
-_decode_state: Final = msgpack.Decoder(_State).decode
-_decode_cells: Final = msgpack.Decoder(_Cells).decode
+_decode_state: Final = json.Decoder(_State).decode
+_decode_cells: Final = json.Decoder(_Cells).decode
 
 
 class _Place(NamedTuple):

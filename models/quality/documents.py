@@ -24,7 +24,7 @@ class OutcomeQuality(Struct, frozen=True, kw_only=True):
     """Mean score: the share of frauds to be expected, if scores are calibrated."""
     observed: Share | None
     """Share of frauds in what is labelled; of `BLOCK` this is the precision."""
-    fraud_amounts: dict[str, Count]
+    fraud_amounts: dict[str, int]
     """Sum of the amounts of frauds in smallest units, by currency; "" where they have none."""
 
 

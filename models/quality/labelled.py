@@ -7,6 +7,7 @@ that is labelled anew moves from one count to the other.
 from __future__ import annotations
 
 import re
+from math import isfinite, nan
 from typing import Final, Literal, NamedTuple
 
 from msgspec import Struct
@@ -51,8 +52,9 @@ class LabelledCell(Struct, array_like=True):
     explored_legitimate: Count = 0
     weight: Count = 0
     """How many of the model's blocks the explored frauds stand for, in millionths."""
-    amounts: dict[str, Count] = {}
-    """Sum of the amounts of frauds in smallest units, by currency; see `About`."""
+    amounts: dict[str, int] = {}
+    """Sum of the amounts of frauds in smallest units, by currency; see `About`. A schema may allow
+    amounts below zero."""
 
 
 class LabelledRule(Struct, array_like=True):
@@ -93,13 +95,14 @@ def about(decision: Decision, schema: Schema) -> About:
     """Return what counts of a decision; `schema` is that of the worker."""
     transaction = decision.transaction
     amount = schema.amount(transaction)
+    units = nan if amount is None else amount / unit_of(schema)
     return About(
         week_of(decision.decided_at)[0],
         decision.model_version,
         policy_name(decision.policy_version),
         OUTCOMES.index(decision.decision),
         tuple(decision.hits),
-        None if amount is None else round(amount / unit_of(schema)),
+        round(units) if isfinite(units) else None,
         _code(schema.currency(transaction)),
         decision.explored,
     )

@@ -136,14 +136,14 @@ def explored(tally: Tally) -> list[Explored]:
 def weeks(
     decided: Mapping[int, DecisionCells], labelled: LabelledCells, *, last: int, count: int
 ) -> dict[int, WeekTally]:
-    """Return the newest `count` weeks up to the week `last`, the newest first.
+    """Return those of `count` weeks up to the week `last` that have decisions, the newest first.
 
     A week that one of the partitions does not keep any more is left out as a whole.
     """
     dropped = {week for cells in decided.values() for week in cells.dropped}
     there = {week for cells in decided.values() for week in cells.weeks} - dropped
     found: dict[int, WeekTally] = {}
-    for number in sorted((each for each in there if each <= last), reverse=True)[:count]:
+    for number in sorted((each for each in there if last - count < each <= last), reverse=True):
         tally = found[number] = WeekTally()
         for cells in decided.values():
             if week := cells.weeks.get(number):

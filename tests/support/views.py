@@ -439,7 +439,7 @@ class Parts:
             "labels": self.labels,
             "known_labels": self.known_labels,
             "quality_labels": SimpleNamespace(
-                cells=lambda now, weeks: self.quality_labels, troubles=list
+                cells=lambda now, weeks: self.quality_labels, troubles=list, has_caught_up=True
             ),
             "topics": self.topics,
             "readability": self.readability,

@@ -101,7 +101,7 @@ async def test_weeks_and_days_of_maturity_can_be_asked_for(
             "2026-03-09",
             "2026-03-02",
         ]
-    async with client.get("/quality?weeks=1&mature_days=90") as answer:
+    async with client.get("/quality?weeks=2&mature_days=90") as answer:
         told = await answer.json()
     assert [each["week"] for each in told["weeks"]] == ["2026-03-09"]
     assert told["mature_days"] == 90
@@ -130,6 +130,15 @@ async def test_what_is_not_known_is_not_told(
     async with client.get("/quality") as answer:
         assert answer.status == 503
     assert metrics() == {}
+
+
+async def test_a_worker_that_has_not_counted_all_labels_says_so(
+    counted: ViewBench, client: Client
+) -> None:
+    counted.worker.parts().quality_labels.has_caught_up = False
+    async with client.get("/quality") as answer:
+        assert answer.status == 503
+        assert "has not counted all labels yet" in await answer.text()
 
 
 async def test_a_worker_that_has_not_read_the_table_says_so(

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import closing
+from math import isfinite
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from fraudapp.decisions.log_identity import LogIdentity
 from fraudapp.decisions.recent import Unknowable
@@ -79,6 +81,23 @@ def test_the_newest_version_counts_however_often_the_topic_is_read(
         with closing(opened(Path(name) / "quality")) as store:
             assert store.next_offset(PARTITION) == read
             assert counted(store) == recounted.labelled(decisions, newest)
+
+
+@pytest.mark.parametrize("amounts", [[1e15] * 200, [1e300, 1e300], [-5.0, 3.0], [1e308]])
+def test_amounts_of_any_size_are_summed_up(tmp_path: Path, amounts: list[float]) -> None:
+    made = [
+        decision(f"t{place}", transaction=replace(decision().transaction, amount=each))
+        for place, each in enumerate(amounts)
+    ]
+    records = [record(place, each, 1, place) for place, each in enumerate(made)]
+    with closing(opened(tmp_path / "quality")) as store:
+        store.apply(records, {PARTITION: read_to(len(records))})
+        (week,) = store.cells(0).values()
+        cells = next(iter(next(iter(week.versions.values())).values()))
+    units = [each / 0.01 for each in amounts]
+    assert sum(each.amounts.get("", 0) for each in cells) == sum(
+        round(each) for each in units if isfinite(each)
+    )
 
 
 def test_cells_of_earlier_weeks_are_left_on_disk(tmp_path: Path) -> None:
