@@ -76,10 +76,10 @@ class _Verifying:
         """Take in decisions, and before each the labels that it sees."""
         while chunk:
             second = int(chunk[0].moment)
-            if await labels.next_second() <= second:
-                moved = await labels.by(second)
+            while (due := await labels.next_second()) <= second:
+                moved = await labels.by(due)
                 if moved.decisions:
-                    self._verifier.learn(*moved)
+                    self._verifier.learn(*moved, due)
             together = chunk
             if (next_second := await labels.next_second()) < inf:
                 together = _before(chunk, ceil(next_second))

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Final
 
 from msgspec import Struct, field
+
+ROUNDING: Final = 1e-9
+"""Share by which values may differ: sums of amounts are whole units times a fraction."""
 
 
 class Pair(Struct, frozen=True):
@@ -35,7 +39,7 @@ class Difference(Struct):
     values: dict[str, Pair]
     """Those that differ, by name."""
     explained: bool = False
-    """Whether the worker may have known more, or less, of its accounts than the log says."""
+    """Whether the worker may have read these values: it may have known more, or less."""
 
 
 class OfValue(Struct):
@@ -87,3 +91,10 @@ class Verified(Struct):
     def unexplained(self) -> int:
         """Decisions that differ for no reason that is known."""
         return self.differing - self.explained
+
+
+def alike(one: float | None, other: float | None) -> bool:
+    """Whether two values are the same but for rounding; None if one is unknown."""
+    if one is None or other is None:
+        return one is other
+    return abs(one - other) <= ROUNDING * max(1.0, abs(one), abs(other))
