@@ -14,12 +14,12 @@ from fraudapp.backtests.candidate import Candidate
 from fraudapp.cli.transaction_files import InvalidRow, read_file
 from fraudapp.model_registry import ModelRegistry
 from fraudapp.settings import Settings
+from fraudapp.training.card import label_delay_of, training_of
 from models.files.rows import UnreadableFile, stem
 from models.policies.backtest import Backtest
 from models.policies.comparison import Comparison
 from models.policies.in_force import of_thresholds
 from models.policies.ruling import Lists
-from models.profiles.replaying import LABEL_DELAY
 from models.records import Transaction
 from models.schema.schema import Schema
 from models.training.remembered import Remembered
@@ -33,13 +33,12 @@ def over_file(
     file: Path,
     lists: Lists,
     version: str | None,
-    label_delay: int = LABEL_DELAY,
 ) -> Backtest:
     """Compare a policy with the thresholds of the settings; raises `click.ClickException`.
 
     A model version scores, by default the active one; raises `ModelFileError` without it. If the
     schema remembers accounts, each transaction is seen with those before it by its time, whose
-    labels are known `label_delay` seconds after them; all of the file is in memory then.
+    labels are known as late as in the training of the model; all of the file is in memory then.
     """
     registry = ModelRegistry.of(settings)
     scorer = registry.load(version) if version else registry.load_active()
@@ -53,6 +52,7 @@ def over_file(
     rows: Iterator[Any] = _valid(read_file(file, stem(file), schema))
     try:
         if schema.remembering:
+            label_delay = label_delay_of(training_of(registry, scorer.version))
             rows = iter(_remembered([*rows], schema, label_delay))
         while batch := list(islice(rows, BATCH)):
             matrix = scorer.features.matrix(batch)

@@ -17,10 +17,10 @@ from fraudapp.commands.train import USUAL, print_warning
 from fraudapp.first_model import ready_scorer
 from fraudapp.model_registry import ModelRegistry
 from fraudapp.settings import Settings, load
+from fraudapp.training.card import label_delay_of, training_of
 from fraudapp.training.files import together
 from models.artifact import ModelFileError
 from models.errors import TrainingDataError
-from models.profiles.replaying import LABEL_DELAY
 from models.schema.schema import PAYSIM
 from models.scorer import Scorer
 from models.training.days import MAX_DAYS, Days, Span
@@ -94,7 +94,7 @@ def command(
 
     settings = load()
     scorer = _scorer(settings, version)
-    training = _training(settings, scorer.version)
+    training = training_of(ModelRegistry.of(settings), scorer.version)
     try:
         files = together(paths)
         report, rows, scores = evaluate(
@@ -103,7 +103,7 @@ def command(
             weight_legit=weight_legit,
             thresholds={"flag": settings.flag_at, "block": settings.block_at},
             alarm_cost=alarm_cost,
-            label_delay=label_delay or _label_delay(training),
+            label_delay=label_delay or label_delay_of(training),
             span=_span(test_from, test_days) or _of_training(files, training),
             out=out,
             training=training,
@@ -147,11 +147,6 @@ def _of_training(
         return convert(training["days"], Days).test_span
     except (OSError, ValidationError):
         return None  # reading the files says what is wrong
-
-
-def _label_delay(training: Mapping[str, Any]) -> int:
-    delay = training.get("label_delay")
-    return delay if isinstance(delay, int) and delay > 0 else LABEL_DELAY
 
 
 def as_text(report: dict[str, Any]) -> str:
@@ -218,11 +213,3 @@ def _scorer(settings: Settings, version: str | None) -> Scorer:
         raise click.ClickException(
             f"FRAUD_DATA_DIR={settings.data_dir} cannot be used ({exc})"
         ) from exc
-
-
-def _training(settings: Settings, version: str) -> Mapping[str, Any]:
-    """Return what the model's card says of its training; nothing if it cannot be read."""
-    try:
-        return ModelRegistry.of(settings).card(version).training
-    except ModelFileError:
-        return {}

@@ -58,10 +58,14 @@ def verify_features(since: str | None, until: str | None, shown: int, style: str
     accounts of that time are in memory meanwhile.
 
     A difference is explained where the worker may have known more or less of an account than the
-    log says: it says itself that its profiles were behind (profile_lag); or the account has a
-    decision in another partition less than FRAUD_PROFILE_LAG seconds before or after it, or after
-    it as the first of its partition, such as one that was in flight when a worker died. Workers
-    have to have run with the FRAUD_PROFILE_LABEL_DELAY of this command.
+    log says, and each value that differs is one that it may have read then. It may have known more
+    or less by decisions on the account of that value in another partition: less than
+    FRAUD_PROFILE_LAG seconds before or after, or after it as the first of its partition, such as
+    one that was in flight when a worker died. Where it says itself that its profiles were behind
+    (profile_lag), it may have lacked what came within that time and FRAUD_PROFILE_LAG, labels
+    among it; from 60 seconds on all that came before, as after a start. No other label explains
+    anything. Workers have to have run with the FRAUD_PROFILE_LAG and FRAUD_PROFILE_LABEL_DELAY of
+    this command.
 
     The exit code is 3 if a difference is unexplained, 0 if none is, and 1 if nothing could be
     compared.

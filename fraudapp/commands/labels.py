@@ -48,7 +48,11 @@ def publish(
 
     FILE has the fields transaction_id, label (1 is fraud, 0 is none), source, at and by, in the
     same forms as that of `fraudapp publish`; - is the standard input. Where a row does not say
-    when the source has learned it (at), it is now. To send a label again is harmless.
+    when the source has learned it (at), it is now.
+
+    Of one source the label that is sent last counts, whatever its at: an older FILE that is sent
+    again puts older labels in force, until the newest are sent after it. Only the very same label
+    sent again right away changes nothing.
 
     Each row that is not sent is reported with its line and the reason; the exit code is then 1.
     """
@@ -60,7 +64,7 @@ def publish(
     now = datetime.now(timezone.utc)
     send_file(
         settings,
-        Kind("labels", settings.labels_topic, record, "to send labels again is harmless"),
+        Kind("labels", settings.labels_topic, record, "of a source the label sent last counts"),
         file,
         read_labels(file, now, of=Source(source) if source else None, by=by),
         skip_invalid=skip_invalid,

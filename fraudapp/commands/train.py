@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from datetime import datetime, timedelta, timezone
+from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 from aiokafka.errors import KafkaError
+from click.core import ParameterSource
 
-from fraudapp.backtests.period import Period
 from fraudapp.cli.parameters import Duration, Finite
 from fraudapp.cli.periods import period_of
 from fraudapp.commands.models import print_active
@@ -23,14 +24,17 @@ from fraudapp.training.from_log import Mature, gathered, sentences, trained_on
 from models.artifact import Kind, ModelFileError
 from models.errors import TrainingDataError
 from models.profiles.replaying import LABEL_DELAY
-from models.training.days import MAX_DAYS, Days
+from models.profiles.windows import DAY
+from models.training.days import MAX_DAYS, Days, known_after
 
 if TYPE_CHECKING:
     from models.training.train import TrainedModel
 
 USUAL: Final = Days(train=28, gap=7, test=7)
-"""Days of the periods that are not named, where one is."""
+"""Days of the periods that are not named, where one is; the gap is longer if labels are later."""
 MATURE_DAYS: Final = 7
+_OF_FILES: Final = ("weight_legit", "label_delay")
+_OF_LOG: Final = ("since", "until", "mature_days")
 _DAYS: Final = click.IntRange(1, MAX_DAYS)
 
 
@@ -64,7 +68,11 @@ _DAYS: Final = click.IntRange(1, MAX_DAYS)
     help="How long after a transaction its label is known, for profiles of frauds.",
 )
 @click.option("--train-days", type=_DAYS, help="Train on so many days (28), before a gap.")
-@click.option("--gap-days", type=click.IntRange(0, MAX_DAYS), help="Days of the gap (7).")
+@click.option(
+    "--gap-days",
+    type=click.IntRange(0, MAX_DAYS),
+    help="Days of the gap (7, or until labels are known).",
+)
 @click.option("--test-days", type=_DAYS, help="Judge on so many days (7), after the gap.")
 @click.option(
     "--test-from",
@@ -117,16 +125,19 @@ def command(
     registry = ModelRegistry.of(settings)
     now = datetime.now(timezone.utc)
     period = period_of(since, until, now)
-    if from_log and (files or activate):
-        raise click.UsageError("--from-log goes without FILE and --activate")
-    if not from_log and period != Period():
-        raise click.UsageError("--since and --until go with --from-log")
+    if from_log and (files or activate or _given(_OF_FILES)):
+        raise click.UsageError(
+            "--from-log goes without FILE, --activate, --weight-legit and --label-delay"
+        )
+    if not from_log and _given(_OF_LOG):
+        raise click.UsageError("--since, --until and --mature-days go with --from-log")
     serves = activate is not False and not from_log
+    known = 0 if from_log else known_after(settings.transaction_schema, label_delay)
     how: dict[str, Any] = {
         "kind": kind or settings.model_kind,
         "seed": seed,
         "seeds": seeds,
-        "days": _days(train_days, gap_days, test_days, test_from),
+        "days": _days(train_days, gap_days, test_days, test_from, known),
         "progress": click.echo,
         "warn": print_warning,
     }
@@ -174,15 +185,24 @@ def _of_log(settings: Settings, chosen: Mature, how: dict[str, Any]) -> TrainedM
     return trained_on(found, settings, chosen, **how)
 
 
+def _given(names: Sequence[str]) -> bool:
+    """Whether one of these options is on the command line, be it with its default."""
+    source = click.get_current_context().get_parameter_source
+    return any(source(each) is not ParameterSource.DEFAULT for each in names)
+
+
 def _days(
-    train: int | None, gap: int | None, test: int | None, test_from: datetime | None
+    train: int | None, gap: int | None, test: int | None, test_from: datetime | None, known: int
 ) -> Days | None:
-    """Return the periods if one is named; of the others, those of `USUAL`."""
+    """Return the periods if one is named; of the others, those of `USUAL`.
+
+    A gap that is not named is no shorter than `known`, the seconds until labels are known.
+    """
     if all(each is None for each in (train, gap, test, test_from)):
         return None
     return Days(
         train=USUAL.train if train is None else train,
-        gap=USUAL.gap if gap is None else gap,
+        gap=max(USUAL.gap, ceil(known / DAY)) if gap is None else gap,
         test=USUAL.test if test is None else test,
         test_from=test_from.date() if test_from else None,
     )

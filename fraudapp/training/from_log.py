@@ -47,6 +47,7 @@ async def gathered(settings: Settings, chosen: Mature) -> FromDecisions:
             inside = [since <= each.decided_at < until for each in batch]
             rows = [at for at, each in enumerate(inside) if each]
             found.add([batch[at] for at in rows], labels, [is_new[at] for at in rows])
+    found.finish()
     return found
 
 

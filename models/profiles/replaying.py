@@ -27,12 +27,14 @@ def replayed(
     events: Events,
     fraud: NDArray[np.bool_],
     label_delay: int = LABEL_DELAY,
+    moments: Floats | None = None,
 ) -> Floats:
     """Return values of transactions, (transactions, values), as they would have been decided on.
 
-    Each one comes after those of earlier seconds, and after those of the same second that are
-    before it in `events`. That one is `fraud` is known from the first full five minutes on that are
-    `label_delay` seconds, 1 at least, after it. The rows are those of `events`, unknown values NaN.
+    Each one comes after those of earlier moments, and after those of the same moment that are
+    before it in `events`; `moments` are the seconds, if nothing finer is given. That one is `fraud`
+    is known from the first full five minutes on that are `label_delay` seconds, 1 at least, after
+    it. The rows are those of `events`, unknown values NaN.
     Raises `ValueError` for seconds out of 1 to `LAST`.
     """
     if label_delay < 1:
@@ -42,7 +44,7 @@ def replayed(
         return found
     if not 1 <= int(events.seconds.min()) <= int(events.seconds.max()) <= LAST:
         raise ValueError("profiles are of times from 1970 to 2106")
-    order = np.argsort(events.seconds, kind="stable")
+    order = np.argsort(events.seconds if moments is None else moments, kind="stable")
     ordered, marked = events.chosen(order.tolist()), np.flatnonzero(fraud[order])
     memory = ProfileMemory(remembering, lambda keys: [None] * len(keys), _UNBOUNDED)
     told = _told(ordered.seconds, marked, label_delay) if remembering.uses_labels else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from models.errors import TrainingDataError
+from models.profiles.windows import DAY, HOUR
 from models.training.dataset import Labelled
 from models.training.days import Days, Span
 from models.training.period_ends import Ends
@@ -32,4 +33,4 @@ def periods_of(data: Labelled, days: Days) -> Periods:
             f"the frauds from {train} are all in the same hour as all others, so that there is "
             "nothing to calibrate on; use a longer period"
         )
-    return Periods(learn, cross_fit(data, learn, ends), judged)
+    return Periods(learn, cross_fit(data, learn, ends), judged, days.gap * (DAY // HOUR))

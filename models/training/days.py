@@ -8,6 +8,7 @@ from typing import Annotated, Final, NamedTuple
 from msgspec import Meta, Struct
 
 from models.errors import TrainingDataError
+from models.schema.schema import Schema
 from models.training.columns import Flags
 from models.training.period_ends import Steps
 from models.training.remembered import days_of
@@ -62,6 +63,11 @@ class Days(Struct, frozen=True, omit_defaults=True):
         """Return the days to train on."""
         first = (self.test_span(step).first - _EPOCH).days
         return Span(_date(first - self.gap - self.train), self.train)
+
+
+def known_after(schema: Schema, label_delay: int) -> int:
+    """Return the seconds until a label is known, where features are made of labels; else 0."""
+    return label_delay if schema.remembering and schema.remembering.uses_labels else 0
 
 
 def _date(day: int) -> date:

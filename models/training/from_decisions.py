@@ -14,6 +14,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 
 from models.labels.records import Source, Value
+from models.quality.cells import policy_name
 from models.records import Decision, Outcome
 from models.schema.definition import ID
 from models.schema.schema import Schema
@@ -24,6 +25,7 @@ from models.training.reading import identifying, needed
 LEGITIMATE: Final = "no label, so legitimate"
 YOUNG: Final = "too young for their labels to have come"
 BLOCKED: Final = "blocked without a label: nobody knows what they were"
+STOOD_FOR: Final = "blocked by the model, for which the control group stands already"
 OTHER_SCHEMA: Final = "of another schema"
 OTHER_PROFILES: Final = "with other values of profiles"
 TWICE: Final = "with an id that was decided before"
@@ -45,7 +47,8 @@ class FromDecisions:
 
     A decision teaches if it is mature: labels have had the time to come, and one without any was
     legitimate. Without a label, a block says nothing: what does not go through is never disputed.
-    Those of the control group stand for the others, each for as many as its share says.
+    Those of the control group stand for all that the model blocks under their policy, each for as
+    many as its share says. So under that policy labelled blocks of the model are left out.
     """
 
     def __init__(self, schema: Schema, now: datetime, mature: timedelta) -> None:
@@ -67,6 +70,8 @@ class FromDecisions:
         }
         self._get = attrgetter(*self._convert, ID, ID)  # two names at least: a tuple
         self._identify = {name: attrgetter(name) for name in identifying(schema)}
+        self._exploring: set[str] = set()  # policies that have a control group
+        self._blocked: list[tuple[Decision, Told]] = []  # by the model, and labelled
         self._columns: dict[str, list[Column]] = {}
         self._matrices: list[Any] = []
 
@@ -74,19 +79,41 @@ class FromDecisions:
         self, decisions: Sequence[Decision], told: Mapping[str, Told], is_new: Sequence[bool]
     ) -> None:
         """Add decisions; `told` has the labels by id, and `is_new` is false for repeated ids."""
-        chosen = []
+        chosen: list[tuple[Decision, Told | None]] = []
         for decision, new in zip(decisions, is_new, strict=True):
             label = told.get(decision.transaction_id)
             if why := self._refused(decision, label, new):
                 self.skipped[why] += 1
                 continue
+            if decision.explored:
+                self.explored += 1
+                self._exploring.add(policy_name(decision.policy_version))
+            # Without a hit of a rule, the score has decided.
+            if label and decision.decision is Outcome.BLOCK and not decision.hits:
+                self._blocked.append((decision, label))
+            else:
+                chosen.append((decision, label))
+        self._choose(chosen)
+
+    def finish(self) -> None:
+        """Choose among labelled blocks of the model; to be called once all decisions are added."""
+        chosen: list[tuple[Decision, Told | None]] = []
+        for decision, label in self._blocked:
+            if policy_name(decision.policy_version) in self._exploring:
+                self.skipped[STOOD_FOR] += 1
+            else:
+                chosen.append((decision, label))
+        self._blocked.clear()
+        self._choose(chosen)
+
+    def _choose(self, chosen: Sequence[tuple[Decision, Told | None]]) -> None:
+        for _, label in chosen:
             source = label.source.value if label else LEGITIMATE
             self.counts[source] += 1
             self.frauds[source] += bool(label and label.label)
-            self.explored += decision.explored > 0.0
-            chosen.append((decision, bool(label and label.label)))
         if chosen:
-            self._take([each for each, _ in chosen], [fraud for _, fraud in chosen])
+            fraud = [bool(label and label.label) for _, label in chosen]
+            self._take([each for each, _ in chosen], fraud)
 
     @property
     def rows(self) -> int:

@@ -6,17 +6,22 @@ before the test is cut into folds, and each is scored by a model of the others, 
 frauds count for the calibration rather than those of one period (Platt: "Probabilistic Outputs for
 Support Vector Machines", 1999, section 2.1). The folds are periods, rather than drawn at random,
 because fraud comes in bursts: the other rows of a burst would tell a row's label.
+
+Where labels come late and features are made of them, what is trained and calibrated on ends so long
+before the test that all of its labels are known when the test begins, as they will be in service.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
+from math import ceil
 from typing import Final, NamedTuple
 
 import numpy as np
 
 from models.errors import TrainingDataError
+from models.profiles.windows import DAY, HOUR
 from models.training.columns import Flags
 from models.training.dataset import Labelled
 from models.training.period_ends import Ends
@@ -38,6 +43,9 @@ LEAST: Final = 10
 FOLDS: Final = 5
 KEPT: Final = 0.8
 """Share of the frauds that a gap must leave to train on; a gap that leaves fewer is halved."""
+KEPT_OF_KNOWN: Final = 0.5
+"""The same of the gap until labels are known: without it metrics promise too much, so it may cost
+more."""
 
 
 class Fold(NamedTuple):
@@ -56,11 +64,15 @@ class Periods(NamedTuple):
     """A single one where frauds are many: its `learn` is that of the periods."""
     test: Flags
     """Later than all others."""
+    gap: int
+    """Steps that are left out before the test; fewer than usual if that costs too many frauds."""
 
 
-def periods(data: Labelled) -> Periods:
+def periods(data: Labelled, label_delay: int = 0) -> Periods:
     """Divide rows in order of time.
 
+    `label_delay` is how many seconds after its transaction a label is known, where features are
+    made of labels: the gap is as long at least, unless that leaves too few frauds to train on.
     Each `learn`, all `tune` together, and `test` have both classes. Raises `TrainingDataError` if
     there are too few frauds, or others, or hours which have both.
     """
@@ -71,7 +83,22 @@ def periods(data: Labelled) -> Periods:
             f"the data hold {frauds} frauds in {len(data.fraud)} transactions; both classes are "
             f"needed, {LEAST} of each at least, so use a longer period or a file with labels"
         )
-    return _by_rows(data) or _by_frauds(data)
+    gap = max(usual_gap(data), ceil(label_delay / HOUR))
+    return _by_rows(data, gap) or _by_frauds(data, gap if label_delay else 0)
+
+
+def unknown_labels(parts: Periods, label_delay: int) -> Iterator[str]:
+    """Tell if labels that are trained on are not known yet when the test begins.
+
+    `label_delay` is as for `periods`, and the steps are hours where it is not 0.
+    """
+    if parts.gap * HOUR < label_delay:
+        yield (
+            f"labels are known {label_delay / DAY:.3g} days after their transactions, and the gap "
+            f"before the test is {parts.gap / 24:.3g} days: the model has learned from labels that "
+            "nobody knew when the test began, so that the metrics promise too much; use data of a "
+            f"longer period, or --gap-days {ceil(label_delay / DAY)} at least"
+        )
 
 
 def usual_gap(data: Labelled) -> int:
@@ -79,11 +106,10 @@ def usual_gap(data: Labelled) -> int:
     return min(GAP, int(data.step[-1] - data.step[0]) // 20)
 
 
-def _by_rows(data: Labelled) -> Periods | None:
+def _by_rows(data: Labelled, gap: int) -> Periods | None:
     """Return periods at `SHARES` of the rows; None if one has not `ENOUGH` frauds."""
     passed = np.cumsum(data.weight) / data.weight.sum()
     first, second = (int(data.step[np.searchsorted(passed, share)]) for share in SHARES)
-    gap = usual_gap(data)
     learn = data.step <= first - gap
     tune = (data.step > first) & (data.step <= second - gap)
     test = data.step > second
@@ -91,10 +117,10 @@ def _by_rows(data: Labelled) -> Periods | None:
         frauds = int(data.fraud[part].sum())
         if not ENOUGH <= frauds < part.sum():
             return None
-    return Periods(learn, [Fold(learn, tune)], test)
+    return Periods(learn, [Fold(learn, tune)], test, gap)
 
 
-def _by_frauds(data: Labelled) -> Periods:
+def _by_frauds(data: Labelled, label_gap: int) -> Periods:
     """Return periods at shares of the frauds, with as many folds as their hours allow."""
     ends = Ends.of(data.step, data.fraud)
     first = ends.first()
@@ -106,11 +132,26 @@ def _by_frauds(data: Labelled) -> Periods:
             "divided into three periods that have both frauds and others: to train on, to "
             "calibrate on and to evaluate on; use a longer period, and check the times"
         )
-    end = int(ends.step[last])
-    before = data.step <= end
-    folds = cross_fit(data, before, ends.until(last))
-    near = (data.step <= end - each for each in _gaps(usual_gap(data)))
-    return Periods(_first_that_keeps(data, before, near), folds, ~before)
+    end, usual = int(ends.step[last]), usual_gap(data)
+    known, gap = _known(data, end, label_gap)
+    folds = cross_fit(data, known, Ends.of(data.step[known], data.fraud[known]))
+    near = (known & (data.step <= end - each) for each in _gaps(usual))
+    learn = _first_that_keeps(data, known, near)
+    return Periods(learn, folds, data.step > end, gap if label_gap else usual)
+
+
+def _known(data: Labelled, end: int, most: int) -> tuple[Flags, int]:
+    """Return the rows up to `end` without a gap, and the gap: the longest that keeps enough."""
+    rows: Flags = data.step <= end
+    for gap in _gaps(most):
+        known = data.step <= end - gap
+        if _keeps(data, rows, known, KEPT_OF_KNOWN) and _divisible(data, known):
+            return known, gap
+    return rows, 0
+
+
+def _divisible(data: Labelled, rows: Flags) -> bool:
+    return Ends.of(data.step[rows], data.fraud[rows]).first() is not None
 
 
 def cross_fit(data: Labelled, rows: Flags, ends: Ends) -> list[Fold]:
@@ -143,11 +184,12 @@ def _gaps(most: int) -> Iterator[int]:
 
 
 def _first_that_keeps(data: Labelled, rows: Flags, narrowed: Iterator[Flags]) -> Flags:
-    """Return the first narrowed rows that still have `KEPT` of the frauds, and others; else all."""
-    frauds = int(data.fraud[rows].sum())
-    for each in narrowed:
-        part = rows & each
-        left = int(data.fraud[part].sum())
-        if KEPT * frauds <= left < part.sum():
-            return part
-    return rows
+    """Return the first narrowed rows that keep enough; else all."""
+    parts = (rows & each for each in narrowed)
+    return next((part for part in parts if _keeps(data, rows, part, KEPT)), rows)
+
+
+def _keeps(data: Labelled, rows: Flags, part: Flags, share: float) -> bool:
+    """Whether a part of rows still has a share of their frauds, and others."""
+    left = int(data.fraud[part].sum())
+    return bool(share * int(data.fraud[rows].sum()) <= left < part.sum())

@@ -42,6 +42,7 @@ class Remembered:
         self._moment = attrgetter(time)
         self._seconds = _seconds(schema.definition.fields[time])
         self._parts: list[Events] = []
+        self._moments: list[Floats] = []
         self._fraud: list[NDArray[np.bool_]] = []
         self._known: dict[bytes | None, bytes | None] = {}
 
@@ -56,13 +57,15 @@ class Remembered:
         seconds = np.floor(moments).astype(np.int64)
         made, one = self._remembering.events(transactions, seconds.tolist()), self._known.setdefault
         sides = [Keys([one(key, key) for key in each.keys], each.marks) for each in made.sides]
+        self._moments.append(moments)
         self._parts.append(Events(made.seconds, made.amounts, sides))
         self._fraud.append(np.asarray(fraud, np.bool_))
 
     def values(self, label_delay: int = LABEL_DELAY) -> Floats:
         """Return the values of all, in the order in which they were added; see `replayed`."""
         fraud = np.concatenate([np.zeros(0, np.bool_), *self._fraud])
-        return replayed(self._remembering, self._joined(), fraud, label_delay)
+        moments = np.concatenate([np.zeros(0), *self._moments])
+        return replayed(self._remembering, self._joined(), fraud, label_delay, moments)
 
     def _joined(self) -> Events:
         parts = self._parts or [self._remembering.events([], [])]

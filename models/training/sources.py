@@ -11,7 +11,7 @@ import pandas as pd
 from models.files.lines import STDIN, digest, shown
 
 Source = Path | tuple[Path, ...] | pd.DataFrame
-"""Several files are one data set; in which order they are given makes no difference to times."""
+"""Several files are one data set, in whatever order they are given."""
 
 
 def files(source: Source) -> tuple[Path, ...]:
@@ -50,11 +50,11 @@ def streams(source: Source) -> list[Path]:
 def sha256(source: Source) -> str:
     """Return the SHA-256 of a file, of those of several files, or of a frame as CSV.
 
-    Raises `OSError`.
+    That of several files is the same in any order. Raises `OSError`.
     """
     given = files(source)
     if len(given) == 1:
         return digest(given[0])
     content: Any = source
-    text = "\n".join(map(digest, given)) if given else content.to_csv()
+    text = "\n".join(sorted(map(digest, given))) if given else content.to_csv()
     return hashlib.sha256(text.encode()).hexdigest()

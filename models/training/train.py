@@ -3,8 +3,9 @@
 The model is trained on the first part of the data, calibrated on a later part, evaluated on the
 part after that, and then trained once more on all data. Between the parts is a gap, since the label
 of a payment is known only a day or so later (Le Borgne, Bontempi: "Reproducible Machine
-Learning for Credit Card Fraud Detection", 2022, chapter 5). Where frauds are too few for such
-parts, the calibration is cross-fitted; see `models.training.periods`.
+Learning for Credit Card Fraud Detection", 2022, chapter 5), or later still where features are
+made of labels. Where frauds are too few for such parts, the calibration is cross-fitted; see
+`models.training.periods`.
 """
 
 from __future__ import annotations
@@ -29,11 +30,11 @@ from models.training.calibration import Calibration, calibrate
 from models.training.chosen_periods import periods_of
 from models.training.columns import Flags
 from models.training.dataset import Labelled, labelled
-from models.training.days import Days
+from models.training.days import Days, known_after
 from models.training.fitting import Fitted, fitted
 from models.training.guards import of_training
 from models.training.metrics import metrics
-from models.training.periods import Periods, periods, usual_gap
+from models.training.periods import Periods, periods, unknown_labels
 from models.training.remembered import warmed_up
 from models.training.row_sketch import digests, sketch
 from models.training.sources import Source, name, sha256, streams, told
@@ -92,6 +93,7 @@ def train(
         data,
         kind,
         origin=origin | options,
+        label_delay=known_after(schema, label_delay),
         seed=seed,
         seeds=seeds,
         days=days,
@@ -106,6 +108,7 @@ def train_on(
     kind: Kind,
     *,
     origin: Mapping[str, Any],
+    label_delay: int = 0,
     seed: int,
     seeds: int = 1,
     days: Days | None = None,
@@ -116,7 +119,8 @@ def train_on(
 ) -> TrainedModel:
     """Train like `train` on rows that are read already; `origin` says on the card what they are.
 
-    `is_warm` says that the profiles of all rows had a past of their own.
+    `label_delay` is as for `periods`. `is_warm` says that the profiles of all rows had a past of
+    their own.
     """
     warnings = of_training(data, schema)
     for sentence in warnings:
@@ -125,12 +129,15 @@ def train_on(
         rows, chosen = _warm(data, schema, is_warm)
         recognised = sketch(digests(data, schema)[rows])
         data = data.at(rows)  # without what was read of them, which is large
-        parts = periods(data)
+        parts = periods(data, label_delay)
     else:
         days = replace(days, test_from=days.test_span(data.step).first)
         parts, chosen = periods_of(data, days), {"days": to_builtins(days)}
         recognised = sketch(digests(data, schema)[parts.learn])
         data = data._replace(fields={})
+    unknown = [*unknown_labels(parts, label_delay)]
+    for sentence in unknown:
+        warn(sentence)
     test = data.at(parts.test)
     judged, models = [], []
     for current in range(seed, seed + seeds):
@@ -155,10 +162,10 @@ def train_on(
     training = {
         **origin,
         **_about(known),
-        "warnings": warnings,
+        "warnings": [*warnings, *unknown],
         "row_sketch": recognised,
         **chosen,
-        "gap_steps": usual_gap(data),
+        "gap_steps": parts.gap,
         "seed": seed,
         "calibration": calibration._asdict(),
         "calibration_folds": len(parts.folds),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -77,6 +78,15 @@ def by_days(file: Path, folder: Path) -> Path:
     return folder
 
 
+def halves(file: Path, folder: Path) -> tuple[Path, Path]:
+    """The same transactions in two files."""
+    head, *lines = file.read_text().splitlines(keepends=True)
+    middle, found = len(lines) // 2, (folder / "one.csv", folder / "other.csv")
+    for path, part in zip(found, (lines[:middle], lines[middle:]), strict=True):
+        path.write_text("".join([head, *part]))
+    return found
+
+
 def test_what_is_judged_is_told_by_train_and_by_evaluate_alike(file: Path, tmp_path: Path) -> None:
     done = run(file, *DAYS)
     told = re.search(r"Average precision on 2025-02-04 to 2025-02-09: ([\d.]+)", done.output)
@@ -107,6 +117,44 @@ def test_a_file_a_day_is_one_data_set(file: Path, tmp_path: Path) -> None:
     assert card().training["data"] == "30 files from 2025-01-01.csv to 2025-01-30.csv"
     later = judged(tmp_path, folder, "--test-days", "9")
     assert "days 2025-02-01 to 2025-02-09" in later
+
+
+def test_in_which_order_files_are_named_changes_nothing(file: Path, tmp_path: Path) -> None:
+    one, other = halves(file, tmp_path)
+    run(one, other, *DAYS, "--kind", "logistic")
+    assert "days 2025-02-04 to 2025-02-09" in judged(tmp_path, one, other)
+    assert (
+        judged(tmp_path, other, one).splitlines()[1:]
+        == judged(tmp_path, one, other).splitlines()[1:]
+    )
+
+
+def test_a_gap_that_is_not_named_is_as_long_as_labels_take(file: Path) -> None:
+    named = ("--train-days", "9", "--kind", "logistic", "--label-delay")
+    for delay, gap in (("10d", 10), ("216h", 9), ("217h", 10), ("1d", 7)):
+        run(file, *named, delay)
+        assert card().training["days"]["gap"] == gap
+    run(file, *named, "10d", "--gap-days", "3")
+    assert card().training["days"]["gap"] == 3
+
+
+@pytest.mark.parametrize("gap", [0, 6])
+def test_a_gap_that_is_shorter_than_labels_take_is_warned_of(file: Path, gap: int) -> None:
+    days = ("--train-days", "14", "--test-days", "6", "--kind", "logistic", "--gap-days")
+    words = f"the gap before the test is {gap} days"
+    assert words in run(file, *days, gap).output
+    assert any(words in each for each in card().training["warnings"])
+    assert words not in run(file, *days, 7).output
+    assert "Warning" not in run(file, *days, 6, "--label-delay", "6d").output
+
+
+def test_of_itself_the_gap_is_as_long_as_labels_take(file: Path) -> None:
+    done = run(file, "--kind", "logistic")
+    assert "Warning" not in done.output
+    assert card().training["gap_steps"] == 7 * 24
+    late = run(file, "--kind", "logistic", "--label-delay", "20d")
+    assert "Warning: labels are known 20 days after" in late.output
+    assert card().training["gap_steps"] < 20 * 24
 
 
 def test_later_rows_are_left_out(file: Path, tmp_path: Path) -> None:
@@ -143,6 +191,24 @@ def test_a_policy_is_tried_on_a_file_with_what_accounts_did_before(
     assert '"bad"' in done.output
 
 
+def test_a_backtest_sees_labels_as_late_as_the_training_of_the_model(
+    file: Path, tmp_path: Path
+) -> None:
+    policy = tmp_path / "p.toml"
+    policy.write_text(
+        'flag_at = 0.999\nblock_at = 1.0\n[[rules]]\nid = "bad"\nwhen = "receiver_frauds_9d >= 1"\n'
+        'then = "flag"\nreason = "Frauds at the terminal."\nowner = "o"\n'
+    )
+    flagged = {}
+    for delay in ("1d", "8d", "20d"):
+        run(file, *DAYS, "--kind", "logistic", "--label-delay", delay)
+        arguments = [str(policy), str(file), "--format", "json"]
+        done = CliRunner().invoke(backtest.command, arguments)
+        assert done.exit_code == 0, done.output
+        flagged[delay] = json.loads(done.output)["rules"][0]["hits"]
+    assert flagged["1d"] > flagged["8d"] > flagged["20d"] == 0
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -150,9 +216,13 @@ def test_a_policy_is_tried_on_a_file_with_what_accounts_did_before(
         (("--label-delay", "0d"), "is no length of time"),
         (("--train-days", "0"), "0 is not in the range"),
         (("--test-from", "tomorrow"), "does not match the format"),
-        (("--since", "7d"), "--since and --until go with --from-log"),
-        (("--from-log", "rows.csv"), "--from-log goes without FILE and --activate"),
-        (("--from-log", "--activate"), "--from-log goes without FILE and --activate"),
+        (("--since", "7d"), "--since, --until and --mature-days go with --from-log"),
+        (("rows.csv", "--mature-days", "30"), "--mature-days go with --from-log"),
+        (("rows.csv", "--mature-days", "7"), "--mature-days go with --from-log"),
+        (("--from-log", "rows.csv"), "--from-log goes without FILE, --activate"),
+        (("--from-log", "--activate"), "--from-log goes without FILE, --activate"),
+        (("--from-log", "--weight-legit", "1"), "--weight-legit and --label-delay"),
+        (("--from-log", "--label-delay", "7d"), "--weight-legit and --label-delay"),
         (("--from-log", "--since", "soon"), "is no time"),
     ],
 )

@@ -12,9 +12,10 @@ from msgspec import convert, to_builtins
 from numpy.typing import NDArray
 
 from models.errors import TrainingDataError
+from models.schema.schema import PAYSIM, preset
 from models.training.chosen_periods import periods_of
 from models.training.dataset import Labelled
-from models.training.days import Days, Span
+from models.training.days import Days, Span, known_after
 from models.training.period_ends import Steps
 
 FIRST = 24 * 20_000 + 1
@@ -49,6 +50,7 @@ def test_days_are_whole_and_follow_each_other(train: int, gap: int, test: int, l
     assert {*since[parts.test]} == {*range(judged, judged + test)}
     assert {*since[parts.learn]} == {*range(judged - gap - train, judged - gap)}
     assert parts.test.sum() == test * 48
+    assert parts.gap == gap * 24
     tuned = np.sum([fold.tune for fold in parts.folds], axis=0)
     assert np.array_equal(tuned == 1, parts.learn)
     for fold in parts.folds:
@@ -87,6 +89,11 @@ def test_frauds_of_a_single_hour_cannot_be_calibrated_on() -> None:
 def test_days_are_on_a_card_as_they_are_read_from_it() -> None:
     days = Days(28, 7, 7, date(2026, 3, 4))
     assert convert(to_builtins(days), Days) == days
+
+
+def test_labels_are_late_only_where_features_are_made_of_them() -> None:
+    assert known_after(preset("cards"), 3_600) == 3_600
+    assert known_after(PAYSIM, 3_600) == 0
 
 
 @pytest.mark.parametrize("step", [2**31 - 1, FIRST])

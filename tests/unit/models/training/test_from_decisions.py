@@ -21,6 +21,7 @@ from models.training.from_decisions import (
     LEGITIMATE,
     OTHER_PROFILES,
     OTHER_SCHEMA,
+    STOOD_FOR,
     TWICE,
     YOUNG,
     FromDecisions,
@@ -63,6 +64,7 @@ def taken(shop: Schema, told: dict[str, Told], *decisions: Decision) -> FromDeci
     found = FromDecisions(shop, NOW, MATURE)
     ids = [each.transaction_id for each in decisions]
     found.add(decisions, told, [id_ not in ids[:at] for at, id_ in enumerate(ids)])
+    found.finish()
     return found
 
 
@@ -126,6 +128,28 @@ def test_the_control_group_stands_for_all_that_it_was_drawn_from(
     weight = 1.0 / max(share, LEAST_SHARE)
     assert found.labelled().weight.tolist() == [weight, weight, 1.0]
     assert found.explored == 2
+
+
+def test_what_the_control_group_stands_for_counts_once(shop: Schema) -> None:
+    def blocked(id_: str, policy: str = "4+0", **changes: Any) -> Decision:
+        return made(shop, id_, decision=Outcome.BLOCK, policy_version=policy, **changes)
+
+    flagged = made(shop, "x", decision=Outcome.FLAG, policy_version="4+9", explored=0.1)
+    told = dict.fromkeys(["x", "model", "rule", "other"], FRAUD)
+    found = taken(
+        shop,
+        told,
+        blocked("model"),
+        blocked("rule", hits=["too-much"]),
+        blocked("other", "3+0"),
+        blocked("without a label"),
+        flagged,
+    )
+    rows = found.labelled()
+    assert sorted(rows.weight.tolist()) == [1.0, 1.0, 10.0]
+    assert rows.fraud.all()
+    assert found.skipped == {BLOCKED: 1, STOOD_FOR: 1}
+    assert (found.rows, found.frauds.total()) == (3, 3)
 
 
 def test_of_two_decisions_under_an_id_the_first_one_counts(shop: Schema) -> None:

@@ -16,7 +16,7 @@ from models.artifact import Kind
 from models.errors import TrainingDataError
 from models.training.dataset import Labelled, labelled
 from models.training.export import log_odds
-from models.training.periods import ENOUGH, LEAST, Periods, periods
+from models.training.periods import ENOUGH, LEAST, Periods, periods, unknown_labels
 from models.training.train import train
 from tests.unit.models.conftest import KINDS, generated
 
@@ -25,6 +25,8 @@ pytestmark = pytest.mark.slow
 Steps = NDArray[np.int64]
 FEW = 66
 LAST = 720
+HOUR = 3_600
+DAY = 24 * HOUR
 
 
 def rows(step: Steps, fraud: NDArray[np.bool_]) -> Labelled:
@@ -35,7 +37,7 @@ def rows(step: Steps, fraud: NDArray[np.bool_]) -> Labelled:
     return Labelled(blank, fraud[order], np.ones(count), step[order], np.ones(count), None)
 
 
-def check(data: Labelled, parts: Periods) -> None:
+def check(data: Labelled, parts: Periods, label_delay: int = 0) -> None:
     """Fail unless the periods are what a calibration and an evaluation may trust."""
 
     def has_both(part: NDArray[np.bool_]) -> bool:
@@ -53,7 +55,7 @@ def check(data: Labelled, parts: Periods) -> None:
     tuned = np.sum([tune for _, tune in parts.folds], axis=0)
     assert tuned.max() == 1
     assert has_both(tuned == 1)
-    if len(parts.folds) > 1:
+    if len(parts.folds) > 1 and not label_delay:
         assert int(data.fraud[tuned == 1].sum()) == int(data.fraud[~parts.test].sum())
 
 
@@ -122,6 +124,49 @@ def test_few_frauds_keep_the_gap_where_it_costs_few_of_them() -> None:
     for learn, tune in parts.folds:
         away = np.abs(data.step[learn][:, None] - np.unique(data.step[tune])[None, :])
         assert away.min() >= 24
+
+
+@given(
+    hours=st.integers(48, 3_000),
+    every=st.integers(2, 60),
+    share=st.integers(2, 50),
+    delay=st.integers(1, 60 * DAY),
+)
+def test_no_label_is_used_that_is_not_known_when_the_test_begins_or_it_is_told(
+    hours: int, every: int, share: int, delay: int
+) -> None:
+    step = np.repeat(np.arange(1, hours + 1), every)
+    data = rows(step, np.arange(len(step)) % share == 0)
+    if int(data.fraud.sum()) < LEAST:
+        return
+    parts = periods(data, delay)
+    check(data, parts, delay)
+    used = np.sum([parts.learn, *(each for fold in parts.folds for each in fold)], axis=0) > 0
+    apart = int(data.step[parts.test].min() - 1 - data.step[used].max())
+    assert apart >= parts.gap
+    assert any(unknown_labels(parts, delay)) == (apart * HOUR < delay)
+
+
+@pytest.mark.parametrize("frauds", [FEW, 20 * FEW])
+def test_the_gap_is_as_long_as_labels_take(frauds: int) -> None:
+    step = np.tile(np.arange(1, 60 * 24 + 1), 10)
+    data = rows(step, np.arange(len(step)) % (len(step) // frauds) == 0)
+    assert periods(data, 7 * DAY).gap == 7 * 24
+    assert periods(data, 7 * DAY + 1).gap == 7 * 24 + 1
+    assert periods(data, HOUR).gap == 24
+    assert not [*unknown_labels(periods(data, 7 * DAY), 7 * DAY)]
+
+
+def test_data_that_are_too_short_for_the_gap_keep_half_of_their_frauds_and_tell() -> None:
+    step = np.tile(np.arange(1, 14 * 24 + 1), 10)
+    data = rows(step, np.arange(len(step)) % 40 == 0)
+    parts = periods(data, 7 * DAY)
+    assert parts.gap == 84
+    assert 2 * data.fraud[parts.learn].sum() >= data.fraud[~parts.test].sum()
+    (sentence,) = unknown_labels(parts, 7 * DAY)
+    assert "7 days after" in sentence
+    assert "before the test is 3.5 days" in sentence
+    assert "--gap-days 7" in sentence
 
 
 @pytest.mark.parametrize(("frauds", "others"), [(0, 50), (9, 50), (50, 9), (1, 0)])

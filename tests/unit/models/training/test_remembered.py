@@ -149,6 +149,7 @@ def test_an_hour_number_is_an_hour_since_1970() -> None:
 def test_a_sample_of_the_rows_is_warned_of(file: Path, shop: Schema) -> None:
     warnings: list[str] = []
     options: Any = {"kind": "logistic", "schema": shop, "warn": warnings.append}
+    options["label_delay"] = DAY
     train(file, weight_legit=3.0, **options)
     (sentence,) = warnings
     assert "profiles are made of the rows that are there" in sentence

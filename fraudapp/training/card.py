@@ -1,0 +1,24 @@
+"""What the card of a model says of its training."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from fraudapp.model_registry import ModelRegistry
+from models.artifact import ModelFileError
+from models.profiles.replaying import LABEL_DELAY
+
+
+def training_of(registry: ModelRegistry, version: str) -> Mapping[str, Any]:
+    """Return how a version was trained; nothing if its card cannot be read."""
+    try:
+        return registry.card(version).training
+    except ModelFileError:
+        return {}
+
+
+def label_delay_of(training: Mapping[str, Any]) -> int:
+    """Return the seconds after which labels were known in a training; the usual ones if unsaid."""
+    delay = training.get("label_delay")
+    return delay if isinstance(delay, int) and delay > 0 else LABEL_DELAY
