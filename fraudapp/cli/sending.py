@@ -75,7 +75,7 @@ def send_file(
         except (KafkaError, OSError) as exc:
             raise click.ClickException(
                 f"the broker at FRAUD_BROKER_URL={settings.broker_url} does not accept them: "
-                f"{exc!r}; {sent} {kind.plural} were sent, sending them again is harmless"
+                f"{exc!r}; {sent} {kind.plural} were sent ({kind.again})"
             ) from exc
     if rows.invalid or rows.unsent:
         raise click.ClickException(rows.summary(sent))

@@ -144,8 +144,8 @@ class LabelJoiner(Service):
         unread = 0
         for lane in self._lanes.values():
             high_water = self._consumer.highwater(lane.tp)
-            if high_water is not None and lane.index:
-                unread += max(0, high_water - lane.index.next_offset)
+            if high_water is not None:
+                unread += max(0, high_water - lane.next_offset)
         metrics.lag.set(unread)
 
 

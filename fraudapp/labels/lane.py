@@ -52,6 +52,7 @@ class Lane:
         self._means = means
         self._index: LabelIndex | None = None
         self._joining: Joining | None = None  # None while disk, broker or decisions are waited for
+        self._next_offset = 0
         self._given: Sequence[ConsumerRecord] = ()
         self._decided: set[str] = set()
         self._work = asyncio.Event()
@@ -62,6 +63,13 @@ class Lane:
     def index(self) -> LabelIndex | None:
         """The index; None while the lane cannot go on."""
         return self._joining.index if self._joining else None
+
+    @property
+    def next_offset(self) -> int:
+        """Offset of the first record that is not taken in; as known last, if it cannot go on."""
+        if self._joining:
+            self._next_offset = self._joining.index.next_offset
+        return self._next_offset
 
     @property
     def pending(self) -> int:

@@ -43,9 +43,10 @@ async def replay(
 ) -> Replayed:
     """Send dead letters back, with the value `repaired` in place of the raw bytes if given.
 
-    A dead letter that cannot be sent does not hold up the others. It is harmless to send one
-    twice, since a transaction is decided once, and of the labels of a source the last counts.
-    Raises `KafkaError`.
+    A dead letter that cannot be sent does not hold up the others. It is harmless to send one of a
+    transaction twice, since that is decided once. Of the labels of a source the last in the topic
+    counts: one that is sent after the source has spoken again puts the older label in force. Only
+    the very same label sent again right away changes nothing. Raises `KafkaError`.
     """
     topics = parsers(settings)
     sendable, refused = [], []

@@ -42,6 +42,7 @@ class Folded:
         self.life = 0
         """How often the profiles have gone back to what is on disk, or to another state."""
         self._sweep = Sweep(remembering, store)
+        self._flight = 0
         self._begin()
 
     def _begin(self) -> None:
@@ -59,6 +60,7 @@ class Folded:
         self._labels: dict[str, KeptLabel] = {}  # those that are not on disk yet
         self._repeated: dict[int, Repeated] = {}
         self._memory = ProfileMemory(self._remembering, self.store.get)
+        self._flight += 1
         self._written = True
 
     @property
@@ -70,7 +72,7 @@ class Folded:
         """Return what is known of the accounts of transactions, which are in flight from now on."""
         if self.due.is_due(second):
             self.apply_due(second)
-        events = self._remembering.events(transactions, second)
+        events = self._remembering.events(transactions, second).taking_off(self._flight)
         try:
             rows = self._memory.read(events).tolist()
         except ValueError as exc:
@@ -84,14 +86,14 @@ class Folded:
         Returns False if the log was read up to another offset; it is to be read then.
         """
         if self.decisions.get(partition, 0) != start:
-            self._memory.release(events)
+            self.release(events)
             return False
         try:
             self._memory.apply(events)
         except ValueError as exc:
             raise DatabaseDamaged(self.store.folder, exc) from exc
         finally:
-            self._memory.release(events)
+            self.release(events)
         self.decisions[partition] = end = start + len(events)
         self.last_decisions[partition] = LastRecord(end - 1, digest_of(last))
         self._written = False
@@ -99,11 +101,13 @@ class Folded:
 
     def release(self, events: Events) -> None:
         """Let transactions be in flight no longer: they are not in the log, or are read from it."""
-        self._memory.release(events)
+        if events.flight == self._flight:
+            self._memory.release(events)
 
     def land(self) -> None:
         """Let nothing be in flight: what of it gets into the log is seen once it is there."""
         self._memory.land()
+        self._flight += 1
 
     def repeated(self, partition: int) -> Repeated:
         """Return what tells repeated decisions of a partition that is read from the log."""

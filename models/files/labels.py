@@ -17,7 +17,7 @@ _FIELDS: Final = FileFields(
     Definition(
         name="labels",
         fields={
-            ID: Field(type="text", role="id"),
+            ID: Field(type="text", role="id", coerce=True),
             "label": Field(type="flag", form="0/1", coerce=True),
             "source": Field(type="category", values=[*Source]),
             "at": Field(type="time", format="iso8601", optional=True),

@@ -109,9 +109,16 @@ def _flaw(name: str, value: Any) -> str | None:
     """Return what is wrong with a field of the right type; None if nothing is."""
     if name in ("transaction_id", "by"):
         return None if value.isprintable() else characters.problem(value)
-    if name == "at" and value.year not in _YEARS:
-        return f"must be between the years {_YEARS[0]} and {_YEARS[-1]}"
+    if name == "at" and _utc_year(value) not in _YEARS:
+        return f"must be between the years {_YEARS[0]} and {_YEARS[-1]}, in UTC"
     return None
+
+
+def _utc_year(at: datetime) -> int | None:
+    try:
+        return at.astimezone(timezone.utc).year
+    except OverflowError:  # before the year 1, or after 9999
+        return None
 
 
 def _explained_json(raw: bytes, now: datetime | None) -> list[FieldError]:

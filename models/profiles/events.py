@@ -29,14 +29,20 @@ class Events(NamedTuple):
     amounts: Integers
     """In smallest units."""
     sides: Sequence[Keys]
+    flight: int = 0
+    """Number of the flight that they are in, if they are: once one has landed, there is another."""
 
     def __len__(self) -> int:
         return len(self.seconds)
 
+    def taking_off(self, flight: int) -> Events:
+        """Return the same, in a flight."""
+        return Events(self.seconds, self.amounts, self.sides, flight)
+
     def at(self, places: slice) -> Events:
         """Return some that follow each other."""
         sides = [Keys(keys[places], [each[places] for each in marks]) for keys, marks in self.sides]
-        return Events(self.seconds[places], self.amounts[places], sides)
+        return Events(self.seconds[places], self.amounts[places], sides, self.flight)
 
     def chosen(self, places: Sequence[int]) -> Events:
         """Return those at some places."""
@@ -44,7 +50,8 @@ class Events(NamedTuple):
             Keys([keys[at] for at in places], [each[list(places)] for each in marks])
             for keys, marks in self.sides
         ]
-        return Events(self.seconds[list(places)], self.amounts[list(places)], sides)
+        amounts = self.amounts[list(places)]
+        return Events(self.seconds[list(places)], amounts, sides, self.flight)
 
 
 class Ahead(NamedTuple):

@@ -95,8 +95,9 @@ class Remembering:
 def _key_column(
     prefix: bytes, get: Callable[[Any], Any], transactions: Sequence[Any]
 ) -> list[bytes | None]:
+    # An empty text is no account: in a table it is the same as a missing one.
     given = map(get, transactions)
-    return [prefix + each.encode() if each.__class__ is str else None for each in given]
+    return [prefix + each.encode() if each.__class__ is str and each else None for each in given]
 
 
 def mark(value: str) -> int:
@@ -108,7 +109,7 @@ def mark(value: str) -> int:
 def _bits(get: Callable[[Any], Any], transactions: Sequence[Any]) -> Bits:
     given = map(get, transactions)
     return np.array(
-        [1 << mark(each) if each.__class__ is str else 0 for each in given],
+        [1 << mark(each) if each.__class__ is str and each else 0 for each in given],
         np.uint64,
     )
 

@@ -1,4 +1,4 @@
-"""What the schema costs: parsing, features and profiles, and the worker's rate beside that with PaySim's.
+"""What the schema costs: parsing, features, profiles, and the worker's rate beside PaySim's.
 
     python -m tests.benchmarks --only schemas
 

@@ -23,6 +23,7 @@ from models.labels.records import Said, Source, encode, labelled
 from models.records import Decision, Outcome
 from models.schema.schema import Schema
 from models.schema.schema import load as load_schema
+from tests.support.decisions import id_in_partition
 from tests.support.recounting import Past
 from tests.support.remembered import SCHEMA, expected, payment
 
@@ -41,10 +42,15 @@ class Shop:
         self.labelled: list[tuple[bytes, bytes]] = []
         self.now = datetime.now(timezone.utc).replace(microsecond=0) - timedelta(minutes=3)
 
-    def decide(self, *given: tuple[str, str | None, int], later: float = 1.0) -> None:
+    def decide(
+        self,
+        *given: tuple[str, str | None, int],
+        later: float = 1.0,
+        ids: Sequence[str] = (),
+    ) -> None:
         """Decide a batch, as one worker: by partition, with what the log says at that moment."""
         self.now += timedelta(seconds=later)
-        ids = [f"t{len(self.made) + at}" for at in range(len(given))]
+        ids = ids or [f"t{len(self.made) + at}" for at in range(len(given))]
         batch = sorted(zip(ids, given, strict=True), key=lambda each: _place(each[0]))
         for id_, (customer, terminal, cents) in batch:
             now = Past(int(self.now.timestamp()), customer, terminal, cents)
@@ -150,19 +156,23 @@ def test_decisions_that_were_made_with_what_the_log_says_are_equal(shop: Shop) -
 def test_a_decision_made_with_another_value_is_told_with_both(shop: Shop) -> None:
     filled(shop)
     right = shop.made[40].profile
+    # More than all that its account pays within seconds.
     shop.change(40, profile={**right, "spent": right["spent"] + 2.5})
-    # Of an account that nobody else has, so that nothing explains it.
-    shop.decide(("C77", None, 100), later=60.0)
-    shop.change(-1, profile={**shop.made[-1].profile, "sent": 3.0})
+    # It has not seen what was decided last on its account, a second ago in another partition.
+    one, other = (id_in_partition(each, 0, PARTITIONS) for each in (0, 1))
+    shop.decide(("C77", None, 100), later=60.0, ids=[one])
+    shop.decide(("C77", None, 100), ids=[other])
+    shop.change(-1, profile=shop.made[-2].profile)
     shop.write()
     found = shop.verified("--show", "5")
-    assert (found["compared"], found["equal"]) == (109, 107)
+    assert (found["compared"], found["equal"]) == (110, 108)
     assert (found["explained"], found["unexplained"]) == (1, 1)
     first, second = found["examples"]
-    assert first["transaction_id"] == shop.made[-1].transaction_id
-    assert first["values"] == {"sent": {"stored": 3.0, "computed": 0.0}}
-    assert second["values"]["spent"]["stored"] == second["values"]["spent"]["computed"] + 2.5
-    assert found["values"]["spent"] == {"differing": 1, "largest": 2.5, "unknown": 0}
+    assert first["transaction_id"] == shop.made[40].transaction_id
+    assert first["values"]["spent"]["stored"] == first["values"]["spent"]["computed"] + 2.5
+    assert second["transaction_id"] == other
+    assert second["values"]["sent"] == {"stored": 0.0, "computed": 1.0}
+    assert found["values"]["spent"] == {"differing": 2, "largest": 2.5, "unknown": 0}
     text = shop.run("verify", "--show", "0")
     assert text.exit_code == UNEXPLAINED
     assert "stored" not in text.output

@@ -107,6 +107,26 @@ def test_decisions_in_flight_are_seen_until_they_are_released(tmp_path: Path) ->
     profiles.close()
 
 
+def test_what_has_landed_takes_nothing_from_what_is_in_flight_since(tmp_path: Path) -> None:
+    profiles = folded(tmp_path / "p")
+    second = int(NOW.timestamp())
+    _, before = profiles.read([paid("t1").transaction], second)
+    profiles.land()
+    profiles.read([paid("t2").transaction, paid("t3").transaction], second)
+    profiles.release(before)
+    assert values(profiles, ["C1"], ["T1"])["C1 T1"]["sent"] == 2
+    profiles.close()
+
+
+def test_an_empty_text_is_no_account(tmp_path: Path) -> None:
+    profiles = folded(tmp_path / "p")
+    profiles.apply(0, [paid("t1", terminal="", offset=0), paid("t2", terminal=None, offset=1)], 2)
+    known, _ = profiles.read([paid("t3", terminal="").transaction], int(NOW.timestamp()))
+    other, _ = profiles.read([paid("t4", terminal=None).transaction], int(NOW.timestamp()))
+    assert known.known[0].keys() == other.known[0].keys()
+    profiles.close()
+
+
 def test_a_repeated_decision_changes_nothing(tmp_path: Path) -> None:
     profiles = folded(tmp_path / "p")
     log = [paid(f"t{place}", offset=place, at=later(place)) for place in range(4)]
