@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, get_args
 
 from prometheus_client import Counter, Gauge
 
 from fraudapp.metrics import registry
+from models.inputs import Cause
+from models.labels.records import Source
 
 joined: Final = Counter(
     "fraud_labels_joined",
@@ -20,6 +22,10 @@ dead: Final = Counter(
     ["reason"],
     registry=registry,
 )
+for _source in Source:
+    joined.labels(_source.value)
+for _reason in get_args(Cause):
+    dead.labels(_reason)
 waiting: Final = Gauge(
     "fraud_labels_waiting",
     "Labels, of this worker's partitions, on transactions that are not decided.",

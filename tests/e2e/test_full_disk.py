@@ -82,8 +82,12 @@ async def test_a_worker_that_starts_on_a_full_disk_waits_for_room(
     written = len(worker.log.read_text())
     worker.launch()
     await readback.eventually(lambda: "FRAUD_DATA_DIR full" in worker.log.read_text()[written:])
-    status, ready = worker.get("/readyz")
-    assert status == 0 or "FRAUD_DATA_DIR full" in ready["detail"]
+
+    def is_told() -> bool:
+        status, ready = worker.get("/readyz")
+        return status == 0 or "FRAUD_DATA_DIR full" in ready["detail"]
+
+    await readback.eventually(is_told)
     assert worker.child.running
     small_disk.make_room()
     await readback.eventually(lambda: worker.get("/readyz")[0] == 200)
