@@ -2,8 +2,8 @@
 
     python -m tests.screenshots [--url URL]
 
-Let it run for some minutes before, so that the charts have something to show, and apply a policy,
-such as that of `docker/policy`.
+Let it run for some minutes before, so that the charts have something to show, apply a policy, such
+as that of `docker/policy`, and publish labels.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ SIZES: Final = {
     "decision-dark": (1280, 820, "dark"),
     "stats-phone": (375, 812, "light"),
     "policy-light": (1280, 820, "light"),
+    "quality-light": (1280, 820, "light"),
 }
 
 
@@ -31,6 +32,10 @@ def _settled(page: Page, url: str, name: str) -> None:
         expect(page.locator("#version")).to_have_text(re.compile(r"\d"), timeout=30_000)
         page.locator("#check").click()
         expect(page.locator("#found")).not_to_be_empty()
+        return
+    if name.startswith("quality"):
+        page.goto(f"{url}/quality")
+        expect(page.locator("#precision")).to_have_text(re.compile(r"\d"), timeout=30_000)
         return
     page.goto(f"{url}/stats")
     expect(page.locator("#status")).to_have_text("Live", timeout=30_000)

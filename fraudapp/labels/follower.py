@@ -23,7 +23,7 @@ from fraudapp.kafka.last_records import (
     lost,
     next_offsets,
 )
-from fraudapp.kafka.offsets import ends, within_time
+from fraudapp.kafka.offsets import within_time
 from fraudapp.kafka.topic_ids import wait_for_topic_ids
 from fraudapp.labels.database import DATABASE_FAILED, DatabaseDamaged, write_when_possible
 from fraudapp.labels.ending import end
@@ -214,8 +214,7 @@ class LabelledFollower(Service, Generic[Store]):
         self._changed.notify()
 
     async def _lost(self, store: Store) -> str | None:
-        found = await ends(self._consumer, self._partitions)
-        how = await lost(self._consumer, self._settings.labelled_topic, store.last(), found)
+        how = await lost(self._consumer, self._settings.labelled_topic, store.last())
         self._check_at = monotonic() + CHECK_SECONDS
         return how
 

@@ -14,7 +14,6 @@ from aiokafka.errors import KafkaError
 
 from fraudapp.decisions.index import INDEX_FAILED
 from fraudapp.kafka.last_records import LastRecord, lost
-from fraudapp.kafka.offsets import ends
 from fraudapp.labels.database import DATABASE_FAILED, DatabaseDamaged
 from fraudapp.labels.index import LabelIndex
 from fraudapp.labels.joining import Joining
@@ -144,8 +143,8 @@ class Lane:
         return Joining(self.tp.partition, self._means, index, done)
 
     async def _lost(self, last: LastRecord) -> str | None:
-        consumer, (topic, partition) = self._means.consumer, self.tp
-        return await lost(consumer, topic, {partition: last}, await ends(consumer, [self.tp]))
+        topic, partition = self.tp
+        return await lost(self._means.consumer, topic, {partition: last})
 
     async def _turn(self, joining: Joining) -> None:
         await self._pause(TURN_SECONDS if self._check_from is None else BREAK_SECONDS)

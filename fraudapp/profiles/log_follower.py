@@ -44,7 +44,7 @@ class LogFollower:
         self._next: dict[int, int] = {}  # offset before which no record can come
         self._caught_up: set[int] = set()
         self._behind: dict[int, float] = {}
-        self._ends: dict[int, int] = {}  # when it was checked
+        self._ends: dict[int, int] = {}  # when it began
         self._check_at = 0.0
         self.consumer = new_consumer(
             settings,
@@ -56,6 +56,8 @@ class LogFollower:
         """Go to where the profiles are; raises what `check` raises."""
         self.consumer.assign([*self._partitions.values()])
         await self.check(folded)
+        found = await ends(self.consumer, self._partitions.values())
+        self._ends = {tp.partition: end.high_water for tp, end in found.items()}
         # Markers of transactions, after the last record, may be lost with nothing of the log.
         folded.decisions |= next_offsets(folded.last_decisions)
         for partition in self._partitions:
@@ -63,10 +65,8 @@ class LogFollower:
 
     async def check(self, folded: Folded) -> None:
         """Raise `LogCut` if the log is not the one that is folded, or a `KafkaError`."""
-        found = await ends(self.consumer, self._partitions.values())
-        self._ends = {tp.partition: end.high_water for tp, end in found.items()}
         topic, last = self._settings.decisions_topic, folded.last_decisions.copy()
-        if how := await lost(self.consumer, topic, last, found):
+        if how := await lost(self.consumer, topic, last):
             raise LogCut(how)
         self._check_at = monotonic() + CHECK_SECONDS
 

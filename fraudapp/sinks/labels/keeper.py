@@ -23,7 +23,7 @@ from fraudapp.kafka.clients import new_consumer
 from fraudapp.kafka.following import next_records
 from fraudapp.kafka.foreign_records import report_foreign_record
 from fraudapp.kafka.last_records import CHECK_SECONDS, LastRecord, last_record, lost
-from fraudapp.kafka.offsets import ends, load_metadata, within_time
+from fraudapp.kafka.offsets import load_metadata, within_time
 from fraudapp.labels.ending import end
 from fraudapp.labels.records import LabelledRecord, labelled_records
 from fraudapp.operation import Operation, troubles
@@ -154,9 +154,7 @@ class LabelKeeper(Service):
             last = _of_commit(commits.get(tp))
         if last is None:
             return False
-        how = await lost(
-            self._consumer, tp.topic, {tp.partition: last}, await ends(self._consumer, [tp])
-        )
+        how = await lost(self._consumer, tp.topic, {tp.partition: last})
         if how:
             log.warning("%s: the broker has lost its end, so that all of it is kept again", how)
         return bool(how)
