@@ -77,7 +77,7 @@ async def shorten_log(
         decided = {
             each.key.decode() for each in written.of_workers(records) if each.key is not None
         }
-        joined = await asyncio.to_thread(_joined, cluster, written) if cluster.remembers else set()
+        versions = await asyncio.to_thread(_versions, cluster, written)
         await asyncio.to_thread(restorable.copy)
     await asyncio.sleep(random_.uniform(3, 15))
     everyone = range(len(cluster.workers))
@@ -85,19 +85,23 @@ async def shorten_log(
     # which has grown again.
     gently, late = random_.random() < 0.7, random_.choice((0.0, 0.0, 25.0))
     async with gate.closed(), down(cluster, *everyone, gently=gently, late=late):
+        since = (await asyncio.to_thread(_versions, cluster, written)).items() - versions.items()
+        labelled = {id_ for id_, _ in since}
         putting_back = asyncio.ensure_future(asyncio.to_thread(restorable.put_back))
         try:
             await asyncio.shield(putting_back)
         finally:  # a run may end in the midst of it, and it cannot be stopped half-way
             await putting_back
-            written.set_back(confirmed, labels, joined, decided, purged)
+            written.set_back(confirmed, labels, labelled, decided, purged)
     shutil.rmtree(cluster.folder / "copy")
 
 
-def _joined(cluster: Cluster, written: Written) -> set[str]:
-    """Names of those whose labels are on labelled decisions."""
+def _versions(cluster: Cluster, written: Written) -> dict[str, int]:
+    """The version of each labelled decision, by its id."""
+    if not cluster.remembers:
+        return {}
     found, _ = folded(written.of_workers(read(cluster.broker, LABELLED)))
-    return {said["by"] for each in found.values() for said in each["labels"].values()}
+    return {id_: each["version"] for id_, each in found.items()}
 
 
 async def add_partition(

@@ -58,14 +58,19 @@ class Written:
         self,
         confirmed: Collection[str],
         confirmed_labels: Collection[str],
-        joined_labels: Collection[str],
+        labelled: Collection[str],
         decided: Collection[str],
         purged: date | None,
     ) -> None:
-        """The broker was set back to a moment at which it knew no more than this."""
+        """The broker was set back to a moment at which it knew no more than this.
+
+        `labelled` are ids on which labelled decisions have come since.
+        """
         self.cut_labels |= self.attempted.difference(decided)
-        # One that was joined afterwards may have got another version than it gets now.
-        self.cut_labels |= {id_ for name, id_ in self.labels.items() if name not in joined_labels}
+        # Stores have these with versions that they may not get again.
+        self.cut_labels |= set(labelled) | {
+            id_ for name, id_ in self.labels.items() if name not in confirmed_labels
+        }
         self.confirmed_labels = set(confirmed_labels)
         self.cut |= self.attempted.difference(decided)
         self.confirmed = set(confirmed)
