@@ -124,7 +124,7 @@ class Heartbeats:
             "at": time.time(),
             "latency": latency.percentiles(time.monotonic()),
             "stores": {name: SinkStatus(*each) for name, each in self._status.sinks().items()},
-            "model_version": started.scorer.version,
+            "model_version": started.serving.version,
             **self._of_policy(),
         }
 

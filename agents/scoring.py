@@ -82,7 +82,8 @@ class Scoring:
     def _decided(
         self, parts: Sequence[Part], now: datetime
     ) -> tuple[list[Decision], Events | None]:
-        how: Any = {"scorer": self._worker.scorer, "policy": self._worker.control.in_force}
+        policy = self._worker.control.in_force
+        how: Any = {"scorer": policy.scorer or self._worker.scorer, "policy": policy}
         how |= {"now": now, "schema": self._schema}
         new = _new(parts)
         profiled, events = self._known(new, now)

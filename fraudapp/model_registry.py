@@ -88,6 +88,19 @@ class ModelRegistry:
         """Return the model card of a version; raises `ModelFileError`."""
         return artifact.load_card(self._directory(version))
 
+    def files(self, version: str) -> tuple[bytes, bytes]:
+        """Return the model file and the card of a version; raises `ModelFileError`."""
+        self.load(version)
+        self.card(version)
+        directory = self._directory(version)
+        try:
+            return (
+                (directory / artifact.MODEL_FILE).read_bytes(),
+                (directory / artifact.CARD_FILE).read_bytes(),
+            )
+        except OSError as exc:
+            raise ModelFileError(f"{directory} cannot be read ({exc.strerror})") from exc
+
     def activate(self, version: str) -> Scorer:
         """Let a version serve from now on, and return its scorer.
 
@@ -124,6 +137,7 @@ class ModelRegistry:
             return artifact.save(
                 trained.model,
                 self._root,
+                self._schema,
                 created_at=datetime.now(timezone.utc),
                 training={"schema": self._schema.name, **trained.training},
                 metrics=trained.metrics,

@@ -53,11 +53,11 @@ from fraudapp.sinks.retention import Retention
 from fraudapp.sinks.writer import SinkWriter
 from fraudapp.takeover import Assignment, Takeover
 from fraudapp.webhooks.service import Webhooks, webhooks_of
-from models.deciding import BatchScorer
 from models.errors import NeedsOperator
 from models.inputs import Input, Position, Rejection
 from models.key_hash import key_partitions
 from models.records import Decision
+from models.scorer import BatchScorer
 
 log = logging.getLogger(__name__)
 
@@ -88,6 +88,7 @@ class Started:
     """The parts of a worker that has started; sinks may be down then, as at any time."""
 
     scorer: BatchScorer
+    """The worker's own; see `serving`."""
     control: ControlLog
     waiters: DecisionWaiters
     producer: BatchProducer
@@ -111,6 +112,11 @@ class Started:
     """Bring labels into sinks."""
     webhooks: Webhooks | None = None
     """None without a receiver."""
+
+    @property
+    def serving(self) -> BatchScorer:
+        """What scores now: the model that the policy in force names, or else the worker's own."""
+        return self.control.in_force.scorer or self.scorer
 
 
 class FraudWorker(Service):
@@ -284,7 +290,7 @@ class FraudWorker(Service):
         known_labels = KnownLabels(settings)
         started = Started(
             scorer=scorer,
-            control=ControlLog(settings, scorer.version),
+            control=ControlLog(settings, scorer),
             waiters=self.waiters,
             producer=producer,
             decisions=decisions,

@@ -6,7 +6,6 @@ gradient_boosting-3f0a.../card.json    what it was trained on, how good it is, w
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 from datetime import datetime
 from math import isfinite
@@ -21,13 +20,17 @@ from msgspec import Struct
 from models.ensemble import Trees
 from models.errors import NeedsOperator
 from models.linear import Linear
-from models.schema.features import Features
+from models.schema.features import Features, Matrix
 from models.schema.probing import probe_columns
 from models.schema.schema import PAYSIM, Schema
-from models.scorer import CompiledModel, Scorer
+from models.scorer import CompiledModel, Floats, Scorer
+from models.seals import has_name, name_digest
 
 MODEL_FILE = "model.json"
 CARD_FILE = "card.json"
+MAX_PROBES = 64
+PROBE_TOLERANCE = 1e-6
+"""By how much the score of a probe may be another one: machines round differently."""
 Kind = Literal["gradient_boosting", "logistic"]
 T = TypeVar("T")
 
@@ -71,6 +74,8 @@ class Card(Struct, frozen=True, kw_only=True):
     """Rows, frauds, weights, parameters, seed, library versions, the SHA-256 of the data."""
     metrics: dict[str, Any]
     """Measured on a period after the training period; includes the thresholds they are taken at."""
+    probes: list[float] = []
+    """Scores of rows that every program can make: see `probe_scores`. Empty on older cards."""
 
 
 def encode(model: Model) -> bytes:
@@ -80,22 +85,34 @@ def encode(model: Model) -> bytes:
 
 def version_of(content: bytes, kind: Kind) -> str:
     """Return the name of a version: the kind, and a hash of the model file."""
-    return f"{kind}-{_digest(content)}"
+    return f"{kind}-{name_digest(content)}"
 
 
 def probe(model: CompiledModel, schema: Schema = PAYSIM, features: Features | None = None) -> None:
     """Score and explain rows of every type and size; raises `ValueError` if one is not finite."""
-    columns = probe_columns(schema.definition, schema.features.fields)
-    matrix = (features or schema.features).from_columns(columns)
+    matrix = _probe_matrix(schema, features)
     with np.errstate(all="ignore"):  # the results are checked below
         scores, parts = model.log_odds(matrix), model.contributions(matrix)
     if not (np.isfinite(scores).all() and np.isfinite(parts).all() and isfinite(model.expected)):
         raise ValueError("it has no finite score for some transactions")
 
 
+def probe_scores(scorer: Scorer, schema: Schema = PAYSIM) -> Floats:
+    """Return the scores of `MAX_PROBES` of the rows that a model is tried on, at most."""
+    matrix = _probe_matrix(schema, scorer.features)
+    step = max(1, len(matrix) // MAX_PROBES)
+    return scorer.score_matrix(matrix[::step][:MAX_PROBES])
+
+
+def _probe_matrix(schema: Schema, features: Features | None) -> Matrix:
+    columns = probe_columns(schema.definition, schema.features.fields)
+    return (features or schema.features).from_columns(columns)
+
+
 def save(
     model: Model,
     root: Path,
+    schema: Schema = PAYSIM,
     *,
     created_at: datetime,
     training: dict[str, Any],
@@ -116,6 +133,7 @@ def save(
         features=model.features,
         training=training,
         metrics=metrics,
+        probes=_probes(version, content, schema),
     )
     target = root / version
     if _is_kept(target, content):
@@ -143,29 +161,62 @@ def load(directory: Path, schema: Schema = PAYSIM) -> Scorer:
     other features, or has no finite scores.
     """
     path = directory / MODEL_FILE
-    content = _content(path)
-    header = _decoded(path, content, _Header)
+    return _scorer(path, directory.name, _content(path), schema)
+
+
+def unpacked(version: str, model: bytes, card: bytes, schema: Schema = PAYSIM) -> Scorer:
+    """Return the scorer of a version that comes as its two files; raises like `load`.
+
+    They have to belong together: the card names the version, and says what the model scores.
+    """
+    if not has_name(version, model):
+        raise ModelFileError(f"model {version} does not match its name")
+    told = _decoded(f"the card of model {version}", card, Card)
+    if told.version != version:
+        raise ModelFileError(f"the card of model {version} is that of {told.version}")
+    scorer = _scorer(f"model {version}", version, model, schema)
+    scores = probe_scores(scorer, schema)
+    if told.probes and not _are_alike(told.probes, scores):
+        raise ModelFileError(f"model {version} does not score as its card says")
+    return scorer
+
+
+def _probes(version: str, content: bytes, schema: Schema) -> list[float]:
+    try:
+        found: list[float] = probe_scores(_scorer("", version, content, schema), schema).tolist()
+    except ModelFileError:
+        return []  # whoever loads it says why it cannot serve
+    return found
+
+
+def _are_alike(told: list[float], scores: Floats) -> bool:
+    return len(told) == len(scores) and bool(np.allclose(told, scores, 0.0, PROBE_TOLERANCE))
+
+
+def _scorer(name: object, version: str, content: bytes, schema: Schema) -> Scorer:
+    """Return the scorer of a model file; `name` is for messages."""
+    header = _decoded(name, content, _Header)
     names = list(schema.features.names)
     if header.feature_contract == schema.contract and header.features != names:
         raise OtherFeatures(
-            f"{path} has other features than {schema.contract!r}, or in another order: "
+            f"{name} has other features than {schema.contract!r}, or in another order: "
             f"{', '.join(header.features)}; train it again: `fraudapp train FILE`"
         )
     if header.feature_contract != schema.contract:
         raise OtherFeatures(
-            f"{path} was trained for features {header.feature_contract!r}, and schema "
+            f"{name} was trained for features {header.feature_contract!r}, and schema "
             f"{schema.name} now computes {schema.contract!r}; train it again: `fraudapp train FILE`"
         )
     try:
-        model = _decoded(path, content, Model)
+        model = _decoded(name, content, Model)
         features = Features(schema.definition, model.learned)
         compiled = model.body.compiled(len(names))
         probe(compiled, schema, features)
     except ValueError as error:
         raise ModelFileError(
-            f"{path} holds an unusable model ({error}); train it again, or activate another model"
+            f"{name} holds an unusable model ({error}); train it again, or activate another model"
         ) from error
-    return Scorer(directory.name, compiled, schema, features)
+    return Scorer(version, compiled, schema, features)
 
 
 def is_for_another_program(directory: Path, schema: Schema = PAYSIM) -> bool:
@@ -203,19 +254,15 @@ def _content(path: Path) -> bytes:
         content = path.read_bytes()
     except OSError as error:
         raise ModelFileError(f"{path} cannot be read ({error.strerror}); train a model") from error
-    if not path.parent.name.endswith(f"-{_digest(content)}"):
+    if not has_name(path.parent.name, content):
         raise ModelFileError(
             f"{path} does not match its name: it was changed or damaged; restore it or train again"
         )
     return content
 
 
-def _decoded(path: Path, content: bytes, what: type[T]) -> T:
+def _decoded(name: object, content: bytes, what: type[T]) -> T:
     try:
         return msgspec.json.decode(content, type=what)
     except _NOT_JSON as error:
-        raise ModelFileError(f"{path} is not a model file ({error}); train it again") from error
-
-
-def _digest(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()[:16]
+        raise ModelFileError(f"{name} is not a model file ({error}); train it again") from error

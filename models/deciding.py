@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple
 
-import numpy as np
 from msgspec.structs import replace
-from numpy.typing import NDArray
 
 from models.inputs import ValidInput
 from models.policies.in_force import InForce
 from models.policies.ruling import Ruled
-from models.records import Decision, Outcome, Reason, Transaction
-from models.schema.features import Matrix
+from models.records import Decision, Outcome, Reason
 from models.schema.schema import PAYSIM, Schema
+from models.scorer import BatchScorer
 
 MAX_REASONS: Final = 3
 """Reasons of a decision, unless more lists and rules have asked for it."""
@@ -37,25 +35,6 @@ class Profiled(NamedTuple):
 
 
 UNPROFILED: Final = Profiled()
-
-
-class BatchScorer(Protocol):
-    """The part of a scorer that deciding calls; `models.scorer.Scorer` implements it."""
-
-    @property
-    def version(self) -> str:
-        """The model version that every decision names."""
-
-    def matrix(self, transactions: Sequence[Transaction]) -> Matrix:
-        """Return the features of transactions, as the model sees them."""
-
-    def score_matrix(self, matrix: Matrix) -> NDArray[np.float64]:
-        """Return fraud probabilities in 0..1, shape (n,); no row's depends on other rows."""
-
-    def explain(
-        self, transactions: Sequence[Transaction], rows: Sequence[int]
-    ) -> list[list[Reason]]:
-        """Return up to three reasons for each chosen row's score, the strongest first."""
 
 
 def decide(

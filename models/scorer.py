@@ -32,6 +32,25 @@ class CompiledModel(Protocol):
         """
 
 
+class BatchScorer(Protocol):
+    """The part of a scorer that deciding calls; `Scorer` implements it."""
+
+    @property
+    def version(self) -> str:
+        """The model version that every decision names."""
+
+    def matrix(self, transactions: Sequence[Transaction]) -> Matrix:
+        """Return the features of transactions, as the model sees them."""
+
+    def score_matrix(self, matrix: Matrix) -> Floats:
+        """Return fraud probabilities in 0..1, shape (n,); no row's depends on other rows."""
+
+    def explain(
+        self, transactions: Sequence[Transaction], rows: Sequence[int]
+    ) -> list[list[Reason]]:
+        """Return up to three reasons for each chosen row's score, the strongest first."""
+
+
 class Scorer:
     """A trained model, ready to serve. It is immutable."""
 

@@ -36,7 +36,7 @@ def worker_state(context: Context) -> metrics.WorkerState | None:
         counts=counts,
         lags=context.status.lags(counts),
         sinks=context.status.sinks(),
-        model_version=started.scorer.version,
+        model_version=started.serving.version,
         # Without the offset: each change of a list would begin another series.
         policy_version=started.control.in_force.version.partition("+")[0],
         waiting=started.waiters.count(),

@@ -78,7 +78,7 @@ class Overview:
             duplicates=sums.duplicates,
             dead_letters={"total": sum(sums.dead_letters.values()), **sums.dead_letters},
             partitions=sums.offsets,
-            model_version=started.scorer.version,
+            model_version=started.serving.version,
             policy_version=started.control.in_force.version,
         )
 

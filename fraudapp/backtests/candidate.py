@@ -6,6 +6,7 @@ import re
 from typing import Final, NamedTuple
 
 from fraudapp.control.fitting import last_fitting, ruling_of
+from fraudapp.control.model_shelf import OneModel
 from fraudapp.model_registry import ModelRegistry
 from fraudapp.settings import Settings
 from models.artifact import ModelFileError
@@ -41,7 +42,9 @@ def of_chain(policy: str, chain: Chain, settings: Settings) -> Candidate:
     """
     schema = settings.transaction_schema
     if policy == IN_FORCE:
-        candidate, ruling, problems = last_fitting(chain, schema, _model_version(settings))
+        candidate, ruling, problems = last_fitting(
+            chain, schema, OneModel(_model_version(settings))
+        )
         if candidate is None or ruling is None:
             thresholds = of_thresholds(settings.policy, schema)
             return Candidate(thresholds.version, thresholds.ruling, None, problems)

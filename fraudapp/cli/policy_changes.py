@@ -9,11 +9,12 @@ import click
 
 from fraudapp.cli.candidates import found, named, waiting_for_approval
 from fraudapp.cli.control import Control, TooLate
-from fraudapp.cli.policy_files import checked, content_of
+from fraudapp.cli.policy_files import checked, content_of, serving
 from fraudapp.cli.waiting import Waiting, covers_number
 from models.control.chain import Candidate
 from models.control.records import ROOT
 from models.files.lines import shown
+from models.policies.reading import read
 from models.schema.schema import Schema
 
 UNSURE: Final = "whether it was written is not known: `fraudapp policy history` tells"
@@ -26,6 +27,18 @@ def checked_text(file: Path, schema: Schema) -> str:
     content = content_of(file)
     checked(content, shown(file), schema)
     return content.decode()
+
+
+def check_model(control: Control, text: str) -> None:
+    """Raise `click.ClickException` if no worker can have the model that a policy names."""
+    settings = control.settings
+    model = read(text.encode(), settings.transaction_schema).model
+    if model is None or model in control.known.models or model == serving(settings):
+        return
+    raise click.ClickException(
+        f"nothing was done: model {model} is neither in topic {settings.control_topic} nor the "
+        f"active one here; `fraudapp models publish {model}` gives it to all workers"
+    )
 
 
 async def propose(

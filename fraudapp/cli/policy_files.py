@@ -64,15 +64,16 @@ def warnings(policy: PolicyFile, settings: Settings, at: datetime) -> Iterator[s
         if each.expires_at is not None and has_expired(each, at):
             when = each.expires_at.isoformat()
             yield f"{name} expired at {when}, and has no effect: remove it, or set expires_at anew"
-    serving = _serving(settings)
-    if policy.model is not None and serving is not None and policy.model != serving:
+    active = serving(settings)
+    if policy.model is not None and active is not None and policy.model != active:
         yield (
-            f"it is for model {policy.model}, and {serving} is the active one: workers with that "
-            "refuse it"
+            f"it is for model {policy.model}, and {active} is the active one: it has to be in the "
+            f"control topic first, `fraudapp models publish {policy.model}`"
         )
 
 
-def _serving(settings: Settings) -> str | None:
+def serving(settings: Settings) -> str | None:
+    """Return the model that serves by the settings of this process; None if none is known."""
     try:
         return settings.model_version or ModelRegistry.of(settings).active()
     except ModelFileError:

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import click
 
+from fraudapp.cli.control import Control, opened, run
+from fraudapp.cli.control_options import signed
+from fraudapp.control.fitting import ruling_of
 from fraudapp.model_registry import ModelRegistry
 from fraudapp.settings import Settings, load
 from models.artifact import ModelFileError
 from models.characters import legible
+from models.policies.reading import PolicyError
 
 
 @click.group("models")
 def command() -> None:
-    """List the model versions and choose the one that serves."""
+    """List the model versions, choose the one that serves, and give one to all workers."""
 
 
 @command.command("list")
@@ -35,6 +39,54 @@ def list_models() -> None:
         problem = f"model {serving!r}, which is to serve, is not there; activate another, or train"
     if problem:
         raise click.ClickException(problem)
+
+
+@command.command("publish")
+@click.argument("version")
+@signed
+def publish(version: str, author: str, note: str) -> None:
+    """Give VERSION to all workers, through the control topic.
+
+    Each of them checks it. It scores once a policy names it, with `model = "VERSION"`, between two
+    batches; the policy before takes it back: `fraudapp policy rollback`.
+    """
+    settings = load()
+    try:
+        files = ModelRegistry.of(settings).files(version)
+    except ModelFileError as exc:
+        raise click.ClickException(str(exc)) from exc
+
+    async def change() -> bool:
+        async with opened(settings, for_writing=True) as control, control.writer() as writer:
+            return await writer.distribute(version, *files, author=author, note=note)
+
+    is_new = run(settings, change(), unsure="`fraudapp models published` tells whether it is there")
+    where = f"in topic {settings.control_topic}"
+    click.echo(f"{version} is {where}" if is_new else f"{version} was {where} already")
+
+
+@command.command("published")
+def published() -> None:
+    """List the versions that all workers have; a star marks that of the policy in force."""
+    settings = load()
+
+    async def look() -> Control:
+        async with opened(settings) as control:
+            return control
+
+    control = run(settings, look())
+    named = None
+    if head := control.head:
+        try:
+            named = ruling_of(head, settings.transaction_schema).policy.model
+        except PolicyError as exc:
+            click.echo(f"warning: policy {head.number}: {legible(exc.problems[0])}", err=True)
+    for version, each in control.known.models.items():
+        star, size = "*" if version == named else " ", len(each.model) + len(each.card)
+        told = f" ({legible(each.note)})" if each.note else ""
+        click.echo(f"{star} {legible(version)}  {size:,} bytes by {legible(each.author)}{told}")
+    if not control.known.models:
+        click.echo("no models yet; `fraudapp models publish VERSION` adds one")
 
 
 @command.command("activate")

@@ -72,6 +72,7 @@ def apply(file: Path, parent: int | None, author: str, note: str, wait: float | 
     async def change() -> None:
         async with opened(settings, for_writing=True) as control, waiting(settings, wait) as told:
             head = changes.parent_of(control, parent)
+            changes.check_model(control, text)
             await changes.propose(control, told, text, parent=head, author=author, note=note)
 
     run(settings, change(), unsure=changes.UNSURE)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from typing import Final, NamedTuple
 
+from fraudapp.control.model_shelf import Models
 from models.characters import legible
 from models.control.chain import Candidate, Chain
 from models.policies.faults import Wrong, located
@@ -36,13 +37,11 @@ def ruling_of(candidate: Candidate, schema: Schema) -> Ruling:
     return Ruling(read(candidate.proposed.text.encode(), schema), schema)
 
 
-def compiled(candidate: Candidate, schema: Schema, model_version: str) -> Ruling:
+def compiled(candidate: Candidate, schema: Schema, models: Models) -> Ruling:
     """Return a policy, compiled for a schema; raises `PolicyError`, and nothing else."""
     try:
         ruling = ruling_of(candidate, schema)
-        model = ruling.policy.model
-        if model not in (None, model_version):
-            said = f"it is for model {model}, and {model_version} serves here"
+        if said := models.problem(ruling.policy.model):
             text = candidate.proposed.text.replace("\r\n", "\n")
             raise PolicyError(located([Wrong(("model",), said)], {}, text))
         return ruling
@@ -63,12 +62,12 @@ def misfit(candidate: Candidate, schema: Schema) -> str | None:
     return None
 
 
-def last_fitting(chain: Chain, schema: Schema, model_version: str) -> Fitting:
+def last_fitting(chain: Chain, schema: Schema, models: Models) -> Fitting:
     """Return the last policy that fits; takes some milliseconds for each that is looked at."""
     problems: list[str] = []
     for candidate in reversed(chain.members):
         try:
-            ruling = compiled(candidate, schema, model_version)
+            ruling = compiled(candidate, schema, models)
         except PolicyError as exc:
             if len(problems) < MAX_TOLD:
                 problems.append(problem(candidate, exc))

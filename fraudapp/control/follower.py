@@ -13,6 +13,7 @@ from mode import Service
 from fraudapp.condition import Condition
 from fraudapp.control import metrics
 from fraudapp.control.fitting import MAX_TOLD, Fitting, compiled, last_fitting, problem
+from fraudapp.control.model_shelf import ModelShelf
 from fraudapp.control.reader import ControlReader
 from fraudapp.kafka.following import next_records
 from fraudapp.operation import Operation, troubles
@@ -23,6 +24,7 @@ from models.control.records import ControlRecord
 from models.control.state import Change, ControlState
 from models.policies.in_force import InForce, of_thresholds
 from models.policies.reading import PolicyError
+from models.scorer import BatchScorer
 
 log = logging.getLogger(__name__)
 
@@ -34,13 +36,15 @@ class ControlLog(Service):
     that have read as far have the same in force.
     """
 
-    def __init__(self, settings: Settings, model_version: str) -> None:
+    def __init__(self, settings: Settings, scorer: BatchScorer) -> None:
+        """`scorer` is the worker's own, by which policies decide that name no model."""
         self.known = ControlState()
         """What the topic says, as far as it was read."""
         self.changed = Condition()
         """Notified whenever `in_force` or `known` has changed."""
         self._schema: Final = settings.transaction_schema
-        self._model_version = model_version
+        self.models: Final = ModelShelf(scorer, self._schema, self.known.models)
+        """What policies may name."""
         self._thresholds = of_thresholds(settings.policy, self._schema)
         self._fitting = Fitting(None, None)
         self._reader = ControlReader(settings)
@@ -66,9 +70,7 @@ class ControlLog(Service):
                 while self._reader.next_offset < end:
                     for record in await self._reader.more():
                         self.known.apply(record)
-        fitting = await asyncio.to_thread(
-            last_fitting, self.known.chain, self._schema, self._model_version
-        )
+        fitting = await asyncio.to_thread(last_fitting, self.known.chain, self._schema, self.models)
         self._settled = self._reader.next_offset
         self._put_in_force(fitting)
 
@@ -116,17 +118,26 @@ class ControlLog(Service):
         if not records and self._settled == self._reader.next_offset:
             return
         for record in records:
-            if self.known.apply(record) is Change.POLICY:
+            change = self.known.apply(record)
+            if change is Change.POLICY:
                 await self._change_policy()
+            elif change is Change.MODEL and self._fitting.problems:
+                await self._fit_again()  # a policy may have named it before it was there
         self._settled = self._reader.next_offset
         self._refresh()
+
+    async def _fit_again(self) -> None:
+        self._refresh()
+        chain = self.known.chain
+        fitting = await asyncio.to_thread(last_fitting, chain, self._schema, self.models)
+        self._put_in_force(fitting)
 
     async def _change_policy(self) -> None:
         candidate = self.known.chain.members[-1]
         # What was read before goes with the policy that is still in force.
         self._refresh()
         try:
-            ruling = await asyncio.to_thread(compiled, candidate, self._schema, self._model_version)
+            ruling = await asyncio.to_thread(compiled, candidate, self._schema, self.models)
         except PolicyError as exc:
             sentence = problem(candidate, exc)
             log.error(sentence)  # noqa: TRY400 - it says what to do; a traceback would bury it
@@ -144,6 +155,8 @@ class ControlLog(Service):
         self._refresh()
         if fitting.candidate:
             log.info("policy %s is in force", self.in_force.version)
+            if self.in_force.scorer:
+                log.info("model %s scores", self.in_force.scorer.version)
 
     def _refresh(self) -> None:
         """Name what is in force by all that was read."""
@@ -151,5 +164,7 @@ class ControlLog(Service):
         if candidate is None or ruling is None:
             self.in_force = self._thresholds
         else:
-            self.in_force = self.known.in_force(candidate, ruling)
+            model = ruling.policy.model
+            scorer = self.models.scorer(model) if model else None
+            self.in_force = self.known.in_force(candidate, ruling, scorer)
         self.changed.notify()

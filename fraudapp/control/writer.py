@@ -14,18 +14,21 @@ from models.control.records import (
     Approved,
     CapKey,
     Capped,
+    Distributed,
     Listed,
     Proposed,
     Removed,
     approval,
     cap,
     check_entry,
+    distribution,
     entry,
     proposal,
     read,
     removal,
 )
 from models.control.state import ControlState
+from models.seals import seal
 
 MAX_BATCH: Final = 5_000
 """Entries that are written at once."""
@@ -72,6 +75,25 @@ class ControlWriter:
         """
         await self._write([_check(approval(id_, Approved(author=author, note=note)))])
         return self._known.chain.candidates.get(id_)
+
+    async def distribute(
+        self, version: str, model: bytes, card: bytes, *, author: str, note: str = ""
+    ) -> bool:
+        """Give all workers the files of a model; returns False if they had it already.
+
+        It serves once a policy names it.
+        """
+        if version in self._known.models:
+            return False
+        value = Distributed(
+            model=model.decode(),
+            card=card.decode(),
+            sha256=seal(model, card),
+            author=author,
+            note=note,
+        )
+        await self._write([_check(distribution(version, value))])
+        return True
 
     async def add(self, name: str, values: Iterable[str], listed: Listed) -> int:
         """Add entries to a list; return how many."""

@@ -11,10 +11,12 @@ import msgspec
 from msgspec import Meta, Struct
 
 from models import characters
-from models.policies.definition import NAME
+from models.policies.definition import MODEL, NAME
 from models.records import MAX_TEXT_CHARACTERS
+from models.seals import has_name, seal
 
 MAX_POLICY_CHARACTERS: Final = 1 << 20
+MAX_MODEL_CHARACTERS: Final = 16 << 20
 ROOT: Final = ""
 """The parent of the first policy."""
 
@@ -79,6 +81,25 @@ class Capped(Struct, frozen=True, kw_only=True, omit_defaults=True):
     note: Note = ""
 
 
+class Distributed(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A model that every worker may score with: its files, as `models.artifact` writes them."""
+
+    model: Annotated[str, Meta(max_length=MAX_MODEL_CHARACTERS)]
+    """The model file."""
+    card: Annotated[str, Meta(max_length=MAX_MODEL_CHARACTERS)]
+    """The model card."""
+    sha256: Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$(?!\n)")]
+    """Of both, see `models.seals.seal`."""
+    author: Author
+    note: Note = ""
+
+
+class ModelKey(NamedTuple):
+    """The key of a `Distributed`."""
+
+    version: str
+
+
 class PolicyKey(NamedTuple):
     """The key of a `Proposed` or an `Approved`."""
 
@@ -100,8 +121,8 @@ class CapKey(NamedTuple):
     """Empty for the cap on all."""
 
 
-Key = PolicyKey | ListKey | CapKey
-Value = Proposed | Approved | Listed | Removed | Capped
+Key = PolicyKey | ListKey | CapKey | ModelKey
+Value = Proposed | Approved | Listed | Removed | Capped | Distributed
 
 
 class InvalidRecord(ValueError):
@@ -119,6 +140,7 @@ class ControlRecord(NamedTuple):
 
 
 _APPROVAL: Final = "approval"
+_MODEL: Final = "model"
 _KINDS: Final[Mapping[str, Any]] = {
     kind: msgspec.json.Decoder(type_).decode
     for kind, type_ in {
@@ -126,9 +148,11 @@ _KINDS: Final[Mapping[str, Any]] = {
         _APPROVAL: Approved,
         "list": Listed,
         "cap": Capped,
+        _MODEL: Distributed,
     }.items()
 }
 _is_name: Final = re.compile(NAME).fullmatch
+_is_version: Final = re.compile(MODEL).fullmatch
 _is_id: Final = re.compile("[0-9a-f]{32}").fullmatch
 _encode: Final = msgspec.json.Encoder().encode
 
@@ -145,6 +169,11 @@ def proposal(id_: str, value: Proposed) -> _NewRecord:
 def approval(id_: str, value: Approved) -> _NewRecord:
     """Return the record that approves a policy."""
     return _written(f"{_APPROVAL}/{id_}", value)
+
+
+def distribution(version: str, value: Distributed) -> _NewRecord:
+    """Return the record of a model."""
+    return _written(f"{_MODEL}/{version}", value)
 
 
 def entry(name: str, value: str, listed: Listed) -> _NewRecord:
@@ -186,16 +215,27 @@ def read(
         if kind == "list":  # first, since most records are
             return ControlRecord(offset, written_at, *_of_list(path, value, headers))
         if kind not in _KINDS or value is None:
-            raise InvalidRecord("it is no policy, approval, entry of a list or cap")
+            raise InvalidRecord("it is no policy, approval, entry of a list, cap or model")
         decoded = _KINDS[kind](value)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as exc:
         raise InvalidRecord(str(exc)) from exc
+    if kind == _MODEL:
+        if not _is_version(path):
+            raise InvalidRecord(f"{path!r:.80} is no version of a model")
+        return ControlRecord(offset, written_at, ModelKey(path), _intact(path, decoded))
     if kind != "cap":
         return ControlRecord(offset, written_at, PolicyKey(_id(path)), decoded)
     policy, slash, rule = path.partition("/")
     if slash and not _is_name(rule):
         raise InvalidRecord(f"{rule!r:.80} is no id of a rule")
     return ControlRecord(offset, written_at, CapKey(_id(policy), rule), decoded)
+
+
+def _intact(version: str, value: Distributed) -> Distributed:
+    model, card = value.model.encode(), value.card.encode()
+    if not has_name(version, model) or seal(model, card) != value.sha256:
+        raise InvalidRecord(f"model {version} was changed or damaged: its hash is another one")
+    return value
 
 
 def _of_list(

@@ -14,8 +14,10 @@ from models.control.records import (
     CapKey,
     Capped,
     ControlRecord,
+    Distributed,
     Listed,
     ListKey,
+    ModelKey,
     PolicyKey,
     Proposed,
     Removed,
@@ -23,6 +25,7 @@ from models.control.records import (
 from models.control.versions import Version
 from models.policies.in_force import InForce
 from models.policies.ruling import Ruling
+from models.scorer import BatchScorer
 
 
 class Change(Enum):
@@ -32,10 +35,11 @@ class Change(Enum):
     LISTS = "lists"
     POLICY = "policy"
     CAPS = "caps"
+    MODEL = "model"
 
 
 class ControlState:
-    """The chain of policies with their caps, and the entries of lists.
+    """The chain of policies with their caps, the entries of lists, and models.
 
     Whether a policy is one, and fits the schema of a worker, has no part in it. So workers agree on
     the chain while the program or the schema changes from one to the other.
@@ -46,6 +50,8 @@ class ControlState:
         self.lists = Lists()
         self.caps: defaultdict[str, Caps] = defaultdict(Caps)
         """By the id of a policy."""
+        self.models: dict[str, Distributed] = {}
+        """By version; of several under one, the first counts."""
         self.next_offset = 0
         """Of the control log: all records before it are in here."""
 
@@ -70,6 +76,11 @@ class ControlState:
                     key, cast(Capped, value), record.offset, record.written_at
                 )
                 return Change.CAPS if changed else Change.NOTHING
+            case ModelKey(version=model):
+                if model in self.models:
+                    return Change.NOTHING
+                self.models[model] = cast(Distributed, value)
+                return Change.MODEL
             case PolicyKey(id=id_):
                 if isinstance(value, Approved):
                     changed = self.chain.approve(id_, value)
@@ -79,12 +90,16 @@ class ControlState:
                     changed = self.chain.propose(candidate)
                 return Change.POLICY if changed else Change.NOTHING
 
-    def in_force(self, candidate: Candidate, ruling: Ruling) -> InForce:
+    def in_force(
+        self, candidate: Candidate, ruling: Ruling, scorer: BatchScorer | None = None
+    ) -> InForce:
         """Return what decides with a policy of the chain, named by all that it decides with.
+
+        `scorer` is that of the model that the policy names, if it names one.
 
         Its lists change in place; caps and name are as of the records that are in here now.
         """
         caps = self.caps[candidate.id]
         offset = max(self.lists.next_offset(ruling.lists), caps.next_offset)
         version = str(Version(candidate.number, offset))
-        return InForce(ruling, version, self.lists.at, caps.in_force)
+        return InForce(ruling, version, self.lists.at, caps.in_force, scorer)

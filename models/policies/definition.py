@@ -89,4 +89,4 @@ class PolicyFile(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, 
     explore: Annotated[float, Meta(ge=0, le=0.1)] = 0.0
     """The share of what the model alone would block that is flagged instead, to learn from."""
     model: Annotated[str, Meta(pattern=MODEL)] | None = None
-    """The model version that the thresholds are meant for; workers with another one refuse it."""
+    """The model version that scores: the worker's own, or one of the control topic."""

@@ -13,6 +13,7 @@ from models.records import Transaction
 from models.rules.ruleset import NO_LISTS
 from models.schema.features import Matrix
 from models.schema.schema import Schema
+from models.scorer import BatchScorer
 
 
 def _no_lists(now: datetime) -> Lists:
@@ -29,6 +30,8 @@ class InForce(NamedTuple):
     """Returns the entries of all lists at a moment: those that `version` names while this is in
     force, and later ones afterwards."""
     caps: Begun = NO_CAPS
+    scorer: BatchScorer | None = None
+    """That of the model which the policy names; None for the worker's own."""
 
     def rule(
         self,

@@ -42,6 +42,7 @@ from models.control.records import (
 from models.control.versions import Version
 from models.policies.ruling import NO_CAPS, Begun
 from models.records import Outcome
+from tests.support.scoring import Named
 from tests.support.transactions import transaction
 
 PATIENCE = 60.0
@@ -76,7 +77,7 @@ class Bench:
 
     async def log(self, model_version: str = MODEL) -> ControlLog:
         """Start to follow the topic, as a worker does."""
-        self.logs.append(log := ControlLog(self.settings, model_version))
+        self.logs.append(log := ControlLog(self.settings, Named(model_version)))
         await asyncio.wait_for(log.start(), PATIENCE)
         return log
 

@@ -25,6 +25,7 @@ import tables as tables_package
 from fraudapp import metrics
 from fraudapp.application import Application, build
 from fraudapp.control.fitting import last_fitting
+from fraudapp.control.model_shelf import OneModel
 from fraudapp.decisions.log import Unread
 from fraudapp.decisions.recent import RecentDecisions, Unknowable
 from fraudapp.decisions.waiters import DecisionWaiters
@@ -328,7 +329,7 @@ class Control:
         """As long as it is closed, nothing can be read back."""
         self.others: list[NewRecord] = []
         """Records that others have written just before the next one of this worker."""
-        self._model_version = model_version
+        self.models = OneModel(model_version)
 
     async def append(
         self, topic: str, partition: int, records: Iterable[NewRecord], what: str
@@ -344,7 +345,7 @@ class Control:
         for key, value, headers in records:
             offsets.append(self.known.next_offset)
             self.known.apply(read(offsets[-1], AT, key, value, headers))
-        candidate, ruling, problems = last_fitting(self.known.chain, PAYSIM, self._model_version)
+        candidate, ruling, problems = last_fitting(self.known.chain, PAYSIM, self.models)
         self.candidate = candidate
         self.told += problems
         if candidate and ruling:

@@ -56,7 +56,7 @@ def _ruled(
 ) -> list[Ruled]:
     transactions = schema.facts(decisions)
     scores = [each.score for each in decisions]
-    matrix = parts.scorer.matrix(transactions) if after.uses_features else None
+    matrix = parts.serving.matrix(transactions) if after.uses_features else None
     found: list[Ruled] = []
     for now, group in groupby(decisions, _decided_at):
         rows = slice(len(found), len(found) + sum(1 for _ in group))

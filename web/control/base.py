@@ -52,7 +52,7 @@ class ControlView(View):
     async def compiled(self, text: str) -> Ruling:
         """Return a policy as this worker compiles it; raises `PolicyError`."""
         schema = self.context.settings.transaction_schema
-        return await fitting(text, schema, self.context.worker.parts().scorer.version)
+        return await fitting(text, schema, self.control.models)
 
     async def fitting(self, text: str) -> Ruling:
         """Return the same; raises `Problem` 422."""

@@ -6,6 +6,7 @@ import asyncio
 from typing import Final
 
 from fraudapp.control.fitting import compiled
+from fraudapp.control.model_shelf import Models
 from models.control.chain import Candidate
 from models.control.records import ROOT, Proposed
 from models.policies.reading import PolicyError
@@ -17,10 +18,10 @@ from web.problems import Problem
 MAX_LISTED: Final = 50
 
 
-async def fitting(text: str, schema: Schema, model_version: str) -> Ruling:
+async def fitting(text: str, schema: Schema, models: Models) -> Ruling:
     """Return a policy compiled as this worker would; raises `PolicyError` if it does not fit."""
     proposed = Proposed(parent=ROOT, text=text, author="nobody")
-    return await asyncio.to_thread(compiled, Candidate("", proposed, 0, 0), schema, model_version)
+    return await asyncio.to_thread(compiled, Candidate("", proposed, 0, 0), schema, models)
 
 
 def refusal(exc: PolicyError) -> Problem:

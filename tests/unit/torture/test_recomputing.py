@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fraudapp.control.fitting import compiled
+from fraudapp.control.model_shelf import OneModel
 from fraudapp.decisions.batch import encode
 from models.control.records import (
     CapKey,
@@ -93,7 +94,7 @@ def decided(
     """
     candidate = control.state.chain.members[-1]
     try:
-        ruling = compiled(candidate, SCHEMA, "m1")
+        ruling = compiled(candidate, SCHEMA, OneModel("m1"))
     except PolicyError:
         assert not fits(plan_of(candidate.proposed.text))
         return None

@@ -129,7 +129,7 @@ def test_a_policy_for_another_model_than_the_active_one_is_warned_of(
     run: Any, trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     active = ModelRegistry.of(load({"FRAUD_DATA_DIR": str(trained)})).active()
-    for model, told in ((active, ""), ("another", f"it is for model another, and {active} is the")):
+    for model, told in ((active, ""), ("another", "`fraudapp models publish another`")):
         Path("p.toml").write_text(f'model = "{model}"\n{RULES}')
         done = run(policy, "check", "p.toml")
         assert (done.exit_code, told in done.stderr, bool(done.stderr)) == (0, True, bool(told))

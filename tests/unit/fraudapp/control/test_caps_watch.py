@@ -10,6 +10,7 @@ from aiokafka.errors import KafkaError, RequestTimedOutError
 
 from fraudapp.control.caps_watch import PATIENCE_SECONDS, CapsWatch
 from fraudapp.control.fitting import last_fitting
+from fraudapp.control.model_shelf import OneModel
 from fraudapp.control.writer import ControlWriter
 from fraudapp.settings import load
 from models.control.chain import Candidate
@@ -49,7 +50,7 @@ class Control:
     async def read_to(self, offset: int) -> None:
         for raw in self._topic[self.known.next_offset : offset]:
             self.known.apply(read(raw.offset, raw.timestamp, raw.key, raw.value, raw.headers))
-        self.candidate, ruling, _ = last_fitting(self.known.chain, PAYSIM, "m1")
+        self.candidate, ruling, _ = last_fitting(self.known.chain, PAYSIM, OneModel("m1"))
         if self.candidate and ruling:
             self.in_force = self.known.in_force(self.candidate, ruling)
 

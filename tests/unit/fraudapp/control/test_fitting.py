@@ -6,6 +6,7 @@ import pytest
 
 from fraudapp.control import fitting
 from fraudapp.control.fitting import MAX_TOLD, compiled, last_fitting
+from fraudapp.control.model_shelf import OneModel
 from models.control.chain import Candidate, Chain
 from models.control.records import Proposed
 from models.policies.reading import PolicyError
@@ -32,23 +33,23 @@ def chain_of(*texts: str) -> Chain:
 
 
 def test_without_a_policy_there_is_none() -> None:
-    assert last_fitting(Chain(), PAYSIM, "model-1") == (None, None, ())
+    assert last_fitting(Chain(), PAYSIM, OneModel("model-1")) == (None, None, ())
 
 
 def test_the_last_one_that_fits_counts_and_those_behind_it_are_told_of() -> None:
     chain = chain_of("flag_at = 0.5", FITS, UNFIT, FOR_ANOTHER_MODEL)
-    candidate, ruling, problems = last_fitting(chain, PAYSIM, "model-1")
+    candidate, ruling, problems = last_fitting(chain, PAYSIM, OneModel("model-1"))
     assert candidate is chain.member(2)
     assert ruling is not None
     assert ruling.policy.flag_at == 0.25
     assert [each[:8] for each in problems] == ["policy 4", "policy 3"]
     assert "it is for model model-2, and model-1 serves here" in problems[0]
     assert "no_such_field" in problems[1]
-    assert last_fitting(chain, PAYSIM, "model-2").candidate is chain.member(4)
+    assert last_fitting(chain, PAYSIM, OneModel("model-2")).candidate is chain.member(4)
 
 
 def test_of_many_that_do_not_fit_the_last_ones_are_told_of() -> None:
-    found = last_fitting(chain_of(*[UNFIT] * (MAX_TOLD + 5)), PAYSIM, "model-1")
+    found = last_fitting(chain_of(*[UNFIT] * (MAX_TOLD + 5)), PAYSIM, OneModel("model-1"))
     assert (found.candidate, found.ruling, len(found.problems)) == (None, None, MAX_TOLD)
     assert found.problems[0].startswith(f"policy {MAX_TOLD + 5} ")
 
@@ -63,8 +64,8 @@ def test_a_policy_that_cannot_be_compiled_for_whatever_reason_does_not_fit(
     chain = chain_of("flag_at = 0.5")
     monkeypatch.setattr(fitting, "Ruling", fail)
     with pytest.raises(PolicyError, match="it cannot be compiled"):
-        compiled(chain.members[0], PAYSIM, "model-1")
-    (problem,) = last_fitting(chain, PAYSIM, "model-1").problems
+        compiled(chain.members[0], PAYSIM, OneModel("model-1"))
+    (problem,) = last_fitting(chain, PAYSIM, OneModel("model-1")).problems
     assert type(failure).__name__ in problem
     assert problem.isprintable()
     assert "policy 1 cannot be compiled" in caplog.text

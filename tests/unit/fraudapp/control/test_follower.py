@@ -19,6 +19,7 @@ from models.control import lists
 from models.control.records import ROOT, Listed, Proposed, entry, proposal
 from tests.support.memory import PATIENCE, MemoryBroker
 from tests.support.memory_clients import MemoryConsumer
+from tests.support.scoring import Named
 
 PARTITION = TopicPartition("control", 0)
 BAD = "flag_at = "
@@ -39,7 +40,7 @@ class Bench:
         monkeypatch.setattr(reader, "new_consumer", lambda *given, **options: self.consumer)
         monkeypatch.setattr(following, "RETRY_SECONDS", 0.0)
         self.settings = load({})
-        self.log = ControlLog(self.settings, "model-1")
+        self.log = ControlLog(self.settings, Named("model-1"))
         self._proposed = 0
 
     def put(self, record: Any) -> None:

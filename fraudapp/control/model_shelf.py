@@ -1,0 +1,66 @@
+"""The models that a worker can score with: its own, and those that the control topic has."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Protocol
+
+from models.artifact import ModelFileError, unpacked
+from models.control.records import Distributed
+from models.schema.schema import Schema
+from models.scorer import BatchScorer
+
+
+class Models(Protocol):
+    """Tells which models can serve."""
+
+    def problem(self, version: str | None) -> str | None:
+        """Return why a model cannot serve here, None if it can; a policy may name none."""
+
+
+class OneModel(Models):
+    """A model by its version alone, for whoever does not score."""
+
+    def __init__(self, version: str) -> None:
+        self._version = version
+
+    def problem(self, version: str | None) -> str | None:
+        """See `Models.problem`."""
+        if version in (None, self._version):
+            return None
+        return f"it is for model {version}, and {self._version} serves here"
+
+
+class ModelShelf(Models):
+    """Unpacks a model once, and checks it before it can serve."""
+
+    def __init__(
+        self, own: BatchScorer, schema: Schema, distributed: Mapping[str, Distributed]
+    ) -> None:
+        """`distributed` are those of the topic; it may grow."""
+        self._own = own
+        self._schema = schema
+        self._distributed = distributed
+        self._scorers = {own.version: own}
+
+    def problem(self, version: str | None) -> str | None:
+        """See `Models.problem`; takes some milliseconds for one that was not asked for before."""
+        try:
+            self.scorer(version)
+        except ModelFileError as exc:
+            return str(exc)
+        return None
+
+    def scorer(self, version: str | None) -> BatchScorer:
+        """Return what scores by a model, the worker's own for None; raises `ModelFileError`."""
+        if version is None:
+            return self._own
+        if version not in self._scorers:
+            if (found := self._distributed.get(version)) is None:
+                raise ModelFileError(
+                    f"it is for model {version}, which is not in the control topic, and "
+                    f"{self._own.version} serves here: `fraudapp models publish {version}`"
+                )
+            files = found.model.encode(), found.card.encode()
+            self._scorers[version] = unpacked(version, *files, self._schema)
+        return self._scorers[version]

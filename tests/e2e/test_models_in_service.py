@@ -1,0 +1,92 @@
+"""A model comes to all workers through the control topic, and scores once a policy names it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fraudapp.model_registry import ModelRegistry
+from models.schema.schema import PAYSIM
+from models.training.train import train
+from tests.e2e.test_policies_in_force import commanded, decided, load, owners, two
+from tests.support import readback
+from tests.support.archived import logged
+from tests.support.worker import Worker
+from tests.unit.models.conftest import generated
+
+__all__ = ["two"]
+
+
+@pytest.fixture(scope="module")
+def another(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data folder with another model than the workers have."""
+    folder = tmp_path_factory.mktemp("another")
+    trained = train(generated(rows=20_000, fraud_rate=0.02, seed=5), "logistic")
+    registry = ModelRegistry(folder / "models")
+    registry.activate(registry.add(trained))
+    return folder
+
+
+def policy(folder: Path, model: str) -> str:
+    """The path of a policy that names a model."""
+    path = folder / f"{model}.toml"
+    path.write_text(f'model = "{model}"\n')
+    return str(path)
+
+
+async def test_another_model_scores_from_one_batch_to_the_next_and_is_taken_back(
+    two: list[Worker], another: Path, tmp_path: Path, new_worker: Callable[..., Worker]
+) -> None:
+    worker, registry = two[0], ModelRegistry(another / "models")
+    model = registry.active()
+    own = worker.stats()["model_version"]
+    assert model and model != own
+    where = {"FRAUD_DATA_DIR": str(another)}
+    async with load(worker):
+        code, said = await commanded(worker, "policy", "apply", policy(tmp_path, model))
+        assert code == 1, said
+        assert f"`fraudapp models publish {model}`" in said
+        worker.environment, kept = {**worker.environment, **where}, worker.environment
+        for told in (f"{model} is in topic", f"{model} was in topic"):
+            code, said = await commanded(worker, "models", "publish", model)
+            assert code == 0, said
+            assert told in said
+        worker.environment = kept
+        code, said = await commanded(
+            worker, "policy", "apply", policy(tmp_path, model), "--wait", "60"
+        )
+        assert code == 0, said
+        found = await decided(worker, "swapped", amount=500.0)
+        assert {each["model_version"] for each in found} == {model}
+        assert scores_are_of(registry, model, found)
+        assert f"* {model}" in worker.run("models", "published")
+        two[1].kill()
+        two[1].launch()
+        newer = new_worker()  # it takes what is in force
+        code, said = await commanded(worker, "policy", "apply", policy(tmp_path, own), "--wait", "60")
+        assert code == 0, said
+        found = await decided(worker, "back", amount=500.0)
+        assert {each["model_version"] for each in found} == {own}
+        code, said = await commanded(worker, "policy", "rollback", "1", "--wait", "60")
+        assert code == 0, said
+        await readback.eventually(lambda: len(owners(worker)) == 3)
+    found = await decided(worker, "again", amount=500.0)
+    assert {each["model_version"] for each in found} == {model}
+    for each in (*two, newer):
+        await readback.eventually(lambda: each.stats()["model_version"] == model)  # noqa: B023
+    log = logged(await readback.in_topic(worker.environment, "decisions"))
+    ids = Counter(each["transaction_id"] for each in log)
+    assert max(ids.values()) == 1
+    scored = [each for each in log if each["model_version"] == model]
+    assert scores_are_of(registry, model, scored)
+
+
+def scores_are_of(registry: ModelRegistry, model: str, decisions: list[dict[str, Any]]) -> bool:
+    """Whether decisions have the scores of a model, as this process computes them."""
+    rows = [PAYSIM.parser.from_mapping(each["transaction"]) for each in decisions]
+    scores = registry.load(model).score(rows).tolist()
+    return [each["score"] for each in decisions] == pytest.approx(scores, abs=1e-9)

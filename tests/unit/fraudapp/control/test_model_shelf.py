@@ -1,0 +1,154 @@
+"""A model of the control topic serves as its card says, or not at all."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+
+import msgspec
+import pytest
+
+from fraudapp.control.model_shelf import ModelShelf
+from fraudapp.model_registry import ModelRegistry
+from models.artifact import Card
+from models.control.records import (
+    Distributed,
+    InvalidRecord,
+    ModelKey,
+    distribution,
+    read,
+)
+from models.control.state import Change, ControlState
+from models.schema.schema import PAYSIM, preset
+from models.seals import seal
+from models.training.train import TrainedModel, train
+from tests.support.scoring import Named
+from tests.support.transactions import transaction
+from tests.unit.models.conftest import generated
+
+pytestmark = pytest.mark.slow
+
+DAMAGED = 300
+Files = tuple[str, bytes, bytes]
+
+
+@pytest.fixture(scope="module")
+def small() -> TrainedModel:
+    return train(generated(rows=20_000, fraud_rate=0.02, seed=5), "logistic")
+
+
+@pytest.fixture(scope="module")
+def files(small: TrainedModel, tmp_path_factory: pytest.TempPathFactory) -> Files:
+    """Version, model file and card."""
+    registry = ModelRegistry(tmp_path_factory.mktemp("models"))
+    version = registry.add(small)
+    return version, *registry.files(version)
+
+
+def told(model: bytes, card: bytes) -> Distributed:
+    return Distributed(
+        model=model.decode(), card=card.decode(), sha256=seal(model, card), author="ann"
+    )
+
+
+def test_a_model_scores_as_where_it_was_trained(
+    files: Files, small: TrainedModel
+) -> None:
+    version, *both = files
+    known = ControlState()
+    key, value, headers = distribution(version, told(*both))
+    record = read(7, 0, key, value, headers)
+    assert record.key == ModelKey(version)
+    assert known.apply(record) is Change.MODEL
+    assert known.apply(read(8, 0, key, value, headers)) is Change.NOTHING
+    shelf = ModelShelf(Named("own"), PAYSIM, known.models)
+    assert (shelf.problem(None), shelf.problem("own"), shelf.problem(version)) == (None,) * 3
+    batch = [transaction(amount=10.0**power) for power in range(6)]
+    scorer = shelf.scorer(version)
+    own = small.model.body.compiled(len(PAYSIM.features.names))
+    expected = own.log_odds(scorer.matrix(batch))
+    assert scorer.version == version
+    assert scorer.score_matrix(scorer.matrix(batch)).tolist() == pytest.approx(
+        [1 / (1 + 2.718281828459045**-each) for each in expected]
+    )
+    assert shelf.scorer(version) is scorer
+    assert "is not in the control topic" in (shelf.problem("gradient_boosting-0") or "")
+
+
+def damages(model: bytes, card: bytes, chance: random.Random) -> Iterator[tuple[bytes, bytes]]:
+    """Both files with one of them changed: a byte, a cut, a piece twice, a number."""
+    both = [model, card]
+    while True:
+        place = chance.randrange(2)
+        content = both[place]
+        at, end = sorted(chance.sample(range(len(content)), 2))
+        ways = (
+            content[:at] + bytes([chance.randrange(32, 127)]) + content[at + 1 :],
+            content[:at],
+            content[:at] + content[end:],
+            content[:end] + content[at:],
+            content.replace(b"0.", b"1.", 1) if chance.random() < 0.5 else content[end:],
+            b"",
+        )
+        made = chance.choice(ways)
+        if made != content:
+            yield (made, card) if place == 0 else (model, made)
+
+
+def test_a_damaged_record_is_skipped_by_all(files: Files) -> None:
+    version, model, card = files
+    whole = told(model, card)
+    ways = damages(model, card, random.Random(1))
+    for _ in range(DAMAGED):
+        changed = next(ways)
+        try:
+            value = Distributed(
+                model=changed[0].decode(),
+                card=changed[1].decode(),
+                sha256=whole.sha256,
+                author="ann",
+            )
+        except UnicodeDecodeError:
+            continue
+        with pytest.raises(InvalidRecord, match="was changed or damaged"):
+            read(0, 0, *distribution(version, value))
+
+
+def test_a_model_whose_files_do_not_belong_together_does_not_serve(
+    files: Files,
+) -> None:
+    version, model, card = files
+    card_of = msgspec.json.decode(card, type=Card)
+    assert len(card_of.probes) > 10
+    wrong = [
+        (msgspec.structs.replace(card_of, version="logistic-0123456789abcdef"), "is that of"),
+        (msgspec.structs.replace(card_of, probes=card_of.probes[:-1]), "does not score as"),
+        (
+            msgspec.structs.replace(card_of, probes=[1 - each for each in card_of.probes]),
+            "does not score as",
+        ),
+    ]
+    for changed, why in wrong:
+        shelf = ModelShelf(
+            Named("own"), PAYSIM, {version: told(model, msgspec.json.encode(changed))}
+        )
+        assert why in (shelf.problem(version) or "")
+    shelf = ModelShelf(Named("own"), PAYSIM, {version: told(model, b"{}")})
+    assert "is not a model file" in (shelf.problem(version) or "")
+    shelf = ModelShelf(Named("own"), preset("cards"), {version: told(model, card)})
+    assert "was trained for features" in (shelf.problem(version) or "")
+
+
+def test_an_older_card_without_probes_serves(files: Files) -> None:
+    version, model, card = files
+    fields = msgspec.json.decode(card)
+    del fields["probes"]
+    shelf = ModelShelf(Named("own"), PAYSIM, {version: told(model, msgspec.json.encode(fields))})
+    assert shelf.problem(version) is None
+
+
+@pytest.mark.parametrize("version", ["", "a b", "x" * 129, "../x", "ü"])
+def test_a_key_without_a_version_is_no_model(version: str, files: Files) -> None:
+    _, model, card = files
+    with pytest.raises(InvalidRecord):
+        read(0, 0, *distribution(version, told(model, card)))
