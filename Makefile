@@ -12,10 +12,9 @@ help: ## Show these targets.
 run: $(VENV)/.local-stamp ## Start everything on this machine, and send it sample transactions.
 	@$(BIN)/fraudapp local $(ARGS)
 
-# In the order of files: the long tests of e2e begin first, and no process is left alone with them.
 test: $(VENV)/.test-stamp ## Run every test, against real servers; installs them.
 	$(BIN)/python -m tests.servers.install
-	$(BIN)/python -m pytest --numprocesses $(or $(JOBS),4) --dist loadfile --no-loadscope-reorder $(ARGS)
+	$(BIN)/python -m pytest --numprocesses $(or $(JOBS),4) --dist loadfile $(ARGS)
 
 COVERAGE := --cov --cov-report=term:skip-covered
 

@@ -44,7 +44,8 @@ async def test_another_model_scores_from_one_batch_to_the_next_and_is_taken_back
     worker, registry = two[0], ModelRegistry(another / "models")
     model = registry.active()
     own = worker.stats()["model_version"]
-    assert model and model != own
+    assert model
+    assert model != own
     where = {"FRAUD_DATA_DIR": str(another)}
     async with load(worker):
         code, said = await commanded(worker, "policy", "apply", policy(tmp_path, model))
@@ -67,7 +68,8 @@ async def test_another_model_scores_from_one_batch_to_the_next_and_is_taken_back
         two[1].kill()
         two[1].launch()
         newer = new_worker()  # it takes what is in force
-        code, said = await commanded(worker, "policy", "apply", policy(tmp_path, own), "--wait", "60")
+        file = policy(tmp_path, own)
+        code, said = await commanded(worker, "policy", "apply", file, "--wait", "60")
         assert code == 0, said
         found = await decided(worker, "back", amount=500.0)
         assert {each["model_version"] for each in found} == {own}

@@ -51,9 +51,7 @@ def told(model: bytes, card: bytes) -> Distributed:
     )
 
 
-def test_a_model_scores_as_where_it_was_trained(
-    files: Files, small: TrainedModel
-) -> None:
+def test_a_model_scores_as_where_it_was_trained(files: Files, small: TrainedModel) -> None:
     version, *both = files
     known = ControlState()
     key, value, headers = distribution(version, told(*both))
