@@ -29,6 +29,7 @@ from tests.servers.redis import SystemRedis
 from tests.servers.s3proxy import S3Proxy
 from tests.support.small_disk import SmallDisk
 from tests.support.worker import Worker
+from tests.torture.scores import Models
 from tests.torture.values import schema
 
 log = logging.getLogger(__name__)
@@ -94,6 +95,8 @@ class Cluster:
             "postgres": self.postgres,
             "s3": self.s3,
         }
+        self.models: Models | None = None
+        """None with a version before, which may know of one model only."""
         self.environment: dict[str, str] = {}
         self.workers: list[Worker] = []
         self.disks: dict[int, SmallDisk] = {}
@@ -155,6 +158,8 @@ class Cluster:
             env = {**self.environment, "FRAUD_DATA_DIR": str(model)}
             subprocess.run(argv, check=True, cwd=self.before, env=env)
         ready_scorer(load({"FRAUD_DATA_DIR": str(model)}), log.info)
+        if self.before is None:
+            self.models = Models(model / "models", self.folder / "other" / "models")
         for number in range(self._count):
             data = self.folder / f"worker-{number}"
             with suppress(Missing):

@@ -25,13 +25,21 @@ OF_PROFILES: Final = ("busy", "spending", "risky", "fresh")
 """Those that look at values of profiles."""
 MODES: Final = ("active", "active", "active", "test", "off")
 _SELDOM: Final = {"impossible": 4, "unknown": 1}
+NO_MODEL: Final = "logistic-0000000000000000"
+"""A version that is nowhere: a policy that names it is never in force."""
+_NO_MODEL_SHARE: Final = 0.05
 ACTIONS: Final = ("block", "flag", "approve")
 
 Plan = Mapping[str, Any]
 
 
-def new_plan(random_: random.Random, now: datetime, *, remembers: bool = True) -> dict[str, Any]:
-    """A policy by chance, as plain values; by what accounts did before if a worker `remembers`."""
+def new_plan(
+    random_: random.Random, now: datetime, *, remembers: bool = True, models: Sequence[str] = ()
+) -> dict[str, Any]:
+    """A policy by chance, as plain values; by what accounts did before if a worker `remembers`.
+
+    It may name one of the `models`.
+    """
     kinds = [each for each in CONDITIONS if remembers or each not in OF_PROFILES]
     flag_at = round(random_.uniform(0.2, 0.7), 3)
     return {
@@ -42,8 +50,17 @@ def new_plan(random_: random.Random, now: datetime, *, remembers: bool = True) -
         "trusted": _end(random_, now) if random_.random() < 0.5 else None,
         "up_to": random_.randint(1, 500_000),
         "explore": round(random_.uniform(0, 0.1), 4) if random_.random() < 0.4 else 0,
+        "model": _model(random_, models),
         "odd": random_.random(),  # so that no two are alike
     }
+
+
+def _model(random_: random.Random, models: Sequence[str]) -> str | None:
+    if not models:
+        return None
+    if random_.random() < _NO_MODEL_SHARE:
+        return NO_MODEL
+    return random_.choice([None, *models])
 
 
 def _rule(
@@ -72,6 +89,8 @@ def as_toml(plan: Plan) -> str:
     """The policy file that the plan is; its first line has the plan itself."""
     lines = [f"# {json.dumps(plan)}"]
     lines += [f"flag_at = {plan['flag_at']}", f"block_at = {plan['block_at']}"]
+    if plan.get("model"):
+        lines.append(f'model = "{plan["model"]}"')
     if plan["explore"]:
         lines.append(f"explore = {plan['explore']}")
     for rule in plan["rules"]:
@@ -103,7 +122,8 @@ def _bounds(given: Mapping[str, Any]) -> list[str]:
 
 def fits(plan: Plan) -> bool:
     """Whether it can be in force."""
-    return all(each["kind"] != "unknown" for each in plan["rules"])
+    is_known = plan.get("model") != NO_MODEL
+    return is_known and all(each["kind"] != "unknown" for each in plan["rules"])
 
 
 def hits(rule: Mapping[str, Any], decision: Mapping[str, Any], watched: set[str]) -> bool:

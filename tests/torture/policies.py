@@ -7,21 +7,25 @@ import logging
 import random
 import uuid
 from collections import Counter
+from collections.abc import Mapping
 from contextlib import suppress
 from datetime import datetime, timedelta, timezone
 from typing import Final
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
+from msgspec.structs import replace
 
 from fraudapp.control.reader import ControlReader
 from fraudapp.settings import load
 from models.control.records import (
     CapKey,
     Capped,
+    Distributed,
     Listed,
     Proposed,
     Removed,
+    distribution,
     entry,
     proposal,
     removal,
@@ -44,8 +48,20 @@ _New = tuple[bytes, "bytes | None", list[tuple[str, bytes]]]
 class Policies:
     """Writes what comes in force, what is too late, and what fits nowhere."""
 
-    def __init__(self, broker: str, gate: Gate, random_: random.Random, *, remembers: bool) -> None:
-        """`remembers` says whether rules may look at values of profiles."""
+    def __init__(
+        self,
+        broker: str,
+        gate: Gate,
+        random_: random.Random,
+        *,
+        remembers: bool,
+        models: Mapping[str, Distributed] | None = None,
+    ) -> None:
+        """`remembers` says whether rules may look at values of profiles.
+
+        `models`, by version, are given to all workers; policies may name them.
+        """
+        self._models = models or {}
         self._broker = broker
         self._gate = gate
         self._random = random_
@@ -84,6 +100,9 @@ class Policies:
             await producer.send_and_wait(TOPIC, value, key, partition=0, headers=headers)
 
     def _records(self, known: ControlState) -> list[_New]:
+        if missing := self._models.keys() - known.models.keys():
+            self.count["models"] += len(missing)
+            return [each for version in sorted(missing) for each in self._distributions(version)]
         now, kind = datetime.now(timezone.utc), self._random.random()
         head = known.chain.head
         if kind < 0.35:
@@ -102,8 +121,18 @@ class Policies:
         self.count["entries"] += 1
         return [self._entry(now) for _ in range(self._random.randint(1, 4))]
 
+    def _distributions(self, version: str) -> list[_New]:
+        """A model, after some that are damaged."""
+        whole = self._models[version]
+        cut = [
+            replace(whole, model=whole.model[: self._random.randrange(len(whole.model))]),
+            replace(whole, card=whole.card[: self._random.randrange(len(whole.card))]),
+        ]
+        return [distribution(version, each) for each in (*cut, whole)]
+
     def _proposal(self, parent: str, now: datetime) -> _New:
-        plan = new_plan(self._random, now, remembers=self._remembers)
+        models = [*self._models]
+        plan = new_plan(self._random, now, remembers=self._remembers, models=models)
         proposed = Proposed(parent=parent, text=as_toml(plan), author="torture")
         return proposal(uuid.uuid4().hex, proposed)
 

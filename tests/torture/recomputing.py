@@ -30,7 +30,9 @@ class Change(NamedTuple):
 class Recomputing:
     """All that was ever in force, by the records of the control topic in their order."""
 
-    def __init__(self, control: Iterable[Record]) -> None:
+    def __init__(self, control: Iterable[Record], own: str = "") -> None:
+        """`own` is the model of all workers, which scores where a policy names none."""
+        self._own = own
         self.members: list[tuple[str, Plan]] = []
         """Id and plan of the policies of the chain."""
         self.losers = 0
@@ -59,17 +61,21 @@ class Recomputing:
 
     def wrong(self, decision: Decision) -> str | None:
         """What is wrong with a decision, by the policy that it names; None if nothing is."""
+        expected: _Ruled
         version = decision["policy_version"]
         number, _, offset = version.partition("+")
         if version.startswith("flag-"):
-            expected: _Ruled = _by_thresholds(decision), [], [], 0
+            expected, model = (_by_thresholds(decision), [], [], 0), self._own
         elif not (number.isdecimal() and 0 < int(number) <= len(self.members)):
             return f"names {version}, which was never in force"
         else:
             id_, plan = self.members[int(number) - 1]
             if not fits(plan):
                 return f"names {version}, which does not fit"
-            expected = self._ruled(decision, id_, plan, int(offset))
+            expected, model = self._ruled(decision, id_, plan, int(offset)), self._own
+            model = plan.get("model") or model
+        if model and decision["model_version"] != model:
+            return f"by {version} is scored by {decision['model_version']}, and not by {model}"
         codes = [each["code"] for each in decision["reasons"]]
         explored = decision.get("explored", 0)
         found = decision["decision"], decision.get("hits", []), codes[: len(expected[2])], explored

@@ -60,7 +60,10 @@ async def torture(cluster: Cluster, plan: Plan) -> Verdict:
         sender = Transactional(cluster.broker, gate, load, written, _random("sender", plan))
         strangers = Strangers(cluster.broker, gate, load, written, _random("strangers", plan))
         of_policies = _random("policies", plan)
-        policies = Policies(cluster.broker, gate, of_policies, remembers=cluster.remembers)
+        models = cluster.models.distributed() if cluster.models else None
+        policies = Policies(
+            cluster.broker, gate, of_policies, remembers=cluster.remembers, models=models
+        )
         telling = Telling(senders, load, written, _random("labels", plan), plan.rate)
         traffic = [load.send, callers.ask, callers.post]
         traffic += [] if "transactions" in plan.without else [sender.send]

@@ -91,8 +91,11 @@ async def judge(
     log_ = written.of_workers(await asyncio.to_thread(read, broker, "decisions"))
     first = comparing.first_lines(log_)
     decided = comparing.decided_by(first)
-    policies = Recomputing(written.of_workers(await asyncio.to_thread(read, broker, "control")))
+    control = written.of_workers(await asyncio.to_thread(read, broker, "control"))
+    policies = Recomputing(control, cluster.models.own if cluster.models else "")
     comparing.compare_log(first, decided, expected, policies, verdict)
+    if cluster.models:
+        verdict.misdecided += cluster.models.wrong(first.values())
     log.info("%d policies were in force, %d too late", len(policies.members), policies.losers)
     rows = await _in_postgres(cluster)
     comparing.compare_sink("postgres", rows, first, written, verdict, once=True)

@@ -167,6 +167,20 @@ def test_a_decision_that_is_not_by_its_policy_is_told(wrong: dict[str, Any]) -> 
     assert checker.wrong({**found, **wrong})
 
 
+@pytest.mark.parametrize(("named", "scores"), [("", "own"), ("m2", "m2")])
+def test_the_model_that_scores_is_the_one_that_the_policy_names(named: str, scores: str) -> None:
+    control = Control(random.Random(1))
+    plan = {"flag_at": 0.5, "block_at": 0.8, "rules": [], "blocked": False, "trusted": None}
+    text = as_toml({**plan, "up_to": 1, "explore": 0, "odd": 0, "model": named})
+    control.write(proposal("a" * 32, Proposed(parent="", text=text, author="a")))
+    checker = Recomputing(control.records, own="own")
+    for version, model in (("1+0", scores), ("flag-0.5-block-0.8", "own")):
+        made = json.loads(encode(decision("t", score=0.1, policy_version=version, reasons=[])))
+        made |= {"decision": "APPROVE", "model_version": model}
+        assert checker.wrong(made) is None
+        assert "is scored by another" in (checker.wrong({**made, "model_version": "another"}) or "")
+
+
 def test_both_choose_the_same_control_group() -> None:
     plan = {"flag_at": 0.5, "block_at": 0.8, "rules": [], "blocked": False, "trusted": None}
     control = Control(random.Random(1))
