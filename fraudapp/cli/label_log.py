@@ -46,9 +46,11 @@ async def labels_of(settings: Settings, transaction_id: str) -> Labels:
             fetched = await consumer.getmany(tp, timeout_ms=_POLL_MS)
             for record in fetched.get(tp, ()):
                 each = input_of(record, settings.topic_partitions)
-                if each.origin == each.position or each.origin not in origins:
-                    _take(found, each, transaction_id)
-                origins.add(each.origin)  # of one that is rerouted twice, the first counts
+                if each.origin != each.position:
+                    if each.origin in origins:  # of one that is rerouted twice, the first counts
+                        continue
+                    origins.add(each.origin)
+                _take(found, each, transaction_id)
     return found
 
 
