@@ -6,7 +6,7 @@ What was read last is compared with what the topic has there now, and not only w
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Sequence
 from itertools import product
 from pathlib import Path
 
@@ -20,27 +20,14 @@ from fraudapp.settings import load
 from tests.conftest import topics_of
 from tests.integration import test_label_sinks, test_labels, test_profile_store
 from tests.integration.test_profile_store import PARTITIONS, eventually
+from tests.integration.test_truncated_log import broker, copies
 from tests.servers import topics as broker_topics
-from tests.servers.choice import real
 from tests.servers.kafka import Kafka
 from tests.servers.restored import Restorable
 from tests.support.labels import in_labelled, is_exact, told
 from tests.support.remembered import SCHEMA
 
-
-@pytest.fixture(scope="module")
-def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kafka]:
-    """One that is restarted, and forgets."""
-    kafka = real(Kafka, tmp_path_factory.mktemp("broker") / "kafka")
-    assert isinstance(kafka, Kafka)
-    kafka.start()
-    yield kafka
-    kafka.stop()
-
-
-@pytest.fixture
-def copies(broker: Kafka, tmp_path: Path) -> Restorable:
-    return Restorable(broker, tmp_path / "copy")
+__all__ = ["broker", "copies"]
 
 
 @pytest.fixture
