@@ -252,7 +252,8 @@ async def test_pipelined_requests_are_all_answered_and_few_are_held() -> None:
             body = b"x" * (number % 700)
             writer.write(b"POST / HTTP/1.1\r\nHost: h\r\nX-Number: %d\r\n" % number)
             writer.write(b"Content-Length: %d\r\n\r\n%b" % (len(body), body))
-        await until(lambda: connections(runner).held > 0)
+        # If the first bytes hold 32 requests and fit in one piece, nothing is held but in aiohttp.
+        await until(lambda: any(_has_stopped_reading(each) for each in connections(runner).open))
         (connection,) = connections(runner).open
         assert connections(runner).held == len(connection._pipelined) < 1 << 20
         go.set()
@@ -262,6 +263,10 @@ async def test_pipelined_requests_are_all_answered_and_few_are_held() -> None:
             assert await reader.readexactly(len(told)) == told
         await until(lambda: connections(runner).held == 0)
     assert queued <= 32
+
+
+def _has_stopped_reading(connection: Connection) -> bool:
+    return connection.transport is not None and not connection.transport.is_reading()
 
 
 HEADS = {
