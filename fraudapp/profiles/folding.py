@@ -74,10 +74,10 @@ class Folded:
             self.apply_due(second)
         events = self._remembering.events(transactions, second).taking_off(self._flight)
         try:
-            rows = self._memory.read(events).tolist()
+            values = self._memory.read(events)
         except ValueError as exc:
             raise DatabaseDamaged(self.store.folder, exc) from exc
-        return Profiled([*map(self._remembering.known, rows)]), events
+        return Profiled(self._remembering.known_of(values)), events
 
     def settle(self, partition: int, start: int, events: Events, last: bytes) -> bool:
         """Take in decisions that are in the log from `start` on, and are in flight no longer.

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from typing import NamedTuple
 
-import numpy as np
-from numpy.typing import NDArray
-
-Integers = NDArray[np.int64]
-Bits = NDArray[np.uint64]
+from models.profiles.groups import Bits, Groups, Integers
 
 
-class Keys(NamedTuple):
-    """Which profile of a side each transaction is in."""
+class Keys:
+    """Which profile of a side each transaction is in; immutable."""
 
-    keys: Sequence[bytes | None]
-    """None where the field has no value."""
-    marks: Sequence[Bits] = ()
-    """For each counted field: the bit that its value sets; 0 where it has none."""
+    def __init__(self, keys: Sequence[bytes | None], marks: Sequence[Bits] = ()) -> None:
+        self.keys = keys
+        """None where the field has no value."""
+        self.marks = marks
+        """For each counted field: the bit that its value sets; 0 where it has none."""
+
+    @cached_property
+    def groups(self) -> Groups:
+        """The transactions by profile; whoever reads a batch and then applies it shares them."""
+        return Groups(self.keys)
 
 
 class Events(NamedTuple):
@@ -41,24 +44,18 @@ class Events(NamedTuple):
 
     def at(self, places: slice) -> Events:
         """Return some that follow each other."""
-        sides = [Keys(keys[places], [each[places] for each in marks]) for keys, marks in self.sides]
+        if places.indices(len(self)) == (0, len(self), 1):
+            return self
+        sides = [
+            Keys(side.keys[places], [each[places] for each in side.marks]) for side in self.sides
+        ]
         return Events(self.seconds[places], self.amounts[places], sides, self.flight)
 
     def chosen(self, places: Sequence[int]) -> Events:
         """Return those at some places."""
         sides = [
-            Keys([keys[at] for at in places], [each[list(places)] for each in marks])
-            for keys, marks in self.sides
+            Keys([side.keys[at] for at in places], [each[list(places)] for each in side.marks])
+            for side in self.sides
         ]
         amounts = self.amounts[list(places)]
         return Events(self.seconds[list(places)], amounts, sides, self.flight)
-
-
-class Ahead(NamedTuple):
-    """What is in flight before a transaction, in the profile that it is in itself."""
-
-    transactions: Integers
-    amount: Integers
-    last: Integers
-    """The second of the last one; 0 if there is none."""
-    marks: Sequence[Bits]

@@ -1,18 +1,15 @@
-"""Profiles in memory: as the log has them, and what of decisions in flight will be added.
-
-A decision is in the log some milliseconds after it was made. Until then the transactions that
-follow see it, and nothing of it is written: it may never get there.
-"""
+"""Profiles in memory: as the log has them, and what of decisions in flight will be added."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice, pairwise
-from typing import Final, cast
+from typing import Final
 
 import numpy as np
 
-from models.profiles.events import Ahead, Events, Integers, Keys
+from models.profiles.events import Events
+from models.profiles.flying import Flying
 from models.profiles.packing import Packed, empty, packed, unpacked
 from models.profiles.reading import Floats
 from models.profiles.remembering import Remembering
@@ -44,7 +41,7 @@ class ProfileMemory:
         self._max_bytes = max_bytes
         self._kept: dict[bytes, bytes] = {}
         self._bytes = 0
-        self._in_flight: list[dict[bytes, _InFlight]] = [{} for _ in self._layouts]
+        self._in_flight = [Flying() for _ in self._layouts]
 
     def read(self, events: Events) -> Floats:
         """Return values of transactions, and put these in flight.
@@ -55,8 +52,8 @@ class ProfileMemory:
         """
         if not len(events):
             return np.empty((0, len(self._remembering.names)))
-        self._ensure(events)
-        made = [self._read(side, keys, events) for side, keys in enumerate(events.sides)]
+        profiles = [*map(Packed, self._contents(events), self._layouts)]
+        made = [self._read(side, each, events) for side, each in enumerate(profiles)]
         found: Floats = np.concatenate(made).T
         return found
 
@@ -67,15 +64,8 @@ class ProfileMemory:
 
     def release(self, events: Events) -> None:
         """Let transactions be in flight no longer."""
-        amounts = events.amounts.tolist()
         for flying, side in zip(self._in_flight, events.sides, strict=True):
-            for key, amount in zip(side.keys, amounts, strict=True):
-                if key is None or (mine := flying.get(key)) is None:
-                    continue
-                mine.count -= 1
-                mine.amount -= amount
-                if not mine.count:
-                    del flying[key]
+            flying.land(events, side)
 
     def land(self) -> None:
         """Let nothing be in flight any more."""
@@ -84,7 +74,7 @@ class ProfileMemory:
 
     def apply(self, events: Events) -> None:
         """Take in transactions that are in the log."""
-        self._ensure(events)
+        self._contents(events)  # before anything changes
         for place, layout in enumerate(self._layouts):
             for start, together in _by_bucket(events, layout.levels.finest):
                 self._add(place, start, together)
@@ -92,7 +82,7 @@ class ProfileMemory:
 
     def add_frauds(self, events: Events, changes: Sequence[int]) -> None:
         """Add frauds, or take them back, in the profiles and at the seconds of transactions."""
-        self._ensure(events)
+        self._contents(events)
         for layout, side in zip(self._layouts, events.sides, strict=True):
             if not layout.frauds:
                 continue
@@ -102,58 +92,26 @@ class ProfileMemory:
                     profile.add_frauds(int(second), change)
                     self._put({key: packed(profile)}, len(self._kept[key]))
 
-    def _read(self, side: int, keys: Keys, events: Events) -> Floats:
-        layout, wanted = self._layouts[side], _Grouped(keys.keys)
-        if not wanted.keys:
-            return np.full((len(self._remembering.sides[side].values), len(events)), np.nan)
-        profiles = Packed([self._kept[key] for key in wanted.keys], layout)
-        ahead = self._passing(side, keys, events)
-        found = self._remembering.read(side, profiles, wanted.places, events.seconds, ahead)
-        if wanted.lacking:
-            found[:, wanted.lacking] = np.nan
+    def _read(self, place: int, profiles: Packed, events: Events) -> Floats:
+        side = events.sides[place]
+        groups = side.groups
+        if not groups.keys:
+            return np.full((len(self._remembering.sides[place].values), len(events)), np.nan)
+        ahead = self._in_flight[place].take_off(events, side)
+        found = self._remembering.read(place, profiles, groups.places, events.seconds, ahead)
+        if groups.lacking:
+            found[:, groups.lacking] = np.nan
         return found
 
-    def _passing(self, side: int, keys: Keys, events: Events) -> Ahead:
-        """Put transactions in flight; returns what was in flight before each."""
-        flying, many = self._in_flight[side], len(keys.keys)
-        count, amount, last = np.zeros((3, many), np.int64)
-        ahead = Ahead(count, amount, last, [np.zeros(many, np.uint64) for _ in keys.marks])
-        marks = [each.tolist() for each in keys.marks]
-        given = zip(keys.keys, events.amounts.tolist(), events.seconds.tolist(), strict=True)
-        for place, (key, units, second) in enumerate(given):
-            if key is None:
-                continue
-            if (mine := flying.get(key)) is None:
-                flying[key] = _InFlight(units, second, [each[place] for each in marks])
-                continue
-            count[place], amount[place], last[place] = mine.count, mine.amount, mine.last
-            mine.count += 1
-            mine.amount += units
-            mine.last = max(mine.last, second)
-            for number, each in enumerate(marks):
-                ahead.marks[number][place] = mine.marks[number]
-                mine.marks[number] |= each[place]
-        return ahead
-
     def _add(self, place: int, start: int, events: Events) -> None:
-        keys, marks = events.sides[place]
-        wanted = _Grouped(keys)
-        if not wanted.keys:
+        side = events.sides[place]
+        keys = side.groups.keys
+        if not keys:
             return
-        known = wanted.known
-        at, many = wanted.places[known], len(wanted.keys)
-        count = np.bincount(at, minlength=many)
-        amount, second = np.zeros(many, np.int64), np.zeros(many, np.int64)
-        np.add.at(amount, at, events.amounts[known])
-        np.maximum.at(second, at, events.seconds[known])
-        bits = []
-        for each in marks:
-            column = np.zeros(many, np.uint64)
-            np.bitwise_or.at(column, at, each[known])
-            bits.append(column)
-        profiles = Packed([self._kept[key] for key in wanted.keys], self._layouts[place])
-        made = profiles.added(start, second, count, amount, bits)
-        self._put(dict(zip(wanted.keys, made, strict=True)), profiles.entries.nbytes)
+        profiles = Packed([*map(self._kept.__getitem__, keys)], self._layouts[place])
+        totals = side.groups.totals(events.seconds, events.amounts, side.marks)
+        made = profiles.added(start, totals)
+        self._put(dict(zip(keys, made, strict=True)), profiles.entries.nbytes)
 
     def _put(self, profiles: dict[bytes, bytes], before: int) -> None:
         """Keep profiles that had so many bytes `before`."""
@@ -161,18 +119,24 @@ class ProfileMemory:
         self._kept.update(profiles)
         self.changed.update(profiles)
 
-    def _ensure(self, events: Events) -> None:
-        """Load the profiles of transactions, unless they are here."""
+    def _contents(self, events: Events) -> list[list[bytes]]:
+        """Return the profiles of transactions, by side, in the order of `Groups.keys`."""
         kept = self._kept
+        found = []
         for side, layout in zip(events.sides, self._layouts, strict=True):
-            missing = dict.fromkeys([key for key in side.keys if key not in kept])
-            missing.pop(None, None)
-            if not missing:
-                continue
-            wanted, nothing = cast("list[bytes]", [*missing]), empty(layout)
-            found = [content or nothing for content in self._load(wanted)]
-            kept.update(zip(wanted, found, strict=True))
-            self._bytes += sum(map(len, found)) + len(found) * _ENTRY_BYTES
+            keys = side.groups.keys
+            try:
+                found.append([*map(kept.__getitem__, keys)])
+            except KeyError:
+                self._load_missing(keys, empty(layout))
+                found.append([*map(kept.__getitem__, keys)])
+        return found
+
+    def _load_missing(self, keys: Sequence[bytes], nothing: bytes) -> None:
+        missing = [key for key in keys if key not in self._kept]
+        found = [content or nothing for content in self._load(missing)]
+        self._kept.update(zip(missing, found, strict=True))
+        self._bytes += sum(map(len, found)) + len(found) * _ENTRY_BYTES
 
     def _trim(self) -> None:
         """Drop the profiles that were loaded first, once there are many."""
@@ -182,46 +146,6 @@ class ProfileMemory:
         for key in oldest:
             if key not in self.changed and key not in self._in_flight[key[0] - 1]:
                 self._bytes -= len(self._kept.pop(key)) + _ENTRY_BYTES
-
-
-class _InFlight:
-    """The transactions of one profile that are in flight."""
-
-    __slots__ = ("amount", "count", "last", "marks")
-
-    def __init__(self, amount: int, last: int, marks: list[int]) -> None:
-        self.count = 1
-        self.amount = amount
-        self.last = last
-        self.marks = marks
-        """Bits of some that are in flight no longer may be left, until none is."""
-
-
-class _Grouped:
-    """Different keys, and which of them each transaction has."""
-
-    def __init__(self, keys: Sequence[bytes | None]) -> None:
-        numbers: dict[bytes | None, int] = {}
-        number = numbers.setdefault
-        places = [number(key, len(numbers)) for key in keys]
-        self.places: Integers = np.array(places, np.int64)
-        self.lacking: list[int] = []
-        """Transactions without a key; their place says nothing."""
-        if None in numbers:
-            self.lacking = [at for at, key in enumerate(keys) if key is None]
-            kept = [key for key in numbers if key is not None]
-            order = {key: at for at, key in enumerate(kept)}
-            self.places = np.array([order[key] if key else 0 for key in keys], np.int64)
-            self.keys = kept
-        else:
-            self.keys = [key for key in numbers if key is not None]
-
-    @property
-    def known(self) -> Integers | slice:
-        """The transactions that have a key."""
-        if not self.lacking:
-            return slice(None)
-        return np.setdiff1d(np.arange(len(self.places)), self.lacking)
 
 
 def five_minutes(events: Events) -> Iterator[Events]:

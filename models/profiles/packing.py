@@ -13,9 +13,9 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from models.profiles.groups import Integers, Totals
 from models.profiles.profile import MAX_SUM, MERGED, Layout, Profile
 
-Integers = NDArray[np.int64]
 _ENTRY: Final = [("time", "<u4"), ("count", "<u4"), ("sum", "<i8"), ("frauds", "<i4")]
 
 
@@ -91,18 +91,9 @@ class Packed:
         wanted = np.where(self.times >= begin, column, np.uint64(0))
         return np.bitwise_or.reduceat(wanted, self.begins).astype(np.uint64)
 
-    def added(
-        self,
-        start: int,
-        second: Integers,
-        count: Integers,
-        amount: Integers,
-        marks: Sequence[NDArray[np.uint64]],
-    ) -> list[bytes]:
-        """Return the profiles with transactions added whose bucket begins at `start`.
-
-        All arrays have an entry for each profile; `second` is that of the last of them.
-        """
+    def added(self, start: int, totals: Totals) -> list[bytes]:
+        """Return the profiles with transactions added whose bucket begins at `start`."""
+        count, amount, second, marks = totals
         newest = self.times[self.ends - 1]
         appended = newest < start
         shift = np.cumsum(appended)

@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from models.profiles.events import Ahead, Bits, Integers
+from models.profiles.groups import Bits, Integers, Totals
 from models.profiles.packing import Packed
 from models.profiles.values import Value
 from models.profiles.windows import DAY, Window
@@ -28,7 +28,7 @@ _ESTIMATES: Final = np.array(
 class Reading:
     """The values of transactions of one side, by the profiles before them."""
 
-    def __init__(self, packed: Packed, places: Integers, seconds: Integers, ahead: Ahead) -> None:
+    def __init__(self, packed: Packed, places: Integers, seconds: Integers, ahead: Totals) -> None:
         """`places` has the profile of each transaction, and `ahead` what is in flight before it.
 
         All `seconds` are in one of the narrowest buckets, so that all windows begin together.

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from operator import attrgetter
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, cast
 from zlib import crc32
 
 import numpy as np
 
-from models.profiles.events import Ahead, Bits, Events, Integers, Keys
+from models.profiles.events import Events, Keys
+from models.profiles.groups import Bits, Integers, Totals
 from models.profiles.packing import Packed
 from models.profiles.profile import Layout
 from models.profiles.reading import Floats, Reading
@@ -66,7 +67,7 @@ class Remembering:
         return Events(moments, self._amounts(transactions), sides)
 
     def read(
-        self, side: int, packed: Packed, places: Integers, seconds: Integers, ahead: Ahead
+        self, side: int, packed: Packed, places: Integers, seconds: Integers, ahead: Totals
     ) -> Floats:
         """Return the values of a side, of shape (values, transactions); see `Reading`."""
         reading, (_, _, values, marks) = Reading(packed, places, seconds, ahead), self.sides[side]
@@ -75,6 +76,14 @@ class Remembering:
     def known(self, row: Sequence[float]) -> dict[str, float]:
         """Return the values that are known, by name, as a decision keeps them."""
         return {name: value for name, value in zip(self.names, row, strict=True) if value == value}
+
+    def known_of(self, values: Floats) -> list[dict[str, float]]:
+        """Return what is `known` of each row of a matrix, the columns of which are `names`."""
+        lacking = cast("list[bool]", np.isnan(values).any(axis=1).tolist())
+        return [
+            self.known(row) if lacks else dict(zip(self.names, row, strict=True))
+            for row, lacks in zip(values.tolist(), lacking, strict=True)
+        ]
 
     def row(self, known: Mapping[str, float]) -> tuple[float | None, ...]:
         """Return the values in the order of `names`, None for unknown ones."""

@@ -9,7 +9,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from models.profiles.events import Events, Integers
+from models.profiles.events import Events
+from models.profiles.groups import Integers
 from models.profiles.memory import ProfileMemory
 from models.profiles.reading import Floats
 from models.profiles.remembering import Remembering
