@@ -67,7 +67,7 @@ def move(connection: Connection, up: bool, revision: str) -> None:
 def insert(connection: Connection, decisions: list[Decision]) -> None:
     names = ", ".join(COLUMNS)
     values = ", ".join(f":{name}" for name in COLUMNS).replace(":reasons", "(:reasons)::jsonb")
-    rows = [dict(zip(COLUMNS, Rows(PAYSIM).to_row(each), strict=False)) for each in decisions]
+    rows = [dict(zip(COLUMNS, row, strict=False)) for row in Rows(PAYSIM).to_rows(decisions)]
     connection.execute(text(f"INSERT INTO decisions ({names}) VALUES ({values})"), rows)
 
 

@@ -7,8 +7,9 @@ reports and queries find amounts, parties and labels at the same place for every
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timezone
+from itertools import repeat
 from operator import attrgetter
 from typing import Any, Final
 
@@ -59,38 +60,49 @@ class Rows:
             for name in _PAYSIM
         ]
 
-    def to_row(self, decision: Decision) -> Row:
-        """Return the values of `DecisionRow`'s columns, in their order."""
-        transaction = decision.transaction
-        return (
-            decision.transaction_id,
-            decision.decision,
-            decision.score,
-            _encode(decision.reasons).decode() if decision.reasons else "[]",
-            decision.model_version,
-            decision.policy_version,
-            decision.decided_at,
-            decision.topic,
-            decision.partition,
-            decision.offset,
-            *(self._columns(transaction) if self._has_columns else self._document(transaction)),
-            decision.schema_version or None,
-            _encode(decision.hits).decode() if decision.hits else None,
-            _encode(decision.profile).decode() if decision.profile else None,
-            decision.profile_version or None,
-            decision.profile_lag or None,
-            decision.explored or None,
-        )
+    def to_rows(self, decisions: Sequence[Decision]) -> list[Row]:
+        """Return for each decision the values of `DecisionRow`'s columns, in their order."""
+        transactions = [each.transaction for each in decisions]
+        of_transactions = self._columns if self._has_columns else self._documents
+        return [
+            (
+                decision.transaction_id,
+                decision.decision,
+                decision.score,
+                _encode(decision.reasons).decode() if decision.reasons else "[]",
+                decision.model_version,
+                decision.policy_version,
+                decision.decided_at,
+                decision.topic,
+                decision.partition,
+                decision.offset,
+                *of_transaction,
+                decision.schema_version or None,
+                _encode(decision.hits).decode() if decision.hits else None,
+                _encode(decision.profile).decode() if decision.profile else None,
+                decision.profile_version or None,
+                decision.profile_lag or None,
+                decision.explored or None,
+            )
+            for decision, of_transaction in zip(
+                decisions, of_transactions(transactions), strict=True
+            )
+        ]
 
-    def _columns(self, transaction: Transaction) -> Row:
-        if not isinstance(transaction, self._schema.transaction):
-            return self._document(transaction)
-        return (*_paysim(transaction), None)
+    def _columns(self, transactions: Sequence[Transaction]) -> Iterable[Row]:
+        own = self._schema.transaction
+        for each in transactions:
+            if isinstance(each, own):
+                yield (*_paysim(each), None)
+            else:
+                yield from self._documents([each])
 
-    def _document(self, transaction: Transaction) -> Row:
+    def _documents(self, transactions: Sequence[Transaction]) -> Iterable[Row]:
         # Under an earlier schema, a field of this name may have had another type.
-        found = (role and role[1](role[0](transaction)) for role in self._roles)
-        return (*found, _encode(transaction).decode())
+        columns = [
+            [*role[1](map(role[0], transactions))] if role else repeat(None) for role in self._roles
+        ]
+        return zip(*columns, [_encode(each).decode() for each in transactions], strict=False)
 
     def from_row(self, row: Mapping[str, Any]) -> Decision:
         """Return the decision that `to_row`, of this or another schema, has turned into this row.
@@ -122,26 +134,30 @@ class Rows:
         )
 
 
-def _text(value: Any) -> str | None:
-    return value if isinstance(value, str) else None
+def _texts(values: Iterable[Any]) -> Iterable[str | None]:
+    return (each if each.__class__ is str else None for each in values)
 
 
-def _amount(value: Any) -> float | None:
-    fits = type(value) in (int, float) and abs(value) <= MAX_AMOUNT
-    return float(value) if fits else None
+def _amounts(values: Iterable[Any]) -> Iterable[float | None]:
+    return (
+        float(each)
+        if each.__class__ in (float, int) and -MAX_AMOUNT <= each <= MAX_AMOUNT
+        else None
+        for each in values
+    )
 
 
-def _flag(value: Any) -> int | None:
-    return int(value) if isinstance(value, int) and value in (0, 1) else None
+def _flags(values: Iterable[Any]) -> Iterable[int | None]:
+    return (int(each) if isinstance(each, int) and each in (0, 1) else None for each in values)
 
 
-_FITTING: Final[Mapping[Role, Callable[[Any], Any]]] = {
-    "kind": _text,
-    "amount": _amount,
-    "sender": _text,
-    "receiver": _text,
-    "label": _flag,
-    "upstream_flag": _flag,
+_FITTING: Final[Mapping[Role, Callable[[Iterable[Any]], Iterable[Any]]]] = {
+    "kind": _texts,
+    "amount": _amounts,
+    "sender": _texts,
+    "receiver": _texts,
+    "label": _flags,
+    "upstream_flag": _flags,
 }
 """What a column takes of the values of a role; anything else would keep the row out."""
 

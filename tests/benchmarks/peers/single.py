@@ -43,7 +43,7 @@ class Single:
         if STORING:
             key = f"{self._settings.app_id}:decision:{decision.transaction_id}"
             await self._redis.set(key, encode(decision), ex=self._settings.redis_ttl)
-            await self._postgres.execute(INSERT, *self._rows.to_row(decision))
+            await self._postgres.execute(INSERT, *self._rows.to_rows([decision])[0])
             self._object.append(decision)
             if len(self._object) >= OBJECT_LINES:
                 await self._bulk.sinks.archive.save(Batch(self._object))

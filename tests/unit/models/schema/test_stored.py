@@ -48,7 +48,7 @@ def decided_on(schema: Schema, taken: Any) -> Decision:
 
 def row_of(schema: Schema, each: Decision) -> dict[str, Any]:
     """The row, as the driver reads it."""
-    found = zip(DecisionRow.__table__.columns.keys(), Rows(schema).to_row(each), strict=True)
+    found = zip(DecisionRow.__table__.columns.keys(), Rows(schema).to_rows([each])[0], strict=True)
     row = dict(found)
     for name in ("reasons", "transaction", "hits"):
         row[name] = row[name] and json.loads(row[name])
