@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -88,7 +89,12 @@ def _schemas(schemas: Mapping[str, Any]) -> str:
     ]
     rates = (f"{statistics.median(schemas['rates'][name]):,.0f}" for name in names)
     ratios = (f"{schemas['ratios'].get(name, 1.0):.2f}" for name in names)
-    rows += [("events/s, all sinks", *rates), ("of PaySim's", *ratios)]
+    of_raw = (f"{schemas['of_raw'].get(name, math.nan):.2f}".replace("nan", "") for name in names)
+    rows += [
+        ("events/s, all sinks", *rates),
+        ("of PaySim's", *ratios),
+        ("of the raw loop on the same", *of_raw),
+    ]
     return _table(("µs an event, by schema", *names), rows)
 
 

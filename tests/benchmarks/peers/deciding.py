@@ -1,4 +1,7 @@
-"""From raw messages to decisions with the project's own parser, scorer and policy."""
+"""From raw messages to decisions with the project's own parser, scorer and policy.
+
+Nothing is remembered: values of profiles are unknown.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,6 @@ from models.deciding import decide
 from models.inputs import Input, Position, ValidInput
 from models.policies.in_force import of_thresholds
 from models.records import Decision, Transaction
-from models.schema.schema import PAYSIM
 
 encode: Final = msgspec.json.Encoder().encode
 
@@ -32,14 +34,14 @@ class Decider:
     """Scores and decides with the active model, a batch in one call."""
 
     def __init__(self, settings: Settings) -> None:
-        self._scorer = ModelRegistry(settings.model_dir).load_active()
-        self._policy = of_thresholds(settings.policy, PAYSIM)
+        self._schema = settings.transaction_schema
+        self._scorer = ModelRegistry(settings.model_dir, self._schema).load_active()
+        self._policy = of_thresholds(settings.policy, self._schema)
 
     def messages(self, records: Iterable[Record]) -> list[Decision]:
         """Decide on raw messages."""
-        return self.transactions(
-            [(record, PAYSIM.parser.parse(record.value)) for record in records]
-        )
+        parse = self._schema.parser.parse
+        return self.transactions([(record, parse(record.value)) for record in records])
 
     def transactions(self, pairs: Iterable[tuple[Record, Transaction]]) -> list[Decision]:
         """Decide on transactions and the messages they came in."""
@@ -52,4 +54,5 @@ class Decider:
             scorer=self._scorer,
             policy=self._policy,
             now=datetime.now(timezone.utc),
+            schema=self._schema,
         )
