@@ -6,10 +6,8 @@ import re
 from typing import Final, NamedTuple
 
 from fraudapp.control.fitting import last_fitting, ruling_of
-from fraudapp.control.model_shelf import OneModel
-from fraudapp.model_registry import ModelRegistry
+from fraudapp.control.model_shelf import Models
 from fraudapp.settings import Settings
-from models.artifact import ModelFileError
 from models.control.chain import Chain
 from models.policies.in_force import of_thresholds
 from models.policies.reading import PolicyError
@@ -35,16 +33,15 @@ def is_of_chain(policy: str) -> bool:
     return policy == IN_FORCE or re.fullmatch(r"[1-9]\d{0,8}", policy) is not None
 
 
-def of_chain(policy: str, chain: Chain, settings: Settings) -> Candidate:
+def of_chain(policy: str, chain: Chain, settings: Settings, models: Models) -> Candidate:
     """Return the policy of that number, or the one in force; raises `PolicyError`.
 
-    In force are the thresholds of the settings while no policy of the chain is.
+    `models` are those that may serve. In force are the thresholds of the settings while no policy
+    of the chain is.
     """
     schema = settings.transaction_schema
     if policy == IN_FORCE:
-        candidate, ruling, problems = last_fitting(
-            chain, schema, OneModel(_model_version(settings))
-        )
+        candidate, ruling, problems = last_fitting(chain, schema, models)
         if candidate is None or ruling is None:
             thresholds = of_thresholds(settings.policy, schema)
             return Candidate(thresholds.version, thresholds.ruling, None, problems)
@@ -57,10 +54,3 @@ def of_chain(policy: str, chain: Chain, settings: Settings) -> Candidate:
     except PolicyError as exc:
         raise PolicyError([f"policy {policy}: {each}" for each in exc.problems]) from exc
     return Candidate(f"policy {policy}", ruling, member.number)
-
-
-def _model_version(settings: Settings) -> str:
-    try:
-        return settings.model_version or ModelRegistry.of(settings).active() or ""
-    except ModelFileError:
-        return ""  # then a policy that is for one model does not fit

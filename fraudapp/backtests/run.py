@@ -10,6 +10,7 @@ from typing import Final, Literal, cast
 from fraudapp.backtests import from_archive, from_log, from_postgres
 from fraudapp.backtests.candidate import Candidate, of_chain
 from fraudapp.backtests.history import timeline
+from fraudapp.backtests.known_models import KnownModels
 from fraudapp.backtests.notes import notes
 from fraudapp.backtests.period import Period
 from fraudapp.backtests.replay import Chosen, Replay
@@ -42,11 +43,12 @@ async def run(
     known = None
     if isinstance(policy, str):
         known = await timeline(settings)
-        policy = of_chain(policy, known.chain, settings)
+        policy = of_chain(policy, known.chain, settings, KnownModels(settings, known.models))
     elif not lists.keys() >= set(policy.ruling.lists):
         known = await timeline(settings)
     schema = settings.transaction_schema
-    features = StoredFeatures(settings, policy.ruling)
+    models = KnownModels(settings, known.models if known else {})
+    features = StoredFeatures(schema, policy.ruling, models)
     replay = Replay(policy, schema, features, known, lists, chosen)
     with _rare_collections():
         await _fill(replay, _READERS[source](settings, chosen.period))

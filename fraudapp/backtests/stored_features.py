@@ -4,22 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from fraudapp.model_registry import ModelRegistry
-from fraudapp.settings import Settings
+from fraudapp.backtests.known_models import KnownModels
 from models.artifact import ModelFileError
 from models.policies.ruling import Ruling
 from models.records import Transaction
 from models.schema.features import Features, Matrix
+from models.schema.schema import Schema
 
 
 class StoredFeatures:
     """Computes features anew, with what each model version has learned for them."""
 
-    def __init__(self, settings: Settings, ruling: Ruling) -> None:
+    def __init__(self, schema: Schema, ruling: Ruling, models: KnownModels) -> None:
         self.missing: set[str] = set()
         """Versions that are not here; the active one stands in for them."""
-        self._features = settings.transaction_schema.features
-        self._registry = ModelRegistry.of(settings)
+        self._features = schema.features
+        self._models = models
         self._is_used = ruling.uses_features
         self._of_version: dict[str, Features] = {}
 
@@ -46,8 +46,8 @@ class StoredFeatures:
 
     def _loaded(self, version: str) -> Features:
         try:
-            return self._registry.load(version).features
+            return self._models.load(version).features
         except ModelFileError:
-            found = self._registry.load_active().features
+            found = self._models.active().features
             self.missing.add(version)
             return found

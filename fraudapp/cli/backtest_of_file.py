@@ -11,8 +11,8 @@ from typing import Any, Final
 import click
 
 from fraudapp.backtests.candidate import Candidate
+from fraudapp.backtests.known_models import KnownModels
 from fraudapp.cli.transaction_files import InvalidRow, read_file
-from fraudapp.model_registry import ModelRegistry
 from fraudapp.settings import Settings
 from fraudapp.training.card import label_delay_of, training_of
 from models.files.rows import UnreadableFile, stem
@@ -33,15 +33,17 @@ def over_file(
     file: Path,
     lists: Lists,
     version: str | None,
+    models: KnownModels,
 ) -> Backtest:
     """Compare a policy with the thresholds of the settings; raises `click.ClickException`.
 
-    A model version scores, by default the active one; raises `ModelFileError` without it. If the
-    schema remembers accounts, each transaction is seen with those before it by its time, whose
-    labels are known as late as in the training of the model; all of the file is in memory then.
+    A model version scores, by default that of the policy, or else the active one; raises
+    `ModelFileError` without it. If the schema remembers accounts, each transaction is seen with
+    those before it by its time, whose labels are known as late as in the training of the model; all
+    of the file is in memory then.
     """
-    registry = ModelRegistry.of(settings)
-    scorer = registry.load(version) if version else registry.load_active()
+    version = version or candidate.ruling.policy.model
+    scorer = models.load(version) if version else models.active()
     schema, now, after = (
         settings.transaction_schema,
         datetime.now(timezone.utc),
@@ -52,7 +54,7 @@ def over_file(
     rows: Iterator[Any] = _valid(read_file(file, stem(file), schema))
     try:
         if schema.remembering:
-            label_delay = label_delay_of(training_of(registry, scorer.version))
+            label_delay = label_delay_of(training_of(models, scorer.version))
             rows = iter(_remembered([*rows], schema, label_delay))
         while batch := list(islice(rows, BATCH)):
             matrix = scorer.features.matrix(batch)

@@ -14,6 +14,7 @@ from aiokafka.errors import KafkaError
 
 from fraudapp.backtests import history
 from fraudapp.backtests.candidate import Candidate, is_of_chain, of_chain
+from fraudapp.backtests.known_models import KnownModels
 from fraudapp.backtests.replay import Chosen
 from fraudapp.backtests.run import Source, run
 from fraudapp.cli.backtest_of_file import over_file
@@ -110,11 +111,13 @@ def _of_file(file: Path, settings: Settings) -> Candidate:
 def _over_file(
     settings: Settings, policy: str | Candidate, file: Path, lists: Lists, version: str | None
 ) -> Backtest:
+    models = KnownModels(settings, {})
     if isinstance(policy, str):
         known = _answered(settings, history.timeline(settings))
-        policy = of_chain(policy, known.chain, settings)
+        models = KnownModels(settings, known.models)
+        policy = of_chain(policy, known.chain, settings, models)
         lists = {**known.at(None, datetime.now(timezone.utc)), **lists}
-    return over_file(settings, policy, file, lists, version)
+    return over_file(settings, policy, file, lists, version, models)
 
 
 def _over_decisions(

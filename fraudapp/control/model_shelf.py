@@ -18,19 +18,6 @@ class Models(Protocol):
         """Return why a model cannot serve here, None if it can; a policy may name none."""
 
 
-class OneModel(Models):
-    """A model by its version alone, for whoever does not score."""
-
-    def __init__(self, version: str) -> None:
-        self._version = version
-
-    def problem(self, version: str | None) -> str | None:
-        """See `Models.problem`."""
-        if version in (None, self._version):
-            return None
-        return f"it is for model {version}, and {self._version} serves here"
-
-
 class ModelShelf(Models):
     """Unpacks a model once, and checks it before it can serve."""
 

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Protocol
 
-from fraudapp.model_registry import ModelRegistry
-from models.artifact import ModelFileError
+from models.artifact import Card, ModelFileError
 from models.profiles.replaying import LABEL_DELAY
 
 
-def training_of(registry: ModelRegistry, version: str) -> Mapping[str, Any]:
+class Cards(Protocol):
+    """Whatever has model cards."""
+
+    def card(self, version: str) -> Card:
+        """Return the model card of a version; raises `ModelFileError`."""
+
+
+def training_of(registry: Cards, version: str) -> Mapping[str, Any]:
     """Return how a version was trained; nothing if its card cannot be read."""
     try:
         return registry.card(version).training

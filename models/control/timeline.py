@@ -15,7 +15,7 @@ from typing import cast
 from models.control.chain import Chain
 from models.control.dated_entries import DatedEntries
 from models.control.lists import MAX_ENTRIES
-from models.control.records import CapKey, ControlRecord, Listed, ListKey, Removed
+from models.control.records import CapKey, ControlRecord, Distributed, Listed, ListKey, Removed
 from models.control.state import Change, ControlState
 from models.policies.ruling import NO_CAPS, Begun
 
@@ -35,6 +35,11 @@ class Timeline:
     def chain(self) -> Chain:
         """The policies, as of the end of the log."""
         return self._state.chain
+
+    @property
+    def models(self) -> Mapping[str, Distributed]:
+        """The models by version, as of the end of the log."""
+        return self._state.models
 
     def apply(self, record: ControlRecord) -> None:
         """Take the next record of the log in."""

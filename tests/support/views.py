@@ -25,7 +25,6 @@ import tables as tables_package
 from fraudapp import metrics
 from fraudapp.application import Application, build
 from fraudapp.control.fitting import last_fitting
-from fraudapp.control.model_shelf import OneModel
 from fraudapp.decisions.log import Unread
 from fraudapp.decisions.recent import RecentDecisions, Unknowable
 from fraudapp.decisions.waiters import DecisionWaiters
@@ -47,6 +46,7 @@ from models.schema.schema import PAYSIM
 from tables import Tables
 from tables.heartbeats import Heartbeat
 from tables.quality import PartitionCells
+from tests.support.chains import OneModel
 from web.context import Context
 from web.control.metrics import policy
 from web.quality_metrics import quality

@@ -12,7 +12,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fraudapp.control.fitting import compiled
-from fraudapp.control.model_shelf import OneModel
 from fraudapp.decisions.batch import encode
 from models.control.records import (
     CapKey,
@@ -31,6 +30,7 @@ from models.policies.reading import PolicyError
 from models.records import Decision
 from models.schema.reading import read as read_schema
 from models.schema.schema import Schema
+from tests.support.chains import OneModel
 from tests.support.decisions import decision
 from tests.support.messages import transaction
 from tests.torture.plans import as_toml, fits, new_plan, plan_of

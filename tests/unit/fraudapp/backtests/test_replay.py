@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from fraudapp.backtests.candidate import Candidate, of_chain
+from fraudapp.backtests.known_models import KnownModels
 from fraudapp.backtests.notes import notes
 from fraudapp.backtests.period import Period
 from fraudapp.backtests.replay import Chosen, Replay
@@ -112,11 +113,12 @@ def run(
     size: int = 1_000,
 ) -> Backtest:
     known = timeline(world) if world else None
+    models = KnownModels(settings(), {})
     if isinstance(policy, str):
-        candidate = of_chain(policy, (known or Timeline()).chain, settings())
+        candidate = of_chain(policy, (known or Timeline()).chain, settings(), models)
     else:
         candidate = Candidate("p.toml", policy)
-    features = StoredFeatures(settings(), candidate.ruling)
+    features = StoredFeatures(PAYSIM, candidate.ruling, models)
     replay = Replay(candidate, PAYSIM, features, known, chosen=chosen)
     for start in range(0, len(made), size):
         replay.add(made[start : start + size])

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from fraudapp.backtests.known_models import KnownModels
 from fraudapp.backtests.stored_features import StoredFeatures
 from fraudapp.model_registry import ModelRegistry
 from fraudapp.settings import Settings, load
@@ -47,6 +48,12 @@ def settings(tmp_path: Path) -> Settings:
     return load({"FRAUD_SCHEMA": "cards", "FRAUD_DATA_DIR": str(tmp_path)})
 
 
+def stored(settings: Settings, policy: bytes) -> StoredFeatures:
+    schema = settings.transaction_schema
+    ruling = Ruling(read(policy, schema), schema)
+    return StoredFeatures(schema, ruling, KnownModels(settings, {}))
+
+
 def learned(settings: Settings, rate: float) -> str:
     """The version of a model that has learned a rate for the category."""
     names = list(CARDS.features.names)
@@ -70,7 +77,9 @@ def rates(features: StoredFeatures, version: str) -> float:
 def test_each_model_version_has_its_own(settings: Settings) -> None:
     low, high = learned(settings, 0.25), learned(settings, 0.75)
     ModelRegistry.of(settings).activate(low)
-    features = StoredFeatures(settings, Ruling(read(BY_RATE.encode(), CARDS), CARDS))
+    features = StoredFeatures(
+        CARDS, Ruling(read(BY_RATE.encode(), CARDS), CARDS), KnownModels(settings, {})
+    )
     assert features.depend_on_model
     assert (rates(features, low), rates(features, high)) == (0.25, 0.75)
     assert not features.missing
@@ -79,7 +88,9 @@ def test_each_model_version_has_its_own(settings: Settings) -> None:
 
 
 def test_without_any_model_what_it_has_learned_is_not_made_up(settings: Settings) -> None:
-    features = StoredFeatures(settings, Ruling(read(BY_RATE.encode(), CARDS), CARDS))
+    features = StoredFeatures(
+        CARDS, Ruling(read(BY_RATE.encode(), CARDS), CARDS), KnownModels(settings, {})
+    )
     with pytest.raises(ModelFileError, match="no model"):
         features.matrix([PAID], "gone")
 
@@ -87,11 +98,15 @@ def test_without_any_model_what_it_has_learned_is_not_made_up(settings: Settings
 def test_no_model_is_needed_where_nothing_is_learned(tmp_path: Path) -> None:
     settings = load({"FRAUD_DATA_DIR": str(tmp_path)})
     rule = BY_RATE.replace("category_fraud_rate", "log_amount")
-    features = StoredFeatures(settings, Ruling(read(rule.encode(), PAYSIM), PAYSIM))
+    features = StoredFeatures(
+        PAYSIM, Ruling(read(rule.encode(), PAYSIM), PAYSIM), KnownModels(settings, {})
+    )
     assert not features.depend_on_model
     assert features.matrix([transaction()], "gone") is not None
 
 
 def test_nothing_is_computed_that_no_rule_uses(settings: Settings) -> None:
-    features = StoredFeatures(settings, Ruling(read(b"flag_at = 0.5", CARDS), CARDS))
+    features = StoredFeatures(
+        CARDS, Ruling(read(b"flag_at = 0.5", CARDS), CARDS), KnownModels(settings, {})
+    )
     assert features.matrix([PAID], "gone") is None

@@ -10,7 +10,6 @@ from aiokafka.errors import KafkaError, RequestTimedOutError
 
 from fraudapp.control.caps_watch import PATIENCE_SECONDS, CapsWatch
 from fraudapp.control.fitting import last_fitting
-from fraudapp.control.model_shelf import OneModel
 from fraudapp.control.writer import ControlWriter
 from fraudapp.settings import load
 from models.control.chain import Candidate
@@ -22,6 +21,7 @@ from models.policies.shares import ALL, Counts
 from models.policy import Policy
 from models.records import Decision, Outcome
 from models.schema.schema import PAYSIM
+from tests.support.chains import OneModel
 from tests.support.decisions import decision
 from tests.support.memory import MemoryBroker
 

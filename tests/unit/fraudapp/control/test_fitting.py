@@ -6,11 +6,10 @@ import pytest
 
 from fraudapp.control import fitting
 from fraudapp.control.fitting import MAX_TOLD, compiled, last_fitting
-from fraudapp.control.model_shelf import OneModel
-from models.control.chain import Candidate, Chain
-from models.control.records import Proposed
+from models.control.chain import Chain
 from models.policies.reading import PolicyError
 from models.schema.schema import PAYSIM
+from tests.support.chains import OneModel, chain_of
 
 FITS = "flag_at = 0.25"
 UNFIT = """
@@ -22,14 +21,6 @@ reason = "It is so."
 owner = "fraud team"
 """
 FOR_ANOTHER_MODEL = 'model = "model-2"'
-
-
-def chain_of(*texts: str) -> Chain:
-    chain = Chain()
-    for number, text in enumerate(texts):
-        proposed = Proposed(parent=chain.head, text=text, author="ann")
-        assert chain.propose(Candidate(f"{number:032x}", proposed, number, 0))
-    return chain
 
 
 def test_without_a_policy_there_is_none() -> None:
