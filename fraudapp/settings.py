@@ -211,7 +211,7 @@ class Settings(BaseSettings):
 
     A worker with an empty disk begins with the last one, and reads less of the log.
     """
-    batch_seconds: Annotated[float, Field(gt=0, le=10)] = 0.05
+    batch_seconds: Annotated[float, Field(gt=0, le=10)] = 0.2
     """Seconds a batch may take: its size follows, and grows with the load up to that.
 
     A worker without time to spare waits up to a fifth of it from one fetch to the next.
