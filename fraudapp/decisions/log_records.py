@@ -6,7 +6,7 @@ Anybody with access can write to the topic. Only records that a worker can have 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from datetime import timedelta
+from datetime import timedelta, timezone
 from typing import Final, NamedTuple
 
 from aiokafka import ConsumerRecord
@@ -20,6 +20,7 @@ from models.records import Decision
 from models.schema.schema import PAYSIM, Schema
 
 _ZERO: Final = timedelta()
+_DEL: Final = b"\x7f"
 _YEARS: Final = range(1970, 9_999)
 """Years that a worker's clock can show, and in which the day of a decision can be computed."""
 
@@ -74,13 +75,19 @@ def _flaw(raw: ConsumerRecord, decision: Decision, schema: Schema) -> str | None
         return "its key is not its transaction_id"
     if decision.transaction.transaction_id != decision.transaction_id:
         return "its transaction has another transaction_id"
-    if decision.decided_at.utcoffset() != _ZERO or decision.decided_at.year not in _YEARS:
-        return f"decided_at {decision.decided_at.isoformat()} is no time of a worker's clock"
+    at = decision.decided_at
+    if (at.tzinfo is not timezone.utc and at.utcoffset() != _ZERO) or at.year not in _YEARS:
+        return f"decided_at {at.isoformat()} is no time of a worker's clock"
+    # Nearly all JSON can hold only characters that are printed: it has no escapes, and control
+    # characters are not JSON, but for DEL.
+    json: bytes = raw.value
+    if json.isascii() and b"\\" not in json and _DEL not in json:
+        return None
     if not allowed_to_others(schema.parser.texts(decision.transaction)):
         return "its transaction holds characters that are refused"
     # The escape in the JSON is a quick test. It also matches the text of a backslash and "u0000",
     # so the decoded texts decide.
-    if b"\\u0000" in raw.value and any("\0" in text for text in _worker_texts(decision)):
+    if b"\\u0000" in json and any("\0" in text for text in _worker_texts(decision)):
         return "it holds a NUL character"
     return None
 

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from itertools import takewhile
 from typing import Any, Final
 
-from aiokafka import TopicPartition
+from aiokafka import ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError
 
 from fraudapp.decisions.log_records import LogRecord, log_records
@@ -137,7 +137,7 @@ class LogReader:
                     if not fetched:
                         await self._check_end(tp, end)
                     # A fetch begins elsewhere if the log has lost its records at `start`.
-                    raw = [e for e in fetched.get(tp, ()) if start <= e.offset < end]
+                    raw = _between(fetched.get(tp, []), start, end)
                     sound = list(takewhile(lambda e: type(e.value) is not Damaged, raw))
                     if records := log_records(sound, self._partitions, self._schema):
                         yield records
@@ -166,3 +166,10 @@ class LogReader:
 
     def _tp(self, partition: int) -> TopicPartition:
         return TopicPartition(self._topic, partition)
+
+
+def _between(records: Sequence[ConsumerRecord], start: int, end: int) -> Sequence[ConsumerRecord]:
+    """Return the records from offset `start` up to, not including, `end`."""
+    if not records or (start <= records[0].offset and records[-1].offset < end):
+        return records
+    return [each for each in records if start <= each.offset < end]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -45,7 +46,7 @@ def test_a_character_of_a_newer_unicode_is_read_back() -> None:
     assert len(log_records([record(decision("\U0003ffff"))], PARTITIONS)) == 1
 
 
-@pytest.mark.parametrize("text", ["\0", "\x1b", "\u202e"])
+@pytest.mark.parametrize("text", ["\0", "\x1b", "\x7f", "\u202e"])
 @pytest.mark.parametrize("field", ["nameOrig", "nameDest"])
 def test_a_character_that_no_worker_accepts_is_skipped(field: str, text: str) -> None:
     written = decision("a", transaction=transaction("a", **{field: text}))
@@ -55,3 +56,10 @@ def test_a_character_that_no_worker_accepts_is_skipped(field: str, text: str) ->
 def test_a_nul_that_postgres_does_not_take_is_skipped() -> None:
     written = decision(model_version="a\0")
     assert log_records([record(written)], PARTITIONS) == []
+
+
+@pytest.mark.parametrize("byte", [b"\0", b"\x01", b"\n", b"\x1f"])
+def test_a_control_character_that_is_not_escaped_is_no_json(byte: bytes) -> None:
+    written = record(decision("a", transaction=transaction("a", nameOrig="C1")))
+    raw = replace(written, value=written.value.replace(b'"C1"', b'"C%b"' % byte))
+    assert log_records([raw], PARTITIONS) == []
