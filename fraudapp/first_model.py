@@ -1,4 +1,7 @@
-"""The model that a worker scores with; the first start trains one if there is none."""
+"""The model of a machine, which is trained if there is none.
+
+Workers share one instead: see `fraudapp.shared_model`.
+"""
 
 from __future__ import annotations
 
@@ -32,23 +35,17 @@ class _Options(Struct):
     days: Days | None = None
 
 
-def ready_scorer(settings: Settings, progress: Callable[[str], None]) -> Scorer:
-    """Load the model that serves: the one that the settings name, or else the active one.
+def own_scorer(settings: Settings) -> Scorer | None:
+    """Load the model of this machine: the one that the settings name, or else the active one.
 
-    If none is named and none is active, one is trained, which blocks for seconds. An active model
-    for other features of the schema is trained anew if its training file is the configured one.
-    Settings without effect are logged as warnings. Raises `models.errors.TrainingDataError`,
-    `models.artifact.ModelFileError`, or `OSError` if the data folder cannot be created.
+    Settings without effect are logged as warnings. Returns None if none is named and none is
+    active; raises `models.artifact.ModelFileError`.
     """
     registry = ModelRegistry.of(settings)
     named = settings.model_version
     version = named or registry.active()
     if version is None:
-        if outdated := registry.outdated():
-            _retrain(settings, registry, outdated, progress)
-        else:
-            train_and_activate(settings, progress)
-        return registry.load_active()
+        return None
     for sentence in without_effect(settings, version):
         log.warning(sentence)
     try:
@@ -59,6 +56,23 @@ def ready_scorer(settings: Settings, progress: Callable[[str], None]) -> Scorer:
         raise ModelFileError(
             f"FRAUD_MODEL_VERSION={version}: {exc}; bring it here, or name another"
         ) from exc
+
+
+def ready_scorer(settings: Settings, progress: Callable[[str], None]) -> Scorer:
+    """Return `own_scorer`, and train and activate a model if there is none: for seconds.
+
+    An active model for other features of the schema is trained anew if its training file is the
+    configured one. Raises `models.errors.TrainingDataError`, `models.artifact.ModelFileError`, or
+    `OSError` if the data folder cannot be created.
+    """
+    if own := own_scorer(settings):
+        return own
+    registry = ModelRegistry.of(settings)
+    if outdated := registry.outdated():
+        _retrain(settings, registry, outdated, progress)
+    else:
+        train_and_activate(settings, progress)
+    return registry.load_active()
 
 
 def without_effect(settings: Settings, version: str) -> Iterator[str]:

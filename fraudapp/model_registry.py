@@ -143,9 +143,19 @@ class ModelRegistry:
                 metrics=trained.metrics,
             )
         except OSError as exc:
-            raise ModelFileError(
-                f"the model cannot be kept in {self._root} ({exc}); see FRAUD_DATA_DIR"
-            ) from exc
+            raise self._unwritable(exc) from exc
+
+    def keep(self, version: str, model: bytes, card: bytes) -> None:
+        """Write a version from its two files, which were checked; raises `ModelFileError`."""
+        try:
+            artifact.keep(version, model, card, self._root)
+        except OSError as exc:
+            raise self._unwritable(exc) from exc
+
+    def _unwritable(self, exc: OSError) -> ModelFileError:
+        return ModelFileError(
+            f"the model cannot be kept in {self._root} ({exc}); see FRAUD_DATA_DIR"
+        )
 
     def _base(self) -> str:
         name = self._schema.name

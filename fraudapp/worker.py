@@ -27,7 +27,7 @@ from fraudapp.decisions.log import DecisionLog
 from fraudapp.decisions.log_queries import LogQueries
 from fraudapp.decisions.recent import Unknowable
 from fraudapp.decisions.waiters import DecisionWaiters
-from fraudapp.first_model import ready_scorer
+from fraudapp.first_model import own_scorer
 from fraudapp.kafka import topics
 from fraudapp.kafka.consumer import SafeConsumer
 from fraudapp.kafka.producer import BatchProducer
@@ -42,6 +42,7 @@ from fraudapp.profiles.service import Profiles
 from fraudapp.quality.labelled import QualityLabels
 from fraudapp.retry import retry_forever
 from fraudapp.settings import Settings, unknown_variables
+from fraudapp.shared_model import shared_scorer
 from fraudapp.sinks.all import Sinks
 from fraudapp.sinks.archive.archive import Archive
 from fraudapp.sinks.base import DecisionRejected
@@ -162,7 +163,7 @@ class FraudWorker(Service):
         )
 
     async def on_start(self) -> None:
-        """Load or train the model, create topics, and connect; ends the process if that fails."""
+        """Create topics, take or train a model, and connect; ends the process if that fails."""
         for sentence in unknown_variables():
             log.warning("%s, and is ignored", sentence)
         if few := open_files.too_few(self.settings.topic_partitions):
@@ -275,13 +276,14 @@ class FraudWorker(Service):
 
     async def _open(self) -> None:
         settings = self.settings
-        scorer = await asyncio.to_thread(ready_scorer, settings, log.info)
+        scorer = await asyncio.to_thread(own_scorer, settings)
         await topics.ensure(settings)
         sinks = Sinks(settings)
         await sinks.check_access()
         producer = BatchProducer(settings)
         await producer.start()
         self._closing.append(producer.stop)
+        scorer = scorer or await shared_scorer(settings, producer, log.info)
         decisions = DecisionLog(settings, producer, self.ended)
         self._closing.append(decisions.close)
         await decisions.open()

@@ -118,11 +118,7 @@ def save(
     training: dict[str, Any],
     metrics: dict[str, Any],
 ) -> str:
-    """Write the version's directory under `root` and return its name.
-
-    The directory appears complete or not at all. Saving the same model twice changes nothing,
-    except that a damaged directory is replaced. Raises `OSError`.
-    """
+    """Write the version's directory under `root` and return its name; see `keep`."""
     content = encode(model)
     version = version_of(content, model.kind)
     card = Card(
@@ -135,23 +131,32 @@ def save(
         metrics=metrics,
         probes=_probes(version, content, schema),
     )
+    keep(version, content, msgspec.json.format(msgspec.json.encode(card), indent=2), root)
+    return version
+
+
+def keep(version: str, model: bytes, card: bytes, root: Path) -> None:
+    """Write the directory of a version under `root` from its two files, whole or not at all.
+
+    Writing the same model twice changes nothing, except that a damaged directory is replaced.
+    Raises `OSError`.
+    """
     target = root / version
-    if _is_kept(target, content):
-        return version
+    if _is_kept(target, model):
+        return
     root.mkdir(parents=True, exist_ok=True)
     draft = root / f".draft-{uuid4().hex}"
     draft.mkdir()
     try:
-        (draft / MODEL_FILE).write_bytes(content)
-        (draft / CARD_FILE).write_bytes(msgspec.json.format(msgspec.json.encode(card), indent=2))
+        (draft / MODEL_FILE).write_bytes(model)
+        (draft / CARD_FILE).write_bytes(card)
         if target.exists():  # it is damaged; renaming hides it from readers at once
             target.rename(root / f".damaged-{uuid4().hex}")
         draft.rename(target)
     except OSError:
         shutil.rmtree(draft, ignore_errors=True)
-        if not _is_kept(target, content):  # another process may have saved the same model meanwhile
+        if not _is_kept(target, model):  # another process may have saved the same model meanwhile
             raise
-    return version
 
 
 def load(directory: Path, schema: Schema = PAYSIM) -> Scorer:

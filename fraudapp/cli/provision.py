@@ -6,8 +6,10 @@ from collections.abc import Awaitable, Callable
 
 from fraudapp.first_model import ready_scorer
 from fraudapp.kafka import topics
+from fraudapp.kafka.producer import BatchProducer
 from fraudapp.retry import retry_forever
 from fraudapp.settings import Settings
+from fraudapp.shared_model import shared_scorer
 from fraudapp.sinks.all import Sinks
 from fraudapp.sinks.base import SinkUnavailable
 
@@ -18,6 +20,20 @@ Say = Callable[[str], None]
 def prepare_model(settings: Settings, say: Say) -> None:
     """Train and activate a model unless one is active; see `ready_scorer`. Blocks."""
     say(f"model: {ready_scorer(settings, say).version} is active")
+
+
+async def prepare_shared_model(settings: Settings, say: Say) -> None:
+    """Have a model that the control topic has for all workers; see `shared_scorer`.
+
+    The topics are there. Raises `KafkaError`, or like `prepare_model`.
+    """
+    producer = BatchProducer(settings)
+    await producer.start()
+    try:
+        scorer = await shared_scorer(settings, producer, say)
+    finally:
+        await producer.stop()
+    say(f"model: {scorer.version} is active")
 
 
 async def prepare_servers(settings: Settings, say: Say) -> None:

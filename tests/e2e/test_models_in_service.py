@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import shutil
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -67,7 +69,7 @@ async def test_another_model_scores_from_one_batch_to_the_next_and_is_taken_back
         assert f"* {model}" in worker.run("models", "published")
         two[1].kill()
         two[1].launch()
-        newer = new_worker()  # it takes what is in force
+        newer = await asyncio.to_thread(new_worker)  # it takes what is in force
         file = policy(tmp_path, own)
         code, said = await commanded(worker, "policy", "apply", file, "--wait", "60")
         assert code == 0, said
@@ -85,6 +87,24 @@ async def test_another_model_scores_from_one_batch_to_the_next_and_is_taken_back
     assert max(ids.values()) == 1
     scored = [each for each in log if each["model_version"] == model]
     assert scores_are_of(registry, model, scored)
+
+
+async def test_a_worker_without_a_model_takes_that_of_the_cluster(
+    new_worker: Callable[..., Worker], tmp_path: Path
+) -> None:
+    first = new_worker()
+    model = first.stats()["model_version"]
+    assert f"model: {model} is active" in first.run("init")
+    assert "the first model" in first.run("models", "published")
+    # With no file to train on, it could not start without that model.
+    other = new_worker(FRAUD_TRAINING_FILE=str(tmp_path / "none.csv"))
+    folder = Path(other.environment["FRAUD_DATA_DIR"])
+    other.kill()
+    shutil.rmtree(folder)
+    await asyncio.to_thread(other.start)
+    assert other.stats()["model_version"] == model
+    assert ModelRegistry(folder / "models").versions() == [model]
+    assert "Training" not in other.log.read_text()
 
 
 def scores_are_of(registry: ModelRegistry, model: str, decisions: list[dict[str, Any]]) -> bool:

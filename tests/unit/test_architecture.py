@@ -25,7 +25,8 @@ LAYERS = (
     {"kafka", "model_registry", "samples", "first_model"},
     {"decisions", "messages"},
     {"sinks", "control", "webhooks", "labels", "quality", "profiles"},
-    {"reports", "backtests", "verifying", "training"} | {"worker", "status", "queries", "submit"},
+    {"reports", "backtests", "verifying", "training"}
+    | {"shared_model", "worker", "status", "queries", "submit"},
     {"faust_app", "application", "app", "cli", "commands", "local", "__main__"},
 )
 """Layers of `fraudapp`, from the bottom up: a part imports from its own layer and those below."""

@@ -70,7 +70,7 @@ class StandIns:
 
         return method
 
-    def ready_scorer(self, *_: Any) -> Any:
+    def own_scorer(self, *_: Any) -> Any:
         self.events.append("model")
         if self.no_model:
             raise self.no_model
@@ -106,7 +106,7 @@ def stand_ins(monkeypatch: pytest.MonkeyPatch) -> StandIns:
     made = StandIns()
     monkeypatch.setattr(workers, "SINK_OPEN_TIMEOUT", 0.01)
     replaced = {
-        "ready_scorer": made.ready_scorer,
+        "own_scorer": made.own_scorer,
         "topics": SimpleNamespace(ensure=made.noting("topics")),
         "Sinks": made.sinks,
         "BatchProducer": made.producer,

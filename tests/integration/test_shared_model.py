@@ -1,0 +1,136 @@
+"""Workers that have no model of their own take the first one of the control topic."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import pytest
+
+from data.generator import write_csv
+from data.plan import Plan
+from fraudapp.control.reader import reading
+from fraudapp.first_model import ready_scorer
+from fraudapp.kafka import topics as kafka_topics
+from fraudapp.kafka.producer import BatchProducer
+from fraudapp.local.server import Server
+from fraudapp.model_registry import ModelRegistry
+from fraudapp.settings import Settings, load
+from fraudapp.shared_model import NOTE, shared_scorer
+from models.control.records import Distributed
+from models.control.state import ControlState
+from models.errors import TrainingDataError
+
+Machine = Callable[..., Settings]
+ON_THE_SAMPLE = {"FRAUD_TRAINING_FILE": ""}
+
+
+@pytest.fixture
+def machine(kafka: Server, topics: dict[str, str], tmp_path: Path) -> Machine:
+    """Makes the settings of a machine of its own, with rows of its own to train on."""
+
+    def made(name: str, seed: int | None = None, **more: str) -> Settings:
+        file = tmp_path / f"{seed}.csv"
+        if seed is not None:
+            write_csv(Plan(rows=4_000, fraud_rate=0.05, seed=seed), file)
+        told = {
+            "FRAUD_BROKER_URL": kafka.url,
+            "FRAUD_DATA_DIR": str(tmp_path / name),
+            "FRAUD_TRAINING_FILE": str(file),
+            "FRAUD_MODEL_KIND": "logistic",
+            **topics,
+        }
+        return load(told | more)
+
+    return made
+
+
+@pytest.fixture
+async def producer(machine: Machine) -> AsyncIterator[BatchProducer]:
+    settings = machine("nobody")
+    await kafka_topics.ensure(settings)
+    made = BatchProducer(settings)
+    await made.start()
+    yield made
+    await made.stop()
+
+
+async def published(settings: Settings) -> dict[str, Distributed]:
+    known = ControlState()
+    async with reading(settings) as reader:
+        await reader.read_to(await reader.end(), known.apply)
+    return known.models
+
+
+async def scorer_of(settings: Settings, producer: BatchProducer) -> str:
+    """The version that a machine has, which serves there too once it is started again."""
+    told: list[str] = []
+    version = (await shared_scorer(settings, producer, told.append)).version
+    assert ModelRegistry.of(settings).active() == version
+    return version
+
+
+async def test_of_several_that_train_at_once_all_take_the_first(
+    machine: Machine, producer: BatchProducer
+) -> None:
+    machines = [machine(f"m{seed}", seed) for seed in range(3)]
+    taken = await asyncio.gather(*(scorer_of(each, producer) for each in machines))
+    first, *_ = await published(machines[0])
+    assert {*taken} == {first}
+    trained = [ModelRegistry.of(each).versions() for each in machines]
+    assert len({version for versions in trained for version in versions}) == len(machines)
+    assert [await scorer_of(each, producer) for each in machines] == taken
+
+
+async def test_one_that_comes_later_does_not_train(
+    machine: Machine, producer: BatchProducer
+) -> None:
+    version = await scorer_of(machine("first", 1), producer)
+    (told,) = (await published(machine("first"))).values()
+    assert told.note == NOTE
+    later = machine("later")  # which has no file to train on
+    assert await scorer_of(later, producer) == version
+    assert ModelRegistry.of(later).versions() == [version]
+    assert ModelRegistry.of(later).files(version) == (told.model.encode(), told.card.encode())
+    with pytest.raises(TrainingDataError):
+        await shared_scorer(machine("other", FRAUD_SCHEMA="cards"), producer, _nothing)
+
+
+async def test_a_machine_with_a_model_of_its_own_keeps_it(
+    machine: Machine, producer: BatchProducer
+) -> None:
+    one, other = machine("one", 1), machine("other", 2)
+    version = await scorer_of(other, producer)
+    first = await scorer_of(one, producer)
+    assert version == first
+    own = next(each for each in await _trained(machine("third", 3)) if each != first)
+    assert await scorer_of(machine("third", 3), producer) == own
+    assert [*await published(one)] == [first]
+
+
+async def test_a_model_of_its_own_is_given_to_all_where_there_is_none(
+    machine: Machine, producer: BatchProducer
+) -> None:
+    (own,) = await _trained(machine("one", 1))
+    assert await scorer_of(machine("one", 1), producer) == own
+    assert [*await published(machine("one"))] == [own]
+
+
+async def test_what_is_of_another_schema_is_passed_over(
+    machine: Machine, producer: BatchProducer
+) -> None:
+    of_paysim = await scorer_of(machine("one", 1), producer)
+    of_cards = await scorer_of(machine("two", FRAUD_SCHEMA="cards", **ON_THE_SAMPLE), producer)
+    assert [*await published(machine("one"))] == [of_paysim, of_cards]
+    assert await scorer_of(machine("three", FRAUD_SCHEMA="cards"), producer) == of_cards
+    assert await scorer_of(machine("four"), producer) == of_paysim
+
+
+async def _trained(settings: Settings) -> list[str]:
+    await asyncio.to_thread(ready_scorer, settings, _nothing)
+    return ModelRegistry.of(settings).versions()
+
+
+def _nothing(line: str) -> None:
+    """Take a sentence of the training."""
