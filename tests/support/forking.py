@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import atexit
 import ctypes
+import gc
 import importlib
 import json
 import os
@@ -27,20 +28,30 @@ from typing import IO, Any, Final, cast
 from fraudapp.local.processes import POLL_INTERVAL, Child
 
 LIBRARIES: Final = (
+    "faust.assignor",
     "faust.cli.faust",
     "faust.livecheck",
     "faust.stores.rocksdb",
+    "faust.tables.objects",
     "faust.transport.drivers.aiokafka",
+    "faust.transport.utils",
     "faust.web.drivers.aiohttp",
+    "aiokafka.admin",
     "asyncpg",
+    "isal.igzip",
     "jinja2",
-    "numpy",
-    "prometheus_client",
+    "limits",
+    "msgspec.json",
+    "msgspec.toml",
+    "numpy.typing",
+    "pandas",
+    "prometheus_client.core",
     "pydantic_settings",
     "redis.asyncio",
     "sqlalchemy.dialects.postgresql.asyncpg",
     "sqlalchemy.ext.asyncio",
     "stamina",
+    "tqdm",
     "uvloop",
 )
 _SUBREAPER: Final = 36  # PR_SET_CHILD_SUBREAPER, see prctl(2)
@@ -152,6 +163,9 @@ def _serve() -> dict[str, Any] | None:
     """Fork for each request; returns it in the process that was asked for, and None at the end."""
     for name in LIBRARIES:
         importlib.import_module(name)
+    gc.collect()
+    gc.freeze()  # nobody has to look through them again
+    sys.dont_write_bytecode = False  # else each would compile all modules of ours
     for line in sys.stdin.buffer:
         reading, writing = os.pipe()
         between = os.fork()
