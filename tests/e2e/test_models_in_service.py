@@ -14,13 +14,13 @@ import pytest
 from fraudapp.model_registry import ModelRegistry
 from models.schema.schema import PAYSIM
 from models.training.train import train
-from tests.e2e.test_policies_in_force import commanded, decided, load, owners, two
+from tests.e2e.test_policies_in_force import commanded, decided, load, owners, pair
 from tests.support import readback
 from tests.support.archived import logged
 from tests.support.worker import Worker
 from tests.unit.models.conftest import generated
 
-__all__ = ["two"]
+QUICK = {"FRAUD_BROKER_SESSION_TIMEOUT": "6", "FRAUD_BROKER_HEARTBEAT_INTERVAL": "1"}
 
 
 @pytest.fixture(scope="module")
@@ -41,8 +41,9 @@ def policy(folder: Path, model: str) -> str:
 
 
 async def test_another_model_scores_from_one_batch_to_the_next_and_is_taken_back(
-    two: list[Worker], another: Path, tmp_path: Path, new_worker: Callable[..., Worker]
+    another: Path, tmp_path: Path, new_worker: Callable[..., Worker]
 ) -> None:
+    two = await pair(new_worker, **QUICK)
     worker, registry = two[0], ModelRegistry(another / "models")
     model = registry.active()
     own = worker.stats()["model_version"]
@@ -69,7 +70,7 @@ async def test_another_model_scores_from_one_batch_to_the_next_and_is_taken_back
         assert f"* {model}" in worker.run("models", "published")
         two[1].kill()
         two[1].launch()
-        newer = await asyncio.to_thread(new_worker)  # it takes what is in force
+        newer = await asyncio.to_thread(new_worker, **QUICK)  # it takes what is in force
         file = policy(tmp_path, own)
         code, said = await commanded(worker, "policy", "apply", file, "--wait", "60")
         assert code == 0, said

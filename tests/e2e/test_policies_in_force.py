@@ -7,7 +7,7 @@ import os
 import re
 import signal
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -28,14 +28,19 @@ owner = "o"
 """
 CALM: dict[str, Any] = {"newbalanceOrig": 1e6, "oldbalanceOrg": 1e6, "type": "PAYMENT"}
 """Of a transaction that the model finds nothing about."""
+PACE = 0.05
 
 
 @pytest.fixture
 async def two(new_worker: Callable[..., Worker]) -> list[Worker]:
     """Two workers, which share the partitions."""
-    patient = {"FRAUD_BROKER_SESSION_TIMEOUT": "60"}
-    one = await asyncio.to_thread(new_worker, **patient)
-    other = await asyncio.to_thread(new_worker, **patient)
+    return await pair(new_worker, FRAUD_BROKER_SESSION_TIMEOUT="60")
+
+
+async def pair(new_worker: Callable[..., Worker], **settings: str) -> list[Worker]:
+    """Two workers with these settings, once both own partitions."""
+    one = await asyncio.to_thread(new_worker, **settings)
+    other = await asyncio.to_thread(new_worker, **settings)
     await readback.eventually(lambda: len(owners(one)) == 2)
     return [one, other]
 
@@ -65,6 +70,9 @@ async def decided(worker: Worker, prefix: str, **fields: Any) -> list[dict[str, 
     """The decisions on 40 new transactions, as the log has them."""
     rows = [transaction(f"{prefix}-{n}", **CALM, **fields) for n in range(40)]
     await send_transactions(worker.environment, rows)
+    for each in rows:
+        path = f"/transaction/{each['transaction_id']}/status?wait_seconds=20"
+        await readback.eventually(lambda path=path: worker.get(path)[0] == 200)  # type: ignore[misc]
 
     async def found() -> list[dict[str, Any]]:
         log = logged(await readback.in_topic(worker.environment, "decisions"))
@@ -76,7 +84,7 @@ async def decided(worker: Worker, prefix: str, **fields: Any) -> list[dict[str, 
 
 @asynccontextmanager
 async def load(worker: Worker) -> AsyncIterator[None]:
-    """A light load, of ten transactions at a time."""
+    """A light load, of ten transactions every `PACE` seconds."""
     ended = asyncio.Event()
 
     async def send() -> None:
@@ -85,6 +93,8 @@ async def load(worker: Worker) -> AsyncIterator[None]:
             rows = [transaction(f"load-{number + n}", **CALM) for n in range(10)]
             number += len(rows)
             await send_transactions(worker.environment, rows)
+            with suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(ended.wait(), PACE)
 
     task = asyncio.ensure_future(send())
     try:
