@@ -91,7 +91,7 @@ def _measure(plan: Plan, parts: Sequence[str]) -> dict[str, Any]:
     for name, value in where.items():
         click.echo(f"{name:10} {value}")
     measured: dict[str, Any] = {"surroundings": where, **NOT_COMPARED}
-    with running(say, plan.training_rows) as stack:
+    with running(say, plan) as stack:
         # First: after the others the machine writes gigabytes to its disk for minutes.
         if "latency" in parts:
             say("latency from produce to decision over HTTP")

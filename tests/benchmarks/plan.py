@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
+from fraudapp.process.malloc import TRIM_INTERVAL
+from tests.servers.jars import STARTS_SOON
+
 
 class Plan(NamedTuple):
     """Sizes of one run of the benchmarks."""
@@ -30,6 +33,10 @@ class Plan(NamedTuple):
     """In the lists of the policy."""
     training_rows: int | None = None
     """Train on so many generated rows instead of the packaged sample."""
+    rest_seconds: float = TRIM_INTERVAL + 2.0
+    """From the last event until a worker has given back what it holds no more."""
+    java_options: tuple[str, ...] = ()
+    """Of the broker and the S3 server."""
     thorough: bool = True
     """With every contender and every stage; else with what the last line cannot do without."""
 
@@ -61,7 +68,9 @@ TINY: Final = Plan(
     rates=(500,),
     partitions=2,
     entries=20_000,
-    training_rows=30_000,
+    training_rows=10_000,
+    rest_seconds=0.0,
+    java_options=STARTS_SOON,
     thorough=False,
 )
 PLANS: Final = {"full": FULL, "quick": QUICK, "tiny": TINY}

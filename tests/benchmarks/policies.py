@@ -23,7 +23,6 @@ import redis
 from fraudapp.cli.control import opened
 from fraudapp.local.processes import Child, ProcessError
 from fraudapp.model_registry import ModelRegistry
-from fraudapp.process.malloc import TRIM_INTERVAL
 from fraudapp.settings import load
 from models.control.records import ROOT, Listed
 from models.control.state import ControlState
@@ -44,8 +43,6 @@ from tests.benchmarks.watch import Stalled
 from tests.benchmarks.watch import measure as measure_rate
 
 READY_SECONDS: Final = 120.0
-REST_SECONDS: Final = TRIM_INTERVAL + 2.0
-"""Seconds from the last event until a worker has given back what it holds no more."""
 
 
 class Run(NamedTuple):
@@ -160,7 +157,7 @@ def _run(own: Namespace, plan: Plan, policy: InForce) -> Run:
             decision = PAYSIM.decode(client.get(client.randomkey()))
         if decision.policy_version != policy.version:
             raise Stalled(f"policy {decision.policy_version} has decided, not {policy.version}")
-        time.sleep(REST_SECONDS)
+        time.sleep(plan.rest_seconds)
         return Run(rate.events_per_s, cpu, ready, cpu_ready, resident(started.child))
 
 

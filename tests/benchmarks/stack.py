@@ -25,11 +25,12 @@ from sqlalchemy.ext.asyncio import create_async_engine
 
 import data
 from data.generator import write_csv
-from data.plan import Plan
+from data.plan import Plan as Rows
 from fraudapp.local.processes import free_port
 from fraudapp.model_registry import ModelRegistry
 from fraudapp.sinks.postgres.migrate import migrate
 from models.training.train import TrainedModel, train
+from tests.benchmarks.plan import Plan
 from tests.servers.kafka import Kafka
 from tests.servers.postgres import SystemPostgres
 from tests.servers.redis import SystemRedis
@@ -61,10 +62,10 @@ class Stack:
 
 
 @contextmanager
-def running(say: Callable[[str], None], training_rows: int | None) -> Iterator[Stack]:
+def running(say: Callable[[str], None], plan: Plan) -> Iterator[Stack]:
     """Train the model and start the servers; stop them and remove their folders at the end.
 
-    The model is trained on the packaged sample, or on so many generated rows, which is quicker.
+    The model is trained on the packaged sample, or on as many generated rows as the plan says.
     """
     folder = Path(tempfile.mkdtemp(prefix="fraudapp-bench-"))
     folder.chmod(0o711)  # PostgreSQL may run as another user
@@ -72,18 +73,18 @@ def running(say: Callable[[str], None], training_rows: int | None) -> Iterator[S
         cleanup.callback(shutil.rmtree, folder, ignore_errors=True)
         say("training the model")
         sample = data.sample_path()
-        if training_rows:
+        if plan.training_rows:
             sample = folder / "sample.csv"
-            write_csv(Plan(rows=training_rows, seed=3), sample)
+            write_csv(Rows(rows=plan.training_rows, seed=3), sample)
         trained = train(sample)
         registry = ModelRegistry(folder / "models")
         registry.activate(registry.add(trained))
         stack = Stack(
             folder,
-            Kafka(folder / "kafka", options=()),
+            Kafka(folder / "kafka", options=plan.java_options),
             SystemPostgres(folder / "postgres"),
             SystemRedis(folder / "redis"),
-            S3Proxy(folder / "s3", options=()),
+            S3Proxy(folder / "s3", options=plan.java_options),
             trained,
         )
         joblib.dump(trained.pipeline, stack.pipeline)
