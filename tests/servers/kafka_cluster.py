@@ -70,9 +70,9 @@ class KafkaCluster:
             node.child.wait_until(node.answers, node.start_timeout)
 
     def stop(self) -> None:
-        """Stop all."""
+        """End all, by force: without a majority, the last ones would wait for it in vain."""
         for node in self.nodes.values():
-            node.stop()
+            node.kill()
 
     async def create(self, topic: str, replicas: Sequence[Sequence[int]], **options: str) -> None:
         """Make a topic whose partitions have replicas on these nodes; returns once it has."""
