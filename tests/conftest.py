@@ -7,6 +7,7 @@ next one finds it running.
 
 from __future__ import annotations
 
+import fcntl
 import gc
 import itertools
 import os
@@ -22,10 +23,12 @@ import hypothesis
 import pytest
 import redis as redis_client
 
+from fraudapp.first_model import train_and_activate
 from fraudapp.local.postgres import Postgres
 from fraudapp.local.processes import free_port
 from fraudapp.local.redis import Redis
 from fraudapp.local.server import Server
+from fraudapp.settings import load
 from tests.servers.choice import make, real
 from tests.servers.pgbouncer import PgBouncer
 from tests.servers.s3proxy import S3Proxy
@@ -100,6 +103,19 @@ def redis_server(servers: Callable[[str], Server]) -> Redis:
 def s3(servers: Callable[[str], Server]) -> S3Proxy:
     """An S3 server that checks signatures."""
     return cast(S3Proxy, servers("s3"))
+
+
+@pytest.fixture(scope="session")
+def trained_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder with a model trained on the sample, as the first run of a worker leaves it."""
+    base = tmp_path_factory.getbasetemp()
+    # All processes of a run share it: it takes a quarter of a minute.
+    data_dir = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "trained"
+    with data_dir.with_suffix(".lock").open("w") as turn:
+        fcntl.flock(turn, fcntl.LOCK_EX)
+        if not data_dir.exists():
+            train_and_activate(load({"FRAUD_DATA_DIR": str(data_dir)}), lambda line: None)
+    return data_dir / "models"
 
 
 @pytest.fixture

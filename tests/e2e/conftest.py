@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
 import re
 import shutil
 from collections.abc import Callable, Iterator
@@ -11,25 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from fraudapp.first_model import train_and_activate
 from fraudapp.local.processes import free_port
-from fraudapp.settings import load
 from tests.support.worker import Worker
 
 FORGOTTEN = re.compile(r"never retrieved\nfuture: .* defined at (?!.*site-packages)")
-
-
-@pytest.fixture(scope="session")
-def trained_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Folder with a model trained on the sample, as the first run of a worker leaves it."""
-    base = tmp_path_factory.getbasetemp()
-    # All processes of a run share it: it takes a quarter of a minute.
-    data_dir = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "trained"
-    with data_dir.with_suffix(".lock").open("w") as turn:
-        fcntl.flock(turn, fcntl.LOCK_EX)
-        if not data_dir.exists():
-            train_and_activate(load({"FRAUD_DATA_DIR": str(data_dir)}), lambda line: None)
-    return data_dir / "models"
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from itertools import permutations
+from pathlib import Path
 from statistics import fmean
 
 import msgspec
@@ -12,11 +13,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import data
-from models import artifact
+from fraudapp.model_registry import ModelRegistry
 from models.ensemble import LEAVES, NODES, Trees
 from models.linear import Linear
-from models.training.train import train
 from tests.unit.models.test_ensemble import SOUND, cover, ensembles
 
 COLUMNS = 4
@@ -161,8 +160,6 @@ def test_a_value_that_is_infinite_is_not_taken_for_missing() -> None:
 
 
 @pytest.mark.slow
-def test_the_sample_trains_the_version_that_the_documents_name() -> None:
-    model = train(data.sample_path()).model
-    assert artifact.version_of(artifact.encode(model), model.kind) == (
-        "gradient_boosting-9749e0605b7a5c56"
-    )
+def test_the_sample_trains_the_version_that_the_documents_name(trained_models: Path) -> None:
+    version = ModelRegistry(trained_models).active()
+    assert version == "gradient_boosting-9749e0605b7a5c56"
