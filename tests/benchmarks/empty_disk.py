@@ -18,6 +18,7 @@ import click
 from tests.benchmarks import schemas
 from tests.benchmarks.backlog import fill, make_topic
 from tests.benchmarks.contenders import OURS
+from tests.benchmarks.plan import FULL
 from tests.benchmarks.stack import Stack, namespace, running
 from tests.benchmarks.throughput import process, resident, wait_for
 from tests.benchmarks.watch import Log, Sinks
@@ -65,7 +66,7 @@ def measure(stack: Stack, events: int) -> None:
 @click.option("--events", default=200_000, show_default=True)
 def main(events: int) -> None:
     """Measure."""
-    with running(click.echo, None) as stack:
+    with running(click.echo, FULL) as stack:
         measure(stack, events)
 
 
