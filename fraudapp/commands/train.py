@@ -20,7 +20,6 @@ from fraudapp.model_registry import ModelRegistry
 from fraudapp.samples import misfit_explained, training_file
 from fraudapp.settings import Settings, load
 from fraudapp.training.files import together
-from fraudapp.training.from_log import Mature, gathered, sentences, trained_on
 from models.artifact import Kind, ModelFileError
 from models.errors import TrainingDataError
 from models.profiles.replaying import LABEL_DELAY
@@ -28,6 +27,7 @@ from models.profiles.windows import DAY
 from models.training.days import MAX_DAYS, Days, known_after
 
 if TYPE_CHECKING:
+    from fraudapp.backtests.period import Period
     from models.training.train import TrainedModel
 
 USUAL: Final = Days(train=28, gap=7, test=7)
@@ -143,7 +143,7 @@ def command(
     }
     try:
         if from_log:
-            trained = _of_log(settings, Mature(period, timedelta(days=mature_days), now), how)
+            trained = _of_log(settings, (period, timedelta(days=mature_days), now), how)
         else:
             how |= {"weight_legit": weight_legit, "label_delay": label_delay}
             trained = _of_files(files, settings, how)
@@ -173,7 +173,13 @@ def _of_files(files: Sequence[Path], settings: Settings, how: dict[str, Any]) ->
         return train(source, schema=settings.transaction_schema, **how)
 
 
-def _of_log(settings: Settings, chosen: Mature, how: dict[str, Any]) -> TrainedModel:
+def _of_log(
+    settings: Settings, mature: tuple[Period, timedelta, datetime], how: dict[str, Any]
+) -> TrainedModel:
+    # Here, since pandas is slow to import, and workers have no use for it.
+    from fraudapp.training.from_log import Mature, gathered, sentences, trained_on
+
+    chosen = Mature(*mature)
     try:
         found = asyncio.run(gathered(settings, chosen))
     except (KafkaError, OSError) as exc:
