@@ -186,7 +186,7 @@ async def test_the_quick_start_decides_its_transaction(
     for _ in range(2):  # a second time it finds everything, and changes nothing
         done = init.run()
         assert done.returncode == 0, done.stdout + done.stderr
-    assert re.search(r"model: \S+ is active\ntopics: .*\npostgres: .*\narchive: ", done.stdout)
+    assert re.search(r"topics: .*\npostgres: .*\narchive: .*\nmodel: \S+ is active", done.stdout)
 
     worker = Container("worker", hosts, tmp_path)
     child = Child("worker", worker.argv, log=tmp_path / "worker.log", env=worker.env)
