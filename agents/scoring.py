@@ -83,7 +83,7 @@ class Scoring:
         self, parts: Sequence[Part], now: datetime
     ) -> tuple[list[Decision], Events | None]:
         policy = self._worker.control.in_force
-        how: Any = {"scorer": policy.scorer or self._worker.scorer, "policy": policy}
+        how: Any = {"scorer": self._worker.serving, "policy": policy}
         how |= {"now": now, "schema": self._schema}
         new = _new(parts)
         profiled, events = self._known(new, now)

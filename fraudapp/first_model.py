@@ -59,14 +59,17 @@ def own_scorer(settings: Settings) -> Scorer | None:
 
 
 def ready_scorer(settings: Settings, progress: Callable[[str], None]) -> Scorer:
-    """Return `own_scorer`, and train and activate a model if there is none: for seconds.
+    """Return `own_scorer`, or else `trained_scorer`; raises what they raise."""
+    return own_scorer(settings) or trained_scorer(settings, progress)
+
+
+def trained_scorer(settings: Settings, progress: Callable[[str], None]) -> Scorer:
+    """Train and activate a model, which blocks for seconds.
 
     An active model for other features of the schema is trained anew if its training file is the
     configured one. Raises `models.errors.TrainingDataError`, `models.artifact.ModelFileError`, or
     `OSError` if the data folder cannot be created.
     """
-    if own := own_scorer(settings):
-        return own
     registry = ModelRegistry.of(settings)
     if outdated := registry.outdated():
         _retrain(settings, registry, outdated, progress)

@@ -204,3 +204,11 @@ class ModelRegistry:
             known = ", ".join(self.versions()) or "none; run `fraudapp train`"
             raise ModelFileError(f"there is no model {version!r} in {self._root}; known: {known}")
         return self._root / version
+
+
+def serving_version(settings: Settings) -> str | None:
+    """Return the model that serves by the settings of this process; None if none is known."""
+    try:
+        return settings.model_version or ModelRegistry.of(settings).active()
+    except ModelFileError:
+        return None

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 
 from fraudapp.control.reader import reading
 from fraudapp.control.writer import ControlWriter
-from fraudapp.first_model import own_scorer, ready_scorer
+from fraudapp.first_model import own_scorer, trained_scorer
 from fraudapp.kafka.producer import BatchProducer
 from fraudapp.model_registry import ModelRegistry
 from fraudapp.process.private_files import make_private
@@ -34,7 +34,8 @@ async def shared_scorer(
 
     The topic is there. If it has none for the schema, it gets the one of this machine, which is
     trained if need be; of several that are trained at once, all take the first in the topic. What
-    is taken is kept here, and active. Raises `KafkaError`, and like `ready_scorer`.
+    is taken is kept here, and active. Raises `KafkaError`, and like
+    `ready_scorer`.
     """
     own = await asyncio.to_thread(own_scorer, settings)
     known = ControlState()
@@ -44,38 +45,40 @@ async def shared_scorer(
             await reader.read_to(offset, known.apply)
 
         await read_to(await reader.end())
-        if version := await asyncio.to_thread(_first, settings, known.models):
-            if own:
-                return own
-            return await asyncio.to_thread(_taken, settings, version, known.models)
-        scorer = await asyncio.to_thread(ready_scorer, settings, progress)
-        writer = ControlWriter(settings, producer, known, read_to, reader.end)
-        files = ModelRegistry.of(settings).files(scorer.version)
-        try:
-            await writer.distribute(scorer.version, *files, author=settings.app_id, note=NOTE)
-        except InvalidRecord as exc:
-            log.warning("model %s is for this worker alone: %s", scorer.version, exc)
-            return scorer
         version = await asyncio.to_thread(_first, settings, known.models)
-        if own or version in (None, scorer.version):
-            return scorer
-        return await asyncio.to_thread(_taken, settings, version, known.models)
+        if version is None:
+            scorer = own
+            if scorer is None:
+                scorer = await asyncio.to_thread(trained_scorer, settings, progress)
+            writer = ControlWriter(settings, producer, known, read_to, reader.end)
+            files = ModelRegistry.of(settings).files(scorer.version)
+            try:
+                await writer.distribute(scorer.version, *files, author=settings.app_id, note=NOTE)
+            except InvalidRecord as exc:
+                log.warning("model %s is for this worker alone: %s", scorer.version, exc)
+                return scorer
+            # Another one may have been quicker.
+            first = await asyncio.to_thread(_first, settings, known.models)
+            version = first or scorer.version
+    if own is not None:
+        return own
+    return await asyncio.to_thread(_taken, settings, version, known.models[version])
 
 
 def _first(settings: Settings, models: Mapping[str, Distributed]) -> str | None:
     """Return the first model that the schema can use; damaged ones, and those of others, do not."""
     for version, told in models.items():
         try:
-            unpacked(version, told.model.encode(), told.card.encode(), settings.transaction_schema)
+            unpacked(version, *told.files, settings.transaction_schema)
         except ModelFileError:
             continue
         return version
     return None
 
 
-def _taken(settings: Settings, version: str, models: Mapping[str, Distributed]) -> Scorer:
+def _taken(settings: Settings, version: str, told: Distributed) -> Scorer:
     make_private(settings.data_dir)
-    registry, told = ModelRegistry.of(settings), models[version]
-    registry.keep(version, told.model.encode(), told.card.encode())
+    registry = ModelRegistry.of(settings)
+    registry.keep(version, *told.files)
     log.info("model %s is the first one of topic %s", version, settings.control_topic)
     return registry.activate(version)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import msgspec
 
 from fraudapp.control.model_shelf import Models
-from fraudapp.model_registry import ModelRegistry
+from fraudapp.model_registry import ModelRegistry, serving_version
 from fraudapp.settings import Settings
 from models.artifact import Card, ModelFileError, unpacked
 from models.control.records import Distributed
@@ -19,9 +19,9 @@ class KnownModels(Models):
 
     def __init__(self, settings: Settings, distributed: Mapping[str, Distributed]) -> None:
         """`distributed` are those of the control topic, as far as it was read."""
-        self.registry = ModelRegistry.of(settings)
+        self._settings = settings
         self._schema = settings.transaction_schema
-        self._chosen = settings.model_version
+        self._registry = ModelRegistry.of(settings)
         self._distributed = distributed
 
     def problem(self, version: str | None) -> str | None:
@@ -34,31 +34,26 @@ class KnownModels(Models):
             except ModelFileError as exc:
                 return str(exc)
             return None
-        try:
-            active = self._chosen or self.registry.active()
-        except ModelFileError:
-            active = None
-        if version == active:
+        if version == (active := serving_version(self._settings)):
             return None
         serves = f"{active} serves here" if active else "there is none here"
         return f"it is for model {version}, which is not in the control topic, and {serves}"
 
     def active(self) -> Scorer:
         """Return the active model of this machine; raises `ModelFileError`."""
-        return self.registry.load_active()
+        return self._registry.load_active()
 
     def load(self, version: str) -> Scorer:
         """Return a model, that of the topic first; raises `ModelFileError` if there is none."""
         if version in self._distributed:
             return self._of_topic(version)
-        return self.registry.load(version)
+        return self._registry.load(version)
 
     def card(self, version: str) -> Card:
         """Return the card of a model that was loaded; raises `ModelFileError`."""
         if version in self._distributed:
             return msgspec.json.decode(self._distributed[version].card, type=Card)
-        return self.registry.card(version)
+        return self._registry.card(version)
 
     def _of_topic(self, version: str) -> Scorer:
-        found = self._distributed[version]
-        return unpacked(version, found.model.encode(), found.card.encode(), self._schema)
+        return unpacked(version, *self._distributed[version].files, self._schema)

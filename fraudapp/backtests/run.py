@@ -40,14 +40,13 @@ async def run(
     `lists` are taken instead of those of the control log. Raises `PolicyError`, `ModelFileError`,
     `KafkaError` or `SinkUnavailable`.
     """
-    known = None
-    if isinstance(policy, str):
+    known, models = None, KnownModels(settings, {})
+    if isinstance(policy, str) or not lists.keys() >= set(policy.ruling.lists):
         known = await timeline(settings)
-        policy = of_chain(policy, known.chain, settings, KnownModels(settings, known.models))
-    elif not lists.keys() >= set(policy.ruling.lists):
-        known = await timeline(settings)
+        models = KnownModels(settings, known.models)
+        if isinstance(policy, str):
+            policy = of_chain(policy, known.chain, settings, models)
     schema = settings.transaction_schema
-    models = KnownModels(settings, known.models if known else {})
     features = StoredFeatures(schema, policy.ruling, models)
     replay = Replay(policy, schema, features, known, lists, chosen)
     with _rare_collections():

@@ -9,8 +9,9 @@ import click
 
 from fraudapp.cli.candidates import found, named, waiting_for_approval
 from fraudapp.cli.control import Control, TooLate
-from fraudapp.cli.policy_files import checked, content_of, serving
+from fraudapp.cli.policy_files import checked, content_of
 from fraudapp.cli.waiting import Waiting, covers_number
+from fraudapp.model_registry import serving_version
 from models.control.chain import Candidate
 from models.control.records import ROOT
 from models.files.lines import shown
@@ -33,7 +34,7 @@ def check_model(control: Control, text: str) -> None:
     """Raise `click.ClickException` if no worker can have the model that a policy names."""
     settings = control.settings
     model = read(text.encode(), settings.transaction_schema).model
-    if model is None or model in control.known.models or model == serving(settings):
+    if model is None or model in control.known.models or model == serving_version(settings):
         return
     raise click.ClickException(
         f"nothing was done: model {model} is neither in topic {settings.control_topic} nor the "

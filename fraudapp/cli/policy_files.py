@@ -8,9 +8,8 @@ from pathlib import Path
 
 import click
 
-from fraudapp.model_registry import ModelRegistry
+from fraudapp.model_registry import serving_version
 from fraudapp.settings import Settings
-from models.artifact import ModelFileError
 from models.characters import legible
 from models.files.lines import UnreadableFile, lines, shown
 from models.policies.definition import Listing, PolicyFile, Rule
@@ -64,20 +63,12 @@ def warnings(policy: PolicyFile, settings: Settings, at: datetime) -> Iterator[s
         if each.expires_at is not None and has_expired(each, at):
             when = each.expires_at.isoformat()
             yield f"{name} expired at {when}, and has no effect: remove it, or set expires_at anew"
-    active = serving(settings)
+    active = serving_version(settings)
     if policy.model is not None and active is not None and policy.model != active:
         yield (
             f"it is for model {policy.model}, and {active} is the active one: it has to be in the "
             f"control topic first, `fraudapp models publish {policy.model}`"
         )
-
-
-def serving(settings: Settings) -> str | None:
-    """Return the model that serves by the settings of this process; None if none is known."""
-    try:
-        return settings.model_version or ModelRegistry.of(settings).active()
-    except ModelFileError:
-        return None
 
 
 def read_lists(given: Iterable[str]) -> dict[str, frozenset[str]]:

@@ -48,6 +48,5 @@ class ModelShelf(Models):
                     f"it is for model {version}, which is not in the control topic, and "
                     f"{self._own.version} serves here: `fraudapp models publish {version}`"
                 )
-            files = found.model.encode(), found.card.encode()
-            self._scorers[version] = unpacked(version, *files, self._schema)
+            self._scorers[version] = unpacked(version, *found.files, self._schema)
         return self._scorers[version]

@@ -28,7 +28,6 @@ from models.control.records import (
     removal,
 )
 from models.control.state import ControlState
-from models.seals import seal
 
 MAX_BATCH: Final = 5_000
 """Entries that are written at once."""
@@ -85,13 +84,7 @@ class ControlWriter:
         """
         if version in self._known.models:
             return False
-        value = Distributed(
-            model=model.decode(),
-            card=card.decode(),
-            sha256=seal(model, card),
-            author=author,
-            note=note,
-        )
+        value = Distributed.of(model, card, author=author, note=note)
         await self._write([_check(distribution(version, value))])
         return True
 

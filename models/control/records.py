@@ -93,6 +93,19 @@ class Distributed(Struct, frozen=True, kw_only=True, omit_defaults=True):
     author: Author
     note: Note = ""
 
+    @classmethod
+    def of(cls, model: bytes, card: bytes, *, author: str, note: str = "") -> Distributed:
+        """Return a model by its two files, sealed."""
+        sha256 = seal(model, card)
+        return cls(
+            model=model.decode(), card=card.decode(), sha256=sha256, author=author, note=note
+        )
+
+    @property
+    def files(self) -> tuple[bytes, bytes]:
+        """The model file and the card, as bytes."""
+        return self.model.encode(), self.card.encode()
+
 
 class ModelKey(NamedTuple):
     """The key of a `Distributed`."""
@@ -232,7 +245,7 @@ def read(
 
 
 def _intact(version: str, value: Distributed) -> Distributed:
-    model, card = value.model.encode(), value.card.encode()
+    model, card = value.files
     if not has_name(version, model) or seal(model, card) != value.sha256:
         raise InvalidRecord(f"model {version} was changed or damaged: its hash is another one")
     return value

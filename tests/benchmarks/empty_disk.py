@@ -36,7 +36,7 @@ def measure(stack: Stack, events: int) -> None:
     """Tell how long each step takes."""
     folder = stack.folder / "schemas"
     folder.mkdir()
-    (subject,) = (each for each in schemas.subjects(folder, click.echo) if each.name == "cards")
+    subject = schemas.trained_subject("cards", "cards", folder, click.echo)
     topic = make_topic(stack.broker, PARTITIONS)
     fill(stack.broker, topic, events, messages=subject.messages)
     with namespace(stack, topic, PARTITIONS) as own:

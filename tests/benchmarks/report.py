@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -89,7 +88,8 @@ def _schemas(schemas: Mapping[str, Any]) -> str:
     ]
     rates = (f"{statistics.median(schemas['rates'][name]):,.0f}" for name in names)
     ratios = (f"{schemas['ratios'].get(name, 1.0):.2f}" for name in names)
-    of_raw = (f"{schemas['of_raw'].get(name, math.nan):.2f}".replace("nan", "") for name in names)
+    raw = schemas["of_raw"]
+    of_raw = (f"{raw[name]:.2f}" if name in raw else "" for name in names)
     rows += [
         ("events/s, all sinks", *rates),
         ("of PaySim's", *ratios),

@@ -82,17 +82,21 @@ def subjects(folder: Path, say: Say, kind: Any = "gradient_boosting") -> list[Su
     more = text.replace("[features]\n", _MORE_FEATURES).replace('"cards"', '"cards12"')
     cards.write_text(more + _THEIR_REASON)
     settings[CARDS_OF_12] = str(cards)
-    made = []
-    for name, setting in settings.items():
-        say(f"schemas: training a model of {name}")
-        schema = named(setting)
-        sample = data.sample(name.partition(" ")[0], folder)
-        assert sample is not None
-        registry = ModelRegistry(folder / name / "models", schema)
-        registry.activate(registry.add(train(sample, kind, schema=schema)))
-        rows = [row for row in read_file(sample, "t", schema) if isinstance(row, Transaction)]
-        made.append(Subject(name, schema, setting, folder / name / "models", rows[:DISTINCT_ROWS]))
-    return made
+    return [trained_subject(*each, folder, say, kind) for each in settings.items()]
+
+
+def trained_subject(
+    name: str, setting: str, folder: Path, say: Say, kind: Any = "gradient_boosting"
+) -> Subject:
+    """Make the sample of a preset, whose name `name` begins with, and train a model on it."""
+    say(f"schemas: training a model of {name}")
+    schema, models = named(setting), folder / name / "models"
+    sample = data.sample(name.partition(" ")[0], folder)
+    assert sample is not None
+    registry = ModelRegistry(models, schema)
+    registry.activate(registry.add(train(sample, kind, schema=schema)))
+    rows = [row for row in read_file(sample, "t", schema) if isinstance(row, Transaction)]
+    return Subject(name, schema, setting, models, rows[:DISTINCT_ROWS])
 
 
 def measure(stack: Stack, plan: Plan, say: Say) -> dict[str, Any]:

@@ -15,7 +15,6 @@ from fraudapp.samples import training_file
 from fraudapp.settings import load
 from models.control.records import Distributed
 from models.schema.schema import PAYSIM
-from models.seals import seal
 from models.training.train import train
 
 BATCH: Final = 5_000
@@ -36,10 +35,7 @@ class Models:
         """Both, as they are given to workers."""
         found = {}
         for version, registry in self._registries.items():
-            model, card = registry.files(version)
-            found[version] = Distributed(
-                model=model.decode(), card=card.decode(), sha256=seal(model, card), author="torture"
-            )
+            found[version] = Distributed.of(*registry.files(version), author="torture")
         return found
 
     def wrong(self, decisions: Iterable[str]) -> Iterator[str]:

@@ -105,7 +105,7 @@ class Rows:
         return zip(*columns, [_encode(each).decode() for each in transactions], strict=False)
 
     def from_row(self, row: Mapping[str, Any]) -> Decision:
-        """Return the decision that `to_row`, of this or another schema, has turned into this row.
+        """Return the decision that `to_rows`, of this or another schema, has turned into this row.
 
         Raises `msgspec.ValidationError` if none has.
         """

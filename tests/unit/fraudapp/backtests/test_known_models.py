@@ -14,7 +14,6 @@ from models.artifact import ModelFileError
 from models.control.chain import Chain
 from models.control.records import Distributed
 from models.schema.schema import PAYSIM
-from models.seals import seal
 from models.training.train import train
 from tests.support.chains import chain_of
 from tests.unit.models.conftest import generated
@@ -27,9 +26,7 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Distributed
     """A model that was trained elsewhere, by its version."""
     registry = ModelRegistry(tmp_path_factory.mktemp("elsewhere"))
     version = registry.add(train(generated(rows=20_000, fraud_rate=0.02, seed=6), "logistic"))
-    files = registry.files(version)
-    model, card = (each.decode() for each in files)
-    return {version: Distributed(model=model, card=card, sha256=seal(*files), author="ann")}
+    return {version: Distributed.of(*registry.files(version), author="ann")}
 
 
 def naming(version: str) -> Chain:

@@ -16,7 +16,7 @@ from models.artifact import Model, ModelFileError
 from models.linear import Linear
 from models.policies.reading import read
 from models.policies.ruling import Ruling
-from models.schema.schema import PAYSIM, preset
+from models.schema.schema import preset
 from tests.support.transactions import transaction
 
 CARDS = preset("cards")
@@ -77,9 +77,7 @@ def rates(features: StoredFeatures, version: str) -> float:
 def test_each_model_version_has_its_own(settings: Settings) -> None:
     low, high = learned(settings, 0.25), learned(settings, 0.75)
     ModelRegistry.of(settings).activate(low)
-    features = StoredFeatures(
-        CARDS, Ruling(read(BY_RATE.encode(), CARDS), CARDS), KnownModels(settings, {})
-    )
+    features = stored(settings, BY_RATE.encode())
     assert features.depend_on_model
     assert (rates(features, low), rates(features, high)) == (0.25, 0.75)
     assert not features.missing
@@ -88,9 +86,7 @@ def test_each_model_version_has_its_own(settings: Settings) -> None:
 
 
 def test_without_any_model_what_it_has_learned_is_not_made_up(settings: Settings) -> None:
-    features = StoredFeatures(
-        CARDS, Ruling(read(BY_RATE.encode(), CARDS), CARDS), KnownModels(settings, {})
-    )
+    features = stored(settings, BY_RATE.encode())
     with pytest.raises(ModelFileError, match="no model"):
         features.matrix([PAID], "gone")
 
@@ -98,15 +94,11 @@ def test_without_any_model_what_it_has_learned_is_not_made_up(settings: Settings
 def test_no_model_is_needed_where_nothing_is_learned(tmp_path: Path) -> None:
     settings = load({"FRAUD_DATA_DIR": str(tmp_path)})
     rule = BY_RATE.replace("category_fraud_rate", "log_amount")
-    features = StoredFeatures(
-        PAYSIM, Ruling(read(rule.encode(), PAYSIM), PAYSIM), KnownModels(settings, {})
-    )
+    features = stored(settings, rule.encode())
     assert not features.depend_on_model
     assert features.matrix([transaction()], "gone") is not None
 
 
 def test_nothing_is_computed_that_no_rule_uses(settings: Settings) -> None:
-    features = StoredFeatures(
-        CARDS, Ruling(read(b"flag_at = 0.5", CARDS), CARDS), KnownModels(settings, {})
-    )
+    features = stored(settings, b"flag_at = 0.5")
     assert features.matrix([PAID], "gone") is None

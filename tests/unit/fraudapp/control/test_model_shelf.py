@@ -20,7 +20,6 @@ from models.control.records import (
 )
 from models.control.state import Change, ControlState
 from models.schema.schema import PAYSIM, preset
-from models.seals import seal
 from models.training.train import TrainedModel, train
 from tests.support.scoring import Named
 from tests.support.transactions import transaction
@@ -46,9 +45,7 @@ def files(small: TrainedModel, tmp_path_factory: pytest.TempPathFactory) -> File
 
 
 def told(model: bytes, card: bytes) -> Distributed:
-    return Distributed(
-        model=model.decode(), card=card.decode(), sha256=seal(model, card), author="ann"
-    )
+    return Distributed.of(model, card, author="ann")
 
 
 def test_a_model_scores_as_where_it_was_trained(files: Files, small: TrainedModel) -> None:
