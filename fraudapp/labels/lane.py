@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
+from operator import gt
 from time import monotonic
 from typing import Final
 
@@ -135,6 +136,14 @@ class Lane:
                 index.clear()
                 done = Done()
                 break
+        if self.tp.partition not in self._means.begun and _is_ahead(index, done):
+            log.warning(
+                "the label index of %s/%d is ahead of what is committed, so that the broker may "
+                "have lost what was sent: it is made anew",
+                *self.tp,
+            )
+            index.clear()
+        self._means.begun.add(self.tp.partition)
         if index.next_offset < done.handled:
             await self._means.know_all(self.tp.partition)
         self._given, self._check_at, self._check_from = (), 0.0, None
@@ -186,3 +195,13 @@ class Lane:
         if self._index:
             self._index.close()
         self._index = None
+
+
+def _is_ahead(index: LabelIndex, done: Done) -> bool:
+    """Whether an index has done more than was committed last.
+
+    That was committed when the worker stopped, or a second before it died. Without any there is
+    nothing to compare with: a group that nobody has used for days is forgotten.
+    """
+    has_done = index.next_offset, index.settled()
+    return done.last is not None and any(map(gt, has_done, (done.handled, done.settled)))

@@ -37,6 +37,8 @@ class Means:
     progress: Progress
     topic_ids: Mapping[str, str] = field(default_factory=dict)
     """Ids of the topic of labels and of the labelled topic."""
+    begun: set[int] = field(default_factory=set)
+    """Partitions that this worker has had since its start."""
 
     def open_index(self, partition: int) -> LabelIndex:
         """Open the label index of a partition; raises one of `DATABASE_FAILED`."""

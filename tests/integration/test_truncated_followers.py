@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
+from datetime import datetime, timezone
 from itertools import product
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPa
 from fraudapp.kafka import topics as kafka_topics
 from fraudapp.kafka.clients import new_consumer
 from fraudapp.kafka.last_records import LastRecord, last_record, lost
+from fraudapp.labels import lane
 from fraudapp.settings import load
 from tests.conftest import topics_of
 from tests.integration import test_label_sinks, test_labels, test_profile_store
@@ -24,6 +26,8 @@ from tests.integration.test_truncated_log import broker, copies
 from tests.servers import topics as broker_topics
 from tests.servers.kafka import Kafka
 from tests.servers.restored import Restorable
+from tests.support import readback
+from tests.support.decisions import id_in_partition
 from tests.support.labels import in_labelled, is_exact, told
 from tests.support.remembered import SCHEMA
 
@@ -143,6 +147,38 @@ async def test_labels_of_topics_that_were_cut_are_joined_and_known_as_they_are_n
         await bench.stop(site)
     assert len(await in_labelled(bench.environment)) >= 42
     assert await is_exact(bench.environment, PARTITIONS)
+
+
+async def test_what_was_sent_of_labels_and_is_lost_is_sent_again(
+    bench: test_labels.Bench, copies: Restorable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("models.labels.joining.MARGIN_MS", 0)
+    monkeypatch.setattr(lane, "CHECK_SECONDS", 0.1)
+    every, nobody = range(PARTITIONS), id_in_partition(2, 0, PARTITIONS)
+    one = await bench.site("one")
+    await one.own(*every)
+    await bench.tell(*map(told, ("t1", "t2", nobody)))
+    await one.decide("t1")
+    await bench.is_exact(1)
+    await test_labels.until(lambda: sum(each.index.waiting for each in test_labels.lanes(one)) == 2)
+    await bench.stop(one)
+    copies.copy()
+    one = await bench.site("one", FRAUD_LABEL_WAIT="1")
+    for each in every:
+        await one.log.ready(each, next(test_labels.Site.generations))
+    await one.decide("t2", decided_at=datetime(2026, 1, 1, tzinfo=timezone.utc))
+    await one.own(*every)
+    assert await bench.dead_letters(1) == [("unknown-transaction", "2/0")]
+    await bench.is_exact(2)
+    await bench.stop(one)
+    sent_to = one.settings.labelled_topic, one.settings.dead_letters_topic
+    copies.put_back(*sent_to, "__consumer_offsets")
+    assert not await readback.in_topic(bench.environment, "dead_letters")
+    one = await bench.site("one", FRAUD_LABEL_WAIT="1")
+    await one.own(*every)
+    assert await bench.dead_letters(1) == [("unknown-transaction", "2/0")]
+    await bench.is_exact(2)
+    await bench.stop(one)
 
 
 async def test_stores_get_the_labels_of_a_topic_that_was_cut(
