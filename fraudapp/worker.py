@@ -329,12 +329,9 @@ class FraudWorker(Service):
     def _profiles(self, decisions: DecisionLog, archive: Archive) -> Profiles | None:
         if self.settings.transaction_schema.remembering is None:
             return None
-
-        def decided(partition: int) -> int | None:
-            index = decisions.index(partition)
-            return index.next_offset if index else None
-
-        return Profiles(self.settings, decided, archive)
+        profiles = Profiles(self.settings, decisions, archive)
+        decisions.on_read = profiles.take_read
+        return profiles
 
     async def _start_services(self, started: Started) -> None:
         # One worker drops expired data for all: the owner of the first partition.

@@ -260,16 +260,18 @@ class DecisionIndex:
         records before `known` are skipped, and a decision on an id that has one does not count.
         """
         end, known = max(end, self.next_offset), self.known
-        first: dict[str, LogRecord] = {}
+        first: dict[bytes, LogRecord] = {}
         last: LogRecord | None = None
         for record in records:
             if record.offset >= known:
-                first.setdefault(record.decision.transaction_id, record)
+                first.setdefault(record.decision.transaction_id.encode(), record)
                 last = record
+        keys = [*first]
         with self._index_errors():
-            for id_, _ in self._values(list(first)):
-                del first[id_]
-        rows = ((id_.encode(), each.offset, each.encoded) for id_, each in first.items())
+            for key, value in zip(keys, self._get(keys), strict=True):
+                if value is not None:
+                    del first[key]
+        rows = ((key, each.offset, each.encoded) for key, each in first.items())
         fingerprint = last.fingerprint if last else self.fingerprint
         decisions = [each.decision for each in first.values()]
         self._write(decisions, rows, end, fingerprint, self.quality.add(decisions))

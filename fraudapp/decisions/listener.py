@@ -156,7 +156,7 @@ class DecisionListener(Service):
         keys = [record.key for record in records]
         self._recent[partition].add(keys, [record.offset for record in records])
         if self._waiters.has_waiters():
-            awaited = (record for record in records if self._is_awaited(record.key))
+            awaited = [record for record in records if self._is_awaited(record.key)]
             found = log_records(awaited, self._partitions, self._schema)
             self._waiters.notify(each.decision for each in found)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from itertools import repeat
 from math import inf
@@ -21,6 +21,7 @@ from aiokafka.errors import KafkaError
 from fraudapp.decisions.batch import Batch
 from fraudapp.decisions.index import DecisionIndex, IndexDamaged
 from fraudapp.decisions.log_identity import LogIdentity
+from fraudapp.decisions.log_records import LogRecord
 from fraudapp.decisions.reader import LogReader
 from fraudapp.kafka.producer import BatchProducer, NewRecord
 from fraudapp.operation import PartitionReads
@@ -49,6 +50,20 @@ class Unread(NamedTuple):
     records: int
     seconds: float | None
     """How long that takes at the rate until now; None if the rate is not known yet."""
+
+
+class Read(NamedTuple):
+    """All decisions of a partition of the log from one offset up to the last of them."""
+
+    partition: int
+    start: int
+    records: Sequence[LogRecord]
+    """One at least."""
+
+    @property
+    def end(self) -> int:
+        """The offset after the last of them."""
+        return self.records[-1].offset + 1
 
 
 class _CatchUp(NamedTuple):
@@ -91,6 +106,8 @@ class DecisionLog:
         self._unusable: dict[int, DiskUnusable] = {}
         self._reads = PartitionReads(self._topic)
         self._catch_ups: dict[int, _CatchUp] = {}
+        self.on_read: Callable[[Read], None] = lambda read: None
+        """Called with what was read of the log into an index, at once."""
 
     async def open(self) -> None:
         """Connect; raises `KafkaError` or `DiskUnusable`."""
@@ -129,6 +146,17 @@ class DecisionLog:
         done = index.next_offset - catch_up.next_offset
         passed = monotonic() - catch_up.began
         return Unread(left, passed / done * left if done > 0 else None)
+
+    def decided(self, partition: int) -> int | None:
+        """Return the next offset of an index that has caught up; None if there is none."""
+        index = self.index(partition)
+        return index.next_offset if index else None
+
+    def reading(self, partition: int) -> int | None:
+        """Return up to where an index that is catching up has read; None if it is not."""
+        if partition not in self._catch_ups or partition not in self._indexes:
+            return None
+        return self._indexes[partition].next_offset
 
     def trouble(self, partition: int) -> str | None:
         """Return why a partition of the log cannot be read now; None if reading does not fail."""
@@ -333,13 +361,15 @@ class DecisionLog:
             log.info("read %d records of partition %d of the decision log", missing, partition)
 
     async def _read_and_apply(self, partition: int, index: DecisionIndex, end: int) -> None:
-        for start in range(index.known, end, RECORDS_PER_TURN):
+        start = index.known
+        for turn in range(start, end, RECORDS_PER_TURN):
+            until = min(turn + RECORDS_PER_TURN, end)
             # The reader reads one partition at a time; the others have their turn in between.
-            async for records in self._reader.read(
-                partition, start, min(start + RECORDS_PER_TURN, end)
-            ):
-                apply = partial(index.apply, records, records[-1].offset + 1)
-                await _write_when_possible(apply)
+            async for records in self._reader.read(partition, turn, until):
+                read = Read(partition, start, records)
+                await _write_when_possible(partial(index.apply, records, read.end))
+                self.on_read(read)
+                start = read.end
         if index.next_offset < end:
             await _write_when_possible(partial(index.apply, [], end))
 

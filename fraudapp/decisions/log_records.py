@@ -5,11 +5,12 @@ Anybody with access can write to the topic. Only records that a worker can have 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from datetime import timedelta, timezone
-from typing import Final, NamedTuple
+from typing import Final
 
 from aiokafka import ConsumerRecord
+from msgspec import Struct
 
 from fraudapp.decisions.fingerprints import Fingerprint, fingerprint_of
 from fraudapp.kafka.foreign_records import report_foreign_record
@@ -25,7 +26,7 @@ _YEARS: Final = range(1970, 9_999)
 """Years that a worker's clock can show, and in which the day of a decision can be computed."""
 
 
-class LogRecord(NamedTuple):
+class LogRecord(Struct, frozen=True, gc=False):
     """A decision, its JSON, and its offset in the log."""
 
     offset: int
@@ -39,14 +40,16 @@ class LogRecord(NamedTuple):
 
 
 def log_records(
-    raw: Iterable[ConsumerRecord], partitions: int, schema: Schema = PAYSIM
+    raw: Sequence[ConsumerRecord], partitions: int, schema: Schema = PAYSIM
 ) -> list[LogRecord]:
     """Return the decisions among records of the decisions topic, which has so many `partitions`.
 
     A decision that a worker wrote has its transaction id as the key, is in the key partition of
     that id, and can be saved in every sink. All other records are skipped, with a log message.
     """
-    found = [(each, record) for each in raw if (record := _decoded(each, schema))]
+    found = _all_sound(raw, schema) or [
+        (each, record) for each in raw if (record := _decoded(each, schema))
+    ]
     expected = key_partitions([record.decision.transaction_id for _, record in found], partitions)
     records = []
     for (each, record), key_partition in zip(found, expected, strict=True):
@@ -55,6 +58,29 @@ def log_records(
         else:
             _skip(each, f"the key partition of its transaction_id is {key_partition}")
     return records
+
+
+def _all_sound(
+    raw: Sequence[ConsumerRecord], schema: Schema
+) -> list[tuple[ConsumerRecord, LogRecord]]:
+    """Return what all records hold, if one look at all of them finds no flaw; else nothing."""
+    values = [each.value for each in raw]
+    try:
+        decisions = [*map(schema.decode, values)]
+    except (*UNREADABLE, TypeError):
+        return []
+    ids = [each.transaction_id for each in decisions]
+    moments = [each.decided_at for each in decisions]
+    is_sound = (
+        [each.key for each in raw] == [each.encode() for each in ids]
+        and [each.transaction.transaction_id for each in decisions] == ids
+        and all(each.tzinfo is timezone.utc and each.year in _YEARS for each in moments)
+        and _is_plain(b"".join(values))
+    )
+    if not is_sound:
+        return []
+    records = map(LogRecord, [each.offset for each in raw], decisions, values)
+    return [*zip(raw, records, strict=True)]
 
 
 def _decoded(raw: ConsumerRecord, schema: Schema) -> LogRecord | None:
@@ -78,10 +104,8 @@ def _flaw(raw: ConsumerRecord, decision: Decision, schema: Schema) -> str | None
     at = decision.decided_at
     if (at.tzinfo is not timezone.utc and at.utcoffset() != _ZERO) or at.year not in _YEARS:
         return f"decided_at {at.isoformat()} is no time of a worker's clock"
-    # Nearly all JSON can hold only characters that are printed: it has no escapes, and control
-    # characters are not JSON, but for DEL.
     json: bytes = raw.value
-    if json.isascii() and b"\\" not in json and _DEL not in json:
+    if _is_plain(json):
         return None
     if not allowed_to_others(schema.parser.texts(decision.transaction)):
         return "its transaction holds characters that are refused"
@@ -90,6 +114,14 @@ def _flaw(raw: ConsumerRecord, decision: Decision, schema: Schema) -> str | None
     if b"\\u0000" in json and any("\0" in text for text in _worker_texts(decision)):
         return "it holds a NUL character"
     return None
+
+
+def _is_plain(json: bytes) -> bool:
+    """Whether JSON can hold only characters that are printed, as nearly all does.
+
+    It has no escapes, and control characters are not JSON, but for DEL.
+    """
+    return json.isascii() and b"\\" not in json and _DEL not in json
 
 
 def _worker_texts(decision: Decision) -> Iterator[str]:

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from time import monotonic
-from typing import Final
+from typing import Final, Protocol
 
 from aiokafka import ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError
 
+from fraudapp.decisions.log import Read
 from fraudapp.decisions.log_records import log_records
 from fraudapp.kafka.clients import new_consumer
-from fraudapp.kafka.last_records import CHECK_SECONDS, last_record, lost, next_offsets
+from fraudapp.kafka.last_records import (
+    CHECK_SECONDS,
+    LastRecord,
+    digest_of,
+    last_record,
+    lost,
+    next_offsets,
+)
 from fraudapp.kafka.offsets import ends, within_time
 from fraudapp.profiles.folding import Folded
 from fraudapp.profiles.repeated import REMEMBERED
@@ -25,22 +33,33 @@ class LogCut(KafkaError):  # type: ignore[misc]
     """The log has lost what was read of it: a broker has lost the end of it."""
 
 
+class Indexes(Protocol):
+    """Tells how far the decision indexes of this worker are; `DecisionLog` implements it."""
+
+    def decided(self, partition: int) -> int | None:
+        """Return the next offset of an index that has caught up; None if there is none."""
+
+    def reading(self, partition: int) -> int | None:
+        """Return the next offset of an index that is catching up; None if it is not."""
+
+
 class LogFollower:
     """Folds the partitions of the log that nobody settles here.
 
     A partition of this worker is read until it is where the pipeline is, and paused then: what is
-    decided here is settled by the pipeline.
+    decided here is settled by the pipeline. It is paused as well while the index of the partition
+    is read from further back: what has been read for the index is folded as it comes by.
     """
 
-    def __init__(self, settings: Settings, decided: Callable[[int], int | None]) -> None:
-        """`decided` returns the next offset of the index of a partition of this worker, if any."""
+    def __init__(self, settings: Settings, indexes: Indexes) -> None:
         self._settings = settings
-        self._decided = decided
+        self._indexes = indexes
         self._partitions = {
             each: TopicPartition(settings.decisions_topic, each)
             for each in range(settings.topic_partitions)
         }
         self._own: Collection[int] = ()
+        self._left_to_index: set[int] = set()
         self._next: dict[int, int] = {}  # offset before which no record can come
         self._caught_up: set[int] = set()
         self._behind: dict[int, float] = {}
@@ -80,6 +99,7 @@ class LogFollower:
         tp, at = self._partitions[partition], folded.decisions.get(partition, 0)
         if tp not in self.consumer.assignment():
             return  # it has not begun, and will read all of them
+        self._left_to_index.discard(partition)
         self._next[partition] = max(0, at - REMEMBERED)
         self.consumer.seek(tp, self._next[partition])
         self._behind.setdefault(partition, monotonic())
@@ -87,10 +107,11 @@ class LogFollower:
 
     def own(self, partitions: Collection[int], folded: Folded) -> None:
         """Note which partitions are this worker's now, and read those that are no longer."""
-        lost = {*self._own} - {*partitions}
         self._own = partitions
-        for partition in lost:
-            self.follow(partition, folded)
+        for partition in self._partitions.keys() - {*partitions}:
+            is_read = self._indexes.reading(partition) is not None
+            if not (is_read or self.is_followed(partition)):
+                self.follow(partition, folded)
 
     def take(self, folded: Folded, partition: int, raw: Sequence[ConsumerRecord]) -> None:
         """Fold records that were read of a partition; raises `LogCut`, or what folding raises."""
@@ -104,16 +125,31 @@ class LogFollower:
             folded.repeated(partition).add(known)
         if position <= at:
             return
-        new = [each for each in raw if each.offset >= at]
+        fresh = [each for each in raw if each.offset >= at]
         schema = self._settings.transaction_schema
-        records = log_records(new, self._settings.topic_partitions, schema)
+        records = log_records(fresh, self._settings.topic_partitions, schema)
         folded.apply(partition, [each.decision for each in records], position)
         folded.last_decisions[partition] = last_record(raw[-1])
+
+    def take_read(self, folded: Folded, read: Read) -> None:
+        """Fold what was read for an index, if that is awaited; raises what folding raises."""
+        partition, at = read.partition, folded.decisions.get(read.partition, 0)
+        if partition not in self._left_to_index or read.start > at or read.end <= at:
+            return
+        new = [each for each in read.records if each.offset >= at]
+        folded.apply(partition, [each.decision for each in new], read.end)
+        last = LastRecord(new[-1].offset, digest_of(new[-1].encoded))
+        folded.last_decisions[partition] = last
 
     async def rest(self, folded: Folded) -> None:
         """Note which partitions are read to their end, and leave those of this worker."""
         now = monotonic()
         for partition, tp in self._partitions.items():
+            if self._will_come_by(partition, folded):
+                self._left_to_index.add(partition)
+                self.consumer.pause(tp)
+            elif partition in self._left_to_index:
+                self._go_on(partition, folded)
             if tp in self.consumer.paused():
                 continue
             at, end = folded.decisions.get(partition, 0), self.consumer.highwater(tp)
@@ -125,11 +161,31 @@ class LogFollower:
             if end is None or at < end:
                 self._behind.setdefault(partition, now)
                 continue
-            self._behind.pop(partition, None)
-            self._caught_up.add(partition)
-            decided = self._decided(partition) if partition in self._own else None
+            self._has_reached_end(partition)
+            decided = self._indexes.decided(partition) if partition in self._own else None
             if decided is not None and at >= decided:
                 self.consumer.pause(tp)
+
+    def _has_reached_end(self, partition: int) -> None:
+        self._behind.pop(partition, None)
+        self._caught_up.add(partition)
+
+    def _go_on(self, partition: int, folded: Folded) -> None:
+        """Go on once an index has been read, or is read no more."""
+        decided = self._indexes.decided(partition)
+        if decided is not None and folded.decisions.get(partition, 0) >= decided:
+            self._left_to_index.discard(partition)
+            self._has_reached_end(partition)
+        else:
+            self.follow(partition, folded)
+
+    def _will_come_by(self, partition: int, folded: Folded) -> bool:
+        """Whether what is read for the index of a partition has still to reach its profiles."""
+        at = folded.decisions.get(partition, 0)
+        if self._next.get(partition, 0) < at:
+            return False  # the ids before it are read first
+        reading = self._indexes.reading(partition)
+        return reading is not None and reading <= at
 
     def is_followed(self, partition: int) -> bool:
         """Whether a partition is read now."""

@@ -13,6 +13,7 @@ from aiokafka.errors import KafkaError
 from mode import Service
 
 from fraudapp.condition import Condition
+from fraudapp.decisions.log import Read
 from fraudapp.decisions.log_identity import LogIdentity
 from fraudapp.kafka.following import POLL_MS
 from fraudapp.kafka.last_records import LastRecord, next_offsets
@@ -25,7 +26,7 @@ from fraudapp.operation import Operation, troubles
 from fraudapp.process.disk import DiskFull
 from fraudapp.profiles import metrics
 from fraudapp.profiles.folding import Folded
-from fraudapp.profiles.log_follower import LogCut, LogFollower
+from fraudapp.profiles.log_follower import Indexes, LogCut, LogFollower
 from fraudapp.profiles.restoring import Restoring
 from fraudapp.profiles.snapshot_writer import SnapshotWriter
 from fraudapp.profiles.snapshots import Snapshots
@@ -55,20 +56,17 @@ class Profiles(Service):
     def __init__(
         self,
         settings: Settings,
-        decided: Callable[[int], int | None],
+        indexes: Indexes,
         archive: Archive | None,
     ) -> None:
-        """`decided` returns the next offset of the index of a partition of this worker, if any.
-
-        Snapshots are in the archive; there are none without it.
-        """
+        """Snapshots are in the archive; there are none without it."""
         schema = settings.transaction_schema
         if schema.remembering is None:
             raise ValueError(f"schema {schema.name} declares no values of profiles")
         self._settings = settings
         self._remembering = schema.remembering
         self._version = schema.profile_version
-        self._log = LogFollower(settings, decided)
+        self._log = LogFollower(settings, indexes)
         self._labels = LabelledFollower(settings, "for profiles", self._labels_of)
         self._opening = Operation("opening the profiles")
         self._following = Operation(f"following {settings.decisions_topic} for profiles")
@@ -258,6 +256,15 @@ class Profiles(Service):
             self._folded.release(events)
             self._follow_again(partition)
             self._doubt()
+
+    def take_read(self, read: Read) -> None:
+        """Take in what was read for the index of a partition, if profiles wait for it."""
+        if self._folded is None or self._failure is not None:
+            return
+        try:
+            self._log.take_read(self._folded, read)
+        except DATABASE_FAILED as exc:
+            self._repair(exc)
 
     def _follow_again(self, partition: int) -> None:
         if self._folded is not None and not self._log.is_followed(partition):

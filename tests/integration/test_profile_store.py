@@ -10,6 +10,7 @@ from functools import partial
 from itertools import count
 from pathlib import Path
 from time import monotonic
+from typing import Any, cast
 
 import pytest
 
@@ -47,11 +48,8 @@ class Site:
         self.settings = settings
         self.producer = BatchProducer(settings)
         self.log = DecisionLog(settings, self.producer)
-        self.profiles = Profiles(settings, self._decided, archive)
-
-    def _decided(self, partition: int) -> int | None:
-        index = self.log.index(partition)
-        return index.next_offset if index else None
+        self.profiles = Profiles(settings, self.log, archive)
+        self.log.on_read = self.profiles.take_read
 
     async def start(self) -> None:
         await self.producer.start()
@@ -418,4 +416,4 @@ async def test_what_is_on_disk_of_other_values_is_made_anew(bench: Bench) -> Non
 def test_the_schema_has_to_declare_values(environment: dict[str, str], tmp_path: Path) -> None:
     settings = load({**environment, "FRAUD_SCHEMA": "paysim", "FRAUD_DATA_DIR": str(tmp_path)})
     with pytest.raises(ValueError, match="declares no values"):
-        Profiles(settings, lambda partition: None, None)
+        Profiles(settings, cast(Any, None), None)

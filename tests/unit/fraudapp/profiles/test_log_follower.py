@@ -34,6 +34,12 @@ class Consumer:
         return self._position
 
 
+class NoIndexes:
+    def decided(self, partition: int) -> None: ...
+
+    def reading(self, partition: int) -> None: ...
+
+
 @pytest.mark.parametrize("position", [0, 1, 2])
 async def test_what_is_settled_meanwhile_is_not_read_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, position: int
@@ -43,7 +49,7 @@ async def test_what_is_settled_meanwhile_is_not_read_again(
     settings = load({"FRAUD_TOPIC_PARTITIONS": "1", "FRAUD_DATA_DIR": str(tmp_path)})
     consumer = Consumer(profiles, events, position)
     monkeypatch.setattr(log_follower, "new_consumer", lambda *_, **__: consumer)
-    follower = LogFollower(settings, lambda partition: None)
+    follower = LogFollower(settings, NoIndexes())
     await follower.rest(profiles)
     assert profiles.decisions == {0: max(1, position)}
     profiles.close()

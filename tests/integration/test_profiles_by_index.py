@@ -1,0 +1,186 @@
+"""Profiles take what is read for the index of a partition, and come to the same as without it."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
+from typing import Any
+
+import pytest
+from aiokafka import ConsumerRecord
+
+from fraudapp.decisions.log_records import LogRecord
+from fraudapp.profiles.folding import Folded
+from fraudapp.profiles.log_follower import LogFollower
+from fraudapp.settings import load
+from models.records import Decision
+from tests.integration.test_profile_store import (
+    PARTITIONS,
+    Bench,
+    Site,
+    alike,
+    bench,
+    environment,
+    eventually,
+    ready,
+)
+
+__all__ = ["bench", "environment"]  # fixtures
+
+
+class Gate:
+    """Lets the indexes of a worker read the log only once it is open, and counts what is fetched.
+
+    What profiles fetch themselves counts, not what they are given.
+    """
+
+    def __init__(self, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.open = asyncio.Event()
+        self.fetched = 0
+        self._read = site.log._reader.read
+        monkeypatch.setattr(site.log._reader, "read", self._gated)
+        take = LogFollower.take
+
+        def counted(
+            follower: LogFollower, folded: Folded, partition: int, raw: Sequence[ConsumerRecord]
+        ) -> None:
+            if follower is site.profiles._log:
+                self.fetched += sum(
+                    each.offset >= folded.decisions.get(partition, 0) for each in raw
+                )
+            take(follower, folded, partition, raw)
+
+        monkeypatch.setattr(LogFollower, "take", counted)
+
+    async def _gated(self, *place: Any) -> AsyncIterator[list[LogRecord]]:
+        await self.open.wait()
+        async for records in self._read(*place):
+            yield records
+
+
+def is_left_to_indexes(site: Site) -> bool:
+    """Whether the profiles wait for what is read for all indexes."""
+    follower = site.profiles._log
+    return len(follower._left_to_index) == PARTITIONS
+
+
+async def fill(bench: Bench, site: Site, many: int) -> list[Decision]:
+    """Append decisions to all partitions, some of them twice, by a worker that does not look."""
+    made = []
+    for partition in range(PARTITIONS):
+        decisions = bench.made(partition, *["C1", "C2", "C3"] * many)
+        await site.append(partition, [*decisions, *decisions[-5:], *decisions[:5]])
+        made += decisions
+    return made
+
+
+async def held(
+    bench: Bench, name: str, monkeypatch: pytest.MonkeyPatch
+) -> tuple[Site, Gate, asyncio.Future[Any]]:
+    """Start a worker that is about to read its indexes, which the profiles leave it all to."""
+    settings = load({**bench.environment, "FRAUD_DATA_DIR": str(bench.folder / name)})
+    site = Site(settings)
+    bench.sites.append(site)
+    await site.producer.start()
+    await site.log.open()
+    gate = Gate(site, monkeypatch)
+    reading = begin(site)
+    await eventually(lambda: all(site.log.reading(each) == 0 for each in range(PARTITIONS)))
+    await site.profiles.start()
+    await eventually(lambda: is_left_to_indexes(site))
+    return site, gate, reading
+
+
+def begin(site: Site) -> asyncio.Future[Any]:
+    """Begin to read the indexes of all partitions."""
+    generation = next(Site.generations)
+    return asyncio.gather(*(site.log.ready(each, generation) for each in range(PARTITIONS)))
+
+
+async def test_what_is_read_for_indexes_is_not_fetched_again(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    follower = await bench.site("follower")
+    await fill(bench, follower, 400)
+    one, gate, reading = await held(bench, "one", monkeypatch)
+    assert not one.profiles.is_ready
+    fetched = gate.fetched
+    gate.open.set()
+    await reading
+    one.profiles.on_assigned(range(PARTITIONS))
+    for site in (one, follower):
+        await ready(site)
+    await eventually(lambda: alike(one, follower))
+    assert gate.fetched == fetched
+    for partition in range(PARTITIONS):
+        assert await one.decide(partition, bench.made(partition, "C1"))
+    await eventually(lambda: alike(one, follower))
+    assert one.sent()["C1"] == 400.0 * PARTITIONS + PARTITIONS
+
+
+async def test_indexes_that_are_read_no_more_are_not_waited_for(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    follower = await bench.site("follower")
+    await fill(bench, follower, 50)
+    one, gate, reading = await held(bench, "one", monkeypatch)
+    reading.cancel()
+    with suppress(asyncio.CancelledError):
+        await reading
+    one.profiles.on_assigned([])
+    await ready(one)
+    await eventually(lambda: alike(one, follower))
+    assert one.sent()["C1"] == 50.0 * PARTITIONS
+    gate.open.set()
+
+
+async def test_profiles_that_have_read_some_take_only_the_rest(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, follower = await bench.site("one"), await bench.site("follower")
+    await fill(bench, follower, 50)
+    await ready(one)
+    await eventually(lambda: one.sent()["C1"] == 50.0 * PARTITIONS)
+    await bench.stop(one)
+    await fill(bench, follower, 50)
+    again, gate, reading = await held(bench, "one", monkeypatch)
+    fetched = gate.fetched
+    gate.open.set()
+    await reading
+    again.profiles.on_assigned(range(PARTITIONS))
+    await ready(again)
+    await eventually(lambda: alike(again, follower))
+    assert again.sent()["C1"] == 100.0 * PARTITIONS
+    assert gate.fetched == fetched
+
+
+async def test_indexes_that_are_ahead_are_no_help(bench: Bench) -> None:
+    one, follower = await bench.site("one"), await bench.site("follower")
+    await fill(bench, follower, 50)
+    await begin(one)
+    await bench.stop(one)
+    shutil.rmtree(bench.folder / "one" / "profiles")
+    again = await bench.site("one")
+    await begin(again)
+    again.profiles.on_assigned(range(PARTITIONS))
+    await ready(again)
+    await eventually(lambda: alike(again, follower))
+    assert again.sent()["C1"] == 50.0 * PARTITIONS
+
+
+async def test_a_partition_that_is_taken_away_while_it_is_read_is_followed(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = await bench.site("other")
+    await fill(bench, other, 50)
+    one, gate, reading = await held(bench, "one", monkeypatch)
+    gate.open.set()
+    await reading
+    await other.own(*range(PARTITIONS))
+    one.profiles.on_assigned([])  # it has never been told that they were its own
+    for partition in range(PARTITIONS):
+        assert await other.decide(partition, bench.made(partition, "C1"))
+    await eventually(lambda: alike(one, other))
+    assert one.sent()["C1"] == 51.0 * PARTITIONS
