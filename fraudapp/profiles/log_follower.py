@@ -120,15 +120,15 @@ class LogFollower:
             # aiokafka begins anew, in silence, when the offset of the next record is past the end.
             raise LogCut(f"partition {partition} of {self._settings.decisions_topic} was cut")
         self._next[partition] = position
-        known = [each.key or b"" for each in raw if each.offset < at]
-        if known:
-            folded.repeated(partition).add(known)
+        # Anybody can write a record whose key is the id of a transaction that is not decided yet.
+        schema = self._settings.transaction_schema
+        records = log_records(raw, self._settings.topic_partitions, schema)
+        if known := [each.decision for each in records if each.offset < at]:
+            folded.repeated(partition).add([each.transaction_id.encode() for each in known])
         if position <= at:
             return
-        fresh = [each for each in raw if each.offset >= at]
-        schema = self._settings.transaction_schema
-        records = log_records(fresh, self._settings.topic_partitions, schema)
-        folded.apply(partition, [each.decision for each in records], position)
+        new = [each.decision for each in records[len(known) :]]
+        folded.apply(partition, new, position)
         folded.last_decisions[partition] = last_record(raw[-1])
 
     def take_read(self, folded: Folded, read: Read) -> None:

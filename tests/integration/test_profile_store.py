@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 from collections.abc import AsyncIterator, Callable, Sequence
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from functools import partial
 from itertools import count
 from pathlib import Path
@@ -13,6 +13,7 @@ from time import monotonic
 from typing import Any, cast
 
 import pytest
+from msgspec.structs import replace
 
 from fraudapp.decisions.batch import Batch
 from fraudapp.decisions.log import DecisionLog
@@ -236,6 +237,26 @@ async def test_ids_that_were_decided_before_change_nothing(bench: Bench) -> None
     restarted = await bench.site("third")
     await until(restarted, C1=1.0, C2=1.0, C3=1.0)
     assert alike(restarted, one)
+
+
+async def test_forged_records_under_an_id_do_not_keep_its_decision_out(bench: Bench) -> None:
+    one, other = [await bench.site(name) for name in ("one", "other")]
+    await one.own(0)
+    later = bench.made(0, "C1")
+    forged = replace(
+        later[0], decided_at=datetime(2026, 1, 1, tzinfo=timezone(timedelta(hours=14)))
+    )
+    assert await one.decide(0, bench.made(0, "C2"))
+    await one.append(0, [forged])
+    await met(one, 0)
+    assert await one.decide(0, bench.made(0, "C3"))
+    await until(other, C2=1.0, C3=1.0)
+    await bench.stop(other)
+    restarted = await bench.site("other")  # it reads the ids before its profiles again
+    await ready(restarted)
+    assert await one.decide(0, later)
+    for site in (one, restarted):
+        await until(site, C1=1.0, C2=1.0, C3=1.0)
 
 
 async def test_what_another_has_appended_in_between_is_read_from_the_log(bench: Bench) -> None:
