@@ -207,10 +207,12 @@ class Settings(BaseSettings):
     profile_lag: Annotated[float, Field(ge=0, le=86_400)] = 5.0
     """Seconds that profiles may be behind; decisions by later ones say so."""
     profile_snapshot_hours: Annotated[float, Field(ge=0, le=720)] = 1.0
-    """Hours from one snapshot of profiles in the archive to the next; 0 for none.
+    """Hours from one snapshot of profiles in the archive to the next, at most; 0 for none.
 
     A worker with an empty disk begins with the last one, and reads less of the log.
     """
+    profile_snapshot_decisions: Annotated[int, Field(ge=1_000, le=10**12)] = 1_000_000
+    """Decisions from one snapshot of profiles to the next, about, if they come sooner."""
     batch_seconds: Annotated[float, Field(gt=0, le=10)] = 0.2
     """Seconds a batch may take: its size follows, and grows with the load up to that.
 

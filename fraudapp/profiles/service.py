@@ -115,7 +115,11 @@ class Profiles(Service):
         if self._snapshots is not None:
             interval = timedelta(hours=settings.profile_snapshot_hours)
             self.snapshot_writer = SnapshotWriter(
-                self._snapshots, self._folded, interval, self._writes_snapshots
+                self._snapshots,
+                self._folded,
+                interval,
+                settings.profile_snapshot_decisions,
+                self._writes_snapshots,
             )
             await self.add_runtime_dependency(self.snapshot_writer)
 

@@ -33,21 +33,27 @@ _POLL_SECONDS: Final = 0.05
 
 
 class SnapshotWriter(Service):
-    """Writes a snapshot whenever the newest one is older than the interval."""
+    """Writes a snapshot whenever the newest one is old, or many decisions have come since."""
 
     def __init__(
         self,
         snapshots: Snapshots,
         folded: Folded,
         interval: timedelta,
+        decisions: int,
         is_mine: Callable[[], bool],
     ) -> None:
-        """`is_mine` tells whether this worker is to write them now."""
+        """Write one after an interval, or so many `decisions`.
+
+        `is_mine` tells whether this worker is to write them now.
+        """
         self._snapshots = snapshots
         self._folded = folded
         self._interval = interval
+        self._decisions = decisions
         self._is_mine = is_mine
         self._made_at: datetime | None = None
+        self._read = 0  # decisions at that time, or when it was first known here
         self._began: datetime | None = None  # when this worker had to write the first one
         self._writing = Operation("writing a snapshot of the profiles into the archive")
         metrics.snapshot_interval.set(interval.total_seconds())
@@ -73,12 +79,14 @@ class SnapshotWriter(Service):
             if self._is_recent(now):
                 return False
             # Another worker may have written one meanwhile.
-            self._made_at = await asyncio.wait_for(self._snapshots.newest(), LIST_TIMEOUT)
+            made_at = await asyncio.wait_for(self._snapshots.newest(), LIST_TIMEOUT)
+            if made_at != self._made_at:
+                self._note(made_at)
             if self._is_recent(now):
                 self._writing.succeeded()
                 return False
             await asyncio.wait_for(self._write(now), WRITE_TIMEOUT)
-            self._made_at = now
+            self._note(now.replace(microsecond=0))  # as its name says
             await asyncio.wait_for(self._snapshots.prune(), LIST_TIMEOUT)
         except (*SNAPSHOT_FAILED, *DATABASE_FAILED) as exc:
             self._writing.failed(exc)
@@ -86,10 +94,16 @@ class SnapshotWriter(Service):
         self._writing.succeeded()
         return True
 
+    def _note(self, made_at: datetime | None) -> None:
+        self._made_at, self._read = made_at, sum(self._folded.decisions.values())
+
     def _is_recent(self, now: datetime) -> bool:
         """Whether the newest one is; one with a time to come is of a clock that was wrong."""
-        made_at = self._made_at
-        return made_at is not None and timedelta() <= now - made_at < self._interval
+        if self._made_at is None or sum(self._folded.decisions.values()) - self._read >= (
+            self._decisions
+        ):
+            return False
+        return timedelta() <= now - self._made_at < self._interval
 
     async def _write(self, now: datetime) -> None:
         outgoing = self._folded.store.folder / _OUTGOING

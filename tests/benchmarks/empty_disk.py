@@ -28,7 +28,6 @@ TIMEOUT: Final = 3_600.0
 OWN: Final = {
     "FRAUD_SCHEMA": "cards",
     "FRAUD_REDIS_TTL": "60",  # or the server's memory would be the limit
-    "FRAUD_PROFILE_SNAPSHOT_HOURS": "0.05",
 }
 
 

@@ -109,6 +109,21 @@ async def test_a_worker_with_an_empty_disk_goes_on_from_a_snapshot(
     assert await snapshot(one, hours=2)
 
 
+async def test_a_snapshot_is_due_after_many_decisions_as_well(
+    bench: Bench, archive: Archive
+) -> None:
+    one = await bench.site("one", archive, FRAUD_PROFILE_SNAPSHOT_DECISIONS="1000")
+    await one.own(*range(PARTITIONS))
+    await ready(one)
+    assert await one.decide(0, bench.made(0, *["C1"] * 900))
+    assert await snapshot(one)
+    assert await one.decide(1, bench.made(1, *["C1"] * 999))
+    assert not await snapshot(one)
+    assert await one.decide(2, bench.made(2, "C1"))
+    assert await snapshot(one)
+    assert not await snapshot(one)
+
+
 async def test_profiles_that_are_cleared_go_on_from_a_snapshot(
     bench: Bench, folder: FolderArchive, caplog: pytest.LogCaptureFixture
 ) -> None:
