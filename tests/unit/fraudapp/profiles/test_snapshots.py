@@ -172,7 +172,7 @@ class Turns:
     def __init__(self, folder: Path, snapshots: Snapshots) -> None:
         self.profiles = folded(folder)
         self.is_mine = True
-        self.writer = SnapshotWriter(snapshots, self.profiles, HOUR, lambda: self.is_mine)
+        self.writer = SnapshotWriter(snapshots, self.profiles, HOUR, 1_000, lambda: self.is_mine)
 
     async def look(self, seconds: float) -> bool:
         return await self.writer.look(later(seconds))
