@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from models.records import Reason, Transaction
 from models.schema.features import Features, Matrix
+from models.schema.reasons import Weighed
 from models.schema.schema import PAYSIM, Schema
 
 Floats = NDArray[np.float64]
@@ -48,7 +49,21 @@ class BatchScorer(Protocol):
     def explain(
         self, transactions: Sequence[Transaction], rows: Sequence[int]
     ) -> list[list[Reason]]:
-        """Return up to three reasons for each chosen row's score, the strongest first."""
+        """Return up to three reasons for each chosen row's score.
+
+        Those that raise the risk come first, the strongest of them before the others.
+        """
+
+
+class Explained(NamedTuple):
+    """A score in full: `base` and the contributions of all `reasons` add up to `log_odds`."""
+
+    score: float
+    log_odds: float
+    base: float
+    """The expected log-odds, before anything of the transaction is known."""
+    reasons: list[Weighed]
+    """Those that raise the risk, then those that lower it, the strongest of each first."""
 
 
 class Scorer:
@@ -86,7 +101,7 @@ class Scorer:
     def explain(
         self, transactions: Sequence[Transaction], rows: Sequence[int]
     ) -> list[list[Reason]]:
-        """Return up to three reasons for each of the chosen rows, the strongest first.
+        """Return up to three reasons for each of the chosen rows; see `Reasons.strongest`.
 
         Contributions are in log-odds of fraud: positive ones raise the probability.
         """
@@ -98,6 +113,22 @@ class Scorer:
         return [
             reasons.strongest(*each) for each in zip(chosen, matrix.tolist(), amounts, strict=True)
         ]
+
+    def explained(self, transaction: Transaction) -> Explained:
+        """Return the score of a transaction with all that it is made of.
+
+        `transaction` has its values of profiles: see `Schema.facts`. Raises `ValueError` like
+        `matrix`, and for a score that is not a number.
+        """
+        matrix, reasons = self.features.matrix([transaction]), self.schema.reasons
+        log_odds = self._model.log_odds(matrix)
+        contributions = reasons.grouped(self._model.contributions(matrix))[0].tolist()
+        return Explained(
+            float(probability(log_odds)[0]),
+            float(log_odds[0]),
+            self._model.expected,
+            reasons.weighed(transaction, matrix[0].tolist(), contributions),
+        )
 
 
 def probability(log_odds: Floats) -> Floats:

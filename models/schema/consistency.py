@@ -83,7 +83,7 @@ def _problems_of_reasons(definition: Definition) -> Iterator[str]:
                 yield f"{where}: when = {each.when!r:.80} is no feature"
             if not _CODE.fullmatch(each.code):
                 yield f"{where}: code {each.code!r:.80} must hold letters, digits and _"
-            for text in (each.code, each.text):
+            for text in (each.code, each.text, *([] if each.against is None else [each.against])):
                 yield from (f"{where}: {why}" for why in templates.problems(text, definition))
     for name in definition.features:
         if definition.reasons and grouped[name] != 1:

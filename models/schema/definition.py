@@ -102,7 +102,10 @@ class Says(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     code: str
     text: str
-    """A template: `{amount:,.2f}` is a field, `{amount/balance:.1%}` a ratio of two."""
+    """A template: `{amount:,.2f}` is a field, `{amount/balance:.1%}` a ratio of two, and
+    `{1-amount/balance:.1%}` what it leaves of 1."""
+    against: str | None = None
+    """The same where the reason speaks against fraud; `text` without."""
     when: str | None = None
     """A feature that has to be 1; no condition without."""
 

@@ -1,5 +1,7 @@
 """Sentences with values of a transaction in them: `{amount:,.2f}`, `{amount/balance:.1%}`.
 
+What a ratio leaves of 1 is `{1-amount/balance:.1%}`.
+
 These are not Python's format strings, in which an attribute of a value could be asked for.
 """
 
@@ -14,7 +16,8 @@ from typing import Any, Final
 from models import characters
 from models.schema.definition import Definition
 
-_PLACE: Final = re.compile(r"([A-Za-z]\w*)(?:/([A-Za-z]\w*))?", re.ASCII)
+_REST: Final = "1-"
+_PLACE: Final = re.compile(rf"(?:{_REST}(?=\w+/))?([A-Za-z]\w*)(?:/([A-Za-z]\w*))?", re.ASCII)
 _FORMAT: Final = re.compile(r",?(?:\.\d{1,2})?[f%eg]?")
 _BARE_PRECISION: Final = re.compile(r",?\.\d+")
 """A precision without a type, which Python has for floats alone."""
@@ -61,7 +64,7 @@ def problems(template: str, definition: Definition) -> Iterator[str]:
 
 def compiled(template: str, definition: Definition) -> Callable[[Any], str]:
     """Return a function that fills a template, which has no `problems`, from a transaction."""
-    names: dict[str, Any] = {"filled": _filled, "ratio": _ratio}
+    names: dict[str, Any] = {"filled": _filled, "ratio": _ratio, "rest": _rest}
     known = definition.known()
     parts: list[str] = []
     for literal, place, spec, _ in Formatter().parse(template):
@@ -70,9 +73,10 @@ def compiled(template: str, definition: Definition) -> Callable[[Any], str]:
             parts.append(f"{{L{len(names) - 1}}}")
         if place is None:
             continue
-        name, _, other = place.partition("/")
+        name, _, other = place.removeprefix(_REST).partition("/")
         if other:
-            parts.append(f"{{ratio(t.{name}, t.{other}, {spec!r})}}")
+            fill = "rest" if place.startswith(_REST) else "ratio"
+            parts.append(f"{{{fill}(t.{name}, t.{other}, {spec!r})}}")
         elif known[name].optional:
             parts.append(f"{{filled(t.{name}, {spec!r})}}")
         else:
@@ -87,7 +91,15 @@ def _filled(value: Any, spec: str) -> str:
 
 
 def _ratio(value: Any, divisor: Any, spec: str) -> str:
+    return _finite(value / divisor, spec) if value is not None and divisor else UNKNOWN
+
+
+def _rest(value: Any, divisor: Any, spec: str) -> str:
     if value is None or not divisor:
         return UNKNOWN
-    ratio = value / divisor
-    return format(ratio, spec or "") if math.isfinite(ratio) else UNKNOWN
+    # Amounts that are equal but for the last bit leave 0, and not less.
+    return _finite(round(1.0 - value / divisor, 9) + 0.0, spec)
+
+
+def _finite(number: float, spec: str) -> str:
+    return format(number, spec or "") if math.isfinite(number) else UNKNOWN

@@ -1,4 +1,4 @@
-"""PaySim's reasons as they were in code: what those of its schema must equal."""
+"""PaySim's reasons in code: what those of its schema must equal."""
 
 from __future__ import annotations
 
@@ -11,45 +11,84 @@ from numpy.typing import NDArray
 from models.records import Reason
 from tests.support.paysim_formulas import CENT, DRAINING, FEATURE_NAMES
 
+Said = tuple[str, str, str]
+"""The code, the sentence where it raises the risk, and that where it speaks against fraud."""
+
 
 class Group(NamedTuple):
     """A group of features that makes one reason."""
 
     features: tuple[str, ...]
-    describe: Callable[[Any], tuple[str, str]]
-    """The reason's code and sentence for a transaction."""
+    describe: Callable[[Any], Said]
+    """What is said of a transaction."""
 
 
-def _type(t: Any) -> tuple[str, str]:
-    return f"TYPE_{t.type}", f"It is a {t.type}."
+def _type(t: Any) -> Said:
+    return f"TYPE_{t.type}", f"It is a {t.type}.", f"That it is a {t.type} speaks against fraud."
 
 
-def _amount(t: Any) -> tuple[str, str]:
-    return "AMOUNT", f"The amount is {t.amount:,.2f}."
+def _amount(t: Any) -> Said:
+    amount = f"{t.amount:,.2f}"
+    return "AMOUNT", f"The amount is {amount}.", f"An amount of {amount} speaks against fraud."
 
 
-def _origin(t: Any) -> tuple[str, str]:
-    return "ORIGIN_BALANCE", f"The sender holds {t.oldbalanceOrg:,.2f} before."
+def _origin(t: Any) -> Said:
+    held = f"{t.oldbalanceOrg:,.2f}"
+    return (
+        "ORIGIN_BALANCE",
+        f"The sender holds {held} before.",
+        f"A sender who holds {held} before speaks against fraud.",
+    )
 
 
-def _share(t: Any) -> tuple[str, str]:
+def _share(t: Any) -> Said:
+    amount, held = f"{t.amount:,.2f}", f"{t.oldbalanceOrg:,.2f}"
     if t.oldbalanceOrg == 0.0:
-        return "EMPTY_ORIGIN", f"The sender's account is empty, the amount is {t.amount:,.2f}."
+        return (
+            "EMPTY_ORIGIN",
+            f"The sender's account is empty, the amount is {amount}.",
+            "The sender's account is empty: there is nothing to take.",
+        )
     if t.type in DRAINING and abs(t.amount - t.oldbalanceOrg) <= CENT < t.amount:
-        return "TAKES_WHOLE_BALANCE", f"The amount is the sender's whole balance, {t.amount:,.2f}."
+        return (
+            "TAKES_WHOLE_BALANCE",
+            f"The sender's whole balance leaves, {amount}.",
+            f"That the sender's whole balance leaves, {amount}, speaks against fraud.",
+        )
     if t.amount - t.oldbalanceOrg > CENT:
         return (
             "EXCEEDS_BALANCE",
-            f"The amount exceeds the sender's balance, {t.oldbalanceOrg:,.2f}.",
+            f"The amount exceeds the sender's balance, {held}.",
+            f"An amount above the sender's balance, {held}, speaks against fraud.",
         )
     share = t.amount / t.oldbalanceOrg
-    return "SHARE_OF_BALANCE", f"The amount is {share:.1%} of the sender's balance."
+    if t.type == "CASH_IN":
+        return (
+            "SHARE_OF_BALANCE",
+            f"The amount is {share:.1%} of the sender's balance.",
+            f"An amount of {share:.1%} of the sender's balance speaks against fraud.",
+        )
+    left = round(1.0 - share, 9) + 0.0
+    return (
+        "SHARE_OF_BALANCE",
+        f"Of the sender's balance, {share:.1%} leaves.",
+        f"Of the sender's balance, {left:.1%} stays.",
+    )
 
 
-def _destination(t: Any) -> tuple[str, str]:
+def _destination(t: Any) -> Said:
     if t.oldbalanceDest == 0.0:
-        return "EMPTY_DESTINATION", "The receiver's account shows no balance before."
-    return "DESTINATION_BALANCE", f"The receiver holds {t.oldbalanceDest:,.2f} before."
+        return (
+            "EMPTY_DESTINATION",
+            "The receiver's account shows no balance before.",
+            "A receiver's account that shows no balance before speaks against fraud.",
+        )
+    held = f"{t.oldbalanceDest:,.2f}"
+    return (
+        "DESTINATION_BALANCE",
+        f"The receiver holds {held} before.",
+        f"The receiver's account is in use: it holds {held} before.",
+    )
 
 
 GROUPS = (
@@ -73,13 +112,17 @@ def grouped(contributions: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def strongest(transaction: Any, contributions: list[float], most: int = 3) -> list[Reason]:
-    """Return up to `most` reasons, in order of the absolute value of their contributions.
+    """Return up to `most` reasons: those that raise the risk first, the strongest of each first.
 
     `contributions` has one number for each of `GROUPS`; groups that contribute 0 make no reason.
     """
-    ranked = sorted(range(len(GROUPS)), key=lambda place: -abs(contributions[place]))
-    return [
-        Reason(*GROUPS[place].describe(transaction), contributions[place])
-        for place in ranked[:most]
-        if contributions[place] != 0.0
-    ]
+    ranked = sorted(
+        (place for place in range(len(GROUPS)) if contributions[place] != 0.0),
+        key=lambda place: (contributions[place] < 0.0, -abs(contributions[place])),
+    )
+    return [_reason(transaction, place, contributions[place]) for place in ranked[:most]]
+
+
+def _reason(transaction: Any, place: int, contribution: float) -> Reason:
+    code, raising, lowering = GROUPS[place].describe(transaction)
+    return Reason(code, raising if contribution > 0.0 else lowering, contribution)

@@ -72,19 +72,31 @@ def test_contributions_and_base_add_up_to_the_log_odds(
 
 @given(batch=batches)
 @settings(max_examples=30)
-def test_reasons_are_at_most_three_and_the_weightiest_first(
+def test_reasons_are_at_most_three_and_those_that_raise_the_risk_come_first(
     scorer: Scorer, batch: list[Transaction]
 ) -> None:
     rows = list(range(len(batch)))[::2]
     explained = scorer.explain(batch, rows)
     assert len(explained) == len(rows)
     for row, reasons in zip(rows, explained, strict=True):
-        sizes = [abs(reason.contribution) for reason in reasons]
+        amounts = [reason.contribution for reason in reasons]
         assert 1 <= len(reasons) <= 3
-        assert sizes == sorted(sizes, reverse=True)
-        assert reasons == scorer.explain([batch[row]], [0])[0] or sizes == pytest.approx(
-            [abs(reason.contribution) for reason in scorer.explain([batch[row]], [0])[0]]
-        )
+        assert amounts == sorted(amounts, key=lambda each: (each < 0.0, -abs(each)))
+        alone = [reason.contribution for reason in scorer.explain([batch[row]], [0])[0]]
+        assert amounts == pytest.approx(alone)
+
+
+@given(each=transactions)
+def test_base_and_all_reasons_add_up_to_the_log_odds_of_the_score(
+    scorer: Scorer, each: Transaction
+) -> None:
+    found = scorer.explained(each)
+    total = found.base + math.fsum(reason.contribution for reason in found.reasons)
+    assert total == pytest.approx(found.log_odds, rel=1e-12, abs=1e-12)
+    assert found.score == scorer.score([each])[0] == probability(np.array([found.log_odds]))[0]
+    assert [reason.contribution for reason in found.reasons][:3] == [
+        reason.contribution for reason in scorer.explain([each], [0])[0]
+    ]
 
 
 def test_an_empty_batch_has_no_scores_and_no_reasons(scorer: Scorer) -> None:

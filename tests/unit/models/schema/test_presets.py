@@ -42,14 +42,14 @@ def taught(schema: Schema) -> Features:
     return Features(schema.definition, learned)
 
 
-def sentences(schema: Schema) -> list[list[tuple[str, str]]]:
-    """The code and the text of all reasons of each example."""
+def sentences(schema: Schema, sense: float = 1.0) -> list[list[tuple[str, str]]]:
+    """The code and the text of all reasons of each example, all of which have one sense."""
     made = facts(schema)
     groups = len(schema.definition.reasons)
     return [
         [
             (reason.code, reason.text)
-            for reason in schema.reasons.strongest(each, row.tolist(), [1.0] * groups, groups)
+            for reason in schema.reasons.strongest(each, row.tolist(), [sense] * groups, groups)
         ]
         for each, row in zip(made, taught(schema).matrix(made), strict=True)
     ]
@@ -89,15 +89,24 @@ def test_no_feature_is_the_same_in_all_examples(name: str) -> None:
         assert feature in learned or len(np.unique(matrix[:, column])) > 1, feature
 
 
+@pytest.mark.parametrize("sense", [1.0, -1.0])
 @pytest.mark.parametrize("name", NAMES)
-def test_reasons_are_whole_sentences(name: str) -> None:
-    for each in sentences(preset(name)):
+def test_reasons_are_whole_sentences(name: str, sense: float) -> None:
+    for each in sentences(preset(name), sense):
         for code, text in each:
             assert code == code.upper()
             assert text[0].isupper(), text
             assert text.endswith("."), text
             assert not {*"{}"} & {*text}, text
             assert "None" not in text
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_reason_has_one_code_and_another_sentence_in_each_sense(name: str) -> None:
+    schema = preset(name)
+    for raising, lowering in zip(sentences(schema), sentences(schema, -1.0), strict=True):
+        assert [code for code, _ in raising] == [code for code, _ in lowering]
+        assert not {text for _, text in raising} & {text for _, text in lowering}
 
 
 @pytest.mark.parametrize("name", ["cards", "pacs008"])
@@ -109,12 +118,23 @@ def test_every_sentence_is_a_reason_of_some_example(name: str) -> None:
 
 def test_what_is_said_of_a_card_payment() -> None:
     assert [text for _, text in sentences(preset("cards"))[2]] == [
-        "The amount is 1,899.00, 15,192.0 times the card's mean of 30 days.",
+        "The card spends 15,192.0 times its usual amount: 1,899.00.",
         "The card was used 0 times in the day before.",
         "Frauds with the card in the 14 days before: 0.",
         "Of the terminal's payments 7 to 37 days ago, 12% were fraud.",
         "The card was used at 2026-03-02 23:58:12+00:00.",
         "The merchant's category is electronics.",
+    ]
+
+
+def test_what_is_said_against_fraud_with_a_card_payment() -> None:
+    assert [text for _, text in sentences(preset("cards"), -1.0)[2]] == [
+        "That the card spends 15,192.0 times its usual amount, 1,899.00, speaks against fraud.",
+        "The card was used no more than 0 times in the day before.",
+        "Frauds with the card in the 14 days before: no more than 0.",
+        "Of the terminal's payments 7 to 37 days ago, no more than 12% were fraud.",
+        "That the card was used at 2026-03-02 23:58:12+00:00 speaks against fraud.",
+        "That the merchant's category is electronics speaks against fraud.",
     ]
 
 

@@ -199,6 +199,11 @@ def test_what_is_wrong_is_said_with_its_place(change: tuple[str, str], words: st
             '[[reasons]]\nfeatures = ["log_amount"]\nsays = [{code = "A", text = "{nothing}"}]',
             "names nothing, which is no field",
         ),
+        (
+            '[[reasons]]\nfeatures = ["log_amount"]\n'
+            'says = [{code = "A", text = "b", against = "{nothing}"}]',
+            "names nothing, which is no field",
+        ),
         ("reasons = 3", "reasons: must be an array of tables"),
     ],
 )

@@ -81,6 +81,28 @@ def test_a_ratio_is_formatted_or_unknown(
     assert (filled(template, numbers, a=one, b=other) == templates.UNKNOWN) is not is_known
 
 
+@given(sizes, sizes, SPECS)
+def test_what_a_ratio_leaves_of_one_is_formatted_or_unknown(
+    numbers: Schema, one: float | None, other: float | None, spec: str
+) -> None:
+    template = f"{{1-a/b:{spec}}}"
+    if [*templates.problems(template, numbers.definition)]:
+        return
+    is_known = one is not None and other and abs(one) <= 1e300 * abs(other)
+    assert (filled(template, numbers, a=one, b=other) == templates.UNKNOWN) is not is_known
+
+
+def test_amounts_that_are_equal_but_for_the_last_bit_leave_nothing(numbers: Schema) -> None:
+    assert filled("{1-a/b:.1%}", numbers, a=0.1 + 0.2, b=0.3) == "0.0%"
+    assert filled("{1-a/b:.1%}", numbers, a=20.0, b=100.0) == "80.0%"
+
+
+@pytest.mark.parametrize("template", ["{1-a}", "{2-a/b}", "{1-1-a/b}", "{1-}", "{1-a/b/n}"])
+def test_nothing_else_is_subtracted(numbers: Schema, template: str) -> None:
+    (problem,) = templates.problems(template, numbers.definition)
+    assert "neither a field nor a ratio of two" in problem
+
+
 def test_a_precision_of_a_whole_number_needs_a_type(numbers: Schema) -> None:
     (problem,) = templates.problems("n {n:.2}", numbers.definition)
     assert problem == "'n {n:.2}' formats n, which is whole, by .2: write .2f"
