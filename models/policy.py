@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import re
+from typing import Final
+
 from msgspec import Struct
 
 from models.records import Outcome
+
+_NUMBER: Final = r"([0-9.]{1,32}(?:e-[0-9]{1,3})?)"
+_VERSION: Final = re.compile(rf"flag-{_NUMBER}-block-{_NUMBER}", re.ASCII)
 
 
 class Policy(Struct, frozen=True):
@@ -25,6 +31,15 @@ class Policy(Struct, frozen=True):
     def version(self) -> str:
         """Name of this policy in every decision; two policies with one name decide alike."""
         return f"flag-{self.flag_at!r}-block-{self.block_at!r}"
+
+    @classmethod
+    def of(cls, version: str) -> Policy | None:
+        """Return the policy with this version; None if the text is no version of thresholds."""
+        match = _VERSION.fullmatch(version)
+        try:
+            return cls(float(match[1]), float(match[2])) if match else None
+        except ValueError:
+            return None
 
     def decide(self, score: float, *, flagged_upstream: bool) -> Outcome:
         """Map a fraud probability to an outcome; at a threshold, the stricter outcome applies."""

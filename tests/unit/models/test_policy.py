@@ -68,6 +68,16 @@ def test_the_version_tells_the_thresholds() -> None:
     assert Policy(0.25, 0.75).version == "flag-0.25-block-0.75"
 
 
+@given(policies)
+def test_thresholds_can_be_told_by_their_version(policy: Policy) -> None:
+    assert Policy.of(policy.version) == policy
+
+
+@pytest.mark.parametrize("text", ["", "1+0", "flag-0.5", "flag-.-block-1", "flag-0.9-block-0.8"])
+def test_another_text_is_no_version_of_thresholds(text: str) -> None:
+    assert Policy.of(text) is None
+
+
 @given(policies, policies)
 def test_two_policies_share_a_version_only_if_they_are_the_same(one: Policy, other: Policy) -> None:
     assert (one.version == other.version) == (one == other)

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from data import sample_path
 from models.policy import Policy
 from models.records import Outcome, Transaction
+from models.schema.features import Matrix
 from models.schema.schema import PAYSIM
 from models.scorer import Scorer, probability
 from models.training.dataset import Labelled, labelled
@@ -175,6 +176,27 @@ def test_serving_equals_scikit_learn_and_flips_no_decision_on_50_000_rows(
     assert np.abs(served - reference).max() <= 1e-6
     for threshold in (0.5, 0.8):
         assert ((served >= threshold) == (reference >= threshold)).all()
+
+
+def test_the_first_reason_of_a_block_does_not_depend_on_the_seed(
+    by_seed: dict[int, TrainedModel], another_world: Labelled
+) -> None:
+    one, other = (scorer_of(trained) for trained in by_seed.values())
+    blocked = [
+        each.score_matrix(another_world.matrix) >= Policy().block_at for each in (one, other)
+    ]
+    rows = another_world.matrix[blocked[0] & blocked[1]]
+    assert len(rows) > 100
+    first = [_first_groups(each, rows) for each in (one, other)]
+    assert np.mean(first[0] == first[1]) >= 0.95
+
+
+def _first_groups(scorer: Scorer, rows: Matrix) -> NDArray[np.int64]:
+    """The group of features that makes the first reason of each row."""
+    found: NDArray[np.int64] = PAYSIM.reasons.grouped(scorer._model.contributions(rows)).argmax(
+        axis=1
+    )
+    return found
 
 
 def test_reasons_of_a_drain_name_the_drain(seeded: TrainedModel) -> None:
