@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from fraudapp.explaining import Explainer
 from fraudapp.faust_app import FraudApp
 from fraudapp.settings import Settings
 from fraudapp.status import WorkerStatus
@@ -26,3 +27,4 @@ class Context:
     access: Access
     overview: Overview
     quality: QualityTold
+    explainer: Explainer

@@ -13,6 +13,7 @@ from models.characters import ALLOWED_CHARACTERS
 from models.records import MAX_TEXT_CHARACTERS
 from models.schema.schema import Schema
 from models.splitting import MAX_ITEMS
+from web import openapi_explained as explained
 from web import openapi_labels as labels
 from web import quality, schemas
 from web.access import READING, needed_scope
@@ -72,7 +73,8 @@ class OpenApi(View):
 def document(settings: Settings) -> dict[str, Any]:
     """Return the OpenAPI document of this worker."""
     schema = settings.transaction_schema
-    described = components(schema, *ANSWERS, *labels.TYPES, *control.TYPES, *quality.TYPES)
+    more = (*explained.TYPES, *labels.TYPES, *control.TYPES, *quality.TYPES)
+    described = components(schema, *ANSWERS, *more)
     schemes = {"bearer": {"type": "http", "scheme": "bearer"}}
     schemes["header"] = {"type": "apiKey", "in": "header", "name": "X-API-Key"}
     return {
@@ -145,6 +147,7 @@ def _paths(schema: Schema) -> dict[str, Any]:
         "/transactions": {"post": _post(schema)},
         "/transaction/{transaction_id}/status": status(parameters=[id_, WAIT]),
         "/transaction/status": status(parameters=[id_ | {"in": "query"}, WAIT]),
+        **explained.paths(id_, schema),
         **labels.paths(id_),
         **control.paths(WAIT_FOR_ALL),
         "/stats": get("Count decisions of the whole cluster, exactly", _stats(), tag="Stats"),

@@ -5,12 +5,25 @@ from __future__ import annotations
 from typing import Final
 
 from fraudapp import metrics
+from fraudapp.explaining import Explainer
 from fraudapp.faust_app import FraudApp
 from fraudapp.settings import Settings
 from fraudapp.status import WorkerStatus
 from fraudapp.worker import FraudWorker
 from tables import Tables
-from web import asyncapi, docs, form, health, labels, openapi, pages, quality, stats, transactions
+from web import (
+    asyncapi,
+    docs,
+    explanations,
+    form,
+    health,
+    labels,
+    openapi,
+    pages,
+    quality,
+    stats,
+    transactions,
+)
 from web import metrics as metrics_page
 from web.context import Context
 from web.control import approvals, checking, lists, policies
@@ -29,6 +42,8 @@ VIEWS: Final[tuple[type[View], ...]] = (
     checking.Check,
     checking.Trials,
     docs.Docs,
+    explanations.TransactionExplanation,
+    explanations.ExplanationByQuery,
     form.FormView,
     health.Healthz,
     health.Readyz,
@@ -62,7 +77,10 @@ def register(
     control = set_up(app, settings)
     overview = Overview(worker, tables)
     told = QualityTold(worker, tables)
-    context = Context(settings, app, worker, status, tables, control.access, overview, told)
+    explainer = Explainer(worker)
+    context = Context(
+        settings, app, worker, status, tables, control.access, overview, told, explainer
+    )
     for view in VIEWS:
         served = type(view.__name__, (view,), {"context": context})
         app.page(view.view_path, name=view.view_name)(served)

@@ -63,22 +63,18 @@ class TransactionStatus(View):
 
         Answers 503 if this worker cannot tell which of the three it is.
         """
-        wait = wait_seconds(request)
-        demand_id(transaction_id)
-        decision = await find(self.context.worker, transaction_id, wait=wait)
-        if decision is not None:
-            return self.answer(self._with_label(decision))
-        if await is_accepted(self.context.worker, transaction_id):
-            return self.answer(_pending(transaction_id), status=202)
-        raise Problem(404, f"no transaction {transaction_id!r} is known")
+        answer = await found(self.context.worker, transaction_id, wait=wait_seconds(request))
+        if isinstance(answer, Decision):
+            return self.answer(self._with_label(answer))
+        return self.answer(answer, status=202)
 
     def _with_label(self, decision: Decision) -> Decision | dict[str, Any]:
-        found = None
+        label = None
         with suppress(Unknowable):  # the decision itself is known
-            found = labelled(self.context.worker, decision.transaction_id)
-        if found is None:
+            label = labelled(self.context.worker, decision.transaction_id)
+        if label is None:
             return decision
-        return {**msgspec.to_builtins(decision), "label": effective(found)}
+        return {**msgspec.to_builtins(decision), "label": effective(label)}
 
 
 @route("/transaction/status", name="status")
@@ -88,6 +84,22 @@ class Status(TransactionStatus):
     async def get(self, request: web.Request, transaction_id: str = "") -> web.Response:
         """Answer as for the id in the path."""
         return await super().get(request, request.query.get("transaction_id", ""))
+
+
+async def found(
+    worker: FraudWorker, transaction_id: str, *, wait: float = 0.0
+) -> Decision | Pending:
+    """Return the decision on a transaction, or that there is none yet.
+
+    Raises `Problem` 404 for an unknown id, and like `fraudapp.queries.find` if it is not known now.
+    """
+    demand_id(transaction_id)
+    decision = await find(worker, transaction_id, wait=wait)
+    if decision is not None:
+        return decision
+    if await is_accepted(worker, transaction_id):
+        return _pending(transaction_id)
+    raise Problem(404, f"no transaction {transaction_id!r} is known")
 
 
 async def _outcome(

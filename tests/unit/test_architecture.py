@@ -28,7 +28,7 @@ LAYERS = (
     {"decisions", "messages"},
     {"sinks", "control", "webhooks", "labels", "quality", "profiles"},
     {"reports", "backtests", "verifying", "training"}
-    | {"shared_model", "worker", "status", "queries", "submit"},
+    | {"shared_model", "worker", "status", "queries", "submit", "explaining"},
     {"faust_app", "application", "app", "cli", "commands", "local", "__main__"},
 )
 """Layers of `fraudapp`, from the bottom up: a part imports from its own layer and those below."""
