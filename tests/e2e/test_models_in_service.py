@@ -88,6 +88,15 @@ async def test_another_model_scores_from_one_batch_to_the_next_and_is_taken_back
     assert max(ids.values()) == 1
     scored = [each for each in log if each["model_version"] == model]
     assert scores_are_of(registry, model, scored)
+    for each in (*two, newer):  # each was decided by another model, both of which all have
+        for id_ in (scored[0]["transaction_id"], found_by(log, own)):
+            status, told = each.get(f"/transaction/{id_}/explain")
+            assert (status, told["recomputed"]["is_same"]) == (200, True), told
+
+
+def found_by(log: list[dict[str, Any]], model: str) -> str:
+    """The id of some transaction that a model has scored."""
+    return str(next(each["transaction_id"] for each in log if each["model_version"] == model))
 
 
 async def test_a_worker_without_a_model_takes_that_of_the_cluster(

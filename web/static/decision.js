@@ -1,6 +1,7 @@
 // One decision: looked up, and shown whole.
 
 import { ask } from "./api.js";
+import { explain } from "./explanation.js";
 import { el, money, put } from "./format.js";
 
 const dialog = document.getElementById("decision");
@@ -41,9 +42,11 @@ export function show(decision) {
     because.append(el("li", {}, el("span", {}, reason.text), el("span", { class: "badge", title: reason.code }, weight)));
   }
   const { transaction } = decision;
+  const explanation = el("section", { id: "explanation", "aria-live": "polite" });
   document.getElementById("decision-body").replaceChildren(
     el("p", { class: `verdict ${tone}` }, NAMES[decision.decision], el("small", {}, `score ${decision.score.toFixed(4)}`)),
     because,
+    explanation,
     facts([
       ["Transaction", decision.transaction_id],
       ["Decided", new Date(decision.decided_at).toLocaleString("en-GB")],
@@ -57,6 +60,7 @@ export function show(decision) {
     el("details", {}, el("summary", {}, "JSON"), el("pre", { tabindex: "0" }, JSON.stringify(decision, null, 2))),
   );
   if (!dialog.open) dialog.showModal();
+  explain(decision.transaction_id, explanation, (name, value) => readable(name, value, transaction));
 }
 
 export async function lookUp(id, answerAt) {

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Locator, Page, expect
 
 from fraudapp.local.processes import POLL_INTERVAL
 from tests.support.chromium import chromium
@@ -120,6 +120,51 @@ def test_one_is_looked_up_and_one_is_sent_by_form(worker: Worker, page: Page) ->
     page.get_by_label("Transaction id").fill("page-form")
     page.keyboard.press("Enter")
     expect(dialog).to_contain_text("page-form")
+
+
+def test_an_approved_one_is_explained_with_what_speaks_for_and_against_it(
+    worker: Worker, page: Page
+) -> None:
+    decide(worker, "page-approved", type="PAYMENT", amount=50.0, oldbalanceOrg=200.0)
+    status, told = worker.get("/transaction/page-approved/explain")
+    assert (status, told["decision"], told["recomputed"]["is_same"]) == (200, "APPROVE", True)
+    parts = [*told["for"], *told["against"]]
+    total = told["base"]["log_odds"] + sum(each["contribution"] for each in parts)
+    assert total == pytest.approx(told["log_odds"], abs=1e-9)
+
+    page.get_by_label("Transaction id").fill("page-approved")
+    page.get_by_role("button", name="Look up").click()
+    table = page.get_by_role("dialog").get_by_role("table", name="Explanation")
+    expect(table).to_be_visible(timeout=MAX_WAIT_MS)
+    for group, heading in (("for", "Raises the risk"), ("against", "Lowers the risk")):
+        if told[group]:
+            expect(table).to_contain_text(heading)
+        for each in told[group]:
+            row = table.locator("tr", has_text=each["text"])
+            expect(row.locator(".number")).to_have_text(signed(each["contribution"]))
+            assert row.locator(".bar").bounding_box()
+    base, together = (
+        table.locator("tr", has_text=text) for text in ("Before anything", "Together")
+    )
+    expect(base.locator(".number")).to_have_text(signed(told["base"]["log_odds"]))
+    expect(together.locator(".number")).to_have_text(signed(told["log_odds"]))
+    strongest = max(parts, key=lambda each: abs(each["contribution"]))
+    bars = {each: width(table, each) for each in (strongest["text"], parts[-1]["text"])}
+    assert bars[strongest["text"]] == max(bars.values())
+    expect(page.locator("#explanation")).to_contain_text("flagged from 0.5 on, blocked from 0.8 on")
+
+
+def signed(number: float) -> str:
+    """A contribution as the page writes it."""
+    sign = "\N{MINUS SIGN}" if number < 0 else "+"
+    return f"{sign}{abs(number):.2f}"
+
+
+def width(table: Locator, text: str) -> float:
+    """The length of the bar beside a reason."""
+    box = table.locator("tr", has_text=text).locator(".bar").bounding_box()
+    assert box
+    return box["width"]
 
 
 def test_text_of_others_is_text(worker: Worker, page: Page) -> None:
