@@ -117,10 +117,8 @@ def _recomputed(decision: Decision, found: Explained, schema: Schema) -> Recompu
         return Recomputed(found.score, is_same=True, note="")
     note = "The transaction or the model cannot be what it was when it was decided."
     if decision.profile_version != schema.profile_version:
-        note = (
-            f"It was decided with values of profiles {decision.profile_version or 'of none'}, and "
-            f"the schema has {schema.profile_version or 'none'} now."
-        )
+        before, now = decision.profile_version or "none", schema.profile_version or "none"
+        note = f"The values of profiles were those of {before}, and the schema has {now} now."
     return Recomputed(found.score, is_same=False, note=note)
 
 

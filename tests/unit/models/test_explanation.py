@@ -7,22 +7,28 @@ from datetime import datetime, timezone
 
 import pytest
 from hypothesis import given
+from hypothesis import strategies as st
 from msgspec import json
 from msgspec.structs import replace
 
-from models.deciding import decide
+from models.deciding import Profiled, decide
 from models.explanation import TOLERANCE, explanation
 from models.policies.in_force import InForce, of_thresholds
 from models.policies.reading import read
 from models.policies.ruling import Ruling
 from models.policy import Policy
 from models.records import Decision, Outcome, Transaction
-from models.schema.schema import PAYSIM
+from models.schema.example import messages
+from models.schema.schema import PAYSIM, preset
 from models.scorer import Scorer
+from tests.support import tiny_model
 from tests.support.transactions import candidate, transaction, transactions
 
 pytestmark = pytest.mark.slow
 
+CARDS = preset("cards")
+OF_CARDS = Scorer("m1", tiny_model.model(0.125, CARDS).body.compiled(17), CARDS)
+profiles = st.dictionaries(st.sampled_from([*CARDS.definition.profile]), st.floats(0.0, 1e3))
 NOW = datetime(2026, 1, 2, 3, 4, 5, 6, tzinfo=timezone.utc)
 FILE = b"""
 flag_at = 0.3
@@ -107,7 +113,32 @@ def test_a_score_that_cannot_be_computed_again_is_told(scorer: Scorer) -> None:
     assert (found.score, found.is_same) == (made.score, False)
     assert "cannot be what it was" in found.note
     remembered = explanation(replace(other, profile_version="v-1"), scorer, PAYSIM).recomputed
-    assert "decided with values of profiles v-1, and the schema has none now" in remembered.note
+    assert "values of profiles were those of v-1, and the schema has none" in remembered.note
+
+
+@given(profiles)
+def test_it_is_made_of_the_values_of_profiles_that_the_decision_holds(
+    known: dict[str, float],
+) -> None:
+    (each,) = (CARDS.parser.parse(line) for line in messages(CARDS)[:1])
+    (made,) = decide(
+        [candidate(each)],
+        scorer=OF_CARDS,
+        policy=of_thresholds(Policy(), CARDS),
+        now=NOW,
+        schema=CARDS,
+        profiles=Profiled([known]),
+    )
+    found = explanation(made, OF_CARDS, CARDS)
+    parts = [*found.raising, *found.lowering]
+    total = found.base.log_odds + math.fsum(part.contribution for part in parts)
+    assert total == pytest.approx(found.log_odds, rel=1e-12, abs=1e-12)
+    assert found.recomputed.is_same
+    (amount,) = (part for part in parts if part.code.startswith("AMOUNT"))
+    assert amount.values["sender_mean_30d"] == known.get("sender_mean_30d")
+    is_new = "sender_mean_30d" not in known
+    assert (amount.code == "AMOUNT_NEW_CARD") == is_new
+    assert ("times its usual amount" in amount.text) is not is_new
 
 
 def test_as_json_it_has_for_and_against(scorer: Scorer) -> None:
