@@ -44,13 +44,14 @@ class Fitted(NamedTuple):
 
     def log_odds(self, rows: Labelled) -> Floats:
         """Return raw scores of rows as serving computes them, (n,)."""
-        return export.log_odds(self.pipeline, self._filled(rows))
+        return export.log_odds(self.pipeline, self.as_served(rows))
 
     def exported(self, calibration: Calibration) -> Trees | Linear:
         """Return the model whose raw score is `log_odds`, calibrated."""
         return export.exported(self.pipeline, calibration, self.matrix, self.weight)
 
-    def _filled(self, rows: Labelled) -> Matrix:
+    def as_served(self, rows: Labelled) -> Matrix:
+        """Return the features of rows as serving computes them."""
         if not self.learned:
             return rows.matrix
         numbers = learning.looked_up(self.definition, self.learned, rows.texts)

@@ -38,6 +38,8 @@ from models.training.periods import Periods, periods, unknown_labels
 from models.training.remembered import warmed_up
 from models.training.row_sketch import digests, sketch
 from models.training.sources import Source, name, sha256, streams, told
+from models.training.watching import watchable
+from models.watch.expected import ON_CARD
 
 __all__ = ["TrainedModel", "TrainingDataError", "train", "train_on"]
 
@@ -159,6 +161,8 @@ def train_on(
         final, known = fitted(kind, seed, data, schema), data
     else:
         final, known = models[0], data.at(parts.learn)
+    scores = calibration.scores(final.log_odds(known))
+    names = schema.features.names
     training = {
         **origin,
         **_about(known),
@@ -171,15 +175,15 @@ def train_on(
         "calibration_folds": len(parts.folds),
         "calibration_frauds": sum(int(data.fraud[each.tune].sum()) for each in parts.folds),
         "score_edges": list(EDGES),
-        "score_histogram": histogram(calibration.scores(final.log_odds(known)), known.weight),
+        "score_histogram": histogram(scores, known.weight),
+        ON_CARD: to_builtins(watchable(final.as_served(known), known.weight, scores, names)),
         "parameters": _parameters(final.pipeline),
         "libraries": {
             "python": platform.python_version(),
             **{each: installed(each) for each in ("numpy", "pandas", "scikit-learn")},
         },
     }
-    names = list(schema.features.names)
-    model = Model(kind, schema.contract, names, final.exported(calibration), final.learned)
+    model = Model(kind, schema.contract, [*names], final.exported(calibration), final.learned)
     return TrainedModel(model, training, measured, final.pipeline, calibration)
 
 

@@ -1,0 +1,138 @@
+"""The checks of one day: what was counted of a model's rows against what is expected of them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from operator import itemgetter
+from typing import Final, NamedTuple
+
+from models.drift import EDGES, stability_index
+from models.watch.bounds import LIMIT, of_count, of_histogram
+from models.watch.cells import MILLION, Cell
+from models.watch.documents import HighScores, Kind
+from models.watch.expected import Expected
+
+LEAST_PSI: Final = 0.2
+"""A PSI that is no alarm by itself, however many rows there are: days differ. Of the whole days in
+PaySim's first five, and of days of the generator, it stays below 0.01."""
+ALIKE: Final = 2.0
+"""Rows of one hour resemble each other: so many count as one in the surprise of a histogram."""
+DAILY: Final = 0.2
+"""Standard deviation of the share of high scores from day to day, as a share of its mean, beside
+that of Poisson's distribution: nearly twice the 0.11 of thirty days of the generator."""
+CERTAIN: Final = 0.1
+"""The same of high scores by the sum of scores, which is 0.02 on days of the generator."""
+HIGH: Final = (0.5, 0.8)
+"""Edges of high scores."""
+
+
+class Finding(NamedTuple):
+    """What a check has found."""
+
+    kind: Kind
+    feature: str
+    expected: float
+    observed: float
+    says: str
+
+
+class Drifted(NamedTuple):
+    """A histogram against that of the training data."""
+
+    psi: float
+    is_alarm: bool
+
+
+def found(cell: Cell, expected: Expected) -> Iterator[Finding]:
+    """Yield what is wrong with a day; at most one of each kind and feature."""
+    for name, drifted in features(cell, expected).items():
+        if drifted.is_alarm:
+            says = (
+                f"{name} has other values than in training: PSI {drifted.psi:.2f} over "
+                f"{cell.rows:,} transactions, where up to {LEAST_PSI} is usual"
+            )
+            yield Finding("feature", name, 0.0, drifted.psi, says)
+    drifted = scores(cell, expected)
+    if drifted.is_alarm:
+        says = (
+            f"scores are distributed otherwise than in training: PSI {drifted.psi:.2f} over "
+            f"{cell.rows:,} transactions, where up to {LEAST_PSI} is usual"
+        )
+        yield Finding("scores", "", 0.0, drifted.psi, says)
+    yield from _high(cell, expected)
+
+
+def features(cell: Cell, expected: Expected) -> dict[str, Drifted]:
+    """Return how far each feature has drifted; nothing if they were counted in other bins."""
+    if not cell.rows or not expected.features or cell.bins != expected.bins:
+        return {}
+    return {
+        name: _drifted(counts, bins.shares, expected)
+        for counts, (name, bins) in zip(cell.features, expected.features.items(), strict=True)
+    }
+
+
+def scores(cell: Cell, expected: Expected) -> Drifted:
+    """Return how far the scores have drifted."""
+    return _drifted(cell.scores, expected.scores, expected)
+
+
+def high(cell: Cell, expected: Expected) -> list[HighScores]:
+    """Return how many scores are high, and how many are expected to be."""
+    return [
+        HighScores(
+            edge=edge,
+            observed=sum(cell.scores[EDGES.index(edge) + 1 :]),
+            by_training=cell.rows * expected.above(edge),
+            by_scores=cell.score / MILLION * expected.above(edge) / expected.score
+            if expected.score
+            else None,
+        )
+        for edge in HIGH
+    ]
+
+
+def _drifted(counts: list[int], shares: list[float], expected: Expected) -> Drifted:
+    rows = sum(counts)
+    if not rows:
+        return Drifted(0.0, False)
+    index = stability_index(shares, counts)
+    independent = 1.0 / (ALIKE / rows + 1.0 / expected.rows)
+    is_alarm = index >= LEAST_PSI and of_histogram(counts, shares, independent) > LIMIT
+    return Drifted(index, is_alarm)
+
+
+def _high(cell: Cell, expected: Expected) -> Iterator[Finding]:
+    each = high(cell, expected)
+    one, surprise = _worst([(one, one.by_training) for one in each], DAILY, expected)
+    if surprise > LIMIT:
+        says = (
+            f"{one.observed:,} of {cell.rows:,} transactions have a score from {one.edge} on, and "
+            f"{one.by_training:,.0f} were to be expected"
+        )
+        yield Finding("high_scores", "", one.by_training, one.observed, says)
+    fewer = [(one, one.by_scores) for one in each if one.observed < (one.by_scores or 0.0)]
+    if not fewer:
+        return
+    one, surprise = _worst(fewer, CERTAIN, expected)
+    if surprise > LIMIT:
+        says = (
+            f"scores add up to {cell.score / MILLION:,.0f} frauds, by which {one.by_scores:,.0f} "
+            f"transactions were to have a score from {one.edge} on, and {one.observed:,} have"
+        )
+        yield Finding("certainty", "", one.by_scores or 0.0, one.observed, says)
+
+
+def _worst(
+    counts: Sequence[tuple[HighScores, float | None]], spread: float, expected: Expected
+) -> tuple[HighScores, float]:
+    """Return the count that is farthest off, and its surprise; each comes with its expectation."""
+
+    def surprise(one: HighScores, number: float | None) -> float:
+        # The training data had a limited number of them, too.
+        learned = max(1.0, expected.rows * expected.above(one.edge))
+        return of_count(one.observed, number or 0.0, math.hypot(spread, learned**-0.5))
+
+    found = [(one, surprise(one, number)) for one, number in counts]
+    return max(found, key=itemgetter(1))
