@@ -6,6 +6,8 @@ from agents.caps import Caps
 from agents.heartbeats import HEARTBEAT_INTERVAL, Heartbeats
 from agents.quality import WRITE_INTERVAL, QualityCells
 from agents.transactions import TransactionsAgent
+from agents.watch import WRITE_INTERVAL as WATCH_INTERVAL
+from agents.watch import WatchCells
 from fraudapp.control.caps_watch import CapsWatch
 from fraudapp.faust_app import FraudApp
 from fraudapp.settings import Settings
@@ -26,5 +28,6 @@ def register(
     heartbeats = Heartbeats(worker, status, tables.heartbeats, watch)
     app.timer(HEARTBEAT_INTERVAL)(heartbeats.beat)
     app.timer(WRITE_INTERVAL)(QualityCells(worker, status, tables.quality).write)
+    app.timer(WATCH_INTERVAL)(WatchCells(worker, status, tables.watch).write)
     app.task(heartbeats.follow_control)
     app.task(Caps(worker, status, tables.heartbeats, watch, heartbeats).follow)

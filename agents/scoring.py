@@ -82,13 +82,13 @@ class Scoring:
     def _decided(
         self, parts: Sequence[Part], now: datetime
     ) -> tuple[list[Decision], Events | None]:
-        policy = self._worker.control.in_force
+        policy, seen = self._worker.control.in_force, self._worker.watch.add
         how: Any = {"scorer": self._worker.serving, "policy": policy}
         how |= {"now": now, "schema": self._schema}
         new = _new(parts)
         profiled, events = self._known(new, now)
         try:
-            return decide(new, profiles=profiled, **how), events
+            return decide(new, profiles=profiled, seen=seen, **how), events
         except ValueError:
             if not (why := unscored(new, profiles=profiled, **how)):
                 raise
@@ -99,7 +99,7 @@ class Scoring:
             self._profiles.release(parts[0].partition, events)
         new = _new(parts)
         profiled, events = self._known(new, now)
-        return decide(new, profiles=profiled, **how), events
+        return decide(new, profiles=profiled, seen=seen, **how), events
 
     def _known(self, new: Sequence[ValidInput], now: datetime) -> tuple[Profiled, Events | None]:
         if self._profiles is None:

@@ -53,6 +53,8 @@ from fraudapp.sinks.progress import Progress
 from fraudapp.sinks.retention import Retention
 from fraudapp.sinks.writer import SinkWriter
 from fraudapp.takeover import Assignment, Takeover
+from fraudapp.watch.batches import WatchedBatches
+from fraudapp.watch.cards import ModelCards
 from fraudapp.webhooks.service import Webhooks, webhooks_of
 from models.errors import NeedsOperator
 from models.inputs import Input, Position, Rejection
@@ -105,6 +107,7 @@ class Started:
     quality_labels: QualityLabels
     topics: TopicWatch
     readability: ReadabilityProbe
+    watch: WatchedBatches
     assignment_settled: Callable[[], Awaitable[None]]
     """See `Takeover.settled`."""
     profiles: Profiles | None = None
@@ -290,9 +293,10 @@ class FraudWorker(Service):
         progress = Progress(settings, producer, [sink.name for sink in sinks.each])
         refused = partial(_dead_letter, settings, producer)
         known_labels = KnownLabels(settings)
+        control = ControlLog(settings, scorer)
         started = Started(
             scorer=scorer,
-            control=ControlLog(settings, scorer),
+            control=control,
             waiters=self.waiters,
             producer=producer,
             decisions=decisions,
@@ -309,6 +313,7 @@ class FraudWorker(Service):
             quality_labels=QualityLabels(settings),
             topics=TopicWatch(settings, producer, self.end),
             readability=ReadabilityProbe(settings, self._to_be_read),
+            watch=WatchedBatches(ModelCards(settings, control.known).expected),
             assignment_settled=self.takeover.settled,
             label_keepers=label_keepers(settings, progress),
             profiles=self._profiles(decisions, sinks.archive),

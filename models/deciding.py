@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
@@ -12,8 +12,9 @@ from models.inputs import ValidInput
 from models.policies.in_force import InForce
 from models.policies.ruling import Ruled
 from models.records import Decision, Outcome, Reason
+from models.schema.features import Matrix
 from models.schema.schema import PAYSIM, Schema
-from models.scorer import BatchScorer
+from models.scorer import BatchScorer, Floats
 
 MAX_REASONS: Final = 3
 """Reasons of a decision, unless more lists and rules have asked for it."""
@@ -35,6 +36,8 @@ class Profiled(NamedTuple):
 
 
 UNPROFILED: Final = Profiled()
+Seen = Callable[[Matrix, Floats, Sequence[Decision]], None]
+"""Is called with what a model has seen, the scores, and the decisions, all in the same order."""
 
 
 def decide(
@@ -45,11 +48,12 @@ def decide(
     now: datetime,
     schema: Schema = PAYSIM,
     profiles: Profiled = UNPROFILED,
+    seen: Seen | None = None,
 ) -> list[Decision]:
     """Decide each candidate; the decisions are in the same order.
 
     `profiles` has what the schema remembers of their accounts. Transactions that the model approves
-    get no reasons, since explaining costs more than scoring.
+    get no reasons, since explaining costs more than scoring. `seen` is called once all are decided.
     Raises `ValueError` if the model has no score for one of the candidates; see `unscored`.
     """
     transactions = [candidate.transaction for candidate in candidates]
@@ -57,7 +61,8 @@ def decide(
     known = profiles.known or [{}] * len(transactions)
     facts = schema.with_profiles(transactions, known)
     matrix = scorer.matrix(facts)
-    scores = scorer.score_matrix(matrix).tolist()
+    scored = scorer.score_matrix(matrix)
+    scores = scored.tolist()
     ruled = policy.rule(facts, scores, matrix, now)
     reasons = _reasons(facts, ruled, scorer, schema)
     model_version, policy_version, ids = scorer.version, policy.version, policy.ruling.ids
@@ -86,7 +91,11 @@ def decide(
             zip(transactions, origins, scores, ruled, strict=True)
         )
     ]
-    return _explored(decisions, ruled) if policy.ruling.policy.explore else decisions
+    if policy.ruling.policy.explore:
+        decisions = _explored(decisions, ruled)
+    if seen and decisions:
+        seen(matrix, scored, decisions)
+    return decisions
 
 
 def unscored(

@@ -8,7 +8,8 @@ from faust import App
 
 from fraudapp.settings import Settings
 from models.counts import Counts
-from tables import decision_counts, heartbeats, quality
+from models.watch.cells import Days
+from tables import decision_counts, heartbeats, quality, watch
 from tables.global_table import ByPartition
 
 __part_of__ = "fraudapp"
@@ -21,6 +22,7 @@ class Tables:
     counts: ByPartition[Counts]
     heartbeats: ByPartition[heartbeats.Heartbeat]
     quality: ByPartition[quality.PartitionCells]
+    watch: ByPartition[Days]
 
 
 def register(app: App, settings: Settings) -> Tables:
@@ -29,4 +31,5 @@ def register(app: App, settings: Settings) -> Tables:
         decision_counts.new_table(app, settings),
         heartbeats.new_table(app, settings),
         quality.new_table(app, settings),
+        watch.new_table(app, settings),
     )

@@ -17,6 +17,7 @@ MADE_FROM_ID: Final = (
     "decision-counts-changelog",
     "partition-reports-changelog",
     "quality-changelog",
+    "watch-changelog",
     "progress",
     "labelled",
 )

@@ -76,7 +76,7 @@ def demands(settings: Settings) -> list[Demand]:
 
 def changelogs(settings: Settings) -> list[str]:
     """Return the topics that hold the latest record under each key, and are read at each start."""
-    tables = ("decision-counts", "partition-reports", "quality")
+    tables = ("decision-counts", "partition-reports", "quality", "watch")
     return [*(f"{settings.app_id}-{table}-changelog" for table in tables), settings.progress_topic]
 
 

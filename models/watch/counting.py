@@ -36,7 +36,7 @@ class Counter:
 
     def count(self, matrix: Matrix, scores: Floats, *, flags: int = 0, blocks: int = 0) -> Cell:
         """Return the cell of rows: their features as the model sees them, and their scores."""
-        has_bins = matrix.shape[1] == len(self._names) > 0
+        has_bins = matrix.shape[1:] == (len(self._names),) and bool(self._names)
         return Cell(
             rows=len(scores),
             score=int(np.rint(scores * MILLION).sum()),

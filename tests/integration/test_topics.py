@@ -128,6 +128,7 @@ async def test_topics_are_made_as_they_are_demanded(settings: Settings, kafka: K
         ("decision-counts-changelog", "cleanup.policy", "delete"),
         ("partition-reports-changelog", "cleanup.policy", "compact,delete"),
         ("quality-changelog", "cleanup.policy", "delete"),
+        ("watch-changelog", "cleanup.policy", "delete"),
         ("labels", "cleanup.policy", "compact"),
         ("labelled", "retention.ms", "604800000"),
         ("progress", "cleanup.policy", "delete"),

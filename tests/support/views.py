@@ -43,6 +43,8 @@ from models.policy import Policy
 from models.quality.labelled import LabelledWeek
 from models.records import Decision, Transaction
 from models.schema.schema import PAYSIM
+from models.watch.cells import Days
+from models.watch.expected import Expected
 from tables import Tables
 from tables.heartbeats import Heartbeat
 from tables.quality import PartitionCells
@@ -410,6 +412,8 @@ class Parts:
         self.known_labels = KnownLabels()
         self.quality_labels: dict[tuple[int, int], LabelledWeek] = {}
         """Cells of labels by week and partition."""
+        self.expected: dict[str, Expected] = {}
+        """What is expected of the rows of a model, by its version."""
         self.redis, self.postgres, self.archive = map(Sink, ("redis", "postgres", "archive"))
         self.writers = [
             SinkWriter(each, self.events) for each in (self.redis, self.postgres, self.archive)
@@ -444,6 +448,7 @@ class Parts:
             ),
             "topics": self.topics,
             "readability": self.readability,
+            "watch": SimpleNamespace(expected=self.expected.get),
             "assignment_settled": None,
         }
         return Started(**doubles)
@@ -557,9 +562,10 @@ class MemoryTables(SimpleNamespace):
     counts: MemoryTable[Counts]
     heartbeats: MemoryTable[Heartbeat]
     quality: MemoryTable[PartitionCells]
+    watch: MemoryTable[Days]
 
     def __init__(self) -> None:
-        tables = {name: MemoryTable[Any]() for name in ("counts", "heartbeats", "quality")}
+        tables = {name: MemoryTable[Any]() for name in ("counts", "heartbeats", "quality", "watch")}
         super().__init__(**tables)
 
     def as_tables(self) -> Tables:

@@ -26,6 +26,7 @@ TOPICS: Final = {
     "torture-decision-counts-changelog": PARTITIONS,
     "torture-partition-reports-changelog": PARTITIONS,
     "torture-quality-changelog": PARTITIONS,
+    "torture-watch-changelog": PARTITIONS,
     "torture-labelled": PARTITIONS,
     "torture-progress": 1,
     "control": 1,

@@ -26,7 +26,7 @@ LAYERS = (
     {"config", "process", "metrics", "condition", "operation", "retry", "settings", "takeover"},
     {"kafka", "model_registry", "samples", "first_model"},
     {"decisions", "messages"},
-    {"sinks", "control", "webhooks", "labels", "quality", "profiles"},
+    {"sinks", "control", "webhooks", "labels", "quality", "profiles", "watch"},
     {"reports", "backtests", "verifying", "training"}
     | {"shared_model", "worker", "status", "queries", "submit", "explaining"},
     {"faust_app", "application", "app", "cli", "commands", "local", "__main__"},

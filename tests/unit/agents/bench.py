@@ -25,6 +25,7 @@ from fraudapp.faust_app import new_app
 from fraudapp.kafka.record_batch import RecordBatch
 from fraudapp.messages.publish import ORIGIN
 from fraudapp.settings import load
+from fraudapp.watch.batches import WatchedBatches
 from fraudapp.worker import Started
 from models.counts import Counts
 from models.inputs import Position
@@ -135,6 +136,7 @@ class Bench:
         """Of the tasks of the completion; a test that expects some clears them."""
         self.counted: list[Decision] = []
         """What the pipeline has said that it has decided."""
+        self.watch = WatchedBatches(lambda version: None)
         self.started = self._started()
         self.pipeline = Pipeline(
             self.settings,
@@ -265,6 +267,7 @@ class Bench:
             quality_labels=unused,
             topics=cast("Any", SimpleNamespace(ids=self.topic_ids, partitions=SURPLUS + 1)),
             readability=unused,
+            watch=self.watch,
             assignment_settled=self._assignment_settled,
         )
 

@@ -59,6 +59,8 @@ async def test_a_decision_is_appended_counted_enqueued_and_notified(bench: Bench
     assert bench.listener.notifications == 1
     assert bench.dead_letters() == []
     assert bench.counted == [*decided.values()]
+    ((_, cell),) = bench.watch.take().items()
+    assert cell.rows == len(decided)
     assert bench.told_of == [(0, A), (0, B)]
 
 

@@ -51,7 +51,7 @@ def test_the_agent_reads_the_topic_of_transactions(built: Application) -> None:
 
 
 def test_the_tables_are_registered(built: Application) -> None:
-    expected = {"decision-counts", "partition-reports", "quality"}
+    expected = {"decision-counts", "partition-reports", "quality", "watch"}
     assert set(cast(TableManager, built.app.tables)) == expected
 
 

@@ -63,6 +63,20 @@ def test_each_decision_is_of_its_own_transaction(rows: list[tuple[float, int]]) 
             assert (codes[0] == PAYSIM.flagged_upstream.code) == bool(flag)
 
 
+def test_what_was_seen_is_told_once_all_are_decided() -> None:
+    seen: list[Any] = []
+    given_ = {"scorer": AmountScorer(), "policy": POLICY, "now": NOW}
+    candidates = [candidate(transaction(str(amount), amount=amount)) for amount in (0.1, 0.9)]
+    decisions = decide(candidates, seen=lambda *each: seen.append(each), **given_)
+    ((matrix, scores, told),) = seen
+    assert (matrix.tolist(), scores.tolist(), told) == ([0.1, 0.9], [0.1, 0.9], decisions)
+    bad = [*candidates, candidate(transaction("nan", amount=float("nan")))]
+    with pytest.raises(ValueError, match="score"):
+        decide(bad, seen=lambda *each: seen.append(each), **given_)
+    assert decide([], seen=lambda *each: seen.append(each), **given_) == []
+    assert len(seen) == 1
+
+
 def test_a_score_that_is_not_a_number_stops_the_batch() -> None:
     with pytest.raises(ValueError, match="score"):
         decide(

@@ -52,7 +52,7 @@ def app(tmp_path: Path) -> FraudApp:
 def made(app: FraudApp) -> Tables:
     """Both tables, with Faust's store in memory in the place of RocksDB."""
     made = tables.register(app, app.settings)
-    for each in (made.counts, made.heartbeats, made.quality):
+    for each in (made.counts, made.heartbeats, made.quality, made.watch):
         table: Any = each._table
         table._data = Store("memory://", app, table)
     return made
@@ -72,8 +72,9 @@ def test_the_tables_are_the_apps_under_the_names_of_their_changelogs(
         "decision-counts",
         "partition-reports",
         "quality",
+        "watch",
     }
-    for each in (made.counts, made.heartbeats, made.quality):
+    for each in (made.counts, made.heartbeats, made.quality, made.watch):
         assert isinstance(each._table, DeliveredTable)
         assert each._table.is_global
 
