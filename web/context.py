@@ -13,6 +13,7 @@ from tables import Tables
 from web.access import Access
 from web.overview import Overview
 from web.quality_told import QualityTold
+from web.watch_told import WatchTold
 
 
 @dataclass(frozen=True)
@@ -28,3 +29,4 @@ class Context:
     overview: Overview
     quality: QualityTold
     explainer: Explainer
+    watch: WatchTold

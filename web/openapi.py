@@ -15,7 +15,7 @@ from models.schema.schema import Schema
 from models.splitting import MAX_ITEMS
 from web import openapi_explained as explained
 from web import openapi_labels as labels
-from web import quality, schemas
+from web import quality, schemas, watch
 from web.access import READING, needed_scope
 from web.components import components
 from web.control import openapi as control
@@ -73,7 +73,7 @@ class OpenApi(View):
 def document(settings: Settings) -> dict[str, Any]:
     """Return the OpenAPI document of this worker."""
     schema = settings.transaction_schema
-    more = (*explained.TYPES, *labels.TYPES, *control.TYPES, *quality.TYPES)
+    more = (*explained.TYPES, *labels.TYPES, *control.TYPES, *quality.TYPES, *watch.TYPES)
     described = components(schema, *ANSWERS, *more)
     schemes = {"bearer": {"type": "http", "scheme": "bearer"}}
     schemes["header"] = {"type": "apiKey", "in": "header", "name": "X-API-Key"}
@@ -152,6 +152,7 @@ def _paths(schema: Schema) -> dict[str, Any]:
         **control.paths(WAIT_FOR_ALL),
         "/stats": get("Count decisions of the whole cluster, exactly", _stats(), tag="Stats"),
         "/quality": quality.path(),
+        "/watch": watch.path(),
         "/stats/details": get(
             "Get all data that the page shows",
             {"200": json("The details.", "Details"), "503": _no_counts()},

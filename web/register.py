@@ -23,6 +23,7 @@ from web import (
     quality,
     stats,
     transactions,
+    watch,
 )
 from web import metrics as metrics_page
 from web.context import Context
@@ -34,6 +35,8 @@ from web.quality_metrics import quality as quality_metrics
 from web.quality_told import QualityTold
 from web.server import set_up
 from web.views import View
+from web.watch_metrics import watch as watch_metrics
+from web.watch_told import WatchTold
 
 VIEWS: Final[tuple[type[View], ...]] = (
     approvals.Approvals,
@@ -67,6 +70,7 @@ VIEWS: Final[tuple[type[View], ...]] = (
     transactions.Transactions,
     transactions.TransactionStatus,
     transactions.Status,
+    watch.Watch,
 )
 
 
@@ -77,13 +81,23 @@ def register(
     control = set_up(app, settings)
     overview = Overview(worker, tables)
     told = QualityTold(worker, tables)
-    explainer = Explainer(worker)
+    explainer, watched = Explainer(worker), WatchTold(worker, tables, told)
     context = Context(
-        settings, app, worker, status, tables, control.access, overview, told, explainer
+        settings,
+        app,
+        worker,
+        status,
+        tables,
+        control.access,
+        overview,
+        told,
+        explainer,
+        watched,
     )
     for view in VIEWS:
         served = type(view.__name__, (view,), {"context": context})
         app.page(view.view_path, name=view.view_name)(served)
     metrics.worker.source = lambda: metrics_page.worker_state(context)
     quality_metrics.source = lambda: told.quality(WEEKS) if worker.has_started else None
+    watch_metrics.source = lambda: watched.watched() if worker.has_started else None
     policy.source = lambda: worker.parts().control if worker.has_started else None

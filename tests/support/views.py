@@ -53,6 +53,7 @@ from web.context import Context
 from web.control.metrics import policy
 from web.quality_metrics import quality
 from web.views import View
+from web.watch_metrics import watch
 
 GENERATION = 7
 PARTITIONS = 4
@@ -591,6 +592,7 @@ def view_bench(folder: Path, monkeypatch: pytest.MonkeyPatch, **environ: str) ->
     monkeypatch.setattr(metrics.worker, "source", metrics.worker.source)  # which `build` sets
     monkeypatch.setattr(policy, "source", policy.source)
     monkeypatch.setattr(quality, "source", quality.source)
+    monkeypatch.setattr(watch, "source", watch.source)
     return ViewBench(build(settings), tables)
 
 

@@ -4,6 +4,7 @@ import { ask, limited } from "./api.js";
 import { el, put, whole } from "./format.js";
 import { askForKey } from "./key.js";
 import { percent, rules, spread, versions, weeks } from "./quality-tables.js";
+import { watch } from "./quality-watch.js";
 
 const INTERVAL = 10000; // ms between two looks
 
@@ -65,6 +66,7 @@ async function follow() {
       ({ document: told } = await ask("/quality"));
       offer();
       show();
+      await watch();
       tell("live", "Live");
     } catch (problem) {
       if (problem.status === 401 || problem.status === 403) {

@@ -65,7 +65,7 @@ def test_each_decision_is_of_its_own_transaction(rows: list[tuple[float, int]]) 
 
 def test_what_was_seen_is_told_once_all_are_decided() -> None:
     seen: list[Any] = []
-    given_ = {"scorer": AmountScorer(), "policy": POLICY, "now": NOW}
+    given_: Any = {"scorer": AmountScorer(), "policy": POLICY, "now": NOW}
     candidates = [candidate(transaction(str(amount), amount=amount)) for amount in (0.1, 0.9)]
     decisions = decide(candidates, seen=lambda *each: seen.append(each), **given_)
     ((matrix, scores, told),) = seen
