@@ -46,6 +46,12 @@ class Drift(Struct, frozen=True):
     """`models.drift.stability_index`; None where the scores of the training data are not known."""
     unknown: str = ""
     """The reason why they are not known; empty where they are."""
+    score: int | None = None
+    """Sum of the scores, each rounded to a millionth, in millionths; None in older reports."""
+    is_chance: bool = False
+    """Whether so few transactions differ as much by chance."""
+    alarms: list[str] = []
+    """What of the scores is not to be explained by chance; see `models.watch.checks`."""
 
 
 class Latency(Struct, frozen=True):
@@ -212,8 +218,9 @@ def remarks(report: DailyReport) -> list[str]:
     lines = [f"Reasons: {_listed(report.reasons) or 'none'}."]
     for each in report.drift:
         index = each.stability_index
-        drift = each.unknown if index is None else f"{index:.3f} ({_reading(index)})"
+        drift = each.unknown if index is None else f"{index:.3f} ({_reading(index, each)})"
         lines.append(f"Drift of the scores of {each.model_version} (PSI): {drift}.")
+        lines += [f"ALARM of {each.model_version}: {alarm}." for alarm in each.alarms]
     if report.latency is None:
         lines.append("Latency: not available, the transactions are not in Kafka or it is down.")
     else:
@@ -239,8 +246,12 @@ def _listed(counts: dict[str, int]) -> str:
     return ", ".join(f"{name} {count:,}" for name, count in counts.items())
 
 
-def _reading(index: float) -> str:
-    return "stable" if index < 0.1 else "shifted" if index < 0.25 else "drifted"
+def _reading(index: float, drift: Drift) -> str:
+    if index < 0.1:
+        return "stable"
+    if drift.is_chance:
+        return "too few transactions to tell"
+    return "shifted" if index < 0.25 else "drifted"
 
 
 def _ratio(part: int, whole: int) -> float | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -17,7 +17,10 @@ from fraudapp.sinks.postgres.day_partitions import moments
 from fraudapp.sinks.postgres.rows import utc
 from fraudapp.sinks.postgres.schema import DailyReportRow, DecisionRow
 from models.drift import EDGES
+from models.quality.cells import MILLION
 from models.schema.fields import UNIT
+from models.watch.cells import KEPT_DAYS
+from models.watch.judging import usual
 
 MAX_REASONS: Final = 10
 """Reasons in a report, at most: the most frequent ones."""
@@ -26,7 +29,8 @@ LATENCY_SAMPLE_SIZE: Final = 200
 
 _DAY: Final = "decided_at BETWEEN :begin AND :end"
 _SCORES: Final = f"""
-    SELECT model_version, width_bucket(score, CAST(:edges AS float8[])) AS bin, count(*)
+    SELECT model_version, width_bucket(score, CAST(:edges AS float8[])) AS bin, count(*),
+        sum(round(score * {MILLION})::bigint)
     FROM decisions WHERE {_DAY} GROUP BY 1, 2 ORDER BY 1, 2
 """  # noqa: S608 - made of constants
 _REASONS: Final = f"""
@@ -72,14 +76,31 @@ async def read(
             for topic, partition, offset, decided_at in await _rows(connection, _SAMPLE, bounds)
         ]
     histograms: dict[str, list[int]] = {}
-    for version, bin_, count in scores:
+    sums: dict[str, int] = {}
+    for version, bin_, count, score in scores:
         histograms.setdefault(version, [0] * (len(EDGES) + 1))[bin_] = count
+        sums[version] = sums.get(version, 0) + int(score)
     return msgspec.structs.replace(
         report,
         reasons=dict(reasons),
         quality=known,
-        drift=[Drift(version, histogram) for version, histogram in histograms.items()],
+        drift=[
+            Drift(version, histogram, score=sums[version])
+            for version, histogram in histograms.items()
+        ],
     ), sample
+
+
+async def usual_total(engine: AsyncEngine, day: date) -> int:
+    """Return the decisions of a usual day, by the reports of the days before; 0 without reports.
+
+    Raises the errors of SQLAlchemy.
+    """
+    row = DailyReportRow
+    before = row.date.between(day - timedelta(days=KEPT_DAYS), day - timedelta(days=1))
+    async with engine.connect() as connection:
+        found = await connection.scalars(select(row.decisions).where(before))
+        return usual([int(each) for each in found])
 
 
 async def keep(engine: AsyncEngine, report: DailyReport, now: datetime) -> DailyReport:

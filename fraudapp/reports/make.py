@@ -25,6 +25,10 @@ from models.artifact import ModelFileError
 from models.drift import EDGES, stability_index
 from models.errors import Rejected
 from models.quality.labelled import unit_of
+from models.watch import checks
+from models.watch.cells import Cell
+from models.watch.expected import Expected, expected_by
+from models.watch.judging import WHOLE
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -53,10 +57,12 @@ async def make(settings: Settings, day: date, now: datetime) -> DailyReport:
             )
             if day > now.date() and not report.total:
                 raise DayToCome
+            usual = await from_postgres.usual_total(database, day)
+            is_whole = report.total >= WHOLE * usual
             letters = await _or_none(from_kafka.dead_letters(settings, *moments(day)))
             report = msgspec.structs.replace(
                 report,
-                drift=[_compared(settings, each) for each in report.drift],
+                drift=[_compared(settings, each, is_whole) for each in report.drift],
                 dead_letters=letters,
                 latency=await _or_none(from_kafka.latency(settings, sample)) if sample else None,
             )
@@ -77,21 +83,38 @@ async def publish(settings: Settings, report: DailyReport) -> str:
     return key
 
 
-def _compared(settings: Settings, drift: Drift) -> Drift:
+def _compared(settings: Settings, drift: Drift, is_whole: bool) -> Drift:
     version = drift.model_version
     try:
-        training = ModelRegistry.of(settings).card(version).training
+        card = ModelRegistry.of(settings).card(version)
     except ModelFileError:
         unknown = f"there is no card of the model in {settings.model_dir}"
         return msgspec.structs.replace(drift, unknown=unknown)
     try:
+        training = card.training
         edges, expected = training.get("score_edges"), training.get("score_histogram")
         expected = msgspec.convert(expected if edges == list(EDGES) else None, list[float])
         index = stability_index(expected, drift.scores)
     except (msgspec.ValidationError, ValueError):
         unknown = "the model's card has no scores of the training data; train it again"
         return msgspec.structs.replace(drift, unknown=unknown)
-    return msgspec.structs.replace(drift, training=expected, stability_index=index)
+    compared = msgspec.structs.replace(drift, training=expected, stability_index=index)
+    return _watched(compared, expected_by(training, card.features), is_whole)
+
+
+def _watched(drift: Drift, expected: Expected | None, is_whole: bool) -> Drift:
+    """Return the same with what the watch says of the scores; features are not in Postgres.
+
+    Days that are not whole are not judged: see `models.watch.judging`.
+    """
+    if expected is None or drift.score is None:
+        return drift
+    cell = Cell(rows=sum(drift.scores), score=drift.score, scores=drift.scores)
+    return msgspec.structs.replace(
+        drift,
+        is_chance=checks.scores(cell, expected).is_chance,
+        alarms=[each.says for each in checks.found(cell, expected)] if is_whole else [],
+    )
 
 
 async def _or_none(reading: Awaitable[T]) -> T | None:

@@ -100,6 +100,7 @@ def _rows(report: DailyReport) -> Iterator[tuple[str, str, str, object]]:
         yield "reason", code, "decisions", count
     for each in report.drift:
         yield "drift", each.model_version, "PSI", each.stability_index
+        yield "drift", each.model_version, "alarms", len(each.alarms)
     for reason, count in (report.dead_letters or {}).items():
         yield "dead letters", reason, "letters", count
     letters = report.dead_letters

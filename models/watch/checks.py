@@ -41,7 +41,17 @@ class Drifted(NamedTuple):
     """A histogram against that of the training data."""
 
     psi: float
-    is_alarm: bool
+    surprise: float
+
+    @property
+    def is_chance(self) -> bool:
+        """Whether so many rows differ as much without a shift."""
+        return self.surprise <= LIMIT
+
+    @property
+    def is_alarm(self) -> bool:
+        """Whether it is a shift that matters."""
+        return self.psi >= LEAST_PSI and not self.is_chance
 
 
 def found(cell: Cell, expected: Expected) -> Iterator[Finding]:
@@ -96,11 +106,9 @@ def high(cell: Cell, expected: Expected) -> list[HighScores]:
 def _drifted(counts: list[int], shares: list[float], expected: Expected) -> Drifted:
     rows = sum(counts)
     if not rows:
-        return Drifted(0.0, False)
-    index = stability_index(shares, counts)
+        return Drifted(0.0, 0.0)
     independent = 1.0 / (ALIKE / rows + 1.0 / expected.rows)
-    is_alarm = index >= LEAST_PSI and of_histogram(counts, shares, independent) > LIMIT
-    return Drifted(index, is_alarm)
+    return Drifted(stability_index(shares, counts), of_histogram(counts, shares, independent))
 
 
 def _high(cell: Cell, expected: Expected) -> Iterator[Finding]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final
 
 from models.watch import checks
@@ -70,16 +70,17 @@ def is_whole(days: Days, number: int, version: str | None = None) -> bool:
     has.
     """
     rows = _rows(days, number)
-    usual = _usual([_rows(days, each) for each in days if each < number])
-    if rows < WHOLE * usual:
+    of_all = usual([_rows(days, each) for each in days if each < number])
+    if rows < WHOLE * of_all:
         return False
     if version is None:
         return rows > 0
     own = [_rows(days, each, version) for each in days if each < number and version in days[each]]
-    return 0 < _rows(days, number, version) >= WHOLE * (_usual(own) if own else usual)
+    return 0 < _rows(days, number, version) >= WHOLE * (usual(own) if own else of_all)
 
 
-def _usual(rows: list[int]) -> int:
+def usual(rows: Sequence[int]) -> int:
+    """Return what the rows of three of four days stay below; 0 without days."""
     return sorted(rows)[3 * len(rows) // 4] if rows else 0
 
 
@@ -124,13 +125,13 @@ def _of_blocks(days: Days, number: int) -> Iterator[Alarm]:
     blocks, rows = 1 + sum(each.blocks for each in cells), sum(each.rows for each in cells)
     now = _rows(days, number)
     observed = sum(each.blocks for each in days[number].values())
-    usual = blocks / rows * now
-    if of_count(observed, usual, math.hypot(DAILY, 1.0 / math.sqrt(blocks))) > LIMIT:
+    expected = blocks / rows * now
+    if of_count(observed, expected, math.hypot(DAILY, 1.0 / math.sqrt(blocks))) > LIMIT:
         says = (
-            f"{observed:,} of {now:,} transactions were blocked, and {usual:,.0f} were to be "
+            f"{observed:,} of {now:,} transactions were blocked, and {expected:,.0f} were to be "
             f"expected by the {len(before)} days before"
         )
-        finding = Finding("blocks", "", usual, observed, says)
+        finding = Finding("blocks", "", expected, observed, says)
         yield _alarm(finding, number, number, f"{says}.")
 
 

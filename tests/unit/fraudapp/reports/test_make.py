@@ -15,7 +15,7 @@ from aiokafka.errors import KafkaConnectionError
 
 from fraudapp.model_registry import ModelRegistry
 from fraudapp.reports import make
-from fraudapp.reports.daily import Cell, DailyReport, Drift, Latency, summarise
+from fraudapp.reports.daily import Cell, DailyReport, Drift, Latency, as_text, summarise
 from fraudapp.reports.from_postgres import Sampled
 from fraudapp.reports.render import as_html
 from fraudapp.settings import Settings, load
@@ -44,6 +44,7 @@ class Bench:
         self.period: tuple[datetime, datetime] | None = None
         self.failures: dict[str, Exception] = {}
         self.cards: dict[str, dict[str, Any]] = {}
+        self.usual = 0
 
     def _step(self, name: str) -> None:
         self.steps.append(name)
@@ -63,6 +64,9 @@ class Bench:
         self._step("read")
         report = msgspec.structs.replace(summarise(day, self.cells), drift=self.drift)
         return report, self.sample
+
+    async def usual_total(self, database: object, day: date) -> int:
+        return self.usual
 
     async def keep(self, database: object, report: DailyReport, now: datetime) -> DailyReport:
         self._step("keep")
@@ -84,7 +88,7 @@ class Bench:
     def card(self, version: str) -> SimpleNamespace:
         if version not in self.cards:
             raise ModelFileError(f"{version} is not there")
-        return SimpleNamespace(training=self.cards[version])
+        return SimpleNamespace(training=self.cards[version], features=[])
 
     async def make(self, day: date = DAY) -> DailyReport:
         return await make.make(load({"FRAUD_DATA_DIR": "/data"}), day, NOW)
@@ -177,6 +181,31 @@ async def test_scores_are_compared_with_those_of_the_training_data(bench: Bench)
     other = [100.0] + [1.0] * (BINS - 1)
     shifted = await drift_of(bench, {"score_edges": list(EDGES), "score_histogram": other})
     assert (shifted.stability_index or 0) > 0.25
+
+
+async def test_a_model_gone_blind_is_an_alarm_unless_the_day_is_not_whole(bench: Bench) -> None:
+    scores = [99_990, 0, 0, 0, 0, 0, 0, 10, 0]
+    bench.cells = [Cell("TRANSFER", "APPROVE", 0, 100_000, 80.0)]
+    bench.drift = [Drift("m1", scores, score=7_000_000)]
+    training = {"score_edges": list(EDGES), "score_histogram": [99_880, *[0] * 6, 20, 100]}
+    bench.cards = {"m1": training | {"rows": 99_999}}
+    (drift,) = (await bench.make()).drift
+    assert len(drift.alarms) == 1
+    assert "were to be expected" in drift.alarms[0]
+    bench.usual = 1_000_000
+    (drift,) = (await bench.make()).drift
+    assert drift.alarms == []
+
+
+async def test_few_scores_that_differ_by_chance_are_said_to(bench: Bench) -> None:
+    bench.drift = [Drift("m1", [10, 0, 0, 0, 0, 0, 2, 0, 0], score=5)]
+    training = {"score_edges": list(EDGES), "score_histogram": [90, *[1] * 8], "rows": 98}
+    bench.cards = {"m1": training}
+    report = await bench.make()
+    (drift,) = report.drift
+    assert drift.is_chance
+    assert drift.alarms == []
+    assert "(too few transactions to tell)" in as_text(report)
 
 
 async def test_a_model_whose_card_is_gone_is_named_with_its_folder(bench: Bench) -> None:
