@@ -12,7 +12,7 @@ from fraudapp.decisions.recent import Unknowable
 from fraudapp.worker import FraudWorker
 from models.watch.cells import summed
 from models.watch.documents import Alarm, Watched
-from models.watch.judging import watched
+from models.watch.judging import in_order, watched
 from models.watch.labels import of_labels
 from tables import Tables
 from web.quality_told import QualityTold
@@ -42,7 +42,7 @@ class WatchTold:
         if told is None or time.monotonic() - made_at > CACHE_SECONDS:
             days = summed(each.days for _, each in self._table.items())
             told = watched(days, self._worker.parts().watch.expected, time.time())
-            told = replace(told, alarms=[*told.alarms, *self._of_labels()])
+            told = replace(told, alarms=in_order([*told.alarms, *self._of_labels()]))
             self._told = time.monotonic(), told
         return told
 

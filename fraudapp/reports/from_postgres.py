@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -92,14 +92,14 @@ async def read(
 
 
 async def usual_total(engine: AsyncEngine, day: date) -> int:
-    """Return the decisions of a usual day, by the reports of the days before; 0 without reports.
+    """Return the decisions of a usual day, by the last reports before it; 0 without reports.
 
     Raises the errors of SQLAlchemy.
     """
     row = DailyReportRow
-    before = row.date.between(day - timedelta(days=KEPT_DAYS), day - timedelta(days=1))
+    before = select(row.decisions).where(row.date < day).order_by(row.date.desc())
     async with engine.connect() as connection:
-        found = await connection.scalars(select(row.decisions).where(before))
+        found = await connection.scalars(before.limit(KEPT_DAYS))
         return usual([int(each) for each in found])
 
 

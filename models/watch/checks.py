@@ -16,6 +16,8 @@ from models.watch.expected import Expected
 LEAST_PSI: Final = 0.2
 """A PSI that is no alarm by itself, however many rows there are: days differ. Of the whole days in
 PaySim's first five, and of days of the generator, it stays below 0.01."""
+WANDERED: Final = 1.5
+"""How much farther a feature may go than it went within its training."""
 ALIKE: Final = 2.0
 """Rows of one hour resemble each other: so many count as one in the surprise of a histogram."""
 DAILY: Final = 0.2
@@ -42,6 +44,8 @@ class Drifted(NamedTuple):
 
     psi: float
     surprise: float
+    usual: float = LEAST_PSI
+    """A PSI below which it is no alarm."""
 
     @property
     def is_chance(self) -> bool:
@@ -51,7 +55,7 @@ class Drifted(NamedTuple):
     @property
     def is_alarm(self) -> bool:
         """Whether it is a shift that matters."""
-        return self.psi >= LEAST_PSI and not self.is_chance
+        return self.psi >= self.usual and not self.is_chance
 
 
 def found(cell: Cell, expected: Expected) -> Iterator[Finding]:
@@ -60,16 +64,16 @@ def found(cell: Cell, expected: Expected) -> Iterator[Finding]:
         if drifted.is_alarm:
             says = (
                 f"{name} has other values than in training: PSI {drifted.psi:.2f} over "
-                f"{cell.rows:,} transactions, where up to {LEAST_PSI} is usual"
+                f"{cell.rows:,} transactions, where up to {drifted.usual:.2f} is usual"
             )
-            yield Finding("feature", name, 0.0, drifted.psi, says)
+            yield Finding("feature", name, drifted.usual, drifted.psi, says)
     drifted = scores(cell, expected)
     if drifted.is_alarm:
         says = (
             f"scores are distributed otherwise than in training: PSI {drifted.psi:.2f} over "
-            f"{cell.rows:,} transactions, where up to {LEAST_PSI} is usual"
+            f"{cell.rows:,} transactions, where up to {drifted.usual:.2f} is usual"
         )
-        yield Finding("scores", "", 0.0, drifted.psi, says)
+        yield Finding("scores", "", drifted.usual, drifted.psi, says)
     yield from _high(cell, expected)
 
 
@@ -78,7 +82,9 @@ def features(cell: Cell, expected: Expected) -> dict[str, Drifted]:
     if not cell.rows or not expected.features or cell.bins != expected.bins:
         return {}
     return {
-        name: _drifted(counts, bins.shares, expected)
+        name: _drifted(counts, bins.shares, expected)._replace(
+            usual=max(LEAST_PSI, WANDERED * bins.wandering)
+        )
         for counts, (name, bins) in zip(cell.features, expected.features.items(), strict=True)
     }
 
@@ -117,7 +123,7 @@ def _high(cell: Cell, expected: Expected) -> Iterator[Finding]:
     if surprise > LIMIT:
         says = (
             f"{one.observed:,} of {cell.rows:,} transactions have a score from {one.edge} on, and "
-            f"{one.by_training:,.0f} were to be expected"
+            f"{_told(one.by_training)} were to be expected"
         )
         yield Finding("high_scores", "", one.by_training, one.observed, says)
     fewer = [(one, one.by_scores) for one in each if one.observed < (one.by_scores or 0.0)]
@@ -126,10 +132,15 @@ def _high(cell: Cell, expected: Expected) -> Iterator[Finding]:
     one, surprise = _worst(fewer, CERTAIN, expected)
     if surprise > LIMIT:
         says = (
-            f"scores add up to {cell.score / MILLION:,.0f} frauds, by which {one.by_scores:,.0f} "
-            f"transactions were to have a score from {one.edge} on, and {one.observed:,} have"
+            f"scores add up to {cell.score / MILLION:,.0f} frauds, by which "
+            f"{_told(one.by_scores or 0.0)} transactions were to have a score from {one.edge} on, "
+            f"and {one.observed:,} have"
         )
         yield Finding("certainty", "", one.by_scores or 0.0, one.observed, says)
+
+
+def _told(number: float) -> str:
+    return f"{number:,.0f}" if number >= 10.0 else f"{number:.2g}"
 
 
 def _worst(

@@ -27,6 +27,9 @@ class Bins(Struct, frozen=True):
     """Between the bins, ascending; a value on an edge is in the bin above it."""
     shares: list[_Share]
     """Of the rows: those without a value, then those in each bin from the lowest on."""
+    wandering: Annotated[float, Meta(ge=0.0)] = 0.0
+    """The largest population stability index (PSI) between a part of the training, in order of
+    time, and all of it: features may wander with time, as balances do that grow."""
 
     def __post_init__(self) -> None:
         """Raise `ValueError` if these are no bins."""

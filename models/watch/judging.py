@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
 from models.watch import checks
@@ -29,9 +29,8 @@ ADVICE: Final[Mapping[Kind, str]] = {
     "is to stay, train a model on the new transactions",
     "scores": "look which features have changed; without any, compare fraud that was reported "
     "with what was blocked",
-    "high_scores": "if fewer: look whether fields come stale or rounded, and how new fraud differs "
-    "from what was blocked; if more: look at the last blocks before honest clients call; a model "
-    "that is blind or wrong is taken back by `fraudapp policy rollback`",
+    "high_scores": "look whether fields come stale or rounded, and how fraud that was reported "
+    "since then differs from what was blocked",
     "certainty": "look at the highest scores below the edge: fraud may have changed its ways; "
     "train a model on transactions with labels of these days",
     "blocks": "compare with the changes of policies and lists, and with the other alarms; "
@@ -39,6 +38,20 @@ ADVICE: Final[Mapping[Kind, str]] = {
     "precision": "see what the labels say by model, policy and rule on the page `/quality`; "
     "train a model on them",
 }
+MANY: Final = (
+    "look at the last blocks: an attack, or honest clients? `fraudapp policy rollback` takes a "
+    "model back that has come with a policy"
+)
+"""Of high scores that are more than expected."""
+WEIGHTIEST: Final[Sequence[Kind]] = (
+    "high_scores",
+    "blocks",
+    "precision",
+    "certainty",
+    "scores",
+    "feature",
+)
+"""The order of alarms: first those that say that fraud is missed, or honest clients are stopped."""
 
 
 def watched(days: Days, expected: ExpectedOf, now: float) -> Watched:
@@ -60,7 +73,12 @@ def watched(days: Days, expected: ExpectedOf, now: float) -> Watched:
             alarms += _of_blocks(days, number)
             break
     models = [_told(days, version, expected(version)) for version in versions]
-    return Watched(at=now, alarms=alarms, models=models)
+    return Watched(at=now, alarms=in_order(alarms), models=models)
+
+
+def in_order(alarms: Iterable[Alarm]) -> list[Alarm]:
+    """Return alarms by kind, the weightiest first."""
+    return sorted(alarms, key=lambda alarm: WEIGHTIEST.index(alarm.kind))
 
 
 def is_whole(days: Days, number: int, version: str | None = None) -> bool:
@@ -136,6 +154,7 @@ def _of_blocks(days: Days, number: int) -> Iterator[Alarm]:
 
 
 def _alarm(finding: Finding, day: int, since: int, says: str, model: str = "") -> Alarm:
+    is_more = finding.kind == "high_scores" and finding.observed > finding.expected
     return Alarm(
         kind=finding.kind,
         feature=finding.feature,
@@ -145,7 +164,7 @@ def _alarm(finding: Finding, day: int, since: int, says: str, model: str = "") -
         expected=finding.expected,
         observed=finding.observed,
         says=says,
-        advice=ADVICE[finding.kind],
+        advice=MANY if is_more else ADVICE[finding.kind],
     )
 
 

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Callable
 
+from playwright.sync_api import expect
+
 from tests.support import readback
+from tests.support.chromium import chromium
 from tests.support.messages import send_transactions, transaction
 from tests.support.worker import Worker
 
@@ -49,6 +53,27 @@ async def test_all_workers_tell_what_all_have_counted(new_worker: Callable[..., 
     assert model["model"] == one.get("/transaction/w-0/status")[1]["model_version"]
     assert model["days"][0]["unjudged"] == ""
     assert len(model["days"][0]["features"]) == 12
-    status, metrics, _ = one.text("/metrics")
+
+
+def test_people_see_on_the_page_what_has_changed(new_worker: Callable[..., Worker]) -> None:
+    """The amounts of these transactions are not those of the training, and every fifth drains."""
+    worker = new_worker()
+    rows = [transaction(f"p-{number}") for number in range(PART)]
+    status, _ = worker.post("/transactions", json.dumps(rows).encode())
+    assert status == 202
+    asyncio.run(tell(PART, worker))
+    status, metrics, _ = worker.text("/metrics")
     assert status == 200
-    assert "fraud_watch_alarm" in metrics
+    assert 'fraud_watch_alarm{feature="",kind="high_scores"} 1.0' in metrics
+    assert 'fraud_watch_alarm{feature="log_amount",kind="feature"} 1.0' in metrics
+    complaints: list[str] = []
+    with chromium() as browser:
+        page = browser.new_page()
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        expect.set_options(timeout=30_000)
+        page.goto(f"{worker.url}/quality")
+        expect(page.locator("#watched")).to_contain_text("alarms")
+        alarms = page.locator("#alarms")
+        expect(alarms).to_contain_text("log_amount has other values than in training: PSI")
+        expect(alarms).to_contain_text("What to do: look up what has changed in its fields")
+    assert complaints == []

@@ -5,8 +5,11 @@ import { el, put, whole } from "./format.js";
 
 const list = document.getElementById("alarms");
 
-function item({ since, says, advice }) {
-  return el("li", {}, el("strong", {}, `${since}: `), says, el("span", { class: "note" }, ` What to do: ${advice}.`));
+function item({ since, says, advice }, number, alarms) {
+  const line = el("li", {}, el("strong", {}, `${since}: `), says);
+  const last = alarms[number + 1]?.advice !== advice; // several of one kind have one advice
+  if (last) line.append(el("span", { class: "note" }, ` What to do: ${advice}.`));
+  return line;
 }
 
 function summary({ alarms, models }) {

@@ -37,6 +37,21 @@ def test_a_few_values_get_a_bin_each_and_many_get_as_many_rows() -> None:
     assert found.features["b"].shares[0] == 0.0
 
 
+def test_a_feature_that_grows_with_time_is_said_to_wander() -> None:
+    rng = np.random.default_rng(2)
+    matrix = rng.normal(size=(20_000, 2))
+    matrix[:, 1] += np.arange(20_000) / 10_000
+    found = watchable(
+        matrix.astype(np.float32), np.ones(20_000), np.zeros(20_000), ("still", "grows")
+    )
+    assert found.features["still"].wandering < 0.05
+    assert found.features["grows"].wandering > 0.4
+    few = watchable(
+        matrix[:400].astype(np.float32), np.ones(400), np.zeros(400), ("still", "grows")
+    )
+    assert [each.wandering for each in few.features.values()] == [0.0, 0.0]
+
+
 def test_a_row_counts_for_as_many_as_it_stands_for() -> None:
     matrix = np.array([[0.0], [1.0]], np.float32)
     found = watchable(matrix, np.array([3.0, 1.0]), np.array([0.0, 1.0]), ("a",))

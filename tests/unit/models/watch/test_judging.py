@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import pytest
+from msgspec.structs import replace
 
 from models.watch.cells import Cell, Day
 from models.watch.documents import Alarm
 from models.watch.expected import Expected
-from models.watch.judging import ADVICE, is_whole, watched
+from models.watch.judging import ADVICE, MANY, is_whole, watched
 from tests.unit.models.watch.making import USUAL, cell
 
 NOON = 43_200.0
@@ -38,6 +39,27 @@ def test_a_feature_with_other_values_is_named() -> None:
     assert (alarm.day, alarm.since) == ("1970-01-21", "1970-01-21")
     assert "PSI 0.23 over 100,000 transactions" in alarm.says
     assert alarm.advice == ADVICE["feature"]
+
+
+def test_a_feature_that_has_wandered_in_training_may_go_farther() -> None:
+    moved = cell(features=[[0, 10_000, 20_000, 30_000, 40_000], [0, 90_000, 10_000]])
+    for wandering, is_told in ((0.1, True), (0.2, False)):
+        bins = replace(USUAL.features["size"], wandering=wandering)
+        by_card = replace(USUAL, features=USUAL.features | {"size": bins})
+        assert bool(alarms({TODAY: {"m": moved}}, by_card)) == is_told
+
+
+def test_what_is_missed_is_told_first() -> None:
+    moved = cell(high=0, features=[[0, 100_000, 0, 0, 0], [0, 90_000, 10_000]])
+    kinds = [each.kind for each in alarms({TODAY: {"m": moved}})]
+    assert kinds[0] == "high_scores"
+    assert kinds[-1] == "feature"
+
+
+@pytest.mark.parametrize(("high", "advice"), [(0, ADVICE["high_scores"]), (5_000, MANY)])
+def test_few_and_many_high_scores_ask_for_different_things(high: int, advice: str) -> None:
+    (alarm, *_) = alarms({TODAY: {"m": cell(high=high)}})
+    assert alarm.advice == advice
 
 
 def test_values_that_are_missing_are_a_change() -> None:
