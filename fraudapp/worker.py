@@ -313,7 +313,7 @@ class FraudWorker(Service):
             quality_labels=QualityLabels(settings),
             topics=TopicWatch(settings, producer, self.end),
             readability=ReadabilityProbe(settings, self._to_be_read),
-            watch=WatchedBatches(ModelCards(settings, control.known).expected),
+            watch=WatchedBatches(ModelCards(settings, lambda: control.known).expected),
             assignment_settled=self.takeover.settled,
             label_keepers=label_keepers(settings, progress),
             profiles=self._profiles(decisions, sinks.archive),

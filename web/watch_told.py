@@ -17,8 +17,8 @@ from models.watch.labels import of_labels
 from tables import Tables
 from web.quality_told import QualityTold
 
-CACHE_SECONDS: Final = 5.0
-"""Seconds for which an answer is reused: cells change as often, and judging takes milliseconds."""
+CACHE_SECONDS: Final = 10.0
+"""Seconds for which an answer is reused, since nothing is decided while days are judged."""
 LABELLED_WEEKS: Final = 4
 """The last weeks whose labels are compared with scores."""
 

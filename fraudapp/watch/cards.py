@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 
 import msgspec
 
@@ -18,8 +19,8 @@ log = logging.getLogger(__name__)
 class ModelCards:
     """Reads the card of a model once; one that is not there is looked for again."""
 
-    def __init__(self, settings: Settings, known: ControlState) -> None:
-        """`known` is what the control topic has; it may grow."""
+    def __init__(self, settings: Settings, known: Callable[[], ControlState]) -> None:
+        """`known` returns what the control topic has."""
         self._registry = ModelRegistry.of(settings)
         self._known = known
         self._found: dict[str, Expected | None] = {}
@@ -40,7 +41,7 @@ class ModelCards:
 
     def _card(self, version: str) -> Card | None:
         try:
-            if distributed := self._known.models.get(version):
+            if distributed := self._known().models.get(version):
                 return msgspec.json.decode(distributed.card, type=Card)
             return self._registry.card(version)
         except (ModelFileError, msgspec.MsgspecError):

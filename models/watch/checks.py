@@ -16,6 +16,8 @@ from models.watch.expected import Expected
 LEAST_PSI: Final = 0.2
 """A PSI that is no alarm by itself, however many rows there are: days differ. Of the whole days in
 PaySim's first five, and of days of the generator, it stays below 0.01."""
+STABLE: Final = 0.1
+"""A PSI below which nothing has changed."""
 WANDERED: Final = 1.5
 """How much farther a feature may go than it went within its training."""
 ALIKE: Final = 2.0
@@ -44,6 +46,7 @@ class Drifted(NamedTuple):
 
     psi: float
     surprise: float
+    """0 where scores or features are stable anyway."""
     usual: float = LEAST_PSI
     """A PSI below which it is no alarm."""
 
@@ -113,8 +116,11 @@ def _drifted(counts: list[int], shares: list[float], expected: Expected) -> Drif
     rows = sum(counts)
     if not rows:
         return Drifted(0.0, 0.0)
+    psi = stability_index(shares, counts)
+    if psi < STABLE:
+        return Drifted(psi, 0.0)
     independent = 1.0 / (ALIKE / rows + 1.0 / expected.rows)
-    return Drifted(stability_index(shares, counts), of_histogram(counts, shares, independent))
+    return Drifted(psi, of_histogram(counts, shares, independent))
 
 
 def _high(cell: Cell, expected: Expected) -> Iterator[Finding]:

@@ -23,6 +23,8 @@ transactions, and as much fraud as at noon is then a larger share."""
 COMPARED_DAYS: Final = 7
 """Days before a day with whose blocks its own are compared, at most."""
 LEAST_DAYS: Final = 2
+SHOWN_DAYS: Final = 7
+"""The last days that are told of."""
 
 ADVICE: Final[Mapping[Kind, str]] = {
     "feature": "look up what has changed in its fields where they come from; if that is right and "
@@ -72,7 +74,8 @@ def watched(days: Days, expected: ExpectedOf, now: float) -> Watched:
         if number in days and is_whole(days, number):
             alarms += _of_blocks(days, number)
             break
-    models = [_told(days, version, expected(version)) for version in versions]
+    told = (_told(days, version, expected(version)) for version in versions)
+    models = [each for each in told if each.days]
     return Watched(at=now, alarms=in_order(alarms), models=models)
 
 
@@ -171,7 +174,7 @@ def _alarm(finding: Finding, day: int, since: int, says: str, model: str = "") -
 def _told(days: Days, version: str, expected: Expected | None) -> WatchedModel:
     told = [
         _day(number, days[number][version], expected, is_whole(days, number, version))
-        for number in sorted(days, reverse=True)
+        for number in sorted(days, reverse=True)[:SHOWN_DAYS]
         if version in days[number]
     ]
     return WatchedModel(model=version, days=told)

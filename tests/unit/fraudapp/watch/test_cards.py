@@ -32,7 +32,7 @@ def version_of(settings: Settings) -> str:
 
 
 def test_the_card_of_this_machine_is_read_once(settings: Settings) -> None:
-    version, cards = version_of(settings), ModelCards(settings, ControlState())
+    version, cards = version_of(settings), ModelCards(settings, ControlState)
     found = cards.expected(version)
     assert found is not None
     assert tuple(found.features) == PAYSIM.features.names
@@ -44,14 +44,14 @@ def test_that_of_the_control_topic_comes_first_and_may_come_late(settings: Setti
     version, known = version_of(settings), ControlState()
     model, card = ModelRegistry.of(settings).files(version)
     shutil.rmtree(settings.model_dir)
-    cards = ModelCards(settings, known)
+    cards = ModelCards(settings, lambda: known)
     assert cards.expected(version) is None
     known.models[version] = Distributed.of(model, card, author="a")
     assert cards.expected(version) is not None
 
 
 def test_an_old_card_is_told_of_once(settings: Settings, caplog: pytest.LogCaptureFixture) -> None:
-    version, cards = version_of(settings), ModelCards(settings, ControlState())
+    version, cards = version_of(settings), ModelCards(settings, ControlState)
     path = settings.model_dir / version / CARD_FILE
     card = msgspec.json.decode(path.read_bytes())
     del card["training"][ON_CARD]
@@ -66,7 +66,7 @@ def test_an_old_card_is_told_of_once(settings: Settings, caplog: pytest.LogCaptu
 
 
 def test_a_card_that_cannot_be_read_says_nothing(settings: Settings) -> None:
-    version, cards = version_of(settings), ModelCards(settings, ControlState())
+    version, cards = version_of(settings), ModelCards(settings, ControlState)
     (settings.model_dir / version / CARD_FILE).write_bytes(b"{")
     assert cards.expected(version) is None
     assert cards.expected("gradient_boosting-none") is None
