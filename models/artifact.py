@@ -138,11 +138,12 @@ def save(
 def keep(version: str, model: bytes, card: bytes, root: Path) -> None:
     """Write the directory of a version under `root` from its two files, whole or not at all.
 
-    Writing the same model twice changes nothing, except that a damaged directory is replaced.
-    Raises `OSError`.
+    Of a model that is there already only the card is replaced, which a later version of training
+    may know more of; a damaged directory is replaced as a whole. Raises `OSError`.
     """
     target = root / version
     if _is_kept(target, model):
+        _replace_card(target / CARD_FILE, card)
         return
     root.mkdir(parents=True, exist_ok=True)
     draft = root / f".draft-{uuid4().hex}"
@@ -243,6 +244,17 @@ def load_card(directory: Path) -> Card:
         raise ModelFileError(f"{path} cannot be read ({error.strerror}); train it again") from error
     except _NOT_JSON as error:
         raise ModelFileError(f"{path} is not a model card ({error}); train it again") from error
+
+
+def _replace_card(path: Path, card: bytes) -> None:
+    if path.read_bytes() == card:
+        return
+    draft = path.with_name(f".draft-{uuid4().hex}")
+    try:
+        draft.write_bytes(card)
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
 
 
 def _is_kept(directory: Path, content: bytes) -> bool:

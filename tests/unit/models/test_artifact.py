@@ -74,6 +74,16 @@ def test_the_same_model_has_the_same_version_and_is_kept_once(
     assert [path.name for path in saved.parent.iterdir()] == [saved.name]
 
 
+def test_a_model_that_is_trained_again_has_the_card_of_its_last_training(
+    small: TrainedModel, saved: Path
+) -> None:
+    content = (saved / MODEL_FILE).read_bytes()
+    artifact.save(small.model, saved.parent, created_at=NOW, training={"rows": 4}, metrics={})
+    assert artifact.load_card(saved).training == {"rows": 4}
+    assert (saved / MODEL_FILE).read_bytes() == content
+    assert {path.name for path in saved.iterdir()} == {MODEL_FILE, CARD_FILE}
+
+
 @given(data=st.data())
 @settings(
     max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None
