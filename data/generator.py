@@ -208,11 +208,18 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=plan.seed)
     parser.add_argument("--rows", type=int, default=plan.rows)
     parser.add_argument("--steps", type=int, default=plan.steps, help="hours of simulation")
+    parser.add_argument(
+        "--fraud-rate", type=float, default=plan.fraud_rate, help="share of fraud, 0 to 1"
+    )
     parser.add_argument("--paysim", action="store_true", help="switch all knobs off")
     parser.add_argument("--out", type=Path, required=True)
     given = parser.parse_args()
+    if not 0.0 <= given.fraud_rate <= 1.0:
+        parser.error(f"--fraud-rate {given.fraud_rate} is no share; give a number from 0 to 1")
     knobs = PAYSIM if given.paysim else plan.knobs
-    count = write_csv(Plan(given.seed, given.rows, given.steps, knobs=knobs), given.out)
+    count = write_csv(
+        Plan(given.seed, given.rows, given.steps, given.fraud_rate, knobs=knobs), given.out
+    )
     parser.exit(message=f"{count} rows written to {given.out}\n")
 
 

@@ -71,6 +71,9 @@ FRESH_PLAN = Plan(seed=Plan().seed + 1)
     show_default=True,
     help="Cost of investigating one alarm, account currency.",
 )
+@click.option(
+    "--evasion", is_flag=True, help="Judge thieves who know the model, too; for PaySim's schema."
+)
 @click.option("--plots/--no-plots", default=True, help="Draw PNG files; needs matplotlib.")
 def command(
     paths: Sequence[Path],
@@ -81,6 +84,7 @@ def command(
     version: str | None,
     out: Path,
     alarm_cost: float,
+    evasion: bool,
     plots: bool,
 ) -> None:
     """Judge the model on FILE: labelled transactions, as CSV, JSON lines or Parquet.
@@ -88,6 +92,9 @@ def command(
     Several files, or those of a folder, are one data set. Without FILE, freshly generated
     transactions are judged which no model was trained on. A model that was trained on named days
     of these files is judged on the days that it was not trained on, unless others are named.
+
+    With --evasion, frauds that empty an account are changed in ways that cost a thief next to
+    nothing, and judged again, and so are honest payments as if they emptied one.
     """
     from models.training.evaluation import evaluate
     from models.training.plots import PlotsUnavailable, save_plots
@@ -107,6 +114,7 @@ def command(
             span=_span(test_from, test_days) or _of_training(files, training),
             out=out,
             training=training,
+            evading=evasion,
         )
         click.echo(as_text(report))
         for sentence in report["warnings"]:
@@ -173,7 +181,7 @@ money from {block:g} on:
   missed                 {report["money_missed"]:,.2f}
   wrongly held           {report["money_wrongly_held"]:,.2f}
 cheapest threshold       {report["cheapest_threshold"]:.2f}, at {report["alarm_cost"]:,g} an alarm
-"""
+{_evasion(report)}"""
 
 
 def _chosen(report: dict[str, Any]) -> str:
@@ -181,6 +189,16 @@ def _chosen(report: dict[str, Any]) -> str:
         return f"days {days}\n"
     first = report.get("warm_up_rows")
     return f"after {first:,} rows that only tell what accounts did before\n" if first else ""
+
+
+def _evasion(report: dict[str, Any]) -> str:
+    if "evasion" not in report:
+        return ""
+    lines = [
+        f"  {each['way']:<38}{each['blocked']:.3f} of {each['rows']:,}"
+        for each in report["evasion"]
+    ]
+    return "\n".join(["", f"blocked from {report['thresholds']['block']:g} on:", *lines, ""])
 
 
 def _baseline(report: dict[str, Any]) -> str:

@@ -15,6 +15,7 @@ from models.scorer import Scorer
 from models.training.columns import Floats
 from models.training.dataset import Labelled, labelled
 from models.training.days import Span
+from models.training.evasion import as_builtins, evasion, is_for, payments
 from models.training.guards import of_evaluation
 from models.training.metrics import THRESHOLDS, costs, metrics
 from models.training.period_ends import Steps
@@ -38,6 +39,7 @@ def evaluate(
     span: Callable[[Steps], Span] | None = None,
     out: Path | None = None,
     training: Mapping[str, Any] | None = None,
+    evading: bool = False,
 ) -> tuple[dict[str, Any], Labelled, Floats]:
     """Return the report, and its rows and scores (for `models.training.plots`).
 
@@ -46,10 +48,16 @@ def evaluate(
     all rows, except for those that only warm up profiles if the schema remembers accounts
     (`models.training.remembered.warmed_up`). `training` is that of the model's card, by which the
     report's `warnings` tell if the model was trained on these rows; other sentences there are on
-    likely mistakes in the data (`models.training.guards`). With `out`, the report is also written
+    likely mistakes in the data (`models.training.guards`). `evading` asks for the table of
+    `models.training.evasion` as well. With `out`, the report is also written
     to `evaluation.json` in that directory. Raises `TrainingDataError` for data that a model cannot
     be evaluated on.
     """
+    if evading and not is_for(scorer.schema):
+        raise TrainingDataError(
+            f"what evades a model is known for PaySim's fields alone, and schema "
+            f"{scorer.schema.name} has others, or features of others; leave the table out"
+        )
     rows = labelled(source, weight_legit, scorer.schema, scorer.features, label_delay)
     about: dict[str, Any] = {}
     if span is not None:
@@ -77,6 +85,9 @@ def evaluate(
         "alarm_cost": alarm_cost,
         "cheapest_threshold": float(cheapest),
     }
+    if evading:
+        table = evasion(payments(rows), rows.fraud, scorer, thresholds["block"])
+        report["evasion"] = as_builtins(table)
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
         text = msgspec.json.format(msgspec.json.encode(report), indent=2)

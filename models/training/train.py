@@ -25,12 +25,15 @@ from models.drift import EDGES, histogram
 from models.errors import TrainingDataError
 from models.files.lines import shown
 from models.profiles.replaying import LABEL_DELAY
+from models.schema.features import Features
 from models.schema.schema import PAYSIM, Schema
+from models.scorer import Scorer
 from models.training.calibration import Calibration, calibrate
 from models.training.chosen_periods import periods_of
 from models.training.columns import Flags
 from models.training.dataset import Labelled, labelled
 from models.training.days import Days, known_after
+from models.training.evasion import as_builtins, evasion, is_for, payments
 from models.training.fitting import Fitted, fitted
 from models.training.guards import of_training
 from models.training.metrics import metrics
@@ -127,6 +130,7 @@ def train_on(
     warnings = of_training(data, schema)
     for sentence in warnings:
         warn(sentence)
+    sent = payments(data) if is_for(schema) else None
     if days is None:
         rows, chosen = _warm(data, schema, is_warm)
         recognised = sketch(digests(data, schema)[rows])
@@ -154,6 +158,10 @@ def train_on(
         later = "later ones" if days is None else str(days.test_span(data.step))
         progress(f"Average precision on {later}: {judged[-1][1]['average_precision']:.3f}")
     calibration, measured = judged[0]
+    if sent is not None:
+        tried = {name: column[parts.test] for name, column in sent.items()}
+        scorer = _scorer(models[0], calibration, schema)
+        measured["evasion"] = as_builtins(evasion(tried, test.fraud, scorer))
     if seeds > 1:
         measured["across_seeds"] = _spread([each for _, each in judged])
     if days is None:
@@ -211,6 +219,11 @@ def _calibration(
         rows.append(np.flatnonzero(tune))
     held = np.concatenate(rows)
     return calibrate(np.concatenate(raw), data.fraud[held], data.weight[held])
+
+
+def _scorer(model: Fitted, calibration: Calibration, schema: Schema) -> Scorer:
+    compiled = model.exported(calibration).compiled(len(schema.features.names))
+    return Scorer("", compiled, schema, Features(schema.definition, model.learned))
 
 
 def _spread(measured: list[dict[str, Any]]) -> dict[str, Any]:

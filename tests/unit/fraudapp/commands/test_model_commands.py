@@ -100,6 +100,23 @@ def test_an_evaluation_is_printed_and_written(sample: Path, tmp_path: Path) -> N
     assert report["drain_rule_average_precision"] < report["average_precision"]
 
 
+def test_thieves_who_know_the_model_are_judged_if_asked_for(sample: Path, tmp_path: Path) -> None:
+    run("train", sample)
+    done = run("evaluate", sample, "--evasion", "--out", tmp_path / "out", "--no-plots")
+    assert done.exit_code == 0, done.output
+    lines = done.output.partition("blocked from 0.8 on:\n")[2].splitlines()
+    report = json.loads((tmp_path / "out" / "evaluation.json").read_text())
+    for line, each in zip(lines, report["evasion"], strict=False):
+        assert line.split(each["way"])[1].split() == [
+            f"{each['blocked']:.3f}",
+            "of",
+            f"{each['rows']:,}",
+        ]
+    assert len(report["evasion"]) > 12
+    plain = run("evaluate", sample, "--out", tmp_path / "out", "--no-plots")
+    assert "blocked from" not in plain.output
+
+
 def test_a_file_that_cannot_be_judged_is_an_error_with_its_name(
     sample: Path, tmp_path: Path
 ) -> None:
