@@ -18,7 +18,7 @@ Column = NDArray[Any]
 _TEXTS: Final = ("text", "category")
 
 
-def column(field: Field) -> Callable[[Sequence[Any]], Column]:
+def column_of(field: Field) -> Callable[[Sequence[Any]], Column]:
     """Return a function from values of transactions to a column.
 
     Numbers, flags and times (seconds since 1970 where the field has moments) are floats, NaN where
@@ -30,3 +30,8 @@ def column(field: Field) -> Callable[[Sequence[Any]], Column]:
         return lambda values: np.array([known.setdefault(each, each) for each in values], object)
     read = number(field)
     return lambda values: np.array([*map(read, values)] if read else values, np.float64)
+
+
+def dtype(field: Field) -> type:
+    """Return the type of a field's column, as numpy has it."""
+    return object if field.type in _TEXTS else np.float64

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -67,13 +67,15 @@ def labelled(
     schema: Schema = PAYSIM,
     features: Features | None = None,
     label_delay: int = LABEL_DELAY,
+    progress: Callable[[str], None] = lambda line: None,
 ) -> Labelled:
     """Read files (`models.files.rows`) or a frame with a schema's columns; returns rows by time.
 
     `weight_legit` is how many transactions each legitimate row stands for, where the source holds
     only a sample of them. Labels may be 0/1 or 0.0/1.0. `features` are those of a model, with what
     it has learned; without, learned features are missing. `label_delay` is how many seconds after a
-    transaction its label is known, where a schema remembers frauds. Raises `TrainingDataError`.
+    transaction its label is known, where a schema remembers frauds. `progress` is called with a
+    line now and then, if there are many rows. Raises `TrainingDataError`.
     """
     name = told(source, "the frame")
     if not 0.0 < weight_legit < np.inf:
@@ -85,7 +87,7 @@ def labelled(
             "true if it is written as yes and no, and default = false if messages may lack it"
         )
     try:
-        found = read(source, schema, features or schema.features, label_delay)
+        found = read(source, schema, features or schema.features, label_delay, progress)
     except UnreadableFile as error:
         raise TrainingDataError(str(error)) from error
     except ValueError as error:
@@ -102,19 +104,22 @@ def _labelled(found: Read, weight_legit: float, schema: Schema) -> Labelled:
     weight = np.where(fraud, 1.0, weight_legit)
     if (of_rows := definition.role("weight")) is not None:
         weight = weight * columns[of_rows]
-    amount = definition.role("amount")
+    amount = columns.get(definition.role("amount") or "", np.zeros(len(fraud)))
     data = Labelled(
         found.matrix,
         fraud,
         weight,
         _hours(columns, definition, len(fraud)),
-        np.nan_to_num(columns[amount]) if amount else np.zeros(len(fraud)),
+        np.nan_to_num(amount) if np.isnan(amount).any() else amount,
         _drained(columns) if schema.has_fields_of(PAYSIM) else None,
         {field: columns[field] for _, field in schema.features.learned},
     )
+    told = (each for each in columns.items() if each[0] != definition.role("label"))
+    given = {**{name: each for name, each in told if not _unknown(each)}, **found.hashes}
+    if (weight > 0.0).all() and (data.step[:-1] <= data.step[1:]).all():
+        return data._replace(fields=given)  # in order already: no copy of millions of rows
     order = np.argsort(data.step, kind="stable")
     order = order[weight[order] > 0.0]
-    given = {**{name: each for name, each in columns.items() if not _unknown(each)}, **found.hashes}
     return data.at(order)._replace(fields={name: each[order] for name, each in given.items()})
 
 

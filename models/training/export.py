@@ -22,12 +22,14 @@ Floats = NDArray[np.float64]
 EXPONENTIAL = 2.0
 """Log-odds per unit of the decision function with the exponential loss; see `train`."""
 ROWS = 65_536
-"""Rows that are weighed at a time, which bounds memory."""
+"""Rows that are scored or weighed at a time, which bounds memory."""
 
 
 def log_odds(pipeline: Pipeline, matrix: Matrix) -> Floats:
     """Return the pipeline's decision function for the rows as log-odds of fraud, (n,)."""
-    decision: Floats = pipeline.decision_function(matrix.astype(np.float64))
+    starts = range(0, max(len(matrix), 1), ROWS)
+    parts = (matrix[at : at + ROWS].astype(np.float64) for at in starts)
+    decision: Floats = np.concatenate([pipeline.decision_function(each) for each in parts])
     boosted = isinstance(pipeline.steps[-1][1], GradientBoostingClassifier)
     return EXPONENTIAL * decision if boosted else decision
 

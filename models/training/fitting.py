@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import numpy as np
 from sklearn.ensemble import GradientBoostingClassifier
@@ -19,7 +20,7 @@ from models.schema.features import Matrix
 from models.schema.schema import Schema
 from models.training import export, learning
 from models.training.calibration import Calibration
-from models.training.columns import Floats
+from models.training.columns import Flags, Floats
 from models.training.dataset import Labelled
 from models.training.estimators import has_missing, missing_estimator
 from models.training.rounding import rounded
@@ -30,6 +31,16 @@ FEW_ROWS = 50_000
 """Rows up to which one thread takes no longer than two on an idle machine. On a busy one, threads
 wait for each other at every step: it takes two of them eight times as long (measured on two cores).
 """
+
+MAX_HONEST = 500_000
+"""Honest rows that are fitted on: of more, evenly spaced ones stand for the others.
+
+Frauds are what is rare, and each of them is kept. A data set of millions is thus fitted in the
+memory and in the time of half a million."""
+
+MANY_ROWS = 200_000
+TOLD = 20
+"""Trees after which progress is told."""
 
 
 class Fitted(NamedTuple):
@@ -58,8 +69,17 @@ class Fitted(NamedTuple):
         return learning.filled(self.definition, rows.matrix, numbers)
 
 
-def fitted(kind: Kind, seed: int, rows: Labelled, schema: Schema) -> Fitted:
-    """Fit the pipeline of a kind on rows in order of time; raises `TrainingDataError`."""
+def fitted(
+    kind: Kind,
+    seed: int,
+    rows: Labelled,
+    schema: Schema,
+    progress: Callable[[str], None] = lambda line: None,
+) -> Fitted:
+    """Fit the pipeline of a kind on rows in order of time; raises `TrainingDataError`.
+
+    `progress` is called with a line every `TOLD` trees, if they are of many rows.
+    """
     definition, matrix = schema.definition, rows.matrix
     learned: dict[str, dict[str, float]] = {}
     if learning.learned_features(definition):
@@ -67,18 +87,45 @@ def fitted(kind: Kind, seed: int, rows: Labelled, schema: Schema) -> Fitted:
         learned = {name: dict(table) for name, table in learning.learn(*given).items()}
         matrix = learning.filled(definition, matrix, learning.out_of_fold(*given))
     make = missing_estimator if has_missing(definition) else estimator
-    pipeline, weight = make(kind, seed), rows.weight / rows.weight.mean()
+    matrix, fraud, weight = _thinned(matrix, rows.fraud, rows.weight)
+    pipeline, weight = make(kind, seed), weight / weight.mean()
     if matrix.shape[1] < MAX_FEATURES and make is estimator and kind == "gradient_boosting":
         pipeline.steps[-1][1].set_params(max_features=matrix.shape[1])
+    options: dict[str, Any] = {"sample_weight": weight}
+    if isinstance(pipeline.steps[-1][1], GradientBoostingClassifier) and len(weight) > MANY_ROWS:
+        options["monitor"] = _telling(progress)
     threads = 1 if len(weight) <= FEW_ROWS else None
     with threadpool_limits(threads):  # the model is the same: rounding removes what differs
         # In float64, so that scaling and summing are as exact as in serving.
         found: Pipeline = pipeline.fit(
             matrix.astype(np.float64),
-            rows.fraud.astype(int),
-            **{f"{pipeline.steps[-1][0]}__sample_weight": weight},
+            fraud.astype(int),
+            **{f"{pipeline.steps[-1][0]}__{name}": each for name, each in options.items()},
         )
     return Fitted(rounded(found), definition, learned, matrix, weight)
+
+
+def _telling(progress: Callable[[str], None]) -> Callable[[int, Any, Any], bool]:
+    """Return a monitor of boosting that tells progress, and never ends it."""
+
+    def monitor(tree: int, model: Any, local: Any) -> bool:
+        if (tree + 1) % TOLD == 0:
+            progress(f"{tree + 1} of {model.n_estimators} trees")
+        return False
+
+    return monitor
+
+
+def _thinned(matrix: Matrix, fraud: Flags, weight: Floats) -> tuple[Matrix, Flags, Floats]:
+    """Return all frauds, and of the others as many as are fitted on, which stand for all."""
+    honest = np.flatnonzero(~fraud)
+    every = -(-len(honest) // MAX_HONEST)
+    if every <= 1:
+        return matrix, fraud, weight
+    chosen = fraud.copy()
+    chosen[honest[::every]] = True
+    kept = np.where(fraud, 1.0, weight[honest].sum() / weight[honest[::every]].sum())
+    return matrix[chosen], fraud[chosen], (weight * kept)[chosen]
 
 
 def estimator(kind: Kind, seed: int) -> Pipeline:

@@ -18,7 +18,7 @@ from models.quality.cells import policy_name
 from models.records import Decision, Outcome
 from models.schema.definition import ID
 from models.schema.schema import Schema
-from models.training.columns import Column, column
+from models.training.columns import Column, column_of
 from models.training.dataset import Labelled
 from models.training.reading import identifying, needed
 
@@ -64,7 +64,7 @@ class FromDecisions:
         self._schema = schema
         self._latest = now - mature
         self._convert = {
-            name: column(schema.definition.fields[name])
+            name: column_of(schema.definition.fields[name])
             for name in needed(schema)
             if schema.definition.fields[name].role not in ("label", "weight")
         }

@@ -35,6 +35,9 @@ PERFECT: Final = 0.999
 FRAUDS: Final = 20
 """Frauds, and others, of which a feature alone can be said to tell them apart."""
 
+_MIXING: Final = np.uint64(0x9E3779B97F4A7C15)
+"""An odd number with bits of both kinds everywhere: 64-bit hashes are mixed by it (2^64 / golden
+ratio, Knuth: "The Art of Computer Programming" 3, 6.4)."""
 _COMPARING: Final = ("ratio", "difference", "equal", "exceeds")
 _TESTS: Final = ("equal", "exceeds")
 """Operations whose result is no field's content, so that it is no copy of the label."""
@@ -137,8 +140,10 @@ def repeated_rows(data: Labelled, schema: Schema) -> Iterator[str]:
     """Tell if rows are there more than once, or if their ids are."""
     keys = {name: each for name, each in data.fields.items() if name in identifying(schema)}
     ids = keys.pop(schema.definition.role("id") or "", None)
-    columns = {"row": digests(data, schema), **keys}
-    again = int(pd.DataFrame(columns).duplicated().sum())
+    whole = digests(data, schema)
+    for each in keys.values():
+        whole = whole * _MIXING + each.astype(np.uint64)
+    again = _repeated(whole)
     advice = (
         "remove the copies: the model has seen those of later periods already, so that the metrics "
         "promise too much"
@@ -148,8 +153,13 @@ def repeated_rows(data: Labelled, schema: Schema) -> Iterator[str]:
             f"{again:,} of {len(data.fraud):,} rows are equal to another in all that is read of "
             f"them; if they are the same transactions, {advice}"
         )
-    elif ids is not None and (again := int(pd.Series(ids[ids != 0]).duplicated().sum())):
+    elif ids is not None and (again := _repeated(ids[ids != 0])):
         yield f"{again:,} of {len(data.fraud):,} rows have an id that another row has; {advice}"
+
+
+def _repeated(numbers: NDArray[Any]) -> int:
+    """Count those that are equal to an earlier one; by sorting, which takes one copy of them."""
+    return len(numbers) - len(np.unique(numbers))
 
 
 def constant_fields(data: Labelled, schema: Schema) -> Iterator[str]:
@@ -218,7 +228,8 @@ def _of_features(data: Labelled, schema: Schema) -> dict[str, NDArray[Any]]:
 
 
 def _constant(column: NDArray[Any]) -> bool:
-    return bool(pd.Series(column).nunique(dropna=False) == 1)
+    missing = pd.isna(column)
+    return bool(missing.all() or not (missing.any() or (column != column[0]).any()))
 
 
 def _area(column: NDArray[np.float32], fraud: Flags) -> float:

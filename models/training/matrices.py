@@ -14,6 +14,7 @@ from models.schema.definition import ID
 from models.schema.features import Features, Matrix
 from models.schema.schema import Schema
 from models.training.columns import Flags
+from models.training.growing import Growing
 from models.training.remembered import Remembered
 
 
@@ -43,13 +44,13 @@ class _Alone:
 
     def __init__(self, features: Features) -> None:
         self._features = features
-        self._matrices: list[Matrix] = []
+        self._columns = [Growing(np.float32) for _ in features.names]
 
     def add(self, transactions: Sequence[Transaction], fraud: Flags) -> None:
-        self._matrices.append(self._features.matrix(transactions))
+        _extend(self._columns, self._features.matrix(transactions))
 
     def made(self, label_delay: int) -> Matrix:
-        return _joined(self._matrices)
+        return _joined(self._columns)
 
 
 class _WithPast:
@@ -73,8 +74,11 @@ class _WithPast:
 
     def made(self, label_delay: int) -> Matrix:
         values = self._remembered.values(label_delay)
-        chunks = (slice(at, at + self._chunk) for at in range(0, len(values), self._chunk))
-        return _joined([self._features.from_columns(self._facts(at, values[at])) for at in chunks])
+        made = [Growing(np.float32) for _ in self._features.names]
+        for at in range(0, len(values), self._chunk):
+            part = slice(at, at + self._chunk)
+            _extend(made, self._features.from_columns(self._facts(part, values[part])))
+        return _joined(made)
 
     def _facts(self, rows: slice, values: Floats) -> dict[str, Sequence[Any]]:
         own = {name: column[rows] for name, column in self._columns.items()}
@@ -85,6 +89,15 @@ class _WithPast:
         return self._texts.setdefault(value, value) if isinstance(value, str) else value
 
 
-def _joined(matrices: Sequence[Matrix]) -> Matrix:
-    whole: Matrix = np.concatenate([each.T for each in matrices], axis=1).T
-    return whole
+def _extend(columns: Sequence[Growing], matrix: Matrix) -> None:
+    for column, values in zip(columns, matrix.T, strict=True):
+        column.extend(values)
+
+
+def _joined(columns: Sequence[Growing]) -> Matrix:
+    """Return the columns as one matrix, whose columns are contiguous, and empty them in turn."""
+    whole = np.empty((len(columns), len(columns[0])), np.float32)
+    for row, column in zip(whole, columns, strict=True):
+        row[:] = column.taken()
+    matrix: Matrix = whole.T
+    return matrix

@@ -5,7 +5,7 @@ Training needs fewer fields than a message has, so a file may lack the others.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from itertools import islice
 from operator import attrgetter
@@ -28,12 +28,15 @@ from models.schema.definition import ID, Definition, Feature, Field
 from models.schema.features import Features, Matrix
 from models.schema.schema import Schema
 from models.training import remembered
-from models.training.columns import Column, column
+from models.training.columns import Column, column_of, dtype
+from models.training.growing import Growing
 from models.training.matrices import making
 from models.training.sources import Source, files
 
 CHUNK: Final = 8_192
 """Transactions that are in memory at a time; what training needs of them is kept."""
+TOLD: Final = 32 * CHUNK
+"""Rows after which progress is told; some seconds of reading."""
 _KNOWN: Final = ("time", "label", "weight")
 """Roles of fields that each row has to have, if only in training: where it belongs, what it was,
 and what it counts for."""
@@ -68,38 +71,49 @@ def identifying(schema: Schema) -> list[str]:
 
 
 def read(
-    source: Source, schema: Schema, features: Features, label_delay: int = LABEL_DELAY
+    source: Source,
+    schema: Schema,
+    features: Features,
+    label_delay: int = LABEL_DELAY,
+    progress: Callable[[str], None] = lambda line: None,
 ) -> Read:
     """Return the transactions of a source with their features.
 
     If the schema remembers accounts, rows see what was before them, of whatever file of the source,
-    and labels from `label_delay` seconds after their transactions on. Raises `UnreadableFile`, or
-    `ValueError` for a frame, with the first row that is no transaction.
+    and labels from `label_delay` seconds after their transactions on. `progress` is called with a
+    line every `TOLD` rows. Raises `UnreadableFile`, or `ValueError` for a frame, with the first row
+    that is no transaction.
     """
     own = _of_training(schema)
     label = schema.definition.role("label") or ""
     demanded = transactions.needed(own.definition)
-    convert = {name: column(own.definition.fields[name]) for name in needed(schema)}
+    convert = {name: column_of(own.definition.fields[name]) for name in needed(schema)}
     get = attrgetter(*convert, ID)  # two names at least: a tuple
     matrix = making(schema, features, CHUNK)
-    columns: dict[str, list[Column]] = {name: [] for name in convert}
-    hashes: dict[str, list[Column]] = {name: [] for name in identifying(schema)}
+    fields = own.definition.fields
+    columns = {name: Growing(dtype(fields[name])) for name in convert}
+    hashes = {name: Growing(np.int64) for name in identifying(schema)}
     labelled = False
     parsed = _all_parsed(source, own, demanded)
     while chunk := list(islice(parsed, CHUNK)):
         made = [transaction for transaction, _ in chunk]
         for name, values in zip(convert, zip(*map(get, made), strict=True), strict=False):
-            columns[name].append(convert[name](values))
-        matrix.add(made, columns[label][-1] == 1.0)
-        for name, parts in hashes.items():
-            parts.append(_hashes(name, chunk))
+            column = convert[name](values)
+            columns[name].extend(column)
+            if name == label:
+                fraud = column == 1.0
+        matrix.add(made, fraud)
+        for name, grown in hashes.items():
+            grown.extend(_hashes(name, chunk))
         labelled = labelled or any(label in fields for _, fields in chunk)
-    if not columns[label]:
+        if (count := len(columns[label])) % TOLD == 0:
+            progress(f"{count:,} transactions read")
+    if not len(columns[label]):
         raise ValueError("it holds no transactions")
     if not labelled:
         raise ValueError(lacking([label], [*dict.fromkeys([*demanded, label])]))
-    whole = {name: np.concatenate(parts) for name, parts in columns.items()}
-    told = {name: np.concatenate(parts) for name, parts in hashes.items()}
+    whole = {name: grown.taken() for name, grown in columns.items()}
+    told = {name: grown.taken() for name, grown in hashes.items()}
     known = {name: each for name, each in told.items() if each.any()}
     return Read(matrix.made(label_delay), whole, known)
 

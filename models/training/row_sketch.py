@@ -22,6 +22,8 @@ SIZE: Final = 256
 """Hashes of a sketch: 4 KB on the card."""
 LEAST: Final = 3
 """Rows that must be recognised, since one or two may be equal by chance."""
+CHUNK: Final = 65_536
+"""Rows that are hashed at a time, which bounds memory."""
 _BYTES: Final = np.dtype(">u8")
 
 Digests = NDArray[np.uint64]
@@ -32,11 +34,16 @@ def digests(data: Labelled, schema: Schema) -> Digests:
     definition = schema.definition
     left_out = {definition.role("label"), definition.role("weight"), *identifying(schema)}
     columns = {
-        name: column if column.dtype == object else column + 0.0  # -0 is 0
+        name: column
         for name, column in data.fields.items()
         if name not in left_out and not pd.isna(column).all()
     }
-    found: Digests = pd.util.hash_pandas_object(pd.DataFrame(columns), index=False).to_numpy()
+    found: Digests = np.empty(len(data.fraud), np.uint64)
+    for at in range(0, len(found), CHUNK):  # a frame has a copy of what it is made of
+        part = {name: each[at : at + CHUNK] for name, each in columns.items()}
+        part = {n: c if c.dtype == object else c + 0.0 for n, c in part.items()}  # -0 is 0
+        frame = pd.DataFrame(part)
+        found[at : at + CHUNK] = pd.util.hash_pandas_object(frame, index=False).to_numpy()
     return found
 
 

@@ -89,15 +89,14 @@ def train(
             f"{shown(path)} can be read only once, and training reads it twice: for what is in "
             "it, and for the card to tell by its SHA-256 what that was; save it as a file"
         )
-    data = labelled(source, weight_legit, schema, label_delay=label_delay)
-    origin: dict[str, Any] = {"data": name(source), "data_sha256": sha256(source)}
     options: dict[str, Any] = {"weight_legit": weight_legit}
     if schema.remembering:
         options["label_delay"] = label_delay
     return train_on(
-        data,
+        # Without a name here: what was read is large, and `train_on` lets go of it.
+        labelled(source, weight_legit, schema, label_delay=label_delay, progress=progress),
         kind,
-        origin=origin | options,
+        origin={"data": name(source), "data_sha256": sha256(source), **options},
         label_delay=known_after(schema, label_delay),
         seed=seed,
         seeds=seeds,
@@ -134,13 +133,16 @@ def train_on(
     if days is None:
         rows, chosen = _warm(data, schema, is_warm)
         recognised = sketch(digests(data, schema)[rows])
-        data = data.at(rows)  # without what was read of them, which is large
+        # Without what was read of them, which is large.
+        data = data._replace(fields={}) if rows.all() else data.at(rows)
         parts = periods(data, label_delay)
     else:
         days = replace(days, test_from=days.test_span(data.step).first)
         parts, chosen = periods_of(data, days), {"days": to_builtins(days)}
         recognised = sketch(digests(data, schema)[parts.learn])
         data = data._replace(fields={})
+    tried = {name: column[parts.test] for name, column in sent.items()} if sent else None
+    del sent
     unknown = [*unknown_labels(parts, label_delay)]
     for sentence in unknown:
         warn(sentence)
@@ -149,7 +151,7 @@ def train_on(
     for current in range(seed, seed + seeds):
         learned = int(parts.learn.sum())
         progress(f"Training {kind} on {learned:,} of {len(data.fraud):,} transactions")
-        early = fitted(kind, current, data.at(parts.learn), schema)
+        early = fitted(kind, current, data.at(parts.learn), schema, progress)
         models.append(early)
         if len(parts.folds) > 1:
             progress(f"Training {len(parts.folds)} more to calibrate it, since frauds are few")
@@ -158,15 +160,14 @@ def train_on(
         later = "later ones" if days is None else str(days.test_span(data.step))
         progress(f"Average precision on {later}: {judged[-1][1]['average_precision']:.3f}")
     calibration, measured = judged[0]
-    if sent is not None:
-        tried = {name: column[parts.test] for name, column in sent.items()}
+    if tried is not None:
         scorer = _scorer(models[0], calibration, schema)
         measured["evasion"] = as_builtins(evasion(tried, test.fraud, scorer))
     if seeds > 1:
         measured["across_seeds"] = _spread([each for _, each in judged])
     if days is None:
         progress(f"Training on all {len(data.fraud):,} transactions")
-        final, known = fitted(kind, seed, data, schema), data
+        final, known = fitted(kind, seed, data, schema, progress), data
     else:
         final, known = models[0], data.at(parts.learn)
     scores = calibration.scores(final.log_odds(known))
@@ -205,7 +206,12 @@ def _warm(data: Labelled, schema: Schema, is_warm: bool) -> tuple[Flags, dict[st
 
 
 def _calibration(
-    kind: Kind, seed: int, data: Labelled, parts: Periods, early: Fitted, schema: Schema
+    kind: Kind,
+    seed: int,
+    data: Labelled,
+    parts: Periods,
+    early: Fitted,
+    schema: Schema,
 ) -> Calibration:
     """Calibrate on rows as models score them which have not seen them.
 
