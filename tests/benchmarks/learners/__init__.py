@@ -1,0 +1,1 @@
+"""Our learner and those of other libraries, on the same rows."""
