@@ -33,6 +33,7 @@ class _Options(Struct):
     weight_legit: Annotated[float, Meta(gt=0)] = 1.0
     label_delay: Annotated[int, Meta(ge=1)] = LABEL_DELAY
     days: Days | None = None
+    evasive: Annotated[float, Meta(ge=0)] | None = None
 
 
 def own_scorer(settings: Settings) -> Scorer | None:

@@ -67,6 +67,11 @@ _DAYS: Final = click.IntRange(1, MAX_DAYS)
     show_default="7d",
     help="How long after a transaction its label is known, for profiles of frauds.",
 )
+@click.option(
+    "--evasive",
+    type=Finite(min=0, max=10),
+    help="Thieves who know the model, to one who does not (0); of boosting on PaySim's fields.",
+)
 @click.option("--train-days", type=_DAYS, help="Train on so many days (28), before a gap.")
 @click.option(
     "--gap-days",
@@ -99,6 +104,7 @@ def command(
     seeds: int,
     weight_legit: float,
     label_delay: int,
+    evasive: float | None,
     train_days: int | None,
     gap_days: int | None,
     test_days: int | None,
@@ -137,6 +143,7 @@ def command(
         "kind": kind or settings.model_kind,
         "seed": seed,
         "seeds": seeds,
+        "evasive": evasive,
         "days": _days(train_days, gap_days, test_days, test_from, known),
         "progress": click.echo,
         "warn": print_warning,

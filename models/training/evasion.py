@@ -28,6 +28,8 @@ SEED: Final = 1
 CHUNK: Final = 20_000
 """Rows scored at a time, which bounds memory."""
 
+PARTS: Final = "three equal parts"
+"""The one way of `WAYS` that makes more than one payment of a fraud: first parts come first."""
 _DRAINING: Final = ("TRANSFER", "CASH_OUT")
 _NOISE: Final = 0.001
 _MULE: Final = (0.6, 50_000.0)
@@ -51,13 +53,24 @@ class Judged(NamedTuple):
 
 
 def is_for(schema: Schema) -> bool:
-    """Whether models of a schema can be asked: PaySim's fields, and features of `FIELDS` alone."""
-    return schema.has_fields_of(PAYSIM) and {*schema.features.fields} <= {*FIELDS}
+    """Whether models of a schema can be asked: PaySim's fields, and features of `FIELDS` alone.
+
+    Features that training learns of texts are for others.
+    """
+    features = schema.features
+    is_known = {*features.fields} <= {*FIELDS} and not features.learned
+    return schema.has_fields_of(PAYSIM) and is_known
 
 
 def payments(data: Labelled) -> Payments:
     """Return the columns of rows that have what was read of them; raises `KeyError`."""
     return {name: data.fields[name] for name in FIELDS}
+
+
+def drained(columns: Payments) -> Flags:
+    """Return which payments are a TRANSFER or CASH_OUT of the sender's whole balance."""
+    drains: Flags = _sends(columns) & (columns["amount"] == columns["oldbalanceOrg"])
+    return drains
 
 
 def evasion(
@@ -82,8 +95,7 @@ def as_builtins(table: list[Judged]) -> list[dict[str, Any]]:
 
 def variants(columns: Payments, fraud: Flags) -> Iterator[tuple[str, Payments]]:
     """Yield the name of each way, and the payments that are made that way."""
-    sends = np.isin(columns["type"].astype(str), _DRAINING) & (columns["oldbalanceOrg"] > 0.0)
-    drains = sends & (columns["amount"] == columns["oldbalanceOrg"])
+    sends, drains = _sends(columns), drained(columns)
     thieves = _at(columns, fraud & drains)
     for name, way in WAYS.items():
         yield name, way(thieves, np.random.default_rng(SEED))
@@ -158,7 +170,7 @@ WAYS: Final[Mapping[str, Way]] = {
     "leaves 1.00": leaves_one,
     "balances off by 0.1 %": noisy,
     "round amounts": rounds,
-    "three equal parts": splits,
+    PARTS: splits,
     "receiver has a balance": populated,
     "fee of 1 % out of the balance": pays_fee,
     "fee of 1 % on top": adds_fee,
@@ -166,6 +178,12 @@ WAYS: Final[Mapping[str, Way]] = {
 """By name, what thieves do of whom it is known that they took everything."""
 
 _NONE: Final = np.random.default_rng(SEED)
+
+
+def _sends(columns: Payments) -> Flags:
+    sends: Flags = np.isin(columns["type"].astype(str), _DRAINING)
+    sends &= columns["oldbalanceOrg"] > 0.0
+    return sends
 
 
 def _scores(rows: Payments, scorer: Scorer) -> Floats:

@@ -23,6 +23,7 @@ from models.training.calibration import Calibration
 from models.training.columns import Flags, Floats
 from models.training.dataset import Labelled
 from models.training.estimators import has_missing, missing_estimator
+from models.training.hardening import Copies
 from models.training.rounding import rounded
 
 MAX_FEATURES = 4
@@ -75,9 +76,11 @@ def fitted(
     rows: Labelled,
     schema: Schema,
     progress: Callable[[str], None] = lambda line: None,
+    copies: Copies | None = None,
 ) -> Fitted:
     """Fit the pipeline of a kind on rows in order of time; raises `TrainingDataError`.
 
+    `copies` are fitted on, too, but are none of the rows that texts are learned from.
     `progress` is called with a line every `TOLD` trees, if they are of many rows.
     """
     definition, matrix = schema.definition, rows.matrix
@@ -88,6 +91,10 @@ def fitted(
         matrix = learning.filled(definition, matrix, learning.out_of_fold(*given))
     make = missing_estimator if has_missing(definition) else estimator
     matrix, fraud, weight = _thinned(matrix, rows.fraud, rows.weight)
+    if copies is not None:
+        matrix = np.concatenate([matrix.T, copies.matrix.T], axis=1).T
+        fraud = np.append(fraud, copies.fraud)
+        weight = np.append(weight, copies.weight)
     pipeline, weight = make(kind, seed), weight / weight.mean()
     if matrix.shape[1] < MAX_FEATURES and make is estimator and kind == "gradient_boosting":
         pipeline.steps[-1][1].set_params(max_features=matrix.shape[1])

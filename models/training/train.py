@@ -36,6 +36,7 @@ from models.training.days import Days, known_after
 from models.training.evasion import as_builtins, evasion, is_for, payments
 from models.training.fitting import Fitted, fitted
 from models.training.guards import of_training
+from models.training.hardening import EVASIVE, Hardening
 from models.training.metrics import metrics
 from models.training.periods import Periods, periods, unknown_labels
 from models.training.remembered import warmed_up
@@ -68,6 +69,7 @@ def train(
     weight_legit: float = 1.0,
     label_delay: int = LABEL_DELAY,
     days: Days | None = None,
+    evasive: float | None = None,
     schema: Schema = PAYSIM,
     progress: Callable[[str], None] = lambda line: None,
     warn: Callable[[str], None] = lambda sentence: None,
@@ -79,6 +81,8 @@ def train(
     With `seeds` above 1, models with the following seeds are evaluated as well, and the card has
     the spread of their metrics. `weight_legit` and `label_delay` are as for `labelled`. With
     `days`, the model is trained on those, and judged on those, and stays as it was judged.
+    `evasive` is how many thieves know the model, to one who does not, `EVASIVE` by default, where
+    it can learn of them: boosting on PaySim's fields (`models.training.hardening`).
     `progress` is called with a line at each stage, and `warn` with a sentence for each likely
     mistake in the data (`models.training.guards`); the card has those, too. Raises
     `TrainingDataError`.
@@ -101,6 +105,7 @@ def train(
         seed=seed,
         seeds=seeds,
         days=days,
+        evasive=evasive,
         schema=schema,
         progress=progress,
         warn=warn,
@@ -116,6 +121,7 @@ def train_on(
     seed: int,
     seeds: int = 1,
     days: Days | None = None,
+    evasive: float | None = None,
     schema: Schema,
     is_warm: bool = False,
     progress: Callable[[str], None] = lambda line: None,
@@ -130,6 +136,7 @@ def train_on(
     for sentence in warnings:
         warn(sentence)
     sent = payments(data) if is_for(schema) else None
+    hardening = Hardening(data, schema, kind, EVASIVE if evasive is None else evasive)
     if days is None:
         rows, chosen = _warm(data, schema, is_warm)
         recognised = sketch(digests(data, schema)[rows])
@@ -151,11 +158,12 @@ def train_on(
     for current in range(seed, seed + seeds):
         learned = int(parts.learn.sum())
         progress(f"Training {kind} on {learned:,} of {len(data.fraud):,} transactions")
-        early = fitted(kind, current, data.at(parts.learn), schema, progress)
+        copies = hardening.of(parts.learn)
+        early = fitted(kind, current, data.at(parts.learn), schema, progress, copies)
         models.append(early)
         if len(parts.folds) > 1:
             progress(f"Training {len(parts.folds)} more to calibrate it, since frauds are few")
-        found = _calibration(kind, current, data, parts, early, schema)
+        found = _calibration(kind, current, data, parts, early, schema, hardening)
         judged.append((found, metrics(test, found.scores(early.log_odds(test)))))
         later = "later ones" if days is None else str(days.test_span(data.step))
         progress(f"Average precision on {later}: {judged[-1][1]['average_precision']:.3f}")
@@ -167,7 +175,8 @@ def train_on(
         measured["across_seeds"] = _spread([each for _, each in judged])
     if days is None:
         progress(f"Training on all {len(data.fraud):,} transactions")
-        final, known = fitted(kind, seed, data, schema, progress), data
+        copies = hardening.of(np.ones(len(data.fraud), np.bool_))
+        final, known = fitted(kind, seed, data, schema, progress, copies), data
     else:
         final, known = models[0], data.at(parts.learn)
     scores = calibration.scores(final.log_odds(known))
@@ -180,6 +189,7 @@ def train_on(
         **chosen,
         "gap_steps": parts.gap,
         "seed": seed,
+        **hardening.told,
         "calibration": calibration._asdict(),
         "calibration_folds": len(parts.folds),
         "calibration_frauds": sum(int(data.fraud[each.tune].sum()) for each in parts.folds),
@@ -212,6 +222,7 @@ def _calibration(
     parts: Periods,
     early: Fitted,
     schema: Schema,
+    hardening: Hardening,
 ) -> Calibration:
     """Calibrate on rows as models score them which have not seen them.
 
@@ -220,7 +231,8 @@ def _calibration(
     raw, rows = [], []
     for learn, tune in parts.folds:
         shared = learn is parts.learn
-        model = early if shared else fitted(kind, seed, data.at(learn), schema)
+        copies = None if shared else hardening.of(learn)
+        model = early if shared else fitted(kind, seed, data.at(learn), schema, copies=copies)
         raw.append(model.log_odds(data.at(tune)))
         rows.append(np.flatnonzero(tune))
     held = np.concatenate(rows)

@@ -94,6 +94,18 @@ def test_last_digits_of_what_is_learned_make_no_other_model(
     assert train(small_frame, kind).model == before
 
 
+def test_thieves_who_know_are_caught_by_a_model_that_has_learned_of_them(
+    small_frame: pd.DataFrame,
+) -> None:
+    trained = [train(small_frame, evasive=share) for share in (0.0, 1.0)]
+    assert [each.training["evasive"] for each in trained] == [0.0, 1.0]
+    before, after = ({x["way"]: x["blocked"] for x in each.metrics["evasion"]} for each in trained)
+    for way in ("takes 99.9 %", "leaves 1.00", "round amounts"):
+        assert after[way] > before[way] + 0.2
+    assert after["takes everything"] > 0.9
+    assert "evasive" not in train(small_frame, "logistic", evasive=1.0).training
+
+
 @pytest.mark.parametrize("name", ["-", "fifo"])
 def test_what_cannot_be_read_twice_is_refused_before_it_is_read(tmp_path: Path, name: str) -> None:
     os.mkfifo(tmp_path / "fifo")
