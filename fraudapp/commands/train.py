@@ -70,7 +70,7 @@ _DAYS: Final = click.IntRange(1, MAX_DAYS)
 @click.option(
     "--evasive",
     type=Finite(min=0, max=10),
-    help="Thieves who know the model, to one who does not (0); of boosting on PaySim's fields.",
+    help="Thieves who know the model, to one who does not (.5); of boosting on PaySim's fields.",
 )
 @click.option("--train-days", type=_DAYS, help="Train on so many days (28), before a gap.")
 @click.option(

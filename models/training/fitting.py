@@ -26,7 +26,7 @@ from models.training.estimators import has_missing, missing_estimator
 from models.training.hardening import Copies
 from models.training.rounding import rounded
 
-MAX_FEATURES = 4
+MAX_FEATURES = 8
 """Features that a tree of the usual boosting chooses among at each node."""
 FEW_ROWS = 50_000
 """Rows up to which one thread takes no longer than two on an idle machine. On a busy one, threads
@@ -150,8 +150,8 @@ def estimator(kind: Kind, seed: int) -> Pipeline:
     return make_pipeline(
         GradientBoostingClassifier(
             loss="exponential",
-            learning_rate=0.15,
-            n_estimators=80,
+            learning_rate=0.2,
+            n_estimators=120,
             max_depth=3,  # `models.ensemble` tabulates trees of this depth
             subsample=0.5,
             min_samples_leaf=20,

@@ -24,7 +24,7 @@ from models.training.columns import Flags, Floats
 from models.training.dataset import Labelled
 from models.training.evasion import FIELDS, PARTS, WAYS, Payments, Way, drained, is_for, payments
 
-EVASIVE: Final = 0.0
+EVASIVE: Final = 0.5
 """Thieves who know the model, to one who takes a whole balance.
 
 An assumption, as those of `data.plan`: with more, more of them are caught, and more of the honest

@@ -162,4 +162,4 @@ def test_a_value_that_is_infinite_is_not_taken_for_missing() -> None:
 @pytest.mark.slow
 def test_the_sample_trains_the_version_that_the_documents_name(trained_models: Path) -> None:
     version = ModelRegistry(trained_models).active()
-    assert version == "gradient_boosting-9749e0605b7a5c56"
+    assert version == "gradient_boosting-9f070de6d0d2b4df"

@@ -19,6 +19,7 @@ from models.schema.features import Matrix
 from models.schema.schema import PAYSIM
 from models.scorer import Scorer, probability
 from models.training.dataset import Labelled, labelled
+from models.training.evasion import PARTS, evasion, payments
 from models.training.export import log_odds
 from models.training.metrics import metrics
 from models.training.train import TrainedModel, train
@@ -141,6 +142,25 @@ def test_another_world_is_judged_better_than_by_the_drain_rule(
     assert judged["precision_block"] >= 0.9
     assert judged["recall_block"] >= 0.8
     assert 0.8 <= judged["sum_p_over_sum_y"] <= 1.25
+
+
+def test_thieves_who_know_the_model_are_blocked_about_every_second_time(
+    seeded: TrainedModel, another_world: Labelled
+) -> None:
+    """Of those who leave almost nothing; a tenth of the balance is left by honest people, too."""
+    table = evasion(payments(another_world), another_world.fraud, scorer_of(seeded))
+    blocked = {each.way: each.blocked for each in table}
+    assert blocked["takes everything"] >= 0.9
+    assert blocked["receiver has a balance"] >= 0.85
+    assert blocked[PARTS] >= 0.3
+    for way in (
+        "takes 99.9 %",
+        "leaves 1.00",
+        "balances off by 0.1 %",
+        "round amounts",
+        "fee of 1 % out of the balance",
+    ):
+        assert blocked[way] >= 0.3, way
 
 
 def test_real_rows_it_never_saw_are_judged_well(seeded: TrainedModel, real_rows: Labelled) -> None:
