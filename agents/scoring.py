@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from datetime import datetime, timezone
 from typing import Any, Protocol
 
+from agents.shadow_log import ShadowLog
 from fraudapp.settings import Settings
 from fraudapp.worker import Started
 from models.deciding import UNPROFILED, Profiled, decide, unscored
@@ -37,6 +38,7 @@ class Scoring:
         self._schema = settings.transaction_schema
         self._worker = started
         self._profiles = started.profiles
+        self._shadow_log = ShadowLog()
 
     async def wait_for_profiles(self, next_offsets: dict[int, int]) -> bool:
         """Wait until profiles have what is in the log before these offsets, within bounds.
@@ -56,6 +58,7 @@ class Scoring:
         ordered = sorted(parts, key=lambda part: part.partition)
         now = datetime.now(timezone.utc)
         decisions, events = self._decided(ordered, now)
+        self._shadow_log.look(self._worker.control.in_force.challengers, now)
         at = 0
         for part in ordered:
             end = at + len(part.deduplicated.new)

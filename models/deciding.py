@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
-from msgspec.structs import replace
+from msgspec.structs import force_setattr, replace
 
 from models.inputs import ValidInput
 from models.policies.in_force import InForce
@@ -15,6 +15,7 @@ from models.records import Decision, Outcome, Reason
 from models.schema.features import Matrix
 from models.schema.schema import PAYSIM, Schema
 from models.scorer import BatchScorer, Floats
+from models.shadow import Batch, shadows
 
 MAX_REASONS: Final = 3
 """Reasons of a decision, unless more lists and rules have asked for it."""
@@ -54,6 +55,7 @@ def decide(
 
     `profiles` has what the schema remembers of their accounts. Transactions that the model approves
     get no reasons, since explaining costs more than scoring. `seen` is called once all are decided.
+    Models in the policy's shadow score the same batch, once it is decided: see `models.shadow`.
     Raises `ValueError` if the model has no score for one of the candidates; see `unscored`.
     """
     transactions = [candidate.transaction for candidate in candidates]
@@ -63,11 +65,10 @@ def decide(
     matrix = scorer.matrix(facts)
     scored = scorer.score_matrix(matrix)
     scores = scored.tolist()
-    ruled = policy.rule(facts, scores, matrix, now)
+    found = policy.look(facts, scores, matrix, now)
+    ruled = policy.ruling.by(found, facts, scores)
     reasons = _reasons(facts, ruled, scorer, schema)
     model_version, policy_version, ids = scorer.version, policy.version, policy.ruling.ids
-    # What is given is encoded, even if it is equal to the default.
-    late = {"profile_lag": profiles.lag} if profiles.lag else {}
     decisions = [
         Decision(
             transaction_id=transaction.transaction_id,
@@ -85,12 +86,20 @@ def decide(
             hits=ids(each.hits) if each.hits else [],
             profile=known[row],
             profile_version=schema.profile_version,
-            **late,
         )
         for row, (transaction, origin, score, each) in enumerate(
             zip(transactions, origins, scores, ruled, strict=True)
         )
     ]
+    # They are new, so that nobody has seen them change. Most have neither; with more arguments than
+    # these, it takes twice as long to make one. What is given is encoded, even if it is a default.
+    if policy.challengers:
+        batch = Batch(facts, scorer, matrix, scores, found, ruled, now)
+        for decision, said in zip(decisions, shadows(batch, policy), strict=True):
+            force_setattr(decision, "shadow", said)
+    if profiles.lag:
+        for decision in decisions:
+            force_setattr(decision, "profile_lag", profiles.lag)
     if policy.ruling.policy.explore:
         decisions = _explored(decisions, ruled)
     if seen and decisions:
@@ -109,7 +118,8 @@ def unscored(
 ) -> dict[str, str]:
     """Return why candidates have no score, by id, after `decide` has raised on all of them."""
     found = {}
-    given: Any = {"scorer": scorer, "policy": policy, "now": now, "schema": schema}
+    alone = policy._replace(challengers=())
+    given: Any = {"scorer": scorer, "policy": alone, "now": now, "schema": schema}
     for row, each in enumerate(candidates):
         try:
             decide([each], profiles=profiles.at([row]), **given)

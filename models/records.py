@@ -51,6 +51,16 @@ class Reason(Struct, frozen=True, gc=False):
     """Its share of the model's raw score, in log-odds; 0 for reasons of the policy."""
 
 
+class Shadow(Struct, frozen=True, gc=False):
+    """What a model that does not decide says of a transaction."""
+
+    score: Annotated[float, Meta(ge=0, le=1)]
+    """Probability of fraud, 0..1."""
+    decision: Outcome
+    """What the same policy would have decided with this score, without its cap on all that is
+    blocked and without `explore`."""
+
+
 class Decision(Struct, Generic[T], frozen=True, kw_only=True, omit_defaults=True):
     """The one answer to a transaction, with all that is needed to explain it later."""
 
@@ -80,6 +90,9 @@ class Decision(Struct, Generic[T], frozen=True, kw_only=True, omit_defaults=True
     """Seconds by which the profiles were behind, if that was more than the settings allow."""
     explored: Annotated[float, Meta(ge=0, le=1)] = 0.0
     """The share of the model's blocks that are let through as flags, if this is one of them."""
+    shadow: dict[str, Shadow] = {}
+    """By version, what the models in the policy's `shadow` say; one that had no score is not there.
+    Left out without any."""
 
 
 class FieldError(Struct, frozen=True):

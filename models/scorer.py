@@ -40,6 +40,10 @@ class BatchScorer(Protocol):
     def version(self) -> str:
         """The model version that every decision names."""
 
+    @property
+    def columns(self) -> str:
+        """Names the features as the model sees them: two of one name have equal matrices."""
+
     def matrix(self, transactions: Sequence[Transaction]) -> Matrix:
         """Return the features of transactions, as the model sees them."""
 
@@ -81,6 +85,7 @@ class Scorer:
         self._model = model
         self.schema = schema
         self.features = features or schema.features
+        self.columns = f"{schema.contract}/{self.features.learned_digest}"
 
     def score(self, transactions: Sequence[Transaction]) -> Floats:
         """Return probabilities of fraud, float64 in 0..1, shape (n,), in the order given.

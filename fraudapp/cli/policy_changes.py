@@ -30,16 +30,17 @@ def checked_text(file: Path, schema: Schema) -> str:
     return content.decode()
 
 
-def check_model(control: Control, text: str) -> None:
-    """Raise `click.ClickException` if no worker can have the model that a policy names."""
+def check_models(control: Control, text: str) -> None:
+    """Raise `click.ClickException` if no worker can have a model that a policy names."""
     settings = control.settings
-    model = read(text.encode(), settings.transaction_schema).model
-    if model is None or model in control.known.models or model == serving_version(settings):
-        return
-    raise click.ClickException(
-        f"nothing was done: model {model} is neither in topic {settings.control_topic} nor the "
-        f"active one here; `fraudapp models publish {model}` gives it to all workers"
-    )
+    policy = read(text.encode(), settings.transaction_schema)
+    for version in filter(None, (policy.model, *policy.shadow)):
+        if version not in control.known.models and version != serving_version(settings):
+            raise click.ClickException(
+                f"nothing was done: model {version} is neither in topic {settings.control_topic} "
+                f"nor the active one here; `fraudapp models publish {version}` gives it to all "
+                "workers"
+            )
 
 
 async def propose(

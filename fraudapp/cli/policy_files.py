@@ -64,11 +64,13 @@ def warnings(policy: PolicyFile, settings: Settings, at: datetime) -> Iterator[s
             when = each.expires_at.isoformat()
             yield f"{name} expired at {when}, and has no effect: remove it, or set expires_at anew"
     active = serving_version(settings)
-    if policy.model is not None and active is not None and policy.model != active:
-        yield (
-            f"it is for model {policy.model}, and {active} is the active one: it has to be in the "
-            f"control topic first, `fraudapp models publish {policy.model}`"
-        )
+    for version in filter(None, (policy.model, *policy.shadow)):
+        if active is not None and version != active:
+            what = "it is for" if version == policy.model else "in shadow it has"
+            yield (
+                f"{what} model {version}, and {active} is the active one: it has to be in the "
+                f"control topic first, `fraudapp models publish {version}`"
+            )
 
 
 def read_lists(given: Iterable[str]) -> dict[str, frozenset[str]]:

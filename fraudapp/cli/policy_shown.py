@@ -75,6 +75,8 @@ def show(control: Control, candidate: Candidate, as_of: AsOf) -> Shown:
     entries: dict[str, list[dict[str, Any]]] = {}
     ruling = readable(candidate, control.settings.transaction_schema)
     described["explore"] = ruling.policy.explore if ruling else None
+    described["model"] = ruling.policy.model if ruling else None
+    described["shadow"] = [*ruling.policy.shadow] if ruling else None
     if as_of.offset:
         for name in ruling.lists if ruling else ():
             there = as_of.entries.lists[name]
@@ -115,6 +117,10 @@ def head_of(shown_: Shown, as_of: AsOf) -> Iterator[str]:
         yield f"approved by {told['approver']}" + _noted(told["approval_note"])
     if told["explore"]:
         yield f"{told['explore']:.4g} of what the model alone would block is flagged instead"
+    if told["model"]:
+        yield f"model {told['model']} scores"
+    if told["shadow"]:
+        yield f"in shadow: {', '.join(told['shadow'])}"
     if as_of.offset:
         yield f"as of offset {as_of.offset} of the control log:"
         for name, count in told["lists"].items():

@@ -67,7 +67,10 @@ def publish(version: str, author: str, note: str) -> None:
 
 @command.command("published")
 def published() -> None:
-    """List the versions that all workers have; a star marks that of the policy in force."""
+    """List the versions that all workers have.
+
+    A star marks that of the policy in force, and `~` those in its shadow.
+    """
     settings = load()
 
     async def look() -> Control:
@@ -75,14 +78,17 @@ def published() -> None:
             return control
 
     control = run(settings, look())
-    named = None
+    named: str | None = None
+    shadow: tuple[str, ...] = ()
     if head := control.head:
         try:
-            named = ruling_of(head, settings.transaction_schema).policy.model
+            policy = ruling_of(head, settings.transaction_schema).policy
+            named, shadow = policy.model, tuple(policy.shadow)
         except PolicyError as exc:
             click.echo(f"warning: policy {head.number}: {legible(exc.problems[0])}", err=True)
     for version, each in control.known.models.items():
-        star, size = "*" if version == named else " ", len(each.model) + len(each.card)
+        star = "*" if version == named else "~" if version in shadow else " "
+        size = len(each.model) + len(each.card)
         told = f" ({legible(each.note)})" if each.note else ""
         click.echo(f"{star} {legible(version)}  {size:,} bytes by {legible(each.author)}{told}")
     if not control.known.models:

@@ -45,6 +45,8 @@ def check(file: Path) -> None:
     )
     if lists := Ruling(policy, schema).lists:
         click.echo(f"it looks into the lists {', '.join(lists)}")
+    if policy.shadow:
+        click.echo(f"in shadow it has {', '.join(policy.shadow)}")
     for each in warnings(policy, settings, now):
         click.echo(f"warning: {shown(file)}: {each}", err=True)
 
@@ -72,7 +74,7 @@ def apply(file: Path, parent: int | None, author: str, note: str, wait: float | 
     async def change() -> None:
         async with opened(settings, for_writing=True) as control, waiting(settings, wait) as told:
             head = changes.parent_of(control, parent)
-            changes.check_model(control, text)
+            changes.check_models(control, text)
             await changes.propose(control, told, text, parent=head, author=author, note=note)
 
     run(settings, change(), unsure=changes.UNSURE)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 from fraudapp.control.model_shelf import Models
 from models.characters import legible
 from models.control.chain import Candidate, Chain
+from models.policies.definition import PolicyFile
 from models.policies.faults import Wrong, located
 from models.policies.reading import PolicyError, read
 from models.policies.ruling import Ruling
@@ -41,9 +43,9 @@ def compiled(candidate: Candidate, schema: Schema, models: Models) -> Ruling:
     """Return a policy, compiled for a schema; raises `PolicyError`, and nothing else."""
     try:
         ruling = ruling_of(candidate, schema)
-        if said := models.problem(ruling.policy.model):
+        if wrong := [*_unfit(ruling.policy, models)]:
             text = candidate.proposed.text.replace("\r\n", "\n")
-            raise PolicyError(located([Wrong(("model",), said)], {}, text))
+            raise PolicyError(located(wrong, {}, text))
         return ruling
     except PolicyError:
         raise
@@ -51,6 +53,14 @@ def compiled(candidate: Candidate, schema: Schema, models: Models) -> Ruling:
         # Else one policy would end all workers, and again at each start.
         log.exception("policy %d cannot be compiled", candidate.number)
         raise PolicyError([f"it cannot be compiled: {type(exc).__name__}: {exc}"]) from exc
+
+
+def _unfit(policy: PolicyFile, models: Models) -> Iterator[Wrong]:
+    if said := models.problem(policy.model):
+        yield Wrong(("model",), said)
+    for number, version in enumerate(policy.shadow):
+        if said := models.problem(version):
+            yield Wrong(("shadow", number), said)
 
 
 def misfit(candidate: Candidate, schema: Schema) -> str | None:

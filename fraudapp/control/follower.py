@@ -157,6 +157,8 @@ class ControlLog(Service):
             log.info("policy %s is in force", self.in_force.version)
             if self.in_force.scorer:
                 log.info("model %s scores", self.in_force.scorer.version)
+            for each in self.in_force.challengers:
+                log.info("model %s scores in shadow", each.version)
 
     def _refresh(self) -> None:
         """Name what is in force by all that was read."""
@@ -166,5 +168,6 @@ class ControlLog(Service):
         else:
             model = ruling.policy.model
             scorer = self.models.scorer(model) if model else None
-            self.in_force = self.known.in_force(candidate, ruling, scorer)
+            shadow = [*map(self.models.challenger, ruling.policy.shadow)]
+            self.in_force = self.known.in_force(candidate, ruling, scorer, shadow)
         self.changed.notify()

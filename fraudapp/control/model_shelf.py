@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Protocol
 
 from models.artifact import ModelFileError, unpacked
+from models.challenger import Challenger
 from models.control.records import Distributed
 from models.schema.schema import Schema
 from models.scorer import BatchScorer
@@ -29,6 +30,7 @@ class ModelShelf(Models):
         self._schema = schema
         self._distributed = distributed
         self._scorers = {own.version: own}
+        self._challengers: dict[str, Challenger] = {}
 
     def problem(self, version: str | None) -> str | None:
         """See `Models.problem`; takes some milliseconds for one that was not asked for before."""
@@ -50,3 +52,22 @@ class ModelShelf(Models):
                 )
             self._scorers[version] = unpacked(version, *found.files, self._schema)
         return self._scorers[version]
+
+    @property
+    def own(self) -> BatchScorer:
+        """The worker's own, which scores where a policy names none."""
+        return self._own
+
+    def challenger(self, version: str) -> Challenger:
+        """Return a model that scores in shadow, with its counts; raises `ModelFileError`.
+
+        The counts go on where a policy names it again.
+        """
+        if version not in self._challengers:
+            self._challengers[version] = Challenger(self.scorer(version))
+        return self._challengers[version]
+
+    @property
+    def challengers(self) -> Mapping[str, Challenger]:
+        """All that have scored in shadow since the worker has started, by version."""
+        return self._challengers

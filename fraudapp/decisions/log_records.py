@@ -128,6 +128,7 @@ def _worker_texts(decision: Decision) -> Iterator[str]:
     """Yield the texts of a decision that its worker made, and not the sender."""
     yield from (decision.model_version, decision.policy_version, decision.topic)
     yield from decision.hits
+    yield from decision.shadow
     for reason in decision.reasons:
         yield from (reason.code, reason.text)
 

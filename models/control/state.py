@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
 from enum import Enum
 from typing import cast
 
+from models.challenger import Challenger
 from models.control.caps import Caps
 from models.control.chain import Candidate, Chain
 from models.control.lists import Lists
@@ -91,15 +93,20 @@ class ControlState:
                 return Change.POLICY if changed else Change.NOTHING
 
     def in_force(
-        self, candidate: Candidate, ruling: Ruling, scorer: BatchScorer | None = None
+        self,
+        candidate: Candidate,
+        ruling: Ruling,
+        scorer: BatchScorer | None = None,
+        challengers: Sequence[Challenger] = (),
     ) -> InForce:
         """Return what decides with a policy of the chain, named by all that it decides with.
 
-        `scorer` is that of the model that the policy names, if it names one.
+        `scorer` is that of the model that the policy names, if it names one, and `challengers` are
+        the models in its shadow.
 
         Its lists change in place; caps and name are as of the records that are in here now.
         """
         caps = self.caps[candidate.id]
         offset = max(self.lists.next_offset(ruling.lists), caps.next_offset)
         version = str(Version(candidate.number, offset))
-        return InForce(ruling, version, self.lists.at, caps.in_force, scorer)
+        return InForce(ruling, version, self.lists.at, caps.in_force, scorer, challengers)

@@ -90,3 +90,5 @@ class PolicyFile(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, 
     """The share of what the model alone would block that is flagged instead, to learn from."""
     model: Annotated[str, Meta(pattern=MODEL)] | None = None
     """The model version that scores: the worker's own, or one of the control topic."""
+    shadow: Annotated[Sequence[Annotated[str, Meta(pattern=MODEL)]], Meta(max_length=3)] = ()
+    """Model versions that score beside it and decide nothing; those of the control topic."""

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from models.challenger import Challenger
 from models.policies.definition import PolicyFile
-from models.policies.ruling import NO_CAPS, Begun, Lists, Ruled, Ruling
+from models.policies.ruling import NO_CAPS, Begun, Found, Lists, Ruled, Ruling
 from models.policy import Policy
 from models.records import Transaction
 from models.rules.ruleset import NO_LISTS
@@ -33,6 +34,22 @@ class InForce(NamedTuple):
     scorer: BatchScorer | None = None
     """That of the model which the policy names; None for the worker's own."""
 
+    challengers: Sequence[Challenger] = ()
+    """Those of the models in the policy's `shadow`, which decide nothing."""
+
+    def look(
+        self,
+        transactions: Sequence[Transaction],
+        scores: Sequence[float],
+        matrix: Matrix | None,
+        now: datetime,
+        *,
+        counted: bool = True,
+    ) -> Found:
+        """See `Ruling.look`."""
+        given: Any = {"lists": self.lists(now), "now": now, "caps": self.caps}
+        return self.ruling.look(transactions, scores, matrix, **given, counted=counted)
+
     def rule(
         self,
         transactions: Sequence[Transaction],
@@ -41,9 +58,8 @@ class InForce(NamedTuple):
         now: datetime,
     ) -> list[Ruled]:
         """See `Ruling.rule`."""
-        return self.ruling.rule(
-            transactions, scores, matrix, lists=self.lists(now), now=now, caps=self.caps
-        )
+        found = self.look(transactions, scores, matrix, now)
+        return self.ruling.by(found, transactions, scores)
 
 
 def of_thresholds(thresholds: Policy, schema: Schema) -> InForce:

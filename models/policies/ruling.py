@@ -8,21 +8,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Mapping, Sequence
+from collections.abc import Callable, Collection, Container, Iterable, Mapping, Sequence
 from datetime import datetime, timezone
+from functools import cached_property
+from itertools import chain
 from typing import Final, NamedTuple
+
+import numpy as np
 
 from models.policies.bounds import ALWAYS, end_of, lets_by
 from models.policies.definition import Listing, PolicyFile
 from models.policies.exploring import EXPLORED, is_chosen
 from models.records import Outcome, Reason, Transaction
-from models.rules.ruleset import RuleSet
+from models.rules.ruleset import Hits, RuleSet
 from models.schema import templates
 from models.schema.features import Matrix
 from models.schema.schema import Schema, getter
+from models.scorer import Floats
 
 Lists = Mapping[str, Container[str]]
 """Entries by the name of the list; a list that is not there is empty."""
+_Say = Callable[[Transaction], Reason]
 CAPPED: Final = Reason(
     "CAPPED", "It would be blocked; so many have been of late that they are flagged instead.", 0.0
 )
@@ -56,6 +62,24 @@ class Ruled(NamedTuple):
     """See `Decision.explored`."""
 
 
+class Found(NamedTuple):
+    """What was found of transactions before their outcomes, which scores decide with it.
+
+    It holds for other scores as well, unless a rule uses them: see `Ruling.uses_score`.
+    """
+
+    hits: Hits
+    active: Sequence[bool]
+    """By place, whether a rule decides if it hits."""
+    listed: Mapping[int, Sequence[_List]]
+    """By row, the lists that have an entry of the transaction."""
+    touched: Collection[int]
+    """The rows that a list or a rule is about."""
+    sent: Collection[int]
+    """The rows that the sender has flagged."""
+    caps: Begun
+
+
 class _Phase(NamedTuple):
     expired: set[int]
     """Places of the rules that are over."""
@@ -63,6 +87,7 @@ class _Phase(NamedTuple):
     """By place, whether a rule decides if it hits."""
 
 
+_OUTCOMES: Final = (Outcome.APPROVE, Outcome.FLAG, Outcome.BLOCK)
 _SENT: Final = Ruled(Outcome.BLOCK, (), (), True)
 _BLOCK, _FLAG, _APPROVE = (
     Ruled(outcome, (), ()) for outcome in (Outcome.BLOCK, Outcome.FLAG, Outcome.APPROVE)
@@ -99,6 +124,16 @@ class Ruling:
         return bool(self._set.features)
 
     @property
+    def uses_score(self) -> bool:
+        """Whether what is found depends on scores, since a rule uses them."""
+        return any(each.uses_score for each in self._set.rules)
+
+    @cached_property
+    def _uncounted(self) -> RuleSet:
+        """The same rules with counts that nobody reads."""
+        return RuleSet([each.when for each in self.rules], self._schema)
+
+    @property
     def hits(self) -> dict[str, int]:
         """By rule, how often it has hit, in test too."""
         return dict(zip(self._ids, self._hits, strict=True))
@@ -128,24 +163,69 @@ class Ruling:
 
         `matrix` may be None unless `uses_features`. Raises `ValueError` for a score that is none.
         """
-        plain = self._plain(transactions, scores)
+        found = self.look(transactions, scores, matrix, lists=lists, now=now, caps=caps)
+        return self.by(found, transactions, scores)
+
+    def look(
+        self,
+        transactions: Sequence[Transaction],
+        scores: Sequence[float],
+        matrix: Matrix | None,
+        *,
+        lists: Lists,
+        now: datetime,
+        caps: Begun = NO_CAPS,
+        counted: bool = True,
+    ) -> Found:
+        """Return which lists and rules are about each transaction; arguments as those of `rule`.
+
+        What is not `counted` changes neither `hits` nor `failures`.
+        """
         expired, active = self._phase(now, caps)
-        hits = self._set.hits(transactions, scores, matrix, lists)
+        rules = self._set if counted else self._uncounted
+        hits = rules.hits(transactions, scores, matrix, lists)
         if expired:
             hits = [tuple(at for at in each if at not in expired) for each in hits]
+        if counted and self._hits:
+            for at in chain.from_iterable(filter(None, hits)):
+                self._hits[at] += 1
         listed = self._listed(transactions, lists, now)
         touched = {row for row, each in enumerate(hits) if each} | listed.keys()
-        for row in touched:
-            plain[row] = self._ruled(
-                transactions[row], plain[row], hits[row], active, listed.get(row, ())
-            )
-        if caps.on_all:
+        sent = {row for row, flagged in enumerate(map(self._schema.flag, transactions)) if flagged}
+        return Found(hits, active, listed, touched, sent, caps)
+
+    def by(
+        self, found: Found, transactions: Sequence[Transaction], scores: Sequence[float]
+    ) -> list[Ruled]:
+        """Return what the policy says by what was found; raises like `rule`."""
+        plain = self._plain(scores, found.sent)
+        for row in found.touched:
+            each = transactions[row]
+            outcome, says, is_certain = self._decided(each, plain[row].outcome, row, found)
+            reasons = tuple(say(each) for say in says)
+            plain[row] = Ruled(outcome, found.hits[row], reasons, is_certain)
+        if found.caps.on_all:
             return [*map(_capped, plain)]
         if share := self.policy.explore:
-            for row, each in enumerate(plain):
-                if _is_the_models(each) and is_chosen(transactions[row].transaction_id, share):
-                    plain[row] = Ruled(Outcome.FLAG, each.hits, (EXPLORED,), explored=share)
+            for row, ruled in enumerate(plain):
+                if _is_the_models(ruled) and is_chosen(transactions[row].transaction_id, share):
+                    plain[row] = Ruled(Outcome.FLAG, ruled.hits, (EXPLORED,), explored=share)
         return plain
+
+    def outcomes(
+        self, found: Found, transactions: Sequence[Transaction], scores: Floats
+    ) -> list[Outcome]:
+        """Return the outcomes of the same without the cap on all and without `explore`.
+
+        Rules that their caps have put in test are in test here as well. `scores` are from 0 to 1.
+        """
+        above = (scores >= self.policy.flag_at).astype(np.intp) + (scores >= self.policy.block_at)
+        outcomes = [*map(_OUTCOMES.__getitem__, above.tolist())]
+        for row in found.sent:
+            outcomes[row] = Outcome.BLOCK
+        for row in found.touched:
+            outcomes[row] = self._decided(transactions[row], outcomes[row], row, found)[0]
+        return outcomes
 
     def _phase(self, now: datetime, caps: Begun) -> _Phase:
         """Return which rules are over at a moment, and which count; mostly as the last time."""
@@ -164,23 +244,20 @@ class Ruling:
             self._last_phase = since, until, caps, phase
         return phase
 
-    def _plain(self, transactions: Sequence[Transaction], scores: Sequence[float]) -> list[Ruled]:
+    def _plain(self, scores: Sequence[float], sent: Iterable[int]) -> list[Ruled]:
         """Return what thresholds and the sender say, with which most transactions end."""
         # NaN fails the comparison of the sum.
         if scores and not (min(scores) >= 0.0 and max(scores) <= 1.0 and sum(scores) >= 0.0):
             wrong = next(each for each in scores if not 0.0 <= each <= 1.0)
             raise ValueError(f"score must be in 0..1, got {wrong!r}")
         flag_at, block_at = self.policy.flag_at, self.policy.block_at
-        return [
-            _SENT
-            if flagged
-            else _BLOCK
-            if score >= block_at
-            else _FLAG
-            if score >= flag_at
-            else _APPROVE
-            for flagged, score in zip(map(self._schema.flag, transactions), scores, strict=True)
+        plain = [
+            _BLOCK if score >= block_at else _FLAG if score >= flag_at else _APPROVE
+            for score in scores
         ]
+        for row in sent:
+            plain[row] = _SENT
+        return plain
 
     def _listed(
         self, transactions: Sequence[Transaction], lists: Lists, now: datetime
@@ -194,34 +271,28 @@ class Ruling:
                         found.setdefault(row, []).append(each)
         return found
 
-    def _ruled(
-        self,
-        transaction: Transaction,
-        plain: Ruled,
-        hits: tuple[int, ...],
-        in_force: Sequence[bool],
-        listed: Sequence[_List],
-    ) -> Ruled:
-        for at in hits:
-            self._hits[at] += 1
-        active = [at for at in hits if in_force[at]]
-        blocking = [each for each in listed if each.listing.then == "block"]
-        if plain is _SENT or blocking:
-            said = tuple(each.reason(transaction) for each in blocking)
-            return Ruled(Outcome.BLOCK, hits, said, True)
+    def _decided(
+        self, transaction: Transaction, plain: Outcome, row: int, found: Found
+    ) -> tuple[Outcome, Sequence[_Say], bool]:
+        """Return the outcome, the reasons of those who ask for it, and whether it is certain."""
+        active = [at for at in found.hits[row] if found.active[at]]
+        listed = found.listed.get(row, ())
+        blocking = [each.reason for each in listed if each.listing.then == "block"]
+        if row in found.sent or blocking:
+            return Outcome.BLOCK, blocking, True
         amount = self._schema.amount(transaction)
         if approving := [
             *(each.reason for each in listed if lets_by(each.listing, amount)),
             *(self._says[at] for at in active if lets_by(self.rules[at], amount)),
         ]:
-            return Ruled(Outcome.APPROVE, hits, tuple(say(transaction) for say in approving))
-        outcome, asked = plain.outcome, {self.rules[at].then for at in active}
+            return Outcome.APPROVE, approving, False
+        outcome, asked = plain, {self.rules[at].then for at in active}
         if "block" in asked:
             outcome = Outcome.BLOCK
         elif "flag" in asked and outcome is Outcome.APPROVE:
             outcome = Outcome.FLAG
         agreeing = [at for at in active if self.rules[at].then.upper() == outcome.value]
-        return Ruled(outcome, hits, tuple(self._says[at](transaction) for at in agreeing))
+        return outcome, [self._says[at] for at in agreeing], False
 
 
 def _capped(ruled: Ruled) -> Ruled:
@@ -242,6 +313,6 @@ class _List:
         self.reason = _reason(f"LIST_{name.upper()}", listing.reason, schema)
 
 
-def _reason(code: str, template: str, schema: Schema) -> Callable[[Transaction], Reason]:
+def _reason(code: str, template: str, schema: Schema) -> _Say:
     say = templates.compiled(template, schema.definition)
     return lambda transaction: Reason(code, say(transaction), 0.0)

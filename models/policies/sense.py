@@ -37,6 +37,17 @@ def _threshold(top: Form, name: str) -> float | None:
     return top.fits.get(name, default)
 
 
+def shadow(top: Form) -> Iterator[Wrong]:
+    """Yield what is wrong with the models that score beside the one that decides."""
+    versions = top.fits.get("shadow", ())
+    for number, each in enumerate(versions):
+        if each in versions[:number]:
+            yield Wrong(("shadow", number), f"shadow names {each} twice")
+        elif each == top.fits.get("model"):
+            said = f"shadow names {each}, which is the model that decides"
+            yield Wrong(("shadow", number), said)
+
+
 def rules(forms: Sequence[Form], schema: Schema) -> Iterator[Wrong]:
     """Yield what is wrong with rules."""
     first: dict[str, Form] = {}

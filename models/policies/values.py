@@ -52,6 +52,8 @@ def expected(kind: inspect.Type) -> str:
         return f"a number{_range(kind)}"
     if isinstance(kind, inspect.DateTimeType):
         return A_TIME
+    if isinstance(kind, inspect.CollectionType):
+        return f"an array of {kind.max_length} at most, each {expected(kind.item_type)}"
     return "a table"
 
 

@@ -7,12 +7,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from operator import attrgetter
 from typing import Any, Final
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from models.schema.definition import Definition
 from models.schema.expressions import Expressions
 from models.schema.fields import bounds, number
+from models.seals import name_digest
 
 Matrix = NDArray[np.float32]
 Learned = Mapping[str, Mapping[str, float]]
@@ -57,6 +59,8 @@ class Features:
         ]
         self._blanks = [place[name] for name in made.blanks]
         tables = learned or {}
+        self.learned_digest = name_digest(msgspec.json.encode(tables, order="sorted"))
+        """Names what training has learned: those of a schema with one digest are alike."""
         self._tables = [
             (place[field], _Numbers(tables.get(name, {}))) for name, field in made.learned
         ]

@@ -37,6 +37,7 @@ class ByAmount:
     """A scorer whose score is what a whole amount has beyond thousands: .25 for 7,250."""
 
     version = "by-amount"
+    columns = "of a test"
 
     def matrix(self, transactions: Sequence[Transaction]) -> Any:
         """See `BatchScorer.matrix`."""

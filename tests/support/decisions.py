@@ -9,7 +9,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from models.key_hash import key_partitions
-from models.records import Decision, Outcome, Reason
+from models.records import Decision, Outcome, Reason, Shadow
 from tests.support.transactions import transaction, transactions
 
 DECIDED_AT = datetime(2026, 3, 4, 5, 6, 7, 890123, tzinfo=timezone.utc)
@@ -40,7 +40,7 @@ def id_in_partition(partition: int, number: int, partitions: int) -> str:
 
 
 decisions = st.builds(
-    lambda each, outcome, score, partition, offset, moment, hits: decision(
+    lambda each, outcome, score, partition, offset, moment, hits, shadow: decision(
         each.transaction_id,
         transaction=each,
         decision=outcome,
@@ -49,6 +49,7 @@ decisions = st.builds(
         offset=offset,
         decided_at=moment.replace(tzinfo=timezone.utc, fold=0),
         hits=hits,
+        shadow=shadow,
     ),
     transactions,
     st.sampled_from(Outcome),
@@ -57,4 +58,8 @@ decisions = st.builds(
     st.integers(0, 2**62),
     st.datetimes(min_value=datetime(2000, 1, 1), max_value=datetime(2100, 1, 1)),
     st.lists(st.sampled_from(["large", "at_night", "mule_2"]), unique=True),
+    st.dictionaries(
+        st.sampled_from(["m2", "m3"]),
+        st.builds(Shadow, st.floats(0, 1), st.sampled_from(Outcome)),
+    ),
 )

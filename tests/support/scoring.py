@@ -13,6 +13,8 @@ from models.scorer import Floats
 class Named:
     """A scorer that is asked for nothing but its version."""
 
+    columns = "of a test"
+
     def __init__(self, version: str) -> None:
         self.version = version
 

@@ -25,6 +25,7 @@ import tables as tables_package
 from fraudapp import metrics
 from fraudapp.application import Application, build
 from fraudapp.control.fitting import last_fitting
+from fraudapp.control.model_shelf import ModelShelf
 from fraudapp.decisions.log import Unread
 from fraudapp.decisions.recent import RecentDecisions, Unknowable
 from fraudapp.decisions.waiters import DecisionWaiters
@@ -48,7 +49,7 @@ from models.watch.expected import Expected
 from tables import Tables
 from tables.heartbeats import Heartbeat
 from tables.quality import PartitionCells
-from tests.support.chains import OneModel
+from tests.support.scoring import Named
 from web.context import Context
 from web.control.metrics import policy
 from web.quality_metrics import quality
@@ -332,7 +333,7 @@ class Control:
         """As long as it is closed, nothing can be read back."""
         self.others: list[NewRecord] = []
         """Records that others have written just before the next one of this worker."""
-        self.models = OneModel(model_version)
+        self.models = ModelShelf(Named(model_version), PAYSIM, self.known.models)
 
     async def append(
         self, topic: str, partition: int, records: Iterable[NewRecord], what: str
@@ -352,7 +353,9 @@ class Control:
         self.candidate = candidate
         self.told += problems
         if candidate and ruling:
-            self.in_force = self.known.in_force(candidate, ruling)
+            scorer = self.models.scorer(ruling.policy.model) if ruling.policy.model else None
+            shadow = [*map(self.models.challenger, ruling.policy.shadow)]
+            self.in_force = self.known.in_force(candidate, ruling, scorer, shadow)
         return offsets
 
     async def end(self) -> int:

@@ -33,7 +33,7 @@ def line(decision: Mapping[str, Any]) -> str:
 def of_row(row: Mapping[str, Any]) -> dict[str, Any]:
     """The decision that a row of the history holds."""
     same = ("transaction_id", "decision", "score", "model_version", "policy_version")
-    texts = {name: json.loads(row[name]) for name in ("hits", "profile") if row[name]}
+    texts = {name: json.loads(row[name]) for name in ("hits", "profile", "shadow") if row[name]}
     rest = {name: row[name] for name in ("profile_version", "profile_lag", "explored") if row[name]}
     place = {name: row[f"input_{name}"] for name in ("topic", "partition", "offset")}
     transaction = {name: row[column] for name, column in _TRANSACTION.items()}

@@ -61,6 +61,10 @@ class PolicyState(_Described, frozen=True, kw_only=True):
     explore: float
     """The share of what the model alone would block that is flagged instead, by what decides here;
     0 for none."""
+    model: str
+    """The model version that decides here."""
+    shadow: list[str]
+    """The model versions that score beside it here, and decide nothing."""
     caps: list[CapState]
     lists: dict[str, int]
     """Entries by the name of the list."""

@@ -56,7 +56,34 @@ class PolicyCollector(Collector):
         )
         for cap in state.caps(control):
             caps.add_metric([cap.rule], 1)
-        yield from (number, hits, failures, entries, caps)
+        yield from (number, hits, failures, entries, caps, *_shadow(control))
+
+
+def _shadow(control: ControlLog) -> Iterator[Metric]:
+    """Yield what models in shadow have come to since this worker has started."""
+    rows = CounterMetricFamily(
+        "fraud_shadow_rows", "Transactions that a model in shadow has scored.", labels=["model"]
+    )
+    agreed = CounterMetricFamily(
+        "fraud_shadow_agreed",
+        "Those for which its score leads to the same outcome as that of the model that decides.",
+        labels=["model"],
+    )
+    failures = CounterMetricFamily(
+        "fraud_shadow_failures",
+        "Transactions for which a model in shadow had no score; they were decided all the same.",
+        labels=["model"],
+    )
+    serving = GaugeMetricFamily(
+        "fraud_shadow_model", "1 for each model that is in shadow here.", labels=["model"]
+    )
+    for version, each in control.models.challengers.items():
+        rows.add_metric([version], each.rows)
+        agreed.add_metric([version], each.agreed)
+        failures.add_metric([version], each.failures)
+    for each in control.in_force.challengers:
+        serving.add_metric([each.version], 1)
+    yield from (rows, agreed, failures, serving)
 
 
 policy: Final = PolicyCollector()

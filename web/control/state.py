@@ -28,6 +28,8 @@ def current(control: ControlLog, settings: Settings) -> PolicyState:
         in_force=control.candidate is head,
         version=control.in_force.version,
         explore=control.in_force.ruling.policy.explore,
+        model=(control.in_force.scorer or control.models.own).version,
+        shadow=[each.version for each in control.in_force.challengers],
         caps=caps(control),
         lists=sizes(control),
         notes=control.notes(),

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-HEAD: Final = "0008"
+HEAD: Final = "0009"
 """The latest revision."""
 _LOCK_ID: Final = 0x66726175645F6170  # "fraud_ap": any number that only this program uses
 

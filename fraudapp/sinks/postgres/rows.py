@@ -15,7 +15,7 @@ from typing import Any, Final
 
 import msgspec
 
-from models.records import MAX_AMOUNT, Decision, Outcome, Reason, Transaction
+from models.records import MAX_AMOUNT, Decision, Outcome, Reason, Shadow, Transaction
 from models.schema.definition import Role
 from models.schema.schema import PAYSIM, Schema
 
@@ -83,6 +83,7 @@ class Rows:
                 decision.profile_version or None,
                 decision.profile_lag or None,
                 decision.explored or None,
+                _encode(decision.shadow).decode() if decision.shadow else None,
             )
             for decision, of_transaction in zip(
                 decisions, of_transactions(transactions), strict=True
@@ -129,6 +130,7 @@ class Rows:
             hits=msgspec.convert(row["hits"] or [], list[str]),
             profile=msgspec.convert(row["profile"] or {}, dict[str, float]),
             profile_version=row["profile_version"] or "",
+            shadow=msgspec.convert(row["shadow"] or {}, dict[str, Shadow]),
             # What is given is encoded, even if it is equal to the default.
             **{name: row[name] for name in ("profile_lag", "explored") if row[name]},
         )

@@ -68,6 +68,7 @@ class DecisionRow(Base):
     profile_version: Mapped[str | None] = mapped_column(Text)
     profile_lag: Mapped[float | None] = mapped_column(Double)
     explored: Mapped[float | None] = mapped_column(Double)
+    shadow: Mapped[dict[str, Any] | None] = mapped_column(JSONB)
 
 
 class LabelRow(Base):

@@ -65,6 +65,7 @@ class FixedScorer:
     """A scorer that goes by the amount, and records what it is asked for."""
 
     version = "fixed"
+    columns = "of a test"
 
     def __init__(self) -> None:
         self.asked: list[list[str]] = []

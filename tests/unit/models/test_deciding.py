@@ -30,6 +30,7 @@ class AmountScorer:
     """A scorer whose score is the amount."""
 
     version = "amount"
+    columns = "of a test"
 
     def matrix(self, transactions: Sequence[Transaction]) -> Any:
         return np.array([each.amount for each in transactions])

@@ -39,6 +39,15 @@ def test_the_last_one_that_fits_counts_and_those_behind_it_are_told_of() -> None
     assert last_fitting(chain, PAYSIM, OneModel("model-2")).candidate is chain.member(4)
 
 
+def test_a_policy_whose_shadow_cannot_score_here_does_not_fit() -> None:
+    chain = chain_of('flag_at = 0.5\nshadow = ["model-1"]', 'shadow = [\n"model-1",\n"model-3"]')
+    candidate, ruling, problems = last_fitting(chain, PAYSIM, OneModel("model-1"))
+    assert candidate is chain.member(1)
+    assert ruling is not None
+    assert ruling.policy.shadow == ["model-1"]
+    assert "line 3, column 1: it is for model model-3, and model-1 serves here" in problems[0]
+
+
 def test_of_many_that_do_not_fit_the_last_ones_are_told_of() -> None:
     found = last_fitting(chain_of(*[UNFIT] * (MAX_TOLD + 5)), PAYSIM, OneModel("model-1"))
     assert (found.candidate, found.ruling, len(found.problems)) == (None, None, MAX_TOLD)

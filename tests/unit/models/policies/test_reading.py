@@ -201,6 +201,26 @@ def test_what_is_wrong_is_told_with_its_place(old: str, new: str, told: str) -> 
     assert any(told in each for each in found), found
 
 
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ('"m2"', "line 2, column 1: shadow is 'm2', and has to be an array of 3 at most, each a"),
+        ('["m2", "m 3"]', "line 2, column 1: shadow is an array, and has to be an array of 3"),
+        ('["a", "b", "c", "d"]', "line 2, column 1: shadow is an array, and has to be an array of"),
+        ('["m2", "m3", "m2"]', "line 2, column 23: shadow names m2 twice"),
+        ('["m2", "m1"]', "line 2, column 17: shadow names m1, which is the model that decides"),
+    ],
+)
+def test_a_shadow_is_of_few_models_that_differ(given: str, told: str) -> None:
+    (problem,) = problems(f'model = "m1"\nshadow = {given}\n')
+    assert problem.startswith(told)
+
+
+def test_models_in_shadow_are_read() -> None:
+    assert read(b'shadow = ["m1", "m2", "m3"]', PAYSIM).shadow == ["m1", "m2", "m3"]
+    assert read(b"flag_at = 0.5", PAYSIM).shadow == ()
+
+
 def test_all_that_is_wrong_is_told_at_once_in_the_order_of_the_file() -> None:
     wrong = POLICY
     for old, new in (

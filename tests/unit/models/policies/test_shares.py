@@ -41,6 +41,7 @@ class Certain:
     """A scorer that finds nothing wrong, and says what it says of everything."""
 
     version = "certain"
+    columns = "of a test"
 
     def matrix(self, transactions: Sequence[Transaction]) -> Any:
         return np.zeros((len(transactions), 1), dtype=np.float32)

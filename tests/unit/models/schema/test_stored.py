@@ -50,7 +50,7 @@ def row_of(schema: Schema, each: Decision) -> dict[str, Any]:
     """The row, as the driver reads it."""
     found = zip(DecisionRow.__table__.columns.keys(), Rows(schema).to_rows([each])[0], strict=True)
     row = dict(found)
-    for name in ("reasons", "transaction", "hits"):
+    for name in ("reasons", "transaction", "hits", "shadow"):
         row[name] = row[name] and json.loads(row[name])
     return row
 
@@ -173,6 +173,7 @@ def test_paysims_fields_are_in_columns_alone() -> None:
         "profile_version",
         "profile_lag",
         "explored",
+        "shadow",
     ]
 
 

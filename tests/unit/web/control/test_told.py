@@ -40,6 +40,21 @@ async def test_the_page_of_counts_tells_who_has_put_the_policy_in_force(
     assert told["at"] == "2026-03-04T05:06:07.890000Z"
 
 
+async def test_a_model_in_shadow_is_told_with_what_has_come_of_it(
+    bench: ViewBench, client: Client
+) -> None:
+    in_force(bench, 'shadow = ["model-of-a-test"]\n')
+    challenger = bench.parts.control.models.challenger("model-of-a-test")
+    challenger.rows, challenger.agreed, challenger.failures = 7, 5, 2
+    _, told = await ask(client, "GET", "/policy")
+    assert (told["model"], told["shadow"]) == ("model-of-a-test", ["model-of-a-test"])
+    async with client.get("/metrics") as answer:
+        lines = (await answer.text()).splitlines()
+    for name, value in (("rows", 7), ("agreed", 5), ("failures", 2)):
+        assert f'fraud_shadow_{name}_total{{model="model-of-a-test"}} {value}.0' in lines
+    assert 'fraud_shadow_model{model="model-of-a-test"} 1.0' in lines
+
+
 async def test_metrics_have_number_lists_caps_and_failures(
     bench: ViewBench, client: Client
 ) -> None:
