@@ -38,10 +38,11 @@ def new_plan(
 ) -> dict[str, Any]:
     """A policy by chance, as plain values; by what accounts did before if a worker `remembers`.
 
-    It may name one of the `models`.
+    It may name one of the `models`, and others in its shadow.
     """
     kinds = [each for each in CONDITIONS if remembers or each not in OF_PROFILES]
     flag_at = round(random_.uniform(0.2, 0.7), 3)
+    model = _model(random_, models)
     return {
         "flag_at": flag_at,
         "block_at": round(random_.uniform(flag_at, 0.95), 3),
@@ -50,7 +51,8 @@ def new_plan(
         "trusted": _end(random_, now) if random_.random() < 0.5 else None,
         "up_to": random_.randint(1, 500_000),
         "explore": round(random_.uniform(0, 0.1), 4) if random_.random() < 0.4 else 0,
-        "model": _model(random_, models),
+        "model": model,
+        "shadow": _shadow(random_, [each for each in models if each != model]),
         "odd": random_.random(),  # so that no two are alike
     }
 
@@ -61,6 +63,13 @@ def _model(random_: random.Random, models: Sequence[str]) -> str | None:
     if random_.random() < _NO_MODEL_SHARE:
         return NO_MODEL
     return random_.choice([None, *models])
+
+
+def _shadow(random_: random.Random, models: Sequence[str]) -> list[str]:
+    if not models or random_.random() < 0.4:
+        return []
+    shadow = random_.sample(models, random_.randint(1, len(models)))
+    return [*shadow, NO_MODEL] if random_.random() < _NO_MODEL_SHARE else shadow
 
 
 def _rule(
@@ -91,6 +100,8 @@ def as_toml(plan: Plan) -> str:
     lines += [f"flag_at = {plan['flag_at']}", f"block_at = {plan['block_at']}"]
     if plan.get("model"):
         lines.append(f'model = "{plan["model"]}"')
+    if plan.get("shadow"):
+        lines.append(f"shadow = {json.dumps(plan['shadow'])}")
     if plan["explore"]:
         lines.append(f"explore = {plan['explore']}")
     for rule in plan["rules"]:
@@ -122,7 +133,7 @@ def _bounds(given: Mapping[str, Any]) -> list[str]:
 
 def fits(plan: Plan) -> bool:
     """Whether it can be in force."""
-    is_known = plan.get("model") != NO_MODEL
+    is_known = NO_MODEL not in (plan.get("model"), *plan.get("shadow", ()))
     return is_known and all(each["kind"] != "unknown" for each in plan["rules"])
 
 

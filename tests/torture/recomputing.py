@@ -62,7 +62,8 @@ class Recomputing:
     def wrong(self, decision: Decision) -> str | None:
         """What is wrong with a decision, by the policy that it names; None if nothing is."""
         expected: _Ruled
-        version = decision["policy_version"]
+        shadow: dict[str, str]
+        version, shadow = decision["policy_version"], {}
         number, _, offset = version.partition("+")
         if version.startswith("flag-"):
             expected, model = (_by_thresholds(decision), [], [], 0), self._own
@@ -74,12 +75,27 @@ class Recomputing:
                 return f"names {version}, which does not fit"
             expected, model = self._ruled(decision, id_, plan, int(offset)), self._own
             model = plan.get("model") or model
+            shadow = {
+                each: self._outcome(decision, said["score"], id_, plan, int(offset))
+                for each, said in decision.get("shadow", {}).items()
+            }
+            if (named := {*plan.get("shadow", ())}) != shadow.keys():
+                return f"by {version} has {sorted(shadow)} in shadow, and not {sorted(named)}"
         if model and decision["model_version"] != model:
             return f"by {version} is scored by {decision['model_version']}, and not by {model}"
+        told = {each: said["decision"] for each, said in decision.get("shadow", {}).items()}
+        if told != shadow:
+            return f"by {version} has {told} in shadow, expected {shadow}"
         codes = [each["code"] for each in decision["reasons"]]
         explored = decision.get("explored", 0)
         found = decision["decision"], decision.get("hits", []), codes[: len(expected[2])], explored
         return None if found == expected else f"by {version} is {found}, expected {expected}"
+
+    def _outcome(self, decision: Decision, score: float, id_: str, plan: Plan, before: int) -> str:
+        """What would be decided with another score, without the cap on all and without chance."""
+        other, free = {**decision, "score": score}, {**plan, "explore": 0}
+        outcome, _, codes, _ = self._ruled(other, id_, free, before)
+        return "BLOCK" if "CAPPED" in codes else outcome
 
     def _ruled(self, decision: Decision, id_: str, plan: Plan, before: int) -> _Ruled:
         now, kind = moment(decision["decided_at"]), decision["transaction"]["type"]

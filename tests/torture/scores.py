@@ -40,18 +40,20 @@ class Models:
 
     def wrong(self, decisions: Iterable[str]) -> Iterator[str]:
         """Yield what is wrong with scores of decisions, which are JSON, by the models they name."""
-        by_model: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)
+        by_model: defaultdict[str, list[tuple[dict[str, Any], float]]] = defaultdict(list)
         for each in map(json.loads, decisions):
-            by_model[each["model_version"]].append(each)
+            by_model[each["model_version"]].append((each, each["score"]))
+            for version, said in each.get("shadow", {}).items():
+                by_model[version].append((each, said["score"]))
         for version, found in by_model.items():
             if version not in self._registries:
                 yield f"model {version} scored {len(found)} times, and is nowhere"
                 continue
             scorer = self._registries[version].load(version)
             for begin in range(0, len(found), BATCH):
-                batch = found[begin : begin + BATCH]
+                batch = [each for each, _ in found[begin : begin + BATCH]]
                 rows = [PAYSIM.parser.from_mapping(each["transaction"]) for each in batch]
-                told = np.array([each["score"] for each in batch])
+                told = np.array([score for _, score in found[begin : begin + BATCH]])
                 off = np.abs(scorer.score(rows) - told) > TOLERANCE
                 for place in np.flatnonzero(off).tolist():
                     yield f"{batch[place]['transaction_id']}: is not scored as by {version}"

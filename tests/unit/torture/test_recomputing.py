@@ -7,12 +7,15 @@ import random
 from datetime import datetime, timedelta, timezone
 from typing import Any, Final
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from fraudapp.control.fitting import compiled
+from fraudapp.control.model_shelf import Models
 from fraudapp.decisions.batch import encode
+from models.challenger import Challenger
 from models.control.records import (
     CapKey,
     Capped,
@@ -28,12 +31,15 @@ from models.control.records import (
 from models.control.state import ControlState
 from models.policies.reading import PolicyError
 from models.records import Decision
+from models.schema.features import Matrix
 from models.schema.reading import read as read_schema
 from models.schema.schema import Schema
-from tests.support.chains import OneModel
+from models.scorer import Floats
+from models.shadow import Batch, shadows
 from tests.support.decisions import decision
 from tests.support.messages import transaction
-from tests.torture.plans import as_toml, fits, new_plan, plan_of
+from tests.support.scoring import Named
+from tests.torture.plans import NO_MODEL, as_toml, fits, new_plan, plan_of
 from tests.torture.policies import LISTS, TYPES
 from tests.torture.reading import Record
 from tests.torture.recomputing import Recomputing
@@ -41,6 +47,24 @@ from tests.torture.values import VALUES, schema
 
 SCHEMA: Final = Schema(read_schema(schema().encode(), "paysim"))
 NOW: Final = datetime(2026, 5, 6, 7, 8, 9, 123456, tzinfo=timezone.utc)
+
+
+class Fixed(Named):
+    """A model in shadow that has one score for all."""
+
+    def __init__(self, version: str, score: float) -> None:
+        super().__init__(version)
+        self._score = score
+
+    def score_matrix(self, matrix: Matrix) -> Floats:
+        return np.full(len(matrix), self._score)
+
+
+class AllModels(Models):
+    """All that the torture has."""
+
+    def problem(self, version: str | None) -> str | None:
+        return "there is none" if version == NO_MODEL else None
 
 
 class Control:
@@ -58,7 +82,7 @@ class Control:
         self.state.apply(read(offset, 0, key, value, headers))
 
     def propose(self, *, parent: str | None = None) -> None:
-        plan = new_plan(self._random, NOW)
+        plan = new_plan(self._random, NOW, models=["m1", "m2", "m3"])
         known = self.state.chain.head if parent is None else parent
         proposed = Proposed(parent=known, text=as_toml(plan), author="a")
         self.write(proposal(f"{self._random.getrandbits(128):032x}", proposed))
@@ -86,22 +110,29 @@ def decided(
     score: float,
     now: datetime,
     known: dict[str, float] | None = None,
+    other: float = 0.5,
     **fields: Any,
 ) -> Any:
     """The decision by the policy in force, given what is `known` of the accounts.
 
+    Models in shadow score with `other`.
     None if the last one does not fit.
     """
     candidate = control.state.chain.members[-1]
     try:
-        ruling = compiled(candidate, SCHEMA, OneModel("m1"))
+        ruling = compiled(candidate, SCHEMA, AllModels())
     except PolicyError:
         assert not fits(plan_of(candidate.proposed.text))
         return None
-    policy = control.state.in_force(candidate, ruling)
+    challengers = [Challenger(Fixed(each, other)) for each in ruling.policy.shadow]
+    policy = control.state.in_force(candidate, ruling, None, challengers)
     sent = SCHEMA.parser.parse(json.dumps(transaction(id_, **fields)).encode())
     facts = SCHEMA.with_profiles([sent], [known or {}])
-    (ruled,) = policy.rule(facts, [score], SCHEMA.features.matrix(facts), now)
+    matrix = SCHEMA.features.matrix(facts)
+    looked = policy.look(facts, [score], matrix, now)
+    (ruled,) = ruling.by(looked, facts, [score])
+    batch = Batch(facts, Named("m1"), matrix, [score], looked, [ruled], now)
+    (shadow,) = shadows(batch, policy)
     found: Decision = decision(
         id_,
         transaction=sent,
@@ -113,6 +144,7 @@ def decided(
         policy_version=policy.version,
         decided_at=now,
         profile=known or {},
+        shadow=shadow,
     )
     return json.loads(encode(found))
 
@@ -136,8 +168,13 @@ def test_both_decide_alike(seed: int, score: float, seconds: float, flagged: int
         moment = random_.choice(moments)  # back and forth
         fields = {"isFlaggedFraud": flagged and random_.randint(0, 1)}
         known = profile(random_)
-        made.append(decided(control, f"t{random_.random()}", score, moment, known, **fields))
-    checker = Recomputing(control.records)
+        other = random_.random()
+        id_ = f"t{random_.random()}"
+        made.append(decided(control, id_, score, moment, known, other=other, **fields))
+        if made[-1]:
+            head = control.state.chain.members[-1]
+            made[-1]["model_version"] = plan_of(head.proposed.text)["model"] or "m1"
+    checker = Recomputing(control.records, own="m1")
     assert [checker.wrong(each) for each in made if each] == [None] * sum(map(bool, made))
 
 
@@ -179,6 +216,26 @@ def test_the_model_that_scores_is_the_one_that_the_policy_names(named: str, scor
         made |= {"decision": "APPROVE", "model_version": model}
         assert checker.wrong(made) is None
         assert "is scored by another" in (checker.wrong({**made, "model_version": "another"}) or "")
+
+
+@pytest.mark.parametrize(
+    ("shadow", "told"),
+    [
+        ({"m2": {"score": 0.9, "decision": "BLOCK"}}, None),
+        ({"m2": {"score": 0.9, "decision": "FLAG"}}, "expected {'m2': 'BLOCK'}"),
+        ({"m3": {"score": 0.9, "decision": "BLOCK"}}, "has ['m3'] in shadow, and not ['m2']"),
+        ({}, "has [] in shadow, and not ['m2']"),
+    ],
+)
+def test_what_is_said_in_shadow_is_recomputed(shadow: Any, told: str | None) -> None:
+    control = Control(random.Random(1))
+    plan = {"flag_at": 0.5, "block_at": 0.8, "rules": [], "blocked": False, "trusted": None}
+    text = as_toml({**plan, "up_to": 1, "explore": 0.1, "odd": 0, "shadow": ["m2"]})
+    control.write(proposal("a" * 32, Proposed(parent="", text=text, author="a")))
+    control.write(cap(CapKey("a" * 32, ""), Capped(on=True, share=0.5, author="a")))
+    found = {**decided(control, "t", 0.1, NOW), "shadow": shadow}
+    wrong = Recomputing(control.records).wrong(found)
+    assert wrong is None if told is None else told in (wrong or "")
 
 
 def test_both_choose_the_same_control_group() -> None:
