@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from fraudapp.cli import challengers
 from fraudapp.cli.control import Control, opened, run
 from fraudapp.cli.control_options import signed
 from fraudapp.control.fitting import ruling_of
@@ -126,3 +127,7 @@ def _summary(registry: ModelRegistry, version: str) -> str:
     precision, data = card.metrics.get("average_precision"), card.training.get("data")
     shown = f"{precision:.3f}" if isinstance(precision, float) else "unknown"
     return f"{card.created_at[:19]}  average precision {shown} on {legible(str(data))}"
+
+
+for each in challengers.COMMANDS:
+    command.add_command(each)

@@ -27,7 +27,7 @@ LAYERS = (
     {"kafka", "model_registry", "samples", "first_model"},
     {"decisions", "messages"},
     {"sinks", "control", "webhooks", "labels", "quality", "profiles", "watch"},
-    {"reports", "backtests", "verifying", "training"}
+    {"reports", "backtests", "verifying", "training", "comparing"}
     | {"shared_model", "worker", "status", "queries", "submit", "explaining"},
     {"faust_app", "application", "app", "cli", "commands", "local", "__main__"},
 )

@@ -1,0 +1,1 @@
+"""Compares models by the decisions that are kept."""

@@ -1,0 +1,1 @@
+"""Compares two models by the decisions on which both have scores."""

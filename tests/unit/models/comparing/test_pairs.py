@@ -1,0 +1,94 @@
+"""Both models are compared on the same transactions, by what labels are known to say."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import numpy as np
+import pytest
+
+from models.comparing.pairs import UNKNOWN, Gathering, Pairs
+from models.policies.exploring import EXPLORED
+from models.policies.ruling import CAPPED
+from models.records import Decision, Outcome, Reason, Shadow
+from models.schema.schema import PAYSIM
+from tests.support.decisions import DECIDED_AT, decision
+from tests.support.transactions import transaction
+
+BLOCK, FLAG, APPROVE = Outcome.BLOCK, Outcome.FLAG, Outcome.APPROVE
+SAYS = {"m2": Shadow(0.25, APPROVE)}
+LATER = DECIDED_AT + timedelta(seconds=1)
+
+
+def made(id_: str = "t1", **changes: Any) -> Decision:
+    fraud = changes.pop("fraud", 0)
+    sent = transaction(id_, amount=7.0, isFraud=fraud)
+    return decision(id_, **{"transaction": sent, "shadow": SAYS, **changes})
+
+
+def gathered(*decisions: Decision, told: dict[str, int] | None = None) -> Pairs:
+    gathering = Gathering("m1", "m2", PAYSIM, DECIDED_AT)
+    for each in decisions:
+        gathering.add([each], told or {})
+    return gathering.pairs()
+
+
+def test_a_row_has_what_both_say() -> None:
+    found = gathered(made("a", score=0.9, decision=BLOCK))
+    assert found.scores.tolist() == [[0.9, 0.25]]
+    assert found.outcomes.tolist() == [[2, 0]]
+    assert (found.amounts.tolist(), found.at.tolist()) == ([7.0], [DECIDED_AT.timestamp()])
+
+
+def test_it_does_not_matter_which_one_decided() -> None:
+    shadow = {"m1": Shadow(0.9, BLOCK), "m2": Shadow(0.25, APPROVE)}
+    decided = made("a", model_version="m2", score=0.25, decision=APPROVE, shadow=shadow)
+    neither = made("b", model_version="m3", shadow=shadow)
+    assert gathered(decided, neither).scores.tolist() == [[0.9, 0.25]] * 2
+    assert gathered(decided, neither).outcomes.tolist() == [[2, 0]] * 2
+
+
+def test_rows_without_a_score_of_both_are_left_out_and_counted() -> None:
+    gathering = Gathering("m1", "m2", PAYSIM, DECIDED_AT)
+    other = made("c", schema_version="cards-1")
+    gathering.add([made("a", shadow={}), made("b", shadow={}, model_version="m3"), other], {})
+    assert (gathering.lacking, gathering.of_other_schemas) == (1, 1)
+    assert gathering.pairs().scores.shape == (0, 2)
+
+
+@pytest.mark.parametrize("reason", [CAPPED, EXPLORED])
+def test_a_block_that_was_let_through_is_compared_as_a_block(reason: Reason) -> None:
+    let_through = made(decision=FLAG, reasons=[reason])
+    assert gathered(let_through).outcomes.tolist() == [[2, 0]]
+    flagged = made(decision=FLAG, reasons=[Reason("RULE_X", "", 0.0), reason])
+    assert gathered(flagged).outcomes.tolist() == [[1, 0]]
+
+
+@pytest.mark.parametrize(
+    ("changes", "told", "expected"),
+    [
+        ({"decision": APPROVE}, None, 0),
+        ({"decision": APPROVE}, 1, 1),
+        ({"decision": APPROVE, "fraud": 1}, None, 1),
+        ({"decision": APPROVE, "fraud": 1}, 0, 0),
+        ({"decision": BLOCK}, None, UNKNOWN),
+        ({"decision": BLOCK}, 0, 0),
+        ({"decision": BLOCK, "fraud": 1}, None, 1),
+        ({"decision": APPROVE, "decided_at": LATER}, 1, UNKNOWN),
+    ],
+)
+def test_what_a_row_was(changes: dict[str, Any], told: int | None, expected: int) -> None:
+    labels = {} if told is None else {"t1": told}
+    assert gathered(made(**changes), told=labels).labels.tolist() == [expected]
+
+
+def test_the_control_group_stands_for_the_blocks_of_its_policy() -> None:
+    explored = made("a", decision=FLAG, reasons=[EXPLORED], explored=0.1, policy_version="4+1")
+    blocked = made("b", policy_version="4+9")
+    by_rule = made("c", policy_version="4+9", hits=["r"])
+    of_other = made("d", policy_version="5+9")
+    told = dict.fromkeys("abcd", 1)
+    found = gathered(explored, blocked, by_rule, of_other, told=told)
+    assert found.labels.tolist() == [1, UNKNOWN, 1, 1]
+    assert np.allclose(found.weights, [10, 1, 1, 1])
