@@ -2,13 +2,14 @@
 
 Each draw takes the same rows for both models, so what is common to both does not blur their
 difference: Efron and Tibshirani, An Introduction to the Bootstrap, 1993. Each row is drawn a
-Poisson(1) number of times, which for many rows is as if they were drawn with replacement.
+Poisson(1) number of times, which for many rows is as if they were drawn with replacement. Rows
+between the same neighbouring scores of frauds, by both models, change all measures alike, and are
+drawn together: Poisson(m) times for m rows. So a draw costs as much as there are frauds, not rows.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from functools import partial
+from collections.abc import Iterator, Mapping
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -21,6 +22,8 @@ LEAST_FRAUDS: Final = 5
 """Below, nothing is said of quality: most draws would have one fraud or none."""
 SEED: Final = 20
 _ENDS: Final = (2.5, 97.5)
+_MAX_DRAWN: Final = 4_000_000
+"""Numbers that are drawn at once, which bounds memory."""
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -52,38 +55,20 @@ class Labelled(NamedTuple):
     weights: Floats
 
 
-class _Sorted:
-    """A model's scores from the highest down; rows of one score share a threshold."""
+class _Cells(NamedTuple):
+    """Rows that change all measures alike, k of them."""
 
-    def __init__(self, scores: Floats, fraud: Flags) -> None:
-        self._order = np.argsort(-scores, kind="stable")
-        self._scores, self._fraud = scores, fraud
-        ordered = scores[self._order]
-        self._last = np.append(np.flatnonzero(np.diff(ordered)), len(scores) - 1)
-        self._is_fraud = fraud[self._order]
-
-    def average_precision(self, weights: Floats) -> float:
-        ordered = weights[self._order]
-        caught = np.cumsum(ordered * self._is_fraud)[self._last]
-        taken = np.cumsum(ordered)[self._last]
-        if not caught[-1]:
-            return np.nan
-        precision = caught / np.where(taken > 0.0, taken, 1.0)
-        return float(np.sum(np.diff(caught, prepend=0.0) * precision) / caught[-1])
-
-    def precision(self, weights: Floats, threshold: float) -> float:
-        taken = weights * (self._scores >= threshold)
-        return _ratio(float(taken @ self._fraud), float(taken.sum()))
-
-    def recall(self, weights: Floats, threshold: float) -> float:
-        frauds = weights * self._fraud
-        return _ratio(float(frauds @ (self._scores >= threshold)), float(frauds.sum()))
-
-    def calibration(self, weights: Floats) -> float:
-        return _ratio(float(weights @ self._scores), float(weights @ self._fraud))
-
-
-_Measure = Callable[[_Sorted, Floats], float]
+    levels: NDArray[np.int64]
+    """By model, how many thresholds and scores of frauds are not above those of rows, (k, 2)."""
+    fraud: Floats
+    """1 for frauds, else 0."""
+    weights: Floats
+    """Of each row."""
+    counts: NDArray[np.int64]
+    scores: Floats
+    """Means of both models, (k, 2)."""
+    least: list[list[int]]
+    """By model, the least level that is not below each threshold."""
 
 
 def quality(
@@ -97,38 +82,78 @@ def quality(
     """
     if int(rows.fraud.sum()) < LEAST_FRAUDS:
         return {}
-    models = [_Sorted(rows.scores[:, place], rows.fraud) for place in (0, 1)]
-    measures = _measures(thresholds)
-    found = np.array(_all(models, measures, rows.weights))
-    random = np.random.default_rng(SEED)
-    drawn = np.array(
-        [
-            _all(models, measures, rows.weights * random.poisson(1.0, len(rows.fraud)))
-            for _ in range(draws)
-        ]
+    cells = _cells(rows, [*thresholds.values()])
+    found = _measured(cells, (cells.weights * cells.counts)[None, :])
+    drawn = np.concatenate([_measured(cells, each) for each in _drawn(cells, draws)], axis=2)
+    names = ["average_precision"]
+    for each in thresholds:
+        names += [f"precision_{each}", f"recall_{each}"]
+    names.append("calibration")
+    return {name: _figure(found[at, :, 0], drawn[at]) for at, name in enumerate(names)}
+
+
+def _cells(rows: Labelled, thresholds: list[float]) -> _Cells:
+    cuts = [np.unique(np.append(rows.scores[rows.fraud, at], thresholds)) for at in (0, 1)]
+    levels = [np.searchsorted(cuts[at], rows.scores[:, at], side="right") for at in (0, 1)]
+    distinct, weight = np.unique(rows.weights, return_inverse=True)
+    code = (levels[0] * (len(cuts[1]) + 1) + levels[1]) * 2 + rows.fraud
+    _, first, cell, counts = np.unique(
+        code * len(distinct) + weight.ravel(),
+        return_index=True,
+        return_inverse=True,
+        return_counts=True,
     )
-    return {name: _figure(found[at], drawn[:, at]) for at, name in enumerate(measures)}
+    sums = [np.bincount(cell.ravel(), rows.scores[:, at]) for at in (0, 1)]
+    return _Cells(
+        np.stack(levels, axis=1)[first],
+        rows.fraud[first].astype(np.float64),
+        rows.weights[first],
+        counts,
+        np.stack(sums, axis=1) / counts[:, None],
+        [np.searchsorted(each, thresholds, side="right").tolist() for each in cuts],
+    )
 
 
-def _measures(thresholds: Mapping[str, float]) -> dict[str, _Measure]:
-    measures: dict[str, _Measure] = {"average_precision": _Sorted.average_precision}
-    for name, at in thresholds.items():
-        measures[f"precision_{name}"] = partial(_Sorted.precision, threshold=at)
-        measures[f"recall_{name}"] = partial(_Sorted.recall, threshold=at)
-    return {**measures, "calibration": _Sorted.calibration}
+def _drawn(cells: _Cells, draws: int) -> Iterator[Floats]:
+    """Yield weights of the cells, (some draws, k)."""
+    random = np.random.default_rng(SEED)
+    at_once = max(1, _MAX_DRAWN // len(cells.counts))
+    for begin in range(0, draws, at_once):
+        size = (min(at_once, draws - begin), len(cells.counts))
+        yield random.poisson(cells.counts, size) * cells.weights
 
 
-def _all(
-    models: list[_Sorted], measures: dict[str, _Measure], weights: Floats
-) -> list[list[float]]:
-    return [[measure(each, weights) for each in models] for measure in measures.values()]
+def _measured(cells: _Cells, weights: Floats) -> Floats:
+    """Return each measure of both models for weights of the cells, (measures, 2, draws)."""
+    frauds = weights @ cells.fraud
+    models = []
+    for at in (0, 1):
+        found = [_average_precision(cells, at, weights)]
+        for least in cells.least[at]:
+            above = (cells.levels[:, at] >= least).astype(np.float64)
+            caught = weights @ (above * cells.fraud)
+            found += [_ratio(caught, weights @ above), _ratio(caught, frauds)]
+        models.append([*found, _ratio(weights @ cells.scores[:, at], frauds)])
+    measured: Floats = np.array(models).swapaxes(0, 1)
+    return measured
+
+
+def _average_precision(cells: _Cells, at: int, weights: Floats) -> Floats:
+    order = np.argsort(-cells.levels[:, at], kind="stable")
+    # Cells of one level share a threshold.
+    last = np.append(np.flatnonzero(np.diff(cells.levels[order, at])), len(order) - 1)
+    ordered = weights[:, order]
+    taken = np.cumsum(ordered, axis=1)[:, last]
+    caught = np.cumsum(ordered * cells.fraud[order], axis=1)[:, last]
+    gained = np.diff(caught, axis=1, prepend=0.0)
+    return _ratio((gained * np.nan_to_num(_ratio(caught, taken))).sum(axis=1), caught[:, -1])
 
 
 def _figure(found: Floats, drawn: Floats) -> Figure:
     return Figure(
-        _interval(found[0], drawn[:, 0]),
-        _interval(found[1], drawn[:, 1]),
-        _interval(found[1] - found[0], drawn[:, 1] - drawn[:, 0]),
+        _interval(found[0], drawn[0]),
+        _interval(found[1], drawn[1]),
+        _interval(found[1] - found[0], drawn[1] - drawn[0]),
     )
 
 
@@ -140,5 +165,6 @@ def _interval(value: float, drawn: Floats) -> Interval | None:
     return Interval(float(value), float(low), float(high))
 
 
-def _ratio(part: float, whole: float) -> float:
-    return part / whole if whole else np.nan
+def _ratio(part: Floats, whole: Floats) -> Floats:
+    """Return quotients; NaN where the whole is 0."""
+    return np.divide(part, whole, out=np.full_like(part, np.nan), where=whole > 0.0)
