@@ -12,12 +12,13 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from click.testing import CliRunner, Result
 
-from fraudapp.commands import dead_letters, labels, lists, policy
+from fraudapp.commands import dead_letters, labels, lists, models, policy
 from tests.support.readback import in_topic
 
 GROUPS = {
     "policy": policy.command,
     "lists": lists.command,
+    "models": models.command,
     "labels": labels.command,
     "dead-letters": dead_letters.command,
 }
