@@ -13,9 +13,9 @@ from models.characters import ALLOWED_CHARACTERS
 from models.records import MAX_TEXT_CHARACTERS
 from models.schema.schema import Schema
 from models.splitting import MAX_ITEMS
+from web import known_models, quality, schemas, watch
 from web import openapi_explained as explained
 from web import openapi_labels as labels
-from web import quality, schemas, watch
 from web.access import READING, needed_scope
 from web.components import components
 from web.control import openapi as control
@@ -74,7 +74,7 @@ def document(settings: Settings) -> dict[str, Any]:
     """Return the OpenAPI document of this worker."""
     schema = settings.transaction_schema
     more = (*explained.TYPES, *labels.TYPES, *control.TYPES, *quality.TYPES, *watch.TYPES)
-    described = components(schema, *ANSWERS, *more)
+    described = components(schema, *ANSWERS, *more, *known_models.TYPES)
     schemes = {"bearer": {"type": "http", "scheme": "bearer"}}
     schemes["header"] = {"type": "apiKey", "in": "header", "name": "X-API-Key"}
     return {
@@ -151,6 +151,7 @@ def _paths(schema: Schema) -> dict[str, Any]:
         **labels.paths(id_),
         **control.paths(WAIT_FOR_ALL),
         "/stats": get("Count decisions of the whole cluster, exactly", _stats(), tag="Stats"),
+        "/models": known_models.path(),
         "/quality": quality.path(),
         "/watch": watch.path(),
         "/stats/details": get(

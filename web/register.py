@@ -29,6 +29,7 @@ from web import metrics as metrics_page
 from web.context import Context
 from web.control import approvals, checking, lists, policies
 from web.control.metrics import policy
+from web.known_models import Models
 from web.overview import Overview
 from web.quality_metrics import WEEKS
 from web.quality_metrics import quality as quality_metrics
@@ -57,6 +58,7 @@ VIEWS: Final[tuple[type[View], ...]] = (
     lists.AllLists,
     lists.OneList,
     metrics_page.Metrics,
+    Models,
     openapi.OpenApi,
     pages.Front,
     pages.Static,

@@ -129,8 +129,16 @@ def test_only_a_model_that_is_as_good_comes_to_decide(run: Commands, version: st
     assert "it is not in the shadow of the policy in force" in again.stderr
 
     run.done("policy", "rollback")
-    forced = ("--max-block-change", "0.1", "--force", "--reason", "tried elsewhere", "--author", "bob")
-    run.done("models", *promote, *forced)
+    forced = (
+        "--max-block-change",
+        "0.1",
+        "--force",
+        "--reason",
+        "tried elsewhere",
+        "--author",
+        "bob",
+    )
+    run.done("models", *promote, *forced, "--author", "bob")
     *_, last = run.json("policy", "history")
     assert (last["author"], last["number"]) == ("bob", 4)
     assert "; forced: tried elsewhere;" in last["note"]
