@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import shutil
 from collections import Counter
 from collections.abc import Callable
@@ -97,6 +98,54 @@ async def test_another_model_scores_from_one_batch_to_the_next_and_is_taken_back
 def found_by(log: list[dict[str, Any]], model: str) -> str:
     """The id of some transaction that a model has scored."""
     return str(next(each["transaction_id"] for each in log if each["model_version"] == model))
+
+
+async def test_every_decision_has_once_what_a_model_in_shadow_says(
+    another: Path, tmp_path: Path, new_worker: Callable[..., Worker]
+) -> None:
+    worker, registry = (
+        await asyncio.to_thread(new_worker, **QUICK),
+        ModelRegistry(another / "models"),
+    )
+    model, own = registry.active() or "", worker.stats()["model_version"]
+    file = tmp_path / "shadow.toml"
+    file.write_text(f'shadow = ["{model}"]\nblock_at = 0.9\n')
+    code, said = await commanded(worker, "policy", "apply", str(file))
+    assert code == 1, said
+    worker.environment, kept = (
+        {**worker.environment, "FRAUD_DATA_DIR": str(another)},
+        (worker.environment),
+    )
+    code, said = await commanded(worker, "models", "publish", model)
+    assert code == 0, said
+    worker.environment = kept
+    code, said = await commanded(worker, "policy", "apply", str(file), "--wait", "60")
+    assert code == 0, said
+    found = await decided(worker, "before", amount=500.0)
+    worker.kill()
+    await asyncio.to_thread(worker.start)
+    found += await decided(worker, "after", amount=250_000.0)
+    assert {each["model_version"] for each in found} == {own}
+    assert {tuple(each["shadow"]) for each in found} == {(model,)}
+    told = [{**each, "score": each["shadow"][model]["score"]} for each in found]
+    assert scores_are_of(registry, model, told)
+    log = logged(await readback.in_topic(worker.environment, "decisions"))
+    assert max(Counter(each["transaction_id"] for each in log).values()) == 1
+    await readback.everywhere(worker.environment, len(log))
+    rows = await readback.in_postgres(worker.environment)
+    in_redis = readback.in_redis(worker.environment)
+    for each in log:
+        id_ = each["transaction_id"]
+        assert json.loads(rows[id_]["shadow"]) == each["shadow"] == in_redis[id_]["shadow"]
+    states = {each["version"]: each for each in worker.get("/models")[1]["models"]}
+    assert (states[own]["decides"], states[model]["in_shadow"]) == (True, True)
+    assert states[model]["rows"] > 0
+    code, said = await commanded(worker, "models", "compare", own, model, "--from-postgres")
+    assert code == 0, said
+    assert f"{len(log):,} transactions that both have scored" in said
+    code, said = await commanded(worker, "models", "promote", model)
+    assert code == 4, said
+    assert "rows in shadow, and needs 10,000" in said
 
 
 async def test_a_worker_without_a_model_takes_that_of_the_cluster(
