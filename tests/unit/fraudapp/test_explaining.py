@@ -44,7 +44,7 @@ class House:
         self.bench: Bench = bench(FRAUD_DATA_DIR=str(root))
         self.own = self.scorer(tiny_model.saved(self.elsewhere, tiny_model.model()), self.elsewhere)
         self.topic: dict[str, Distributed] = {}
-        self.bench.parts.control.models = ModelShelf(self.own, PAYSIM, self.topic)  # type: ignore[assignment]
+        self.bench.parts.control.models = ModelShelf(self.own, PAYSIM, self.topic)
         self.explainer = Explainer(self.bench.worker)
 
     def scorer(self, version: str, root: Path) -> Scorer:

@@ -26,7 +26,7 @@ def scorer(bench: ViewBench, tmp_path: Path) -> Scorer:
     """The worker's own."""
     root = tmp_path / "made"
     made = ModelRegistry(root).load(tiny_model.saved(root, tiny_model.model()))
-    bench.parts.control.models = ModelShelf(made, PAYSIM, {})  # type: ignore[assignment]
+    bench.parts.control.models = ModelShelf(made, PAYSIM, {})
     return made
 
 
