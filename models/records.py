@@ -86,13 +86,13 @@ class Decision(Struct, Generic[T], frozen=True, kw_only=True, omit_defaults=True
     """What was known of the accounts when it was decided, by the names of the schema's profile."""
     profile_version: Annotated[str, Meta(max_length=MAX_TEXT_CHARACTERS)] = ""
     """Name and hash of what the schema says of profiles; left out without any."""
+    shadow: dict[str, Shadow] = {}
+    """By version, what the models in the policy's `shadow` say; one that had no score is not there.
+    Left out without any."""
     profile_lag: Annotated[float, Meta(ge=0)] = 0.0
     """Seconds by which the profiles were behind, if that was more than the settings allow."""
     explored: Annotated[float, Meta(ge=0, le=1)] = 0.0
     """The share of the model's blocks that are let through as flags, if this is one of them."""
-    shadow: dict[str, Shadow] = {}
-    """By version, what the models in the policy's `shadow` say; one that had no score is not there.
-    Left out without any."""
 
 
 class FieldError(Struct, frozen=True):

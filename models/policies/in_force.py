@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from models.challenger import Challenger
 from models.policies.definition import PolicyFile
@@ -47,8 +47,15 @@ class InForce(NamedTuple):
         counted: bool = True,
     ) -> Found:
         """See `Ruling.look`."""
-        given: Any = {"lists": self.lists(now), "now": now, "caps": self.caps}
-        return self.ruling.look(transactions, scores, matrix, **given, counted=counted)
+        return self.ruling.look(
+            transactions,
+            scores,
+            matrix,
+            lists=self.lists(now),
+            now=now,
+            caps=self.caps,
+            counted=counted,
+        )
 
     def rule(
         self,

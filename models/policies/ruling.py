@@ -69,6 +69,7 @@ class Found(NamedTuple):
     """
 
     hits: Hits
+    """By row; empty without any rule."""
     active: Sequence[bool]
     """By place, whether a rule decides if it hits."""
     listed: Mapping[int, Sequence[_List]]
@@ -182,16 +183,20 @@ class Ruling:
         What is not `counted` changes neither `hits` nor `failures`.
         """
         expired, active = self._phase(now, caps)
-        rules = self._set if counted else self._uncounted
-        hits = rules.hits(transactions, scores, matrix, lists)
-        if expired:
-            hits = [tuple(at for at in each if at not in expired) for each in hits]
-        if counted and self._hits:
-            for at in chain.from_iterable(filter(None, hits)):
-                self._hits[at] += 1
-        listed = self._listed(transactions, lists, now)
-        touched = {row for row, each in enumerate(hits) if each} | listed.keys()
-        sent = {row for row, flagged in enumerate(map(self._schema.flag, transactions)) if flagged}
+        listed = self._listed(transactions, lists, now) if self._lists else {}
+        touched: Collection[int] = listed.keys()
+        hits: Hits = []
+        if self._ids:
+            rules = self._set if counted else self._uncounted
+            hits = rules.hits(transactions, scores, matrix, lists)
+            if expired:
+                hits = [tuple(at for at in each if at not in expired) for each in hits]
+            if counted:
+                for at in chain.from_iterable(filter(None, hits)):
+                    self._hits[at] += 1
+            touched = {row for row, each in enumerate(hits) if each} | listed.keys()
+        flags = [*map(self._schema.flag, transactions)]
+        sent = {row for row, flagged in enumerate(flags) if flagged} if any(flags) else ()
         return Found(hits, active, listed, touched, sent, caps)
 
     def by(
@@ -203,7 +208,8 @@ class Ruling:
             each = transactions[row]
             outcome, says, is_certain = self._decided(each, plain[row].outcome, row, found)
             reasons = tuple(say(each) for say in says)
-            plain[row] = Ruled(outcome, found.hits[row], reasons, is_certain)
+            hits = found.hits[row] if found.hits else ()
+            plain[row] = Ruled(outcome, hits, reasons, is_certain)
         if found.caps.on_all:
             return [*map(_capped, plain)]
         if share := self.policy.explore:
@@ -275,7 +281,7 @@ class Ruling:
         self, transaction: Transaction, plain: Outcome, row: int, found: Found
     ) -> tuple[Outcome, Sequence[_Say], bool]:
         """Return the outcome, the reasons of those who ask for it, and whether it is certain."""
-        active = [at for at in found.hits[row] if found.active[at]]
+        active = [at for at in found.hits[row] if found.active[at]] if found.hits else []
         listed = found.listed.get(row, ())
         blocking = [each.reason for each in listed if each.listing.then == "block"]
         if row in found.sent or blocking:

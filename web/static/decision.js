@@ -51,6 +51,10 @@ export function show(decision) {
       ["Transaction", decision.transaction_id],
       ["Decided", new Date(decision.decided_at).toLocaleString("en-GB")],
       ["Model", decision.model_version],
+      ...Object.entries(decision.shadow || {}).map(([version, said]) => [
+        "In shadow",
+        `${version}: ${said.decision}, score ${said.score.toFixed(4)}`,
+      ]),
       ["Policy", decision.policy_version],
       ["Input", `${decision.topic} / ${decision.partition} / ${decision.offset}`],
       ...Object.entries(transaction)
