@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from typing import Final
 
@@ -13,6 +14,8 @@ from models.scorer import Floats
 from models.watch.cells import Cell, day_of
 from models.watch.counting import Counter
 from models.watch.expected import Expected
+
+log = logging.getLogger(__name__)
 
 ROWS: Final = 4_096
 """Rows of one model and day that are counted together."""
@@ -50,6 +53,7 @@ class WatchedBatches:
         self._counters: dict[str, Counter] = {}
         self._waiting: dict[tuple[int, str], _Waiting] = {}
         self._counted: dict[tuple[int, str], Cell] = {}
+        self._uncounted = set[str]()
 
     def add(self, matrix: Matrix, scores: Floats, decisions: Sequence[Decision]) -> None:
         """Take the decisions of one call of `models.deciding.decide`, one at least."""
@@ -70,13 +74,22 @@ class WatchedBatches:
 
     def _count(self, key: tuple[int, str]) -> None:
         waiting = self._waiting.pop(key)
-        matrix, scores = np.concatenate(waiting.matrices), np.concatenate(waiting.scores)
-        counter = self._counter(key[1])
-        cell = counter.count(matrix, scores, flags=waiting.flags, blocks=waiting.blocks)
+        try:
+            cell = self._cell(key[1], waiting)
+        except Exception:  # no statistics are worth a decision
+            if key[1] not in self._uncounted:
+                self._uncounted.add(key[1])
+                log.exception("rows of model %s are not watched", key[1])
+            return
         if key in self._counted:
             self._counted[key].add(cell)
         else:
             self._counted[key] = cell
+
+    def _cell(self, version: str, waiting: _Waiting) -> Cell:
+        matrix, scores = np.concatenate(waiting.matrices), np.concatenate(waiting.scores)
+        counter = self._counter(version)
+        return counter.count(matrix, scores, flags=waiting.flags, blocks=waiting.blocks)
 
     def _counter(self, version: str) -> Counter:
         """Return what counts by the bins of a model; its card is read once."""

@@ -79,3 +79,19 @@ def test_the_card_of_a_model_is_asked_for_once() -> None:
         watch.add(np.zeros((1, 2), np.float32), np.zeros(1), decided(1))
         watch.take()
     assert asked == ["m"]
+
+
+def test_what_cannot_be_counted_stops_nothing_and_is_told_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def expected(version: str) -> Expected:
+        if version == "bad":
+            raise ZeroDivisionError
+        return BY_CARD
+
+    watch = WatchedBatches(expected)
+    for _ in range(3):
+        for model in ("bad", "m"):
+            watch.add(np.zeros((1, 2), np.float32), np.zeros(1), decided(1, model))
+        assert {key: cell.rows for key, cell in watch.take().items()} == {(DAY, "m"): 1}
+    assert caplog.text.count("rows of model bad are not watched") == 1
