@@ -109,8 +109,7 @@ class LogFollower:
         """Note which partitions are this worker's now, and read those that are no longer."""
         self._own = partitions
         for partition in self._partitions.keys() - {*partitions}:
-            is_read = self._indexes.reading(partition) is not None
-            if not (is_read or self.is_followed(partition)):
+            if not (self.is_followed(partition) or self._will_come_by(partition, folded)):
                 self.follow(partition, folded)
 
     def take(self, folded: Folded, partition: int, raw: Sequence[ConsumerRecord]) -> None:
