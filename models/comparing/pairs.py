@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from models.policies.exploring import EXPLORED
+from models.policies.exploring import EXPLORED, is_of_model
 from models.policies.ruling import CAPPED
 from models.records import Decision, Outcome, Shadow, Transaction
 from models.schema.schema import Schema
@@ -40,6 +40,14 @@ class Pairs(NamedTuple):
     """How many transactions a row stands for where labels are counted."""
 
 
+class Blocked(NamedTuple):
+    """Mature blocks of the one that decided which are no others' doing."""
+
+    all: int
+    unlabelled: int
+    """Those without a label, for which no control group stands."""
+
+
 class Gathering:
     """Takes decisions in, each id once, and keeps those on which both models have said something.
 
@@ -55,6 +63,8 @@ class Gathering:
         self.lacking = 0
         """Decisions that one of both models decided or was in shadow of, and the other not."""
         self.of_other_schemas = 0
+        self.blocked = Blocked(0, 0)
+        """Known once `pairs` has returned."""
         self._versions = one, other
         self._schema, self._until = schema, mature_until
         self._label = schema.of_role("label")
@@ -86,6 +96,8 @@ class Gathering:
         weights = 1.0 / np.where(share > 0.0, np.maximum(share, _LEAST_SHARE), 1.0)
         exploring = np.unique(policy[share > 0.0])
         stood_for = (by_model > 0.0) & np.isin(policy, exploring)
+        unlabelled = (by_model > 0.0) & (labels == UNKNOWN) & ~stood_for
+        self.blocked = Blocked(int((by_model > 0.0).sum()), int(unlabelled.sum()))
         return Pairs(
             table[:, :2].copy(),
             table[:, 2:4].astype(np.int8),
@@ -102,7 +114,8 @@ class Gathering:
         if label is None and self._label(transaction):
             label = 1
         is_blocked = decision.decision is Outcome.BLOCK
-        if decision.decided_at > self._until or (label is None and is_blocked):
+        is_mature = decision.decided_at <= self._until
+        if not is_mature or (label is None and is_blocked):
             label = UNKNOWN
         policy = decision.policy_version.partition("+")[0]
         return (
@@ -115,7 +128,7 @@ class Gathering:
             label or 0,
             decision.explored,
             self._policies.setdefault(policy, len(self._policies)),
-            is_blocked and not decision.hits,
+            is_mature and is_of_model(decision),
         )
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Final
 from zlib import crc32
 
-from models.records import Reason
+from models.records import Decision, Outcome, Reason
 
 EXPLORED: Final = Reason(
     "EXPLORED",
@@ -18,6 +18,16 @@ EXPLORED: Final = Reason(
 )
 """The reason of what was let through."""
 _HASHES: Final = 2**32
+
+
+def is_of_model(decision: Decision) -> bool:
+    """Whether the score alone has blocked a transaction: such ones may be let through.
+
+    Reasons of lists, rules and the sender contribute nothing to the score.
+    """
+    return decision.decision is Outcome.BLOCK and all(
+        each.contribution for each in decision.reasons
+    )
 
 
 def is_chosen(transaction_id: str, share: float) -> bool:

@@ -14,6 +14,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 
 from models.labels.records import Source, Value
+from models.policies.exploring import is_of_model
 from models.quality.cells import policy_name
 from models.records import Decision, Outcome
 from models.schema.definition import ID
@@ -88,8 +89,7 @@ class FromDecisions:
             if decision.explored:
                 self.explored += 1
                 self._exploring.add(policy_name(decision.policy_version))
-            # Without a hit of a rule, the score has decided.
-            if label and decision.decision is Outcome.BLOCK and not decision.hits:
+            if label and is_of_model(decision):
                 self._blocked.append((decision, label))
             else:
                 chosen.append((decision, label))

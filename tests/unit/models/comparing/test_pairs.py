@@ -86,9 +86,19 @@ def test_what_a_row_was(changes: dict[str, Any], told: int | None, expected: int
 def test_the_control_group_stands_for_the_blocks_of_its_policy() -> None:
     explored = made("a", decision=FLAG, reasons=[EXPLORED], explored=0.1, policy_version="4+1")
     blocked = made("b", policy_version="4+9")
-    by_rule = made("c", policy_version="4+9", hits=["r"])
+    by_rule = made("c", policy_version="4+9", hits=["r"], reasons=[Reason("RULE_R", "", 0.0)])
     of_other = made("d", policy_version="5+9")
-    told = dict.fromkeys("abcd", 1)
-    found = gathered(explored, blocked, by_rule, of_other, told=told)
-    assert found.labels.tolist() == [1, UNKNOWN, 1, 1]
-    assert np.allclose(found.weights, [10, 1, 1, 1])
+    listed = made("e", policy_version="4+9", reasons=[Reason("LIST_MULES", "", 0.0)])
+    in_test = made("f", policy_version="4+9", hits=["t"], reasons=[Reason("AMOUNT", "", 1.5)])
+    told = dict.fromkeys("abcdef", 1)
+    found = gathered(explored, blocked, by_rule, of_other, listed, in_test, told=told)
+    assert found.labels.tolist() == [1, UNKNOWN, 1, 1, 1, UNKNOWN]
+    assert np.allclose(found.weights, [10, 1, 1, 1, 1, 1])
+
+
+def test_blocks_that_nobody_has_labelled_are_counted() -> None:
+    gathering = Gathering("m1", "m2", PAYSIM, DECIDED_AT)
+    late, listed = made("c", decided_at=LATER), made("d", reasons=[Reason("LIST_MULES", "", 0.0)])
+    gathering.add([made("a"), made("b"), late, listed, made("e", decision=APPROVE)], {"b": 1})
+    gathering.pairs()
+    assert gathering.blocked == (2, 1)

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.labels.records import Source
-from models.records import Decision, Outcome
+from models.records import Decision, Outcome, Reason
 from models.schema.reading import read
 from models.schema.schema import Schema
 from models.training.from_decisions import (
@@ -140,7 +140,7 @@ def test_what_the_control_group_stands_for_counts_once(shop: Schema) -> None:
         shop,
         told,
         blocked("model"),
-        blocked("rule", hits=["too-much"]),
+        blocked("rule", hits=["too-much"], reasons=[Reason("RULE_TOO_MUCH", "", 0.0)]),
         blocked("other", "3+0"),
         blocked("without a label"),
         flagged,
