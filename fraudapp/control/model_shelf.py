@@ -30,6 +30,7 @@ class ModelShelf(Models):
         self._schema = schema
         self._distributed = distributed
         self._scorers = {own.version: own}
+        self._refused: dict[str, ModelFileError] = {}  # of the topic, where they stay as they are
         self._challengers: dict[str, Challenger] = {}
 
     def problem(self, version: str | None) -> str | None:
@@ -50,7 +51,13 @@ class ModelShelf(Models):
                     f"it is for model {version}, which is not in the control topic, and "
                     f"{self._own.version} serves here: `fraudapp models publish {version}`"
                 )
-            self._scorers[version] = unpacked(version, *found.files, self._schema)
+            if version in self._refused:
+                raise self._refused[version].with_traceback(None)
+            try:
+                self._scorers[version] = unpacked(version, *found.files, self._schema)
+            except ModelFileError as exc:
+                self._refused[version] = exc
+                raise
         return self._scorers[version]
 
     @property

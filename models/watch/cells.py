@@ -47,9 +47,10 @@ class Cell(Struct, array_like=True):
     def add(self, other: Cell) -> None:
         """Add what another cell has counted.
 
-        If features are counted in other bins there, those of the cell with more rows stay.
+        If features are counted in other bins there, those of the cell with more rows stay; so they
+        do if there are others than the name of the bins says, as in a record of strangers.
         """
-        if self.bins == other.bins:
+        if self.bins == other.bins and [*map(len, self.features)] == [*map(len, other.features)]:
             self.features = [
                 [a + b for a, b in zip(mine, theirs, strict=True)]
                 for mine, theirs in zip(self.features, other.features, strict=True)

@@ -84,6 +84,8 @@ def features(cell: Cell, expected: Expected) -> dict[str, Drifted]:
     """Return how far each feature has drifted; nothing if they were counted in other bins."""
     if not cell.rows or not expected.features or cell.bins != expected.bins:
         return {}
+    if [*map(len, cell.features)] != [len(each.shares) for each in expected.features.values()]:
+        return {}  # a stranger's record
     return {
         name: _drifted(counts, bins.shares, expected)._replace(
             usual=max(LEAST_PSI, WANDERED * bins.wandering)

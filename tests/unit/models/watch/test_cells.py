@@ -82,3 +82,9 @@ def test_what_was_encoded_is_read_again() -> None:
 def test_days_are_those_of_utc() -> None:
     assert name_of(day_of(datetime(2026, 3, 2, 23, 59, tzinfo=timezone.utc))) == "2026-03-02"
     assert name_of(10**9) == "9999-12-31"
+
+
+def test_a_strangers_cell_with_other_features_than_its_bins_say_is_no_error() -> None:
+    mine, theirs = Cell(rows=5, bins="b", features=[[1, 4]]), Cell(rows=2, bins="b", features=[[2]])
+    mine.add(theirs)
+    assert (mine.rows, mine.features) == (7, [[1, 4]])
