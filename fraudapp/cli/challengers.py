@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta, timezone
 from typing import Any, Final, TypeVar
@@ -34,7 +35,7 @@ from models.comparing.promotion import (
     Limits,
     refusals,
 )
-from models.policies.definition import PolicyFile
+from models.policies.definition import MODEL, PolicyFile
 from models.policies.promoting import promoted
 from models.policies.reading import PolicyError
 
@@ -42,6 +43,8 @@ REFUSED: Final = 4
 """Exit code of a promotion that was refused."""
 MATURE_DAYS: Final = 7
 """The same as that of `train --from-log`."""
+MAX_REASON_CHARACTERS: Final = 400
+"""Of why it is forced, and as many of what speaks against it: both are always in the note."""
 _OUT_OF_SHADOW: Final = "it is not in the shadow of the policy in force"
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -131,7 +134,7 @@ def compare_models(
     help="Known ones; worse quality cannot be seen without.",
 )
 @click.option("--force", is_flag=True, help="Whatever speaks against it; with --reason.")
-@click.option("--reason", type=Said(MAX_NOTE_CHARACTERS), help="Why it is forced.")
+@click.option("--reason", type=Said(MAX_REASON_CHARACTERS), help="Why it is forced.")
 @_chosen
 @signed
 def promote(
@@ -158,6 +161,8 @@ def promote(
 
     `--force --reason TEXT` does it nevertheless; reason and author are in the note of the policy.
     """
+    if not re.fullmatch(MODEL, version):
+        raise click.UsageError(f"{legible(version)} is no version of a model")
     if force != bool(reason and reason.strip()):
         raise click.UsageError("--force goes with --reason TEXT, and --reason with --force")
     settings, now = load(), datetime.now(timezone.utc)
@@ -165,15 +170,16 @@ def promote(
 
     async def change() -> None:
         async with opened(settings, for_writing=True) as control, waiting(settings, None) as told:
+            champion = _champion(control, against)
             text = _text(control, version)
             changes.check_models(control, text)
-            found, why = await _judged(control, version, against, chosen, Limits(**limits))
+            found, why = await _judged(control, version, champion, chosen, Limits(**limits))
             if found:
                 _show(found, as_json=as_json)
             if why and not force:
                 told_why = "\n".join(f"- {legible(each)}" for each in why)
                 raise Refused(f"{version} is not promoted, and nothing was changed:\n{told_why}")
-            said = _note(version, found, why, reason, note)
+            said = _note(version, champion, found, why, reason, note)
             await changes.propose(
                 control, told, text, parent=control.head, author=author, note=said
             )
@@ -181,13 +187,21 @@ def promote(
     _answered(settings, change)
 
 
+def _champion(control: Control, against: str | None) -> str | None:
+    """Return the version that decides, None if it is not known; raises `click.UsageError`."""
+    policy = _policy(control)
+    named = policy.model if policy else None
+    if named and against and named != against:
+        raise click.UsageError(f"--against {against}: the policy in force names {named}")
+    return named or against or serving_version(control.settings)
+
+
 async def _judged(
-    control: Control, version: str, against: str | None, chosen: Chosen, limits: Limits
+    control: Control, version: str, champion: str | None, chosen: Chosen, limits: Limits
 ) -> tuple[Compared | None, list[str]]:
     """Return the comparison with the model that decides, and all that speaks against a version."""
     settings, policy = control.settings, _policy(control)
     why = [] if policy and version in policy.shadow else [_OUT_OF_SHADOW]
-    champion = against or (policy.model if policy else None) or serving_version(settings)
     if champion is None:
         return None, [*why, "which model decides is not known here: name it by --against"]
     models, thresholds = KnownModels(settings, control.known.models), _thresholds(settings, policy)
@@ -234,16 +248,22 @@ def _text(control: Control, version: str) -> str:
 
 
 def _note(
-    version: str, found: Compared | None, why: Sequence[str], reason: str | None, note: str
+    version: str,
+    champion: str | None,
+    found: Compared | None,
+    why: Sequence[str],
+    reason: str | None,
+    note: str,
 ) -> str:
-    said = f"promote {version}" + (f": {note}" if note else "")
+    """Return what the record says of a promotion; only what its author adds is cut."""
+    said = f"promote {version}" + (f" instead of {champion}" if champion else "")
     if reason is not None:
         said += f"; forced: {reason}"
+    if why:
+        said += f"; against it: {'; '.join(why)[:MAX_REASON_CHARACTERS]}"
     if found:
         said += f"; {found.rows:,} rows in shadow, same outcome {found.agreement.value:.4%}"
-    if why:
-        said += f"; against it: {'; '.join(why)}"
-    return said[:MAX_NOTE_CHARACTERS]
+    return (said + (f"; {note}" if note else ""))[:MAX_NOTE_CHARACTERS]
 
 
 def _show(found: Compared, *, as_json: bool) -> None:

@@ -19,6 +19,7 @@ from models.comparing.pairs import UNKNOWN, Gathering
 from models.comparing.quality import LEAST_FRAUDS
 from models.errors import NeedsOperator
 from models.records import Decision
+from models.watch.expected import expected_by
 
 Source = Literal["log", "postgres"]
 _READERS: Final[Mapping[Source, Callable[[Settings, Period], AsyncIterator[list[Decision]]]]] = {
@@ -76,15 +77,21 @@ async def compare(
     trained = {each: found for each in versions if (found := _histogram(models, each))}
     unknown = int((pairs.labels == UNKNOWN).sum())
     notes = [*_notes(gathering, chosen, unknown, int((pairs.labels == 1).sum()))]
+    notes += [
+        f"no card says what scores {each} had in its training, so its own change is not known"
+        for each in versions
+        if each not in trained
+    ]
     return compared(pairs, versions, thresholds, trained, notes)
 
 
 def _histogram(models: KnownModels, version: str) -> list[float] | None:
     try:
-        found = models.card(version).metrics.get("score_histogram")
+        card = models.card(version)
     except ModelFileError:  # it is neither in the topic nor here
         return None
-    return [*map(float, found)] if isinstance(found, list) else None
+    expected = expected_by(card.training, card.features)
+    return expected.scores if expected else None
 
 
 def _notes(gathering: Gathering, chosen: Chosen, unknown: int, frauds: int) -> Iterator[str]:
@@ -96,6 +103,13 @@ def _notes(gathering: Gathering, chosen: Chosen, unknown: int, frauds: int) -> I
         yield (
             f"of {unknown:,} it is not known what they were: they are younger than {chosen.age}, "
             "were blocked without a label, or the control group stands for them"
+        )
+    blocks = gathering.blocked
+    if blocks.unlabelled:
+        yield (
+            f"{blocks.unlabelled:,} of {blocks.all:,} mature blocks of the model that decided have "
+            "no label and no control group that stands for them: recall of that model is told too "
+            "low, and worse recall of the other one cannot be seen there (`explore` in a policy)"
         )
     if frauds < LEAST_FRAUDS:
         yield f"{frauds:,} frauds are known, too few to say how good either is"

@@ -17,6 +17,7 @@ from models.policies.intervals import Share, wilson
 
 Counts = dict[str, dict[str, float]]
 _DAY: Final = 86_400
+_HOUR: Final = 3_600
 _BLOCK: Final = len(OUTCOMES) - 1
 
 
@@ -43,6 +44,8 @@ class Compared(Struct, frozen=True, kw_only=True):
     last: datetime
     days: int
     """UTC days with rows."""
+    hours: int
+    """Hours with rows."""
     agreement: Share
     """Rows that both lead to the same outcome for."""
     counts: Counts
@@ -63,9 +66,9 @@ class Compared(Struct, frozen=True, kw_only=True):
     """What has to be known to read the numbers, in sentences."""
 
     @property
-    def span_days(self) -> float:
-        """Days from the first row to the last."""
-        return (self.last - self.first).total_seconds() / _DAY
+    def covered_days(self) -> float:
+        """The hours with rows, in days."""
+        return self.hours * _HOUR / _DAY
 
 
 def compared(
@@ -92,6 +95,7 @@ def compared(
         first=_moment(pairs.at[0]),
         last=_moment(pairs.at[-1]),
         days=len(np.unique(pairs.at // _DAY)),
+        hours=len(np.unique(pairs.at // _HOUR)),
         agreement=wilson(int(same.sum()), rows),
         counts=_table(pairs.outcomes, None),
         amounts=_table(pairs.outcomes, pairs.amounts),

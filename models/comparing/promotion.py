@@ -31,7 +31,7 @@ class Limits(Struct, frozen=True, kw_only=True):
 
     min_rows: int = MIN_ROWS
     min_days: float = MIN_DAYS
-    """From its first row to its last."""
+    """Of hours with rows."""
     max_block_change: float = MAX_BLOCK_CHANGE
     max_psi: float = MAX_PSI
     """Of its scores, against those of its training."""
@@ -43,10 +43,10 @@ def refusals(found: Compared, limits: Limits) -> Iterator[str]:
     """Yield why the other model may not take the place of the one, in sentences."""
     if found.rows < limits.min_rows:
         yield f"it has {found.rows:,} rows in shadow, and needs {limits.min_rows:,}"
-    if found.span_days < limits.min_days:
+    if found.covered_days < limits.min_days:
         yield (
-            f"its rows are of {found.span_days:.2f} days, from the first to the last, and it needs "
-            f"{limits.min_days:g}"
+            f"its rows are of {found.hours:,} hours, which are {found.covered_days:.2f} days, and "
+            f"it needs {limits.min_days:g}"
         )
     yield from _block_share(found, limits.max_block_change)
     psi = found.other.psi_of_training

@@ -90,7 +90,8 @@ def run(worker_environment: dict[str, str], tmp_path: Path, version: str) -> Com
 
 
 def test_only_a_model_that_is_as_good_comes_to_decide(run: Commands, version: str) -> None:
-    promote = ("promote", version, "--against", "m1", "--min-rows", "1000", "--mature-days", "0")
+    promote = ["promote", version, "--against", "m1", "--min-rows", "1000", "--mature-days", "0"]
+    promote += ["--max-psi", "100"]  # decisions and training are of different worlds here
     done = run("models", *promote)
     assert done.exit_code == 1
     assert f"`fraudapp models publish {version}` gives it to all workers" in done.stderr
@@ -106,6 +107,10 @@ def test_only_a_model_that_is_as_good_comes_to_decide(run: Commands, version: st
     assert "- its average precision is worse: " in worse.stderr
     assert "- its recall at block_at is worse: " in worse.stderr
     assert "- it would block " in worse.stderr
+    other = run("models", *promote, "--max-psi", "0.25", "--since", "10d")
+    assert other.exit_code == 4
+    assert "its scores are not those that it had in training" in other.stderr
+    assert run("models", "promote", f"{version}.json").exit_code == 2
     few = run("models", "promote", version, "--against", "m1", "--since", "10d")
     assert few.exit_code == 4
     assert "rows in shadow, and needs 10,000" in few.stderr
@@ -123,8 +128,10 @@ def test_only_a_model_that_is_as_good_comes_to_decide(run: Commands, version: st
     assert shown.endswith(f'# ours\nmodel = "{version}"\nflag_at = 0.5\n')
     *_, last = run.json("policy", "history")
     assert (last["author"], last["number"]) == ("ann", 2)
-    assert last["note"].startswith(f"promote {version}: calm; 1,")
-    again = run("models", *promote, "--since", "10d")
+    assert last["note"].startswith(f"promote {version} instead of m1; 1,")
+    assert last["note"].endswith("; calm")
+    assert run("models", *promote, "--since", "10d").exit_code == 2  # m1 does not decide any more
+    again = run("models", "promote", version, "--since", "10d")
     assert again.exit_code == 4
     assert "it is not in the shadow of the policy in force" in again.stderr
 
@@ -138,7 +145,7 @@ def test_only_a_model_that_is_as_good_comes_to_decide(run: Commands, version: st
         "--author",
         "bob",
     )
-    run.done("models", *promote, *forced, "--author", "bob")
+    run.done("models", *promote, *forced, "--author", "bob", "--note", "n" * 1_000)
     *_, last = run.json("policy", "history")
     assert (last["author"], last["number"]) == ("bob", 4)
     assert "; forced: tried elsewhere;" in last["note"]

@@ -45,9 +45,16 @@ def test_too_few_rows_days_or_frauds_refuse() -> None:
     (rows,) = why(pairs(5_000))
     assert rows == "it has 5,000 rows in shadow, and needs 10,000"
     (days,) = why(pairs(days=0.5))
-    assert days.startswith("its rows are of 0.50 days")
+    assert days.startswith("its rows are of 13 hours, which are 0.54 days")
     (frauds,) = why(pairs(), min_frauds=10_000)
     assert frauds.endswith("frauds are known, and it needs 10,000")
+
+
+def test_days_are_those_with_rows() -> None:
+    given_ = pairs()
+    hour = np.linspace(0.0, DAY / 24, len(given_.at) - 1, endpoint=False)
+    (days,) = why(given_._replace(at=np.append(hour, 30 * DAY)))
+    assert days.startswith("its rows are of 2 hours, which are 0.08 days")
 
 
 def test_a_worse_one_is_refused_in_words() -> None:
@@ -95,7 +102,7 @@ def test_tables_count_every_row_once() -> None:
     assert told.agreement.value == np.trace(table) / table.sum()
     amounts = sum(sum(each.values()) for each in told.amounts.values())
     assert amounts == pytest.approx(given_.amounts.sum())
-    assert (told.days, round(told.span_days, 6)) == (3, 2)
+    assert (told.days, told.hours) == (3, 49)
     assert sum(told.other.scores) == 20_000
     text = as_text(told)
     assert "average_precision" in text
