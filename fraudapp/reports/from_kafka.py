@@ -1,4 +1,4 @@
-"""The parts of the daily report that only Kafka knows: dead letters, and the latency.
+"""The parts of the daily report that only Kafka knows: dead letters, latency, and models.
 
 Latency needs the moments at which transactions were sent, which are timestamps of records.
 """
@@ -7,23 +7,34 @@ from __future__ import annotations
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta, timezone
 from typing import Final, get_args
 
 from aiokafka import ConsumerRecord, TopicPartition
 
+from fraudapp.control.reader import reading
 from fraudapp.kafka.clients import started_consumer
 from fraudapp.kafka.offsets import ends
 from fraudapp.messages.dead_letter import texts_of
 from fraudapp.reports.daily import Latency, by_count
 from fraudapp.reports.from_postgres import Sampled
 from fraudapp.settings import Settings
+from models.control.records import Distributed
+from models.control.state import ControlState
 from models.inputs import Cause
 
 POLL_MS: Final = 1_000
 FETCH_BYTES: Final = 1 << 16  # one record is wanted; Kafka sends it whole if it is larger
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=timezone.utc)
+
+
+async def models(settings: Settings) -> Mapping[str, Distributed]:
+    """Return the models that all workers have, by version; raises `KafkaError`."""
+    known = ControlState()
+    async with reading(settings) as reader:
+        await reader.read_to(await reader.end(), known.apply)
+    return known.models
 
 
 async def dead_letters(settings: Settings, first: datetime, last: datetime) -> dict[str, int]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Mapping, Sequence
 from datetime import date, datetime
 from typing import Final, TypeVar
 
@@ -21,7 +21,8 @@ from fraudapp.sinks.base import unavailable
 from fraudapp.sinks.postgres.connection import FAILURES, engine, refusal
 from fraudapp.sinks.postgres.day_partitions import moments
 from fraudapp.sinks.postgres.migrate import migrate
-from models.artifact import ModelFileError
+from models.artifact import Card, ModelFileError
+from models.control.records import Distributed
 from models.drift import EDGES, stability_index
 from models.errors import Rejected
 from models.quality.labelled import unit_of
@@ -34,7 +35,7 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 BROKER_TIMEOUT: Final = 60.0
-"""Seconds for each of the two reads from Kafka; the report is made without those that fail."""
+"""Seconds for each read from Kafka; the report is made without those that fail."""
 
 
 class DayToCome(Rejected):
@@ -62,7 +63,7 @@ async def make(settings: Settings, day: date, now: datetime) -> DailyReport:
             letters = await _or_none(from_kafka.dead_letters(settings, *moments(day)))
             report = msgspec.structs.replace(
                 report,
-                drift=[_compared(settings, each, is_whole) for each in report.drift],
+                drift=await _all_compared(settings, report.drift, is_whole),
                 dead_letters=letters,
                 latency=await _or_none(from_kafka.latency(settings, sample)) if sample else None,
             )
@@ -83,12 +84,26 @@ async def publish(settings: Settings, report: DailyReport) -> str:
     return key
 
 
-def _compared(settings: Settings, drift: Drift, is_whole: bool) -> Drift:
+async def _all_compared(settings: Settings, drifts: Sequence[Drift], is_whole: bool) -> list[Drift]:
+    """Compare the scores of each model with its card, that of the control topic first."""
+    if not drifts:
+        return []
+    of_topic = await _or_none(from_kafka.models(settings)) or {}
+    return [_compared(settings, each, of_topic, is_whole) for each in drifts]
+
+
+def _compared(
+    settings: Settings, drift: Drift, of_topic: Mapping[str, Distributed], is_whole: bool
+) -> Drift:
     version = drift.model_version
     try:
-        card = ModelRegistry.of(settings).card(version)
+        if version in of_topic:
+            card = msgspec.json.decode(of_topic[version].card, type=Card)
+        else:
+            card = ModelRegistry.of(settings).card(version)
     except ModelFileError:
-        unknown = f"there is no card of the model in {settings.model_dir}"
+        where = f"{settings.control_topic} or {settings.model_dir}"
+        unknown = f"there is no card of the model in {where}"
         return msgspec.structs.replace(drift, unknown=unknown)
     try:
         training = card.training

@@ -21,7 +21,7 @@ from fraudapp.reports.render import as_html
 from fraudapp.settings import Settings, load
 from fraudapp.sinks.base import AccessDenied, SinkUnavailable
 from fraudapp.sinks.postgres.day_partitions import moments
-from models.artifact import ModelFileError
+from models.artifact import Card, ModelFileError
 from models.drift import EDGES
 
 DAY = date(2026, 1, 2)
@@ -44,6 +44,7 @@ class Bench:
         self.period: tuple[datetime, datetime] | None = None
         self.failures: dict[str, Exception] = {}
         self.cards: dict[str, dict[str, Any]] = {}
+        self.of_topic: dict[str, Card] = {}
         self.usual = 0
 
     def _step(self, name: str) -> None:
@@ -84,6 +85,13 @@ class Bench:
         assert sample == self.sample
         self._step("latency")
         return LATENCY
+
+    async def models(self, settings: Settings) -> dict[str, SimpleNamespace]:
+        self._step("models")
+        return {
+            version: SimpleNamespace(card=msgspec.json.encode(card))
+            for version, card in self.of_topic.items()
+        }
 
     def card(self, version: str) -> SimpleNamespace:
         if version not in self.cards:
@@ -210,8 +218,29 @@ async def test_few_scores_that_differ_by_chance_are_said_to(bench: Bench) -> Non
 
 async def test_a_model_whose_card_is_gone_is_named_with_its_folder(bench: Bench) -> None:
     drift = await drift_of(bench, None)
-    assert drift.unknown == "there is no card of the model in /data/models"
+    assert drift.unknown == "there is no card of the model in control or /data/models"
     assert (drift.training, drift.stability_index) == (None, None)
+
+
+async def test_a_model_of_the_control_topic_is_compared_with_its_card_there(bench: Bench) -> None:
+    bench.drift = [Drift("m1", [10, 0, 0, 0, 0, 0, 2, 0, 0], score=5)]
+    training = {"score_edges": list(EDGES), "score_histogram": [90, *[1] * 8], "rows": 98}
+    bench.of_topic = {
+        "m1": Card(
+            version="m1",
+            kind="logistic",
+            created_at="2026-01-02T00:00:00+00:00",
+            feature_contract="c",
+            features=[],
+            training=training,
+            metrics={},
+        )
+    }
+    (drift,) = (await bench.make()).drift
+    assert drift.stability_index is not None
+    bench.failures["models"] = KafkaConnectionError("no route")
+    (drift,) = (await bench.make()).drift
+    assert "there is no card of the model" in drift.unknown
 
 
 @pytest.mark.parametrize(
