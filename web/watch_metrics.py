@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Final
+from typing import Final, get_args
 
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from fraudapp.decisions.recent import Unknowable
 from fraudapp.metrics import registry
-from models.watch.documents import Watched
+from models.watch.documents import Kind, Watched
 
 
 class WatchCollector(Collector):
@@ -33,9 +33,19 @@ class WatchCollector(Collector):
             "1 where what models see or score has changed by more than chance; see /watch.",
             labels=["kind", "feature"],
         )
-        for kind, feature in sorted({(each.kind, each.feature) for each in told.alarms}):
-            alarms.add_metric([kind, feature], 1)
+        raised = {(each.kind, each.feature) for each in told.alarms}
+        # A series that is always there tells an alarm that has ended from one that is unknown.
+        known = {("feature", each) for each in _features(told)}
+        known |= {(each, "") for each in get_args(Kind)}
+        for kind, feature in sorted(raised | known):
+            alarms.add_metric([kind, feature], float((kind, feature) in raised))
         yield alarms
+
+
+def _features(told: Watched) -> Iterator[str]:
+    for model in told.models:
+        for day in model.days:
+            yield from day.features
 
 
 watch: Final = WatchCollector()

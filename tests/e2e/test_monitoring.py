@@ -32,6 +32,8 @@ def watched(new_worker: Callable[..., Worker], redis_server: Redis) -> Worker:
     failed = 'fraud_store_errors_total{store="redis"}'
     asyncio.run(readback.eventually(lambda: float(exposed(worker).get(failed, 0)) > 0))
     redis_server.start()
+    of_a_feature = 'fraud_watch_alarm{feature="log_amount",kind="feature"}'
+    asyncio.run(readback.eventually(lambda: of_a_feature in exposed(worker)))
     assert worker.get("/stats")[0] == 401
     return worker
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import get_args
 
 import pytest
 from prometheus_client import generate_latest
@@ -10,6 +11,7 @@ from prometheus_client import generate_latest
 from fraudapp.decisions.recent import Unknowable
 from fraudapp.metrics import registry
 from models.watch.cells import Days, day_of
+from models.watch.documents import Kind
 from tests.support.decisions import DECIDED_AT
 from tests.support.views import Client, ViewBench
 from tests.unit.models.watch.making import USUAL, cell
@@ -88,14 +90,19 @@ async def test_a_worker_that_has_not_read_the_table_says_so(
 
 
 async def test_an_alarm_is_a_metric(counted: ViewBench) -> None:
-    assert metrics() == {'fraud_watch_alarm{feature="",kind="high_scores"}': 1.0}
+    names = [("", kind) for kind in get_args(Kind)]
+    names += [("is_new", "feature"), ("size", "feature")]
+    assert metrics() == {
+        f'fraud_watch_alarm{{feature="{feature}",kind="{kind}"}}': float(kind == "high_scores")
+        for feature, kind in names
+    }
 
 
 async def test_without_cells_there_is_nothing_to_tell(bench: ViewBench, client: Client) -> None:
     async with client.get("/watch") as answer:
         told = await answer.json()
     assert (told["alarms"], told["models"]) == ([], [])
-    assert metrics() == {}
+    assert not any(metrics().values())
 
 
 def metrics() -> dict[str, float]:
