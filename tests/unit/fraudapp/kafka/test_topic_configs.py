@@ -150,7 +150,7 @@ async def test_what_is_refused_and_what_is_warned_of_are_told_apart_in_one_topic
 
 async def test_every_topic_that_does_not_fit_has_a_sentence(admin: MemoryAdmin) -> None:
     required = {topic for (topic, _), each in ALL.items() if each.required}
-    assert len(required) == 9
+    assert len(required) == 10
     for topic in required:
         admin.configs[topic][POLICY] = "compact,delete"
     assert {each.split(" ")[1] for each in await found(admin)} == required
