@@ -29,6 +29,9 @@ EVASIVE: Final = 0.5
 
 An assumption, as those of `data.plan`: with more, more of them are caught, and more of the honest
 payments that look like them are blocked (`python -m tests.benchmarks.frontier`)."""
+LEAST_FRAUDS: Final = 200
+"""Below, there are no copies by default: they would tell more of a handful of frauds than these can
+say, and the calibration suffers (`tests/unit/models/training/test_periods.py`)."""
 SEED: Final = 1
 MOST_LEFT: Final = 0.4
 """Share of the balance that such a thief leaves at most."""

@@ -36,7 +36,7 @@ from models.training.days import Days, known_after
 from models.training.evasion import as_builtins, evasion, is_for, payments
 from models.training.fitting import Fitted, fitted
 from models.training.guards import of_training
-from models.training.hardening import EVASIVE, Hardening
+from models.training.hardening import EVASIVE, LEAST_FRAUDS, Hardening
 from models.training.metrics import metrics
 from models.training.periods import Periods, periods, unknown_labels
 from models.training.remembered import warmed_up
@@ -81,8 +81,9 @@ def train(
     With `seeds` above 1, models with the following seeds are evaluated as well, and the card has
     the spread of their metrics. `weight_legit` and `label_delay` are as for `labelled`. With
     `days`, the model is trained on those, and judged on those, and stays as it was judged.
-    `evasive` is how many thieves know the model, to one who does not, `EVASIVE` by default, where
-    it can learn of them: boosting on PaySim's fields (`models.training.hardening`).
+    `evasive` is how many thieves know the model, to one who does not, where it can learn of them:
+    boosting on PaySim's fields (`models.training.hardening`). By default it is `EVASIVE`, and none
+    where there are few frauds.
     `progress` is called with a line at each stage, and `warn` with a sentence for each likely
     mistake in the data (`models.training.guards`); the card has those, too. Raises
     `TrainingDataError`.
@@ -136,7 +137,9 @@ def train_on(
     for sentence in warnings:
         warn(sentence)
     sent = payments(data) if is_for(schema) else None
-    hardening = Hardening(data, schema, kind, EVASIVE if evasive is None else evasive)
+    if evasive is None:
+        evasive = EVASIVE if data.fraud.sum() >= LEAST_FRAUDS else 0.0
+    hardening = Hardening(data, schema, kind, evasive)
     if days is None:
         rows, chosen = _warm(data, schema, is_warm)
         recognised = sketch(digests(data, schema)[rows])
