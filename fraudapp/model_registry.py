@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
+import msgspec
+
 from fraudapp.settings import Settings
 from models import artifact
 from models.artifact import Card, ModelFileError, OtherFeatures
+from models.control.records import Distributed
 from models.schema.schema import PAYSIM, Schema
 from models.scorer import Scorer
 
@@ -87,6 +91,15 @@ class ModelRegistry:
     def card(self, version: str) -> Card:
         """Return the model card of a version; raises `ModelFileError`."""
         return artifact.load_card(self._directory(version))
+
+    def card_of(self, version: str, of_topic: Mapping[str, Distributed]) -> Card:
+        """Return the card of a version, that of the control topic first; raises like `card`."""
+        if (distributed := of_topic.get(version)) is None:
+            return self.card(version)
+        try:
+            return msgspec.json.decode(distributed.card, type=Card)
+        except msgspec.MsgspecError as exc:
+            raise ModelFileError(f"the card of {version} in the control topic: {exc}") from exc
 
     def files(self, version: str) -> tuple[bytes, bytes]:
         """Return the model file and the card of a version; raises `ModelFileError`."""

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import msgspec
-
 from fraudapp.control.model_shelf import Models
 from fraudapp.model_registry import ModelRegistry, serving_version
 from fraudapp.settings import Settings
@@ -51,9 +49,7 @@ class KnownModels(Models):
 
     def card(self, version: str) -> Card:
         """Return the card of a model that was loaded; raises `ModelFileError`."""
-        if version in self._distributed:
-            return msgspec.json.decode(self._distributed[version].card, type=Card)
-        return self._registry.card(version)
+        return self._registry.card_of(version, self._distributed)
 
     def _of_topic(self, version: str) -> Scorer:
         return unpacked(version, *self._distributed[version].files, self._schema)

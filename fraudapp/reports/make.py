@@ -21,7 +21,7 @@ from fraudapp.sinks.base import unavailable
 from fraudapp.sinks.postgres.connection import FAILURES, engine, refusal
 from fraudapp.sinks.postgres.day_partitions import moments
 from fraudapp.sinks.postgres.migrate import migrate
-from models.artifact import Card, ModelFileError
+from models.artifact import ModelFileError
 from models.control.records import Distributed
 from models.drift import EDGES, stability_index
 from models.errors import Rejected
@@ -97,10 +97,7 @@ def _compared(
 ) -> Drift:
     version = drift.model_version
     try:
-        if version in of_topic:
-            card = msgspec.json.decode(of_topic[version].card, type=Card)
-        else:
-            card = ModelRegistry.of(settings).card(version)
+        card = ModelRegistry.of(settings).card_of(version, of_topic)
     except ModelFileError:
         where = f"{settings.control_topic} or {settings.model_dir}"
         unknown = f"there is no card of the model in {where}"

@@ -5,8 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
-import msgspec
-
 from fraudapp.model_registry import ModelRegistry
 from fraudapp.settings import Settings
 from models.artifact import Card, ModelFileError
@@ -41,8 +39,6 @@ class ModelCards:
 
     def _card(self, version: str) -> Card | None:
         try:
-            if distributed := self._known().models.get(version):
-                return msgspec.json.decode(distributed.card, type=Card)
-            return self._registry.card(version)
-        except (ModelFileError, msgspec.MsgspecError):
+            return self._registry.card_of(version, self._known().models)
+        except ModelFileError:
             return None

@@ -93,7 +93,9 @@ class Bench:
             for version, card in self.of_topic.items()
         }
 
-    def card(self, version: str) -> SimpleNamespace:
+    def card_of(self, version: str, of_topic: dict[str, SimpleNamespace]) -> Any:
+        if version in of_topic:
+            return msgspec.json.decode(of_topic[version].card, type=Card)
         if version not in self.cards:
             raise ModelFileError(f"{version} is not there")
         return SimpleNamespace(training=self.cards[version], features=[])
