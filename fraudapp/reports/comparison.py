@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from models.activity import OUTCOMES
 from models.characters import legible
 from models.comparing.comparison import Compared, Model
-from models.comparing.pairs import OUTCOMES
 from models.comparing.quality import Figure, Interval
 from models.drift import EDGES
 

@@ -10,7 +10,8 @@ import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
-from models.comparing.pairs import OUTCOMES, UNKNOWN, Pairs
+from models.activity import OUTCOMES
+from models.comparing.pairs import UNKNOWN, Pairs
 from models.comparing.quality import Figure, Labelled, quality
 from models.drift import histogram, stability_index
 from models.policies.intervals import Share, wilson

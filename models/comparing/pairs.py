@@ -9,13 +9,12 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from models.activity import OUTCOMES
 from models.policies.exploring import EXPLORED, is_of_model
 from models.policies.ruling import CAPPED
 from models.records import Decision, Outcome, Shadow, Transaction
 from models.schema.schema import Schema
 
-OUTCOMES: Final = tuple(Outcome)
-"""By their places, from the most lenient one to the strictest."""
 UNKNOWN: Final = -1
 """The label of a transaction of which nobody knows what it was."""
 _PLACES: Final = {outcome.value: place for place, outcome in enumerate(OUTCOMES)}

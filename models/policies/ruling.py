@@ -16,6 +16,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
+from models.activity import OUTCOMES
 from models.policies.bounds import ALWAYS, end_of, lets_by
 from models.policies.definition import Listing, PolicyFile
 from models.policies.exploring import EXPLORED, is_chosen
@@ -88,7 +89,6 @@ class _Phase(NamedTuple):
     """By place, whether a rule decides if it hits."""
 
 
-_OUTCOMES: Final = (Outcome.APPROVE, Outcome.FLAG, Outcome.BLOCK)
 _SENT: Final = Ruled(Outcome.BLOCK, (), (), True)
 _BLOCK, _FLAG, _APPROVE = (
     Ruled(outcome, (), ()) for outcome in (Outcome.BLOCK, Outcome.FLAG, Outcome.APPROVE)
@@ -226,7 +226,7 @@ class Ruling:
         Rules that their caps have put in test are in test here as well. `scores` are from 0 to 1.
         """
         above = (scores >= self.policy.flag_at).astype(np.intp) + (scores >= self.policy.block_at)
-        outcomes = [*map(_OUTCOMES.__getitem__, above.tolist())]
+        outcomes = [*map(OUTCOMES.__getitem__, above.tolist())]
         for row in found.sent:
             outcomes[row] = Outcome.BLOCK
         for row in found.touched:
