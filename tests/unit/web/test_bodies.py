@@ -6,10 +6,11 @@ import asyncio
 import gzip
 import json
 import logging
+import socket
 import zlib
 from contextlib import suppress
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from aiohttp import web
@@ -121,6 +122,26 @@ async def asked(port: int, rest: bytes) -> tuple[int, bytes]:
 async def test_a_body_is_read_in_every_content_encoding(kind: str) -> None:
     async with served(application([]), LIMITS) as (_, port):
         assert await asked(port, GOOD[kind]) == (200, BODY)
+
+
+@pytest.mark.parametrize("steps", range(6))
+@pytest.mark.parametrize("body", [sized(b"x" * 100_000), chunked(b"x" * 100_000)])
+async def test_a_body_may_come_before_its_handler_has_begun(body: bytes, steps: int) -> None:
+    """Between the head and its handler lie some steps of the loop, in which much can come."""
+    async with served(application([]), LIMITS) as (runner, _):
+        loop = asyncio.get_running_loop()
+        client, accepted = socket.socketpair()
+        await loop.connect_accepted_socket(cast(Any, runner.server), accepted)
+        reader, writer = await asyncio.open_connection(sock=client)
+        head, rest = body.split(b"\r\n\r\n", 1)
+        client.sendall(b"POST / HTTP/1.1\r\nHost: h\r\n" + head + b"\r\n\r\n")
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        loop.call_later(0, client.sendall, rest)  # after what the sockets bring in the same step
+        answer = await reader.readuntil(b"x" * 100_000)
+        writer.close()
+        await writer.wait_closed()
+    assert answer.startswith(b"HTTP/1.1 200")
 
 
 @pytest.mark.parametrize("kind", BAD)
