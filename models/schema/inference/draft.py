@@ -65,7 +65,8 @@ class Draft(msgspec.Struct, frozen=True, kw_only=True, dict=True):
             each for each in self.guesses if each.field.role not in _UNSEEN and not each.tells_label
         ]
         made = [pair for each in seen for pair in _features(each)]
-        if not made and (text := next((each for each in seen), None)):
+        counted = (each for each in seen if each.field.type in ("text", "category"))
+        if not made and (text := next(counted, None)):
             made = [(f"{text.name}_share", Feature(frequency=text.name))]
         found: dict[str, Feature] = {}
         for name, feature in islice(made, MAX_FEATURES):

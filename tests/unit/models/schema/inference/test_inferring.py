@@ -217,6 +217,7 @@ def test_labels_are_no_features() -> None:
         ('{"id": "a", "amount": 1}\n\n{"id": \n', "line 3: not valid JSON"),
         ('{"amount": 1}\n{"amount": 2}\n', "each transaction needs an id"),
         ('{"id": "a"}\n', "there is nothing to score by"),
+        ('{"id": 0, "transaction_id": 0.0}\n', "there is nothing to score by"),
     ],
 )
 def test_a_sample_without_a_draft_says_why(content: str, words: str) -> None:
