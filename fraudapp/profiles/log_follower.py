@@ -139,6 +139,7 @@ class LogFollower:
         folded.apply(partition, [each.decision for each in new], read.end)
         last = LastRecord(new[-1].offset, digest_of(new[-1].encoded))
         folded.last_decisions[partition] = last
+        self._next[partition] = read.end
 
     async def rest(self, folded: Folded) -> None:
         """Note which partitions are read to their end, and leave those of this worker."""

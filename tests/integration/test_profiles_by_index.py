@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from aiokafka import ConsumerRecord
 
+from fraudapp.decisions.log import Read
 from fraudapp.decisions.log_records import LogRecord
 from fraudapp.profiles.folding import Folded
 from fraudapp.profiles.log_follower import LogFollower
@@ -33,11 +34,14 @@ __all__ = ["bench", "environment"]  # fixtures
 class Gate:
     """Lets the indexes of a worker read the log only once it is open, and counts what is fetched.
 
-    What profiles fetch themselves counts, not what they are given.
+    After what they get at first they wait until it `goes_on`. What profiles fetch themselves
+    counts, not what they are given.
     """
 
     def __init__(self, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
         self.open = asyncio.Event()
+        self.goes_on = asyncio.Event()
+        self.goes_on.set()
         self.fetched = 0
         self._read = site.log._reader.read
         monkeypatch.setattr(site.log._reader, "read", self._gated)
@@ -47,9 +51,7 @@ class Gate:
             follower: LogFollower, folded: Folded, partition: int, raw: Sequence[ConsumerRecord]
         ) -> None:
             if follower is site.profiles._log:
-                self.fetched += sum(
-                    each.offset >= folded.decisions.get(partition, 0) for each in raw
-                )
+                self.fetched += len(raw)
             take(follower, folded, partition, raw)
 
         monkeypatch.setattr(LogFollower, "take", counted)
@@ -59,6 +61,7 @@ class Gate:
             await self.open.wait()
         async for records in self._read(partition, start, end):
             yield records
+            await self.goes_on.wait()
 
 
 def is_left_to_indexes(site: Site) -> bool:
@@ -119,6 +122,37 @@ async def test_what_is_read_for_indexes_is_not_fetched_again(
         assert await one.decide(partition, bench.made(partition, "C1"))
     await eventually(lambda: alike(one, follower))
     assert one.sent()["C1"] == 400.0 * PARTITIONS + PARTITIONS
+
+
+async def test_indexes_that_are_half_read_are_waited_for(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    follower = await bench.site("follower")
+    await fill(bench, follower, 400)
+    one, gate, reading = await held(bench, "one", monkeypatch)
+    fetched, folded = gate.fetched, one.profiles._folded
+    assert folded is not None
+
+    def taken_once(read: Read) -> None:
+        before = folded.decisions.copy()
+        one.profiles.take_read(read)
+        if folded.decisions != before:
+            gate.goes_on.clear()
+
+    monkeypatch.setattr(one.log, "on_read", taken_once)
+    gate.open.set()
+    await eventually(lambda: not gate.goes_on.is_set())
+    for _ in range(2):  # the first one may have begun before
+        turned = one.profiles._turned_at
+        await eventually(lambda before=turned: one.profiles._turned_at > before)
+    assert is_left_to_indexes(one)
+    assert gate.fetched == fetched
+    monkeypatch.setattr(one.log, "on_read", one.profiles.take_read)
+    gate.goes_on.set()
+    await reading
+    one.profiles.on_assigned(range(PARTITIONS))
+    await ready(one)
+    await eventually(lambda: alike(one, follower))
 
 
 async def test_indexes_that_are_read_no_more_are_not_waited_for(
