@@ -7,8 +7,6 @@ errors and goes on). Building opens no connection.
 
 from __future__ import annotations
 
-import asyncio
-import sys
 from dataclasses import dataclass
 
 import agents.register
@@ -17,7 +15,7 @@ import web.register
 from fraudapp import commands
 from fraudapp.cli import faust_commands
 from fraudapp.faust_app import FraudApp, new_app
-from fraudapp.process import malloc, open_files
+from fraudapp.process import tuning
 from fraudapp.settings import Settings
 from fraudapp.status import WorkerStatus
 from fraudapp.worker import FraudWorker
@@ -48,12 +46,7 @@ def build(settings: Settings) -> Application:
 
 def prepare_process(settings: Settings) -> None:
     """Set up what the process has once: event loop, memory, open files and commands."""
-    if sys.platform != "win32":  # here, since Faust would need `-L uvloop` on every command line
-        import uvloop
-
-        asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
-    malloc.limit_arenas()
-    open_files.raise_limit()
+    tuning.tune()
     commands.register()
     if settings.log_format == "json":
         faust_commands.hide_banner()

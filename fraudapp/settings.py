@@ -213,6 +213,8 @@ class Settings(BaseSettings):
     """
     profile_snapshot_decisions: Annotated[int, Field(ge=1_000, le=10**12)] = 1_000_000
     """Decisions from one snapshot of profiles to the next, about, if they come sooner."""
+    index_processes: Annotated[int, Field(ge=0, le=64)] = 2
+    """Processes that read decision indexes from the log at a time, if much is to be read."""
     batch_seconds: Annotated[float, Field(gt=0, le=10)] = 0.2
     """Seconds a batch may take: its size follows, and grows with the load up to that.
 

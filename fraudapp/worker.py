@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
@@ -37,7 +36,7 @@ from fraudapp.kafka.transport import SafeTransport
 from fraudapp.labels.joiner import LabelJoiner
 from fraudapp.labels.known import KnownLabels
 from fraudapp.messages.publish import publish_dead_letters
-from fraudapp.process import malloc, open_files
+from fraudapp.process import malloc, open_files, tuning
 from fraudapp.profiles.service import Profiles
 from fraudapp.quality.labelled import QualityLabels
 from fraudapp.retry import retry_forever
@@ -64,8 +63,6 @@ from models.scorer import BatchScorer
 
 log = logging.getLogger(__name__)
 
-GC_THRESHOLD: Final = 50_000
-"""Objects made since the last look of the garbage collector, after which it looks again."""
 SINK_OPEN_TIMEOUT: Final = 3.0
 """Seconds that the start waits for sinks to open.
 
@@ -326,10 +323,7 @@ class FraudWorker(Service):
         with suppress(asyncio.TimeoutError):
             opened = asyncio.gather(*(writer.attempted() for writer in started.sink_writers))
             await asyncio.wait_for(opened, SINK_OPEN_TIMEOUT)
-        # All objects made so far stay, and batches are full of objects that refer to no others. The
-        # collector need not search them at its default threshold, every seven hundred objects.
-        gc.freeze()
-        gc.set_threshold(GC_THRESHOLD)
+        tuning.relax_collector()
 
     def _profiles(self, decisions: DecisionLog, archive: Archive) -> Profiles | None:
         if self.settings.transaction_schema.remembering is None:

@@ -19,7 +19,7 @@ from rocksdict import Rdict, WriteBatch
 from fraudapp.decisions import quality_cells
 from fraudapp.decisions.batch import Batch
 from fraudapp.decisions.fingerprints import Fingerprint, fingerprint_of, unpacked
-from fraudapp.decisions.index_options import NO_WAL, options
+from fraudapp.decisions.index_options import IN_BULK, NO_WAL, options, options_in_bulk
 from fraudapp.decisions.log_identity import LogIdentity
 from fraudapp.decisions.log_identity import unpacked as unpacked_identity
 from fraudapp.decisions.log_records import LogRecord
@@ -114,18 +114,21 @@ class DecisionIndex:
         *,
         files: int = -1,
         schema: Schema = PAYSIM,
+        in_bulk: bool = False,
     ) -> None:
         """Open the index in `folder`, or create an empty one there.
 
         An index of a log with another `identity` is discarded; None accepts any. RocksDB keeps at
-        most so many `files` of data open; -1 means all of them.
+        most so many `files` of data open; -1 means all of them. `in_bulk` is for a process that
+        only writes it: writes may block, and take more memory.
 
         Raises `IndexInUse`, `DiskFull`, or `DiskUnusable` if not even an empty one can be created.
         """
         self.folder = folder
         self._identity = identity
-        self._files = files
         self._schema = schema
+        self._options = options_in_bulk(files) if in_bulk else options(files)
+        self._how = IN_BULK if in_bulk else NO_WAL
         self.made_anew = False
         """Whether the files in the folder could not be used, and the index began empty."""
         try:
@@ -137,7 +140,7 @@ class DecisionIndex:
 
     def _open(self) -> None:
         try:
-            self._db = Rdict(str(self.folder), options(self._files))
+            self._db = Rdict(str(self.folder), self._options)
         except Exception as exc:  # rocksdict raises nothing more precise
             if is_full(exc):
                 raise DiskFull(self.folder, exc) from exc
@@ -325,7 +328,7 @@ class DecisionIndex:
             batch.put(_IDENTITY, self._identity.packed())
         try:
             with self._index_errors():
-                self._db.write(batch, NO_WAL)
+                self._db.write(batch, self._how)
         except DiskFull:
             self._load_totals(*self._totals)
             with self._index_errors():

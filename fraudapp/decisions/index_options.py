@@ -19,8 +19,16 @@ NO_WAL: Final = WriteOptions()
 NO_WAL.disable_wal = True  # type: ignore[assignment, method-assign]
 # Else a write would block the event loop until the disk has room, or compaction has caught up.
 NO_WAL.no_slowdown = True
+IN_BULK: Final = WriteOptions()
+"""For a process that has nothing else to do than to write an index."""
+IN_BULK.disable_wal = True  # type: ignore[assignment, method-assign]
 # Shared by all indexes of a worker. It may be small: most ids that are looked up are new.
 _CACHE: Final = Cache(8 << 20)
+_BULK_BUFFER_BYTES: Final = 64 << 20
+_BULK_BLOOM: Final = 0.02
+"""Share of a write buffer for the filter of its ids: some 14 bits for each."""
+_BULK_FILES: Final = 16
+"""Files of level 0 that are merged then; at twenty RocksDB would let the worker's writes wait."""
 
 
 def options(files: int) -> Options:
@@ -45,3 +53,17 @@ def options(files: int) -> Options:
     options.set_compression_type(DBCompressionType.none())
     options.set_bottommost_compression_type(DBCompressionType.lz4())
     return options
+
+
+def options_in_bulk(files: int) -> Options:
+    """Return options of an index that is written from its beginning, by a process of its own.
+
+    It takes more memory. Files are merged less often while it is written than afterwards: what is
+    left to merge does not keep the worker waiting.
+    """
+    found = options(files)
+    found.set_write_buffer_size(_BULK_BUFFER_BYTES)
+    found.set_level_zero_file_num_compaction_trigger(_BULK_FILES)
+    found.set_memtable_prefix_bloom_ratio(_BULK_BLOOM)  # else ids are looked for in large buffers
+    found.set_memtable_whole_key_filtering(True)
+    return found

@@ -22,6 +22,7 @@ from fraudapp.decisions.batch import Batch
 from fraudapp.decisions.index import DecisionIndex, IndexDamaged
 from fraudapp.decisions.log_identity import LogIdentity
 from fraudapp.decisions.log_records import LogRecord
+from fraudapp.decisions.read_ahead import ReadAhead
 from fraudapp.decisions.reader import LogReader
 from fraudapp.kafka.producer import BatchProducer, NewRecord
 from fraudapp.operation import PartitionReads
@@ -106,6 +107,7 @@ class DecisionLog:
         self._unusable: dict[int, DiskUnusable] = {}
         self._reads = PartitionReads(self._topic)
         self._catch_ups: dict[int, _CatchUp] = {}
+        self._ahead = ReadAhead(settings)
         self.on_read: Callable[[Read], None] = lambda read: None
         """Called with what was read of the log into an index, at once."""
 
@@ -133,17 +135,19 @@ class DecisionLog:
     @property
     def next_offsets(self) -> dict[int, int]:
         """The next offset of each index that this worker has, or had before damage."""
-        return self._former_next_offsets | {
-            partition: index.next_offset for partition, index in self._indexes.items()
-        }
+        return (
+            self._former_next_offsets
+            | self._ahead.next_offsets
+            | {partition: index.next_offset for partition, index in self._indexes.items()}
+        )
 
     def unread(self, partition: int) -> Unread | None:
         """Return how much an index has still to read; None if it is not catching up."""
-        catch_up, index = self._catch_ups.get(partition), self._indexes.get(partition)
-        if catch_up is None or index is None:
+        catch_up, next_offset = self._catch_ups.get(partition), self.next_offsets.get(partition)
+        if catch_up is None or next_offset is None:
             return None
-        left = catch_up.end - index.next_offset
-        done = index.next_offset - catch_up.next_offset
+        left = catch_up.end - next_offset
+        done = next_offset - catch_up.next_offset
         passed = monotonic() - catch_up.began
         return Unread(left, passed / done * left if done > 0 else None)
 
@@ -288,12 +292,11 @@ class DecisionLog:
     async def _catch_up_until_done(self, partition: int, generation: int) -> None:
         async for attempt in retry_forever(self._reads[partition], on=(KafkaError, DiskFull)):
             with attempt:
-                index = self._indexes.get(partition) or self._open(partition)
                 try:
-                    await self._catch_up(partition, index)
+                    index = await self._caught_up(partition)
                 except DiskFull as exc:
-                    if not exc.heals:
-                        self._indexes.pop(partition).close()
+                    if not exc.heals and (failed := self._indexes.pop(partition, None)):
+                        failed.close()
                     raise
         if self._indexes.get(partition) is index:
             self._ready_in[partition] = generation
@@ -303,10 +306,9 @@ class DecisionLog:
     def _open(self, partition: int) -> DecisionIndex:
         if partition in self._unusable:
             raise self._unusable[partition]
-        identity = LogIdentity(self._application, self._topic, partition, self._topic_id)
         index = self._indexes[partition] = DecisionIndex(
             self._folder / f"partition-{partition}",
-            identity,
+            self._identity(partition),
             files=open_files.of_index(self._partitions),
             schema=self._schema,
         )
@@ -314,7 +316,30 @@ class DecisionLog:
             self._fresh_until[partition] = inf
         return index
 
-    async def _catch_up(self, partition: int, index: DecisionIndex) -> None:
+    def _identity(self, partition: int) -> LogIdentity:
+        return LogIdentity(self._application, self._topic, partition, self._topic_id)
+
+    async def _caught_up(self, partition: int) -> DecisionIndex:
+        is_closed = partition not in self._indexes
+        index = self._open(partition) if is_closed else self._indexes[partition]
+        end = await self._end(partition, index)
+        if is_closed and self._ahead.pays(end - index.next_offset):
+            start = index.next_offset
+
+            def begin() -> None:
+                self._catch_ups[partition] = _CatchUp(monotonic(), start, end)
+
+            begin()
+            self._indexes.pop(partition).close()
+            identity = self._identity(partition)
+            await self._ahead.read(index.folder, identity, start, end, begun=begin)
+            index = self._open(partition)
+            end = await self._end(partition, index)
+        await self._read_until(partition, index, end)
+        return index
+
+    async def _end(self, partition: int, index: DecisionIndex) -> int:
+        """Return where a partition ends, and clear an index that is not of this log."""
         end = await self._reader.end(partition)
         if not await self._is_of_this_log(partition, index, end):
             log.warning(
@@ -328,7 +353,7 @@ class DecisionLog:
             index.cut()
         if index.known < end:
             await self._warn_of_gap(partition, index)
-        await self._read_until(partition, index, end)
+        return end
 
     async def _warn_of_gap(self, partition: int, index: DecisionIndex) -> None:
         begin = await self._reader.begin(partition)

@@ -27,6 +27,8 @@ CODECS: Final = {
 }
 """How to decompress, by the name that aiokafka has for it, in the order of Kafka's codec ids."""
 _CODEC_BY_ID: Final = dict(enumerate(CODECS.values(), start=1))
+_VARINT_GOES_ON: Final = 0x80
+"""Bit of a byte of a varint that another one follows; a byte without it is 63 at most."""
 _MIN_RECORD_BYTES: Final = 6
 """Bytes of a record after its length, at least."""
 _MAX_RECORDS_CHECKED: Final = 100_000
@@ -140,11 +142,18 @@ def is_costly(records: Any) -> bool:
 
 
 def _has_many(records: Any, pos: int) -> bool:
-    _, pos = decode_varint(records, pos + 1)
-    _, pos = decode_varint(records, pos)
+    pos += 1
+    for _ in ("timestamp", "offset"):
+        if records[pos] < _VARINT_GOES_ON:  # most take one byte, which is quicker to skip than read
+            pos += 1
+        else:
+            _, pos = decode_varint(records, pos)
     for _ in ("key", "value"):
         length, pos = decode_varint(records, pos)
-        pos += max(0, length)
+        if length > 0:
+            pos += length
+    if records[pos] < _VARINT_GOES_ON:
+        return False
     count, _ = decode_varint(records, pos)
     return bool(count > MAX_HEADERS)
 

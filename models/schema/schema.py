@@ -81,6 +81,10 @@ class Schema:
         )
         """The reason of a transaction that its sender's own rule has flagged."""
 
+    def __reduce__(self) -> tuple[Callable[[bytes], Schema], tuple[bytes]]:
+        """Pickle the definition, as JSON, since that tells what is given from what is a default."""
+        return _unpickled, (_encode(self.definition),)
+
     def __str__(self) -> str:
         return self.name
 
@@ -180,6 +184,10 @@ def named(name_or_file: str | Schema) -> Schema:
     if name_or_file in presets.names():
         return preset(name_or_file)
     return load(Path(name_or_file))
+
+
+def _unpickled(definition: bytes) -> Schema:
+    return Schema(msgspec.json.decode(definition, type=Definition))
 
 
 def _contract(definition: Definition, used: Sequence[str]) -> str:

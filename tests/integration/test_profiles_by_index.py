@@ -6,6 +6,7 @@ import asyncio
 import shutil
 from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import pytest
@@ -62,6 +63,11 @@ class Gate:
         async for records in self._read(partition, start, end):
             yield records
             await self.goes_on.wait()
+
+
+def has_turned(site: Site, since: float) -> bool:
+    """Whether the profiles have ended a turn since another one."""
+    return site.profiles._turned_at > since
 
 
 def is_left_to_indexes(site: Site) -> bool:
@@ -144,7 +150,7 @@ async def test_indexes_that_are_half_read_are_waited_for(
     await eventually(lambda: not gate.goes_on.is_set())
     for _ in range(2):  # the first one may have begun before
         turned = one.profiles._turned_at
-        await eventually(lambda before=turned: one.profiles._turned_at > before)
+        await eventually(partial(has_turned, one, since=turned))
     assert is_left_to_indexes(one)
     assert gate.fetched == fetched
     monkeypatch.setattr(one.log, "on_read", one.profiles.take_read)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 from contextlib import suppress
 from datetime import datetime
 from typing import Any
@@ -14,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.parsing import InvalidTransaction
+from models.schema.definition import Definition
 from models.schema.paths import parse, text
 from models.schema.schema import PAYSIM, Schema
 from tests.unit.models.schema.making import messages, nested, schemas
@@ -93,6 +95,14 @@ def test_a_contract_is_the_same_for_the_same_and_another_for_other_features(
     name, feature = next(iter(definition.features.items()))
     other = msgspec.structs.replace(definition, features={f"{name}_": feature})
     assert Schema(other).contract != schema.contract
+
+
+@given(schemas())
+def test_another_process_gets_the_same_schema(made: Schema) -> None:
+    ours = Schema(msgspec.json.decode(msgspec.json.encode(made.definition), type=Definition))
+    theirs = pickle.loads(pickle.dumps(ours))
+    assert (theirs.version, theirs.contract) == (ours.version, ours.contract)
+    assert theirs.transaction.__struct_fields__ == ours.transaction.__struct_fields__
 
 
 def test_models_of_paysim_serve_before_and_after_there_were_schemas() -> None:

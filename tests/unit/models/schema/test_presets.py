@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -200,3 +201,12 @@ def test_an_amount_in_text_has_to_be_a_number(amount: str | None) -> None:
     message["FIToFICstmrCdtTrf"]["CdtTrfTxInf"][0]["IntrBkSttlmAmt"]["#text"] = amount
     with pytest.raises(InvalidTransaction, match=r"IntrBkSttlmAmt\.#text"):
         preset("pacs008").parser.parse(json.dumps(message).encode())
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_another_process_gets_the_same_schema(name: str) -> None:
+    ours = preset(name)
+    theirs = pickle.loads(pickle.dumps(ours))
+    assert (theirs.version, theirs.contract) == (ours.version, ours.contract)
+    assert theirs.profile_version == ours.profile_version
+    assert theirs.definition == ours.definition

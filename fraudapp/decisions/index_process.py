@@ -1,0 +1,104 @@
+"""A process that reads one partition of the decision log into its index; `ReadAhead` starts it.
+
+It finds its `Work` at its standard input, and ends early, with what it has read, once that input
+ends: so it does when its worker is killed. It writes the next offset of the index in lines.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import pickle
+import sys
+import threading
+from pathlib import Path
+from time import monotonic
+from typing import Any, Final, NamedTuple
+
+from aiokafka.errors import KafkaError
+
+from fraudapp.decisions.index import INDEX_FAILED, DecisionIndex
+from fraudapp.decisions.log_identity import LogIdentity
+from fraudapp.decisions.reader import LogReader
+from fraudapp.kafka.client_log import limit_repeated_messages
+from fraudapp.process import logs, tuning
+from fraudapp.settings import Settings
+from models.errors import NeedsOperator
+
+log = logging.getLogger(__name__)
+
+TELL_SECONDS: Final = 0.5
+"""Seconds between two lines."""
+END_SECONDS: Final = 5.0
+"""Seconds after the end of the input in which what was read is written to disk."""
+
+
+class Work(NamedTuple):
+    """What is to be read."""
+
+    settings: dict[str, Any]
+    """Those of the worker."""
+    folder: Path
+    """Of the index, which nobody else may have open."""
+    identity: LogIdentity
+    end: int
+    log_level: int
+
+
+async def read(work: Work, settings: Settings) -> None:
+    """Read the partition up to the end; raises `KafkaError` or what the index raises."""
+    partition, reader = work.identity.partition, LogReader(settings)
+    index = DecisionIndex(
+        work.folder, work.identity, schema=settings.transaction_schema, in_bulk=True
+    )
+    told = 0.0
+    try:
+        await reader.start()
+        async for records in reader.read(partition, index.known, work.end):
+            index.apply(records, records[-1].offset + 1)
+            if monotonic() - told >= TELL_SECONDS:
+                told = monotonic()
+                sys.stdout.write(f"{index.next_offset}\n")
+                sys.stdout.flush()
+    finally:
+        index.close()
+        await reader.stop()
+
+
+async def _read_until_told(work: Work, settings: Settings) -> None:
+    reading = asyncio.ensure_future(read(work, settings))
+    loop = asyncio.get_running_loop()
+
+    def wait_for_end() -> None:
+        while os.read(sys.stdin.fileno(), 1):  # no lock of Python's is held at the exit
+            pass
+        loop.call_soon_threadsafe(reading.cancel)
+        threading.Event().wait(END_SECONDS)
+        os._exit(1)
+
+    threading.Thread(target=wait_for_end, daemon=True).start()
+    await reading
+
+
+def main() -> int:
+    """Do the work; returns the exit status."""
+    work: Work = pickle.load(sys.stdin.buffer)  # noqa: S301 - our worker has written it
+    logging.basicConfig(level=work.log_level)
+    settings = Settings.model_validate(work.settings)
+    logs.set_up(logging.getLogger(), settings.log_format)
+    limit_repeated_messages()
+    tuning.tune()
+    tuning.relax_collector()
+    try:
+        asyncio.run(_read_until_told(work, settings))
+    except (KafkaError, NeedsOperator, OSError, *INDEX_FAILED) as exc:
+        log.warning("partition %d is not read ahead: %s", work.identity.partition, exc)
+        return 1
+    except asyncio.CancelledError:
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,109 @@
+"""Reads what a decision index lacks in a process of its own, if that is much.
+
+A worker whose disk is empty has the whole log to read. Processes share that out to all processors,
+and leave the worker its own for decisions of partitions that are ready. All that they do is also
+done without them: whatever they leave is read by the worker itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import pickle
+import sys
+from asyncio import StreamReader, StreamWriter
+from asyncio.subprocess import PIPE, Process
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Final, cast
+
+from fraudapp.decisions.index_process import END_SECONDS, Work
+from fraudapp.decisions.log_identity import LogIdentity
+from fraudapp.settings import Settings
+
+log = logging.getLogger(__name__)
+
+MANY_RECORDS: Final = 200_000
+"""Records from which on a process pays; it takes a second or two to start."""
+SILENCE_SECONDS: Final = 60.0
+"""Seconds after which a process that has told nothing new is ended."""
+
+
+class ReadAhead:
+    """Starts the processes, `FRAUD_INDEX_PROCESSES` at a time at most."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.next_offsets: dict[int, int] = {}
+        """Next offsets, by partition, of the indexes that processes have open."""
+        self._settings = settings
+        self._turns = asyncio.Semaphore(settings.index_processes)
+
+    def pays(self, records: int) -> bool:
+        """Whether so many records are to be read in a process."""
+        return self._settings.index_processes > 0 and records >= MANY_RECORDS
+
+    async def read(
+        self,
+        folder: Path,
+        identity: LogIdentity,
+        start: int,
+        end: int,
+        *,
+        begun: Callable[[], None],
+    ) -> None:
+        """Read a partition from offset `start` to `end` into the index in a folder.
+
+        Nobody else may have the index open. `begun` is called when it is this partition's turn.
+        Returns once the process has ended, whether or not it has read all; when cancelled as well.
+        """
+        work = Work(
+            self._settings.model_dump(by_alias=True),
+            folder,
+            identity,
+            end,
+            logging.getLogger().level,
+        )
+        self.next_offsets[identity.partition] = start
+        try:
+            async with self._turns:
+                begun()
+                await self._run(work)
+        finally:
+            del self.next_offsets[identity.partition]
+
+    async def _run(self, work: Work) -> None:
+        try:
+            # It is no part of our group: only its input tells it to end.
+            process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", "fraudapp.decisions.index_process"),
+                stdin=PIPE,
+                stdout=PIPE,
+                start_new_session=True,
+            )
+        except OSError as exc:
+            log.warning("no process can be started to read the log: %s", exc)
+            return
+        to_it, of_it = cast(StreamWriter, process.stdin), cast(StreamReader, process.stdout)
+        try:
+            to_it.write(pickle.dumps(work))
+            while line := await asyncio.wait_for(of_it.readline(), SILENCE_SECONDS):
+                self.next_offsets[work.identity.partition] = int(line)
+        except (asyncio.TimeoutError, ConnectionError):
+            log.warning(
+                "the process that reads partition %d of the log tells nothing, and is ended",
+                work.identity.partition,
+            )
+            process.kill()
+        finally:
+            await asyncio.shield(_ended(process, to_it))
+
+
+async def _ended(process: Process, to_it: StreamWriter) -> None:
+    """Return once a process that is to end has ended; then nobody has its index open."""
+    to_it.close()
+    with suppress(asyncio.TimeoutError):
+        await asyncio.wait_for(process.wait(), 2 * END_SECONDS)
+        return
+    process.kill()
+    await process.wait()

@@ -1,0 +1,194 @@
+"""What a process reads into an index is what the worker would have read, whatever ends it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import pickle
+import signal
+import socket
+import subprocess
+import sys
+from asyncio.subprocess import Process
+from collections.abc import Callable
+from contextlib import closing, suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fraudapp.decisions import index_process, read_ahead
+from fraudapp.decisions.batch import Batch
+from fraudapp.decisions.index import DecisionIndex
+from fraudapp.decisions.index_process import Work
+from fraudapp.decisions.log import DecisionLog, Read
+from fraudapp.decisions.log_identity import LogIdentity
+from fraudapp.settings import load
+from tests.integration.test_decision_log import Worker, workers
+from tests.support.decisions import decision, id_in_partition
+from tests.support.readback import eventually
+
+__all__ = ["workers"]  # fixtures
+
+MANY = 3_000
+ON_START = Callable[[Process], None]
+
+
+@pytest.fixture(autouse=True)
+def few_pay(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(read_ahead, "MANY_RECORDS", 100)
+
+
+@pytest.fixture
+def started(monkeypatch: pytest.MonkeyPatch) -> list[Process]:
+    """The processes that were started."""
+    return _noted(monkeypatch, lambda process: None)
+
+
+def _noted(monkeypatch: pytest.MonkeyPatch, on_start: ON_START) -> list[Process]:
+    found: list[Process] = []
+    start = asyncio.create_subprocess_exec
+
+    async def noted(*args: Any, **kwargs: Any) -> Process:
+        process = await start(*args, **kwargs)
+        found.append(process)
+        on_start(process)
+        return process
+
+    monkeypatch.setattr(asyncio, "create_subprocess_exec", noted)
+    return found
+
+
+def alike(one: DecisionIndex, other: DecisionIndex) -> bool:
+    """Whether two indexes hold the same of all that follows from the log."""
+    return all(
+        getattr(one, each) == getattr(other, each)
+        for each in ("next_offset", "fingerprint", "counts", "activity", "quality")
+    )
+
+
+async def fill(log: DecisionLog, partition: int, many: int = MANY) -> DecisionIndex:
+    """Append decisions, the last of them again by a worker that does not look."""
+    index = await log.ready(partition, generation=1)
+    begin = index.next_offset
+    made = [
+        decision(id_in_partition(partition, begin + number, 4), score=number % 100 / 100)
+        for number in range(many)
+    ]
+    assert await log.append(partition, Batch(made), begin)
+    again = [(each.transaction_id.encode(), each) for each in made[-5:]]
+    batch = Batch([each for _, each in again])
+    await log._producer.append(
+        log._topic, partition, zip(batch.keys, batch.encoded, [[]] * 5, strict=True), "again"
+    )
+    return await log.ready(partition, generation=2)
+
+
+async def test_a_process_reads_what_the_worker_would_have_read(
+    workers: list[Worker], started: list[Process]
+) -> None:
+    ours, theirs = (worker.log for worker in workers)
+    expected = [await fill(ours, partition) for partition in range(3)]
+    read: list[Read] = []
+    theirs.on_read = read.append
+    found = await asyncio.gather(*(theirs.ready(each, generation=3) for each in range(3)))
+    for one, other in zip(found, expected, strict=True):
+        assert alike(one, other)
+        ids = [id_in_partition(found.index(one), number, 4) for number in range(MANY)]
+        assert one.find(ids) == other.find(ids)
+        assert len(one.find(ids)) == MANY
+    assert [each.returncode for each in started] == [0, 0, 0]
+    assert not read
+    more = decision(id_in_partition(0, MANY + 9, 4))
+    assert await theirs.append(0, Batch([more]), found[0].next_offset)
+
+
+async def test_what_is_known_is_not_read_again(
+    workers: list[Worker], started: list[Process]
+) -> None:
+    ours, theirs = (worker.log for worker in workers)
+    await fill(ours, 0)
+    await theirs.ready(0, generation=3)
+    await theirs.close()
+    expected = await fill(ours, 0, many=50)
+    again = DecisionLog(workers[1].settings, workers[1]._producer)
+    await again.open()
+    assert alike(await again.ready(0, generation=4), expected)
+    await again.close()
+    assert len(started) == 1
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGSTOP])
+async def test_a_process_that_ends_or_stops_leaves_the_rest_to_the_worker(
+    how: signal.Signals, workers: list[Worker], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(read_ahead, "SILENCE_SECONDS", 0.5)
+    ours, theirs = (worker.log for worker in workers)
+    expected = await fill(ours, 0)
+    started = _noted(monkeypatch, lambda process: process.send_signal(how))
+    assert alike(await theirs.ready(0, generation=3), expected)
+    assert [each.returncode for each in started] == [-signal.SIGKILL]
+
+
+async def test_a_process_that_cannot_be_started_leaves_all_to_the_worker(
+    workers: list[Worker], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    ours, theirs = (worker.log for worker in workers)
+    expected = await fill(ours, 0)
+    monkeypatch.setattr(sys, "executable", "/nowhere/python")
+    assert alike(await theirs.ready(0, generation=3), expected)
+    assert "no process can be started to read the log" in caplog.text
+
+
+async def test_none_is_started_where_none_is_wanted(
+    workers: list[Worker], started: list[Process], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ours, theirs = (worker.log for worker in workers)
+    expected = await fill(ours, 0)
+    none = theirs._ahead._settings.model_copy(update={"index_processes": 0})
+    monkeypatch.setattr(theirs._ahead, "_settings", none)
+    assert alike(await theirs.ready(0, generation=3), expected)
+    assert not started
+
+
+async def test_whoever_waits_is_told_how_much_is_left_and_may_stop_waiting(
+    workers: list[Worker], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The process has ended then: nobody else has the index open."""
+    monkeypatch.setattr(read_ahead, "END_SECONDS", 0.1)
+    ours, theirs = (worker.log for worker in workers)
+    expected = await fill(ours, 0)
+    started = _noted(monkeypatch, lambda process: process.send_signal(signal.SIGSTOP))
+    waiting = asyncio.create_task(theirs.ready(0, generation=3))
+    await eventually(lambda: bool(started))
+    unread = theirs.unread(0)
+    assert unread is not None
+    assert unread.records == expected.next_offset
+    waiting.cancel()
+    with suppress(asyncio.CancelledError):
+        await waiting
+    assert started[0].returncode == -signal.SIGKILL
+    monkeypatch.setattr(read_ahead, "MANY_RECORDS", 10**9)
+    assert alike(await theirs.ready(0, generation=3), expected)
+
+
+def test_a_process_ends_with_its_worker(tmp_path: Path) -> None:
+    """A broker that never answers would keep it for ever."""
+    with socket.create_server(("127.0.0.1", 0)) as broker:
+        settings = load({"FRAUD_BROKER_URL": f"kafka://127.0.0.1:{broker.getsockname()[1]}"})
+        identity = LogIdentity("fraud", "decisions", 0)
+        work = Work(settings.model_dump(by_alias=True), tmp_path, identity, 1, logging.INFO)
+        with subprocess.Popen(
+            [sys.executable, "-m", index_process.__name__], stdin=subprocess.PIPE
+        ) as process:
+            assert process.stdin is not None
+            process.stdin.write(pickle.dumps(work))
+            process.stdin.flush()
+            asked, _ = broker.accept()
+            with asked:
+                with pytest.raises(subprocess.TimeoutExpired):
+                    process.wait(1.0)
+                process.stdin.close()
+                assert process.wait(30) == 1
+    with closing(DecisionIndex(tmp_path, identity)) as index:
+        assert not index.made_anew
