@@ -19,10 +19,19 @@ from rocksdict import Rdict, WriteBatch
 from fraudapp.decisions import quality_cells
 from fraudapp.decisions.batch import Batch
 from fraudapp.decisions.fingerprints import Fingerprint, fingerprint_of, unpacked
-from fraudapp.decisions.index_options import IN_BULK, NO_WAL, options, options_in_bulk
+from fraudapp.decisions.index_options import (
+    IN_BULK,
+    MERGES,
+    NO_WAL,
+    RESTS,
+    USUAL,
+    WAITING,
+    options,
+)
 from fraudapp.decisions.log_identity import LogIdentity
 from fraudapp.decisions.log_identity import unpacked as unpacked_identity
 from fraudapp.decisions.log_records import LogRecord
+from fraudapp.decisions.seen import Seen
 from fraudapp.kafka.last_records import digest_of
 from fraudapp.process.disk import (
     IN_USE,
@@ -115,20 +124,23 @@ class DecisionIndex:
         files: int = -1,
         schema: Schema = PAYSIM,
         in_bulk: bool = False,
+        rests: bool = False,
     ) -> None:
         """Open the index in `folder`, or create an empty one there.
 
         An index of a log with another `identity` is discarded; None accepts any. RocksDB keeps at
         most so many `files` of data open; -1 means all of them. `in_bulk` is for a process that
-        only writes it: writes may block, and take more memory.
+        only writes it: writes may block, and take more memory. One that `rests` merges no files
+        until `merge`.
 
         Raises `IndexInUse`, `DiskFull`, or `DiskUnusable` if not even an empty one can be created.
         """
         self.folder = folder
         self._identity = identity
         self._schema = schema
-        self._options = options_in_bulk(files) if in_bulk else options(files)
-        self._how = IN_BULK if in_bulk else NO_WAL
+        self._files = files
+        self._in_bulk = in_bulk
+        self._rests = rests
         self.made_anew = False
         """Whether the files in the folder could not be used, and the index began empty."""
         try:
@@ -140,7 +152,7 @@ class DecisionIndex:
 
     def _open(self) -> None:
         try:
-            self._db = Rdict(str(self.folder), self._options)
+            self._db = Rdict(str(self.folder), options(self._files))
         except Exception as exc:  # rocksdict raises nothing more precise
             if is_full(exc):
                 raise DiskFull(self.folder, exc) from exc
@@ -149,6 +161,9 @@ class DecisionIndex:
             raise IndexDamaged(self, exc) from exc
         try:
             with self._index_errors():
+                self._db.set_options(IN_BULK if self._in_bulk else USUAL)
+                if not self._rests:
+                    self._db.set_options(MERGES)
                 self._load(self._get([_NEXT_OFFSET, _COUNTS, _ACTIVITY, _FINGERPRINT]))
                 (packed,) = self._get([_IDENTITY])
                 found = None if packed is None else unpacked_identity(packed)
@@ -158,6 +173,7 @@ class DecisionIndex:
             raise
         if found and self._identity and not found.is_same(self._identity):
             raise IndexOfAnotherLog(self, f"{found}, and the log is {self._identity}")
+        self._seen = Seen() if self._in_bulk and not self.next_offset else None
         self._identified = found is not None and found == self._identity
         self._offset_last_checked = self.next_offset
 
@@ -269,7 +285,7 @@ class DecisionIndex:
             if record.offset >= known:
                 first.setdefault(record.decision.transaction_id.encode(), record)
                 last = record
-        keys = [*first]
+        keys = [*first] if self._seen is None else self._seen.perhaps([*first])
         with self._index_errors():
             for key, value in zip(keys, self._get(keys), strict=True):
                 if value is not None:
@@ -328,7 +344,7 @@ class DecisionIndex:
             batch.put(_IDENTITY, self._identity.packed())
         try:
             with self._index_errors():
-                self._db.write(batch, self._how)
+                self._db.write(batch, WAITING if self._in_bulk else NO_WAL)
         except DiskFull:
             self._load_totals(*self._totals)
             with self._index_errors():
@@ -348,6 +364,13 @@ class DecisionIndex:
         with self._index_errors():
             if idle and can_flush(self._db):
                 self._db.flush(wait=False)
+
+    def merge(self) -> None:
+        """Let files be merged from now on, if it rests."""
+        if self._rests:
+            self._rests = False
+            with self._index_errors():
+                self._db.set_options(MERGES)
 
     def clear(self) -> None:
         """Remove the index from disk, and open an empty one, whose next offset is 0.
@@ -375,7 +398,10 @@ class DecisionIndex:
         The next start reads from the log again what could not be flushed.
         """
         try:
-            if can_flush(self._db):
+            if self._in_bulk:
+                # Whoever opens it next decides when it is merged.
+                self._db.set_options(USUAL | RESTS)
+            if self._in_bulk or can_flush(self._db):
                 self._db.flush()
             self._db.close()
         except Exception as exc:  # rocksdict raises nothing more precise

@@ -19,16 +19,29 @@ NO_WAL: Final = WriteOptions()
 NO_WAL.disable_wal = True  # type: ignore[assignment, method-assign]
 # Else a write would block the event loop until the disk has room, or compaction has caught up.
 NO_WAL.no_slowdown = True
-IN_BULK: Final = WriteOptions()
+WAITING: Final = WriteOptions()
 """For a process that has nothing else to do than to write an index."""
-IN_BULK.disable_wal = True  # type: ignore[assignment, method-assign]
+WAITING.disable_wal = True  # type: ignore[assignment, method-assign]
 # Shared by all indexes of a worker. It may be small: most ids that are looked up are new.
 _CACHE: Final = Cache(8 << 20)
-_BULK_BUFFER_BYTES: Final = 64 << 20
-_BULK_BLOOM: Final = 0.02
-"""Share of a write buffer for the filter of its ids: some 14 bits for each."""
-_BULK_FILES: Final = 16
-"""Files of level 0 that are merged then; at twenty RocksDB would let the worker's writes wait."""
+# Each partition holds two write buffers. Larger ones take much more memory, and save hardly any
+# time for each event.
+_BUFFER_BYTES: Final = 4 << 20
+USUAL: Final = {
+    "write_buffer_size": str(_BUFFER_BYTES),
+    "level0_file_num_compaction_trigger": "4",
+    # As many as reading in bulk leaves would let writes wait for the first merge.
+    "level0_slowdown_writes_trigger": "40",
+    "level0_stop_writes_trigger": "60",
+}
+"""What a worker sets when it opens an index, whatever was set before: RocksDB keeps it."""
+IN_BULK: Final = USUAL | {
+    "write_buffer_size": str(64 << 20),
+    "level0_file_num_compaction_trigger": "16",
+}
+"""The same for a process that only writes: more memory, and fewer merges."""
+MERGES: Final = {"disable_auto_compactions": "false"}
+RESTS: Final = {"disable_auto_compactions": "true"}
 
 
 def options(files: int) -> Options:
@@ -43,9 +56,8 @@ def options(files: int) -> Options:
     options = Options(raw_mode=True)
     options.create_if_missing(True)
     options.set_max_open_files(files)
-    # Each partition holds two write buffers. Larger ones take much more memory, and save hardly
-    # any time for each event.
-    options.set_write_buffer_size(4 << 20)
+    # After a full disk, RocksDB writes again once as much is free as this was when it was opened.
+    options.set_write_buffer_size(_BUFFER_BYTES)
     options.set_block_based_table_factory(table)
     # Ids are written once and read seldom, so the cost is how often compaction rewrites them.
     options.set_compaction_style(DBCompactionStyle.universal())
@@ -53,17 +65,3 @@ def options(files: int) -> Options:
     options.set_compression_type(DBCompressionType.none())
     options.set_bottommost_compression_type(DBCompressionType.lz4())
     return options
-
-
-def options_in_bulk(files: int) -> Options:
-    """Return options of an index that is written from its beginning, by a process of its own.
-
-    It takes more memory. Files are merged less often while it is written than afterwards: what is
-    left to merge does not keep the worker waiting.
-    """
-    found = options(files)
-    found.set_write_buffer_size(_BULK_BUFFER_BYTES)
-    found.set_level_zero_file_num_compaction_trigger(_BULK_FILES)
-    found.set_memtable_prefix_bloom_ratio(_BULK_BLOOM)  # else ids are looked for in large buffers
-    found.set_memtable_whole_key_filtering(True)
-    return found

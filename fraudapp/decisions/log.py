@@ -167,9 +167,14 @@ class DecisionLog:
         return self._reads[partition].trouble()
 
     def flush_if_idle(self) -> None:
-        """Begin to flush the indexes to which nothing was applied since the last call."""
+        """Begin to flush the indexes to which nothing was applied since the last call.
+
+        Those that have put off to merge files begin with it, once no others are read in bulk.
+        """
         for index in list(self._indexes.values()):
             try:
+                if not self._ahead.is_busy:
+                    index.merge()
                 index.flush_if_idle()
             except IndexDamaged as exc:
                 self.repair(exc)
@@ -311,6 +316,8 @@ class DecisionLog:
             self._identity(partition),
             files=open_files.of_index(self._partitions),
             schema=self._schema,
+            # Merging what a process has read would take the processors from the others.
+            rests=self._ahead.is_busy,
         )
         if index.made_anew:
             self._fresh_until[partition] = inf

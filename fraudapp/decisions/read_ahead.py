@@ -39,6 +39,11 @@ class ReadAhead:
         self._settings = settings
         self._turns = asyncio.Semaphore(settings.index_processes)
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether anything is read, or waits to be read, in a process."""
+        return bool(self.next_offsets)
+
     def pays(self, records: int) -> bool:
         """Whether so many records are to be read in a process."""
         return self._settings.index_processes > 0 and records >= MANY_RECORDS
