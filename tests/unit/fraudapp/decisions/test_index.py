@@ -36,22 +36,25 @@ logs = st.lists(
 
 # Opening databases takes long on a busy machine, so there is no deadline.
 @settings(deadline=None)
-@given(log=logs, data=st.data())
+@given(log=logs, in_bulk=st.booleans(), data=st.data())
 def test_the_first_decision_under_an_id_counts_however_the_log_is_read(
-    tmp_path_factory: pytest.TempPathFactory, log: list[LogRecord], data: st.DataObject
+    tmp_path_factory: pytest.TempPathFactory,
+    log: list[LogRecord],
+    in_bulk: bool,
+    data: st.DataObject,
 ) -> None:
     first: dict[str, LogRecord] = {}
     for each in log:
         first.setdefault(each.decision.transaction_id, each)
     folder = tmp_path_factory.mktemp("index") / "partition-0"
-    index = DecisionIndex(folder)
+    index = DecisionIndex(folder, in_bulk=in_bulk)
     while index.next_offset < len(log):
         end = data.draw(st.integers(index.next_offset + 1, len(log)))
         start = data.draw(st.integers(0, index.next_offset))  # some records are read again
         index.apply(log[start:end], end)
         if data.draw(st.booleans()):
             index.close()
-            index = DecisionIndex(folder)
+            index = DecisionIndex(folder, in_bulk=data.draw(st.booleans()))
     found = index.find(list("abcdefg"))
     assert found == {id_: each.decision for id_, each in first.items()}
     assert index.counts == Counter(each.decision.decision.value for each in first.values())
@@ -177,6 +180,37 @@ def test_an_idle_index_loses_nothing_in_a_crash(tmp_path: Path) -> None:
     assert done.returncode == -signal.SIGKILL
     with closing(DecisionIndex(tmp_path / "p")) as index:
         assert index.next_offset == sum(index.counts.values()) == 12
+
+
+def files(index: DecisionIndex) -> int:
+    return int(index._db.property_value("rocksdb.num-files-at-level0") or 0)
+
+
+def test_what_was_read_in_bulk_is_merged_when_the_worker_wants(tmp_path: Path) -> None:
+    with closing(DecisionIndex(tmp_path / "p", in_bulk=True)) as index:
+        for offset in range(6):
+            index.apply([record(offset, f"t{offset}", Outcome.BLOCK)], offset + 1)
+            index._db.flush()
+        assert files(index) == 6
+    for _ in range(2):  # as it is kept, once more after a start of a worker
+        with closing(DecisionIndex(tmp_path / "p", rests=True)) as index:
+            assert files(index) == 6
+    with closing(DecisionIndex(tmp_path / "p", rests=True)) as index:
+        index.merge()
+        while files(index) == 6:
+            pass
+        assert [*index.find([f"t{offset}" for offset in range(6)])] == [f"t{n}" for n in range(6)]
+        assert kept_options(tmp_path / "p") >= {
+            "write_buffer_size=4194304",
+            "level0_file_num_compaction_trigger=4",
+            "disable_auto_compactions=false",
+        }
+
+
+def kept_options(folder: Path) -> set[str]:
+    """What RocksDB takes at the next start, whoever opens it."""
+    newest = max(folder.glob("OPTIONS-*"), key=lambda path: path.name)
+    return {line.strip() for line in newest.read_text().splitlines()}
 
 
 IDENTITY = LogIdentity("app", "decisions", 0, "one id")

@@ -19,5 +19,8 @@ def test_what_was_given_before_is_told(batches: list[list[bytes]]) -> None:
 
 def test_hardly_anything_else_is_told() -> None:
     seen, many = Seen(), 100_000
-    told = [len(seen.perhaps([b"%d" % n for n in range(at, at + 1_000)])) for at in range(0, many, 1_000)]
+    told = [
+        len(seen.perhaps([b"%d" % n for n in range(at, at + 1_000)]))
+        for at in range(0, many, 1_000)
+    ]
     assert sum(told) < many / 100
