@@ -18,7 +18,7 @@ from fraudapp.cli.exit_codes import SinkFailed
 from fraudapp.cli.parameters import Finite
 from fraudapp.cli.periods import period_of
 from fraudapp.cli.policy_files import InvalidPolicy
-from fraudapp.cli.policy_shown import last_readable
+from fraudapp.cli.policy_shown import history, last_readable
 from fraudapp.cli.waiting import waiting
 from fraudapp.comparing.gathering import Chosen, NothingInCommon, Source, compare
 from fraudapp.model_registry import serving_version
@@ -45,6 +45,10 @@ MATURE_DAYS: Final = 7
 """The same as that of `train --from-log`."""
 MAX_REASON_CHARACTERS: Final = 400
 """Of why it is forced, and as many of what speaks against it: both are always in the note."""
+_UNHEARD_OF: Final = (
+    "{} is in no policy, not in the control topic, and does not serve here: is it right? `models "
+    "published` tells those of the topic. Decisions are searched for it nevertheless."
+)
 _OUT_OF_SHADOW: Final = "it is not in the shadow of the policy in force"
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -100,6 +104,9 @@ def compare_models(
     async def look() -> Compared:
         async with opened(settings) as control:
             policy, models = _policy(control), KnownModels(settings, control.known.models)
+            for each in (one, other):
+                if models.problem(each) and not _was_named(control, each):
+                    click.echo(_UNHEARD_OF.format(legible(each)), err=True)
         return await compare(settings, (one, other), chosen, _thresholds(settings, policy), models)
 
     _show(_answered(settings, look), as_json=as_json)
@@ -234,6 +241,11 @@ def _answered(settings: Settings, action: Callable[[], Any]) -> Any:
 def _policy(control: Control) -> PolicyFile | None:
     found = last_readable(control)
     return found[1].policy if found else None
+
+
+def _was_named(control: Control, version: str) -> bool:
+    """Whether any policy of the control topic names a version."""
+    return any(version in each.proposed.text for each in history(control, everything=True))
 
 
 def _thresholds(settings: Settings, policy: PolicyFile | None) -> Mapping[str, float]:

@@ -168,3 +168,7 @@ def test_two_models_are_compared_by_the_log(run: Commands, version: str) -> None
     none = run("models", "compare", "m1", "m9")
     assert none.exit_code == 1
     assert "has scores of both m1 and m9" in none.stderr
+    assert "m9 is in no policy, not in the control topic" in none.stderr
+    run.done("models", "publish", version)
+    one = run("models", "compare", version, "m9")
+    assert one.stderr.count("is in no policy") == 1
