@@ -69,7 +69,7 @@ class Connection(RequestHandler):
         # aiohttp clears its own `transport` while the last bytes are still being sent.
         self._own_transport: asyncio.Transport | None = None
         self._request: BaseRequest | None = None
-        self._unbegun = 0  # requests whose head is parsed, and that have not begun
+        self._begun = 0  # requests
         self._phase: Phase = "head"
         self._since = self._loop.time()  # when the phase began
         self._received = 0  # bytes in this phase
@@ -103,7 +103,7 @@ class Connection(RequestHandler):
             if self._discarded > MAX_DISCARDED_BYTES:
                 self.drop()
         elif not data:  # aiohttp calls this itself, to go on with the bytes it has
-            self._feed(data)
+            super().data_received(data)
         elif self._pipelined:
             self._hold_pipelined(data)
         else:
@@ -144,7 +144,7 @@ class Connection(RequestHandler):
     def begin(self, request: BaseRequest) -> None:
         """Note that a request has begun; the pool calls this before any handler."""
         self._request = request
-        self._unbegun -= 1
+        self._begun += 1
         self._enter("body")
         self._parse_pipelined()
 
@@ -236,8 +236,8 @@ class Connection(RequestHandler):
             if self._phase == "idle":
                 self._enter("head")
             self._received += len(piece)
-            self._feed(piece)
-            if self._request is None and not self._unbegun:
+            super().data_received(piece)
+            if self._request is None and not self._is_awaited():
                 if self._received > limits.head_size:
                     self._refuse_head()
                     return
@@ -252,19 +252,17 @@ class Connection(RequestHandler):
         elif self._discarded is None:
             self._hold_pipelined(data[start:])
 
-    def _feed(self, data: bytes) -> None:
-        """Parse the bytes, and note how many requests they begin.
+    def _is_awaited(self) -> bool:
+        """Whether a head is parsed whose request has not begun.
 
         aiohttp takes a request from its queue some steps of the loop before its handler begins, and
         what comes meanwhile is not of the next head.
         """
-        before = len(self._messages)
-        super().data_received(data)
-        self._unbegun += len(self._messages) - before
+        return self._request_count > self._begun
 
     def _is_busy(self) -> bool:
         """Whether a request has arrived completely, or one waits for its handler."""
-        return self._unbegun > 0 or (self._request is not None and self._request.content.is_eof())
+        return self._is_awaited() or (self._request is not None and self._request.content.is_eof())
 
     def _hold_pipelined(self, data: bytes) -> None:
         self._pipelined += data

@@ -292,6 +292,17 @@ async def test_a_refused_head_is_answered_with_the_reason(kind: str) -> None:
         assert b"application/problem+json" in await reader.readuntil(b"\r\n\r\n")
 
 
+async def test_a_head_after_an_upgrade_that_was_declined_is_no_longer_than_others() -> None:
+    upgrade = b"GET / HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
+    async with served(application(), SHORT._replace(head=9, idle=9)) as (_, port):
+        reader, writer = await sent(port, upgrade + GET)
+        for _ in range(2):
+            assert b" 200 " in await reader.readuntil(b"here")
+        lines = b"".join(b"X-%d: %b\r\n" % (n, b"x" * 4_000) for n in range(15))
+        writer.write(b"GET / HTTP/1.1\r\nHost: h\r\n" + lines + b"\r\n")
+        assert b" 431 " in await reader.readline()
+
+
 async def test_a_head_of_the_maximal_size_is_accepted() -> None:
     lines = b"".join(b"X-%d: %b\r\n" % (number, b"y" * 7_900) for number in range(4))
     async with served(application(), Limits(connections=3)) as (_, port):
