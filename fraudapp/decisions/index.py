@@ -22,6 +22,7 @@ from fraudapp.decisions.fingerprints import Fingerprint, fingerprint_of, unpacke
 from fraudapp.decisions.index_options import (
     IN_BULK,
     MERGES,
+    MOST_UNMERGED,
     NO_WAL,
     RESTS,
     USUAL,
@@ -365,12 +366,18 @@ class DecisionIndex:
             if idle and can_flush(self._db):
                 self._db.flush(wait=False)
 
-    def merge(self) -> None:
-        """Let files be merged from now on, if it rests."""
-        if self._rests:
-            self._rests = False
-            with self._index_errors():
+    def merge(self, *, at_once: bool) -> None:
+        """Let files be merged from now on, if it rests; if not `at_once`, once they are many.
+
+        With more of them, RocksDB would refuse all writes until they are merged.
+        """
+        if not self._rests:
+            return
+        with self._index_errors():
+            files = int(self._db.property_value("rocksdb.num-files-at-level0") or 0)
+            if at_once or files > MOST_UNMERGED:
                 self._db.set_options(MERGES)
+                self._rests = False
 
     def clear(self) -> None:
         """Remove the index from disk, and open an empty one, whose next offset is 0.

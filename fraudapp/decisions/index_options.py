@@ -40,6 +40,8 @@ IN_BULK: Final = USUAL | {
     "level0_file_num_compaction_trigger": "16",
 }
 """The same for a process that only writes: more memory, and fewer merges."""
+MOST_UNMERGED: Final = 24
+"""Files of level 0 above which an index rests no longer, whatever else is read."""
 MERGES: Final = {"disable_auto_compactions": "false"}
 RESTS: Final = {"disable_auto_compactions": "true"}
 

@@ -1,7 +1,8 @@
 """A process that reads one partition of the decision log into its index; `ReadAhead` starts it.
 
 It finds its `Work` at its standard input, and ends early, with what it has read, once that input
-ends: so it does when its worker is killed. It writes the next offset of the index in lines.
+ends. If its worker is killed, so is it, where the system can do that. It writes the next offset of
+the index in lines to its standard output, which nothing else here may write to.
 """
 
 from __future__ import annotations
@@ -14,22 +15,24 @@ import sys
 import threading
 from pathlib import Path
 from time import monotonic
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TextIO
 
 from aiokafka.errors import KafkaError
 
-from fraudapp.decisions.index import INDEX_FAILED, DecisionIndex
+from fraudapp.decisions.index import DecisionIndex
 from fraudapp.decisions.log_identity import LogIdentity
 from fraudapp.decisions.reader import LogReader
 from fraudapp.kafka.client_log import limit_repeated_messages
-from fraudapp.process import logs, tuning
+from fraudapp.process import logs, parent, tuning
+from fraudapp.retry import retry_forever
 from fraudapp.settings import Settings
-from models.errors import NeedsOperator
 
 log = logging.getLogger(__name__)
 
 TELL_SECONDS: Final = 0.5
 """Seconds between two lines."""
+RETRY_SECONDS: Final = 30.0
+"""Seconds for which a broker may be away before the worker reads the rest."""
 END_SECONDS: Final = 5.0
 """Seconds after the end of the input in which what was read is written to disk."""
 
@@ -46,28 +49,30 @@ class Work(NamedTuple):
     log_level: int
 
 
-async def read(work: Work, settings: Settings) -> None:
+async def read(work: Work, settings: Settings, told: TextIO) -> None:
     """Read the partition up to the end; raises `KafkaError` or what the index raises."""
     partition, reader = work.identity.partition, LogReader(settings)
     index = DecisionIndex(
         work.folder, work.identity, schema=settings.transaction_schema, in_bulk=True
     )
-    told = 0.0
+    last = 0.0
     try:
         await reader.start()
-        async for records in reader.read(partition, index.known, work.end):
-            index.apply(records, records[-1].offset + 1)
-            if monotonic() - told >= TELL_SECONDS:
-                told = monotonic()
-                sys.stdout.write(f"{index.next_offset}\n")
-                sys.stdout.flush()
+        async for attempt in retry_forever("reading the log", KafkaError, within=RETRY_SECONDS):
+            with attempt:
+                async for records in reader.read(partition, index.known, work.end):
+                    index.apply(records, records[-1].offset + 1)
+                    if monotonic() - last >= TELL_SECONDS:
+                        last = monotonic()
+                        told.write(f"{index.next_offset}\n")
+                        told.flush()
     finally:
         index.close()
         await reader.stop()
 
 
-async def _read_until_told(work: Work, settings: Settings) -> None:
-    reading = asyncio.ensure_future(read(work, settings))
+async def _read_until_told(work: Work, settings: Settings, told: TextIO) -> None:
+    reading = asyncio.ensure_future(read(work, settings, told))
     loop = asyncio.get_running_loop()
 
     def wait_for_end() -> None:
@@ -83,19 +88,22 @@ async def _read_until_told(work: Work, settings: Settings) -> None:
 
 def main() -> int:
     """Do the work; returns the exit status."""
+    parent.die_with_it()
+    told = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # whatever is printed, by whomever
     work: Work = pickle.load(sys.stdin.buffer)  # noqa: S301 - our worker has written it
     logging.basicConfig(level=work.log_level)
-    settings = Settings.model_validate(work.settings)
-    logs.set_up(logging.getLogger(), settings.log_format)
-    limit_repeated_messages()
-    tuning.tune()
-    tuning.relax_collector()
     try:
-        asyncio.run(_read_until_told(work, settings))
-    except (KafkaError, NeedsOperator, OSError, *INDEX_FAILED) as exc:
-        log.warning("partition %d is not read ahead: %s", work.identity.partition, exc)
-        return 1
+        settings = Settings.model_validate(work.settings)
+        logs.set_up(logging.getLogger(), settings.log_format)
+        limit_repeated_messages()
+        tuning.tune()
+        tuning.relax_collector()
+        asyncio.run(_read_until_told(work, settings, told))
     except asyncio.CancelledError:
+        return 1
+    except Exception as exc:  # whatever it is, the worker reads what is left
+        log.warning("partition %d is not read ahead: %r", work.identity.partition, exc)
         return 1
     return 0
 

@@ -173,8 +173,7 @@ class DecisionLog:
         """
         for index in list(self._indexes.values()):
             try:
-                if not self._ahead.is_busy:
-                    index.merge()
+                index.merge(at_once=not self._ahead.is_busy)
                 index.flush_if_idle()
             except IndexDamaged as exc:
                 self.repair(exc)

@@ -13,10 +13,10 @@ import pickle
 import sys
 from asyncio import StreamReader, StreamWriter
 from asyncio.subprocess import PIPE, Process
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from pathlib import Path
-from typing import Final, cast
+from typing import Any, Final, cast
 
 from fraudapp.decisions.index_process import END_SECONDS, Work
 from fraudapp.decisions.log_identity import LogIdentity
@@ -26,6 +26,8 @@ log = logging.getLogger(__name__)
 
 MANY_RECORDS: Final = 200_000
 """Records from which on a process pays; it takes a second or two to start."""
+LONG_RECORDS: Final = 1_000_000
+"""Records from which on one waits for its turn; what is less, the worker reads meanwhile."""
 SILENCE_SECONDS: Final = 60.0
 """Seconds after which a process that has told nothing new is ended."""
 
@@ -45,8 +47,9 @@ class ReadAhead:
         return bool(self.next_offsets)
 
     def pays(self, records: int) -> bool:
-        """Whether so many records are to be read in a process."""
-        return self._settings.index_processes > 0 and records >= MANY_RECORDS
+        """Whether so many records are to be read in a process, now or in its turn."""
+        least = LONG_RECORDS if self._turns.locked() else MANY_RECORDS
+        return self._settings.index_processes > 0 and records >= least
 
     async def read(
         self,
@@ -78,30 +81,38 @@ class ReadAhead:
             del self.next_offsets[identity.partition]
 
     async def _run(self, work: Work) -> None:
+        partition = work.identity.partition
         try:
-            # It is no part of our group: only its input tells it to end.
+            given = pickle.dumps(work)
+            # It is no part of our group: its input tells it to end, or that we have ended.
             process = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-m", "fraudapp.decisions.index_process"),
                 stdin=PIPE,
                 stdout=PIPE,
                 start_new_session=True,
             )
-        except OSError as exc:
+        except (OSError, pickle.PicklingError) as exc:
             log.warning("no process can be started to read the log: %s", exc)
             return
         to_it, of_it = cast(StreamWriter, process.stdin), cast(StreamReader, process.stdout)
         try:
-            to_it.write(pickle.dumps(work))
+            to_it.write(given)
             while line := await asyncio.wait_for(of_it.readline(), SILENCE_SECONDS):
-                self.next_offsets[work.identity.partition] = int(line)
-        except (asyncio.TimeoutError, ConnectionError):
+                self.next_offsets[partition] = int(line)
+        except (asyncio.TimeoutError, ConnectionError, ValueError) as exc:
             log.warning(
-                "the process that reads partition %d of the log tells nothing, and is ended",
-                work.identity.partition,
+                "the process that reads partition %d of the log is ended, for it tells nothing: %r",
+                *(partition, exc),
             )
             process.kill()
         finally:
-            await asyncio.shield(_ended(process, to_it))
+            await _whatever_comes(_ended(process, to_it))
+        if process.returncode:
+            log.warning(
+                "the process that read partition %d of the log ended with status %d: the worker "
+                "reads what it has left",
+                *(partition, process.returncode),
+            )
 
 
 async def _ended(process: Process, to_it: StreamWriter) -> None:
@@ -112,3 +123,15 @@ async def _ended(process: Process, to_it: StreamWriter) -> None:
         return
     process.kill()
     await process.wait()
+
+
+async def _whatever_comes(awaited: Coroutine[Any, Any, None]) -> None:
+    """Await to the end, however often it is cancelled meanwhile; then be cancelled."""
+    task, cancelled = asyncio.ensure_future(awaited), None
+    while not task.done():
+        try:
+            await asyncio.shield(task)
+        except asyncio.CancelledError as exc:
+            cancelled = exc
+    if cancelled:
+        raise cancelled

@@ -15,6 +15,7 @@ from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from fraudapp.decisions import index_process, read_ahead
@@ -88,16 +89,16 @@ async def test_a_process_reads_what_the_worker_would_have_read(
     workers: list[Worker], started: list[Process]
 ) -> None:
     ours, theirs = (worker.log for worker in workers)
-    expected = [await fill(ours, partition) for partition in range(3)]
+    expected = [await fill(ours, partition) for partition in range(2)]
     read: list[Read] = []
     theirs.on_read = read.append
-    found = await asyncio.gather(*(theirs.ready(each, generation=3) for each in range(3)))
+    found = await asyncio.gather(*(theirs.ready(each, generation=3) for each in range(2)))
     for one, other in zip(found, expected, strict=True):
         assert alike(one, other)
         ids = [id_in_partition(found.index(one), number, 4) for number in range(MANY)]
         assert one.find(ids) == other.find(ids)
         assert len(one.find(ids)) == MANY
-    assert [each.returncode for each in started] == [0, 0, 0]
+    assert [each.returncode for each in started] == [0, 0]
     assert not read
     more = decision(id_in_partition(0, MANY + 9, 4))
     assert await theirs.append(0, Batch([more]), found[0].next_offset)
@@ -140,6 +141,37 @@ async def test_a_process_that_cannot_be_started_leaves_all_to_the_worker(
     assert "no process can be started to read the log" in caplog.text
 
 
+@pytest.mark.parametrize("says", ["print('hello')", "print('7' * 100_000)", "raise SystemExit(3)"])
+async def test_a_process_that_talks_nonsense_leaves_all_to_the_worker(
+    says: str, workers: list[Worker], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ours, theirs = (worker.log for worker in workers)
+    expected = await fill(ours, 0)
+    start = asyncio.create_subprocess_exec
+
+    async def another(program: str, *_: str, **kwargs: Any) -> Process:
+        return await start(program, "-c", says, **kwargs)
+
+    monkeypatch.setattr(asyncio, "create_subprocess_exec", another)
+    assert alike(await theirs.ready(0, generation=3), expected)
+
+
+async def test_a_short_read_does_not_wait_for_long_ones(
+    workers: list[Worker], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ours, theirs = (worker.log for worker in workers)
+    expected = [await fill(ours, partition) for partition in range(3)]
+    started = _noted(monkeypatch, lambda process: process.send_signal(signal.SIGSTOP))
+    long = [asyncio.create_task(theirs.ready(each, generation=3)) for each in range(2)]
+    await eventually(lambda: len(started) == 2)
+    assert alike(await theirs.ready(2, generation=3), expected[2])
+    for process in started:
+        process.send_signal(signal.SIGCONT)
+    for one, other in zip(await asyncio.gather(*long), expected, strict=False):
+        assert alike(one, other)
+    assert len(started) == 2
+
+
 async def test_none_is_started_where_none_is_wanted(
     workers: list[Worker], started: list[Process], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -172,23 +204,44 @@ async def test_whoever_waits_is_told_how_much_is_left_and_may_stop_waiting(
     assert alike(await theirs.ready(0, generation=3), expected)
 
 
-def test_a_process_ends_with_its_worker(tmp_path: Path) -> None:
+_WORKER = f"""
+import subprocess, sys
+command = [sys.executable, "-m", "{index_process.__name__}"]
+process = subprocess.Popen(command, stdin=subprocess.PIPE)
+process.stdin.write(sys.stdin.buffer.read())
+process.stdin.flush()
+print(process.pid, flush=True)
+process.wait()
+"""
+
+
+@pytest.mark.parametrize("how", ["closes its input", "is killed"])
+def test_a_process_ends_with_its_worker(how: str, tmp_path: Path) -> None:
     """A broker that never answers would keep it for ever."""
     with socket.create_server(("127.0.0.1", 0)) as broker:
         settings = load({"FRAUD_BROKER_URL": f"kafka://127.0.0.1:{broker.getsockname()[1]}"})
         identity = LogIdentity("fraud", "decisions", 0)
         work = Work(settings.model_dump(by_alias=True), tmp_path, identity, 1, logging.INFO)
+        command = ["-c", _WORKER] if how == "is killed" else ["-m", index_process.__name__]
         with subprocess.Popen(
-            [sys.executable, "-m", index_process.__name__], stdin=subprocess.PIPE
+            [sys.executable, *command], stdin=subprocess.PIPE, stdout=subprocess.PIPE
         ) as process:
             assert process.stdin is not None
+            assert process.stdout is not None
             process.stdin.write(pickle.dumps(work))
             process.stdin.flush()
+            if how == "is killed":
+                process.stdin.close()
+                reader = psutil.Process(int(process.stdout.readline()))
             asked, _ = broker.accept()
             with asked:
                 with pytest.raises(subprocess.TimeoutExpired):
                     process.wait(1.0)
-                process.stdin.close()
-                assert process.wait(30) == 1
+                if how == "is killed":
+                    process.kill()
+                    reader.wait(30)
+                else:
+                    process.stdin.close()
+                    assert process.wait(30) == 1
     with closing(DecisionIndex(tmp_path, identity)) as index:
         assert not index.made_anew

@@ -196,7 +196,9 @@ def test_what_was_read_in_bulk_is_merged_when_the_worker_wants(tmp_path: Path) -
         with closing(DecisionIndex(tmp_path / "p", rests=True)) as index:
             assert files(index) == 6
     with closing(DecisionIndex(tmp_path / "p", rests=True)) as index:
-        index.merge()
+        index.merge(at_once=False)
+        assert files(index) == 6
+        index.merge(at_once=True)
         while files(index) == 6:
             pass
         assert [*index.find([f"t{offset}" for offset in range(6)])] == [f"t{n}" for n in range(6)]
