@@ -124,7 +124,7 @@ def stand_ins(monkeypatch: pytest.MonkeyPatch) -> StandIns:
         "TopicWatch": lambda *_: made.service("topics", ids={"in": "an-id"}),
         "ReadabilityProbe": lambda *_: made.service("readability"),
         "Retention": made.retention,
-        "gc": SimpleNamespace(freeze=lambda: None, set_threshold=lambda _: None),
+        "tuning": SimpleNamespace(relax_collector=lambda: None),
         "unknown_variables": lambda: ["FRAUD_TOPICS is not a setting"],
     }
     for name, value in replaced.items():
