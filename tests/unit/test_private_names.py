@@ -34,7 +34,7 @@ LEANED_ON: Final[Mapping[str, Sequence[str]]] = {
         *("_buffer_paused", "_pause_transport_reading", "_paused", "_reading_paused"),
         "_resume_transport_reading",
     ],
-    "aiohttp.web_protocol": ["_messages"],
+    "aiohttp.web_protocol": ["_request_count"],
     "aiohttp.web_runner": ["_kwargs", "_make_server"],
     "aiohttp.web_server": ["_loop"],
     "aiokafka.client": ["_wait_on_metadata"],
