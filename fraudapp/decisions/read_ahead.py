@@ -26,8 +26,8 @@ log = logging.getLogger(__name__)
 
 MANY_RECORDS: Final = 200_000
 """Records from which on a process pays; it takes a second or two to start."""
-LONG_RECORDS: Final = 1_000_000
-"""Records from which on one waits for its turn; what is less, the worker reads meanwhile."""
+PATIENCE: Final = 4
+"""How many times as much may be left of another partition for one to wait for its turn."""
 SILENCE_SECONDS: Final = 60.0
 """Seconds after which a process that has told nothing new is ended."""
 
@@ -38,6 +38,7 @@ class ReadAhead:
     def __init__(self, settings: Settings) -> None:
         self.next_offsets: dict[int, int] = {}
         """Next offsets, by partition, of the indexes that processes have open."""
+        self._ends: dict[int, int] = {}
         self._settings = settings
         self._turns = asyncio.Semaphore(settings.index_processes)
 
@@ -48,8 +49,10 @@ class ReadAhead:
 
     def pays(self, records: int) -> bool:
         """Whether so many records are to be read in a process, now or in its turn."""
-        least = LONG_RECORDS if self._turns.locked() else MANY_RECORDS
-        return self._settings.index_processes > 0 and records >= least
+        if self._settings.index_processes == 0 or records < MANY_RECORDS:
+            return False
+        left = [self._ends[each] - offset for each, offset in self.next_offsets.items()]
+        return not self._turns.locked() or min(left, default=0) <= PATIENCE * records
 
     async def read(
         self,
@@ -72,7 +75,7 @@ class ReadAhead:
             end,
             logging.getLogger().level,
         )
-        self.next_offsets[identity.partition] = start
+        self.next_offsets[identity.partition], self._ends[identity.partition] = start, end
         try:
             async with self._turns:
                 begun()

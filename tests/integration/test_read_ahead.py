@@ -160,7 +160,7 @@ async def test_a_short_read_does_not_wait_for_long_ones(
     workers: list[Worker], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ours, theirs = (worker.log for worker in workers)
-    expected = [await fill(ours, partition) for partition in range(3)]
+    expected = [await fill(ours, each, many) for each, many in enumerate((MANY, MANY, 300))]
     started = _noted(monkeypatch, lambda process: process.send_signal(signal.SIGSTOP))
     long = [asyncio.create_task(theirs.ready(each, generation=3)) for each in range(2)]
     await eventually(lambda: len(started) == 2)
