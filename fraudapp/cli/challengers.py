@@ -18,7 +18,7 @@ from fraudapp.cli.exit_codes import SinkFailed
 from fraudapp.cli.parameters import Finite
 from fraudapp.cli.periods import period_of
 from fraudapp.cli.policy_files import InvalidPolicy
-from fraudapp.cli.policy_shown import history, last_readable
+from fraudapp.cli.policy_shown import last_readable
 from fraudapp.cli.waiting import waiting
 from fraudapp.comparing.gathering import Chosen, NothingInCommon, Source, compare
 from fraudapp.model_registry import serving_version
@@ -245,7 +245,8 @@ def _policy(control: Control) -> PolicyFile | None:
 
 def _was_named(control: Control, version: str) -> bool:
     """Whether any policy of the control topic names a version."""
-    return any(version in each.proposed.text for each in history(control, everything=True))
+    candidates = control.known.chain.candidates.values()
+    return any(version in each.proposed.text for each in candidates)
 
 
 def _thresholds(settings: Settings, policy: PolicyFile | None) -> Mapping[str, float]:

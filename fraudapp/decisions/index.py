@@ -162,9 +162,8 @@ class DecisionIndex:
             raise IndexDamaged(self, exc) from exc
         try:
             with self._index_errors():
-                self._db.set_options(IN_BULK if self._in_bulk else USUAL)
-                if not self._rests:
-                    self._db.set_options(MERGES)
+                how = IN_BULK if self._in_bulk else USUAL
+                self._db.set_options(how if self._rests else how | MERGES)
                 self._load(self._get([_NEXT_OFFSET, _COUNTS, _ACTIVITY, _FINGERPRINT]))
                 (packed,) = self._get([_IDENTITY])
                 found = None if packed is None else unpacked_identity(packed)

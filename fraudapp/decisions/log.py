@@ -143,7 +143,8 @@ class DecisionLog:
 
     def unread(self, partition: int) -> Unread | None:
         """Return how much an index has still to read; None if it is not catching up."""
-        catch_up, next_offset = self._catch_ups.get(partition), self.next_offsets.get(partition)
+        catch_up, index = self._catch_ups.get(partition), self._indexes.get(partition)
+        next_offset = index.next_offset if index else self._ahead.next_offsets.get(partition)
         if catch_up is None or next_offset is None:
             return None
         left = catch_up.end - next_offset

@@ -81,7 +81,7 @@ class ReadAhead:
                 begun()
                 await self._run(work)
         finally:
-            del self.next_offsets[identity.partition]
+            del self.next_offsets[identity.partition], self._ends[identity.partition]
 
     async def _run(self, work: Work) -> None:
         partition = work.identity.partition

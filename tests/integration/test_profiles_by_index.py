@@ -109,6 +109,14 @@ def begin(site: Site) -> asyncio.Future[Any]:
     return asyncio.gather(*(site.log.ready(each, generation) for each in range(PARTITIONS)))
 
 
+async def come_to_the_same(one: Site, other: Site, reading: asyncio.Future[Any]) -> None:
+    """Let a site take over all partitions, and return once its profiles are those of another."""
+    await reading
+    one.profiles.on_assigned(range(PARTITIONS))
+    await ready(one)
+    await eventually(lambda: alike(one, other))
+
+
 async def test_what_is_read_for_indexes_is_not_fetched_again(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -118,11 +126,8 @@ async def test_what_is_read_for_indexes_is_not_fetched_again(
     assert not one.profiles.is_ready
     fetched = gate.fetched
     gate.open.set()
-    await reading
-    one.profiles.on_assigned(range(PARTITIONS))
-    for site in (one, follower):
-        await ready(site)
-    await eventually(lambda: alike(one, follower))
+    await ready(follower)
+    await come_to_the_same(one, follower, reading)
     assert gate.fetched == fetched
     for partition in range(PARTITIONS):
         assert await one.decide(partition, bench.made(partition, "C1"))
@@ -155,10 +160,7 @@ async def test_indexes_that_are_half_read_are_waited_for(
     assert gate.fetched == fetched
     monkeypatch.setattr(one.log, "on_read", one.profiles.take_read)
     gate.goes_on.set()
-    await reading
-    one.profiles.on_assigned(range(PARTITIONS))
-    await ready(one)
-    await eventually(lambda: alike(one, follower))
+    await come_to_the_same(one, follower, reading)
 
 
 async def test_indexes_that_are_read_no_more_are_not_waited_for(
@@ -189,10 +191,7 @@ async def test_profiles_that_have_read_some_take_only_the_rest(
     again, gate, reading = await held(bench, "one", monkeypatch)
     fetched = gate.fetched
     gate.open.set()
-    await reading
-    again.profiles.on_assigned(range(PARTITIONS))
-    await ready(again)
-    await eventually(lambda: alike(again, follower))
+    await come_to_the_same(again, follower, reading)
     assert again.sent()["C1"] == 100.0 * PARTITIONS
     assert gate.fetched == fetched
 
@@ -204,10 +203,7 @@ async def test_indexes_that_are_ahead_are_no_help(bench: Bench) -> None:
     await bench.stop(one)
     shutil.rmtree(bench.folder / "one" / "profiles")
     again = await bench.site("one")
-    await begin(again)
-    again.profiles.on_assigned(range(PARTITIONS))
-    await ready(again)
-    await eventually(lambda: alike(again, follower))
+    await come_to_the_same(again, follower, begin(again))
     assert again.sent()["C1"] == 50.0 * PARTITIONS
 
 
