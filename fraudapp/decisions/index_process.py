@@ -60,6 +60,9 @@ async def read(work: Work, settings: Settings, told: TextIO) -> None:
         await reader.start()
         async for attempt in retry_forever("reading the log", KafkaError, within=RETRY_SECONDS):
             with attempt:
+                end = await reader.end(partition)
+                if not await reader.still_has(partition, index.known, index.fingerprint, end):
+                    return  # the worker sees it too, and makes the index anew
                 async for records in reader.read(partition, index.known, work.end):
                     index.apply(records, records[-1].offset + 1)
                     if monotonic() - last >= TELL_SECONDS:

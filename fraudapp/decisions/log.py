@@ -348,7 +348,7 @@ class DecisionLog:
     async def _end(self, partition: int, index: DecisionIndex) -> int:
         """Return where a partition ends, and clear an index that is not of this log."""
         end = await self._reader.end(partition)
-        if not await self._is_of_this_log(partition, index, end):
+        if not await self._reader.still_has(partition, index.known, index.fingerprint, end):
             log.warning(
                 "partition %d of %s, which ends at %d, is not the log that was read up to %d: the "
                 "broker has lost the end of it; the index is made anew from the log",
@@ -370,19 +370,6 @@ class DecisionLog:
                 "transactions are decided again if they were decided between and come again",
                 *(partition, self._topic, begin, index.known),
             )
-
-    async def _is_of_this_log(self, partition: int, index: DecisionIndex, end: int) -> bool:
-        """Whether the log still has the decisions of the index, as far as one can tell."""
-        fingerprint = index.fingerprint
-        if fingerprint is None:
-            return index.known <= end
-        if fingerprint.offset >= end:
-            return False
-        found = await self._reader.record_at(partition, fingerprint.offset)
-        if found:
-            return found.fingerprint == fingerprint
-        # Retention may have deleted that record. Then nothing speaks against the index.
-        return fingerprint.offset < await self._reader.begin(partition)
 
     async def _read_until(self, partition: int, index: DecisionIndex, end: int) -> None:
         missing = end - index.next_offset

@@ -11,6 +11,7 @@ from typing import Any, Final
 from aiokafka import ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError
 
+from fraudapp.decisions.fingerprints import Fingerprint
 from fraudapp.decisions.log_records import LogRecord, log_records
 from fraudapp.kafka.clients import new_consumer
 from fraudapp.kafka.offsets import End, OpenTransaction, ends, within_time
@@ -95,6 +96,24 @@ class LogReader:
             each async for records in self.read(partition, offset, offset + 1) for each in records
         ]
         return found[0] if found else None
+
+    async def still_has(
+        self, partition: int, known: int, fingerprint: Fingerprint | None, end: int
+    ) -> bool:
+        """Whether a partition that ends at `end` has what was read of it, as far as one can tell.
+
+        That is all before offset `known`, with this fingerprint of the last decision if there is
+        one. Raises what `read` raises.
+        """
+        if fingerprint is None:
+            return known <= end
+        if fingerprint.offset >= end:
+            return False
+        found = await self.record_at(partition, fingerprint.offset)
+        if found:
+            return found.fingerprint == fingerprint
+        # Retention may have deleted that record. Then nothing speaks against it.
+        return fingerprint.offset < await self.begin(partition)
 
     async def committed(self, partitions: Sequence[int]) -> dict[int, int | None]:
         """Assign partitions, and return the committed offset of each; None if there is none."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import logging
 import pickle
 import signal
@@ -170,6 +171,22 @@ async def test_a_short_read_does_not_wait_for_long_ones(
     for one, other in zip(await asyncio.gather(*long), expected, strict=False):
         assert alike(one, other)
     assert len(started) == 2
+
+
+async def test_a_process_adds_nothing_to_an_index_of_another_log(
+    workers: list[Worker], tmp_path: Path
+) -> None:
+    """The log was cut while it waited for its turn, and has gone on with others."""
+    await fill(workers[0].log, 0)
+    lost = [decision(id_in_partition(0, MANY + number, 4)) for number in range(9)]
+    identity = LogIdentity("fraud", "decisions", 0)
+    with closing(DecisionIndex(tmp_path / "index", identity)) as index:
+        index.extend(Batch(lost))
+    settings = workers[1].settings
+    work = Work({}, tmp_path / "index", identity, MANY, logging.INFO)
+    await index_process.read(work, settings, io.StringIO())
+    with closing(DecisionIndex(tmp_path / "index", identity)) as index:
+        assert index.next_offset == len(lost)
 
 
 async def test_none_is_started_where_none_is_wanted(
