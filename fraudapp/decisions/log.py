@@ -337,7 +337,8 @@ class DecisionLog:
                 self._catch_ups[partition] = _CatchUp(monotonic(), start, end)
 
             begin()
-            self._indexes.pop(partition).close()
+            if self._indexes.pop(partition, None) is index:  # else it was damaged, and is gone
+                index.close()
             identity = self._identity(partition)
             await self._ahead.read(index.folder, identity, start, end, begun=begin)
             index = self._open(partition)

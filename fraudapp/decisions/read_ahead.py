@@ -107,7 +107,7 @@ class ReadAhead:
                 "the process that reads partition %d of the log is ended, for it tells nothing: %r",
                 *(partition, exc),
             )
-            process.kill()
+            kill(process)
         finally:
             await _whatever_comes(_ended(process, to_it))
         if process.returncode:
@@ -124,8 +124,14 @@ async def _ended(process: Process, to_it: StreamWriter) -> None:
     with suppress(asyncio.TimeoutError):
         await asyncio.wait_for(process.wait(), 2 * END_SECONDS)
         return
-    process.kill()
+    kill(process)
     await process.wait()
+
+
+def kill(process: Process) -> None:
+    """Kill a process, which may have ended meanwhile."""
+    with suppress(ProcessLookupError):
+        process.kill()
 
 
 async def _whatever_comes(awaited: Coroutine[Any, Any, None]) -> None:

@@ -21,7 +21,7 @@ import pytest
 
 from fraudapp.decisions import index_process, read_ahead
 from fraudapp.decisions.batch import Batch
-from fraudapp.decisions.index import DecisionIndex
+from fraudapp.decisions.index import DecisionIndex, IndexDamaged
 from fraudapp.decisions.index_process import Work
 from fraudapp.decisions.log import DecisionLog, Read
 from fraudapp.decisions.log_identity import LogIdentity
@@ -187,6 +187,30 @@ async def test_a_process_adds_nothing_to_an_index_of_another_log(
     await index_process.read(work, settings, io.StringIO())
     with closing(DecisionIndex(tmp_path / "index", identity)) as index:
         assert index.next_offset == len(lost)
+
+
+async def test_damage_seen_before_a_process_begins_ends_no_worker(
+    workers: list[Worker], started: list[Process], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ours, theirs = (worker.log for worker in workers)
+    expected = await fill(ours, 0)
+    end = theirs._end
+
+    async def damaged(partition: int, index: DecisionIndex) -> int:
+        monkeypatch.setattr(theirs, "_end", end)
+        found = await end(partition, index)
+        theirs.repair(IndexDamaged(index, "as if by a look at idle ones"))
+        return found
+
+    monkeypatch.setattr(theirs, "_end", damaged)
+    assert alike(await theirs.ready(0, generation=3), expected)
+    assert len(started) == 1
+
+
+async def test_a_process_that_has_ended_may_be_killed() -> None:
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", "")
+    await process.wait()
+    read_ahead.kill(process)
 
 
 async def test_none_is_started_where_none_is_wanted(
