@@ -79,6 +79,7 @@ WHEN_NEEDED = (
     "fraud_expected_precision",
     "fraud_observed_precision",
     "fraud_rule_failures_total",
+    "fraud_shadow_failures_total",
     "fraud_webhook_oldest_undelivered_seconds",
 )
 """What there is none of while all is well, nobody is to be told, or nothing is known yet."""
