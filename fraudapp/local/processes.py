@@ -13,6 +13,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -177,22 +178,30 @@ class Child:
         return family
 
 
-_given: Final[set[int]] = set()
-"""Ports that `free_port` has returned."""
+_claims: Final[deque[socket.socket]] = deque(maxlen=256)
+"""UDP sockets on the last ports that `free_port` has returned; what falls out is closed."""
 
 
 def free_port() -> int:
     """Return a TCP port that nobody listens on, below the range that the system gives to clients.
 
     A client that retries on a port of that range while its server is down can connect to itself,
-    and then keeps the server from coming back. No port is returned twice, since the server for it
-    may not have been started yet.
+    and then keeps the server from coming back. The server for a port may not have been started yet:
+    while this process lives, no process of this machine is given one of its last ports again.
     """
     while True:
         port = 20_000 + secrets.randbelow(12_000)
-        if port not in _given and not port_in_use(port):
-            _given.add(port)
-            return port
+        claim = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        try:
+            claim.bind((HOST, port))  # UDP has ports of its own: in no server's way
+        except OSError:
+            claim.close()
+            continue
+        if port_in_use(port):
+            claim.close()
+            continue
+        _claims.append(claim)
+        return port
 
 
 def port_in_use(port: int) -> bool:

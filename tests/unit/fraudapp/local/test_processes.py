@@ -179,6 +179,19 @@ def test_a_free_port_is_free_and_not_one_that_clients_get() -> None:
         assert not low <= port <= high
 
 
+def test_a_port_that_was_given_away_is_given_to_no_other_process() -> None:
+    port = free_port()
+    code = f"""
+import secrets
+lots = iter([{port - 20_000}] * 2 + list(range(12_000)))
+secrets.randbelow = lambda _: next(lots)
+from fraudapp.local.processes import free_port
+print(free_port())
+"""
+    told = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert int(told.stdout) != port
+
+
 def test_a_port_somebody_listens_on_is_in_use() -> None:
     with socket.create_server((HOST, 0)) as server:
         assert port_in_use(server.getsockname()[1])
