@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
 from msgspec.structs import force_setattr, replace
 
+from models.canary import Canary
 from models.inputs import ValidInput
 from models.policies.in_force import InForce
 from models.policies.ruling import Ruled
@@ -41,6 +42,14 @@ Seen = Callable[[Matrix, Floats, Sequence[Decision]], None]
 """Is called with what a model has seen, the scores, and the decisions, all in the same order."""
 
 
+class _Decided(NamedTuple):
+    """What one model has decided, all in the same order."""
+
+    matrix: Matrix
+    scores: Floats
+    decisions: list[Decision]
+
+
 def decide(
     candidates: Sequence[ValidInput],
     *,
@@ -54,10 +63,61 @@ def decide(
     """Decide each candidate; the decisions are in the same order.
 
     `profiles` has what the schema remembers of their accounts. Transactions that the model approves
-    get no reasons, since explaining costs more than scoring. `seen` is called once all are decided.
-    Models in the policy's shadow score the same batch, once it is decided: see `models.shadow`.
-    Raises `ValueError` if the model has no score for one of the candidates; see `unscored`.
+    get no reasons, since explaining costs more than scoring. `seen` is called once all are decided,
+    for each model that has decided some. Models in the policy's shadow score the same batch, once
+    it is decided: see `models.shadow`; one of them may decide for some: see `models.canary`. Raises
+    `ValueError` if the model has no score for one of the candidates; see `unscored`.
     """
+    how: Any = {"scorer": scorer, "policy": policy, "now": now, "schema": schema}
+    canary, rows = policy.canary, []
+    if canary:
+        rows = canary.rows([candidate.transaction for candidate in candidates])
+    if canary and rows:
+        parts, decisions = _by_two(candidates, canary, rows, profiles, how)
+    else:
+        parts = [_by_one(candidates, profiles=profiles, **how)]
+        decisions = parts[0].decisions
+    for each in parts if seen else ():
+        if seen and each.decisions:
+            seen(*each)
+    return decisions
+
+
+def _by_two(
+    candidates: Sequence[ValidInput],
+    canary: Canary,
+    rows: Sequence[int],
+    profiles: Profiled,
+    how: Mapping[str, Any],
+) -> tuple[list[_Decided], list[Decision]]:
+    """Let the canary decide some rows, and the champion all others, or all if the canary fails."""
+    policy: InForce = how["policy"]
+    others = [each for each in policy.challengers if each is not canary.challenger]
+    swapped = policy._replace(challengers=[canary.champion, *others])
+    chosen = {**how, "scorer": canary.challenger.scorer, "policy": swapped}
+    try:
+        some = _by_one([candidates[row] for row in rows], profiles=profiles.at(rows), **chosen)
+    except Exception:  # its failures are counted where it is in shadow
+        whole = _by_one(candidates, profiles=profiles, **how)
+        return [whole], whole.decisions
+    if len(rows) == len(candidates):
+        return [some], some.decisions
+    left = sorted({*range(len(candidates))} - {*rows})
+    rest = _by_one([candidates[row] for row in left], profiles=profiles.at(left), **how)
+    by_row = dict(zip([*rows, *left], [*some.decisions, *rest.decisions], strict=True))
+    return [some, rest], [by_row[row] for row in range(len(candidates))]
+
+
+def _by_one(
+    candidates: Sequence[ValidInput],
+    *,
+    scorer: BatchScorer,
+    policy: InForce,
+    now: datetime,
+    schema: Schema,
+    profiles: Profiled,
+) -> _Decided:
+    """Decide each candidate by one model."""
     transactions = [candidate.transaction for candidate in candidates]
     origins = [candidate.input.origin for candidate in candidates]
     known = profiles.known or [{}] * len(transactions)
@@ -102,9 +162,7 @@ def decide(
             force_setattr(decision, "profile_lag", profiles.lag)
     if policy.ruling.policy.explore:
         decisions = _explored(decisions, ruled)
-    if seen and decisions:
-        seen(matrix, scored, decisions)
-    return decisions
+    return _Decided(matrix, scored, decisions)
 
 
 def unscored(

@@ -77,6 +77,7 @@ def show(control: Control, candidate: Candidate, as_of: AsOf) -> Shown:
     described["explore"] = ruling.policy.explore if ruling else None
     described["model"] = ruling.policy.model if ruling else None
     described["shadow"] = [*ruling.policy.shadow] if ruling else None
+    described["canary"] = ruling.policy.canary if ruling else None
     if as_of.offset:
         for name in ruling.lists if ruling else ():
             there = as_of.entries.lists[name]
@@ -121,6 +122,8 @@ def head_of(shown_: Shown, as_of: AsOf) -> Iterator[str]:
         yield f"model {told['model']} scores"
     if told["shadow"]:
         yield f"in shadow: {', '.join(told['shadow'])}"
+    if told["canary"]:
+        yield f"{told['shadow'][0]} decides for {told['canary']:.4g} of senders"
     if as_of.offset:
         yield f"as of offset {as_of.offset} of the control log:"
         for name, count in told["lists"].items():

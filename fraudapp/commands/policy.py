@@ -47,6 +47,8 @@ def check(file: Path) -> None:
         click.echo(f"it looks into the lists {', '.join(lists)}")
     if policy.shadow:
         click.echo(f"in shadow it has {', '.join(policy.shadow)}")
+    if policy.canary:
+        click.echo(f"{policy.shadow[0]} decides for {policy.canary:.4g} of senders")
     for each in warnings(policy, settings, now):
         click.echo(f"warning: {shown(file)}: {each}", err=True)
 

@@ -159,6 +159,9 @@ class ControlLog(Service):
                 log.info("model %s scores", self.in_force.scorer.version)
             for each in self.in_force.challengers:
                 log.info("model %s scores in shadow", each.version)
+            if canary := self.in_force.canary:
+                share = self.in_force.ruling.policy.canary
+                log.info("model %s decides for %g of senders", canary.challenger.version, share)
 
     def _refresh(self) -> None:
         """Name what is in force by all that was read."""
@@ -166,8 +169,6 @@ class ControlLog(Service):
         if candidate is None or ruling is None:
             self.in_force = self._thresholds
         else:
-            model = ruling.policy.model
-            scorer = self.models.scorer(model) if model else None
-            shadow = [*map(self.models.challenger, ruling.policy.shadow)]
-            self.in_force = self.known.in_force(candidate, ruling, scorer, shadow)
+            chosen = self.models.chosen(ruling.policy)
+            self.in_force = self.known.in_force(candidate, ruling, *chosen)
         self.changed.notify()

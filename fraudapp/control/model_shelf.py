@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Protocol
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple, Protocol
 
 from models.artifact import ModelFileError, unpacked
+from models.canary import Canary
 from models.challenger import Challenger
 from models.control.records import Distributed
+from models.policies.definition import PolicyFile
 from models.schema.schema import Schema
 from models.scorer import BatchScorer
 
@@ -17,6 +19,14 @@ class Models(Protocol):
 
     def problem(self, version: str | None) -> str | None:
         """Return why a model cannot serve here, None if it can; a policy may name none."""
+
+
+class Chosen(NamedTuple):
+    """What a policy names of the models; see `InForce`."""
+
+    scorer: BatchScorer | None
+    challengers: Sequence[Challenger]
+    canary: Canary | None
 
 
 class ModelShelf(Models):
@@ -73,6 +83,16 @@ class ModelShelf(Models):
         if version not in self._challengers:
             self._challengers[version] = Challenger(self.scorer(version))
         return self._challengers[version]
+
+    def chosen(self, policy: PolicyFile) -> Chosen:
+        """Return the models of a policy that fits the schema; raises `ModelFileError`."""
+        scorer = self.scorer(policy.model) if policy.model else None
+        challengers = [*map(self.challenger, policy.shadow)]
+        canary = None
+        if policy.canary:
+            champion = self.challenger((scorer or self._own).version)
+            canary = Canary(challengers[0], champion, policy.canary, self._schema)
+        return Chosen(scorer, challengers, canary)
 
     @property
     def challengers(self) -> Mapping[str, Challenger]:

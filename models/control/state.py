@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from enum import Enum
 from typing import cast
 
+from models.canary import Canary
 from models.challenger import Challenger
 from models.control.caps import Caps
 from models.control.chain import Candidate, Chain
@@ -98,15 +99,17 @@ class ControlState:
         ruling: Ruling,
         scorer: BatchScorer | None = None,
         challengers: Sequence[Challenger] = (),
+        canary: Canary | None = None,
     ) -> InForce:
         """Return what decides with a policy of the chain, named by all that it decides with.
 
         `scorer` is that of the model that the policy names, if it names one, and `challengers` are
-        the models in its shadow.
+        the models in its shadow, of which the `canary` decides for some.
 
         Its lists change in place; caps and name are as of the records that are in here now.
         """
         caps = self.caps[candidate.id]
         offset = max(self.lists.next_offset(ruling.lists), caps.next_offset)
         version = str(Version(candidate.number, offset))
-        return InForce(ruling, version, self.lists.at, caps.in_force, scorer, challengers)
+        decides = scorer, challengers, canary
+        return InForce(ruling, version, self.lists.at, caps.in_force, *decides)

@@ -92,3 +92,5 @@ class PolicyFile(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, 
     """The model version that scores: the worker's own, or one of the control topic."""
     shadow: Annotated[Sequence[Annotated[str, Meta(pattern=MODEL)]], Meta(max_length=3)] = ()
     """Model versions that score beside it and decide nothing; those of the control topic."""
+    canary: Probability = 0.0
+    """The share of senders for whom the first one of `shadow` decides all the same."""

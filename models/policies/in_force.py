@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
+from models.canary import Canary
 from models.challenger import Challenger
 from models.policies.definition import PolicyFile
 from models.policies.ruling import NO_CAPS, Begun, Found, Lists, Ruled, Ruling
@@ -35,7 +36,9 @@ class InForce(NamedTuple):
     """That of the model which the policy names; None for the worker's own."""
 
     challengers: Sequence[Challenger] = ()
-    """Those of the models in the policy's `shadow`, which decide nothing."""
+    """Those of the models in the policy's `shadow`."""
+    canary: Canary | None = None
+    """The first of these, if it decides for some senders."""
 
     def look(
         self,

@@ -16,15 +16,19 @@ _SHADOW: Final = re.compile(
     r"^[ \t]*shadow[ \t]*=[ \t]*\[[^\]]*\][ \t]*(?:#[^\n]*)?\r?(?:\n|\Z)", re.MULTILINE
 )
 
+_CANARY: Final = re.compile(r"^[ \t]*canary[ \t]*=[^\n]*(?:\n|\Z)", re.MULTILINE)
+
 
 def promoted(text: str, version: str, schema: Schema) -> str:
-    """Return a policy in which `version` decides, and is not in shadow any more.
+    """Return a policy in which `version` decides, and is not in shadow any more, nor the canary.
 
     Raises `PolicyError` if the text is no policy, or names models in a way that only a person can
     change.
     """
     before = read(text.encode(), schema)
     shadow = [each for each in before.shadow if each != version]
+    # The share is that of the model that was the first one.
+    canary = before.canary if shadow[:1] == [*before.shadow[:1]] else 0.0
     first = _TABLE.search(text)
     end = first.start() if first else len(text)
     top, rest = text[:end], text[end:]
@@ -35,10 +39,12 @@ def promoted(text: str, version: str, schema: Schema) -> str:
     found = filter(None, (each.search(top) for each in (_MODEL, _SHADOW)))
     at = min((each.start() for each in found), default=0)
     kept = (_SHADOW.sub("", _MODEL.sub("", part)) for part in (top[:at], top[at:]))
+    if not canary:
+        kept = (_CANARY.sub("", part) for part in kept)
     made = lines.join(kept) + rest
     try:
         after = read(made.encode(), schema)
-        expected = msgspec.structs.replace(before, model=version, shadow=shadow)
+        expected = msgspec.structs.replace(before, model=version, shadow=shadow, canary=canary)
         if msgspec.structs.replace(after, shadow=[*after.shadow]) == expected:
             return made
     except PolicyError:

@@ -104,5 +104,6 @@ def _wrong(parsed: dict[str, Any], schema: Schema) -> Iterator[Wrong]:
     yield from found.wrong
     yield from sense.thresholds(found.top)
     yield from sense.shadow(found.top)
+    yield from sense.canary(found.top, schema.definition)
     yield from sense.rules(found.rules, schema)
     yield from sense.lists(found.lists, schema.definition)

@@ -48,6 +48,19 @@ def shadow(top: Form) -> Iterator[Wrong]:
             yield Wrong(("shadow", number), said)
 
 
+def canary(top: Form, definition: Definition) -> Iterator[Wrong]:
+    """Yield what is wrong with the share of senders for whom a model in shadow decides."""
+    if not top.fits.get("canary"):
+        return
+    if not top.given.get("shadow") and "shadow" not in top.meant:
+        said = "canary needs a model in shadow: the first one decides for this share of senders"
+        yield Wrong(("canary",), said)
+    if definition.role("sender") is None:
+        name = definition.name
+        said = f"canary is a share of senders, and schema {name} has no field with that role"
+        yield Wrong(("canary",), said)
+
+
 def rules(forms: Sequence[Form], schema: Schema) -> Iterator[Wrong]:
     """Yield what is wrong with rules."""
     first: dict[str, Form] = {}

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from fraudapp.model_registry import ModelRegistry
+from models.canary import is_chosen
 from models.schema.schema import PAYSIM
 from models.training.train import train
 from tests.e2e.test_policies_in_force import commanded, decided, load, owners, pair
@@ -146,6 +147,20 @@ async def test_every_decision_has_once_what_a_model_in_shadow_says(
     code, said = await commanded(worker, "models", "promote", model)
     assert code == 4, said
     assert "rows in shadow, and needs 10,000" in said
+    file.write_text(f'shadow = ["{model}"]\ncanary = 0.5\n')
+    code, said = await commanded(worker, "policy", "apply", str(file), "--wait", "60")
+    assert code == 0, said
+    senders = {is_chosen(each, model, 0.5): each for each in map("C{}".format, range(40))}
+    for is_canary, sender in senders.items():
+        decides, other = (model, own) if is_canary else (own, model)
+        found = await decided(worker, sender, nameOrig=sender)
+        assert {each["model_version"] for each in found} == {decides}
+        assert {tuple(each["shadow"]) for each in found} == {(other,)}
+        status, told = worker.get(f"/transaction/{found[0]['transaction_id']}/explain")
+        assert (status, told["recomputed"]["is_same"]) == (200, True), told
+        if is_canary:
+            assert scores_are_of(registry, model, found)
+    assert senders.keys() == {True, False}
 
 
 async def test_a_worker_without_a_model_takes_that_of_the_cluster(

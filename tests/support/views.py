@@ -353,9 +353,8 @@ class Control:
         self.candidate = candidate
         self.told += problems
         if candidate and ruling:
-            scorer = self.models.scorer(ruling.policy.model) if ruling.policy.model else None
-            shadow = [*map(self.models.challenger, ruling.policy.shadow)]
-            self.in_force = self.known.in_force(candidate, ruling, scorer, shadow)
+            chosen = self.models.chosen(ruling.policy)
+            self.in_force = self.known.in_force(candidate, ruling, *chosen)
         return offsets
 
     async def end(self) -> int:

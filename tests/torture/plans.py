@@ -43,6 +43,7 @@ def new_plan(
     kinds = [each for each in CONDITIONS if remembers or each not in OF_PROFILES]
     flag_at = round(random_.uniform(0.2, 0.7), 3)
     model = _model(random_, models)
+    shadow = _shadow(random_, [each for each in models if each != model])
     return {
         "flag_at": flag_at,
         "block_at": round(random_.uniform(flag_at, 0.95), 3),
@@ -52,7 +53,8 @@ def new_plan(
         "up_to": random_.randint(1, 500_000),
         "explore": round(random_.uniform(0, 0.1), 4) if random_.random() < 0.4 else 0,
         "model": model,
-        "shadow": _shadow(random_, [each for each in models if each != model]),
+        "shadow": shadow,
+        "canary": round(random_.random(), 4) if shadow and random_.random() < 0.5 else 0,
         "odd": random_.random(),  # so that no two are alike
     }
 
@@ -102,6 +104,8 @@ def as_toml(plan: Plan) -> str:
         lines.append(f'model = "{plan["model"]}"')
     if plan.get("shadow"):
         lines.append(f"shadow = {json.dumps(plan['shadow'])}")
+    if plan.get("canary"):
+        lines.append(f"canary = {plan['canary']}")
     if plan["explore"]:
         lines.append(f"explore = {plan['explore']}")
     for rule in plan["rules"]:

@@ -7,6 +7,7 @@ from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from datetime import datetime
+from hashlib import blake2b
 from typing import Any, Final, NamedTuple
 from zlib import crc32
 
@@ -74,13 +75,13 @@ class Recomputing:
             if not fits(plan):
                 return f"names {version}, which does not fit"
             expected, model = self._ruled(decision, id_, plan, int(offset)), self._own
-            model = plan.get("model") or model
+            model, in_shadow = _models(decision, plan, plan.get("model") or model)
             shadow = {
                 each: self._outcome(decision, said["score"], id_, plan, int(offset))
                 for each, said in decision.get("shadow", {}).items()
             }
-            if (named := {*plan.get("shadow", ())}) != shadow.keys():
-                return f"by {version} has {sorted(shadow)} in shadow, and not {sorted(named)}"
+            if in_shadow != shadow.keys():
+                return f"by {version} has {sorted(shadow)} in shadow, and not {sorted(in_shadow)}"
         if model and decision["model_version"] != model:
             return f"by {version} is scored by {decision['model_version']}, and not by {model}"
         told = {each: said["decision"] for each, said in decision.get("shadow", {}).items()}
@@ -137,6 +138,16 @@ class Recomputing:
     def _there(self, name: str, before: int, now: datetime) -> set[str]:
         entries = self._entries[name].items()
         return {entry for entry, changes in entries if _is_there(changes, before, now)}
+
+
+def _models(decision: Decision, plan: Plan, champion: str) -> tuple[str, set[str]]:
+    """The model that decides, and those in its shadow."""
+    named, sender = [*plan.get("shadow", ())], decision["transaction"]["nameOrig"]
+    if plan.get("canary") and sender:
+        hashed = blake2b(f"{named[0]}/{sender}".encode(), digest_size=6).hexdigest()
+        if int(hashed, 16) / 2**48 < plan["canary"]:
+            return named[0], {champion, *named[1:]}
+    return champion, {*named}
 
 
 def _is_there(changes: list[Change], before: int, now: datetime) -> bool:

@@ -64,7 +64,9 @@ class PolicyState(_Described, frozen=True, kw_only=True):
     model: str
     """The model version that decides here."""
     shadow: list[str]
-    """The model versions that score beside it here, and decide nothing."""
+    """The model versions that score beside it here."""
+    canary: float
+    """The share of senders for whom the first of these decides; 0 for none."""
     caps: list[CapState]
     lists: dict[str, int]
     """Entries by the name of the list."""

@@ -30,6 +30,7 @@ def current(control: ControlLog, settings: Settings) -> PolicyState:
         explore=control.in_force.ruling.policy.explore,
         model=(control.in_force.scorer or control.models.own).version,
         shadow=[each.version for each in control.in_force.challengers],
+        canary=control.in_force.ruling.policy.canary,
         caps=caps(control),
         lists=sizes(control),
         notes=control.notes(),

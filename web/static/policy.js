@@ -46,6 +46,7 @@ function show(policy, { policies }) {
   put("current", policy.in_force ? described(policy) : `${described(policy)}: it does not fit this worker, and another one decides`);
   put("explore", policy.explore ? `Of what the model alone would block, ${+(100 * policy.explore).toPrecision(6)} % is flagged instead, to learn from.` : "");
   put("models", policy.model ? `Model ${policy.model} scores${policy.shadow.length ? `; in its shadow, deciding nothing: ${policy.shadow.join(", ")}` : ""}.` : "");
+  put("canary", policy.canary ? `Model ${policy.shadow[0]} decides for ${+(100 * policy.canary).toPrecision(6)} % of senders.` : "");
   put("current-note", policy.note);
   banner(policy);
   editor.show(policy);

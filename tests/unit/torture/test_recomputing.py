@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from collections.abc import Sequence
 from datetime import datetime, timedelta, timezone
 from typing import Any, Final
 
@@ -13,9 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fraudapp.control.fitting import compiled
-from fraudapp.control.model_shelf import Models
+from fraudapp.control.model_shelf import Models, ModelShelf
 from fraudapp.decisions.batch import encode
-from models.challenger import Challenger
 from models.control.records import (
     CapKey,
     Capped,
@@ -29,16 +29,18 @@ from models.control.records import (
     removal,
 )
 from models.control.state import ControlState
+from models.deciding import Profiled, decide
 from models.policies.reading import PolicyError
-from models.records import Decision
+from models.policies.ruling import Ruling
+from models.records import Reason, Transaction
 from models.schema.features import Matrix
 from models.schema.reading import read as read_schema
 from models.schema.schema import Schema
 from models.scorer import Floats
-from models.shadow import Batch, shadows
 from tests.support.decisions import decision
 from tests.support.messages import transaction
 from tests.support.scoring import Named
+from tests.support.transactions import candidate
 from tests.torture.plans import NO_MODEL, as_toml, fits, new_plan, plan_of
 from tests.torture.policies import LISTS, TYPES
 from tests.torture.reading import Record
@@ -50,7 +52,7 @@ NOW: Final = datetime(2026, 5, 6, 7, 8, 9, 123456, tzinfo=timezone.utc)
 
 
 class Fixed(Named):
-    """A model in shadow that has one score for all."""
+    """A model that has one score for all, and no reasons."""
 
     def __init__(self, version: str, score: float) -> None:
         super().__init__(version)
@@ -58,6 +60,12 @@ class Fixed(Named):
 
     def score_matrix(self, matrix: Matrix) -> Floats:
         return np.full(len(matrix), self._score)
+
+    def matrix(self, transactions: Sequence[Transaction]) -> Matrix:
+        return SCHEMA.features.matrix(transactions)
+
+    def explain(self, transactions: Sequence[Any], rows: Sequence[int]) -> list[list[Reason]]:
+        return [[] for _ in rows]
 
 
 class AllModels(Models):
@@ -118,34 +126,21 @@ def decided(
     Models in shadow score with `other`.
     None if the last one does not fit.
     """
-    candidate = control.state.chain.members[-1]
+    member = control.state.chain.members[-1]
     try:
-        ruling = compiled(candidate, SCHEMA, AllModels())
+        policy = compiled(member, SCHEMA, AllModels()).policy
     except PolicyError:
-        assert not fits(plan_of(candidate.proposed.text))
+        assert not fits(plan_of(member.proposed.text))
         return None
-    challengers = [Challenger(Fixed(each, other)) for each in ruling.policy.shadow]
-    policy = control.state.in_force(candidate, ruling, None, challengers)
+    own = Fixed(policy.model or "m1", score)
+    shelf = ModelShelf(own, SCHEMA, {})
+    shelf._scorers |= {each: Fixed(each, other) for each in policy.shadow}
+    chosen = shelf.chosen(policy)
+    in_force = control.state.in_force(member, Ruling(policy, SCHEMA), *chosen)
     sent = SCHEMA.parser.parse(json.dumps(transaction(id_, **fields)).encode())
-    facts = SCHEMA.with_profiles([sent], [known or {}])
-    matrix = SCHEMA.features.matrix(facts)
-    looked = policy.look(facts, [score], matrix, now)
-    (ruled,) = ruling.by(looked, facts, [score])
-    batch = Batch(facts, Named("m1"), matrix, [score], looked, [ruled], now)
-    (shadow,) = shadows(batch, policy)
-    found: Decision = decision(
-        id_,
-        transaction=sent,
-        score=score,
-        decision=ruled.outcome,
-        reasons=list(ruled.reasons),
-        hits=ruling.ids(ruled.hits),
-        explored=ruled.explored,
-        policy_version=policy.version,
-        decided_at=now,
-        profile=known or {},
-        shadow=shadow,
-    )
+    profiled = Profiled([known or {}])
+    how: dict[str, Any] = {"policy": in_force, "now": now, "schema": SCHEMA}
+    (found,) = decide([candidate(sent)], scorer=own, profiles=profiled, **how)
     return json.loads(encode(found))
 
 
@@ -166,14 +161,12 @@ def test_both_decide_alike(seed: int, score: float, seconds: float, flagged: int
     for _ in range(random_.randint(0, 12)):
         control.change()
         moment = random_.choice(moments)  # back and forth
-        fields = {"isFlaggedFraud": flagged and random_.randint(0, 1)}
+        fields: dict[str, Any] = {"isFlaggedFraud": flagged and random_.randint(0, 1)}
         known = profile(random_)
         other = random_.random()
         id_ = f"t{random_.random()}"
+        fields["nameOrig"] = f"C{random_.randint(0, 99)}"
         made.append(decided(control, id_, score, moment, known, other=other, **fields))
-        if made[-1]:
-            head = control.state.chain.members[-1]
-            made[-1]["model_version"] = plan_of(head.proposed.text)["model"] or "m1"
     checker = Recomputing(control.records, own="m1")
     assert [checker.wrong(each) for each in made if each] == [None] * sum(map(bool, made))
 
@@ -236,6 +229,24 @@ def test_what_is_said_in_shadow_is_recomputed(shadow: Any, told: str | None) -> 
     found = {**decided(control, "t", 0.1, NOW), "shadow": shadow}
     wrong = Recomputing(control.records).wrong(found)
     assert wrong is None if told is None else told in (wrong or "")
+
+
+def test_the_canary_decides_for_those_that_it_is_to_decide_for() -> None:
+    plan = {"flag_at": 0.5, "block_at": 0.8, "rules": [], "blocked": False, "trusted": None}
+    control = Control(random.Random(1))
+    of_models = {"model": "m1", "shadow": ["m2", "m3"], "canary": 0.3}
+    text = as_toml({**plan, "up_to": 1, "explore": 0, "odd": 0, **of_models})
+    control.write(proposal("a" * 32, Proposed(parent="", text=text, author="a")))
+    senders = [f"C{number}" for number in range(200)]
+    made = [decided(control, each, 0.1, NOW, other=0.9, nameOrig=each) for each in senders]
+    checker = Recomputing(control.records)
+    assert [checker.wrong(each) for each in made] == [None] * len(made)
+    by_canary = [each for each in made if each["model_version"] == "m2"]
+    assert 30 < len(by_canary) < 90
+    assert {each["decision"] for each in by_canary} == {"BLOCK"}
+    assert {tuple(each["shadow"]) for each in by_canary} == {("m1", "m3")}
+    champion = {**by_canary[0], "model_version": "m1"}
+    assert "is scored by m1, and not by m2" in (checker.wrong(champion) or "")
 
 
 def test_both_choose_the_same_control_group() -> None:

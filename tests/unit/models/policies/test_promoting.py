@@ -32,6 +32,12 @@ owner = "o"
         ('# why\nshadow = ["m3", "m4"]\n', '# why\nmodel = "m2"\nshadow = ["m3", "m4"]\n'),
         ('shadow = ["m2"]', 'model = "m2"\n'),
         ('flag_at = 0.4\r\nshadow = ["m2"]\r\n', 'flag_at = 0.4\r\nmodel = "m2"\n'),
+        ('shadow = ["m2"]\ncanary = 0.05  # begin\n', 'model = "m2"\n'),
+        ('canary = 0.05\nshadow = ["m2", "m3"]\n', 'model = "m2"\nshadow = ["m3"]\n'),
+        (
+            'shadow = ["m3", "m2"]\ncanary = 0.05\n',
+            'model = "m2"\nshadow = ["m3"]\ncanary = 0.05\n',
+        ),
     ],
 )
 @pytest.mark.parametrize("rest", [REST, ""])

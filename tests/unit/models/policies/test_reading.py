@@ -14,7 +14,9 @@ from msgspec import inspect
 from models.policies.definition import PolicyFile
 from models.policies.reading import PolicyError, read
 from models.policies.values import PATTERNS
-from models.schema.schema import PAYSIM, preset
+from models.schema import presets
+from models.schema.reading import read as read_schema
+from models.schema.schema import PAYSIM, Schema, preset
 
 POLICY = """\
 flag_at = 0.4
@@ -214,6 +216,27 @@ def test_what_is_wrong_is_told_with_its_place(old: str, new: str, told: str) -> 
 def test_a_shadow_is_of_few_models_that_differ(given: str, told: str) -> None:
     (problem,) = problems(f'model = "m1"\nshadow = {given}\n')
     assert problem.startswith(told)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("canary = 0.1\n", "line 1, column 1: canary needs a model in shadow"),
+        ("shadow = []\ncanary = 0.1\n", "line 2, column 1: canary needs a model in shadow"),
+        ('shadow = ["m1"]\ncanary = 1.5\n', "line 2, column 1: canary is 1.5, and has to be"),
+        ('shadow = ["m1"]\ncanary = "5 %"\n', "line 2, column 1: canary is '5 %', and has to be"),
+    ],
+)
+def test_a_canary_is_a_share_with_a_model_in_shadow(text: str, told: str) -> None:
+    (problem,) = problems(text)
+    assert told in problem
+
+
+def test_a_canary_needs_a_sender() -> None:
+    text = presets.content("paysim").replace(b'role = "sender"\n', b"")
+    schema = Schema(read_schema(text, "paysim"))
+    with pytest.raises(PolicyError, match="schema paysim has no field with that role"):
+        read(b'shadow = ["m1"]\ncanary = 0.1', schema)
 
 
 def test_models_in_shadow_are_read() -> None:

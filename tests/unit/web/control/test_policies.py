@@ -63,6 +63,7 @@ async def test_what_is_in_force_is_told_with_its_author_and_lists(
         "in_force": True,
         "version": "1+0",
         "explore": 0.0,
+        "canary": 0.0,
         "model": "model-of-a-test",
         "shadow": [],
         "caps": [],
