@@ -2,7 +2,8 @@
 
 It finds its `Work` at its standard input, and ends early, with what it has read, once that input
 ends. If its worker is killed, so is it, where the system can do that. It writes the next offset of
-the index in lines to its standard output, which nothing else here may write to.
+the index in lines to its standard output, which nothing else here may write to: one that can do
+nothing more tells nothing more, and one that waits for the broker goes on telling.
 """
 
 from __future__ import annotations
@@ -14,7 +15,6 @@ import pickle
 import sys
 import threading
 from pathlib import Path
-from time import monotonic
 from typing import Any, Final, NamedTuple, TextIO
 
 from aiokafka.errors import KafkaError
@@ -31,8 +31,6 @@ log = logging.getLogger(__name__)
 
 TELL_SECONDS: Final = 0.5
 """Seconds between two lines."""
-RETRY_SECONDS: Final = 30.0
-"""Seconds for which a broker may be away before the worker reads the rest."""
 END_SECONDS: Final = 5.0
 """Seconds after the end of the input in which what was read is written to disk."""
 
@@ -47,31 +45,39 @@ class Work(NamedTuple):
     identity: LogIdentity
     end: int
     log_level: int
+    worker: int
+    """Its process id."""
 
 
 async def read(work: Work, settings: Settings, told: TextIO) -> None:
-    """Read the partition up to the end; raises `KafkaError` or what the index raises."""
+    """Read the partition up to the end; raises what the index raises."""
     partition, reader = work.identity.partition, LogReader(settings)
     index = DecisionIndex(
         work.folder, work.identity, schema=settings.transaction_schema, in_bulk=True
     )
-    last = 0.0
+    telling = asyncio.create_task(_tell(index, told))
     try:
-        await reader.start()
-        async for attempt in retry_forever("reading the log", KafkaError, within=RETRY_SECONDS):
+        async for attempt in retry_forever("connecting to read the log", KafkaError):
+            with attempt:
+                await reader.start()
+        async for attempt in retry_forever("reading the log", KafkaError):
             with attempt:
                 end = await reader.end(partition)
                 if not await reader.still_has(partition, index.known, index.fingerprint, end):
                     return  # the worker sees it too, and makes the index anew
                 async for records in reader.read(partition, index.known, work.end):
                     index.apply(records, records[-1].offset + 1)
-                    if monotonic() - last >= TELL_SECONDS:
-                        last = monotonic()
-                        told.write(f"{index.next_offset}\n")
-                        told.flush()
     finally:
+        telling.cancel()
         index.close()
         await reader.stop()
+
+
+async def _tell(index: DecisionIndex, told: TextIO) -> None:
+    while True:
+        told.write(f"{index.next_offset}\n")
+        told.flush()
+        await asyncio.sleep(TELL_SECONDS)
 
 
 async def _read_until_told(work: Work, settings: Settings, told: TextIO) -> None:
@@ -96,6 +102,8 @@ def main() -> int:
     os.dup2(2, 1)  # whatever is printed, by whomever
     work: Work = pickle.load(sys.stdin.buffer)  # noqa: S301 - our worker has written it
     logging.basicConfig(level=work.log_level)
+    if os.getppid() != work.worker:  # it was killed before it could end us with it
+        return 1
     try:
         settings = Settings.model_validate(work.settings)
         logs.set_up(logging.getLogger(), settings.log_format)

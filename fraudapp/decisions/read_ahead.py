@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import pickle
 import sys
 from asyncio import StreamReader, StreamWriter
@@ -29,7 +30,7 @@ MANY_RECORDS: Final = 200_000
 PATIENCE: Final = 4
 """How many times as much may be left of another partition for one to wait for its turn."""
 SILENCE_SECONDS: Final = 60.0
-"""Seconds after which a process that has told nothing new is ended."""
+"""Seconds after which a process that has told nothing is ended."""
 
 
 class ReadAhead:
@@ -74,6 +75,7 @@ class ReadAhead:
             identity,
             end,
             logging.getLogger().level,
+            os.getpid(),
         )
         self.next_offsets[identity.partition], self._ends[identity.partition] = start, end
         try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import logging
+import os
 import pickle
 import signal
 import socket
@@ -25,7 +26,7 @@ from fraudapp.decisions.index import DecisionIndex, IndexDamaged
 from fraudapp.decisions.index_process import Work
 from fraudapp.decisions.log import DecisionLog, Read
 from fraudapp.decisions.log_identity import LogIdentity
-from fraudapp.settings import load
+from fraudapp.settings import Settings, load
 from tests.integration.test_decision_log import Worker, workers
 from tests.support.decisions import decision, id_in_partition
 from tests.support.readback import eventually
@@ -183,7 +184,7 @@ async def test_a_process_adds_nothing_to_an_index_of_another_log(
     with closing(DecisionIndex(tmp_path / "index", identity)) as index:
         index.extend(Batch(lost))
     settings = workers[1].settings
-    work = Work({}, tmp_path / "index", identity, MANY, logging.INFO)
+    work = Work({}, tmp_path / "index", identity, MANY, logging.INFO, os.getpid())
     await index_process.read(work, settings, io.StringIO())
     with closing(DecisionIndex(tmp_path / "index", identity)) as index:
         assert index.next_offset == len(lost)
@@ -256,20 +257,57 @@ process.wait()
 """
 
 
+def of_broker(server: socket.socket) -> Settings:
+    return load({"FRAUD_BROKER_URL": f"kafka://127.0.0.1:{server.getsockname()[1]}"})
+
+
+def work_in(folder: Path, settings: Settings, worker: int) -> Work:
+    identity = LogIdentity("fraud", "decisions", 0)
+    return Work(settings.model_dump(by_alias=True), folder, identity, 1, logging.INFO, worker)
+
+
+async def test_one_that_waits_for_the_broker_goes_on_telling(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(index_process, "TELL_SECONDS", 0.01)
+    told = io.StringIO()
+    with socket.create_server(("127.0.0.1", 0)) as broker:
+        settings = of_broker(broker)
+        reading = asyncio.create_task(
+            index_process.read(work_in(tmp_path, settings, 0), settings, told)
+        )
+        await eventually(lambda: told.getvalue().startswith("0\n0\n0\n"))
+    await eventually(lambda: len(told.getvalue()) > 100)  # nobody listens any more
+    assert not reading.done()
+    reading.cancel()
+    with suppress(asyncio.CancelledError):
+        await reading
+
+
+def test_one_whose_worker_has_gone_before_opens_no_index(tmp_path: Path) -> None:
+    settings = load({"FRAUD_BROKER_URL": "kafka://127.0.0.1:9"})
+    with subprocess.Popen(
+        [sys.executable, "-m", index_process.__name__], stdin=subprocess.PIPE
+    ) as process:
+        assert process.stdin is not None
+        process.stdin.write(pickle.dumps(work_in(tmp_path / "index", settings, process.pid)))
+        process.stdin.flush()
+        assert process.wait(60) == 1
+    assert not (tmp_path / "index").exists()
+
+
 @pytest.mark.parametrize("how", ["closes its input", "is killed"])
 def test_a_process_ends_with_its_worker(how: str, tmp_path: Path) -> None:
     """A broker that never answers would keep it for ever."""
     with socket.create_server(("127.0.0.1", 0)) as broker:
-        settings = load({"FRAUD_BROKER_URL": f"kafka://127.0.0.1:{broker.getsockname()[1]}"})
-        identity = LogIdentity("fraud", "decisions", 0)
-        work = Work(settings.model_dump(by_alias=True), tmp_path, identity, 1, logging.INFO)
         command = ["-c", _WORKER] if how == "is killed" else ["-m", index_process.__name__]
         with subprocess.Popen(
             [sys.executable, *command], stdin=subprocess.PIPE, stdout=subprocess.PIPE
         ) as process:
             assert process.stdin is not None
             assert process.stdout is not None
-            process.stdin.write(pickle.dumps(work))
+            worker = process.pid if how == "is killed" else os.getpid()
+            process.stdin.write(pickle.dumps(work_in(tmp_path, of_broker(broker), worker)))
             process.stdin.flush()
             if how == "is killed":
                 process.stdin.close()
@@ -284,5 +322,5 @@ def test_a_process_ends_with_its_worker(how: str, tmp_path: Path) -> None:
                 else:
                     process.stdin.close()
                     assert process.wait(30) == 1
-    with closing(DecisionIndex(tmp_path, identity)) as index:
+    with closing(DecisionIndex(tmp_path, LogIdentity("fraud", "decisions", 0))) as index:
         assert not index.made_anew
