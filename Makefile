@@ -3,6 +3,9 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
+# Images set it for themselves; here, hundreds of processes would compile all modules for nothing.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: help run test unit coverage bench torture lint format lock audit release clean
 .DEFAULT_GOAL := help
 
