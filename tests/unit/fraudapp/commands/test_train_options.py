@@ -106,13 +106,13 @@ def test_what_is_judged_is_told_by_train_and_by_evaluate_alike(file: Path, tmp_p
 
 def test_a_file_a_day_is_one_data_set(file: Path, tmp_path: Path) -> None:
     folder = by_days(file, tmp_path / "handbook")
-    run(file, *DAYS)
+    run(file, *DAYS, "--kind", "logistic")
     whole = ModelRegistry.of(load()).active()
-    done = run(folder, *DAYS)
+    done = run(folder, *DAYS, "--kind", "logistic")
     assert "and 39 more files" in done.output
     assert ModelRegistry.of(load()).active() == whole
     some = sorted(folder.iterdir())[:30]
-    run(*some, *DAYS)
+    run(*some, *DAYS, "--kind", "logistic")
     assert card().training["days"]["test_from"] == "2025-01-25"
     assert card().training["data"] == "30 files from 2025-01-01.csv to 2025-01-30.csv"
     later = judged(tmp_path, folder, "--test-days", "9")
