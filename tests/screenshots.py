@@ -3,7 +3,7 @@
     python -m tests.screenshots [--url URL]
 
 Let it run for some minutes before, so that the charts have something to show, apply a policy, such
-as that of `docker/policy`, and publish labels.
+as that of `docker/policy`, with a model in its `shadow`, and publish labels.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import re
 import shutil
 from pathlib import Path
 from typing import Final
+from urllib.parse import quote
 
 from playwright.sync_api import Page, expect, sync_playwright
 
@@ -36,11 +37,25 @@ def _settled(page: Page, url: str, name: str) -> None:
     if name.startswith("quality"):
         page.goto(f"{url}/quality")
         expect(page.locator("#precision")).to_have_text(re.compile(r"\d"), timeout=30_000)
+        expect(page.locator("#service tbody")).to_contain_text("in shadow", timeout=30_000)
+        expect(page.locator("#status")).to_have_text("Live")
         return
     page.goto(f"{url}/stats")
     expect(page.locator("#status")).to_have_text("Live", timeout=30_000)
     expect(page.locator("#rates")).not_to_have_attribute("aria-label", "No decisions yet")
     expect(page.locator("#blocked tbody button").first).to_be_visible(timeout=30_000)
+
+
+def _open_one(page: Page, url: str) -> None:
+    """Open a blocked transaction that something speaks against, too; the latest if none is such."""
+    buttons = page.locator("#blocked tbody button")
+    ids = buttons.all_text_contents()
+    told = (page.request.get(f"{url}/transaction/{quote(each, '')}/explain") for each in ids)
+    at = next((n for n, each in enumerate(told) if each.ok and each.json()["against"]), 0)
+    buttons.filter(has_text=re.compile(rf"^{re.escape(ids[at])}$")).click()
+    expect(page.get_by_role("dialog")).to_be_visible()
+    expect(page.get_by_role("table", name="Explanation")).to_be_visible(timeout=30_000)
+    page.evaluate("scrollTo(0, 0)")  # the top of the page again, behind the dialog
 
 
 def main() -> None:
@@ -61,8 +76,7 @@ def main() -> None:
             page = context.new_page()
             _settled(page, url, name)
             if name.startswith("decision"):
-                page.locator("#blocked tbody button").first.click()
-                expect(page.get_by_role("dialog")).to_be_visible()
+                _open_one(page, url)
             page.screenshot(path=FOLDER / f"{name}.png")
             context.close()
         browser.close()

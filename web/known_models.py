@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable
+from datetime import datetime
 from typing import Any, Final
 
 from faust import web
 from msgspec import Struct
 
 from fraudapp.control.follower import ControlLog
+from models.control.chain import Candidate
+from models.control.serving import serving_since
 from models.counts import Count
+from models.policies.definition import Probability
+from models.policies.naming import NamedModels
+from web.control import state
 from web.control.base import ControlView
 from web.operations import get, json, not_started
 from web.views import route
@@ -19,9 +27,15 @@ class ModelState(Struct, frozen=True, kw_only=True):
 
     version: str
     decides: bool
-    """Whether it scores what is decided here."""
+    """Whether it scores what is decided here, but for the share of the canary."""
     in_shadow: bool
-    """Whether it scores beside that one, and decides nothing."""
+    """Whether it scores beside that one; of several, only the canary decides anything."""
+    canary: Probability
+    """The share of senders for whom it decides all the same; 0 if it is not the canary."""
+    since: datetime | None
+    """When the first of the policies came in force that have had it decide, or score in shadow, up
+    to now; of a model with both, that for deciding. None if it does neither, or if no policy has
+    changed it: the worker's own decides without one."""
     is_own: bool
     """Whether it is the one of this worker, which decides where a policy names none."""
     published: bool
@@ -54,14 +68,16 @@ class Models(ControlView):
 
     async def get(self, request: web.Request) -> web.Response:
         """Answer those of the control topic and the worker's own."""
-        return self.answer(told(self.control))
+        return self.answer(await told(self.control))
 
 
-def told(control: ControlLog) -> ModelStates:
+async def told(control: ControlLog) -> ModelStates:
     """Return what the worker that follows this control log knows, the one that decides first."""
     own, published = control.models.own.version, control.known.models
     decides = (control.in_force.scorer or control.models.own).version
     shadow = {each.version for each in control.in_force.challengers}
+    canary, share = control.in_force.canary, control.in_force.ruling.policy.canary
+    since = await _since(control, decides, shadow)
     found = []
     for version in dict.fromkeys((decides, own, *published)):
         record, counts = published.get(version), control.models.challengers.get(version)
@@ -70,6 +86,8 @@ def told(control: ControlLog) -> ModelStates:
                 version=version,
                 decides=version == decides,
                 in_shadow=version in shadow,
+                canary=share if canary and canary.challenger.version == version else 0.0,
+                since=since.get(version),
                 is_own=version == own,
                 published=record is not None,
                 author=record.author if record else "",
@@ -81,6 +99,30 @@ def told(control: ControlLog) -> ModelStates:
             )
         )
     return ModelStates(found)
+
+
+async def _since(control: ControlLog, decides: str, shadow: set[str]) -> dict[str, datetime | None]:
+    """Return since when each model serves; policies are read beside the event loop."""
+    if control.candidate is None:
+        return {}
+    members = control.known.chain.members[: control.candidate.number]
+    own = control.models.own.version
+
+    def moments() -> dict[str, datetime | None]:
+        found = {version: _moment(members, _in_shadow(version)) for version in shadow}
+        found[decides] = _moment(members, lambda named: (named.decides or own) == decides)
+        return found
+
+    return await asyncio.to_thread(moments)
+
+
+def _in_shadow(version: str) -> Callable[[NamedModels], bool]:
+    return lambda named: version in named.shadow
+
+
+def _moment(members: list[Candidate], serves: Callable[[NamedModels], bool]) -> datetime | None:
+    first = serving_since(members, serves)
+    return state.moment(first.written_at) if first else None
 
 
 def path() -> dict[str, Any]:

@@ -51,7 +51,7 @@ class PolicyError(Rejected, ValueError):
 def read(content: bytes, schema: Schema) -> PolicyFile:
     """Return what a policy file says; raises `PolicyError` with all that is wrong."""
     text = _decoded(content)
-    parsed = _parsed(text)
+    parsed = parsed_text(text)
     if not parsed:
         raise PolicyError([at(BEGINNING, _EMPTY)])
     if wrong := [*_wrong(parsed, schema)]:
@@ -78,7 +78,8 @@ def _decoded(content: bytes) -> str:
     return text.replace("\r\n", "\n")
 
 
-def _parsed(text: str) -> dict[str, Any]:
+def parsed_text(text: str) -> dict[str, Any]:
+    """Return the tables of a policy file, whatever they say; raises `PolicyError`."""
     if deep := _DEEP.search(text):
         said = "a key has more than 16 parts, and those of a policy have 3 at most"
         raise PolicyError([at(Lines(text).place(deep.start()), said)])

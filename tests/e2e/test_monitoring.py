@@ -14,6 +14,7 @@ from tests.servers.choice import real
 from tests.servers.prometheus import Prometheus
 from tests.support import readback
 from tests.support.messages import encoded, send, send_transactions, transaction
+from tests.support.shadowed import put_in_shadow
 from tests.support.worker import Worker
 
 KEY = "hunter2-may-only-read"
@@ -21,9 +22,10 @@ KEYS = f"prometheus:read:{KEY},caller:read+write:hunter3-may-do-everything"
 
 
 @pytest.fixture
-def watched(new_worker: Callable[..., Worker], redis_server: Redis) -> Worker:
-    """A worker that has decided, rejected, answered again, failed and refused."""
+def watched(new_worker: Callable[..., Worker], redis_server: Redis, tmp_path: Path) -> Worker:
+    """A worker that has decided, rejected, answered again, failed and refused; one is in shadow."""
     worker = new_worker(FRAUD_API_KEYS=KEYS)
+    put_in_shadow(worker, tmp_path / "made")
     rows = [transaction(f"t{number}", isFlaggedFraud=number % 2) for number in range(20)]
     asyncio.run(send_transactions(worker.environment, rows))
     asyncio.run(send(worker.environment, [(b"bad", b"{"), (b"t1", encoded(rows[1]))]))
@@ -79,7 +81,6 @@ WHEN_NEEDED = (
     "fraud_expected_precision",
     "fraud_observed_precision",
     "fraud_rule_failures_total",
-    "fraud_shadow_failures_total",
     "fraud_webhook_oldest_undelivered_seconds",
 )
 """What there is none of while all is well, nobody is to be told, or nothing is known yet."""

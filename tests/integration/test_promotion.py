@@ -4,23 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections import defaultdict
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import msgspec
 import pytest
 
-from fraudapp.decisions.batch import Batch
-from fraudapp.kafka import topics
-from fraudapp.kafka.producer import BatchProducer, NewRecord
 from fraudapp.model_registry import ModelRegistry
-from fraudapp.settings import Settings, load
+from fraudapp.settings import load
 from models.comparing.comparison import Compared
-from models.key_hash import key_partitions
 from models.records import Decision, Outcome, Shadow
 from models.training.train import train
 from tests.support.commanding import Commands
+from tests.support.decided import written
 from tests.support.decisions import decision
 from tests.support.transactions import transaction
 from tests.unit.models.conftest import generated
@@ -55,23 +51,6 @@ def made(version: str, now: datetime) -> list[Decision]:
             )
         )
     return found
-
-
-async def written(settings: Settings, decisions: list[Decision]) -> None:
-    await topics.ensure(settings)
-    batch = Batch(decisions)
-    by_partition: defaultdict[int, list[NewRecord]] = defaultdict(list)
-    ids = [each.transaction_id for each in decisions]
-    places = key_partitions(ids, settings.topic_partitions)
-    for place, key, value in zip(places, batch.keys, batch.encoded, strict=True):
-        by_partition[place].append((key, value, []))
-    producer = BatchProducer(settings)
-    await producer.start()
-    try:
-        for place, records in by_partition.items():
-            await producer.append(settings.decisions_topic, place, records, "filling")
-    finally:
-        await producer.stop()
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from click.testing import CliRunner, Result
 
-from fraudapp.commands import dead_letters, labels, lists, models, policy
+from fraudapp.commands import dead_letters, explain, labels, lists, models, policy
 from tests.support.readback import in_topic
 
 GROUPS = {
@@ -21,6 +21,7 @@ GROUPS = {
     "models": models.command,
     "labels": labels.command,
     "dead-letters": dead_letters.command,
+    "explain": explain.command,
 }
 
 

@@ -12,15 +12,16 @@ export function spread(share) {
   return share ? `${(100 * share.low).toFixed(1)}–${percent(share.high)}` : "";
 }
 
-const cell = (label, attributes, ...children) => el("td", { "data-label": label, ...attributes }, ...children);
-const number = (label, n) => cell(label, { class: "number" }, whole(n));
+export const cell = (label, attributes, ...children) => el("td", { "data-label": label, ...attributes }, ...children);
+export const number = (label, n) => cell(label, { class: "number" }, whole(n));
 
 function interval(label, share) {
   if (!share) return cell(label, { class: "note" }, "unknown");
   return cell(label, { class: "nowrap" }, el("span", {}, `${percent(share.value)} `, el("span", { class: "interval" }, spread(share))));
 }
 
-function replace(id, key, rows) {
+// Fills a table unless it shows the same.
+export function replace(id, key, rows) {
   const body = document.querySelector(`#${id} tbody`);
   const shown = JSON.stringify(key);
   if (body.dataset.shown === shown) return; // focus, selection and screen readers are not disturbed

@@ -3,6 +3,7 @@
 import { ask, limited } from "./api.js";
 import { el, put, whole } from "./format.js";
 import { askForKey } from "./key.js";
+import { models } from "./quality-models.js";
 import { percent, rules, spread, versions, weeks } from "./quality-tables.js";
 import { watch } from "./quality-watch.js";
 
@@ -66,7 +67,7 @@ async function follow() {
       ({ document: told } = await ask("/quality"));
       offer();
       show();
-      await watch();
+      await Promise.all([models(), watch()]);
       tell("live", "Live");
     } catch (problem) {
       if (problem.status === 401 || problem.status === 403) {

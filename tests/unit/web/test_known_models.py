@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+from tests.support import tiny_model
 from tests.support.views import Client, ViewBench
 from tests.unit.web.control.asking import ask, in_force
 
@@ -14,6 +17,8 @@ async def test_without_a_policy_the_workers_own_decides(bench: ViewBench, client
         "version": "model-of-a-test",
         "decides": True,
         "in_shadow": False,
+        "canary": 0.0,
+        "since": None,
         "is_own": True,
         "published": False,
         "author": "",
@@ -33,6 +38,51 @@ async def test_what_has_come_of_a_model_in_shadow_is_told(bench: ViewBench, clie
     (own,) = told["models"]
     assert (own["decides"], own["in_shadow"], own["rows"], own["agreed"]) == (True, True, 9, 7)
     assert (own["failures"], own["problem"]) == (1, "ValueError: no")
+
+
+async def test_the_share_of_senders_is_told_of_the_canary_alone(
+    bench: ViewBench, client: Client, tmp_path: Path
+) -> None:
+    control = bench.parts.control
+    made = [tiny_model.saved(tmp_path, tiny_model.model(weight)) for weight in (0.5, -0.25)]
+    control.known.models.update((each, tiny_model.distributed(tmp_path, each)) for each in made)
+    in_force(bench, f"shadow = {made}\ncanary = 0.25\n")
+    _, told = await ask(client, "GET", "/models")
+    shares = {each["version"]: each["canary"] for each in told["models"]}
+    assert shares == {"model-of-a-test": 0.0, made[0]: 0.25, made[1]: 0.0}
+
+
+async def test_it_is_told_since_when_a_model_serves(
+    bench: ViewBench, client: Client, tmp_path: Path
+) -> None:
+    control = bench.parts.control
+    made = [tiny_model.saved(tmp_path, tiny_model.model(weight)) for weight in (0.5, -0.25)]
+    control.known.models.update((each, tiny_model.distributed(tmp_path, each)) for each in made)
+    one, other = made
+    texts = (
+        f'shadow = ["{one}"]\n',
+        f'model = "{one}"\nshadow = ["{other}"]\n',
+        f'model = "{one}"\n',
+        f'model = "{one}"\nshadow = ["{other}"]\n',
+        f'model = "{one}"\nshadow = ["{other}", "model-of-a-test"]\n',
+    )
+    for number, text in enumerate(texts, 1):
+        in_force(bench, text, number)
+        control.known.chain.members[-1].written_at = number * 1_000
+    _, told = await ask(client, "GET", "/models")
+    assert [(each["version"], each["since"]) for each in told["models"]] == [
+        (one, "1970-01-01T00:00:02Z"),
+        ("model-of-a-test", "1970-01-01T00:00:05Z"),
+        (other, "1970-01-01T00:00:04Z"),
+    ]
+    in_force(bench, f'shadow = ["{other}"]\n', 6)
+    control.known.chain.members[-1].written_at = 6_000
+    _, told = await ask(client, "GET", "/models")
+    assert {each["version"]: each["since"] for each in told["models"]} == {
+        "model-of-a-test": "1970-01-01T00:00:06Z",
+        other: "1970-01-01T00:00:04Z",
+        one: None,
+    }
 
 
 async def test_a_worker_that_has_not_started_does_not_know(
