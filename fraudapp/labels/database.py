@@ -16,9 +16,10 @@ from rocksdict import Options, Rdict, WriteBatch
 
 from fraudapp.decisions.index import IndexInUse
 from fraudapp.decisions.index_options import NO_WAL, options
-from fraudapp.decisions.log import DISK_RETRY, DISK_TIMEOUT
 from fraudapp.decisions.log_identity import LogIdentity
 from fraudapp.process.disk import (
+    DISK_RETRY,
+    DISK_TIMEOUT,
     IN_USE,
     DiskFull,
     DiskUnusable,
