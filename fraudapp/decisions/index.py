@@ -13,10 +13,9 @@ from itertools import takewhile
 from pathlib import Path
 from typing import Final, cast
 
-from msgspec import json, msgpack
 from rocksdict import Rdict, WriteBatch
 
-from fraudapp.decisions import quality_cells
+from fraudapp.decisions import index_totals
 from fraudapp.decisions.batch import Batch
 from fraudapp.decisions.fingerprints import Fingerprint, fingerprint_of, unpacked
 from fraudapp.decisions.index_options import (
@@ -29,6 +28,7 @@ from fraudapp.decisions.index_options import (
     WAITING,
     options,
 )
+from fraudapp.decisions.index_totals import Totals
 from fraudapp.decisions.log_identity import LogIdentity
 from fraudapp.decisions.log_identity import unpacked as unpacked_identity
 from fraudapp.decisions.log_records import LogRecord
@@ -43,9 +43,9 @@ from fraudapp.process.disk import (
     in_use,
     is_full,
 )
-from models.activity import Activity, by_outcome
+from models.activity import Activity
 from models.errors import NeedsOperator, Retryable
-from models.quality.cells import Changes, DecisionCells
+from models.quality.cells import DecisionCells
 from models.records import Decision
 from models.schema.schema import PAYSIM, Schema
 
@@ -53,13 +53,9 @@ log = logging.getLogger(__name__)
 
 # No transaction id holds a control character, so these keys cannot be ids.
 _NEXT_OFFSET: Final = b"\x00cursor"
-_COUNTS: Final = b"\x00counts"
-_ACTIVITY: Final = b"\x00activity"
 _FINGERPRINT: Final = b"\x00stamp"
 _IDENTITY: Final = b"\x00identity"
 _OFFSET_BYTES: Final = 8
-_decode_counts: Final = json.Decoder(dict[str, int]).decode
-_decode_activity: Final = msgpack.Decoder(Activity).decode
 
 
 class IndexInUse(NeedsOperator):
@@ -110,12 +106,6 @@ class DecisionIndex:
     """Fingerprint of the last decision that was applied, whether or not that one counts.
 
     None if there is none, or if a version without fingerprints wrote the index."""
-    counts: Counter[str]
-    """Number of decisions by outcome."""
-    activity: Activity
-    """Rates, scores and latest blocks of the decisions."""
-    quality: DecisionCells
-    """Counts and sums of scores of the decisions, by week, model, policy, outcome and rule."""
 
     def __init__(
         self,
@@ -151,6 +141,21 @@ class DecisionIndex:
             self.clear()
             self.made_anew = True
 
+    @property
+    def counts(self) -> Counter[str]:
+        """Number of decisions by outcome."""
+        return self._totals.counts
+
+    @property
+    def activity(self) -> Activity:
+        """Rates, scores and latest blocks of the decisions."""
+        return self._totals.activity
+
+    @property
+    def quality(self) -> DecisionCells:
+        """Counts and sums of scores of the decisions, by week, model, policy, outcome and rule."""
+        return self._totals.quality
+
     def _open(self) -> None:
         try:
             self._db = Rdict(str(self.folder), options(self._files))
@@ -164,7 +169,7 @@ class DecisionIndex:
             with self._index_errors():
                 how = IN_BULK if self._in_bulk else USUAL
                 self._db.set_options(how if self._rests else how | MERGES)
-                self._load(self._get([_NEXT_OFFSET, _COUNTS, _ACTIVITY, _FINGERPRINT]))
+                self._load()
                 (packed,) = self._get([_IDENTITY])
                 found = None if packed is None else unpacked_identity(packed)
         except DiskFull:
@@ -177,41 +182,21 @@ class DecisionIndex:
         self._identified = found is not None and found == self._identity
         self._offset_last_checked = self.next_offset
 
-    def _load(self, values: Sequence[bytes | None]) -> None:
-        next_offset, counts, activity, fingerprint = values
+    def _load(self) -> None:
+        next_offset, fingerprint = self._get([_NEXT_OFFSET, _FINGERPRINT])
         self.fingerprint = None if fingerprint is None else unpacked(fingerprint)
-        if next_offset is None and counts is None and activity is None:
-            self.next_offset = 0
-            self._load_totals(None, None)
-            self.quality = DecisionCells()
-            return
-        if next_offset is None or counts is None or activity is None:
+        totals = index_totals.loaded(self._get, self._found)
+        if (next_offset is None) != (totals is None):
             raise ValueError("a part is missing, or it was written by another version")
-        self.next_offset = int(next_offset)
-        self._load_totals(counts, activity)
-        self._load_quality()
-        if not 0 <= sum(self.counts.values()) <= self.next_offset:
-            raise ValueError(
-                f"{sum(self.counts.values())} decisions up to offset {self.next_offset}"
-            )
-        if (decided := sum(self.counts.values())) != (known := self.quality.rows):
-            raise ValueError(
-                f"cells of {known} of {decided} decisions, as by a version of the program without "
-                "them"
-            )
+        self.next_offset, self._totals = int(next_offset or 0), totals or Totals()
+        if totals is None:
+            return
+        if not 0 <= totals.decided <= self.next_offset:
+            raise ValueError(f"{totals.decided} decisions up to offset {self.next_offset}")
         if self.fingerprint and self.fingerprint.offset >= self.next_offset:
             raise ValueError(
                 f"a decision at {self.fingerprint.offset}, up to offset {self.next_offset}"
             )
-
-    def _load_totals(self, counts: bytes | None, activity: bytes | None) -> None:
-        self._totals = counts, activity
-        self.counts = Counter() if counts is None else Counter(_decode_counts(counts))
-        self.activity = Activity() if activity is None else _decode_activity(activity)
-
-    def _load_quality(self) -> None:
-        (weeks,) = self._get([quality_cells.KEY])
-        self.quality = quality_cells.loaded(weeks, self._found(quality_cells.PREFIX))
 
     def _found(self, prefix: bytes) -> dict[bytes, bytes]:
         entries = cast("Iterator[tuple[bytes, bytes]]", self._db.items(from_key=prefix))
@@ -293,7 +278,7 @@ class DecisionIndex:
         rows = ((key, each.offset, each.encoded) for key, each in first.items())
         fingerprint = last.fingerprint if last else self.fingerprint
         decisions = [each.decision for each in first.values()]
-        self._write(decisions, rows, end, fingerprint, self.quality.add(decisions))
+        self._write(decisions, rows, end, fingerprint)
 
     def extend(self, batch: Batch) -> None:
         """Apply decisions that are in the log from the next offset on, one after the other.
@@ -307,8 +292,7 @@ class DecisionIndex:
         if batch.decisions:
             last = batch.decisions[-1].transaction_id
             fingerprint = fingerprint_of(end - 1, last, batch.encoded[-1])
-        changes = self.quality.add(batch.decisions, together=True)
-        self._write(batch.decisions, rows, end, fingerprint, changes)
+        self._write(batch.decisions, rows, end, fingerprint, together=True)
 
     def cut(self) -> None:
         """Set the next offset back to `known`: the log has lost its end, but no decision.
@@ -323,20 +307,17 @@ class DecisionIndex:
         rows: Iterable[tuple[bytes, int, bytes]],
         end: int,
         fingerprint: Fingerprint | None,
-        changes: Changes,
+        *,
+        together: bool = False,
     ) -> None:
-        self.counts.update(by_outcome(self.activity.add(decisions, self._schema)))
         batch = WriteBatch(raw_mode=True)
         for key, offset, encoded in rows:
             batch.put(key, offset.to_bytes(_OFFSET_BYTES, "big") + encoded)
-        for key, cell in quality_cells.entries(self.quality, changes):
-            if cell is None:
+        for key, value in self._totals.add(decisions, self._schema, together=together):
+            if value is None:
                 batch.delete(key)
             else:
-                batch.put(key, cell)
-        totals = json.encode(self.counts), msgpack.encode(self.activity)
-        batch.put(_COUNTS, totals[0])
-        batch.put(_ACTIVITY, totals[1])
+                batch.put(key, value)
         batch.put(_NEXT_OFFSET, b"%d" % end)
         if fingerprint is not None and fingerprint is not self.fingerprint:
             batch.put(_FINGERPRINT, fingerprint.packed())
@@ -346,12 +327,11 @@ class DecisionIndex:
             with self._index_errors():
                 self._db.write(batch, WAITING if self._in_bulk else NO_WAL)
         except DiskFull:
-            self._load_totals(*self._totals)
             with self._index_errors():
-                self._load_quality()
+                self._totals = index_totals.loaded(self._get, self._found) or Totals()
             raise
         self._identified = True
-        self.next_offset, self.fingerprint, self._totals = end, fingerprint, totals
+        self.next_offset, self.fingerprint = end, fingerprint
 
     def flush_if_idle(self) -> None:
         """Begin to flush the write buffer if nothing was applied since the last call.
