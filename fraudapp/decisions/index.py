@@ -8,12 +8,12 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from itertools import takewhile
 from pathlib import Path
 from typing import Final, cast
 
-from rocksdict import Rdict, WriteBatch
+from rocksdict import WriteBatch
 
 from fraudapp.decisions import index_totals
 from fraudapp.decisions.batch import Batch
@@ -34,17 +34,9 @@ from fraudapp.decisions.log_identity import unpacked as unpacked_identity
 from fraudapp.decisions.log_records import LogRecord
 from fraudapp.decisions.seen import Seen
 from fraudapp.kafka.last_records import digest_of
-from fraudapp.process.disk import (
-    IN_USE,
-    DiskFull,
-    DiskUnusable,
-    can_flush,
-    discard,
-    in_use,
-    is_full,
-)
+from fraudapp.process.disk import DiskFull, can_flush
+from fraudapp.process.rocks import Damaged, RocksFolder
 from models.activity import Activity
-from models.errors import NeedsOperator, Retryable
 from models.quality.cells import DecisionCells
 from models.records import Decision
 from models.schema.schema import PAYSIM, Schema
@@ -58,11 +50,7 @@ _IDENTITY: Final = b"\x00identity"
 _OFFSET_BYTES: Final = 8
 
 
-class IndexInUse(NeedsOperator):
-    """Another process has this folder open; each worker needs its own."""
-
-
-class IndexDamaged(Retryable):
+class IndexDamaged(Damaged):
     """The files of an index cannot be used; the log has all that they held."""
 
     def __init__(self, index: DecisionIndex, why: object) -> None:
@@ -88,7 +76,7 @@ INDEX_FAILED: Final = (IndexDamaged, DiskFull)
 """Errors that any use of an index may raise; the user passes them to `DecisionLog.repair`."""
 
 
-class DecisionIndex:
+class DecisionIndex(RocksFolder):
     """The decisions of one partition of the log up to the next offset, by transaction id.
 
     Of several decisions under one id, the first in the log counts. The others are mistakes, such
@@ -124,9 +112,9 @@ class DecisionIndex:
         only writes it: writes may block, and take more memory. One that `rests` merges no files
         until `merge`.
 
-        Raises `IndexInUse`, `DiskFull`, or `DiskUnusable` if not even an empty one can be created.
+        Raises `FolderInUse`, `DiskFull`, or `DiskUnusable` if not even an empty one can be created.
         """
-        self.folder = folder
+        super().__init__(folder)
         self._identity = identity
         self._schema = schema
         self._files = files
@@ -157,16 +145,9 @@ class DecisionIndex:
         return self._totals.quality
 
     def _open(self) -> None:
+        self._connect(options(self._files))
         try:
-            self._db = Rdict(str(self.folder), options(self._files))
-        except Exception as exc:  # rocksdict raises nothing more precise
-            if is_full(exc):
-                raise DiskFull(self.folder, exc) from exc
-            if in_use(self.folder):
-                raise IndexInUse(IN_USE.format(self.folder)) from exc
-            raise IndexDamaged(self, exc) from exc
-        try:
-            with self._index_errors():
+            with self._errors():
                 how = IN_BULK if self._in_bulk else USUAL
                 self._db.set_options(how if self._rests else how | MERGES)
                 self._load()
@@ -181,6 +162,9 @@ class DecisionIndex:
         self._seen = Seen() if self._in_bulk and not self.next_offset else None
         self._identified = found is not None and found == self._identity
         self._offset_last_checked = self.next_offset
+
+    def _damaged(self, why: object) -> IndexDamaged:
+        return IndexDamaged(self, why)
 
     def _load(self) -> None:
         next_offset, fingerprint = self._get([_NEXT_OFFSET, _FINGERPRINT])
@@ -218,7 +202,7 @@ class DecisionIndex:
 
     def holds(self, fingerprint: Fingerprint) -> bool:
         """Whether this decision, at this offset, is the one that counts for its transaction id."""
-        with self._index_errors():
+        with self._errors():
             (value,) = self._get([fingerprint.transaction_id.encode()])
         if value is None:
             return False
@@ -229,13 +213,13 @@ class DecisionIndex:
 
     def find(self, transaction_ids: Sequence[str]) -> dict[str, Decision]:
         """Return the decisions on these ids, by id; an id without a decision is left out."""
-        with self._index_errors():
+        with self._errors():
             values = self._values(transaction_ids)
             return {id_: self._schema.decode(value[_OFFSET_BYTES:]) for id_, value in values}
 
     def before(self, offset: int, transaction_ids: Iterable[str]) -> set[str]:
         """Return the ids whose decision is in the log before an offset."""
-        with self._index_errors():
+        with self._errors():
             values = self._values(list(transaction_ids)) if offset else []
         return {
             id_ for id_, value in values if int.from_bytes(value[:_OFFSET_BYTES], "big") < offset
@@ -247,7 +231,7 @@ class DecisionIndex:
         For a record that does not count, this is the earlier decision, even if the log no longer
         has it. So a sink may be given a decision twice, which is harmless.
         """
-        with self._index_errors():
+        with self._errors():
             values = self._get([each.decision.transaction_id.encode() for each in records])
             return [
                 record.decision
@@ -271,7 +255,7 @@ class DecisionIndex:
                 first.setdefault(record.decision.transaction_id.encode(), record)
                 last = record
         keys = [*first] if self._seen is None else self._seen.perhaps([*first])
-        with self._index_errors():
+        with self._errors():
             for key, value in zip(keys, self._get(keys), strict=True):
                 if value is not None:
                     del first[key]
@@ -324,10 +308,10 @@ class DecisionIndex:
         if self._identity and not self._identified:
             batch.put(_IDENTITY, self._identity.packed())
         try:
-            with self._index_errors():
+            with self._errors():
                 self._db.write(batch, WAITING if self._in_bulk else NO_WAL)
         except DiskFull:
-            with self._index_errors():
+            with self._errors():
                 self._totals = index_totals.loaded(self._get, self._found) or Totals()
             raise
         self._identified = True
@@ -341,7 +325,7 @@ class DecisionIndex:
         """
         idle = self.next_offset == self._offset_last_checked
         self._offset_last_checked = self.next_offset
-        with self._index_errors():
+        with self._errors():
             if idle and can_flush(self._db):
                 self._db.flush(wait=False)
 
@@ -352,31 +336,11 @@ class DecisionIndex:
         """
         if not self._rests:
             return
-        with self._index_errors():
+        with self._errors():
             files = int(self._db.property_value("rocksdb.num-files-at-level0") or 0)
             if at_once or files > MOST_UNMERGED:
                 self._db.set_options(MERGES)
                 self._rests = False
-
-    def clear(self) -> None:
-        """Remove the index from disk, and open an empty one, whose next offset is 0.
-
-        The caller then reads the log from its beginning. Raises `DiskUnusable`, `DiskFull`, or
-        `IndexInUse`.
-        """
-        self.throw_away()
-        try:
-            self._open()
-        except IndexDamaged as exc:
-            raise DiskUnusable(
-                f"{exc}, and it was empty: the disk at FRAUD_DATA_DIR is full or bad"
-            ) from exc
-
-    def throw_away(self) -> None:
-        """Remove the index from disk; only `clear` works afterwards. Raises `DiskUnusable`."""
-        with suppress(Exception):  # a damaged index may not be able to write its buffers
-            self._db.close()
-        discard(self.folder)
 
     def close(self) -> None:
         """Flush and close, which blocks until the flush is done. Raises nothing.
@@ -393,19 +357,6 @@ class DecisionIndex:
         except Exception as exc:  # rocksdict raises nothing more precise
             log.warning("%s: not everything was written: %s", self.folder, exc)
 
-    @contextmanager
-    def _index_errors(self) -> Iterator[None]:
-        """Raise errors of RocksDB, and of decoding, as `DiskFull` or `IndexDamaged`."""
-        try:
-            yield
-        except Exception as exc:  # rocksdict raises nothing more precise
-            if is_full(exc):
-                raise DiskFull(self.folder, exc) from exc
-            raise IndexDamaged(self, exc) from exc
-
     def _values(self, ids: Sequence[str]) -> list[tuple[str, bytes]]:
         values = self._get([id_.encode() for id_ in ids])
         return [(id_, value) for id_, value in zip(ids, values, strict=True) if value is not None]
-
-    def _get(self, keys: Sequence[bytes]) -> list[bytes | None]:
-        return cast("list[bytes | None]", self._db.get(list(keys))) if keys else []

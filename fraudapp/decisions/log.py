@@ -146,7 +146,7 @@ class DecisionLog:
 
         `generation` is that of the consumer group: another worker may have written in each
         earlier one. Waits until the index has caught up, however long that takes.
-        Raises `IndexInUse`, or `DiskUnusable`.
+        Raises `FolderInUse`, or `DiskUnusable`.
         """
         if self.is_ready(partition, generation):
             return self._indexes[partition]
