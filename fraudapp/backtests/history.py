@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fraudapp.control.reader import reading
+from fraudapp.control.reader import read_all
 from fraudapp.settings import Settings
 from models.control.timeline import Timeline
 
@@ -10,6 +10,5 @@ from models.control.timeline import Timeline
 async def timeline(settings: Settings) -> Timeline:
     """Read the control topic to its present end; raises `KafkaError`."""
     found = Timeline()
-    async with reading(settings) as reader:
-        await reader.read_to(await reader.end(), found.apply)
+    await read_all(settings, found.apply)
     return found

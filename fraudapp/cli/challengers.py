@@ -20,7 +20,8 @@ from fraudapp.cli.periods import period_of
 from fraudapp.cli.policy_files import InvalidPolicy
 from fraudapp.cli.policy_shown import last_readable
 from fraudapp.cli.waiting import waiting
-from fraudapp.comparing.gathering import Chosen, NothingInCommon, Source, compare
+from fraudapp.comparing.compare import NothingInCommon, compare
+from fraudapp.comparing.gathering import MAX_ROWS, Chosen, Source
 from fraudapp.model_registry import serving_version
 from fraudapp.reports.comparison import as_text
 from fraudapp.settings import Settings, load
@@ -70,6 +71,13 @@ def _chosen(command: Command) -> Command:
             show_default=True,
             help="Quality is that of decisions as old as that, by when their labels have come.",
         ),
+        click.option(
+            "--max-rows",
+            type=click.IntRange(min=1),
+            default=MAX_ROWS,
+            show_default=True,
+            help="Decisions to look at: of more, an even sample by the hash of the id.",
+        ),
         click.option("--from-postgres", is_flag=True, help="Not from the log."),
         click.option("--until", help="Decisions up to then, not including it."),
         click.option(
@@ -90,6 +98,7 @@ def compare_models(
     since: str,
     until: str | None,
     from_postgres: bool,
+    max_rows: int,
     mature_days: int,
     as_json: bool,
 ) -> None:
@@ -99,7 +108,7 @@ def compare_models(
     and recall are taken at the thresholds of the policy in force. Exit code 3 if Postgres fails.
     """
     settings, now = load(), datetime.now(timezone.utc)
-    chosen = _of_options(since, until, from_postgres, mature_days, now)
+    chosen = _of_options(since, until, from_postgres, mature_days, max_rows, now)
 
     async def look() -> Compared:
         async with opened(settings) as control:
@@ -152,6 +161,7 @@ def promote(
     since: str,
     until: str | None,
     from_postgres: bool,
+    max_rows: int,
     mature_days: int,
     as_json: bool,
     author: str,
@@ -173,7 +183,7 @@ def promote(
     if force != bool(reason and reason.strip()):
         raise click.UsageError("--force goes with --reason TEXT, and --reason with --force")
     settings, now = load(), datetime.now(timezone.utc)
-    chosen = _of_options(since, until, from_postgres, mature_days, now)
+    chosen = _of_options(since, until, from_postgres, mature_days, max_rows, now)
 
     async def change() -> None:
         async with opened(settings, for_writing=True) as control, waiting(settings, None) as told:
@@ -223,10 +233,15 @@ COMMANDS: Final[Sequence[click.Command]] = (compare_models, promote)
 
 
 def _of_options(
-    since: str, until: str | None, from_postgres: bool, mature_days: int, now: datetime
+    since: str,
+    until: str | None,
+    from_postgres: bool,
+    mature_days: int,
+    max_rows: int,
+    now: datetime,
 ) -> Chosen:
     source: Source = "postgres" if from_postgres else "log"
-    return Chosen(period_of(since, until, now), timedelta(days=mature_days), now, source)
+    return Chosen(period_of(since, until, now), timedelta(days=mature_days), now, source, max_rows)
 
 
 def _answered(settings: Settings, action: Callable[[], Any]) -> Any:
@@ -275,7 +290,9 @@ def _note(
     if why:
         said += f"; against it: {'; '.join(why)[:MAX_REASON_CHARACTERS]}"
     if found:
-        said += f"; {found.rows:,} rows in shadow, same outcome {found.agreement.value:.4%}"
+        sample = f", a sample of {found.share:.2%}" if found.share < 1.0 else ""
+        said += f"; {found.rows:,} rows in shadow{sample}"
+        said += f", same outcome {found.agreement.value:.4%}"
     return (said + (f"; {note}" if note else ""))[:MAX_NOTE_CHARACTERS]
 
 

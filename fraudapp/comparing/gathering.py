@@ -1,27 +1,27 @@
-"""Two models on the decisions of a period, and the labels that have come since."""
+"""The decisions of a period on which two models have scores, read once."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from datetime import datetime, timedelta
 from typing import Final, Literal, NamedTuple, cast
 
+import numpy as np
+
 from fraudapp.backtests import from_log, from_postgres
-from fraudapp.backtests.known_models import KnownModels
 from fraudapp.backtests.period import Period
 from fraudapp.backtests.seen import Seen
 from fraudapp.comparing import labels
 from fraudapp.settings import Settings
-from models.artifact import ModelFileError
-from models.comparing.comparison import Compared, compared
-from models.comparing.pairs import UNKNOWN, Gathering
-from models.comparing.quality import LEAST_FRAUDS
-from models.errors import NeedsOperator
+from models.comparing.pairs import Gathering
+from models.comparing.sampling import Sample, halvings
 from models.records import Decision
-from models.watch.expected import expected_by
+from models.schema.schema import Schema
 
 Source = Literal["log", "postgres"]
+MAX_ROWS: Final = 5_000_000
+"""Decisions, which take 400 MB: see `models.comparing.pairs.BYTES`."""
 _READERS: Final[Mapping[Source, Callable[[Settings, Period], AsyncIterator[list[Decision]]]]] = {
     "log": from_log.decisions,
     "postgres": from_postgres.decisions,
@@ -36,80 +36,44 @@ class Chosen(NamedTuple):
     """How old a decision has to be for its labels to have come."""
     now: datetime
     source: Source = "log"
+    max_rows: int = MAX_ROWS
+    """Decisions that are looked at, at most; of more, an even sample by the hash of the id."""
 
 
-class NothingInCommon(NeedsOperator):
-    """There is no decision on which both models have a score."""
+class Gathered:
+    """Takes in the decisions that were read; of several under an id, the first one counts."""
+
+    def __init__(
+        self, schema: Schema, versions: tuple[str, str], chosen: Chosen, told: Mapping[str, int]
+    ) -> None:
+        """`told` has labels by id."""
+        self.read = 0
+        """Decisions, in the sample or not."""
+        self.sample = Sample(chosen.max_rows)
+        self.gathering = Gathering(*versions, schema, mature_until=chosen.now - chosen.age)
+        self._period, self._told, self._seen = chosen.period, told, Seen()
+
+    def add(self, decisions: Sequence[Decision]) -> None:
+        """Take decisions in."""
+        self.read += len(decisions)
+        outlived = halvings([each.transaction_id for each in decisions])
+        sampled = np.flatnonzero(outlived >= (before := self.sample.halved))
+        ids = [decisions[at].transaction_id for at in sampled.tolist()]
+        new = sampled[self._seen.add(ids)]
+        since, until = self._period
+        rows = [at for at in new.tolist() if since <= decisions[at].decided_at < until]
+        self.gathering.add([decisions[at] for at in rows], self._told, outlived[rows].tolist())
+        self.sample.add(outlived[new])
+        if self.sample.halved > before:
+            self.gathering.halve(self.sample.halved)
 
 
-async def compare(
-    settings: Settings,
-    versions: tuple[str, str],
-    chosen: Chosen,
-    thresholds: Mapping[str, float],
-    models: KnownModels,
-) -> Compared:
-    """Compare two versions on the decisions of a period.
-
-    Labels are read first. Raises `NothingInCommon`, `KafkaError` or `SinkUnavailable`.
-    """
+async def gather(settings: Settings, versions: tuple[str, str], chosen: Chosen) -> Gathered:
+    """Read the labels, then the decisions; raises `KafkaError` or `SinkUnavailable`."""
     told = await labels.told(settings, chosen.source)
-    gathering = Gathering(
-        *versions, schema=settings.transaction_schema, mature_until=chosen.now - chosen.age
-    )
-    seen, (since, until) = Seen(), chosen.period
+    found = Gathered(settings.transaction_schema, versions, chosen, told)
     batches = _READERS[chosen.source](settings, chosen.period)
     async with aclosing(cast("AsyncGenerator[list[Decision], None]", batches)) as closed:
         async for batch in closed:
-            is_new = seen.add([each.transaction_id for each in batch]).tolist()
-            rows = [
-                each
-                for each, new in zip(batch, is_new, strict=True)
-                if new and since <= each.decided_at < until
-            ]
-            gathering.add(rows, told)
-    pairs = gathering.pairs()
-    if not len(pairs.scores):
-        raise NothingInCommon(
-            f"no decision{chosen.period} has scores of both {versions[0]} and {versions[1]}: a "
-            "policy has to name one of them in its `shadow` while the other one decides, or both"
-        )
-    trained = {each: found for each in versions if (found := _histogram(models, each))}
-    unknown = int((pairs.labels == UNKNOWN).sum())
-    notes = [*_notes(gathering, chosen, unknown, int((pairs.labels == 1).sum()))]
-    notes += [
-        f"no card says what scores {each} had in its training, so its own change is not known"
-        for each in versions
-        if each not in trained
-    ]
-    return compared(pairs, versions, thresholds, trained, notes)
-
-
-def _histogram(models: KnownModels, version: str) -> list[float] | None:
-    try:
-        card = models.card(version)
-    except ModelFileError:  # it is neither in the topic nor here
-        return None
-    expected = expected_by(card.training, card.features)
-    return expected.scores if expected else None
-
-
-def _notes(gathering: Gathering, chosen: Chosen, unknown: int, frauds: int) -> Iterator[str]:
-    if gathering.lacking:
-        yield f"{gathering.lacking:,} decisions have a score of only one of them: left out"
-    if gathering.of_other_schemas:
-        yield f"{gathering.of_other_schemas:,} decisions are of other schemas: left out"
-    if unknown:
-        yield (
-            f"of {unknown:,} it is not known what they were: they are younger than {chosen.age}, "
-            "were blocked without a label, or the control group stands for them"
-        )
-    blocks = gathering.blocked
-    if blocks.unlabelled:
-        yield (
-            f"{blocks.unlabelled:,} of {blocks.all:,} mature blocks of the model that decided have "
-            "no label and no control group that stands for them: recall of that model is told too "
-            "low, and worse recall of the other one cannot be seen there (`explore` in a policy)"
-        )
-    if frauds < LEAST_FRAUDS:
-        yield f"{frauds:,} frauds are known, too few to say how good either is"
+            found.add(batch)
+    return found

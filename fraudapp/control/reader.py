@@ -102,6 +102,12 @@ async def reading(settings: Settings) -> AsyncIterator[ControlReader]:
         await reader.stop()
 
 
+async def read_all(settings: Settings, take: Callable[[ControlRecord], Any]) -> None:
+    """Call `take` with each record that is in the topic now; raises `KafkaError`."""
+    async with reading(settings) as reader:
+        await reader.read_to(await reader.end(), take)
+
+
 def _record(raw: ConsumerRecord) -> ControlRecord | None:
     try:
         return read(raw.offset, raw.timestamp, raw.key, raw.value, raw.headers)

@@ -8,15 +8,14 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from itertools import takewhile
 from pathlib import Path
 from typing import Final, cast
 
-from msgspec import json, msgpack
-from rocksdict import Rdict, WriteBatch
+from rocksdict import WriteBatch
 
-from fraudapp.decisions import quality_cells
+from fraudapp.decisions import index_totals
 from fraudapp.decisions.batch import Batch
 from fraudapp.decisions.fingerprints import Fingerprint, fingerprint_of, unpacked
 from fraudapp.decisions.index_options import (
@@ -29,23 +28,16 @@ from fraudapp.decisions.index_options import (
     WAITING,
     options,
 )
+from fraudapp.decisions.index_totals import Totals
 from fraudapp.decisions.log_identity import LogIdentity
 from fraudapp.decisions.log_identity import unpacked as unpacked_identity
 from fraudapp.decisions.log_records import LogRecord
 from fraudapp.decisions.seen import Seen
 from fraudapp.kafka.last_records import digest_of
-from fraudapp.process.disk import (
-    IN_USE,
-    DiskFull,
-    DiskUnusable,
-    can_flush,
-    discard,
-    in_use,
-    is_full,
-)
-from models.activity import Activity, by_outcome
-from models.errors import NeedsOperator, Retryable
-from models.quality.cells import Changes, DecisionCells
+from fraudapp.process.disk import DiskFull, can_flush
+from fraudapp.process.rocks import Damaged, RocksFolder
+from models.activity import Activity
+from models.quality.cells import DecisionCells
 from models.records import Decision
 from models.schema.schema import PAYSIM, Schema
 
@@ -53,20 +45,12 @@ log = logging.getLogger(__name__)
 
 # No transaction id holds a control character, so these keys cannot be ids.
 _NEXT_OFFSET: Final = b"\x00cursor"
-_COUNTS: Final = b"\x00counts"
-_ACTIVITY: Final = b"\x00activity"
 _FINGERPRINT: Final = b"\x00stamp"
 _IDENTITY: Final = b"\x00identity"
 _OFFSET_BYTES: Final = 8
-_decode_counts: Final = json.Decoder(dict[str, int]).decode
-_decode_activity: Final = msgpack.Decoder(Activity).decode
 
 
-class IndexInUse(NeedsOperator):
-    """Another process has this folder open; each worker needs its own."""
-
-
-class IndexDamaged(Retryable):
+class IndexDamaged(Damaged):
     """The files of an index cannot be used; the log has all that they held."""
 
     def __init__(self, index: DecisionIndex, why: object) -> None:
@@ -92,7 +76,7 @@ INDEX_FAILED: Final = (IndexDamaged, DiskFull)
 """Errors that any use of an index may raise; the user passes them to `DecisionLog.repair`."""
 
 
-class DecisionIndex:
+class DecisionIndex(RocksFolder):
     """The decisions of one partition of the log up to the next offset, by transaction id.
 
     Of several decisions under one id, the first in the log counts. The others are mistakes, such
@@ -110,12 +94,6 @@ class DecisionIndex:
     """Fingerprint of the last decision that was applied, whether or not that one counts.
 
     None if there is none, or if a version without fingerprints wrote the index."""
-    counts: Counter[str]
-    """Number of decisions by outcome."""
-    activity: Activity
-    """Rates, scores and latest blocks of the decisions."""
-    quality: DecisionCells
-    """Counts and sums of scores of the decisions, by week, model, policy, outcome and rule."""
 
     def __init__(
         self,
@@ -134,9 +112,9 @@ class DecisionIndex:
         only writes it: writes may block, and take more memory. One that `rests` merges no files
         until `merge`.
 
-        Raises `IndexInUse`, `DiskFull`, or `DiskUnusable` if not even an empty one can be created.
+        Raises `FolderInUse`, `DiskFull`, or `DiskUnusable` if not even an empty one can be created.
         """
-        self.folder = folder
+        super().__init__(folder)
         self._identity = identity
         self._schema = schema
         self._files = files
@@ -151,20 +129,28 @@ class DecisionIndex:
             self.clear()
             self.made_anew = True
 
+    @property
+    def counts(self) -> Counter[str]:
+        """Number of decisions by outcome."""
+        return self._totals.counts
+
+    @property
+    def activity(self) -> Activity:
+        """Rates, scores and latest blocks of the decisions."""
+        return self._totals.activity
+
+    @property
+    def quality(self) -> DecisionCells:
+        """Counts and sums of scores of the decisions, by week, model, policy, outcome and rule."""
+        return self._totals.quality
+
     def _open(self) -> None:
+        self._connect(options(self._files))
         try:
-            self._db = Rdict(str(self.folder), options(self._files))
-        except Exception as exc:  # rocksdict raises nothing more precise
-            if is_full(exc):
-                raise DiskFull(self.folder, exc) from exc
-            if in_use(self.folder):
-                raise IndexInUse(IN_USE.format(self.folder)) from exc
-            raise IndexDamaged(self, exc) from exc
-        try:
-            with self._index_errors():
+            with self._errors():
                 how = IN_BULK if self._in_bulk else USUAL
                 self._db.set_options(how if self._rests else how | MERGES)
-                self._load(self._get([_NEXT_OFFSET, _COUNTS, _ACTIVITY, _FINGERPRINT]))
+                self._load()
                 (packed,) = self._get([_IDENTITY])
                 found = None if packed is None else unpacked_identity(packed)
         except DiskFull:
@@ -177,41 +163,24 @@ class DecisionIndex:
         self._identified = found is not None and found == self._identity
         self._offset_last_checked = self.next_offset
 
-    def _load(self, values: Sequence[bytes | None]) -> None:
-        next_offset, counts, activity, fingerprint = values
+    def _damaged(self, why: object) -> IndexDamaged:
+        return IndexDamaged(self, why)
+
+    def _load(self) -> None:
+        next_offset, fingerprint = self._get([_NEXT_OFFSET, _FINGERPRINT])
         self.fingerprint = None if fingerprint is None else unpacked(fingerprint)
-        if next_offset is None and counts is None and activity is None:
-            self.next_offset = 0
-            self._load_totals(None, None)
-            self.quality = DecisionCells()
-            return
-        if next_offset is None or counts is None or activity is None:
+        totals = index_totals.loaded(self._get, self._found)
+        if (next_offset is None) != (totals is None):
             raise ValueError("a part is missing, or it was written by another version")
-        self.next_offset = int(next_offset)
-        self._load_totals(counts, activity)
-        self._load_quality()
-        if not 0 <= sum(self.counts.values()) <= self.next_offset:
-            raise ValueError(
-                f"{sum(self.counts.values())} decisions up to offset {self.next_offset}"
-            )
-        if (decided := sum(self.counts.values())) != (known := self.quality.rows):
-            raise ValueError(
-                f"cells of {known} of {decided} decisions, as by a version of the program without "
-                "them"
-            )
+        self.next_offset, self._totals = int(next_offset or 0), totals or Totals()
+        if totals is None:
+            return
+        if not 0 <= totals.decided <= self.next_offset:
+            raise ValueError(f"{totals.decided} decisions up to offset {self.next_offset}")
         if self.fingerprint and self.fingerprint.offset >= self.next_offset:
             raise ValueError(
                 f"a decision at {self.fingerprint.offset}, up to offset {self.next_offset}"
             )
-
-    def _load_totals(self, counts: bytes | None, activity: bytes | None) -> None:
-        self._totals = counts, activity
-        self.counts = Counter() if counts is None else Counter(_decode_counts(counts))
-        self.activity = Activity() if activity is None else _decode_activity(activity)
-
-    def _load_quality(self) -> None:
-        (weeks,) = self._get([quality_cells.KEY])
-        self.quality = quality_cells.loaded(weeks, self._found(quality_cells.PREFIX))
 
     def _found(self, prefix: bytes) -> dict[bytes, bytes]:
         entries = cast("Iterator[tuple[bytes, bytes]]", self._db.items(from_key=prefix))
@@ -233,7 +202,7 @@ class DecisionIndex:
 
     def holds(self, fingerprint: Fingerprint) -> bool:
         """Whether this decision, at this offset, is the one that counts for its transaction id."""
-        with self._index_errors():
+        with self._errors():
             (value,) = self._get([fingerprint.transaction_id.encode()])
         if value is None:
             return False
@@ -244,13 +213,13 @@ class DecisionIndex:
 
     def find(self, transaction_ids: Sequence[str]) -> dict[str, Decision]:
         """Return the decisions on these ids, by id; an id without a decision is left out."""
-        with self._index_errors():
+        with self._errors():
             values = self._values(transaction_ids)
             return {id_: self._schema.decode(value[_OFFSET_BYTES:]) for id_, value in values}
 
     def before(self, offset: int, transaction_ids: Iterable[str]) -> set[str]:
         """Return the ids whose decision is in the log before an offset."""
-        with self._index_errors():
+        with self._errors():
             values = self._values(list(transaction_ids)) if offset else []
         return {
             id_ for id_, value in values if int.from_bytes(value[:_OFFSET_BYTES], "big") < offset
@@ -262,7 +231,7 @@ class DecisionIndex:
         For a record that does not count, this is the earlier decision, even if the log no longer
         has it. So a sink may be given a decision twice, which is harmless.
         """
-        with self._index_errors():
+        with self._errors():
             values = self._get([each.decision.transaction_id.encode() for each in records])
             return [
                 record.decision
@@ -286,14 +255,14 @@ class DecisionIndex:
                 first.setdefault(record.decision.transaction_id.encode(), record)
                 last = record
         keys = [*first] if self._seen is None else self._seen.perhaps([*first])
-        with self._index_errors():
+        with self._errors():
             for key, value in zip(keys, self._get(keys), strict=True):
                 if value is not None:
                     del first[key]
         rows = ((key, each.offset, each.encoded) for key, each in first.items())
         fingerprint = last.fingerprint if last else self.fingerprint
         decisions = [each.decision for each in first.values()]
-        self._write(decisions, rows, end, fingerprint, self.quality.add(decisions))
+        self._write(decisions, rows, end, fingerprint)
 
     def extend(self, batch: Batch) -> None:
         """Apply decisions that are in the log from the next offset on, one after the other.
@@ -307,8 +276,7 @@ class DecisionIndex:
         if batch.decisions:
             last = batch.decisions[-1].transaction_id
             fingerprint = fingerprint_of(end - 1, last, batch.encoded[-1])
-        changes = self.quality.add(batch.decisions, together=True)
-        self._write(batch.decisions, rows, end, fingerprint, changes)
+        self._write(batch.decisions, rows, end, fingerprint, together=True)
 
     def cut(self) -> None:
         """Set the next offset back to `known`: the log has lost its end, but no decision.
@@ -323,35 +291,31 @@ class DecisionIndex:
         rows: Iterable[tuple[bytes, int, bytes]],
         end: int,
         fingerprint: Fingerprint | None,
-        changes: Changes,
+        *,
+        together: bool = False,
     ) -> None:
-        self.counts.update(by_outcome(self.activity.add(decisions, self._schema)))
         batch = WriteBatch(raw_mode=True)
         for key, offset, encoded in rows:
             batch.put(key, offset.to_bytes(_OFFSET_BYTES, "big") + encoded)
-        for key, cell in quality_cells.entries(self.quality, changes):
-            if cell is None:
+        for key, value in self._totals.add(decisions, self._schema, together=together):
+            if value is None:
                 batch.delete(key)
             else:
-                batch.put(key, cell)
-        totals = json.encode(self.counts), msgpack.encode(self.activity)
-        batch.put(_COUNTS, totals[0])
-        batch.put(_ACTIVITY, totals[1])
+                batch.put(key, value)
         batch.put(_NEXT_OFFSET, b"%d" % end)
         if fingerprint is not None and fingerprint is not self.fingerprint:
             batch.put(_FINGERPRINT, fingerprint.packed())
         if self._identity and not self._identified:
             batch.put(_IDENTITY, self._identity.packed())
         try:
-            with self._index_errors():
+            with self._errors():
                 self._db.write(batch, WAITING if self._in_bulk else NO_WAL)
         except DiskFull:
-            self._load_totals(*self._totals)
-            with self._index_errors():
-                self._load_quality()
+            with self._errors():
+                self._totals = index_totals.loaded(self._get, self._found) or Totals()
             raise
         self._identified = True
-        self.next_offset, self.fingerprint, self._totals = end, fingerprint, totals
+        self.next_offset, self.fingerprint = end, fingerprint
 
     def flush_if_idle(self) -> None:
         """Begin to flush the write buffer if nothing was applied since the last call.
@@ -361,7 +325,7 @@ class DecisionIndex:
         """
         idle = self.next_offset == self._offset_last_checked
         self._offset_last_checked = self.next_offset
-        with self._index_errors():
+        with self._errors():
             if idle and can_flush(self._db):
                 self._db.flush(wait=False)
 
@@ -372,31 +336,11 @@ class DecisionIndex:
         """
         if not self._rests:
             return
-        with self._index_errors():
+        with self._errors():
             files = int(self._db.property_value("rocksdb.num-files-at-level0") or 0)
             if at_once or files > MOST_UNMERGED:
                 self._db.set_options(MERGES)
                 self._rests = False
-
-    def clear(self) -> None:
-        """Remove the index from disk, and open an empty one, whose next offset is 0.
-
-        The caller then reads the log from its beginning. Raises `DiskUnusable`, `DiskFull`, or
-        `IndexInUse`.
-        """
-        self.throw_away()
-        try:
-            self._open()
-        except IndexDamaged as exc:
-            raise DiskUnusable(
-                f"{exc}, and it was empty: the disk at FRAUD_DATA_DIR is full or bad"
-            ) from exc
-
-    def throw_away(self) -> None:
-        """Remove the index from disk; only `clear` works afterwards. Raises `DiskUnusable`."""
-        with suppress(Exception):  # a damaged index may not be able to write its buffers
-            self._db.close()
-        discard(self.folder)
 
     def close(self) -> None:
         """Flush and close, which blocks until the flush is done. Raises nothing.
@@ -413,19 +357,6 @@ class DecisionIndex:
         except Exception as exc:  # rocksdict raises nothing more precise
             log.warning("%s: not everything was written: %s", self.folder, exc)
 
-    @contextmanager
-    def _index_errors(self) -> Iterator[None]:
-        """Raise errors of RocksDB, and of decoding, as `DiskFull` or `IndexDamaged`."""
-        try:
-            yield
-        except Exception as exc:  # rocksdict raises nothing more precise
-            if is_full(exc):
-                raise DiskFull(self.folder, exc) from exc
-            raise IndexDamaged(self, exc) from exc
-
     def _values(self, ids: Sequence[str]) -> list[tuple[str, bytes]]:
         values = self._get([id_.encode() for id_ in ids])
         return [(id_, value) for id_, value in zip(ids, values, strict=True) if value is not None]
-
-    def _get(self, keys: Sequence[bytes]) -> list[bytes | None]:
-        return cast("list[bytes | None]", self._db.get(list(keys))) if keys else []

@@ -5,29 +5,19 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 from time import monotonic
 from typing import Final, cast
 
 from msgspec import json
-from rocksdict import Options, Rdict, WriteBatch
+from rocksdict import Options, WriteBatch
 
-from fraudapp.decisions.index import IndexInUse
 from fraudapp.decisions.index_options import NO_WAL, options
-from fraudapp.decisions.log import DISK_RETRY, DISK_TIMEOUT
 from fraudapp.decisions.log_identity import LogIdentity
-from fraudapp.process.disk import (
-    IN_USE,
-    DiskFull,
-    DiskUnusable,
-    can_flush,
-    discard,
-    in_use,
-    is_full,
-)
-from models.errors import Retryable
+from fraudapp.process.disk import DISK_RETRY, DISK_TIMEOUT, DiskFull, DiskUnusable, can_flush
+from fraudapp.process.rocks import Damaged, FolderInUse, RocksFolder
 
 log = logging.getLogger(__name__)
 
@@ -36,14 +26,14 @@ _WRITE_BUFFER_BYTES: Final = 1 << 20
 _decode_identities: Final = json.Decoder(list[LogIdentity]).decode
 
 
-class DatabaseDamaged(Retryable):
+class DatabaseDamaged(Damaged):
     """The files of a database cannot be used; topics have all that they held."""
 
     def __init__(self, folder: Path, why: object) -> None:
         super().__init__(f"{folder} cannot be used ({why})")
 
 
-DATABASE_FAILED: Final = (DatabaseDamaged, DiskFull, DiskUnusable, IndexInUse)
+DATABASE_FAILED: Final = (DatabaseDamaged, DiskFull, DiskUnusable, FolderInUse)
 """Errors that opening or using a database may raise."""
 
 
@@ -61,7 +51,7 @@ async def write_when_possible(write: Callable[[], None]) -> None:
         await asyncio.sleep(DISK_RETRY)
 
 
-class Database:
+class Database(RocksFolder):
     """A database in a folder; a subclass gives its keys a meaning.
 
     One that is damaged when it is opened, or is made of other topics, begins anew, empty. If damage
@@ -75,7 +65,7 @@ class Database:
 
         RocksDB keeps at most so many `files` of data open. Raises one of `DATABASE_FAILED`.
         """
-        self.folder = folder
+        super().__init__(folder)
         self._made_of = list(made_of)
         self._files = files
         folder.mkdir(parents=True, exist_ok=True)
@@ -95,14 +85,7 @@ class Database:
         return chosen
 
     def _open(self) -> None:
-        try:
-            self._db = Rdict(str(self.folder), self._options(self._files))
-        except Exception as exc:  # rocksdict raises nothing more precise
-            if is_full(exc):
-                raise DiskFull(self.folder, exc) from exc
-            if in_use(self.folder):
-                raise IndexInUse(IN_USE.format(self.folder)) from exc
-            raise DatabaseDamaged(self.folder, exc) from exc
+        self._connect(self._options(self._files))
         try:
             with self._errors():
                 self._check_identities()
@@ -111,6 +94,9 @@ class Database:
             with suppress(Exception):
                 self._db.close()  # so that the next attempt can open it
             raise
+
+    def _damaged(self, why: object) -> DatabaseDamaged:
+        return DatabaseDamaged(self.folder, why)
 
     def _check_identities(self) -> None:
         (packed,) = self._get([_IDENTITIES])
@@ -123,18 +109,6 @@ class Database:
         for was, is_ in zip(found, self._made_of, strict=True):
             if not was.is_same(is_):
                 raise ValueError(f"it is of {was}, and the topic is {is_}")
-
-    def clear(self) -> None:
-        """Remove the database from disk, and open an empty one; raises what opening one does."""
-        with suppress(Exception):  # a damaged one may not be able to write its buffers
-            self._db.close()
-        discard(self.folder)
-        try:
-            self._open()
-        except DatabaseDamaged as exc:
-            raise DiskUnusable(
-                f"{exc}, and it was empty: the disk at FRAUD_DATA_DIR is full or bad"
-            ) from exc
 
     def close(self) -> None:
         """Flush and close, which blocks until the flush is done; raises nothing.
@@ -157,19 +131,6 @@ class Database:
         with self._errors():
             if can_flush(self._db):
                 self._db.flush(wait=False)
-
-    @contextmanager
-    def _errors(self) -> Iterator[None]:
-        """Raise errors of RocksDB, and of decoding, as `DiskFull` or `DatabaseDamaged`."""
-        try:
-            yield
-        except Exception as exc:  # rocksdict raises nothing more precise
-            if is_full(exc):
-                raise DiskFull(self.folder, exc) from exc
-            raise DatabaseDamaged(self.folder, exc) from exc
-
-    def _get(self, keys: Sequence[bytes]) -> list[bytes | None]:
-        return cast("list[bytes | None]", self._db.get(list(keys))) if keys else []
 
     def _first(self, prefix: bytes, count: int, begin: bytes = b"") -> list[bytes]:
         """Return the first values whose keys have a prefix, from prefix + `begin` on, in order."""

@@ -27,6 +27,10 @@ with open(sys.argv[1]) as lock:
         sys.exit({_LOCKED})
 """
 
+DISK_TIMEOUT: Final = 3.0
+"""Seconds that a disk may take no write before it counts as full."""
+DISK_RETRY: Final = 0.02
+"""Seconds until a write that the disk did not take is tried again."""
 IN_USE: Final = "{} is in use by another worker; give each its own FRAUD_DATA_DIR"
 """Error message, to be filled with the folder that another worker uses."""
 

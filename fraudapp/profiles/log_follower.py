@@ -9,7 +9,7 @@ from typing import Final, Protocol
 from aiokafka import ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError
 
-from fraudapp.decisions.log import Read
+from fraudapp.decisions.catch_ups import Read
 from fraudapp.decisions.log_records import log_records
 from fraudapp.kafka.clients import new_consumer
 from fraudapp.kafka.last_records import (

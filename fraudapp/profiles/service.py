@@ -13,7 +13,7 @@ from aiokafka.errors import KafkaError
 from mode import Service
 
 from fraudapp.condition import Condition
-from fraudapp.decisions.log import Read
+from fraudapp.decisions.catch_ups import Read
 from fraudapp.decisions.log_identity import LogIdentity
 from fraudapp.kafka.following import POLL_MS
 from fraudapp.kafka.last_records import LastRecord, next_offsets

@@ -13,7 +13,7 @@ from typing import Final, get_args
 
 from aiokafka import ConsumerRecord, TopicPartition
 
-from fraudapp.control.reader import reading
+from fraudapp.control.reader import read_all
 from fraudapp.kafka.clients import started_consumer
 from fraudapp.kafka.offsets import ends
 from fraudapp.messages.dead_letter import texts_of
@@ -32,8 +32,7 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=timezone.utc)
 async def models(settings: Settings) -> Mapping[str, Distributed]:
     """Return the models that all workers have, by version; raises `KafkaError`."""
     known = ControlState()
-    async with reading(settings) as reader:
-        await reader.read_to(await reader.end(), known.apply)
+    await read_all(settings, known.apply)
     return known.models
 
 

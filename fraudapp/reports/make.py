@@ -23,12 +23,12 @@ from fraudapp.sinks.postgres.day_partitions import moments
 from fraudapp.sinks.postgres.migrate import migrate
 from models.artifact import ModelFileError
 from models.control.records import Distributed
-from models.drift import EDGES, stability_index
+from models.drift import stability_index
 from models.errors import Rejected
 from models.quality.labelled import unit_of
 from models.watch import checks
 from models.watch.cells import Cell
-from models.watch.expected import Expected, expected_by
+from models.watch.expected import Expected, expected_by, scores_by
 from models.watch.judging import WHOLE
 
 log = logging.getLogger(__name__)
@@ -102,16 +102,13 @@ def _compared(
         where = f"{settings.control_topic} or {settings.model_dir}"
         unknown = f"there is no card of the model in {where}"
         return msgspec.structs.replace(drift, unknown=unknown)
-    try:
-        training = card.training
-        edges, expected = training.get("score_edges"), training.get("score_histogram")
-        expected = msgspec.convert(expected if edges == list(EDGES) else None, list[float])
-        index = stability_index(expected, drift.scores)
-    except (msgspec.ValidationError, ValueError):
+    training = scores_by(card.training)
+    if training is None:
         unknown = "the model's card has no scores of the training data; train it again"
         return msgspec.structs.replace(drift, unknown=unknown)
-    compared = msgspec.structs.replace(drift, training=expected, stability_index=index)
-    return _watched(compared, expected_by(training, card.features), is_whole)
+    index = stability_index(training, drift.scores)
+    compared = msgspec.structs.replace(drift, training=training, stability_index=index)
+    return _watched(compared, expected_by(card.training, card.features), is_whole)
 
 
 def _watched(drift: Drift, expected: Expected | None, is_whole: bool) -> Drift:

@@ -65,6 +65,8 @@ class Compared(Struct, frozen=True, kw_only=True):
     """See `models.comparing.quality`; empty with too few frauds."""
     notes: list[str] = []
     """What has to be known to read the numbers, in sentences."""
+    share: float = 1.0
+    """Of the decisions of the period, those in the sample by which all the rest is counted."""
 
     @property
     def covered_days(self) -> float:
@@ -78,17 +80,17 @@ def compared(
     thresholds: Mapping[str, float],
     trained: Mapping[str, list[float]],
     notes: list[str],
+    share: float = 1.0,
 ) -> Compared:
     """Compare two models on one row at least.
 
     `thresholds` are those at which precision and recall are taken, by name. `trained` has, by
-    version, the histogram of scores of the training, where it is known.
+    version, the histogram of scores of the training, where it is known. `share` is that of all
+    decisions which the rows are a sample of.
     """
     one, other = (_model(pairs, at, each, trained.get(each)) for at, each in enumerate(versions))
     rows, same = len(pairs.scores), pairs.outcomes[:, 0] == pairs.outcomes[:, 1]
-    known = pairs.labels != UNKNOWN
-    fraud = pairs.labels[known] == 1
-    labelled = Labelled(pairs.scores[known], fraud, pairs.weights[known])
+    labelled = Labelled(pairs.scores, pairs.labels, pairs.weights)
     return Compared(
         one=one,
         other=other,
@@ -102,10 +104,11 @@ def compared(
         amounts=_table(pairs.outcomes, pairs.amounts),
         psi=stability_index(one.scores, other.scores),
         thresholds=dict(thresholds),
-        labelled=int(known.sum()),
-        frauds=int(fraud.sum()),
+        labelled=int(np.count_nonzero(pairs.labels != UNKNOWN)),
+        frauds=int(np.count_nonzero(pairs.labels == 1)),
         quality=quality(labelled, thresholds),
         notes=notes,
+        share=share,
     )
 
 

@@ -22,11 +22,13 @@ LEAST_FRAUDS: Final = 5
 """Below, nothing is said of quality: most draws would have one fraud or none."""
 SEED: Final = 20
 _ENDS: Final = (2.5, 97.5)
-_MAX_DRAWN: Final = 4_000_000
+_MAX_DRAWN: Final = 500_000
 """Numbers that are drawn at once, which bounds memory."""
 
+_ROWS: Final = 65_536
+"""Rows that are looked at together, so that little is held of each: 17 bytes at most."""
+
 Floats = NDArray[np.float64]
-Flags = NDArray[np.bool_]
 
 
 class Interval(Struct, frozen=True):
@@ -47,11 +49,12 @@ class Figure(Struct, frozen=True):
 
 
 class Labelled(NamedTuple):
-    """Rows whose labels are known."""
+    """Rows and what they were."""
 
     scores: Floats
     """Of both models, (n, 2)."""
-    fraud: Flags
+    labels: NDArray[np.int8]
+    """1 for fraud, 0 for none; rows with another number are left out."""
     weights: Floats
 
 
@@ -80,7 +83,7 @@ def quality(
     and `calibration`, the sum of the scores for each fraud, which is 1 for true probabilities.
     Equal rows have equal intervals.
     """
-    if int(rows.fraud.sum()) < LEAST_FRAUDS:
+    if np.count_nonzero(rows.labels == 1) < LEAST_FRAUDS:
         return {}
     cells = _cells(rows, [*thresholds.values()])
     found = _measured(cells, (cells.weights * cells.counts)[None, :])
@@ -93,25 +96,42 @@ def quality(
 
 
 def _cells(rows: Labelled, thresholds: list[float]) -> _Cells:
-    cuts = [np.unique(np.append(rows.scores[rows.fraud, at], thresholds)) for at in (0, 1)]
-    levels = [np.searchsorted(cuts[at], rows.scores[:, at], side="right") for at in (0, 1)]
-    distinct, weight = np.unique(rows.weights, return_inverse=True)
-    code = (levels[0] * (len(cuts[1]) + 1) + levels[1]) * 2 + rows.fraud
-    _, first, cell, counts = np.unique(
-        code * len(distinct) + weight.ravel(),
-        return_index=True,
-        return_inverse=True,
-        return_counts=True,
-    )
-    sums = [np.bincount(cell.ravel(), rows.scores[:, at]) for at in (0, 1)]
+    frauds = rows.scores[rows.labels == 1]
+    cuts = [np.unique(np.append(frauds[:, at], thresholds)) for at in (0, 1)]
+    parts = [slice(at, at + _ROWS) for at in range(0, len(rows.labels), _ROWS)]
+    distinct = np.unique(np.concatenate([np.unique(rows.weights[part]) for part in parts]))
+    codes = np.empty(len(rows.labels), np.int64)
+    for part in parts:
+        some = Labelled(rows.scores[part], rows.labels[part], rows.weights[part])
+        codes[part] = _codes(some, cuts, distinct)
+    cells, counts = np.unique(codes, return_counts=True)
+    known = cells >= 0
+    cells, counts = cells[known], counts[known]
+    sums = np.zeros((len(cells), 2))
+    for part in parts:
+        is_known = codes[part] >= 0
+        np.add.at(sums, np.searchsorted(cells, codes[part][is_known]), rows.scores[part][is_known])
+    code, weight = np.divmod(cells, len(distinct))
+    code, fraud = np.divmod(code, 2)
     return _Cells(
-        np.stack(levels, axis=1)[first],
-        rows.fraud[first].astype(np.float64),
-        rows.weights[first],
+        np.stack(np.divmod(code, len(cuts[1]) + 1), axis=1),
+        fraud.astype(np.float64),
+        distinct[weight],
         counts,
-        np.stack(sums, axis=1) / counts[:, None],
+        sums / counts[:, None],
         [np.searchsorted(each, thresholds, side="right").tolist() for each in cuts],
     )
+
+
+def _codes(rows: Labelled, cuts: list[Floats], distinct: Floats) -> NDArray[np.int64]:
+    """Return one number for both levels, fraud and weight of each row; -1 if it is left out."""
+    one, other = (
+        np.searchsorted(cuts[at], rows.scores[:, at], side="right").astype(np.int64)
+        for at in (0, 1)
+    )
+    code = (one * (len(cuts[1]) + 1) + other) * 2 + (rows.labels == 1)
+    code = code * len(distinct) + np.searchsorted(distinct, rows.weights)
+    return np.where((rows.labels == 0) | (rows.labels == 1), code, -1)
 
 
 def _drawn(cells: _Cells, draws: int) -> Iterator[Floats]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from itertools import pairwise
-from math import isfinite
+from math import inf, isfinite
 from typing import Annotated, Any, Final
 
 import msgspec
@@ -75,21 +75,30 @@ class Expected(Struct, frozen=True):
         return sha256(msgspec.json.encode(edges)).hexdigest()[:_DIGEST]
 
 
+def scores_by(training: Mapping[str, Any]) -> list[float] | None:
+    """Return the weight of the training in each bin of scores, by a card; None if it has none."""
+    try:
+        scores = msgspec.convert(training.get("score_histogram"), list[float])
+    except msgspec.ValidationError:
+        return None
+    if training.get("score_edges") != list(EDGES) or len(scores) != len(EDGES) + 1:
+        return None
+    return scores if 0.0 < sum(scores) < inf and min(scores) >= 0.0 else None
+
+
 def expected_by(training: Mapping[str, Any], names: Sequence[str]) -> Expected | None:
     """Return what is expected by what a card says of its training; None if it does not say it.
 
     `names` are the features of the model.
     """
+    scores = scores_by(training)
     try:
         rows = msgspec.convert(training.get("rows"), float)
-        scores = msgspec.convert(training.get("score_histogram"), list[float])
     except msgspec.ValidationError:
         return None
+    if scores is None or not rows > 0.0:
+        return None
     total = sum(scores)
-    if training.get("score_edges") != list(EDGES) or len(scores) != len(EDGES) + 1:
-        return None
-    if not total > 0.0 or not isfinite(total) or min(scores) < 0.0 or not rows > 0.0:
-        return None
     shares = [each / total for each in scores]
     try:
         learned = msgspec.convert(training.get(ON_CARD), Learned)

@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 
 from fraudapp.decisions.batch import Batch
+from fraudapp.decisions.catch_ups import Unread
 from fraudapp.decisions.index import DecisionIndex, IndexDamaged
-from fraudapp.decisions.log import DecisionLog, Unread
+from fraudapp.decisions.log import DecisionLog
 from fraudapp.kafka import topics as kafka_topics
 from fraudapp.kafka.producer import BatchProducer
 from fraudapp.local.server import Server
@@ -107,7 +108,7 @@ async def test_whatever_is_damaged_while_it_runs_everything_stays_decided_once(
     bench: Bench, way: str
 ) -> None:
     for kind in FILES:
-        bench.log._fresh_until.clear()  # of another day
+        bench.log._indexes._fresh_until.clear()  # of another day
         for _ in range(3):
             await bench.decide()
             await bench.flush()

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from aiokafka import ConsumerRecord
 
-from fraudapp.decisions.log import Read
+from fraudapp.decisions.catch_ups import Read
 from fraudapp.decisions.log_records import LogRecord
 from fraudapp.profiles.folding import Folded
 from fraudapp.profiles.log_follower import LogFollower

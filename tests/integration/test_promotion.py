@@ -142,6 +142,11 @@ def test_two_models_are_compared_by_the_log(run: Commands, version: str) -> None
     precision = found.quality["average_precision"].difference
     assert precision is not None
     assert precision.high < 0
+    some = run.done("models", *arguments, "--json", "--max-rows", "1000")
+    sampled = msgspec.json.decode(some, type=Compared)
+    assert (found.share, sampled.share) == (1.0, 0.25)
+    assert sampled.rows == pytest.approx(ROWS / 4, rel=0.2)
+    assert f"--max-rows {ROWS} takes all of them" in sampled.notes[0]
     swapped = run.done("models", "compare", version, "m1", "--since", "10d")
     assert f"A {version}\nB m1\n1,49" in swapped.replace("1,500", "1,49")
     none = run("models", "compare", "m1", "m9")

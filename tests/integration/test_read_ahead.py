@@ -22,9 +22,10 @@ import pytest
 
 from fraudapp.decisions import index_process, read_ahead
 from fraudapp.decisions.batch import Batch
+from fraudapp.decisions.catch_ups import Read
 from fraudapp.decisions.index import DecisionIndex, IndexDamaged
 from fraudapp.decisions.index_process import Work
-from fraudapp.decisions.log import DecisionLog, Read
+from fraudapp.decisions.log import DecisionLog
 from fraudapp.decisions.log_identity import LogIdentity
 from fraudapp.settings import Settings, load
 from tests.integration.test_decision_log import Worker, workers

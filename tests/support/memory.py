@@ -31,9 +31,9 @@ from aiokafka.errors import MessageSizeTooLargeError, UnknownTopicOrPartitionErr
 from faust.types import TP, Message
 
 from fraudapp.decisions.batch import Batch
+from fraudapp.decisions.catch_ups import Unread
 from fraudapp.decisions.fingerprints import Fingerprint
 from fraudapp.decisions.index import DecisionIndex, IndexDamaged
-from fraudapp.decisions.log import Unread
 from fraudapp.decisions.log_records import LogRecord, log_records
 from fraudapp.kafka.producer import MAX_PRODUCER_BATCH_BYTES, NewRecord, size_of
 from fraudapp.operation import GRACE_SECONDS, Operation, troubles

@@ -26,7 +26,7 @@ from fraudapp import metrics
 from fraudapp.application import Application, build
 from fraudapp.control.fitting import last_fitting
 from fraudapp.control.model_shelf import ModelShelf
-from fraudapp.decisions.log import Unread
+from fraudapp.decisions.catch_ups import Unread
 from fraudapp.decisions.recent import RecentDecisions, Unknowable
 from fraudapp.decisions.waiters import DecisionWaiters
 from fraudapp.kafka.offsets import End

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from agents.heartbeats import HEARTBEAT_INTERVAL, REPEAT_AFTER, Heartbeats
 from fraudapp.decisions.batch import Batch
-from fraudapp.decisions.log import Unread
+from fraudapp.decisions.catch_ups import Unread
 from fraudapp.metrics import SinkState
 from models.policies.shares import Counts
 from tables.heartbeats import Heartbeat, SinkStatus

@@ -9,7 +9,7 @@ from typing import Any, cast
 import pytest
 from faust.tables.manager import TableManager
 
-from fraudapp.decisions.log import Unread
+from fraudapp.decisions.catch_ups import Unread
 from tests.support.views import Client, ViewBench, view_bench
 from web.connection import Connection
 

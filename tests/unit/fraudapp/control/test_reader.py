@@ -9,7 +9,7 @@ from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 
 from fraudapp.control import reader as module
-from fraudapp.control.reader import ControlReader, RecordsLost, reading
+from fraudapp.control.reader import ControlReader, RecordsLost, read_all, reading
 from fraudapp.settings import Settings, load
 from models.control.records import ControlRecord, Listed, ListKey, Removed, entry
 from models.parsing import Damaged, Unread
@@ -102,6 +102,16 @@ async def test_a_failure_to_read_loses_nothing(bench: Bench) -> None:
     with pytest.raises(KafkaError):
         await bench.all()
     assert [each.offset for each in await bench.all()] == [0, 1]
+
+
+async def test_all_is_read_once_and_the_reader_disconnects(bench: Bench) -> None:
+    bench.put()
+    bench.put(value=b"no record")
+    bench.put()
+    found: list[ControlRecord] = []
+    await read_all(bench.settings, found.append)
+    assert [each.offset for each in found] == [0, 2]
+    assert not bench.consumer.running
 
 
 async def test_a_reader_for_a_while_disconnects_also_when_it_could_not_connect(

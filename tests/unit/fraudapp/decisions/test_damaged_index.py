@@ -13,9 +13,10 @@ import pytest
 from rocksdict import Options, Rdict
 
 from fraudapp.decisions.batch import encode
-from fraudapp.decisions.index import DecisionIndex, IndexDamaged, IndexInUse
+from fraudapp.decisions.index import DecisionIndex, IndexDamaged
 from fraudapp.decisions.log_records import LogRecord
 from fraudapp.process.disk import DiskUnusable, in_use
+from fraudapp.process.rocks import FolderInUse
 from models.records import Decision
 from tests.support.damage import FILES, WAYS, damage
 from tests.support.decisions import decision
@@ -171,7 +172,7 @@ def test_an_index_that_another_process_has_open_is_in_use_and_unchanged(
         if also_damaged:
             damage(folder, "CURRENT", "garbled")
         before = contents(folder)
-        with pytest.raises(IndexInUse, match="FRAUD_DATA_DIR"):
+        with pytest.raises(FolderInUse, match="FRAUD_DATA_DIR"):
             DecisionIndex(folder)
         assert contents(folder) == before
         assert in_use(folder)

@@ -16,9 +16,10 @@ from hypothesis import strategies as st
 from rocksdict import Options, Rdict
 
 from fraudapp.decisions.batch import Batch, encode
-from fraudapp.decisions.index import DecisionIndex, IndexInUse
+from fraudapp.decisions.index import DecisionIndex
 from fraudapp.decisions.log_identity import LogIdentity
 from fraudapp.decisions.log_records import LogRecord
+from fraudapp.process.rocks import FolderInUse
 from models.activity import Activity
 from models.records import Outcome
 from tests.support.decisions import decision
@@ -81,7 +82,7 @@ def test_a_damaged_index_begins_anew(tmp_path: Path) -> None:
 
 def test_two_workers_cannot_share_a_folder(tmp_path: Path) -> None:
     index = DecisionIndex(tmp_path / "p")
-    with pytest.raises(IndexInUse, match="FRAUD_DATA_DIR"):
+    with pytest.raises(FolderInUse, match="FRAUD_DATA_DIR"):
         DecisionIndex(tmp_path / "p")
     index.close()
 

@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from fraudapp.decisions.index import IndexInUse
 from fraudapp.decisions.log_identity import LogIdentity
 from fraudapp.labels import index as indexes
 from fraudapp.labels.database import DatabaseDamaged
 from fraudapp.labels.index import FILES, LabelIndex
+from fraudapp.process.rocks import FolderInUse
 from models.inputs import Input, Position
 from models.labels.joining import Told
 from models.labels.records import Label, Source, Value
@@ -121,7 +121,7 @@ def test_of_many_that_wait_some_are_awaited(
 
 
 def test_two_workers_cannot_share_a_folder(index: LabelIndex) -> None:
-    with pytest.raises(IndexInUse, match="FRAUD_DATA_DIR"):
+    with pytest.raises(FolderInUse, match="FRAUD_DATA_DIR"):
         opened(index.folder)
 
 

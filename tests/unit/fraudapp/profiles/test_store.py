@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from fraudapp.decisions.index import IndexInUse
 from fraudapp.decisions.log_identity import LogIdentity
 from fraudapp.labels.changes import Counted
 from fraudapp.labels.database import DatabaseDamaged
 from fraudapp.process.disk import DiskFull
+from fraudapp.process.rocks import FolderInUse
 from fraudapp.profiles.store import SIDES, KeptLabel, ProfileStore, State
 from tests.support.damage import WAYS, damage
 from tests.support.small_disk import SmallDisk
@@ -66,7 +66,7 @@ def test_profiles_of_other_topics_or_values_are_made_anew(
 
 
 def test_two_workers_cannot_share_a_folder(tmp_path: Path) -> None:
-    with closing(opened(tmp_path / "p")), pytest.raises(IndexInUse, match="FRAUD_DATA_DIR"):
+    with closing(opened(tmp_path / "p")), pytest.raises(FolderInUse, match="FRAUD_DATA_DIR"):
         opened(tmp_path / "p")
 
 

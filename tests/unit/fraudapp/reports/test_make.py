@@ -252,6 +252,8 @@ async def test_a_model_of_the_control_topic_is_compared_with_its_card_there(benc
         {"score_edges": [0.5], "score_histogram": [1.0] * BINS},
         {"score_edges": list(EDGES), "score_histogram": [1.0]},
         {"score_edges": list(EDGES), "score_histogram": [0.0] * BINS},
+        {"score_edges": list(EDGES), "score_histogram": [-1.0] + [1.0] * (BINS - 1)},
+        {"score_edges": list(EDGES), "score_histogram": [float("inf")] * BINS},
         {"score_edges": list(EDGES), "score_histogram": "many"},
         {"score_edges": list(EDGES)},
     ],

@@ -7,8 +7,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from models.comparing.pairs import UNKNOWN, Gathering, Pairs
+from models.comparing.sampling import halvings
 from models.policies.exploring import EXPLORED
 from models.policies.ruling import CAPPED
 from models.records import Decision, Outcome, Reason, Shadow
@@ -27,10 +30,15 @@ def made(id_: str = "t1", **changes: Any) -> Decision:
     return decision(id_, **{"transaction": sent, "shadow": SAYS, **changes})
 
 
+def taken(gathering: Gathering, *decisions: Decision, told: dict[str, int] | None = None) -> None:
+    outlived = halvings([each.transaction_id for each in decisions]).tolist()
+    gathering.add(decisions, told or {}, outlived)
+
+
 def gathered(*decisions: Decision, told: dict[str, int] | None = None) -> Pairs:
     gathering = Gathering("m1", "m2", PAYSIM, DECIDED_AT)
     for each in decisions:
-        gathering.add([each], told or {})
+        taken(gathering, each, told=told)
     return gathering.pairs()
 
 
@@ -52,7 +60,7 @@ def test_it_does_not_matter_which_one_decided() -> None:
 def test_rows_without_a_score_of_both_are_left_out_and_counted() -> None:
     gathering = Gathering("m1", "m2", PAYSIM, DECIDED_AT)
     other = made("c", schema_version="cards-1")
-    gathering.add([made("a", shadow={}), made("b", shadow={}, model_version="m3"), other], {})
+    taken(gathering, made("a", shadow={}), made("b", shadow={}, model_version="m3"), other)
     assert (gathering.lacking, gathering.of_other_schemas) == (1, 1)
     assert gathering.pairs().scores.shape == (0, 2)
 
@@ -99,6 +107,51 @@ def test_the_control_group_stands_for_the_blocks_of_its_policy() -> None:
 def test_blocks_that_nobody_has_labelled_are_counted() -> None:
     gathering = Gathering("m1", "m2", PAYSIM, DECIDED_AT)
     late, listed = made("c", decided_at=LATER), made("d", reasons=[Reason("LIST_MULES", "", 0.0)])
-    gathering.add([made("a"), made("b"), late, listed, made("e", decision=APPROVE)], {"b": 1})
+    approved = made("e", decision=APPROVE)
+    taken(gathering, made("a"), made("b"), late, listed, approved, told={"b": 1})
     gathering.pairs()
     assert gathering.blocked == (2, 1)
+
+
+def test_rows_are_in_the_order_of_time_and_equal_times_in_that_of_coming() -> None:
+    times = [DECIDED_AT - timedelta(seconds=each) for each in (1, 3, 2, 3)]
+    found = gathered(
+        *(made(str(at), score=at / 8, decided_at=time) for at, time in enumerate(times))
+    )
+    assert (found.scores[:, 0] * 8).tolist() == [1, 3, 2, 0]
+
+
+ROWS = [
+    made(
+        f"t{at}",
+        model_version=("m1", "m1", "m3")[at % 3],
+        schema_version="other" if at % 7 == 0 else "",
+        score=at / 500,
+        decided_at=DECIDED_AT - timedelta(seconds=at * 37 % 101),
+        policy_version=f"{at % 5}+1",
+        **(
+            {"decision": FLAG, "reasons": [EXPLORED], "explored": 0.25}
+            if at % 11 == 0
+            else {"decision": (BLOCK, APPROVE)[at % 2]}
+        ),
+    )
+    for at in range(500)
+]
+
+
+@given(st.integers(0, 5), st.integers(0, 500))
+def test_half_of_the_rows_are_as_if_there_had_been_no_others(times: int, at: int) -> None:
+    """Wherever in the reading the sample is halved, what it counts is that of the sample."""
+    halved = Gathering("m1", "m2", PAYSIM, DECIDED_AT)
+    taken(halved, *ROWS[:at])
+    halved.halve(times)
+    outlived = halvings([each.transaction_id for each in ROWS]).tolist()
+    kept = [each for each, times_ in zip(ROWS, outlived, strict=True) if times_ >= times]
+    taken(halved, *(each for each in ROWS[at:] if each in kept))
+    alone = Gathering("m1", "m2", PAYSIM, DECIDED_AT)
+    taken(alone, *kept)
+    found, wanted = halved.pairs(), alone.pairs()
+    for name in Pairs._fields:
+        assert np.array_equal(getattr(found, name), getattr(wanted, name))
+    for name in ("lacking", "of_other_schemas", "blocked"):
+        assert getattr(halved, name) == getattr(alone, name)

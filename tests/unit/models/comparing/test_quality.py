@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.comparing.quality import LEAST_FRAUDS, Labelled, quality
+from models.comparing.quality import LEAST_FRAUDS, Labelled, _cells, quality
 from models.training.metrics import average_precision
 
 THRESHOLDS = {"flag": 0.5, "block": 0.8}
@@ -19,7 +22,9 @@ def rows(seed: int, *, loss: float = 0.0, n: int = 1_000) -> Labelled:
     fraud = random.random(n) < 0.1
     one = np.clip(0.7 * fraud + 0.5 * random.random(n), 0, 1)
     noise = random.random(n)
-    return Labelled(np.stack([one, (1 - loss) * one + loss * noise], 1), fraud, np.ones(n))
+    return Labelled(
+        np.stack([one, (1 - loss) * one + loss * noise], 1), fraud.astype(np.int8), np.ones(n)
+    )
 
 
 @given(st.integers(0, 2**32), st.integers(0, 4))
@@ -27,22 +32,22 @@ def test_average_precision_is_that_of_training(seed: int, digits: int) -> None:
     given_ = rows(seed, loss=0.5, n=300)
     scores = given_.scores.round(digits)  # with many that are equal
     weights = np.random.default_rng(seed).integers(1, 4, len(scores)).astype(float)
-    found = quality(Labelled(scores, given_.fraud, weights), THRESHOLDS, draws=1)
-    if int(given_.fraud.sum()) < LEAST_FRAUDS:
+    found = quality(Labelled(scores, given_.labels, weights), THRESHOLDS, draws=1)
+    if int(given_.labels.sum()) < LEAST_FRAUDS:
         assert found == {}
         return
     for place, name in enumerate(("one", "other")):
         value = getattr(found["average_precision"], name).value
         assert value == pytest.approx(
-            average_precision(given_.fraud, scores[:, place], weights), abs=1e-12
+            average_precision(given_.labels == 1, scores[:, place], weights), abs=1e-12
         )
 
 
 def test_precision_recall_and_calibration_by_hand() -> None:
     scores = np.array([0.9, 0.9, 0.6, 0.6, 0.1, 0.1, 0.95, 0.85])
-    fraud = np.array([1, 0, 1, 1, 1, 0, 1, 1], bool)
+    labels = np.array([1, 0, 1, 1, 1, 0, 1, 1], np.int8)
     weights = np.array([1.0, 2, 1, 1, 1, 1, 1, 1])
-    found = quality(Labelled(np.stack([scores, 1 - scores], 1), fraud, weights), THRESHOLDS)
+    found = quality(Labelled(np.stack([scores, 1 - scores], 1), labels, weights), THRESHOLDS)
     values = {name: each.one.value for name, each in found.items() if each.one}
     assert values["precision_block"] == pytest.approx(3 / 5)
     assert values["recall_block"] == pytest.approx(3 / 6)
@@ -74,10 +79,12 @@ def test_a_worse_model_is_told_from_one_that_is_worse_by_chance() -> None:
         worse += blurred.difference is not None and blurred.difference.high < 0
         given_ = rows(seed, loss=0.2, n=1_000)
         other = rows(seed + 1_000, loss=0.2, n=1_000)
-        fraud = given_.fraud
-        noise = np.where(fraud, 0.7, 0.0) + 0.5 * np.random.default_rng(seed + 7).random(1_000)
+        labels = given_.labels
+        noise = np.where(labels == 1, 0.7, 0.0) + 0.5 * np.random.default_rng(seed + 7).random(
+            1_000
+        )
         both = np.stack([given_.scores[:, 0], np.clip(noise, 0, 1)], 1)
-        alike = quality(Labelled(both, fraud, other.weights), THRESHOLDS, draws=60)
+        alike = quality(Labelled(both, labels, other.weights), THRESHOLDS, draws=60)
         difference = alike["average_precision"].difference
         chance += difference is not None and difference.high < 0
     assert worse == 20
@@ -86,6 +93,43 @@ def test_a_worse_model_is_told_from_one_that_is_worse_by_chance() -> None:
 
 def test_of_few_frauds_nothing_is_said() -> None:
     given_ = rows(1)
-    few = np.zeros(len(given_.fraud), bool)
-    few[: LEAST_FRAUDS - 1] = True
-    assert quality(given_._replace(fraud=few), THRESHOLDS) == {}
+    few = np.zeros(len(given_.labels), np.int8)
+    few[: LEAST_FRAUDS - 1] = 1
+    assert quality(given_._replace(labels=few), THRESHOLDS) == {}
+
+
+@given(st.integers(0, 2**32), st.integers(0, 3), st.integers(1, 400))
+def test_cells_are_those_of_all_rows_at_once(seed: int, digits: int, at_once: int) -> None:
+    """Rows are looked at in parts, and nothing may depend on which."""
+    random = np.random.default_rng(seed)
+    given_ = rows(seed, loss=0.5, n=300)
+    labels = np.where(random.random(300) < 0.2, np.int8(-1), given_.labels)
+    given_ = Labelled(given_.scores.round(digits), labels, random.choice([1.0, 7.0, 12.5], 300))
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("models.comparing.quality._ROWS", at_once)
+        found = _cells(given_, [0.5, 0.8])
+    wanted = plain_cells(given_, [0.5, 0.8])
+    for name, other in zip(found._fields, wanted, strict=True):
+        assert np.array_equal(getattr(found, name), other)
+
+
+def plain_cells(given_: Labelled, thresholds: list[float]) -> tuple[Any, ...]:
+    """The cells by a loop over rows, in the order of levels, label and weight."""
+    known = given_.labels >= 0
+    fraud = given_.labels == 1
+    cuts = [sorted({*given_.scores[fraud, at].tolist(), *thresholds}) for at in (0, 1)]
+    cells: dict[tuple[Any, ...], list[Any]] = {}
+    columns = (given_.scores[known].tolist(), fraud[known].tolist(), given_.weights[known].tolist())
+    for scores, is_fraud, weight in zip(*columns, strict=True):
+        levels = tuple(bisect_right(cuts[at], scores[at]) for at in (0, 1))
+        cell = cells.setdefault((levels, is_fraud, weight), [0, 0.0, 0.0])
+        cells[levels, is_fraud, weight] = [cell[0] + 1, cell[1] + scores[0], cell[2] + scores[1]]
+    found = sorted(cells.items())
+    return (
+        [key[0] for key, _ in found],
+        [float(key[1]) for key, _ in found],
+        [key[2] for key, _ in found],
+        [count for _, (count, *_) in found],
+        [[one / count, other / count] for _, (count, one, other) in found],
+        [[bisect_right(each, at) for at in thresholds] for each in cuts],
+    )

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from models.drift import EDGES
-from models.watch.expected import ON_CARD, expected_by
+from models.watch.expected import ON_CARD, expected_by, scores_by
 
 OLD: dict[str, Any] = {
     "rows": 1_000,
@@ -83,3 +83,4 @@ def test_bins_of_other_features_are_left_out() -> None:
 )
 def test_a_card_without_scores_says_nothing(wrong: dict[str, Any]) -> None:
     assert expected_by(OLD | {ON_CARD: LEARNED} | wrong, ["size"]) is None
+    assert (scores_by(OLD | wrong) is None) == ("rows" not in wrong)
