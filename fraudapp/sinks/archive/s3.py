@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from aiobotocore.config import AioConfig
 from aiobotocore.session import get_session
+from aiohttp import ClientPayloadError
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, SSLError
 
 from fraudapp.decisions.batch import Batch
@@ -56,7 +57,14 @@ _NO_BULK_DELETE: Final = (
 )
 _RETRYABLE_CODES: Final = ("RequestTimeTooSkewed", "RequestExpired", "SlowDown")
 _WRONG_REGION_CODES: Final = ("AuthorizationHeaderMalformed", "IllegalLocationConstraintException")
-FAILURES: Final = (BotoCoreError, ClientError, OSError, asyncio.TimeoutError)
+# A download that is cut on its way is an error of aiohttp, which botocore does not know.
+FAILURES: Final = (
+    BotoCoreError,
+    ClientError,
+    ClientPayloadError,
+    OSError,
+    asyncio.TimeoutError,
+)
 
 
 class S3Archive:
