@@ -42,6 +42,7 @@ async def answering(answer: bytes) -> AsyncIterator[S3Archive]:
         await server.wait_closed()
 
 
+@pytest.mark.parametrize("limit", [None, 1_000, 12])
 @pytest.mark.parametrize(
     "answer",
     [
@@ -52,7 +53,13 @@ async def answering(answer: bytes) -> AsyncIterator[S3Archive]:
         b"",
     ],
 )
-async def test_a_file_that_is_cut_on_its_way_is_a_failure(answer: bytes) -> None:
+async def test_a_file_that_is_cut_on_its_way_is_a_failure(answer: bytes, limit: int | None) -> None:
     async with answering(answer) as archive:
         with pytest.raises(SinkUnavailable):
-            await archive.read("a/b")
+            await archive.read("a/b", limit)
+
+
+async def test_no_more_is_waited_for_than_was_asked_for() -> None:
+    async with answering(HEAD + b"Content-Length: 100\r\n\r\nfirst bytes") as archive:
+        assert await archive.read("a/b", 5) == b"first"
+        assert await archive.read("a/b", 0) == b""
