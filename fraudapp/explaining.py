@@ -11,6 +11,7 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Final, cast
 
+from fraudapp.control.archived_models import NotFetched
 from fraudapp.model_registry import ModelRegistry
 from fraudapp.worker import FraudWorker
 from models.artifact import ModelFileError, OtherFeatures
@@ -81,7 +82,15 @@ class Explainer:
             raise
         except ModelFileError as exc:
             log.debug("looking for model %s in the folder: %s", version, exc)
-        return self._stored(version)
+            missing = exc
+        try:
+            return self._stored(version)
+        except OtherFeatures:
+            raise
+        except ModelFileError as exc:
+            if isinstance(missing, NotFetched):
+                raise missing from exc
+            raise
 
 
 def _scorer(version: str, load: Callable[[str], Scorer]) -> Scorer:
@@ -89,6 +98,8 @@ def _scorer(version: str, load: Callable[[str], Scorer]) -> Scorer:
         return load(version)
     except OtherFeatures as exc:
         raise _other_features(version) from exc
+    except NotFetched as exc:
+        raise Unexplainable(f"{exc}; ask again later, or a worker that has it") from exc
     except ModelFileError as exc:
         log.debug("model %s is not here: %s", version, exc)
         raise Unexplainable(

@@ -14,7 +14,7 @@ import msgspec
 from fraudapp.settings import Settings
 from models import artifact
 from models.artifact import Card, ModelFileError, OtherFeatures
-from models.control.records import Distributed
+from models.control.records import Published
 from models.schema.schema import PAYSIM, Schema
 from models.scorer import Scorer
 
@@ -92,12 +92,12 @@ class ModelRegistry:
         """Return the model card of a version; raises `ModelFileError`."""
         return artifact.load_card(self._directory(version))
 
-    def card_of(self, version: str, of_topic: Mapping[str, Distributed]) -> Card:
+    def card_of(self, version: str, of_topic: Mapping[str, Published]) -> Card:
         """Return the card of a version, that of the control topic first; raises like `card`."""
-        if (distributed := of_topic.get(version)) is None:
+        if (published := of_topic.get(version)) is None:
             return self.card(version)
         try:
-            return msgspec.json.decode(distributed.card, type=Card)
+            return msgspec.json.decode(published.card, type=Card)
         except msgspec.MsgspecError as exc:
             raise ModelFileError(f"the card of {version} in the control topic: {exc}") from exc
 

@@ -231,6 +231,8 @@ class Settings(BaseSettings):
     """Labelled file for the first model; unset: the sample of the schema, if it has one."""
     model_version: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,128}$")] | None = None
     """Version that serves; no worker starts without it. Unset: the active one, or a first one."""
+    model_record_bytes: Annotated[int, Field(ge=0, le=3_000_000)] = 1_000_000
+    """Bytes of a model and its card that a record may hold; a larger model is in the archive."""
 
     # Sinks
     redis_url: Annotated[SecretStr, _address(addresses.redis)] = SecretStr(

@@ -290,7 +290,7 @@ class FraudWorker(Service):
         progress = Progress(settings, producer, [sink.name for sink in sinks.each])
         refused = partial(_dead_letter, settings, producer)
         known_labels = KnownLabels(settings)
-        control = ControlLog(settings, scorer)
+        control = ControlLog(settings, scorer, sinks.archive)
         started = Started(
             scorer=scorer,
             control=control,

@@ -50,7 +50,7 @@ class ModelState(Struct, frozen=True, kw_only=True):
     failures: Count
     """Transactions for which it had no score."""
     problem: str
-    """Why it had none the last time; empty if it always had one."""
+    """Why it had none the last time, or cannot be fetched from the archive; else empty."""
 
 
 class ModelStates(Struct, frozen=True):
@@ -95,7 +95,7 @@ async def told(control: ControlLog) -> ModelStates:
                 rows=counts.rows if counts else 0,
                 agreed=counts.agreed if counts else 0,
                 failures=counts.failures if counts else 0,
-                problem=counts.problem if counts else "",
+                problem=(counts.problem if counts else "") or control.models.trouble(version),
             )
         )
     return ModelStates(found)

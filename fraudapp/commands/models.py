@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import click
 
 from fraudapp.cli import challengers
 from fraudapp.cli.control import Control, opened, run
 from fraudapp.cli.control_options import signed
+from fraudapp.cli.exit_codes import SinkFailed
 from fraudapp.control.fitting import ruling_of
 from fraudapp.model_registry import ModelRegistry
 from fraudapp.settings import Settings, load
+from fraudapp.sinks.base import SinkUnavailable
 from models.artifact import ModelFileError
 from models.characters import legible
+from models.control.records import Archived
 from models.policies.reading import PolicyError
+
+_UNSURE: Final = "`fraudapp models published` tells whether it is there"
 
 
 @click.group("models")
@@ -48,6 +55,9 @@ def list_models() -> None:
 def publish(version: str, author: str, note: str) -> None:
     """Give VERSION to all workers, through the control topic.
 
+    One that is larger than FRAUD_MODEL_RECORD_BYTES goes into the archive, from where they fetch
+    it; if it is lost there, this writes it again.
+
     Each of them checks it. It scores once a policy names it, with `model = "VERSION"`, between two
     batches; the policy before takes it back: `fraudapp policy rollback`.
     """
@@ -61,7 +71,10 @@ def publish(version: str, author: str, note: str) -> None:
         async with opened(settings, for_writing=True) as control, control.writer() as writer:
             return await writer.distribute(version, *files, author=author, note=note)
 
-    is_new = run(settings, change(), unsure="`fraudapp models published` tells whether it is there")
+    try:
+        is_new = run(settings, change(), unsure=_UNSURE)
+    except SinkUnavailable as exc:
+        raise SinkFailed("archive", exc, "Nothing was published; do it again then.") from exc
     where = f"in topic {settings.control_topic}"
     click.echo(f"{version} is {where}" if is_new else f"{version} was {where} already")
 
@@ -89,9 +102,10 @@ def published() -> None:
             click.echo(f"warning: policy {head.number}: {legible(exc.problems[0])}", err=True)
     for version, each in control.known.models.items():
         star = "*" if version == named else "~" if version in shadow else " "
-        size = len(each.model) + len(each.card)
+        where = " in the archive" if isinstance(each, Archived) else ""
         told = f" ({legible(each.note)})" if each.note else ""
-        click.echo(f"{star} {legible(version)}  {size:,} bytes by {legible(each.author)}{told}")
+        by = f"by {legible(each.author)}{told}"
+        click.echo(f"{star} {legible(version)}  {each.size:,} bytes{where} {by}")
     if not control.known.models:
         click.echo("no models yet; `fraudapp models publish VERSION` adds one")
 

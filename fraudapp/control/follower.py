@@ -12,6 +12,7 @@ from mode import Service
 
 from fraudapp.condition import Condition
 from fraudapp.control import metrics
+from fraudapp.control.archived_models import ArchivedModels
 from fraudapp.control.fitting import MAX_TOLD, Fitting, compiled, last_fitting, problem
 from fraudapp.control.model_shelf import ModelShelf
 from fraudapp.control.reader import ControlReader
@@ -19,6 +20,7 @@ from fraudapp.kafka.following import next_records
 from fraudapp.operation import Operation, troubles
 from fraudapp.retry import retry_forever
 from fraudapp.settings import Settings
+from fraudapp.sinks.archive.archive import Archive
 from models.control.chain import Candidate
 from models.control.records import ControlRecord
 from models.control.state import Change, ControlState
@@ -28,6 +30,9 @@ from models.scorer import BatchScorer
 
 log = logging.getLogger(__name__)
 
+FETCH_SECONDS: Final = 5.0
+"""Seconds after which models that could not be fetched from the archive are tried again."""
+
 
 class ControlLog(Service):
     """Has in force what the topic says, from before the first decision on.
@@ -36,19 +41,24 @@ class ControlLog(Service):
     that have read as far have the same in force.
     """
 
-    def __init__(self, settings: Settings, scorer: BatchScorer) -> None:
-        """`scorer` is the worker's own, by which policies decide that name no model."""
+    def __init__(self, settings: Settings, scorer: BatchScorer, archive: Archive) -> None:
+        """`scorer` is the worker's own, by which policies decide that name no model.
+
+        `archive` has the models that are too large for the topic.
+        """
         self.known = ControlState()
         """What the topic says, as far as it was read."""
         self.changed = Condition()
         """Notified whenever `in_force` or `known` has changed."""
         self._schema: Final = settings.transaction_schema
-        self.models: Final = ModelShelf(scorer, self._schema, self.known.models)
+        self._archived: Final = ArchivedModels(settings, archive)
+        self.models: Final = ModelShelf(scorer, self._schema, self.known.models, self._archived)
         """What policies may name."""
         self._thresholds = of_thresholds(settings.policy, self._schema)
         self._fitting = Fitting(None, None)
         self._reader = ControlReader(settings)
         self._following = Operation(f"following {settings.control_topic}")
+        self._turn = asyncio.Lock()  # one at a time looks for what fits, and puts it in force
         self._settled = 0  # next offset of the topic up to which all is in force
         self.in_force: InForce = self._thresholds
         """What decides now; another one after each change."""
@@ -60,7 +70,11 @@ class ControlLog(Service):
         return self._fitting.candidate
 
     async def on_start(self) -> None:
-        """Read the topic to its end; raises `KafkaError` if it cannot connect."""
+        """Read the topic to its end; raises `KafkaError` if it cannot connect.
+
+        A model of the archive that the last policy needs, and of which there is no copy here, is
+        tried once: without the archive, the policy before is in force until it is there.
+        """
         await self._reader.start()
         # What has expired long ago is not first counted in, and then out by the first decision.
         self.known.lists.at(datetime.now(timezone.utc))
@@ -70,7 +84,11 @@ class ControlLog(Service):
                 while self._reader.next_offset < end:
                     for record in await self._reader.more():
                         self.known.apply(record)
-        fitting = await asyncio.to_thread(last_fitting, self.known.chain, self._schema, self.models)
+        fitting, tried = await self._last_fitting(), set[str]()
+        while version := self._archived.missing(self.known.models, tried, asked=True):
+            tried.add(version)
+            await self._archived.fetch(version, self.known.models[version])
+            fitting = await self._last_fitting()
         self._settled = self._reader.next_offset
         self._put_in_force(fitting)
 
@@ -96,9 +114,10 @@ class ControlLog(Service):
     def notes(self) -> list[str]:
         """Return a sentence for each policy since the one in force that is not, and why.
 
-        Of many, the last ones are told of, and so are entries for which there was no room.
+        Of many, the last ones are told of. So are models that cannot be fetched from the archive,
+        and entries for which there was no room.
         """
-        found = [*self._fitting.problems]
+        found = [*self._fitting.problems, *self._archived.troubles()]
         if refused := self.known.lists.refused:
             found.append(
                 f"entries of lists that are left out, since there are too many: {refused:,}"
@@ -112,7 +131,36 @@ class ControlLog(Service):
             self.known.lists.at(datetime.now(timezone.utc))
             fetched = await next_records(self, self._reader.consumer, self._following)
             if fetched is not None:  # without any record, there may have been a transaction's end
-                await self._take(await self._reader.taken(fetched.get(self._reader.partition, ())))
+                records = await self._reader.taken(fetched.get(self._reader.partition, ()))
+                async with self._turn:
+                    await self._take(records)
+
+    @Service.task
+    async def _fetch(self) -> None:
+        failed: set[str] = set()
+        while not self.should_stop:
+            version = self._archived.missing(self.known.models, failed)
+            if version is None:
+                await self._until_missing(failed)
+                continue
+            if not await self._archived.fetch(version, self.known.models[version]):
+                failed.add(version)
+            else:
+                async with self._turn:  # a policy that names it may just be looked at
+                    if self._fitting.problems:
+                        await self._fit_again()
+            self.changed.notify()  # there are other notes
+
+    async def _until_missing(self, failed: set[str]) -> None:
+        """Return once another model is missing; or else forget, after a while, what has failed."""
+
+        def is_missing() -> bool:
+            return self._archived.missing(self.known.models, failed) is not None
+
+        try:
+            await asyncio.wait_for(self.changed.wait_for(is_missing), FETCH_SECONDS)
+        except asyncio.TimeoutError:
+            failed.clear()
 
     async def _take(self, records: Sequence[ControlRecord]) -> None:
         if not records and self._settled == self._reader.next_offset:
@@ -128,9 +176,10 @@ class ControlLog(Service):
 
     async def _fit_again(self) -> None:
         self._refresh()
-        chain = self.known.chain
-        fitting = await asyncio.to_thread(last_fitting, chain, self._schema, self.models)
-        self._put_in_force(fitting)
+        self._put_in_force(await self._last_fitting())
+
+    async def _last_fitting(self) -> Fitting:
+        return await asyncio.to_thread(last_fitting, self.known.chain, self._schema, self.models)
 
     async def _change_policy(self) -> None:
         candidate = self.known.chain.members[-1]

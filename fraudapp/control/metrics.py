@@ -14,3 +14,9 @@ unfit: Final = Gauge(
     "earlier one stays in force: 1 or 0.",
     registry=registry,
 )
+unfetched: Final = Gauge(
+    "fraud_models_unfetched",
+    "Models of the control topic that are in the archive, and that this worker could not get from "
+    "there: away, missing, or not as they were published. It tries again.",
+    registry=registry,
+)

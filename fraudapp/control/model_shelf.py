@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Protocol
 
+from fraudapp.control.archived_models import ArchivedModels
 from models.artifact import ModelFileError, unpacked
 from models.canary import Canary
 from models.challenger import Challenger
-from models.control.records import Distributed
+from models.control.records import Published
 from models.policies.definition import PolicyFile
 from models.schema.schema import Schema
 from models.scorer import BatchScorer
@@ -33,12 +34,17 @@ class ModelShelf(Models):
     """Unpacks a model once, and checks it before it can serve."""
 
     def __init__(
-        self, own: BatchScorer, schema: Schema, distributed: Mapping[str, Distributed]
+        self,
+        own: BatchScorer,
+        schema: Schema,
+        published: Mapping[str, Published],
+        archived: ArchivedModels,
     ) -> None:
-        """`distributed` are those of the topic; it may grow."""
+        """`published` are those of the topic; it may grow. `archived` has the large ones' files."""
         self._own = own
         self._schema = schema
-        self._distributed = distributed
+        self._published = published
+        self._archived = archived
         self._scorers = {own.version: own}
         self._refused: dict[str, ModelFileError] = {}  # of the topic, where they stay as they are
         self._challengers: dict[str, Challenger] = {}
@@ -52,23 +58,31 @@ class ModelShelf(Models):
         return None
 
     def scorer(self, version: str | None) -> BatchScorer:
-        """Return what scores by a model, the worker's own for None; raises `ModelFileError`."""
+        """Return what scores by a model, the worker's own for None; raises `ModelFileError`.
+
+        It may have to read a model from the disk; of the archive it only says that one is there.
+        """
         if version is None:
             return self._own
         if version not in self._scorers:
-            if (found := self._distributed.get(version)) is None:
+            if (found := self._published.get(version)) is None:
                 raise ModelFileError(
                     f"it is for model {version}, which is not in the control topic, and "
                     f"{self._own.version} serves here: `fraudapp models publish {version}`"
                 )
             if version in self._refused:
                 raise self._refused[version].with_traceback(None)
+            files = self._archived.files(version, found)
             try:
-                self._scorers[version] = unpacked(version, *found.files, self._schema)
+                self._scorers[version] = unpacked(version, *files, self._schema)
             except ModelFileError as exc:
                 self._refused[version] = exc
                 raise
         return self._scorers[version]
+
+    def trouble(self, version: str) -> str:
+        """Return why a model cannot be fetched from the archive; empty if it can, or need not."""
+        return self._archived.trouble(version)
 
     @property
     def own(self) -> BatchScorer:

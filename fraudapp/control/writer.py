@@ -7,16 +7,19 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Any, Final
 
+from fraudapp.control.archived_models import archived_models
 from fraudapp.kafka.producer import BatchProducer, NewRecord
 from fraudapp.settings import Settings
 from models.control.chain import Candidate
 from models.control.records import (
     Approved,
+    Archived,
     CapKey,
     Capped,
     Distributed,
     Listed,
     Proposed,
+    Published,
     Removed,
     approval,
     cap,
@@ -50,6 +53,7 @@ class ControlWriter:
         end: Callable[[], Awaitable[int]],
     ) -> None:
         """`read_to` returns once `known` has all records before an offset; `end` tells the last."""
+        self._settings: Final = settings
         self._topic: Final = settings.control_topic
         self._producer = producer
         self._known = known
@@ -80,13 +84,22 @@ class ControlWriter:
     ) -> bool:
         """Give all workers the files of a model; returns False if they had it already.
 
-        It serves once a policy names it.
+        It serves once a policy names it. A large one goes into the archive, again if it is there no
+        more. Then this also raises `SinkUnavailable` or `ModelFileError`.
         """
-        if version in self._known.models:
-            return False
-        value = Distributed.of(model, card, author=author, note=note)
-        await self._write([_check(distribution(version, value))])
-        return True
+        known = self._known.models.get(version)
+        value = known or self._published(model, card, author, note)
+        record = _check(distribution(version, value))
+        if isinstance(value, Archived):
+            async with archived_models(self._settings) as archive:
+                await archive.put(version, value, model)
+        if known is None:
+            await self._write([record])
+        return known is None
+
+    def _published(self, model: bytes, card: bytes, author: str, note: str) -> Published:
+        is_large = len(model) + len(card) > self._settings.model_record_bytes
+        return (Archived if is_large else Distributed).of(model, card, author=author, note=note)
 
     async def add(self, name: str, values: Iterable[str], listed: Listed) -> int:
         """Add entries to a list; return how many."""

@@ -20,7 +20,7 @@ from fraudapp.messages.dead_letter import texts_of
 from fraudapp.reports.daily import Latency, by_count
 from fraudapp.reports.from_postgres import Sampled
 from fraudapp.settings import Settings
-from models.control.records import Distributed
+from models.control.records import Published
 from models.control.state import ControlState
 from models.inputs import Cause
 
@@ -29,7 +29,7 @@ FETCH_BYTES: Final = 1 << 16  # one record is wanted; Kafka sends it whole if it
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
 
-async def models(settings: Settings) -> Mapping[str, Distributed]:
+async def models(settings: Settings) -> Mapping[str, Published]:
     """Return the models that all workers have, by version; raises `KafkaError`."""
     known = ControlState()
     await read_all(settings, known.apply)

@@ -22,7 +22,7 @@ from fraudapp.sinks.postgres.connection import FAILURES, engine, refusal
 from fraudapp.sinks.postgres.day_partitions import moments
 from fraudapp.sinks.postgres.migrate import migrate
 from models.artifact import ModelFileError
-from models.control.records import Distributed
+from models.control.records import Published
 from models.drift import stability_index
 from models.errors import Rejected
 from models.quality.labelled import unit_of
@@ -93,7 +93,7 @@ async def _all_compared(settings: Settings, drifts: Sequence[Drift], is_whole: b
 
 
 def _compared(
-    settings: Settings, drift: Drift, of_topic: Mapping[str, Distributed], is_whole: bool
+    settings: Settings, drift: Drift, of_topic: Mapping[str, Published], is_whole: bool
 ) -> Drift:
     version = drift.model_version
     try:

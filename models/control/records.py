@@ -17,6 +17,9 @@ from models.seals import has_name, seal
 
 MAX_POLICY_CHARACTERS: Final = 1 << 20
 MAX_MODEL_CHARACTERS: Final = 16 << 20
+MAX_ARCHIVED_BYTES: Final = 16 << 20
+"""Bytes of a model file in the archive, at most: every worker holds all of it, and far more once it
+is ready to score."""
 ROOT: Final = ""
 """The parent of the first policy."""
 
@@ -106,9 +109,59 @@ class Distributed(Struct, frozen=True, kw_only=True, omit_defaults=True):
         """The model file and the card, as bytes."""
         return self.model.encode(), self.card.encode()
 
+    @property
+    def size(self) -> int:
+        """Bytes of both files."""
+        return sum(map(len, self.files))
+
+
+class Archived(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A model like a `Distributed`, whose model file is too large for a record.
+
+    It is in the archive. The card is here, for all who ask only what a model is.
+    """
+
+    model_bytes: Annotated[int, Meta(ge=0, le=MAX_ARCHIVED_BYTES)]
+    """Bytes of the model file."""
+    card: Annotated[str, Meta(max_length=MAX_MODEL_CHARACTERS)]
+    """The model card."""
+    sha256: Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$(?!\n)")]
+    """Of both, see `models.seals.seal`."""
+    author: Author
+    note: Note = ""
+
+    @classmethod
+    def of(cls, model: bytes, card: bytes, *, author: str, note: str = "") -> Archived:
+        """Return a model by its two files; raises `InvalidRecord` for one that is too large."""
+        if len(model) > MAX_ARCHIVED_BYTES:
+            raise InvalidRecord(
+                f"the model file has {len(model):,} bytes, and no worker takes more than "
+                f"{MAX_ARCHIVED_BYTES:,}; train a smaller one"
+            )
+        return cls(
+            model_bytes=len(model),
+            card=card.decode(),
+            sha256=seal(model, card),
+            author=author,
+            note=note,
+        )
+
+    def is_whole(self, model: bytes) -> bool:
+        """Whether this is the model file."""
+        return len(model) == self.model_bytes and seal(model, self.card.encode()) == self.sha256
+
+    @property
+    def size(self) -> int:
+        """Bytes of both files."""
+        return self.model_bytes + len(self.card.encode())
+
+
+Published = Distributed | Archived
+"""A model that every worker may score with."""
+
 
 class ModelKey(NamedTuple):
-    """The key of a `Distributed`."""
+    """The key of a `Published`."""
 
     version: str
 
@@ -135,7 +188,7 @@ class CapKey(NamedTuple):
 
 
 Key = PolicyKey | ListKey | CapKey | ModelKey
-Value = Proposed | Approved | Listed | Removed | Capped | Distributed
+Value = Proposed | Approved | Listed | Removed | Capped | Published
 
 
 class InvalidRecord(ValueError):
@@ -154,6 +207,8 @@ class ControlRecord(NamedTuple):
 
 _APPROVAL: Final = "approval"
 _MODEL: Final = "model"
+_ARCHIVED: Final = "archived-model"
+"""A kind of its own: workers of before skip its records, as those of any kind they do not know."""
 _KINDS: Final[Mapping[str, Any]] = {
     kind: msgspec.json.Decoder(type_).decode
     for kind, type_ in {
@@ -162,6 +217,7 @@ _KINDS: Final[Mapping[str, Any]] = {
         "list": Listed,
         "cap": Capped,
         _MODEL: Distributed,
+        _ARCHIVED: Archived,
     }.items()
 }
 _is_name: Final = re.compile(NAME).fullmatch
@@ -184,9 +240,10 @@ def approval(id_: str, value: Approved) -> _NewRecord:
     return _written(f"{_APPROVAL}/{id_}", value)
 
 
-def distribution(version: str, value: Distributed) -> _NewRecord:
+def distribution(version: str, value: Published) -> _NewRecord:
     """Return the record of a model."""
-    return _written(f"{_MODEL}/{version}", value)
+    kind = _ARCHIVED if isinstance(value, Archived) else _MODEL
+    return _written(f"{kind}/{version}", value)
 
 
 def entry(name: str, value: str, listed: Listed) -> _NewRecord:
@@ -232,7 +289,7 @@ def read(
         decoded = _KINDS[kind](value)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as exc:
         raise InvalidRecord(str(exc)) from exc
-    if kind == _MODEL:
+    if kind in (_MODEL, _ARCHIVED):
         if not _is_version(path):
             raise InvalidRecord(f"{path!r:.80} is no version of a model")
         return ControlRecord(offset, written_at, ModelKey(path), _intact(path, decoded))
@@ -244,7 +301,9 @@ def read(
     return ControlRecord(offset, written_at, CapKey(_id(policy), rule), decoded)
 
 
-def _intact(version: str, value: Distributed) -> Distributed:
+def _intact(version: str, value: Published) -> Published:
+    if isinstance(value, Archived):
+        return value  # what is in the archive may be mended: whoever has read it checks it
     model, card = value.files
     if not has_name(version, model) or seal(model, card) != value.sha256:
         raise InvalidRecord(f"model {version} was changed or damaged: its hash is another one")

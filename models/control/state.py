@@ -17,12 +17,12 @@ from models.control.records import (
     CapKey,
     Capped,
     ControlRecord,
-    Distributed,
     Listed,
     ListKey,
     ModelKey,
     PolicyKey,
     Proposed,
+    Published,
     Removed,
 )
 from models.control.versions import Version
@@ -53,7 +53,7 @@ class ControlState:
         self.lists = Lists()
         self.caps: defaultdict[str, Caps] = defaultdict(Caps)
         """By the id of a policy."""
-        self.models: dict[str, Distributed] = {}
+        self.models: dict[str, Published] = {}
         """By version; of several under one, the first counts."""
         self.next_offset = 0
         """Of the control log: all records before it are in here."""
@@ -82,7 +82,7 @@ class ControlState:
             case ModelKey(version=model):
                 if model in self.models:
                     return Change.NOTHING
-                self.models[model] = cast(Distributed, value)
+                self.models[model] = cast(Published, value)
                 return Change.MODEL
             case PolicyKey(id=id_):
                 if isinstance(value, Approved):

@@ -15,7 +15,7 @@ from typing import cast
 from models.control.chain import Chain
 from models.control.dated_entries import DatedEntries
 from models.control.lists import MAX_ENTRIES
-from models.control.records import CapKey, ControlRecord, Distributed, Listed, ListKey, Removed
+from models.control.records import CapKey, ControlRecord, Listed, ListKey, Published, Removed
 from models.control.state import Change, ControlState
 from models.policies.ruling import NO_CAPS, Begun
 
@@ -37,7 +37,7 @@ class Timeline:
         return self._state.chain
 
     @property
-    def models(self) -> Mapping[str, Distributed]:
+    def models(self) -> Mapping[str, Published]:
         """The models by version, as of the end of the log."""
         return self._state.models
 

@@ -96,6 +96,40 @@ async def test_another_model_scores_from_one_batch_to_the_next_and_is_taken_back
             assert (status, told["recomputed"]["is_same"]) == (200, True), told
 
 
+async def test_what_is_too_large_for_a_record_comes_to_all_by_the_archive(
+    another: Path, tmp_path: Path, new_worker: Callable[..., Worker]
+) -> None:
+    two = await pair(new_worker, **QUICK, FRAUD_MODEL_RECORD_BYTES="1000")
+    worker, registry = two[0], ModelRegistry(another / "models")
+    model, own = registry.active() or "", worker.stats()["model_version"]
+    worker.run("init")
+    kept = worker.environment
+    worker.environment = {**kept, "FRAUD_DATA_DIR": str(another)}
+    code, said = await commanded(worker, "models", "publish", model)
+    assert code == 0, said
+    worker.environment = kept
+    published = worker.run("models", "published").splitlines()
+    assert [line.split()[0] for line in published] == [own, model]
+    assert all("bytes in the archive by" in line for line in published)
+    code, said = await commanded(worker, "policy", "apply", policy(tmp_path, model), "--wait", "60")
+    assert code == 0, said
+    # On an empty disk, and without a file to train on, it has both from the archive.
+    two[1].kill()
+    shutil.rmtree(two[1].environment["FRAUD_DATA_DIR"])
+    two[1].environment["FRAUD_TRAINING_FILE"] = str(tmp_path / "none.csv")
+    await asyncio.to_thread(two[1].start)
+    await readback.eventually(lambda: len(owners(worker)) == 2)
+    found = await decided(worker, "large", amount=500.0)
+    assert {each["model_version"] for each in found} == {model}
+    assert scores_are_of(registry, model, found)
+    for each in two:
+        states = {state["version"]: state for state in each.get("/models")[1]["models"]}
+        assert (states[model]["decides"], states[model]["problem"]) == (True, "")
+        assert states[own]["is_own"]
+        status, told = each.get(f"/transaction/{found[0]['transaction_id']}/explain")
+        assert (status, told["recomputed"]["is_same"]) == (200, True), told
+
+
 def found_by(log: list[dict[str, Any]], model: str) -> str:
     """The id of some transaction that a model has scored."""
     return str(next(each["transaction_id"] for each in log if each["model_version"] == model))

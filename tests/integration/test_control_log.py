@@ -27,6 +27,7 @@ from fraudapp.kafka.readability import ReadabilityProbe
 from fraudapp.local.processes import POLL_INTERVAL
 from fraudapp.local.server import Server
 from fraudapp.settings import Settings, load
+from fraudapp.sinks.archive.archive import archive_at
 from models.control.chain import Candidate
 from models.control.records import (
     ROOT,
@@ -77,7 +78,8 @@ class Bench:
 
     async def log(self, model_version: str = MODEL) -> ControlLog:
         """Start to follow the topic, as a worker does."""
-        self.logs.append(log := ControlLog(self.settings, Named(model_version)))
+        log = ControlLog(self.settings, Named(model_version), archive_at(self.settings))
+        self.logs.append(log)
         await asyncio.wait_for(log.start(), PATIENCE)
         return log
 

@@ -69,6 +69,12 @@ async def test_files_are_read_listed_and_removed(archive: Archive) -> None:
         await archive.write(key, key.encode(), "text/plain")
     assert sorted(await archive.keys("a")) == ["a/b/two", "a/one"]
     assert await archive.read("a/b/two") == b"a/b/two"
+    for limit in (0, 3, 7, 8):
+        assert await archive.read("a/b/two", limit) == b"a/b/two"[:limit]
+    await archive.write("a/large", large := bytes(range(256)) * 20_000, "text/plain")
+    assert await archive.read("a/large", len(large) - 1) == large[:-1]
+    await archive.remove(["a/large"])
+    assert await archive.read("a/none", 9) is None
     await archive.remove(["a/one", "a/b/two", "a/none"])
     await archive.remove([])
     assert await archive.keys("a") == []

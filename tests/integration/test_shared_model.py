@@ -10,6 +10,7 @@ import pytest
 
 from data.generator import write_csv
 from data.plan import Plan
+from fraudapp.control.archived_models import NotFetched
 from fraudapp.control.reader import reading
 from fraudapp.first_model import ready_scorer
 from fraudapp.kafka import topics as kafka_topics
@@ -18,7 +19,8 @@ from fraudapp.local.server import Server
 from fraudapp.model_registry import ModelRegistry
 from fraudapp.settings import Settings, load
 from fraudapp.shared_model import NOTE, shared_scorer
-from models.control.records import Distributed
+from models.artifact import ModelFileError
+from models.control.records import Archived, Distributed, Published
 from models.control.state import ControlState
 from models.errors import TrainingDataError
 
@@ -56,7 +58,7 @@ async def producer(machine: Machine) -> AsyncIterator[BatchProducer]:
     await made.stop()
 
 
-async def published(settings: Settings) -> dict[str, Distributed]:
+async def published(settings: Settings) -> dict[str, Published]:
     known = ControlState()
     async with reading(settings) as reader:
         await reader.read_to(await reader.end(), known.apply)
@@ -92,6 +94,7 @@ async def test_one_that_comes_later_does_not_train(
     later = machine("later")  # which has no file to train on
     assert await scorer_of(later, producer) == version
     assert ModelRegistry.of(later).versions() == [version]
+    assert isinstance(told, Distributed)
     assert ModelRegistry.of(later).files(version) == told.files
     with pytest.raises(TrainingDataError):
         await shared_scorer(machine("other", FRAUD_SCHEMA="cards"), producer, _nothing)
@@ -125,6 +128,53 @@ async def test_what_is_of_another_schema_is_passed_over(
     assert [*await published(machine("one"))] == [of_paysim, of_cards]
     assert await scorer_of(machine("three", FRAUD_SCHEMA="cards"), producer) == of_cards
     assert await scorer_of(machine("four"), producer) == of_paysim
+
+
+async def test_one_that_is_too_large_for_a_record_comes_by_the_archive(
+    machine: Machine, producer: BatchProducer, tmp_path: Path
+) -> None:
+    archive = tmp_path / "archive"
+    large = {
+        "FRAUD_MODEL_RECORD_BYTES": "1000",
+        "FRAUD_ARCHIVE_URL": archive.as_uri(),
+        "FRAUD_START_TIMEOUT": "0.3",
+    }
+    (own,) = await _trained(machine("own", 2))
+    version = await scorer_of(machine("first", 1, **large), producer)
+    assert isinstance((await published(machine("first")))[version], Archived)
+    later = machine("later", **large)  # which has no file to train on
+    assert await scorer_of(later, producer) == version
+    archive.rename(tmp_path / "away")
+    assert await scorer_of(later, producer) == version
+    assert await scorer_of(machine("own", **large), producer) == own
+    # Rather than to score with another one for good, it does not start.
+    with pytest.raises(NotFetched, match="is not there"):
+        await shared_scorer(machine("empty", 3, **large), producer, _nothing)
+    assert ModelRegistry.of(machine("empty")).versions() == []
+    of_cards = {"FRAUD_SCHEMA": "cards", "FRAUD_MODEL_RECORD_BYTES": "3000000"}
+    cards = machine("cards", **{**large, **ON_THE_SAMPLE, **of_cards})
+    assert await scorer_of(cards, producer) in ModelRegistry.of(cards).versions()
+
+
+async def test_without_an_archive_that_all_share_a_large_one_is_for_its_machine_alone(
+    machine: Machine, producer: BatchProducer, caplog: pytest.LogCaptureFixture
+) -> None:
+    alone = machine("alone", 1, FRAUD_MODEL_RECORD_BYTES="1000")
+    version = await scorer_of(alone, producer)
+    assert f"model {version} is for this worker alone" in caplog.text
+    assert "FRAUD_ARCHIVE_URL" in caplog.text
+    assert await published(alone) == {}
+
+
+async def test_one_that_the_archive_does_not_take_serves_nowhere(
+    machine: Machine, producer: BatchProducer, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("")
+    url = (tmp_path / "file").as_uri()
+    refused = machine("refused", 1, FRAUD_MODEL_RECORD_BYTES="1000", FRAUD_ARCHIVE_URL=url)
+    with pytest.raises(ModelFileError, match="cannot be shared: archive: "):
+        await shared_scorer(refused, producer, _nothing)
+    assert await published(refused) == {}
 
 
 async def _trained(settings: Settings) -> list[str]:

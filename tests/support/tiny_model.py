@@ -5,7 +5,10 @@ from __future__ import annotations
 from datetime import datetime, timezone
 from pathlib import Path
 
+from fraudapp.control.archived_models import ArchivedModels
 from fraudapp.model_registry import ModelRegistry
+from fraudapp.settings import load
+from fraudapp.sinks.archive.archive import archive_at
 from models import artifact
 from models.artifact import Model
 from models.control.records import Distributed
@@ -29,3 +32,9 @@ def saved(root: Path, made: Model, schema: Schema = PAYSIM) -> str:
 def distributed(root: Path, version: str) -> Distributed:
     """A model of a folder, as the control topic has it."""
     return Distributed.of(*ModelRegistry(root).files(version), author="ann")
+
+
+def none_archived() -> ArchivedModels:
+    """What a worker has of the archive where all models are in the topic."""
+    settings = load({})
+    return ArchivedModels(settings, archive_at(settings))

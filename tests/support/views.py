@@ -50,6 +50,7 @@ from tables import Tables
 from tables.heartbeats import Heartbeat
 from tables.quality import PartitionCells
 from tests.support.scoring import Named
+from tests.support.tiny_model import none_archived
 from web.context import Context
 from web.control.metrics import policy
 from web.quality_metrics import quality
@@ -333,7 +334,7 @@ class Control:
         """As long as it is closed, nothing can be read back."""
         self.others: list[NewRecord] = []
         """Records that others have written just before the next one of this worker."""
-        self.models = ModelShelf(Named(model_version), PAYSIM, self.known.models)
+        self.models = ModelShelf(Named(model_version), PAYSIM, self.known.models, none_archived())
 
     async def append(
         self, topic: str, partition: int, records: Iterable[NewRecord], what: str

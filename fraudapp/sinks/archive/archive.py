@@ -19,8 +19,11 @@ class Archive(DatedSink, Protocol):
     async def write(self, key: str, body: bytes, content_type: str) -> None:
         """Write one file, in place of one under the same key; raises `SinkUnavailable`."""
 
-    async def read(self, key: str) -> bytes | None:
-        """Return what a file holds, None if there is none; raises `SinkUnavailable`."""
+    async def read(self, key: str, limit: int | None = None) -> bytes | None:
+        """Return what a file holds, None if there is none; raises `SinkUnavailable`.
+
+        Of a file that is larger than `limit`, only its first so many bytes are read.
+        """
 
     async def keys(self, folder: str) -> list[str]:
         """Return the keys of all files below a folder, in any order; raises `SinkUnavailable`."""

@@ -17,6 +17,8 @@ from fraudapp.decisions.batch import Batch
 
 SAVE_TIMEOUT: Final = 10.0
 """Seconds that a save may take."""
+LEAST_RATE: Final = 1 << 20
+"""Bytes that a large file has to get on by in a second, or is given up."""
 MAX_BATCH_DECISIONS: Final = 6_000
 """Decisions in one save, at most."""
 LINGER: Final = 2.0
@@ -75,6 +77,11 @@ def utc_day(moment: datetime) -> date:
 def _quoted(topic: str) -> str:
     """Return a topic for a path, unchanged if Kafka could have a topic of that name."""
     return quote(topic, safe="")[:MAX_TOPIC_CHARACTERS]
+
+
+def patience(size: int) -> float:
+    """Return the seconds that a file of so many bytes may take to be written or read."""
+    return SAVE_TIMEOUT + size / LEAST_RATE
 
 
 def compress(content: bytes) -> bytes:

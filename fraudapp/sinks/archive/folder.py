@@ -24,6 +24,7 @@ from fraudapp.sinks.archive.files import (
     days_of,
     is_before,
     objects,
+    patience,
 )
 from fraudapp.sinks.base import unavailable
 
@@ -66,13 +67,11 @@ class FolderArchive:
         with unavailable(self.name, OSError):
             await asyncio.to_thread(self._write, key, body)
 
-    async def read(self, key: str) -> bytes | None:
+    async def read(self, key: str, limit: int | None = None) -> bytes | None:
         """See `Archive.read`."""
-        with unavailable(self.name, OSError):
-            try:
-                return await asyncio.to_thread((self._folder / key).read_bytes)
-            except FileNotFoundError:
-                return None
+        with unavailable(self.name, OSError, asyncio.TimeoutError):
+            reading = asyncio.to_thread(_read, self._folder / key, limit)
+            return await asyncio.wait_for(reading, patience(limit) if limit else None)
 
     async def keys(self, folder: str) -> list[str]:
         """See `Archive.keys`."""
@@ -153,6 +152,14 @@ def _make(folder: Path) -> None:
         _make(folder.parent)
         folder.mkdir(mode=0o700, exist_ok=True)
         _sync_names(folder.parent)
+
+
+def _read(path: Path, limit: int | None) -> bytes | None:
+    try:
+        with path.open("rb") as file:
+            return file.read(-1 if limit is None else limit)
+    except FileNotFoundError:
+        return None
 
 
 def _private(path: str, flags: int) -> int:

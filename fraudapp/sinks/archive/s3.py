@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from aiobotocore.config import AioConfig
 from aiobotocore.session import get_session
+from aiohttp import ClientPayloadError
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, SSLError
 
 from fraudapp.decisions.batch import Batch
@@ -25,6 +26,7 @@ from fraudapp.sinks.archive.files import (
     days_of,
     is_before,
     objects,
+    patience,
 )
 from fraudapp.sinks.base import SinkUnavailable, unavailable
 
@@ -56,7 +58,14 @@ _NO_BULK_DELETE: Final = (
 )
 _RETRYABLE_CODES: Final = ("RequestTimeTooSkewed", "RequestExpired", "SlowDown")
 _WRONG_REGION_CODES: Final = ("AuthorizationHeaderMalformed", "IllegalLocationConstraintException")
-FAILURES: Final = (BotoCoreError, ClientError, OSError, asyncio.TimeoutError)
+# A download that is cut on its way is an error of aiohttp, which botocore does not know.
+FAILURES: Final = (
+    BotoCoreError,
+    ClientError,
+    ClientPayloadError,
+    OSError,
+    asyncio.TimeoutError,
+)
 
 
 class S3Archive:
@@ -173,24 +182,29 @@ class S3Archive:
         """See `Archive.write`."""
         with unavailable(self.name, *FAILURES, refusal=self._refusal):
             await self._ensure_client()
-            await asyncio.wait_for(self._put(key, body, content_type), SAVE_TIMEOUT)
+            await asyncio.wait_for(self._put(key, body, content_type), patience(len(body)))
 
-    async def read(self, key: str) -> bytes | None:
+    async def read(self, key: str, limit: int | None = None) -> bytes | None:
         """See `Archive.read`."""
         with unavailable(self.name, *FAILURES, refusal=self._refusal):
             try:
-                return await asyncio.wait_for(self._get(key), SAVE_TIMEOUT)
+                return await asyncio.wait_for(self._get(key, limit), patience(limit or 0))
             except ClientError as exc:
                 if exc.response["Error"].get("Code") != "NoSuchKey":
                     raise
                 return None
 
-    async def _get(self, key: str) -> bytes:
+    async def _get(self, key: str, limit: int | None) -> bytes:
         await self._ensure_client()
         answer = await self._client.get_object(Bucket=self._bucket, Key=self._prefix + key)
-        async with answer["Body"] as body:
-            content: bytes = await body.read()
-            return content
+        body, chunks = answer["Body"], []
+        async with body:
+            if limit is None:
+                return bytes(await body.read())
+            while limit > 0 and (chunk := await body.read(limit)):
+                chunks.append(chunk)
+                limit -= len(chunk)
+        return b"".join(chunks)
 
     async def keys(self, folder: str) -> list[str]:
         """See `Archive.keys`."""

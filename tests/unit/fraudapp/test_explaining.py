@@ -11,7 +11,7 @@ import pytest
 from fraudapp.control.model_shelf import ModelShelf
 from fraudapp.explaining import Explainer, Unexplainable
 from fraudapp.model_registry import ModelRegistry
-from models.control.records import Distributed
+from models.control.records import Archived, Published
 from models.records import Decision, Outcome
 from models.schema.schema import PAYSIM
 from models.schema.stored import other_transaction
@@ -19,6 +19,7 @@ from models.scorer import Scorer
 from tests.support import tiny_model
 from tests.support.chains import chain_of
 from tests.support.decisions import decision
+from tests.support.tiny_model import none_archived
 from tests.support.transactions import transaction
 from tests.support.views import Bench, bench
 
@@ -43,8 +44,8 @@ class House:
         self.elsewhere = root / "elsewhere"
         self.bench: Bench = bench(FRAUD_DATA_DIR=str(root))
         self.own = self.scorer(tiny_model.saved(self.elsewhere, tiny_model.model()), self.elsewhere)
-        self.topic: dict[str, Distributed] = {}
-        self.bench.parts.control.models = ModelShelf(self.own, PAYSIM, self.topic)
+        self.topic: dict[str, Published] = {}
+        self.bench.parts.control.models = ModelShelf(self.own, PAYSIM, self.topic, none_archived())
         self.explainer = Explainer(self.bench.worker)
 
     def scorer(self, version: str, root: Path) -> Scorer:
@@ -97,6 +98,17 @@ async def test_one_of_a_model_that_is_not_here_says_what_to_do(house: House) -> 
     with pytest.raises(Unexplainable, match=rf"by `fraudapp models publish {version}`") as caught:
         await house.explainer.explain(made)
     assert str(house.folder) not in str(caught.value)
+
+
+async def test_one_of_a_model_that_is_still_in_the_archive_says_so(house: House) -> None:
+    version = tiny_model.saved(house.elsewhere, tiny_model.model(weight=-0.75))
+    made = made_by(house.scorer(version, house.elsewhere))
+    files = ModelRegistry(house.elsewhere).files(version)
+    house.topic[version] = Archived.of(*files, author="ann")
+    with pytest.raises(Unexplainable, match=r"and not yet here: .* ask again later"):
+        await house.explainer.explain(made)
+    tiny_model.saved(house.folder, tiny_model.model(weight=-0.75))
+    assert (await house.explainer.explain(made)).recomputed.is_same
 
 
 async def test_a_model_for_other_features_says_whom_to_ask(house: House) -> None:

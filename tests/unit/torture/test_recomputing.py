@@ -40,6 +40,7 @@ from models.scorer import Floats
 from tests.support.decisions import decision
 from tests.support.messages import transaction
 from tests.support.scoring import Named
+from tests.support.tiny_model import none_archived
 from tests.support.transactions import candidate
 from tests.torture.plans import NO_MODEL, as_toml, fits, new_plan, plan_of
 from tests.torture.policies import LISTS, TYPES
@@ -133,7 +134,7 @@ def decided(
         assert not fits(plan_of(member.proposed.text))
         return None
     own = Fixed(policy.model or "m1", score)
-    shelf = ModelShelf(own, SCHEMA, {})
+    shelf = ModelShelf(own, SCHEMA, {}, none_archived())
     shelf._scorers |= {each: Fixed(each, other) for each in policy.shadow}
     chosen = shelf.chosen(policy)
     in_force = control.state.in_force(member, Ruling(policy, SCHEMA), *chosen)

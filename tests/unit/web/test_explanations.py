@@ -15,6 +15,7 @@ from models.schema.schema import PAYSIM, named
 from models.scorer import Scorer
 from tests.support import tiny_model
 from tests.support.decisions import decision
+from tests.support.tiny_model import none_archived
 from tests.support.transactions import transaction
 from tests.support.views import Client, ViewBench
 from web import openapi_explained
@@ -26,7 +27,7 @@ def scorer(bench: ViewBench, tmp_path: Path) -> Scorer:
     """The worker's own."""
     root = tmp_path / "made"
     made = ModelRegistry(root).load(tiny_model.saved(root, tiny_model.model()))
-    bench.parts.control.models = ModelShelf(made, PAYSIM, {})
+    bench.parts.control.models = ModelShelf(made, PAYSIM, {}, none_archived())
     return made
 
 

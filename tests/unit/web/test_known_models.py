@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
+from models.control.records import Archived, distribution
 from tests.support import tiny_model
 from tests.support.views import Client, ViewBench
 from tests.unit.web.control.asking import ask, in_force
@@ -91,3 +94,16 @@ async def test_a_worker_that_has_not_started_does_not_know(
     bench.worker._parts = None
     status, _ = await ask(client, "GET", "/models")
     assert status == 503
+
+
+async def test_it_is_told_why_a_model_of_the_archive_is_not_here(
+    bench: ViewBench, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    control = bench.parts.control
+    control.take([distribution("large-1", Archived.of(b"1", b"{}", author="ann"))])
+    told_of = {"large-1": "it is away"}
+    monkeypatch.setattr(control.models, "trouble", lambda version: told_of.get(version, ""))
+    _, told = await ask(client, "GET", "/models")
+    large = told["models"][1]
+    assert (large["version"], large["published"], large["author"]) == ("large-1", True, "ann")
+    assert large["problem"] == "it is away"

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
 
 from fraudapp.backtests.candidate import IN_FORCE, of_chain
 from fraudapp.backtests.known_models import KnownModels
+from fraudapp.control.archived_models import archived_models
 from fraudapp.model_registry import ModelRegistry
 from fraudapp.settings import Settings, load
 from models.artifact import ModelFileError
 from models.control.chain import Chain
-from models.control.records import Distributed
+from models.control.records import Archived, Distributed
 from models.schema.schema import PAYSIM
 from models.training.train import train
 from tests.support.chains import chain_of
@@ -76,3 +78,22 @@ def test_a_model_of_this_machine_is_known_by_its_version(settings: Settings) -> 
     assert models.problem(version) is None
     assert models.active().features.names == PAYSIM.features.names
     assert models.card(version).version == version
+
+
+async def test_a_model_of_the_archive_is_fetched_when_it_is_needed(
+    published: dict[str, Distributed], tmp_path: Path
+) -> None:
+    environment = {"FRAUD_ARCHIVE_URL": tmp_path.as_uri(), "FRAUD_DATA_DIR": str(tmp_path / "data")}
+    ((version, told),), settings = published.items(), load(environment)
+    archived = Archived.of(*told.files, author="ann")
+    models = KnownModels(settings, {version: archived})
+    assert models.card(version).version == version
+    assert "cannot be fetched" in (models.problem(version) or "")
+    async with archived_models(settings) as archive:
+        await archive.put(version, archived, told.files[0])
+    assert "cannot be fetched" in (models.problem(version) or "")  # it is tried once
+    models = KnownModels(settings, {version: archived})
+    assert models.problem(version) is None
+    assert of_chain(IN_FORCE, naming(version), settings, models).number == 2
+    shutil.rmtree(tmp_path / "models")
+    assert models.load(version).version == version

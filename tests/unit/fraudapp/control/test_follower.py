@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 
-from fraudapp.control import reader
+from fraudapp.control import follower, reader
 from fraudapp.control.follower import ControlLog
 from fraudapp.control.reader import RecordsLost
 from fraudapp.kafka import following
+from fraudapp.model_registry import ModelRegistry
 from fraudapp.settings import load
+from fraudapp.sinks.archive.archive import archive_at
 from models.control import lists
-from models.control.records import ROOT, Listed, Proposed, entry, proposal
+from models.control.records import ROOT, Archived, Listed, Proposed, distribution, entry, proposal
 from tests.support.memory import PATIENCE, MemoryBroker
 from tests.support.memory_clients import MemoryConsumer
 from tests.support.scoring import Named
+from tests.support.tiny_model import model, saved
 
 PARTITION = TopicPartition("control", 0)
 BAD = "flag_at = "
@@ -33,14 +37,15 @@ owner = "fraud team"
 
 
 class Bench:
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, root: Path) -> None:
         self.broker = MemoryBroker({PARTITION.topic: 1})
         self.consumer = MemoryConsumer(self.broker)
         monkeypatch.setattr(reader, "ends", self.consumer.ends)
         monkeypatch.setattr(reader, "new_consumer", lambda *given, **options: self.consumer)
         monkeypatch.setattr(following, "RETRY_SECONDS", 0.0)
-        self.settings = load({})
-        self.log = ControlLog(self.settings, Named("model-1"))
+        environment = {"FRAUD_DATA_DIR": str(root / "data"), "FRAUD_ARCHIVE_URL": root.as_uri()}
+        self.settings = load(environment)
+        self.log = ControlLog(self.settings, Named("model-1"), archive_at(self.settings))
         self._proposed = 0
 
     def put(self, record: Any) -> None:
@@ -55,14 +60,24 @@ class Bench:
         self.put(proposal(id_, Proposed(parent=parent, text=text, **given)))
         return id_
 
+    def publish(self, root: Path) -> tuple[str, Path]:
+        """Write a model that is to be in the archive, and is not; returns it, and where."""
+        version = saved(root / "elsewhere", model())
+        files = ModelRegistry(root / "elsewhere").files(version)
+        told = Archived.of(*files, author="ann")
+        self.put(distribution(version, told))
+        path = root / "models" / version / f"{told.sha256}.json"
+        path.parent.mkdir(parents=True)
+        return version, path
+
     async def read(self) -> None:
         """Return once all that was written is in force."""
         await self.consumer.delivered()
 
 
 @pytest.fixture
-async def bench(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Bench]:
-    bench = Bench(monkeypatch)
+async def bench(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> AsyncIterator[Bench]:
+    bench = Bench(monkeypatch, tmp_path)
     yield bench
     await bench.log.stop()
 
@@ -153,3 +168,58 @@ async def test_those_who_wait_are_woken_by_changes_only(bench: Bench) -> None:
     await bench.read()
     assert len(woken) > 1
     waiting.cancel()
+
+
+def scoring(bench: Bench) -> str | None:
+    """The model that the policy in force names."""
+    scorer = bench.log.in_force.scorer
+    return scorer.version if scorer else None
+
+
+async def test_a_model_of_the_archive_scores_once_it_is_here(
+    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(follower, "FETCH_SECONDS", 0.01)
+    await bench.log.start()
+    first = bench.propose("flag_at = 0.4")
+    version, path = bench.publish(tmp_path)
+    bench.propose(f'model = "{version}"\n', first)
+    await bench.read()
+    await asyncio.wait_for(bench.log.read_to(3), PATIENCE)
+    assert (bench.log.in_force.version, scoring(bench)) == ("1+0", None)
+    assert "is in the archive, and not yet here" in bench.log.notes()[0]
+    await asyncio.wait_for(bench.log.changed.wait_for(lambda: len(bench.log.notes()) > 1), PATIENCE)
+    assert "is not there" in bench.log.notes()[1]
+    assert "is not there" in bench.log.models.trouble(version)
+    bench.propose("flag_at = 0.3", bench.log.known.chain.head)  # the one in force may change
+    await bench.read()
+    assert bench.log.in_force.version == "3+0"
+    bench.propose(f'shadow = ["{version}"]\n', bench.log.known.chain.head)
+    await bench.read()
+    assert bench.log.in_force.version == "3+0"
+    path.write_bytes((tmp_path / "elsewhere" / version / "model.json").read_bytes())
+    in_force = bench.log.changed.wait_for(lambda: bench.log.in_force.version == "4+0")
+    await asyncio.wait_for(in_force, PATIENCE)
+    assert [each.version for each in bench.log.in_force.challengers] == [version]
+    assert (bench.log.notes(), bench.log.models.trouble(version)) == ([], "")
+
+
+async def test_a_worker_that_starts_fetches_first_what_is_in_force(
+    bench: Bench, tmp_path: Path
+) -> None:
+    version, path = bench.publish(tmp_path)
+    path.write_bytes((tmp_path / "elsewhere" / version / "model.json").read_bytes())
+    bench.propose(f'model = "{version}"\n')
+    await bench.log.start()
+    assert (bench.log.in_force.version, scoring(bench)) == ("1+0", version)
+
+
+async def test_a_worker_starts_without_a_model_that_the_archive_does_not_have(
+    bench: Bench, tmp_path: Path
+) -> None:
+    first = bench.propose("flag_at = 0.4")
+    version, _ = bench.publish(tmp_path)
+    bench.propose(f'model = "{version}"\n', first)
+    await asyncio.wait_for(bench.log.start(), PATIENCE)
+    assert (bench.log.in_force.version, scoring(bench)) == ("1+0", None)
+    assert "not yet here: ModelFileError: models/" in bench.log.notes()[0]

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
+from pathlib import Path
 
 import msgspec
 import pytest
 
+from fraudapp.control.archived_models import ArchivedModels
 from fraudapp.control.model_shelf import ModelShelf
 from fraudapp.model_registry import ModelRegistry
+from fraudapp.settings import load
+from fraudapp.sinks.archive.archive import archive_at
 from models.artifact import Card
 from models.control.records import (
+    Archived,
     Distributed,
     InvalidRecord,
     ModelKey,
@@ -19,9 +24,10 @@ from models.control.records import (
     read,
 )
 from models.control.state import Change, ControlState
-from models.schema.schema import PAYSIM, preset
+from models.schema.schema import PAYSIM, Schema, preset
 from models.training.train import TrainedModel, train
 from tests.support.scoring import Named
+from tests.support.tiny_model import none_archived
 from tests.support.transactions import transaction
 from tests.unit.models.conftest import generated
 
@@ -56,7 +62,7 @@ def test_a_model_scores_as_where_it_was_trained(files: Files, small: TrainedMode
     assert record.key == ModelKey(version)
     assert known.apply(record) is Change.MODEL
     assert known.apply(read(8, 0, key, value, headers)) is Change.NOTHING
-    shelf = ModelShelf(Named("own"), PAYSIM, known.models)
+    shelf = ModelShelf(Named("own"), PAYSIM, known.models, none_archived())
     assert (shelf.problem(None), shelf.problem("own"), shelf.problem(version)) == (None,) * 3
     batch = [transaction(amount=10.0**power) for power in range(6)]
     scorer = shelf.scorer(version)
@@ -125,12 +131,15 @@ def test_a_model_whose_files_do_not_belong_together_does_not_serve(
     ]
     for changed, why in wrong:
         shelf = ModelShelf(
-            Named("own"), PAYSIM, {version: told(model, msgspec.json.encode(changed))}
+            Named("own"),
+            PAYSIM,
+            {version: told(model, msgspec.json.encode(changed))},
+            none_archived(),
         )
         assert why in (shelf.problem(version) or "")
-    shelf = ModelShelf(Named("own"), PAYSIM, {version: told(model, b"{}")})
+    shelf = ModelShelf(Named("own"), PAYSIM, {version: told(model, b"{}")}, none_archived())
     assert "is not a model file" in (shelf.problem(version) or "")
-    shelf = ModelShelf(Named("own"), preset("cards"), {version: told(model, card)})
+    shelf = ModelShelf(Named("own"), preset("cards"), {version: told(model, card)}, none_archived())
     assert "was trained for features" in (shelf.problem(version) or "")
 
 
@@ -138,7 +147,9 @@ def test_an_older_card_without_probes_serves(files: Files) -> None:
     version, model, card = files
     fields = msgspec.json.decode(card)
     del fields["probes"]
-    shelf = ModelShelf(Named("own"), PAYSIM, {version: told(model, msgspec.json.encode(fields))})
+    shelf = ModelShelf(
+        Named("own"), PAYSIM, {version: told(model, msgspec.json.encode(fields))}, none_archived()
+    )
     assert shelf.problem(version) is None
 
 
@@ -147,3 +158,30 @@ def test_a_key_without_a_version_is_no_model(version: str, files: Files) -> None
     _, model, card = files
     with pytest.raises(InvalidRecord):
         read(0, 0, *distribution(version, told(model, card)))
+
+
+async def test_one_of_the_archive_passes_the_same_checks(files: Files, tmp_path: Path) -> None:
+    version, model, card = files
+    environment = {"FRAUD_ARCHIVE_URL": tmp_path.as_uri(), "FRAUD_DATA_DIR": str(tmp_path / "data")}
+    settings = load(environment)
+    archived = ArchivedModels(settings, archive_at(settings))
+    fields = msgspec.json.decode(card, type=Card)
+    probes = [1 - each for each in fields.probes]
+    strange = msgspec.json.encode(msgspec.structs.replace(fields, probes=probes))
+    other = "logistic-0123456789abcdef"
+    cases: list[tuple[str, bytes, Schema, str | None]] = [
+        (version, card, PAYSIM, None),
+        (version, strange, PAYSIM, "does not score as its card"),
+        (other, card, PAYSIM, "does not match its name"),
+        (version, card, preset("cards"), "was trained for features"),
+    ]
+    for name, its_card, schema, why in cases:
+        known = {name: Archived.of(model, its_card, author="ann")}
+        shelf = ModelShelf(Named("own"), schema, known, archived)
+        assert "not yet here" in (shelf.problem(name) or "")
+        await archived.put(name, known[name], model)
+        assert await archived.fetch(name, known[name])
+        said = shelf.problem(name)
+        assert (said is None) if why is None else (why in (said or ""))
+        (archived._folder / f"{known[name].sha256}.json").unlink()
+        assert shelf.problem(name) == said  # what was found is kept: the content is the same

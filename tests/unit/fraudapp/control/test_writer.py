@@ -4,21 +4,27 @@ from __future__ import annotations
 
 import asyncio
 from datetime import datetime, timezone
+from pathlib import Path
 
 import pytest
 
 from fraudapp.control.writer import MAX_BATCH, ControlWriter
-from fraudapp.settings import Settings
+from fraudapp.settings import Settings, load
+from fraudapp.sinks.base import SinkUnavailable
+from models.artifact import ModelFileError
 from models.control.records import (
     ROOT,
+    Archived,
     CapKey,
     Capped,
+    Distributed,
     InvalidRecord,
     Listed,
     Removed,
     read,
 )
 from models.control.state import ControlState
+from models.seals import name_digest
 from tests.support.memory import MemoryBroker
 
 TEXT = "flag_at = 0.4\n"
@@ -132,3 +138,43 @@ async def test_what_readers_would_skip_is_refused_and_not_written(one: Follower)
 async def test_a_change_of_nothing_writes_nothing(one: Follower) -> None:
     assert await one.writer.add("mules", [], Listed(author="a")) == 0
     assert await one.end() == 0
+
+
+def version_of(model: bytes) -> str:
+    return f"small-{name_digest(model)}"
+
+
+async def test_a_model_is_in_the_topic_up_to_a_size_and_in_the_archive_above_it(
+    broker: MemoryBroker, tmp_path: Path
+) -> None:
+    environment = {"FRAUD_ARCHIVE_URL": tmp_path.as_uri(), "FRAUD_MODEL_RECORD_BYTES": "10"}
+    writer, small = (one := Follower(broker, load(environment))).writer, version_of(b"12345678")
+    assert await writer.distribute(small, b"12345678", b"{}", author="a")
+    assert not (tmp_path / "models").exists()
+    assert await writer.distribute("large-1", b"123456789", b"{}", author="a", note="why")
+    assert one.known.models == {
+        small: Distributed.of(b"12345678", b"{}", author="a"),
+        "large-1": Archived.of(b"123456789", b"{}", author="a", note="why"),
+    }
+    (path,) = (tmp_path / "models" / "large-1").iterdir()
+    assert path.read_bytes() == b"123456789"
+    path.unlink()
+    # Published again, perhaps with another card, it is only written where it was lost.
+    assert not await writer.distribute("large-1", b"123456789", b'{"a":1}', author="b")
+    assert path.read_bytes() == b"123456789"
+    assert await one.end() == 2
+
+
+async def test_of_a_model_that_the_archive_does_not_take_nothing_is_written(
+    broker: MemoryBroker, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("")
+    environment = {"FRAUD_MODEL_RECORD_BYTES": "0", "FRAUD_DATA_DIR": str(tmp_path)}
+    url = (tmp_path / "file").as_uri()
+    for archive, failure in ({"FRAUD_ARCHIVE_URL": url}, SinkUnavailable), ({}, ModelFileError):
+        one = Follower(broker, load({**environment, **archive}))
+        with pytest.raises(failure):
+            await one.writer.distribute("large-1", b"1", b"{}", author="a")
+        with pytest.raises(InvalidRecord):
+            await one.writer.distribute("large-1", b"1", b"{}", author="")
+        assert (await one.end(), one.known.models) == (0, {})

@@ -13,18 +13,22 @@ from hypothesis import strategies as st
 
 from models import characters
 from models.control.records import (
+    MAX_ARCHIVED_BYTES,
     Approved,
+    Archived,
     CapKey,
     Capped,
     InvalidRecord,
     Listed,
     ListKey,
+    ModelKey,
     PolicyKey,
     Proposed,
     Removed,
     approval,
     cap,
     check_entry,
+    distribution,
     entry,
     proposal,
     read,
@@ -244,3 +248,47 @@ def test_a_name_has_letters_of_ascii_only() -> None:
     for name in ("mulés", "ⓜules", "m٣", "m" + string.punctuation):
         with pytest.raises(InvalidRecord):
             check_entry(name, "a")
+
+
+@given(model=st.binary(), card=st.text(unicode), author=authors, note=notes)
+def test_a_model_of_the_archive_is_read_back_with_its_card(
+    model: bytes, card: str, author: str, note: str
+) -> None:
+    told = Archived.of(model, card.encode(), author=author, note=note)
+    key, value, headers = distribution("logistic-1", told)
+    found = read(1, 2, key, value, headers)
+    assert (found.key, found.value) == (ModelKey("logistic-1"), told)
+    assert told.is_whole(model)
+    assert told.size == len(model) + len(card.encode())
+
+
+@given(model=st.binary(max_size=64), other=st.binary(max_size=64), card=st.text(unicode))
+@example(model=b"ab", other=b"a", card="b")
+def test_no_other_content_is_taken_for_that_of_the_archive(
+    model: bytes, other: bytes, card: str
+) -> None:
+    told = Archived.of(model, card.encode(), author="ann")
+    assert told.is_whole(other) == (other == model)
+
+
+def test_a_model_of_the_archive_is_of_a_kind_that_workers_of_before_skip() -> None:
+    key, _, _ = distribution("logistic-1", Archived.of(b"1", b"2", author="ann"))
+    assert key == b"archived-model/logistic-1"
+    with pytest.raises(InvalidRecord, match="it is no policy"):  # what they say of its kind
+        read(0, 0, b"of-later/logistic-1", b"{}")
+
+
+@pytest.mark.parametrize("size", [-1, MAX_ARCHIVED_BYTES + 1, 0.5, "1", None])
+def test_a_size_that_no_worker_takes_is_none(size: object) -> None:
+    value = {"model_bytes": size, "card": "{}", "sha256": "0" * 64, "author": "ann"}
+    with pytest.raises(InvalidRecord):
+        read(0, 0, b"archived-model/logistic-1", msgspec.json.encode(value))
+    with pytest.raises(InvalidRecord):
+        read(0, 0, b"archived-model/a b", msgspec.json.encode({**value, "model_bytes": 1}))
+
+
+def test_a_model_that_no_worker_takes_is_not_published(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("models.control.records.MAX_ARCHIVED_BYTES", 9)
+    Archived.of(bytes(9), b"{}", author="ann")
+    with pytest.raises(InvalidRecord, match="10 bytes, and no worker takes more than 9"):
+        Archived.of(bytes(10), b"{}", author="ann")
