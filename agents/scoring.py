@@ -58,7 +58,9 @@ class Scoring:
         ordered = sorted(parts, key=lambda part: part.partition)
         now = datetime.now(timezone.utc)
         decisions, events = self._decided(ordered, now)
-        self._shadow_log.look(self._worker.control.in_force.challengers, now)
+        in_force = self._worker.control.in_force
+        canary = [in_force.canary.champion] if in_force.canary else []
+        self._shadow_log.look([*in_force.challengers, *canary], now)
         at = 0
         for part in ordered:
             end = at + len(part.deduplicated.new)

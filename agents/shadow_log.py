@@ -1,4 +1,4 @@
-"""Tells in the log that a model in shadow had no scores; the decisions were made without it."""
+"""Tells in the log that a model in shadow had no scores; the decisions were made without them."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ class ShadowLog:
             if last is None or now - last >= INTERVAL:
                 count = failed - self._told[version]
                 log.warning(
-                    "model %s in shadow had no score for %d transactions, which were decided all "
-                    "the same: %s",
+                    "model %s in shadow had no score for %d transactions, which the other one has "
+                    "decided all the same: %s",
                     version,
                     count,
                     each.problem,

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from hashlib import blake2b
-from typing import Final
+from typing import Any, Final
+
+import numpy as np
 
 from models.challenger import Challenger
-from models.records import Transaction
+from models.records import Reason
+from models.schema.features import Matrix
 from models.schema.schema import Schema
+from models.scorer import Floats
 
 _BYTES: Final = 6
 """Of a hash: as many as a float has room for, so that a share of 1 is all."""
@@ -36,12 +40,31 @@ class Canary:
         self._share = share
         self._sender = schema.of_role("sender")
 
-    def rows(self, transactions: Sequence[Transaction]) -> list[int]:
-        """Return the transactions that it decides; those without a sender are none of them."""
+    def score(self, facts: Sequence[Any]) -> tuple[Sequence[int], Matrix, Floats]:
+        """Return the rows that it decides, with what it sees of them, and its scores.
+
+        Those without a sender, and those that it has no score for, are none of them. The latter
+        are counted where it is in shadow of the one that decides them.
+        """
         version, share = self.challenger.version, self._share
-        senders = map(self._sender, transactions)
-        return [
+        chosen = [
             row
-            for row, sender in enumerate(senders)
-            if sender.__class__ is str and sender and is_chosen(sender, version, share)
+            for row, sender in enumerate(map(self._sender, facts))
+            if sender and is_chosen(sender, version, share)
         ]
+        try:
+            matrix = self.challenger.scorer.matrix([facts[row] for row in chosen])
+        except Exception:
+            return [], np.empty((0, 0), np.float32), np.empty(0)
+        rows, scores, error = self.challenger.score(matrix)
+        if error:
+            return [chosen[row] for row in rows], matrix[rows], scores
+        return chosen, matrix, scores
+
+    def explain(self, facts: Sequence[Any], rows: Sequence[int]) -> list[list[Reason]]:
+        """Return the reasons of some rows, none if it fails: the scores are as good without."""
+        try:
+            return self.challenger.scorer.explain(facts, rows)
+        except Exception as exc:
+            self.challenger.fail(len(rows), exc)
+            return [[] for _ in rows]

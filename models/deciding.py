@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
+from itertools import chain
 from typing import Any, Final, NamedTuple
 
 from msgspec.structs import force_setattr, replace
@@ -38,16 +39,34 @@ class Profiled(NamedTuple):
 
 
 UNPROFILED: Final = Profiled()
+Explain = Callable[[Sequence[Any], Sequence[int]], list[list[Reason]]]
 Seen = Callable[[Matrix, Floats, Sequence[Decision]], None]
 """Is called with what a model has seen, the scores, and the decisions, all in the same order."""
 
 
-class _Decided(NamedTuple):
-    """What one model has decided, all in the same order."""
+class _Rows(NamedTuple):
+    """Transactions of a batch; all columns have the same length."""
 
+    candidates: Sequence[ValidInput]
+    known: Sequence[dict[str, float]]
+    facts: Sequence[Any]
+    """With the values of profiles."""
+
+    def at(self, places: Sequence[int]) -> _Rows:
+        columns: Any = ([column[place] for place in places] for column in self)
+        return _Rows(*columns)
+
+
+class _Scored(NamedTuple):
+    """Transactions that one model decides, with its scores."""
+
+    rows: _Rows
     matrix: Matrix
     scores: Floats
-    decisions: list[Decision]
+    scorer: BatchScorer
+    policy: InForce
+    """With what is in shadow of this model."""
+    explain: Explain
 
 
 def decide(
@@ -68,67 +87,57 @@ def decide(
     it is decided: see `models.shadow`; one of them may decide for some: see `models.canary`. Raises
     `ValueError` if the model has no score for one of the candidates; see `unscored`.
     """
-    how: Any = {"scorer": scorer, "policy": policy, "now": now, "schema": schema}
-    canary, rows = policy.canary, []
-    if canary:
-        rows = canary.rows([candidate.transaction for candidate in candidates])
-    if canary and rows:
-        parts, decisions = _by_two(candidates, canary, rows, profiles, how)
+    transactions = [candidate.transaction for candidate in candidates]
+    known = profiles.known or [{}] * len(transactions)
+    rows = _Rows(candidates, known, schema.with_profiles(transactions, known))
+    if (canary := policy.canary) and not policy.caps.on_all:
+        parts, order = _by_two(rows, canary, scorer, policy)
     else:
-        parts = [_by_one(candidates, profiles=profiles, **how)]
-        decisions = parts[0].decisions
-    for each in parts if seen else ():
-        if seen and each.decisions:
-            seen(*each)
-    return decisions
+        parts, order = [_by_champion(rows, scorer, policy)], []
+    decisions = [_decided(part, now, schema, profiles.lag) for part in parts]
+    if seen:
+        for part, each in zip(parts, decisions, strict=True):
+            if each:
+                seen(part.matrix, part.scores, each)
+    if not order:
+        return decisions[0]
+    by_place = dict(zip(order, chain(*decisions), strict=True))
+    return [by_place[place] for place in range(len(candidates))]
+
+
+def _by_champion(rows: _Rows, scorer: BatchScorer, policy: InForce) -> _Scored:
+    matrix = scorer.matrix(rows.facts)
+    scores = scorer.score_matrix(matrix)
+    return _Scored(rows, matrix, scores, scorer, policy, scorer.explain)
 
 
 def _by_two(
-    candidates: Sequence[ValidInput],
-    canary: Canary,
-    rows: Sequence[int],
-    profiles: Profiled,
-    how: Mapping[str, Any],
-) -> tuple[list[_Decided], list[Decision]]:
-    """Let the canary decide some rows, and the champion all others, or all if the canary fails."""
-    policy: InForce = how["policy"]
-    others = [each for each in policy.challengers if each is not canary.challenger]
-    swapped = policy._replace(challengers=[canary.champion, *others])
-    chosen = {**how, "scorer": canary.challenger.scorer, "policy": swapped}
-    try:
-        some = _by_one([candidates[row] for row in rows], profiles=profiles.at(rows), **chosen)
-    except Exception:  # its failures are counted where it is in shadow
-        whole = _by_one(candidates, profiles=profiles, **how)
-        return [whole], whole.decisions
-    if len(rows) == len(candidates):
-        return [some], some.decisions
-    left = sorted({*range(len(candidates))} - {*rows})
-    rest = _by_one([candidates[row] for row in left], profiles=profiles.at(left), **how)
-    by_row = dict(zip([*rows, *left], [*some.decisions, *rest.decisions], strict=True))
-    return [some, rest], [by_row[row] for row in range(len(candidates))]
+    rows: _Rows, canary: Canary, scorer: BatchScorer, policy: InForce
+) -> tuple[list[_Scored], list[int]]:
+    """Return what the champion decides and then what the canary does, and the places of both.
+
+    Each row goes its way whatever the others of its batch are.
+    """
+    places, matrix, scores = canary.score(rows.facts)
+    left = sorted({*range(len(rows.facts))} - {*places})
+    champions = _by_champion(rows.at(left), scorer, policy)
+    swapped = policy._replace(challengers=[canary.champion] if policy.challengers else ())
+    model = canary.challenger.scorer
+    own = _Scored(rows.at(places), matrix, scores, model, swapped, canary.explain)
+    return [champions, own], [*left, *places]
 
 
-def _by_one(
-    candidates: Sequence[ValidInput],
-    *,
-    scorer: BatchScorer,
-    policy: InForce,
-    now: datetime,
-    schema: Schema,
-    profiles: Profiled,
-) -> _Decided:
-    """Decide each candidate by one model."""
+def _decided(part: _Scored, now: datetime, schema: Schema, lag: float) -> list[Decision]:
+    (candidates, known, facts), policy = part.rows, part.policy
+    if not candidates:
+        return []
     transactions = [candidate.transaction for candidate in candidates]
     origins = [candidate.input.origin for candidate in candidates]
-    known = profiles.known or [{}] * len(transactions)
-    facts = schema.with_profiles(transactions, known)
-    matrix = scorer.matrix(facts)
-    scored = scorer.score_matrix(matrix)
-    scores = scored.tolist()
-    found = policy.look(facts, scores, matrix, now)
+    scores = part.scores.tolist()
+    found = policy.look(facts, scores, part.matrix, now)
     ruled = policy.ruling.by(found, facts, scores)
-    reasons = _reasons(facts, ruled, scorer, schema)
-    model_version, policy_version, ids = scorer.version, policy.version, policy.ruling.ids
+    reasons = _reasons(facts, ruled, part.explain, schema)
+    model_version, policy_version, ids = part.scorer.version, policy.version, policy.ruling.ids
     decisions = [
         Decision(
             transaction_id=transaction.transaction_id,
@@ -154,15 +163,15 @@ def _by_one(
     # They are new, so that nobody has seen them change. Most have neither; with more arguments than
     # these, it takes twice as long to make one. What is given is encoded, even if it is a default.
     if policy.challengers:
-        batch = Batch(facts, scorer, matrix, scores, found, ruled, now)
+        batch = Batch(facts, part.scorer, part.matrix, scores, found, ruled, now)
         for decision, said in zip(decisions, shadows(batch, policy), strict=True):
             force_setattr(decision, "shadow", said)
-    if profiles.lag:
+    if lag:
         for decision in decisions:
-            force_setattr(decision, "profile_lag", profiles.lag)
+            force_setattr(decision, "profile_lag", lag)
     if policy.ruling.policy.explore:
         decisions = _explored(decisions, ruled)
-    return _Decided(matrix, scored, decisions)
+    return decisions
 
 
 def unscored(
@@ -197,7 +206,7 @@ def _explored(decisions: Iterable[Decision], ruled: Sequence[Ruled]) -> list[Dec
 def _reasons(
     transactions: Sequence[Any],
     ruled: Sequence[Ruled],
-    scorer: BatchScorer,
+    explain: Explain,
     schema: Schema,
 ) -> dict[int, list[Reason]]:
     """Return the reasons by row: of lists and rules first, then of the sender, then the model's."""
@@ -205,7 +214,7 @@ def _reasons(
     stopped = [row for row, each in enumerate(ruled) if each.outcome is not Outcome.APPROVE]
     if not stopped:
         return said
-    explained = scorer.explain(transactions, stopped)
+    explained = explain(transactions, stopped)
     for row, reasons in zip(stopped, explained, strict=True):
         of_policy = said.get(row, [])
         if schema.is_flagged(transactions[row]):

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 from operator import is_
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -19,10 +19,8 @@ from models.policies.in_force import InForce
 from models.policies.ruling import Found, Ruled
 from models.records import Outcome, Shadow, Transaction
 from models.schema.features import Matrix
-from models.scorer import BatchScorer, Floats
+from models.scorer import BatchScorer
 
-MAX_FAILURES: Final = 32
-"""Transactions of a batch without a score, after which the rest of it is not tried."""
 Shadows = Sequence[dict[str, Shadow]]
 """By row, what each model says by its version."""
 
@@ -48,7 +46,7 @@ def shadows(batch: Batch, policy: InForce) -> Shadows:
         try:
             rows, entries = _entries(challenger, batch, policy, decided)
         except Exception as exc:  # whatever it raises, the decision is made
-            _fail(challenger, len(decided), exc)
+            challenger.fail(len(decided), exc)
             continue
         version = challenger.version
         if said is None and len(rows) == len(decided):
@@ -67,11 +65,9 @@ def _entries(
     scorer, transactions, found = challenger.scorer, batch.transactions, batch.found
     is_alike = scorer.columns == batch.scorer.columns
     matrix = batch.matrix if is_alike else scorer.matrix(transactions)
-    rows: Sequence[int] = range(len(transactions))
-    try:
-        scores = _scores(scorer, matrix)
-    except Exception as exc:  # it may be about one row
-        rows, scores = _one_by_one(challenger, matrix, exc)
+    rows, scores, error = challenger.score(matrix)
+    if error:
+        challenger.fail(len(matrix) - len(rows), error)
         transactions, matrix = [transactions[row] for row in rows], matrix[rows]
         decided = [decided[row] for row in rows]
     given = scores.tolist()
@@ -89,41 +85,3 @@ def _decided(batch: Batch, policy: InForce) -> Sequence[Outcome]:
         scores = np.array(batch.scores)
         return policy.ruling.outcomes(batch.found, batch.transactions, scores)
     return [each.outcome for each in batch.ruled]
-
-
-def _scores(scorer: BatchScorer, matrix: Matrix) -> Floats:
-    scores = scorer.score_matrix(matrix)
-    if scores.shape != (len(matrix),) or not ((scores >= 0.0) & (scores <= 1.0)).all():
-        raise ValueError("it returned a score that is not from 0 to 1")
-    return scores
-
-
-def _one_by_one(
-    challenger: Challenger, matrix: Matrix, error: Exception
-) -> tuple[list[int], Floats]:
-    """Return the rows that have a score and their scores, after all rows together had none."""
-    scores = np.full(len(matrix), np.nan)
-    failed = 0
-    waiting = [(0, len(matrix))]
-    while waiting and failed < MAX_FAILURES:
-        begin, end = waiting.pop()
-        middle = (begin + end) // 2
-        for part in ((begin, middle), (middle, end)) if end - begin > 1 else ():
-            try:
-                found = _scores(challenger.scorer, matrix[slice(*part)])
-            except Exception as exc:
-                error = exc
-                if part[1] - part[0] > 1:
-                    waiting.append(part)
-                else:
-                    failed += 1
-            else:
-                scores[slice(*part)] = found
-    rows = np.flatnonzero(~np.isnan(scores)).tolist()
-    _fail(challenger, len(matrix) - len(rows), error)
-    return rows, scores[rows]
-
-
-def _fail(challenger: Challenger, count: int, error: Exception) -> None:
-    challenger.failures += count
-    challenger.problem = f"{type(error).__name__}: {error}"

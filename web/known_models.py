@@ -29,7 +29,7 @@ class ModelState(Struct, frozen=True, kw_only=True):
     decides: bool
     """Whether it scores what is decided here, but for the share of the canary."""
     in_shadow: bool
-    """Whether it scores beside that one; of several, only the canary decides anything."""
+    """Whether it scores beside that one; only as the canary it decides anything."""
     canary: Probability
     """The share of senders for whom it decides all the same; 0 if it is not the canary."""
     since: datetime | None

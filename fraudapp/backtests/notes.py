@@ -26,6 +26,11 @@ def notes(replay: Replay, found: Backtest) -> Iterator[str]:
             f"Caps are not simulated: {others:,} decisions were made by other policies, and are "
             "ruled as if no cap had begun."
         )
+    if replay.candidate.ruling.policy.canary:
+        yield (
+            "The canary of this policy is not simulated: scores are those that decisions have, by "
+            "whatever model, and what it would have decided is not computed."
+        )
     if versions.unknown:
         yield (
             f"The policies {_named(versions.unknown)} are not in the control log, or do not fit "

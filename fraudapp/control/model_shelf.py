@@ -102,9 +102,9 @@ class ModelShelf(Models):
         """Return the models of a policy that fits the schema; raises `ModelFileError`."""
         scorer = self.scorer(policy.model) if policy.model else None
         challengers = [*map(self.challenger, policy.shadow)]
-        canary = None
-        if policy.canary:
-            champion = self.challenger((scorer or self._own).version)
+        canary, decides = None, (scorer or self._own).version
+        if policy.canary and challengers[0].version != decides:
+            champion = self.challenger(decides)
             canary = Canary(challengers[0], champion, policy.canary, self._schema)
         return Chosen(scorer, challengers, canary)
 

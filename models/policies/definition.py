@@ -91,6 +91,7 @@ class PolicyFile(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, 
     model: Annotated[str, Meta(pattern=MODEL)] | None = None
     """The model version that scores: the worker's own, or one of the control topic."""
     shadow: Annotated[Sequence[Annotated[str, Meta(pattern=MODEL)]], Meta(max_length=3)] = ()
-    """Model versions that score beside it and decide nothing; those of the control topic."""
+    """Model versions that score beside it and decide nothing, unless there is a `canary`; those of
+    the control topic."""
     canary: Probability = 0.0
-    """The share of senders for whom the first one of `shadow` decides all the same."""
+    """The share of senders for whom the one in `shadow` decides all the same."""

@@ -38,7 +38,7 @@ class InForce(NamedTuple):
     challengers: Sequence[Challenger] = ()
     """Those of the models in the policy's `shadow`."""
     canary: Canary | None = None
-    """The first of these, if it decides for some senders."""
+    """The one of these that decides for some senders."""
 
     def look(
         self,

@@ -27,8 +27,7 @@ def promoted(text: str, version: str, schema: Schema) -> str:
     """
     before = read(text.encode(), schema)
     shadow = [each for each in before.shadow if each != version]
-    # The share is that of the model that was the first one.
-    canary = before.canary if shadow[:1] == [*before.shadow[:1]] else 0.0
+    canary = before.canary if shadow else 0.0
     first = _TABLE.search(text)
     end = first.start() if first else len(text)
     top, rest = text[:end], text[end:]

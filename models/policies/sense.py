@@ -52,8 +52,11 @@ def canary(top: Form, definition: Definition) -> Iterator[Wrong]:
     """Yield what is wrong with the share of senders for whom a model in shadow decides."""
     if not top.fits.get("canary"):
         return
-    if not top.given.get("shadow") and "shadow" not in top.meant:
-        said = "canary needs a model in shadow: the first one decides for this share of senders"
+    # With several, whoever takes the first one out would let another one decide.
+    if "shadow" not in top.meant and len(top.fits.get("shadow", ())) != 1:
+        said = (
+            "canary needs one model in shadow, and no other: it decides for this share of senders"
+        )
         yield Wrong(("canary",), said)
     if definition.role("sender") is None:
         name = definition.name

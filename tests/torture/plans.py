@@ -54,7 +54,7 @@ def new_plan(
         "explore": round(random_.uniform(0, 0.1), 4) if random_.random() < 0.4 else 0,
         "model": model,
         "shadow": shadow,
-        "canary": round(random_.random(), 4) if shadow and random_.random() < 0.5 else 0,
+        "canary": round(random_.random(), 4) if len(shadow) == 1 and random_.random() < 0.5 else 0,
         "odd": random_.random(),  # so that no two are alike
     }
 

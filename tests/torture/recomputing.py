@@ -75,7 +75,9 @@ class Recomputing:
             if not fits(plan):
                 return f"names {version}, which does not fit"
             expected, model = self._ruled(decision, id_, plan, int(offset)), self._own
-            model, in_shadow = _models(decision, plan, plan.get("model") or model)
+            is_capped = "" in self._capped(id_, int(offset), moment(decision["decided_at"]))
+            of_policy = {**plan, "canary": 0} if is_capped else plan
+            model, in_shadow = _models(decision, of_policy, plan.get("model") or model)
             shadow = {
                 each: self._outcome(decision, said["score"], id_, plan, int(offset))
                 for each, said in decision.get("shadow", {}).items()
@@ -101,7 +103,7 @@ class Recomputing:
     def _ruled(self, decision: Decision, id_: str, plan: Plan, before: int) -> _Ruled:
         now, kind = moment(decision["decided_at"]), decision["transaction"]["type"]
         amount = decision["transaction"]["amount"]
-        capped = {rule for rule, each in self._caps[id_].items() if _is_there(each, before, now)}
+        capped = self._capped(id_, before, now)
         watched = self._there("watched", before, now)
         rules = [
             each
@@ -135,6 +137,10 @@ class Recomputing:
             return "FLAG", ids, ["EXPLORED"], plan["explore"]
         return outcome, ids, codes[:MAX_SAID], 0
 
+    def _capped(self, id_: str, before: int, now: datetime) -> set[str]:
+        """The rules with a cap that has begun; the empty one is for the cap on all."""
+        return {rule for rule, each in self._caps[id_].items() if _is_there(each, before, now)}
+
     def _there(self, name: str, before: int, now: datetime) -> set[str]:
         entries = self._entries[name].items()
         return {entry for entry, changes in entries if _is_there(changes, before, now)}
@@ -146,7 +152,7 @@ def _models(decision: Decision, plan: Plan, champion: str) -> tuple[str, set[str
     if plan.get("canary") and sender:
         hashed = blake2b(f"{named[0]}/{sender}".encode(), digest_size=6).hexdigest()
         if int(hashed, 16) / 2**48 < plan["canary"]:
-            return named[0], {champion, *named[1:]}
+            return named[0], {champion}
     return champion, {*named}
 
 

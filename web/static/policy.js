@@ -45,8 +45,8 @@ function show(policy, { policies }) {
   put("version", policy.version);
   put("current", policy.in_force ? described(policy) : `${described(policy)}: it does not fit this worker, and another one decides`);
   put("explore", policy.explore ? `Of what the model alone would block, ${+(100 * policy.explore).toPrecision(6)} % is flagged instead, to learn from.` : "");
-  put("models", policy.model ? `Model ${policy.model} scores${policy.shadow.length ? `; in its shadow, deciding nothing: ${policy.shadow.join(", ")}` : ""}.` : "");
-  put("canary", policy.canary ? `Model ${policy.shadow[0]} decides for ${+(100 * policy.canary).toPrecision(6)} % of senders.` : "");
+  put("models", policy.model ? `Model ${policy.model} scores${policy.shadow.length ? `; in its shadow${policy.canary ? "" : ", deciding nothing"}: ${policy.shadow.join(", ")}` : ""}.` : "");
+  put("canary", policy.canary ? `The one in shadow decides for ${+(100 * policy.canary).toPrecision(6)} % of senders.` : "");
   put("current-note", policy.note);
   banner(policy);
   editor.show(policy);

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -11,9 +12,10 @@ from msgspec.structs import replace
 
 from models.canary import Canary, is_chosen
 from models.challenger import Challenger
-from models.deciding import decide, unscored
+from models.deciding import Profiled, decide, unscored
 from models.policies.in_force import InForce
-from models.records import Decision, Shadow
+from models.policies.ruling import Begun
+from models.records import Decision, Outcome, Reason, Shadow
 from models.schema.schema import PAYSIM
 from tests.support.transactions import candidate, transaction
 from tests.unit.models.policies.test_ruling import NOW
@@ -53,17 +55,20 @@ def test_the_share_is_one_of_senders_and_another_model_begins_with_others(share:
     assert len({frozenset(each) for each in by_version.values()}) == len(by_version)
 
 
-class Third(AmountScorer):
-    version = "third"
+class Explaining(ByBalance):
+    """One whose explanations fail."""
+
+    def explain(self, transactions: Any, rows: Any) -> list[list[Reason]]:
+        raise ZeroDivisionError
 
 
-def with_canary(share: float, scorer: Any = None, *others: Challenger, **fields: Any) -> InForce:
+def with_canary(share: float, scorer: Any = None, **fields: Any) -> InForce:
     first = Challenger(scorer or ByBalance())
-    found = policy(first, *others, rules=RULES, lists=LISTS, **fields)
+    found = policy(first, rules=RULES, lists=LISTS, **fields)
     return found._replace(canary=Canary(first, Challenger(AmountScorer()), share, PAYSIM))
 
 
-def candidates(given: list[Any]) -> list[Any]:
+def candidates(given: Sequence[Any]) -> list[Any]:
     return [
         candidate(
             transaction(
@@ -75,30 +80,39 @@ def candidates(given: list[Any]) -> list[Any]:
     ]
 
 
-def made(given: list[Any], by: InForce, scorer: Any = None, **seen: Any) -> list[Decision]:
-    return decide(candidates(given), scorer=scorer or AmountScorer(), policy=by, now=NOW, **seen)
+def made(given: Sequence[Any], by: InForce, scorer: Any = None, **more: Any) -> list[Decision]:
+    profiles = Profiled([{"row": float(row)} for row in range(len(given))])
+    how: dict[str, Any] = {"policy": by, "now": NOW, "profiles": profiles, **more}
+    return decide(candidates(given), scorer=scorer or AmountScorer(), **how)
 
 
-@given(rows, shares, st.booleans())
-def test_each_row_is_decided_as_if_one_model_were_alone(
-    given: list[Any], share: float, explores: bool
+@given(rows, shares, st.booleans(), st.sets(st.integers(0, 29), max_size=6))
+def test_each_row_is_decided_as_if_its_model_were_alone(
+    given: list[Any], share: float, explores: bool, failing: set[int]
 ) -> None:
+    """Whatever the other rows are, those that the canary has no score for included."""
     explore: dict[str, Any] = {"explore": 0.1} if explores else {}
     alone: dict[str, Any] = {"rules": RULES, "lists": LISTS, **explore}
     by_champion = made(given, policy(**alone))
     by_canary = made(given, policy(**alone), ByBalance())
     bound = made(given, policy(rules=RULES, lists=LISTS))
     of_canary = made(given, policy(rules=RULES, lists=LISTS), ByBalance())
-    third = Challenger(Third())
-    found = made(given, with_canary(share, None, third, **explore))
+    lost = {given[row][1] for row in failing if row < len(given)}
+    by = with_canary(share, ByBalance([*lost]), **explore)
+    found = made(given, by)
     for row, each in enumerate(found):
-        sender = given[row][3]
-        is_canary = bool(sender) and is_chosen(sender, "balance", share)
+        _, balance, _, sender = given[row]
+        has_score = balance not in lost
+        is_canary = bool(sender) and has_score and is_chosen(sender, "balance", share)
         assert replace(each, shadow={}) == (by_canary if is_canary else by_champion)[row]
         other = (bound if is_canary else of_canary)[row]
         expected = {other.model_version: Shadow(other.score, other.decision)}
-        expected["third"] = Shadow(bound[row].score, bound[row].decision)
-        assert each.shadow == expected
+        assert each.shadow == (expected if is_canary or has_score else {})
+    assert by.canary
+    assert by.canary.challenger.failures == sum(each[1] in lost for each in given)
+    assert bool(by.canary.challenger.problem) == bool(lost)
+    hits = [each.hits for each in found]
+    assert by.ruling.hits == {id_: sum(id_ in each for each in hits) for id_ in by.ruling.hits}
 
 
 @given(rows)
@@ -119,27 +133,60 @@ def test_what_was_seen_is_told_by_model_and_in_its_order(given: list[Any]) -> No
 
 
 @pytest.mark.parametrize("error", [ValueError("no"), ZeroDivisionError(), MemoryError()])
-def test_the_champion_decides_all_that_the_canary_fails_on(error: Exception) -> None:
-    given = [(0.6, 0.25 * (number % 2), 1, each) for number, each in enumerate(SENDERS[:40])]
-    by = with_canary(1.0, ByBalance([0.25], error))
+def test_one_that_always_fails_is_set_aside_soon(error: Exception) -> None:
+    given = [(0.6, 0.25, 1, "C1")] * 5_000
+    scorer = ByBalance([0.25], error)
+    by = with_canary(1.0, scorer)
     found = made(given, by)
-    assert {each.model_version for each in found} == {AmountScorer.version}
-    assert [*map(len, (each.shadow for each in found))] == [1, 0] * 20
+    assert {(each.model_version, *each.shadow) for each in found} == {(AmountScorer.version,)}
     assert by.canary
-    assert by.canary.challenger.failures == 20
+    assert by.canary.challenger.failures == 5_000
+    assert scorer.calls < 4_000
 
 
-def test_without_a_sender_in_its_share_nothing_is_asked_of_it() -> None:
-    given = [(0.6, 0.25, 1, "") for _ in range(5)]
-    found = made(given, with_canary(1.0))
+def test_one_that_cannot_be_asked_decides_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    by = with_canary(1.0)
+    monkeypatch.setattr(ByBalance, "matrix", None)
+    found = made([(0.6, 0.25, 1, "C1")], by)
+    assert [each.model_version for each in found] == [AmountScorer.version]
+
+
+def test_a_decision_stands_without_reasons_that_cannot_be_computed() -> None:
+    by = with_canary(1.0, Explaining())
+    (found,) = made([(0.1, 0.9, 1, "C1")], by)
+    assert (found.model_version, found.decision) == ("balance", Outcome.BLOCK)
+    assert not any(each.contribution for each in found.reasons)
+    assert by.canary
+    assert by.canary.challenger.failures == 1
+    assert by.canary.challenger.problem == "ZeroDivisionError: "
+
+
+def test_without_a_sender_nothing_is_asked_of_it() -> None:
+    found = made([(0.6, 0.25, 1, "") for _ in range(5)], with_canary(1.0))
     assert {each.model_version for each in found} == {AmountScorer.version}
     assert all(each.shadow.keys() == {"balance"} for each in found)
 
 
-def test_what_neither_can_score_is_told_and_nothing_else() -> None:
-    given = [(0.5, 0.25, 1, "C1"), (2.0, 0.25, 1, "C1"), (0.5, 0.75, 1, "C1")]
+def test_while_a_cap_is_on_all_the_champion_decides_for_all() -> None:
+    """A canary that blocks all it gets would else keep the champion from blocking anything."""
+    given = [(0.9, 0.9, 1, each) for each in SENDERS[:20]]
+    capped = made(given, with_canary(1.0, caps=Begun(on_all=True)))
+    assert {each.model_version for each in capped} == {AmountScorer.version}
+    of_a_rule = made(given, with_canary(1.0, caps=Begun(rules=frozenset({"capped"}))))
+    assert {each.model_version for each in of_a_rule} == {"balance"}
+
+
+def test_what_cannot_be_scored_is_told_and_costs_no_neighbour() -> None:
+    """The first is one that only the champion scores, the last one that only the canary does."""
+    given = [(0.5, 0.25, 1, "C1"), (2.0, 0.25, 1, "C1"), (0.5, 0.75, 1, "C1"), (2.0, 0.75, 1, "C1")]
     by = with_canary(1.0, ByBalance([0.25]))
     with pytest.raises(ValueError, match="score"):
         made(given, by)
+    assert by.canary
+    before = by.canary.champion.rows
     why = unscored(candidates(given), scorer=AmountScorer(), policy=by, now=NOW)
     assert why.keys() == {"t1"}
+    assert by.canary.champion.rows == before
+    left = [each for each in given if each != given[1]]
+    found = made(left, by)
+    assert [each.model_version for each in found] == [AmountScorer.version, "balance", "balance"]

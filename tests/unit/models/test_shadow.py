@@ -14,14 +14,13 @@ from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from fraudapp.decisions.batch import encode
-from models.challenger import Challenger
+from models.challenger import MAX_FAILURES, Challenger
 from models.deciding import decide, unscored
 from models.policies.definition import PolicyFile
 from models.policies.in_force import InForce
 from models.policies.ruling import NO_CAPS, Begun, Ruling
 from models.records import Decision, Outcome, Shadow, Transaction
 from models.schema.schema import PAYSIM
-from models.shadow import MAX_FAILURES
 from tests.support.transactions import candidate, transaction
 from tests.unit.models.policies.test_ruling import NOW, listing, rule
 from tests.unit.models.test_deciding import AmountScorer

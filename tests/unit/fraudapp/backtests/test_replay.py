@@ -194,6 +194,13 @@ def test_a_list_that_the_policy_that_decided_did_not_know_is_as_it_is_now() -> N
     assert found.notes[1].startswith("Caps are not simulated: 2 decisions")
 
 
+def test_that_no_canary_is_simulated_is_told() -> None:
+    text = 'shadow = ["m2"]\ncanary = 0.1\n'
+    for ruling, is_told in ((simple(text), True), (simple('shadow = ["m2"]\n'), False)):
+        told = run(ruling, paid([900.0]), World()).notes
+        assert any(each.startswith("The canary of this policy") for each in told) is is_told
+
+
 def test_the_first_decision_of_an_id_counts() -> None:
     made = paid([900.0, 100.0])
     again = replace(made[0], decision=Outcome.APPROVE)

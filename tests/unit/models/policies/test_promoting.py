@@ -33,9 +33,9 @@ owner = "o"
         ('shadow = ["m2"]', 'model = "m2"\n'),
         ('flag_at = 0.4\r\nshadow = ["m2"]\r\n', 'flag_at = 0.4\r\nmodel = "m2"\n'),
         ('shadow = ["m2"]\ncanary = 0.05  # begin\n', 'model = "m2"\n'),
-        ('canary = 0.05\nshadow = ["m2", "m3"]\n', 'model = "m2"\nshadow = ["m3"]\n'),
+        ('canary = 0.05\nmodel = "m1"\nshadow = ["m2"]\n', 'model = "m2"\n'),
         (
-            'shadow = ["m3", "m2"]\ncanary = 0.05\n',
+            'shadow = ["m3"]\ncanary = 0.05\n',
             'model = "m2"\nshadow = ["m3"]\ncanary = 0.05\n',
         ),
     ],

@@ -221,8 +221,12 @@ def test_a_shadow_is_of_few_models_that_differ(given: str, told: str) -> None:
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("canary = 0.1\n", "line 1, column 1: canary needs a model in shadow"),
-        ("shadow = []\ncanary = 0.1\n", "line 2, column 1: canary needs a model in shadow"),
+        ("canary = 0.1\n", "line 1, column 1: canary needs one model in shadow"),
+        ("shadow = []\ncanary = 0.1\n", "line 2, column 1: canary needs one model in shadow"),
+        (
+            'shadow = ["m1", "m2"]\ncanary = 0.1\n',
+            "line 2, column 1: canary needs one model in shadow, and no other",
+        ),
         ('shadow = ["m1"]\ncanary = 1.5\n', "line 2, column 1: canary is 1.5, and has to be"),
         ('shadow = ["m1"]\ncanary = "5 %"\n', "line 2, column 1: canary is '5 %', and has to be"),
     ],
