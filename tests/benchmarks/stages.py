@@ -28,6 +28,7 @@ from fraudapp.decisions.index import DecisionIndex
 from fraudapp.decisions.log_records import LogRecord
 from fraudapp.settings import load
 from fraudapp.sinks.all import Sinks
+from models.challenger import Challenger
 from models.deciding import decide
 from models.inputs import Input, Position, ValidInput
 from models.key_hash import key_partitions
@@ -63,6 +64,12 @@ def computing(trained: TrainedModel) -> Costs:
     def deciding(count: int) -> Callable[[], object]:
         return lambda: decide(candidates[:count], scorer=scorer, policy=policy, now=now)
 
+    with_shadow = policy._replace(challengers=[Challenger(_scorer(trained, "challenger"))])
+    said = decide(candidates, scorer=scorer, policy=with_shadow, now=now)
+
+    def shadowing() -> object:
+        return decide(candidates, scorer=scorer, policy=with_shadow, now=now)
+
     with tempfile.TemporaryDirectory() as folder:
         looking, taking = _index(Path(folder) / "ledger", decisions)
     return {
@@ -73,7 +80,10 @@ def computing(trained: TrainedModel) -> Costs:
         "features": microseconds(lambda: PAYSIM.features.matrix(batch), 20) / BATCH_ROWS,
         "features and score": microseconds(lambda: scorer.score(batch), 20) / BATCH_ROWS,
         "features, score, decision": microseconds(deciding(BATCH_ROWS), 20) / BATCH_ROWS,
+        "the same, with a model in shadow": microseconds(shadowing, 20) / BATCH_ROWS,
         "encode": microseconds(lambda: [encode(each) for each in decisions], 20) / BATCH_ROWS,
+        "encode, with a model in shadow": microseconds(lambda: [encode(each) for each in said], 20)
+        / BATCH_ROWS,
         "index: take decisions": taking,
         "reasons, each of many": microseconds(lambda: scorer.explain(records, stopped), 20)
         / len(stopped),
@@ -111,8 +121,8 @@ async def _storing(own: Namespace, trained: TrainedModel) -> Costs:
     return costs
 
 
-def _scorer(trained: TrainedModel) -> Scorer:
-    return Scorer("benchmark", trained.model.body.compiled(len(PAYSIM.features.names)))
+def _scorer(trained: TrainedModel, version: str = "benchmark") -> Scorer:
+    return Scorer(version, trained.model.body.compiled(len(PAYSIM.features.names)))
 
 
 def _candidates(raws: list[bytes]) -> list[ValidInput]:
