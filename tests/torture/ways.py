@@ -30,7 +30,7 @@ MAX_IN_VAIN: Final = 5
 """Transactions of an account that were in flight in vain, at most."""
 MAX_RECENT: Final = 60
 """Decisions of an account in a partition that a worker may not have known, at most."""
-MAX_WAYS: Final = 100
+MAX_WAYS: Final = 1_000
 """Sets of decisions that come to the right counts and sums which are tried, at most."""
 _Amounts = tuple[int, ...]
 """Of each count and sum."""

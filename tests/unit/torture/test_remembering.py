@@ -177,6 +177,19 @@ def test_what_another_worker_has_decided_just_before_need_not_be_known() -> None
     assert len(Remembering(worker.log, []).wrong) == 1
 
 
+def test_what_one_with_another_clock_has_decided_just_before_need_not_be_known() -> None:
+    """Windows of a day tell nothing of it, so that many sets come to the same counts and sums."""
+    worker = Worker()
+    behind = NOW - timedelta(hours=26)
+    worker.decide(behind, [("C1", f"C{number}") for number in range(100, 140)], unseen=True)
+    written_at = int(NOW.timestamp() * 1_000)
+    worker.log = [each._replace(written_at=written_at) for each in worker.log]
+    worker.decide(NOW + timedelta(seconds=0.2), [("C1", "C2")])
+    checker = Remembering(worker.log, [])
+    assert checker.wrong == []
+    assert checker.explained["just before"] == 1
+
+
 def test_what_was_decided_again_after_a_crash_may_have_been_seen() -> None:
     worker = Worker()
     worker.decide(NOW, [("C1", "C2")])
