@@ -9,17 +9,15 @@ SHA256 is that of the record, and nothing with another one is kept or handed out
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import AsyncIterator, Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
-from uuid import uuid4
 
 from fraudapp.control import metrics
 from fraudapp.operation import Operation
-from fraudapp.process.private_files import make_private
+from fraudapp.process.private_files import make_private, write_private
 from fraudapp.settings import Settings
 from fraudapp.sinks.archive.archive import Archive, archive_at
 from fraudapp.sinks.base import SinkUnavailable
@@ -155,15 +153,7 @@ class ArchivedModels:
             )
         make_private(self._settings.data_dir)
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        draft = self._folder / f".{uuid4().hex}"
-        try:
-            with draft.open("xb") as file:
-                file.write(model or b"")
-                file.flush()
-                os.fsync(file.fileno())
-            draft.replace(self._path(told))
-        finally:
-            draft.unlink(missing_ok=True)
+        write_private(self._path(told), model or b"")
 
     def _path(self, told: Archived) -> Path:
         return self._folder / f"{told.sha256}.json"

@@ -37,12 +37,15 @@ def make_private(folder: Path) -> None:
     folder.chmod(found.st_mode & 0o7700)
 
 
-def write_private(path: Path, text: str) -> None:
-    """Write a file atomically and durably, in place of an existing one. Raises `OSError`."""
+def write_private(path: Path, content: str | bytes) -> None:
+    """Write a file atomically and durably, in place of an existing one; a text is UTF-8 then.
+
+    Raises `OSError`.
+    """
     descriptor, draft = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)  # mode 600
     try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content.encode() if isinstance(content, str) else content)
             file.flush()
             os.fsync(file.fileno())
         Path(draft).replace(path)
