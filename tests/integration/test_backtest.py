@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -39,11 +38,11 @@ from models.control.records import (
     proposal,
     removal,
 )
-from models.key_hash import key_partitions
 from models.policies.backtest import Backtest
 from models.records import Decision, Outcome
 from models.training.train import train
 from tests.support.backtested import World
+from tests.support.decided import written
 from tests.support.transactions import transaction
 
 ROUNDS, ROWS = 60, 50
@@ -130,17 +129,10 @@ async def _kept(
     await producer.start()
     try:
         await producer.append(settings.control_topic, 0, map(_record, control), "filling")
-        for decisions in (made, again):
-            batch = Batch(decisions)
-            by_partition: defaultdict[int, list[NewRecord]] = defaultdict(list)
-            ids = [each.transaction_id for each in decisions]
-            places = key_partitions(ids, settings.topic_partitions)
-            for place, key, value in zip(places, batch.keys, batch.encoded, strict=True):
-                by_partition[place].append((key, value, []))
-            for place, records in by_partition.items():
-                await producer.append(settings.decisions_topic, place, records, "filling")
     finally:
         await producer.stop()
+    for decisions in (made, again):
+        await written(settings, decisions)
     in_bucket = load({**environment, "FRAUD_ARCHIVE_URL": _bucket(environment)})
     for sinks in (Sinks(settings), Sinks(in_bucket)):
         for sink in (sinks.postgres, sinks.archive):
