@@ -117,6 +117,7 @@ async def test_a_table_that_is_damaged_or_ahead_of_its_changelog_is_made_anew(
     rows = [transaction(f"t{number}") for number in range(500)]
     await send_transactions(worker.environment, rows + rows[:50])
     await readback.eventually(lambda: worker.stats()["duplicates"] == 50)
+    await readback.acknowledged(worker.environment, 550)
     expected = worker.stats()
     worker.kill()
     databases = sorted(worker.data_dir.glob("faust/**/decision-counts-*.db"))
